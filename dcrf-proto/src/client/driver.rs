@@ -1,0 +1,306 @@
+//! The driver: one poll loop that moves frames between a session and a socket. What to do is the
+//! session's business; this file only does it, in the order send, receive, timers, tell.
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
+
+use super::runtime::{Incoming, Outgoing, Received, Runtime, Socket};
+use super::shared::Shared;
+use crate::{Epoch, Lost, Session, Transmit};
+
+/// How many rounds one poll may take before other tasks get their turn.
+const ROUNDS_PER_POLL: usize = 8;
+const FRAMES_PER_ROUND: usize = 64;
+/// How much is read between two looks at the session, and how much is taken from the session between two
+/// looks at whether the socket takes more.
+const BYTES_PER_ROUND: usize = 64 << 10;
+
+/// Drives the session of `shared` until it is finished.
+pub(super) async fn drive<R: Runtime>(shared: Guard, runtime: R) {
+    let mut driver = Driver::new(shared);
+    let start = |epoch| {
+        let dial = runtime.dial();
+        async move { (epoch, dial.await) }
+    };
+    // A dial and a timer are replaced in place: nothing is boxed.
+    let mut dial = pin!(None);
+    let mut timer = pin!(None);
+    poll_fn(|cx| {
+        driver.frames_left = driver.frames_per_poll;
+        for _ in 0..ROUNDS_PER_POLL {
+            driver.begin_round(cx, dial.as_mut());
+            let mut busy = driver.send(cx, dial.as_mut(), &start);
+            busy |= driver.dial(cx, dial.as_mut());
+            busy |= driver.receive(cx);
+            busy |= driver.keep_time(cx, &runtime, timer.as_mut());
+            if driver.tell() && dial.is_none() {
+                return Poll::Ready(());
+            }
+            if !busy {
+                return Poll::Pending;
+            }
+            if driver.frames_left == 0 {
+                break;
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+/// Tells everyone when the driver has ended, or was dropped with its runtime.
+pub(super) struct Guard(pub(super) Arc<Shared>);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.0.stop_driving();
+    }
+}
+
+struct Driver<R: Runtime> {
+    shared: Guard,
+    connection: Option<Connection<R::Socket>>,
+    /// The epoch of the dial in progress.
+    dialling: Option<Epoch>,
+    /// When the timer fires that is set.
+    alarm: Option<Instant>,
+    /// Half of what a subscription may hold: a prompt reader gets to run before a burst overruns it.
+    frames_per_poll: usize,
+    frames_left: usize,
+    // Buffers that keep their capacity: what crosses the lock goes through them.
+    transmits: Vec<Transmit>,
+    frames: Vec<Received<R::Socket>>,
+    wakers: Vec<Waker>,
+}
+
+struct Connection<S> {
+    epoch: Epoch,
+    socket: S,
+    /// Whether something was fed that is not flushed yet.
+    unflushed: bool,
+}
+
+impl<R: Runtime> Driver<R> {
+    fn new(shared: Guard) -> Self {
+        let capacity = shared.0.lock().session.config().changes.count;
+        Self {
+            frames_per_poll: (capacity / 2).max(1),
+            frames_left: 0,
+            shared,
+            connection: None,
+            dialling: None,
+            alarm: None,
+            transmits: Vec::new(),
+            frames: Vec::new(),
+            wakers: Vec::new(),
+        }
+    }
+
+    fn session<T>(&self, act: impl FnOnce(&mut Session, Instant) -> T) -> T {
+        let now = R::now();
+        act(&mut self.shared.0.lock().session, now)
+    }
+
+    /// Asks to be woken by commands, and drops what the session has given up.
+    fn begin_round<D>(&mut self, cx: &Context<'_>, mut dial: Pin<&mut Option<D>>) {
+        let epoch = {
+            let mut inner = self.shared.0.lock();
+            inner.register_driver(cx);
+            inner.session.epoch()
+        };
+        if self.dialling.is_some() && self.dialling != epoch {
+            dial.set(None);
+            self.dialling = None;
+        }
+        if self.connection.as_ref().is_some_and(|connection| Some(connection.epoch) != epoch) {
+            self.connection = None;
+        }
+    }
+
+    /// Feeds all that is ready to the socket, then flushes once.
+    fn send<D>(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut dial: Pin<&mut Option<D>>,
+        start: &impl Fn(Epoch) -> D,
+    ) -> bool {
+        let mut busy = false;
+        while self.poll_ready(cx) {
+            self.take_transmits();
+            if self.transmits.is_empty() {
+                break;
+            }
+            busy = true;
+            let mut transmits = std::mem::take(&mut self.transmits);
+            for transmit in transmits.drain(..) {
+                match transmit {
+                    Transmit::Dial(epoch) => {
+                        dial.set(Some(start(epoch)));
+                        self.dialling = Some(epoch);
+                    }
+                    Transmit::Text(epoch, text) => self.feed(epoch, Outgoing::Text(text)),
+                    Transmit::Ping(epoch) => self.feed(epoch, Outgoing::Ping),
+                    Transmit::Close(epoch, frame) => self.feed(epoch, Outgoing::Close(frame)),
+                }
+            }
+            self.transmits = transmits;
+        }
+        self.flush(cx);
+        busy
+    }
+
+    /// Whether what the session has to send can be taken from it.
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(connection) = &mut self.connection else { return true };
+        match connection.socket.poll_ready(cx) {
+            Poll::Ready(Ok(())) => true,
+            Poll::Ready(Err(lost)) => {
+                self.lose(lost);
+                true
+            }
+            Poll::Pending => false,
+        }
+    }
+
+    fn take_transmits(&mut self) {
+        let mut bytes = 0;
+        let mut inner = self.shared.0.lock();
+        while bytes < BYTES_PER_ROUND {
+            let Some(transmit) = inner.session.poll_transmit() else { break };
+            if let Transmit::Text(_, text) = &transmit {
+                bytes += text.len();
+            }
+            self.transmits.push(transmit);
+        }
+    }
+
+    fn feed(&mut self, epoch: Epoch, frame: Outgoing) {
+        let Some(connection) = &mut self.connection else { return };
+        if connection.epoch != epoch {
+            return;
+        }
+        connection.unflushed = true;
+        if let Err(lost) = connection.socket.feed(frame) {
+            self.lose(lost);
+        }
+    }
+
+    fn flush(&mut self, cx: &mut Context<'_>) {
+        let Some(connection) = &mut self.connection else { return };
+        if !connection.unflushed {
+            return;
+        }
+        match connection.socket.poll_flush(cx) {
+            Poll::Ready(Ok(())) => connection.unflushed = false,
+            Poll::Ready(Err(lost)) => self.lose(lost),
+            Poll::Pending => {}
+        }
+    }
+
+    fn dial<D>(&mut self, cx: &mut Context<'_>, mut dial: Pin<&mut Option<D>>) -> bool
+    where
+        D: Future<Output = (Epoch, Result<R::Socket, Lost>)>,
+    {
+        let Some(dialling) = dial.as_mut().as_pin_mut() else { return false };
+        let Poll::Ready((epoch, result)) = dialling.poll(cx) else { return false };
+        dial.set(None);
+        self.dialling = None;
+        match result {
+            Ok(socket) => {
+                self.connection = Some(Connection { epoch, socket, unflushed: false });
+                self.session(|session, now| session.handle_opened(epoch, now));
+            }
+            Err(lost) => self.session(|session, now| session.handle_lost(epoch, lost, now)),
+        }
+        true
+    }
+
+    fn receive(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(connection) = &mut self.connection else { return false };
+        let epoch = connection.epoch;
+        let mut bytes = 0;
+        let mut lost = None;
+        let most = FRAMES_PER_ROUND.min(self.frames_left);
+        while self.frames.len() < most && bytes < BYTES_PER_ROUND {
+            match connection.socket.poll_receive(cx) {
+                Poll::Ready(Ok(frame)) => {
+                    bytes += size::<R::Socket>(&frame);
+                    self.frames.push(frame);
+                }
+                Poll::Ready(Err(why)) => {
+                    lost = Some(why);
+                    break;
+                }
+                Poll::Pending => break,
+            }
+        }
+        if self.frames.is_empty() && lost.is_none() {
+            return false;
+        }
+        self.frames_left -= self.frames.len();
+        let now = R::now();
+        let mut inner = self.shared.0.lock();
+        for frame in self.frames.drain(..) {
+            match frame {
+                Incoming::Text(text) => inner.session.handle_text(epoch, text.as_ref(), now),
+                Incoming::Binary(bytes) => inner.session.handle_binary(epoch, bytes.as_ref(), now),
+                Incoming::Pong => inner.session.handle_pong(epoch, now),
+            }
+        }
+        drop(inner);
+        if let Some(lost) = lost {
+            self.lose(lost);
+        }
+        true
+    }
+
+    /// The socket has failed or ended.
+    fn lose(&mut self, lost: Lost) {
+        if let Some(connection) = self.connection.take() {
+            self.session(|session, now| session.handle_lost(connection.epoch, lost, now));
+        }
+    }
+
+    fn keep_time(
+        &mut self,
+        cx: &mut Context<'_>,
+        runtime: &R,
+        mut timer: Pin<&mut Option<R::Timer>>,
+    ) -> bool {
+        let Some(next) = self.session(|session, _| session.poll_timeout()) else { return false };
+        // A timer that fires too early is cheaper than one that is set anew for each request.
+        if self.alarm.is_none_or(|alarm| next < alarm) {
+            timer.set(Some(runtime.sleep_until(next)));
+            self.alarm = Some(next);
+        }
+        let fired = timer.as_mut().as_pin_mut().is_some_and(|timer| timer.poll(cx).is_ready());
+        if fired {
+            timer.set(None);
+            self.alarm = None;
+            self.session(Session::handle_timeout);
+        }
+        fired
+    }
+
+    /// Tells those who wait. Says whether nothing is left to do once no dial is.
+    fn tell(&mut self) -> bool {
+        let mut inner = self.shared.0.lock();
+        inner.drain_events(&mut self.wakers);
+        let finished = inner.session.is_finished() && self.connection.is_none();
+        drop(inner);
+        self.wakers.drain(..).for_each(Waker::wake);
+        finished
+    }
+}
+
+fn size<S: Socket>(frame: &Received<S>) -> usize {
+    match frame {
+        Incoming::Text(text) => text.as_ref().len(),
+        Incoming::Binary(bytes) => bytes.as_ref().len(),
+        Incoming::Pong => 0,
+    }
+}

@@ -1,0 +1,319 @@
+//! The async handles and the driver, the same on every runtime (feature `client`).
+//!
+//! An adapter such as `dcrf-tokio` implements [`Runtime`] and [`Socket`], makes a [`Client`] with
+//! [`Client::new`], and spawns the driver that comes with it. Programs use the adapter.
+//!
+//! The handles and the driver share one lock around the [`Session`](crate::Session). It is held for
+//! the session's own work and never across I/O, a wake, or code of the user: decoding happens after
+//! it is released. There is no channel between them, so dropping a handle takes effect at once, on any
+//! thread.
+
+mod driver;
+mod notices;
+mod response;
+mod runtime;
+mod shared;
+mod subscription;
+
+use std::borrow::Cow;
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+pub use self::notices::Notices;
+pub use self::response::Response;
+pub use self::runtime::{Incoming, Outgoing, Received, Runtime, Socket};
+use self::shared::{Handle, Shared};
+pub use self::subscription::{ChangeError, Subscribing, Subscription};
+use crate::{
+    Close, CloseReason, Config, Json, Lost, Notice, Request, Seed, State, Stats, Subscribe,
+};
+
+/// A client of one server: makes requests and subscribes, over one WebSocket that reconnects by itself.
+///
+/// Clones are handles to the same client. It closes when the last clone, [`Subscription`] and pending
+/// [`Response`] is dropped, or by [`close`](Self::close).
+///
+/// Every method works in every state of the connection:
+///
+/// - **before the first connection and during an outage**, requests wait in order, up to
+///   [`Config::outbox`], and go out behind the subscriptions once there is a connection;
+/// - **when the connection is lost**, a request that was sent fails with
+///   [`RequestError::ConnectionLost`](crate::RequestError::ConnectionLost), unless it is safe to repeat
+///   and is sent again; subscriptions go on, with a [`Change::Gap`](crate::Change::Gap) between;
+/// - **after it is closed**, requests fail at once with
+///   [`Rejection::Closed`](crate::Rejection::Closed).
+///
+/// ```no_run
+/// use dcrf_proto::client::Client;
+/// use serde::Deserialize;
+/// use serde_json::json;
+///
+/// #[derive(Deserialize)]
+/// struct Person {
+///     id: u64,
+///     name: String,
+/// }
+///
+/// # async fn example(client: Client) -> Result<(), dcrf_proto::RequestError> {
+/// let alex: Person = client.create("people", &json!({"name": "Alex"})).await?;
+/// let people: Vec<Person> = client.list("people").await?;
+/// let alex: Person = client.patch("people", alex.id, &json!({"name": "Jefe"})).await?;
+/// client.delete("people", alex.id).await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Client {
+    handle: Arc<Handle>,
+}
+
+/// Why a client did not connect.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The attempt failed. The client goes on trying unless it is closed.
+    #[error(transparent)]
+    Attempt(Lost),
+    /// The client is closed.
+    #[error(transparent)]
+    Closed(CloseReason),
+}
+
+impl Client {
+    /// Makes a client that begins to connect, and the driver that does its I/O. The driver is to be
+    /// spawned on the runtime; it ends when the client is closed and its socket is gone.
+    ///
+    /// Dropping the driver before that closes the client with
+    /// [`CloseReason::DriverStopped`], so that nobody waits for ever.
+    pub fn new<R: Runtime>(
+        config: Config,
+        seed: Seed,
+        runtime: R,
+    ) -> (Self, impl Future<Output = ()> + Send + use<R>) {
+        let shared = Arc::new(Shared::new(config, seed, R::now));
+        let driver = driver::drive(driver::Guard(shared.clone()), runtime);
+        (Self { handle: Arc::new(Handle::new(shared)) }, driver)
+    }
+
+    /// All objects of a stream: an array, or a page when the stream is paginated.
+    ///
+    /// # Errors
+    ///
+    /// See [`Response`].
+    pub fn list<T: DeserializeOwned>(&self, stream: impl Into<Cow<'static, str>>) -> Response<T> {
+        self.call(Request::list(stream))
+    }
+
+    /// Creates an object from `data`, and returns it as the server made it.
+    ///
+    /// # Errors
+    ///
+    /// See [`Response`].
+    pub fn create<T: DeserializeOwned>(
+        &self,
+        stream: impl Into<Cow<'static, str>>,
+        data: &(impl Serialize + ?Sized),
+    ) -> Response<T> {
+        self.call(Request::create(stream, data))
+    }
+
+    /// The object with the primary key `pk`.
+    ///
+    /// # Errors
+    ///
+    /// See [`Response`]. An object that does not exist is refused with status 404.
+    pub fn retrieve<T: DeserializeOwned>(
+        &self,
+        stream: impl Into<Cow<'static, str>>,
+        pk: impl Serialize,
+    ) -> Response<T> {
+        self.call(Request::retrieve(stream, pk))
+    }
+
+    /// Writes the object with the primary key `pk` anew from `data`, and returns it.
+    ///
+    /// # Errors
+    ///
+    /// See [`Response`].
+    pub fn update<T: DeserializeOwned>(
+        &self,
+        stream: impl Into<Cow<'static, str>>,
+        pk: impl Serialize,
+        data: &(impl Serialize + ?Sized),
+    ) -> Response<T> {
+        self.call(Request::update(stream, pk, data))
+    }
+
+    /// Changes those fields of the object that `data` holds, and returns the object.
+    ///
+    /// # Errors
+    ///
+    /// See [`Response`].
+    pub fn patch<T: DeserializeOwned>(
+        &self,
+        stream: impl Into<Cow<'static, str>>,
+        pk: impl Serialize,
+        data: &(impl Serialize + ?Sized),
+    ) -> Response<T> {
+        self.call(Request::patch(stream, pk, data))
+    }
+
+    /// Deletes the object with the primary key `pk`.
+    ///
+    /// # Errors
+    ///
+    /// See [`Response`].
+    pub fn delete(&self, stream: impl Into<Cow<'static, str>>, pk: impl Serialize) -> Response<()> {
+        Response::new(&self.handle, Request::delete(stream, pk), |_| Ok(()))
+    }
+
+    /// Makes any request. It is queued now, not when the response is first polled.
+    ///
+    /// ```no_run
+    /// # use dcrf_proto::{Request, RequestError, client::Client};
+    /// # use std::time::Duration;
+    /// # async fn example(client: Client) -> Result<(), RequestError> {
+    /// let request = Request::new("mystream", "echo").arg("key", "value");
+    /// let reply: serde_json::Value = client.call(request.timeout(Duration::from_secs(5))).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// See [`Response`].
+    pub fn call<T: DeserializeOwned>(&self, request: Request) -> Response<T> {
+        Response::new(&self.handle, request, |json: Json| json.decode())
+    }
+
+    /// Subscribes to changes. The subscription is registered now; the future resolves when the server has
+    /// acknowledged it.
+    ///
+    /// ```no_run
+    /// # use dcrf_proto::{Change, Ended, Subscribe, client::Client};
+    /// # #[derive(serde::Deserialize)]
+    /// # struct Person { name: String }
+    /// # async fn example(client: Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut changes = client.subscribe::<Person>(Subscribe::instance("people", 4)).await?;
+    /// while let Some(change) = changes.next().await {
+    ///     match change? {
+    ///         Change::Update(person) => println!("now called {}", person.name),
+    ///         Change::Delete(_) => println!("gone"),
+    ///         Change::Gap(gap) => println!("changes may be missing: {}", gap.cause),
+    ///         _ => {}
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// See [`Subscribing`].
+    pub fn subscribe<T: DeserializeOwned>(&self, subscribe: Subscribe) -> Subscribing<T> {
+        Subscribing::new(&self.handle, subscribe)
+    }
+
+    /// What happens to the connection from now on, and the frames that belong to nobody, as a stream. It
+    /// does not keep the client alive, and ends when the client is closed.
+    ///
+    /// ```no_run
+    /// # use dcrf_proto::{Notice, client::Client};
+    /// # async fn example(client: Client) {
+    /// let mut events = client.events();
+    /// while let Some(event) = events.next().await {
+    ///     if let Notice::State(state) = event {
+    ///         println!("{state:?}");
+    ///     }
+    /// }
+    /// # }
+    /// ```
+    pub fn events(&self) -> Notices {
+        Notices::new(self.handle.shared())
+    }
+
+    /// The state of the connection now.
+    pub fn state(&self) -> State {
+        self.handle.shared().lock().session.state().clone()
+    }
+
+    /// Counters and gauges.
+    pub fn stats(&self) -> Stats {
+        self.handle.shared().lock().session.stats()
+    }
+
+    /// Waits for the first connection, or for the first attempt to fail (L14). Returns at once when the
+    /// client is connected.
+    ///
+    /// # Errors
+    ///
+    /// Why the attempt failed, or why the client is closed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future changes nothing.
+    pub async fn opened(&self) -> Result<(), OpenError> {
+        // Listen before looking, so that no change falls between.
+        let mut events = self.events();
+        let mut state = Some(self.state());
+        loop {
+            match state.take() {
+                Some(State::Connected) => return Ok(()),
+                Some(State::Waiting { error, .. }) => return Err(OpenError::Attempt(error)),
+                Some(State::Closed(reason)) => return Err(reason.into()),
+                Some(State::Idle | State::Connecting { .. }) | None => {}
+            }
+            match events.next().await {
+                Some(Notice::State(next)) => state = Some(next),
+                Some(_) => {}
+                None => return Err(OpenError::Closed(CloseReason::DriverStopped)),
+            }
+        }
+    }
+
+    /// Closes the client: waits up to 5 seconds for what is in flight, performs the closing handshake,
+    /// and settles the rest with [`RequestError::Closed`](crate::RequestError::Closed). Returns when the
+    /// socket is gone; at once when there is none.
+    ///
+    /// # Cancel safety
+    ///
+    /// The client closes also when the future is dropped.
+    pub fn close(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.close_with(Close::default())
+    }
+
+    /// As [`close`](Self::close), with options. It begins to close now, not when the future is polled.
+    ///
+    /// # Cancel safety
+    ///
+    /// The client closes also when the future is dropped.
+    pub fn close_with(&self, close: Close) -> impl Future<Output = ()> + Send + use<> {
+        let shared = self.handle.shared().clone();
+        shared.command(|session, now| session.close(close, now));
+        async move { shared.finished().await }
+    }
+
+    /// Closes the client without waiting for anything; what is pending settles at once.
+    pub fn close_now(&self) {
+        self.handle.shared().command(|session, now| session.close(Close::now(), now));
+    }
+}
+
+impl From<CloseReason> for OpenError {
+    fn from(reason: CloseReason) -> Self {
+        match reason {
+            CloseReason::Fatal(lost) => Self::Attempt(lost),
+            reason => Self::Closed(reason),
+        }
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("state", &self.state()).finish_non_exhaustive()
+    }
+}

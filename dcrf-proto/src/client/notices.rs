@@ -1,0 +1,75 @@
+//! The stream of what happens to the connection.
+
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures_core::Stream;
+
+use super::shared::{Listener, Shared};
+use crate::{Notice, context};
+
+/// What happens to a client's connection, and the frames that belong to nobody: the stream of
+/// [`Client::events`](super::Client::events).
+///
+/// A slow reader misses the oldest, and is told how many ([`Notice::Missed`]).
+pub struct Notices {
+    shared: Arc<Shared>,
+    listener: usize,
+}
+
+impl Notices {
+    pub(super) fn new(shared: &Arc<Shared>) -> Self {
+        let mut inner = shared.lock();
+        let notices = context::Notices::new(inner.session.config().notices);
+        let listener = inner.listeners.insert(Listener { notices, waker: None });
+        Self { shared: shared.clone(), listener }
+    }
+
+    /// The next notice; `None` when the client is closed and its socket is gone.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost when the future is dropped.
+    #[expect(clippy::should_implement_trait, reason = "an async stream's next is its usual name")]
+    pub fn next(&mut self) -> impl Future<Output = Option<Notice>> + Send {
+        poll_fn(|cx| self.poll(cx))
+    }
+
+    fn poll(&self, cx: &Context<'_>) -> Poll<Option<Notice>> {
+        let mut inner = self.shared.lock();
+        let finished = inner.finished;
+        let Some(listener) = inner.listeners.get_mut(self.listener) else {
+            return Poll::Ready(None);
+        };
+        match listener.notices.pop() {
+            None if !finished => {
+                listener.waker = Some(cx.waker().clone());
+                Poll::Pending
+            }
+            notice => Poll::Ready(notice),
+        }
+    }
+}
+
+impl Stream for Notices {
+    type Item = Notice;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Notice>> {
+        self.poll(cx)
+    }
+}
+
+impl Drop for Notices {
+    fn drop(&mut self) {
+        self.shared.lock().listeners.try_remove(self.listener);
+    }
+}
+
+impl fmt::Debug for Notices {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Notices(…)")
+    }
+}

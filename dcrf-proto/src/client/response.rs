@@ -1,0 +1,110 @@
+//! The future of a request.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use super::shared::{Handle, Waiter};
+use crate::{DecodeError, Json, Request, RequestError, RequestKey};
+
+/// The answer to a request, once it comes.
+///
+/// The request is queued already when this future is made. It always resolves: with the answer, or with
+/// an error at the request's deadline, at the loss of the connection it was sent on, or when the client
+/// is closed.
+///
+/// # Errors
+///
+/// - [`RequestError::Refused`]: the server answered with another status than 2xx;
+/// - [`RequestError::TimedOut`]: the deadline passed, 30 seconds after the call unless set otherwise;
+/// - [`RequestError::ConnectionLost`]: the connection was lost after the request was sent;
+/// - [`RequestError::Closed`]: the client was closed first;
+/// - [`RequestError::Rejected`]: the request was not accepted and is handed back, since the queue is
+///   full, the message too large, the id in use, or an argument not valid;
+/// - [`RequestError::Decode`]: the answer does not fit `T`.
+///
+/// # Cancel safety
+///
+/// Dropping the future cancels the request: if it has not been sent, it never is; if it has, the server
+/// may still act on it, and its answer is dropped.
+///
+/// # Panics
+///
+/// When polled again after it has resolved.
+#[must_use = "the request is cancelled when its response is dropped"]
+pub struct Response<T> {
+    state: State,
+    decode: fn(Json) -> Result<T, DecodeError>,
+}
+
+enum State {
+    Waiting { handle: Arc<Handle>, key: RequestKey },
+    Rejected(RequestError),
+    Resolved,
+}
+
+impl<T> Response<T> {
+    pub(super) fn new(
+        handle: &Arc<Handle>,
+        request: Request,
+        decode: fn(Json) -> Result<T, DecodeError>,
+    ) -> Self {
+        let accepted = handle.shared().command_with(|inner, now| {
+            let key = inner.session.request(request, now)?;
+            inner.responses.insert(key, Waiter::Waiting(None));
+            Ok(key)
+        });
+        let state = match accepted {
+            Ok(key) => State::Waiting { handle: handle.clone(), key },
+            Err(rejected) => State::Rejected(RequestError::Rejected(Box::new(rejected))),
+        };
+        Self { state, decode }
+    }
+}
+
+impl<T> Future for Response<T> {
+    type Output = Result<T, RequestError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        if let State::Waiting { handle, key } = &this.state {
+            let mut inner = handle.shared().lock();
+            if let Some(Waiter::Waiting(waker)) = inner.responses.get_mut(key) {
+                *waker = Some(cx.waker().clone());
+                return Poll::Pending;
+            }
+        }
+        match std::mem::replace(&mut this.state, State::Resolved) {
+            State::Waiting { handle, key } => {
+                let waiter = handle.shared().lock().responses.remove(&key);
+                let Some(Waiter::Done(result)) = waiter else {
+                    unreachable!("a waiter stays until its response takes it")
+                };
+                Poll::Ready(
+                    result.and_then(|json| (this.decode)(json).map_err(RequestError::Decode)),
+                )
+            }
+            State::Rejected(error) => Poll::Ready(Err(error)),
+            State::Resolved => panic!("a response was polled after it had resolved"),
+        }
+    }
+}
+
+impl<T> Drop for Response<T> {
+    fn drop(&mut self) {
+        if let State::Waiting { handle, key } = &self.state {
+            handle.shared().command_with(|inner, _| {
+                inner.session.cancel(*key);
+                inner.responses.remove(key);
+            });
+        }
+    }
+}
+
+impl<T> fmt::Debug for Response<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Response(…)")
+    }
+}

@@ -1,0 +1,119 @@
+//! What a runtime gives to the driver: a clock, a timer and connected sockets. Nothing here knows a
+//! runtime; each adapter implements the two traits once.
+
+use std::fmt;
+use std::future::Future;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use crate::{CloseFrame, Lost};
+
+/// A runtime as the driver sees it: what time it is, how to wait, and how to connect.
+///
+/// [`dial`](Runtime::dial) is one whole attempt: name lookup, TCP, TLS and the WebSocket handshake.
+/// It needs no time limit of its own, since the session gives up on a dial that takes too long and
+/// the driver then drops the future.
+pub trait Runtime: Send + Sync + 'static {
+    /// A connected WebSocket.
+    type Socket: Socket;
+    /// A future that is ready when its time has come.
+    type Timer: Future<Output = ()> + Send;
+
+    /// The time now, of the clock by which [`sleep_until`](Runtime::sleep_until) waits.
+    fn now() -> Instant;
+
+    /// Waits until `deadline`; a deadline that is past is ready at once.
+    fn sleep_until(&self, deadline: Instant) -> Self::Timer;
+
+    /// Makes one attempt to connect.
+    ///
+    /// # Errors
+    ///
+    /// Why the attempt failed. The session decides from it whether to try again.
+    fn dial(&self) -> impl Future<Output = Result<Self::Socket, Lost>> + Send;
+}
+
+/// A connected WebSocket, as one poll loop drives it.
+///
+/// Pings of the server are answered by the implementation.
+pub trait Socket: Send + Unpin {
+    /// A text message as it was received.
+    type Text: AsRef<str> + Send;
+    /// A binary message as it was received.
+    type Binary: AsRef<[u8]> + Send;
+
+    /// Ready when the socket takes another [`Outgoing`] frame.
+    ///
+    /// # Errors
+    ///
+    /// The connection is lost.
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Lost>>;
+
+    /// Takes a frame into the socket's write buffer, without flushing it. After one ready
+    /// [`poll_ready`](Socket::poll_ready) the driver may feed a batch of frames.
+    ///
+    /// # Errors
+    ///
+    /// The connection is lost.
+    fn feed(&mut self, frame: Outgoing) -> Result<(), Lost>;
+
+    /// Ready when all that was fed has been written to the network.
+    ///
+    /// # Errors
+    ///
+    /// The connection is lost.
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Lost>>;
+
+    /// Ready with the next frame from the server.
+    ///
+    /// # Errors
+    ///
+    /// The connection is over: closed by the server ([`Lost::Closed`]), or broken. It is not polled
+    /// again after that.
+    fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Received<Self>, Lost>>;
+}
+
+/// What a socket receives.
+pub type Received<S> = Incoming<<S as Socket>::Text, <S as Socket>::Binary>;
+
+/// A frame for the server.
+pub enum Outgoing {
+    /// A text message.
+    Text(String),
+    /// A ping with an empty payload.
+    Ping,
+    /// A close frame; the socket finishes the closing handshake as it is received from.
+    Close(CloseFrame),
+}
+
+/// A frame from the server.
+pub enum Incoming<T, B> {
+    /// A text message.
+    Text(T),
+    /// A binary message.
+    Binary(B),
+    /// A ping or a pong: no content, but a sign of life.
+    Pong,
+}
+
+impl fmt::Debug for Outgoing {
+    /// The length of a text only (X1).
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => write!(f, "Text({} bytes)", text.len()),
+            Self::Ping => f.write_str("Ping"),
+            Self::Close(frame) => write!(f, "Close({})", frame.code),
+        }
+    }
+}
+
+impl<T: AsRef<str>, B: AsRef<[u8]>> fmt::Debug for Incoming<T, B> {
+    /// The length of a message only (X1).
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => write!(f, "Text({} bytes)", text.as_ref().len()),
+            Self::Binary(bytes) => write!(f, "Binary({} bytes)", bytes.as_ref().len()),
+            Self::Pong => f.write_str("Pong"),
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! What the handles and the driver share: the session, and who waits for what.
+
+use std::collections::HashMap;
+use std::future::{Future, poll_fn};
+use std::hash::{BuildHasherDefault, DefaultHasher};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
+
+use slab::Slab;
+
+use crate::context::Notices;
+use crate::{
+    Close, Config, Event, Json, Notice, RequestError, RequestKey, Seed, Session, SubscriptionKey,
+    UnsubscribeError,
+};
+
+type KeyMap<K, V> = HashMap<K, V, BuildHasherDefault<DefaultHasher>>;
+
+pub(super) struct Shared {
+    inner: Mutex<Inner>,
+    now: fn() -> Instant,
+}
+
+pub(super) struct Inner {
+    pub(super) session: Session,
+    driver: Option<Waker>,
+    /// Set when the driver has ended: nothing is reported any more.
+    pub(super) finished: bool,
+    pub(super) responses: KeyMap<RequestKey, Waiter<Result<Json, RequestError>>>,
+    pub(super) readers: KeyMap<SubscriptionKey, Waker>,
+    pub(super) unsubscribes: KeyMap<SubscriptionKey, Waiter<Result<(), UnsubscribeError>>>,
+    pub(super) listeners: Slab<Listener>,
+    /// Those who wait for the driver's end.
+    finishers: Vec<Waker>,
+}
+
+/// One who waits for one thing.
+pub(super) enum Waiter<T> {
+    Waiting(Option<Waker>),
+    Done(T),
+}
+
+impl<T> Waiter<T> {
+    fn complete(&mut self, result: T) -> Option<Waker> {
+        match std::mem::replace(self, Self::Done(result)) {
+            Self::Waiting(waker) => waker,
+            Self::Done(_) => None,
+        }
+    }
+}
+
+/// One stream of notices.
+pub(super) struct Listener {
+    pub(super) notices: Notices,
+    pub(super) waker: Option<Waker>,
+}
+
+impl Shared {
+    pub(super) fn new(config: Config, seed: Seed, now: fn() -> Instant) -> Self {
+        let mut session = Session::new(config, seed, now());
+        session.open(now());
+        Self {
+            inner: Mutex::new(Inner {
+                session,
+                driver: None,
+                finished: false,
+                responses: KeyMap::default(),
+                readers: KeyMap::default(),
+                unsubscribes: KeyMap::default(),
+                listeners: Slab::new(),
+                finishers: Vec::new(),
+            }),
+            now,
+        }
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Inner> {
+        // No code of the user runs under the lock, so a poisoned lock is as good as any.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives the session a command, and the driver a reason to look at it.
+    pub(super) fn command<T>(&self, command: impl FnOnce(&mut Session, Instant) -> T) -> T {
+        self.command_with(|inner, now| command(&mut inner.session, now))
+    }
+
+    pub(super) fn command_with<T>(&self, command: impl FnOnce(&mut Inner, Instant) -> T) -> T {
+        let now = (self.now)();
+        let mut inner = self.lock();
+        let result = command(&mut inner, now);
+        let driver = inner.driver.take();
+        drop(inner);
+        if let Some(driver) = driver {
+            driver.wake();
+        }
+        result
+    }
+
+    /// Ready when the driver has ended.
+    pub(super) fn finished(&self) -> impl Future<Output = ()> + Send {
+        poll_fn(|cx| {
+            let mut inner = self.lock();
+            if inner.finished {
+                return Poll::Ready(());
+            }
+            if !inner.finishers.iter().any(|waker| waker.will_wake(cx.waker())) {
+                inner.finishers.push(cx.waker().clone());
+            }
+            Poll::Pending
+        })
+    }
+
+    /// The driver has ended, or was dropped: everything settles.
+    pub(super) fn stop_driving(&self) {
+        let now = (self.now)();
+        let mut wakers = Vec::new();
+        let mut inner = self.lock();
+        inner.session.stop_driving(now);
+        inner.drain_events(&mut wakers);
+        inner.finished = true;
+        wakers.append(&mut inner.finishers);
+        wakers.extend(inner.listeners.iter_mut().filter_map(|(_, listener)| listener.waker.take()));
+        drop(inner);
+        wakers.into_iter().for_each(Waker::wake);
+    }
+}
+
+impl Inner {
+    /// Has the driver woken by the next command.
+    pub(super) fn register_driver(&mut self, cx: &Context<'_>) {
+        match &mut self.driver {
+            Some(waker) => waker.clone_from(cx.waker()),
+            None => self.driver = Some(cx.waker().clone()),
+        }
+    }
+
+    /// Hands what the session tells to those who wait for it, and collects whom to wake once the lock is
+    /// released.
+    pub(super) fn drain_events(&mut self, wakers: &mut Vec<Waker>) {
+        while let Some(event) = self.session.poll_event() {
+            match event {
+                Event::Settled { request, result } => {
+                    let waiter = self.responses.get_mut(&request);
+                    wakers.extend(waiter.and_then(|waiter| waiter.complete(result)));
+                }
+                Event::Readable(key) | Event::Subscribed(key) => {
+                    wakers.extend(self.readers.remove(&key));
+                }
+                Event::Unsubscribed { subscription, result } => {
+                    let waiter = self.unsubscribes.get_mut(&subscription);
+                    wakers.extend(waiter.and_then(|waiter| waiter.complete(result)));
+                }
+                Event::Notice(notice) => self.tell(&notice, wakers),
+            }
+        }
+    }
+
+    fn tell(&mut self, notice: &Notice, wakers: &mut Vec<Waker>) {
+        for (_, listener) in &mut self.listeners {
+            listener.notices.push(notice.clone());
+            wakers.extend(listener.waker.take());
+        }
+    }
+}
+
+/// What keeps a client alive: the last one that is dropped closes it (C2).
+pub(super) struct Handle(Arc<Shared>);
+
+impl Handle {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self(shared)
+    }
+
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.0
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.0.command(|session, now| session.close(Close::now(), now));
+    }
+}

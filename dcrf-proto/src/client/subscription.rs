@@ -1,0 +1,237 @@
+//! The future of a subscribe, and the subscription as a stream of changes.
+
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures_core::Stream;
+use serde::de::DeserializeOwned;
+
+use super::shared::{Handle, Waiter};
+use crate::{Change, DecodeError, Ended, Json, Subscribe, SubscriptionKey, UnsubscribeError};
+
+/// A subscription that the server has not acknowledged yet.
+///
+/// It is registered already when this future is made. Without a connection it waits for one; with one,
+/// the server has [`Config::request_timeout`](crate::Config::request_timeout) to acknowledge it.
+///
+/// # Errors
+///
+/// - [`Ended::Refused`]: the server refused;
+/// - [`Ended::TimedOut`]: the server did not acknowledge in time;
+/// - [`Ended::Closed`]: the client was closed first;
+/// - [`Ended::Rejected`]: it was not accepted and is handed back.
+///
+/// # Cancel safety
+///
+/// Dropping the future unsubscribes.
+///
+/// # Panics
+///
+/// When polled again after it has resolved.
+#[must_use = "the subscription ends when it is dropped"]
+pub struct Subscribing<T> {
+    state: State,
+    changes: PhantomData<fn() -> T>,
+}
+
+enum State {
+    Waiting(Registration),
+    Rejected(Ended),
+    Resolved,
+}
+
+impl<T> Subscribing<T> {
+    pub(super) fn new(handle: &Arc<Handle>, subscribe: Subscribe) -> Self {
+        let state = match handle.shared().command(|session, now| session.subscribe(subscribe, now))
+        {
+            Ok(key) => State::Waiting(Registration { handle: handle.clone(), key }),
+            Err(rejected) => State::Rejected(Ended::Rejected(Box::new(rejected))),
+        };
+        Self { state, changes: PhantomData }
+    }
+}
+
+impl<T> Future for Subscribing<T> {
+    type Output = Result<Subscription<T>, Ended>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if let State::Waiting(registration) = &self.state {
+            match registration.poll_acknowledged(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(ended)) => self.state = State::Rejected(ended),
+            }
+        }
+        Poll::Ready(match std::mem::replace(&mut self.state, State::Resolved) {
+            State::Waiting(registration) => {
+                Ok(Subscription { registration, ended: false, changes: PhantomData })
+            }
+            State::Rejected(ended) => Err(ended),
+            State::Resolved => panic!("a subscribe was polled after it had resolved"),
+        })
+    }
+}
+
+/// A subscription, as a stream of changes. It goes on over every reconnect and ends with an error that
+/// says why.
+///
+/// Dropping it unsubscribes.
+#[must_use = "the subscription ends when it is dropped"]
+pub struct Subscription<T> {
+    registration: Registration,
+    ended: bool,
+    changes: PhantomData<fn() -> T>,
+}
+
+/// Why a [`Subscription`] has no change to give.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ChangeError {
+    /// The subscription has ended. It is the last item of the stream.
+    #[error(transparent)]
+    Ended(Ended),
+    /// This change does not fit the type. The subscription goes on.
+    #[error(transparent)]
+    Decode(DecodeError),
+}
+
+impl<T: DeserializeOwned> Subscription<T> {
+    /// The next change; `None` after the subscription has ended.
+    ///
+    /// # Errors
+    ///
+    /// See [`ChangeError`]: the subscription has ended, or a change does not fit `T`.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost when the future is dropped.
+    #[expect(clippy::should_implement_trait, reason = "an async stream's next is its usual name")]
+    pub fn next(&mut self) -> impl Future<Output = Option<Result<Change<T>, ChangeError>>> + Send {
+        poll_fn(|cx| self.poll_change(cx))
+    }
+
+    fn poll_change(&mut self, cx: &Context<'_>) -> Poll<Option<Result<Change<T>, ChangeError>>> {
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        let Poll::Ready(polled) = self.registration.poll_change(cx) else { return Poll::Pending };
+        Poll::Ready(Some(match polled {
+            Ok(change) => change.try_map(|json: Json| json.decode()).map_err(ChangeError::Decode),
+            Err(ended) => {
+                self.ended = true;
+                Err(ChangeError::Ended(ended))
+            }
+        }))
+    }
+}
+
+impl<T> Subscription<T> {
+    /// Ends the subscription and waits until the server has confirmed it. Nothing is delivered from now
+    /// on, also when the future is dropped.
+    ///
+    /// Without a connection, and when the connection is lost meanwhile, that is a success: the server
+    /// drops a connection's subscriptions by itself.
+    ///
+    /// # Errors
+    ///
+    /// When the server refuses, or does not answer in time.
+    ///
+    /// # Cancel safety
+    ///
+    /// The subscription ends also when the future is dropped.
+    pub fn cancel(self) -> impl Future<Output = Result<(), UnsubscribeError>> + Send + use<T> {
+        let (handle, key) = (self.registration.handle.clone(), self.registration.key);
+        handle.shared().lock().unsubscribes.insert(key, Waiter::Waiting(None));
+        drop(self);
+        let cancelling = Cancelling { handle, key };
+        poll_fn(move |cx| cancelling.poll(cx))
+    }
+}
+
+impl<T: DeserializeOwned> Stream for Subscription<T> {
+    type Item = Result<Change<T>, ChangeError>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.get_mut().poll_change(cx)
+    }
+}
+
+/// The session's side of a subscription, which ends when this is dropped.
+struct Registration {
+    handle: Arc<Handle>,
+    key: SubscriptionKey,
+}
+
+impl Registration {
+    fn poll_acknowledged(&self, cx: &Context<'_>) -> Poll<Result<(), Ended>> {
+        let mut inner = self.handle.shared().lock();
+        if inner.session.is_acknowledged(self.key) {
+            return Poll::Ready(Ok(()));
+        }
+        if let Some(ended) = inner.session.ended(self.key) {
+            return Poll::Ready(Err(ended.clone()));
+        }
+        inner.readers.insert(self.key, cx.waker().clone());
+        Poll::Pending
+    }
+
+    fn poll_change(&self, cx: &Context<'_>) -> Poll<Result<Change, Ended>> {
+        let mut inner = self.handle.shared().lock();
+        if let Some(polled) = inner.session.poll_change(self.key) {
+            return Poll::Ready(polled);
+        }
+        inner.readers.insert(self.key, cx.waker().clone());
+        Poll::Pending
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        self.handle.shared().command_with(|inner, now| {
+            inner.session.unsubscribe(self.key, now);
+            inner.readers.remove(&self.key);
+        });
+    }
+}
+
+/// A wait for the server's word on an unsubscribe.
+struct Cancelling {
+    handle: Arc<Handle>,
+    key: SubscriptionKey,
+}
+
+impl Cancelling {
+    fn poll(&self, cx: &Context<'_>) -> Poll<Result<(), UnsubscribeError>> {
+        let mut inner = self.handle.shared().lock();
+        match inner.unsubscribes.get_mut(&self.key) {
+            Some(Waiter::Waiting(waker)) => {
+                *waker = Some(cx.waker().clone());
+                Poll::Pending
+            }
+            Some(Waiter::Done(result)) => Poll::Ready(result.clone()),
+            None => Poll::Ready(Ok(())),
+        }
+    }
+}
+
+impl Drop for Cancelling {
+    fn drop(&mut self) {
+        self.handle.shared().lock().unsubscribes.remove(&self.key);
+    }
+}
+
+impl<T> fmt::Debug for Subscribing<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Subscribing(…)")
+    }
+}
+
+impl<T> fmt::Debug for Subscription<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Subscription").field(&self.registration.key).finish()
+    }
+}

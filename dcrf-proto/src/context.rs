@@ -1,0 +1,172 @@
+//! What the parts of a session share: the clock as last told, the randomness, the routes of request ids,
+//! the deadlines, and what waits to be told to the caller.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use crate::event::{Event, Notice, Unhandled};
+use crate::id::{IdMap, Random};
+use crate::subscriptions::WireKey;
+use crate::timer::Timers;
+use crate::{Config, Json, Limit, Rejection, RequestId, RequestKey, Seed, State, Stats};
+
+/// As good as for ever, and still far from the end of any clock.
+pub(crate) const FAR: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub(crate) config: Config,
+    /// The latest instant that anyone has told; the session never goes back.
+    pub(crate) now: Instant,
+    pub(crate) random: Random,
+    pub(crate) timers: Timers,
+    pub(crate) routes: Routes,
+    /// What each wait of the caller ends with. Bounded by [`Context::admit`].
+    pub(crate) events: VecDeque<Event>,
+    pub(crate) notices: Notices,
+    pub(crate) stats: Stats,
+}
+
+impl Context {
+    pub(crate) fn new(config: Config, seed: &Seed, now: Instant) -> Self {
+        Self {
+            notices: Notices::new(config.notices),
+            config,
+            now,
+            random: Random::new(seed),
+            timers: Timers::default(),
+            routes: Routes::default(),
+            events: VecDeque::new(),
+            stats: Stats::default(),
+        }
+    }
+
+    /// The instant after `wait`; the far future where the clock can't say it.
+    pub(crate) fn after(&self, wait: Duration) -> Instant {
+        self.now + wait.min(FAR)
+    }
+
+    /// Refuses a command while its caller leaves too many events unread.
+    pub(crate) fn admit(&self) -> Result<(), Rejection> {
+        let limit = self.config.max_requests.saturating_add(self.config.max_subscriptions);
+        if self.events.len() < limit { Ok(()) } else { Err(Rejection::QueueFull) }
+    }
+
+    /// The id for a new request or subscription: the caller's, when it is free (R8), or a new one.
+    pub(crate) fn claim_id(&mut self, wanted: Option<&RequestId>) -> Result<RequestId, Rejection> {
+        match wanted {
+            Some(id) if self.routes.get(id).is_some() => Err(Rejection::IdInUse),
+            Some(id) => Ok(id.clone()),
+            None => Ok(RequestId::random(&mut self.random)),
+        }
+    }
+
+    pub(crate) fn notice_state(&mut self, state: State) {
+        self.notices.push(Notice::State(state));
+    }
+
+    pub(crate) fn unhandled(&mut self, text: &str) {
+        self.stats.unhandled += 1;
+        let frame = Json::from_checked(text.trim());
+        self.notices.push(Notice::Unhandled(Unhandled { frame }));
+    }
+}
+
+/// Where a frame with a certain request id belongs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Route {
+    Request(RequestKey),
+    Wire(WireKey),
+    /// Nobody waits for it any more; an answer to it is late (R3, R9).
+    Abandoned,
+}
+
+/// One lookup from a request id to who waits for it.
+#[derive(Debug, Default)]
+pub(crate) struct Routes {
+    by_id: IdMap<Route>,
+    /// The abandoned ids, the oldest first.
+    abandoned: VecDeque<RequestId>,
+}
+
+impl Routes {
+    /// How many abandoned ids are kept; an answer that is later still shows up as unhandled.
+    const MAX_ABANDONED: usize = 1024;
+
+    pub(crate) fn get(&self, id: &RequestId) -> Option<Route> {
+        self.by_id.get(id).copied()
+    }
+
+    pub(crate) fn insert(&mut self, id: RequestId, route: Route) {
+        self.by_id.insert(id, route);
+    }
+
+    pub(crate) fn remove(&mut self, id: &RequestId) {
+        self.by_id.remove(id);
+    }
+
+    /// From now on an answer with this id is late.
+    pub(crate) fn abandon(&mut self, id: RequestId) {
+        if self.abandoned.len() == Self::MAX_ABANDONED {
+            if let Some(oldest) = self.abandoned.pop_front() {
+                self.by_id.remove(&oldest);
+            }
+        }
+        self.by_id.insert(id.clone(), Route::Abandoned);
+        self.abandoned.push_back(id);
+    }
+
+    /// Late answers end with their connection.
+    pub(crate) fn forget_abandoned(&mut self) {
+        for id in self.abandoned.drain(..) {
+            self.by_id.remove(&id);
+        }
+    }
+}
+
+/// The notices that wait to be polled: bounded, the oldest give way.
+#[derive(Debug)]
+pub(crate) struct Notices {
+    items: VecDeque<Notice>,
+    bytes: usize,
+    missed: u64,
+    limit: Limit,
+}
+
+impl Notices {
+    pub(crate) fn new(limit: Limit) -> Self {
+        Self { items: VecDeque::new(), bytes: 0, missed: 0, limit }
+    }
+
+    pub(crate) fn push(&mut self, notice: Notice) {
+        let size = self::size(&notice);
+        self.items.push_back(notice);
+        self.bytes += size;
+        while self.items.len() > self.limit.count.max(1) || self.bytes > self.limit.bytes {
+            // The newest stays whatever its size, so that the state is always told.
+            if self.items.len() == 1 {
+                break;
+            }
+            if let Some(oldest) = self.items.pop_front() {
+                self.bytes -= self::size(&oldest);
+                self.missed += 1;
+            }
+        }
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<Notice> {
+        if self.missed > 0 {
+            return Some(Notice::Missed(std::mem::take(&mut self.missed)));
+        }
+        let notice = self.items.pop_front()?;
+        self.bytes -= size(&notice);
+        Some(notice)
+    }
+}
+
+fn size(notice: &Notice) -> usize {
+    match notice {
+        Notice::Unhandled(unhandled) => unhandled.frame.len(),
+        Notice::State(_) | Notice::Missed(_) => 0,
+    }
+}

@@ -1,0 +1,327 @@
+//! What can go wrong, as types that a caller can match: why a connection was lost, why a request or a
+//! subscription failed, why a command was refused. No message here carries a payload, a query or a
+//! header (X1).
+
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use crate::Json;
+
+/// The code and reason of a WebSocket close frame (RFC 6455, section 7.4).
+///
+/// `Debug` shows the code and the length of the reason, since a reason can hold anything (X1).
+#[derive(Clone, PartialEq, Eq)]
+pub struct CloseFrame {
+    /// The close code, such as 1000 for a normal closure.
+    pub code: u16,
+    /// The reason, at most 123 bytes of UTF-8; empty when none was given.
+    ///
+    /// Daphne drops the reason that a consumer gives; uvicorn passes it on.
+    pub reason: String,
+}
+
+impl CloseFrame {
+    /// The normal closure, code 1000 without a reason.
+    ///
+    /// ```
+    /// assert_eq!(dcrf_proto::CloseFrame::normal().code, 1000);
+    /// ```
+    pub fn normal() -> Self {
+        Self { code: 1000, reason: String::new() }
+    }
+}
+
+impl fmt::Debug for CloseFrame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CloseFrame({}, {} bytes)", self.code, self.reason.len())
+    }
+}
+
+/// Why a connection, or an attempt to make one, ended.
+///
+/// The adapter reports it to [`Session::handle_lost`](crate::Session::handle_lost); the session decides
+/// what follows (rules L6 and L7) and shows it to the user in [`State`](crate::State) and in errors.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Lost {
+    /// The server sent a close frame. A frame without a code has 1005.
+    #[error("the server closed the connection with code {}", .0.code)]
+    Closed(CloseFrame),
+    /// The connection ended without a close frame (what browsers report as 1006): the server died, or
+    /// something on the way cut the connection.
+    #[error("the connection ended without a close frame")]
+    Dropped,
+    /// The handshake was answered with an HTTP status other than 101.
+    #[error("the server refused the WebSocket handshake with HTTP status {status}")]
+    Refused {
+        /// The HTTP status. Channels answers 403 to a refused connect, and 500 to a path without a route.
+        status: u16,
+        /// How long to wait before the next attempt, when the server said so in `Retry-After`.
+        retry_after: Option<Duration>,
+    },
+    /// The host name could not be resolved, or the socket failed.
+    #[error("{message}")]
+    Io {
+        /// The kind of the failure, such as [`io::ErrorKind::ConnectionRefused`].
+        kind: io::ErrorKind,
+        /// The operating system's words for it.
+        message: String,
+    },
+    /// The attempt to connect took longer than [`Config::dial_timeout`](crate::Config::dial_timeout) (L4).
+    #[error("connecting took longer than {0:?}")]
+    DialTimedOut(Duration),
+    /// Nothing arrived for the length of the heartbeat, not even a pong (L9).
+    #[error("the server has been silent for {0:?}")]
+    Silent(Duration),
+    /// The server's certificate was not accepted, or the server did not accept ours.
+    #[error("TLS: {0}")]
+    Certificate(String),
+    /// TLS failed for another reason than a certificate.
+    #[error("TLS: {0}")]
+    Tls(String),
+    /// The peer does not keep to the WebSocket protocol.
+    #[error("WebSocket protocol: {0}")]
+    Protocol(String),
+    /// The server sent a message over the limit of the adapter.
+    #[error("the server sent a message over {limit} bytes")]
+    TooLarge {
+        /// The limit in bytes.
+        limit: usize,
+    },
+}
+
+impl From<io::Error> for Lost {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::UnexpectedEof => Self::Dropped,
+            kind => Self::Io { kind, message: error.to_string() },
+        }
+    }
+}
+
+/// Why a session is closed for good.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CloseReason {
+    /// The program closed it, or dropped the last handle.
+    #[error("the client was closed")]
+    ByCaller,
+    /// All attempts allowed by [`Config::max_attempts`](crate::Config::max_attempts) failed (L5).
+    #[error("gave up after {attempts} attempts: {last_error}")]
+    GaveUp {
+        /// How many attempts were made.
+        attempts: u32,
+        /// Why the last of them failed.
+        last_error: Lost,
+    },
+    /// The server refused this client twice in a row with 401, 403, 1008, 4401 or 4403 (L6, L7).
+    #[error("not authorized: {0}")]
+    Unauthorized(Lost),
+    /// A failure that another attempt would only repeat: a certificate that is not accepted, or three
+    /// times in a row a protocol error or a path that is not found.
+    #[error("{0}")]
+    Fatal(Lost),
+    /// The task or thread that drives the client is gone, since its runtime was shut down.
+    #[error("the task that drives the client was stopped")]
+    DriverStopped,
+}
+
+/// The server's answer with a status other than 2xx (R7).
+///
+/// `Display` and `Debug` show the action and the status only, since errors can repeat what the request
+/// carried; read [`errors`](Refusal::errors) and [`data`](Refusal::data) for the rest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// `response_status`; `None` when the server sent none and `errors` was not empty.
+    pub status: Option<u16>,
+    /// The action that the server names in its answer.
+    pub action: Option<String>,
+    /// `errors` as JSON: DCRF sends an array of strings, or of objects such as
+    /// `[{"title": ["This field is required."]}]`.
+    pub errors: Json,
+    /// `data` as JSON. A view behind `view_as_consumer` puts its `{"detail": "…"}` here.
+    pub data: Json,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the server refused")?;
+        if let Some(action) = &self.action {
+            write!(f, " `{action}`")?;
+        }
+        match self.status {
+            Some(status) => write!(f, " with status {status}"),
+            None => f.write_str(" without a status"),
+        }
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+/// Why a command was not accepted. Nothing was sent and nothing waits.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Rejection {
+    /// The outbox holds as many requests or bytes as its limits allow (R2), or there are as many
+    /// requests or subscriptions as the limits of [`Config`](crate::Config) allow.
+    #[error("the queue is full")]
+    QueueFull,
+    /// The message is larger than [`Config::max_message`](crate::Config::max_message) (R11). Daphne would
+    /// drop the connection over 1 MiB.
+    #[error("the message has {size} bytes, more than the limit of {limit}")]
+    TooLarge {
+        /// The size of the encoded message in bytes.
+        size: usize,
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// The request id is in use, or an answer to an earlier request with it may still come (R8).
+    #[error("the request id is in use")]
+    IdInUse,
+    /// An argument can't be written as JSON, or has a name that the protocol keeps for itself.
+    #[error("argument `{argument}`: {reason}")]
+    InvalidArgument {
+        /// The argument's name.
+        argument: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The session is closed, or is being closed.
+    #[error("{0}")]
+    Closed(CloseReason),
+}
+
+/// A command that was not accepted, handed back with the reason.
+///
+/// ```
+/// use dcrf_proto::{Config, Rejection, Request, Seed, Session};
+/// use std::time::Instant;
+///
+/// let now = Instant::now();
+/// let mut session = Session::new(Config::default(), Seed::from([7; 32]), now);
+/// let request = Request::new("people", "greet").arg("request_id", 1);
+/// let rejected = session.request(request, now).unwrap_err();
+/// assert!(matches!(rejected.reason, Rejection::InvalidArgument { .. }));
+/// assert_eq!(rejected.command.stream(), "people");
+/// ```
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("{reason}")]
+pub struct Rejected<T> {
+    /// The command as it was given.
+    pub command: T,
+    /// Why it was not accepted.
+    pub reason: Rejection,
+}
+
+/// Why a request failed.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RequestError {
+    /// The server answered with another status than 2xx.
+    #[error(transparent)]
+    Refused(Refusal),
+    /// The deadline passed (R3). When `sent` is false the server never saw the request.
+    #[error("timed out, {}", sent_or_not(*.sent))]
+    TimedOut {
+        /// Whether the request had been handed to the socket.
+        sent: bool,
+    },
+    /// The connection was lost after the request was handed to the socket (R4): whether the server acted
+    /// on it is not known.
+    #[error("the connection was lost, {}", sent_or_not(*.sent))]
+    ConnectionLost {
+        /// Whether the request had been handed to the socket.
+        sent: bool,
+    },
+    /// The session was closed before the answer came.
+    #[error("{reason}, {}", sent_or_not(*.sent))]
+    Closed {
+        /// Why the session is closed.
+        reason: CloseReason,
+        /// Whether the request had been handed to the socket.
+        sent: bool,
+    },
+    /// The request was not accepted.
+    #[error("{0}")]
+    Rejected(Box<Rejected<crate::Request>>),
+    /// The answer's `data` does not fit the type that the caller asked for.
+    #[error(transparent)]
+    Decode(DecodeError),
+}
+
+fn sent_or_not(sent: bool) -> &'static str {
+    if sent { "after the request was sent" } else { "before the request was sent" }
+}
+
+/// Why a subscription ended, or never began.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Ended {
+    /// The server refused to subscribe. It is not tried again.
+    #[error(transparent)]
+    Refused(Refusal),
+    /// The object was gone when the subscription was replayed on a new connection: 404 (S7).
+    #[error("the object is gone")]
+    Gone(Refusal),
+    /// The permission was gone when the subscription was replayed on a new connection: 401 or 403 (S7).
+    #[error("the permission was revoked")]
+    Revoked(Refusal),
+    /// The server did not acknowledge the subscription in time. An action that never replies needs
+    /// [`Subscribe::without_ack`](crate::Subscribe::without_ack).
+    #[error("the server did not acknowledge the subscription in time")]
+    TimedOut,
+    /// The session was closed.
+    #[error("{0}")]
+    Closed(CloseReason),
+    /// The subscription was not accepted.
+    #[error("{0}")]
+    Rejected(Box<Rejected<crate::Subscribe>>),
+}
+
+/// Why the unsubscribe of [`Session::unsubscribe`](crate::Session::unsubscribe) was not confirmed. The
+/// subscription is over for the caller all the same.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum UnsubscribeError {
+    /// The server refused, with another status than 404.
+    #[error(transparent)]
+    Refused(Refusal),
+    /// The server did not answer in time.
+    #[error("the server did not confirm the unsubscribe in time")]
+    TimedOut,
+}
+
+/// A JSON value that does not fit the type it was to be decoded into.
+///
+/// It says what was expected and where, and never what stands there (X1).
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the data does not fit: {expected}, at line {line}, column {column}")]
+pub struct DecodeError {
+    /// What the type needs, such as "missing field `title`" or "expected a string".
+    pub expected: String,
+    /// The line in the JSON text, from 1.
+    pub line: usize,
+    /// The column in that line.
+    pub column: usize,
+}
+
+impl From<serde_json::Error> for DecodeError {
+    fn from(error: serde_json::Error) -> Self {
+        let (line, column) = (error.line(), error.column());
+        let message = error.to_string();
+        // serde's messages quote the value before ", expected"; only what follows is ours to show.
+        let expected = match message.rsplit_once(", expected ") {
+            _ if message.starts_with("missing field") => message.as_str(),
+            Some((_, expected)) => expected,
+            None => "another value",
+        };
+        let expected = expected.rsplit_once(" at line ").map_or(expected, |(what, _)| what);
+        let expected = if expected.starts_with("missing field") {
+            expected.to_owned()
+        } else {
+            format!("expected {expected}")
+        };
+        Self { expected, line, column }
+    }
+}

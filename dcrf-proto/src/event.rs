@@ -1,0 +1,136 @@
+//! What the session tells its caller: changes of the connection's state, settled requests, and changes
+//! of what is subscribed to.
+
+use std::time::Instant;
+
+use crate::{
+    CloseReason, Deleted, Json, Lost, Refusal, RequestError, RequestKey, SubscriptionKey,
+    UnsubscribeError,
+};
+
+/// What a session reports by [`Session::poll_event`](crate::Session::poll_event).
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Event {
+    /// Something about the session as a whole.
+    Notice(Notice),
+    /// A request has settled. Every request settles exactly once, unless it was cancelled (R5).
+    Settled {
+        /// Which request.
+        request: RequestKey,
+        /// The reply's `data`, or why there is none.
+        result: Result<Json, RequestError>,
+    },
+    /// The server has acknowledged the subscription, for the first time or on a new connection (S3).
+    Subscribed(SubscriptionKey),
+    /// [`Session::poll_change`](crate::Session::poll_change) has something for this subscription.
+    Readable(SubscriptionKey),
+    /// An unsubscribe has ended, and the subscription's key is no longer used.
+    Unsubscribed {
+        /// Which subscription.
+        subscription: SubscriptionKey,
+        /// Whether the server confirmed it. It is over for the caller in any case.
+        result: Result<(), UnsubscribeError>,
+    },
+}
+
+/// Something about the session as a whole.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Notice {
+    /// The connection's state has changed (L1).
+    State(State),
+    /// A frame that belongs to no request and no subscription (F2).
+    Unhandled(Unhandled),
+    /// So many notices were dropped, the oldest first, since nobody took them in time.
+    Missed(u64),
+}
+
+/// The state of the connection (L1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum State {
+    /// Not opened yet.
+    Idle,
+    /// Dialling.
+    Connecting {
+        /// Which attempt this is since the last stable connection, from 1.
+        attempt: u32,
+    },
+    /// The WebSocket is open.
+    Connected,
+    /// The connection, or the attempt to make one, failed, and the next attempt is planned.
+    Waiting {
+        /// Which attempt comes next since the last stable connection, from 1.
+        attempt: u32,
+        /// When it comes.
+        until: Instant,
+        /// Why the last one ended.
+        error: Lost,
+    },
+    /// Closed for good.
+    Closed(CloseReason),
+}
+
+/// A frame that belongs to no request and no subscription: the server pushed it, or it came too late.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Unhandled {
+    /// The whole frame.
+    pub frame: Json,
+}
+
+/// A change that a subscription delivers, with the object as `T`.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Change<T = Json> {
+    /// An object was created. Delivered only when the subscription asks for it (S13).
+    Create(T),
+    /// The object as it is now.
+    Update(T),
+    /// The object is gone.
+    Delete(Deleted),
+    /// The connection was lost and the subscription is in force again: changes may be missing before this
+    /// point, none after it (S5).
+    Gap(Gap),
+    /// The reader was slower than the server: this many changes were dropped at this point, the oldest
+    /// first (S11).
+    Lagged(u64),
+    /// The server failed to tell a change, such as an update of an object that was deleted meanwhile
+    /// (S14). The subscription goes on.
+    Refused(Refusal),
+    /// An event of another kind: another action than create, update and delete, or no `data` (S15).
+    Other {
+        /// The event's action.
+        action: Option<String>,
+        /// The whole payload.
+        payload: Json,
+    },
+}
+
+/// The connection was lost between what came before and what comes after.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Gap {
+    /// Why the connection was lost.
+    pub cause: Lost,
+}
+
+impl<T> Change<T> {
+    /// The same change with another object, such as a decoded one.
+    ///
+    /// # Errors
+    ///
+    /// What `decode` says of the object.
+    pub fn try_map<U, E>(self, decode: impl FnOnce(T) -> Result<U, E>) -> Result<Change<U>, E> {
+        Ok(match self {
+            Self::Create(object) => Change::Create(decode(object)?),
+            Self::Update(object) => Change::Update(decode(object)?),
+            Self::Delete(deleted) => Change::Delete(deleted),
+            Self::Gap(gap) => Change::Gap(gap),
+            Self::Lagged(count) => Change::Lagged(count),
+            Self::Refused(refusal) => Change::Refused(refusal),
+            Self::Other { action, payload } => Change::Other { action, payload },
+        })
+    }
+}

@@ -1,0 +1,143 @@
+//! The protocol core of a client for [Django Channels REST Framework] (DCRF): requests, subscriptions and
+//! reconnection as a state machine without I/O.
+//!
+//! Programs use an adapter such as `dcrf-tokio`, which drives this core over real sockets. Use the core
+//! itself to embed a client in an event loop of your own: it opens no socket, reads no clock, starts no
+//! thread and draws no randomness.
+//!
+//! - A [`Session`] is one client's side of the conversation. It outlives its connections: it says when to
+//!   dial, queues [`Request`]s while there is no connection, sends each [`Subscribe`] anew on every
+//!   connection, and settles everything that was asked of it exactly once.
+//! - [`rules`] says what it promises, rule by rule, with the test that proves each.
+//! - The feature `client` adds the async handles and the driver that all adapters share (module
+//!   `client`); the feature `websocket` adds the WebSocket itself over any byte stream.
+//!
+//! [Django Channels REST Framework]: https://github.com/NilCoalescing/djangochannelsrestframework
+//!
+//! # A complete run loop
+//!
+//! The session is told what happened (`handle_*`) and asked what to do (`poll_*`). Here the socket is a
+//! queue in memory with a small server at its other end; with a real one the loop is the same.
+//!
+//! ```
+//! use std::collections::VecDeque;
+//! use std::time::Instant;
+//!
+//! use dcrf_proto::{Change, Close, CloseFrame, Config, Event, Lost, Request, Seed, Session, Subscribe, Transmit};
+//! use serde_json::{Value, json};
+//!
+//! /// The server: acknowledges a subscription and sends one update, echoes every other request.
+//! fn answer(message: &str) -> Vec<String> {
+//!     let message: Value = serde_json::from_str(message).unwrap();
+//!     let (stream, asked) = (&message["stream"], &message["payload"]);
+//!     let reply = |action: &Value, status: u16, data: Value| {
+//!         json!({"stream": stream, "payload": {"errors": [], "data": data, "action": action,
+//!             "response_status": status, "request_id": asked["request_id"]}}).to_string()
+//!     };
+//!     if asked["action"] == "subscribe_instance" {
+//!         let update = reply(&json!("update"), 200, json!({"pk": asked["pk"], "title": "new"}));
+//!         return vec![reply(&asked["action"], 201, Value::Null), update];
+//!     }
+//!     vec![reply(&asked["action"], 200, asked["data"].clone())]
+//! }
+//!
+//! // A real program takes the seed from the operating system.
+//! let mut session = Session::new(Config::default(), Seed::from([7; 32]), Instant::now());
+//! session.open(Instant::now());
+//! let echo = session.request(Request::new("tools", "echo").arg("data", 42), Instant::now())?;
+//! let task = session.subscribe(Subscribe::instance("tasks", 7), Instant::now())?;
+//!
+//! let mut socket: Option<(dcrf_proto::Epoch, VecDeque<String>)> = None;
+//! let mut updates = Vec::new();
+//! while !session.is_finished() {
+//!     // What has arrived, and what time it is.
+//!     let now = Instant::now();
+//!     if let Some((epoch, incoming)) = &mut socket {
+//!         while let Some(text) = incoming.pop_front() {
+//!             session.handle_text(*epoch, &text, now);
+//!         }
+//!     }
+//!     if session.poll_timeout().is_some_and(|deadline| deadline <= now) {
+//!         session.handle_timeout(now);
+//!     }
+//!     // What to do.
+//!     if socket.as_ref().is_some_and(|(epoch, _)| session.epoch() != Some(*epoch)) {
+//!         socket = None; // the session has given this connection up
+//!     }
+//!     while let Some(transmit) = session.poll_transmit() {
+//!         match transmit {
+//!             Transmit::Dial(epoch) => {
+//!                 socket = Some((epoch, VecDeque::new()));
+//!                 session.handle_opened(epoch, now); // or handle_lost, with the reason
+//!             }
+//!             Transmit::Text(_, text) => {
+//!                 socket.iter_mut().for_each(|(_, incoming)| incoming.extend(answer(&text)));
+//!             }
+//!             Transmit::Close(epoch, _) => {
+//!                 session.handle_lost(epoch, Lost::Closed(CloseFrame::normal()), now);
+//!             }
+//!             Transmit::Ping(epoch) => session.handle_pong(epoch, now),
+//!             _ => {}
+//!         }
+//!     }
+//!     // What to tell.
+//!     while let Some(event) = session.poll_event() {
+//!         match event {
+//!             Event::Settled { request, result } => {
+//!                 assert_eq!(request, echo);
+//!                 assert_eq!(result?.decode::<u32>()?, 42);
+//!             }
+//!             Event::Readable(subscription) => {
+//!                 assert_eq!(subscription, task);
+//!                 while let Some(Ok(change)) = session.poll_change(subscription) {
+//!                     if let Change::Update(task) = change {
+//!                         updates.push(task.decode::<Value>()?["title"].clone());
+//!                         session.close(Close::default(), now);
+//!                     }
+//!                 }
+//!             }
+//!             _ => {}
+//!         }
+//!     }
+//!     // With a real socket: wait here until it is readable, or until `session.poll_timeout()`.
+//! }
+//! assert_eq!(updates, ["new"]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+#![forbid(unsafe_code)]
+
+mod arena;
+#[cfg(feature = "client")]
+pub mod client;
+mod command;
+mod config;
+mod context;
+mod error;
+mod event;
+mod id;
+mod link;
+mod requests;
+mod session;
+mod stats;
+mod subscriptions;
+mod timer;
+#[cfg(feature = "websocket")]
+pub mod websocket;
+mod wire;
+
+#[doc = include_str!("../RULES.md")]
+pub mod rules {}
+
+pub use command::{Close, Request, Subscribe};
+pub use config::{Backoff, Config, Framing, Heartbeat, Limit};
+pub use error::{
+    CloseFrame, CloseReason, DecodeError, Ended, Lost, Refusal, Rejected, Rejection, RequestError,
+    UnsubscribeError,
+};
+pub use event::{Change, Event, Gap, Notice, State, Unhandled};
+pub use id::{Epoch, RequestId, RequestKey, Seed, SubscriptionKey};
+pub use session::{Session, Transmit};
+pub use stats::Stats;
+pub use wire::json::Json;
+pub use wire::pk::{Deleted, Pk};

@@ -1,0 +1,28 @@
+//! How long to wait before the next attempt (L2).
+
+use std::time::Duration;
+
+use crate::Backoff;
+use crate::context::FAR;
+use crate::id::Random;
+
+impl Backoff {
+    /// The wait before attempt `n`, from 0.
+    pub(crate) fn delay(&self, n: u32, random: &mut Random) -> Duration {
+        let growth = self.factor.max(1.0).powi(i32::try_from(n).unwrap_or(i32::MAX));
+        // Finite, so that no minimum times it is "not a number".
+        let seconds = self.minimum.as_secs_f64() * growth.min(f64::MAX);
+        let maximum = self.maximum.min(FAR);
+        let bound = if seconds < maximum.as_secs_f64() {
+            Duration::from_secs_f64(seconds)
+        } else {
+            maximum
+        };
+        if self.jitter { up_to(bound, random) } else { bound }
+    }
+}
+
+/// A duration drawn evenly between zero and `bound`.
+pub(crate) fn up_to(bound: Duration, random: &mut Random) -> Duration {
+    bound.mul_f64(random.unit())
+}

@@ -1,0 +1,184 @@
+//! One of the caller's subscriptions: what it asked for, and what waits for its reader.
+
+use std::borrow::Cow;
+
+use serde_json::value::RawValue;
+
+use super::inbox::Inbox;
+use super::wire::WireKey;
+use crate::context::Context;
+use crate::{Change, Deleted, Ended, Event, Gap, Json, Lost, Subscribe, SubscriptionKey};
+
+#[derive(Debug)]
+pub(crate) struct Member {
+    phase: Phase,
+    inbox: Inbox,
+    include_create: bool,
+    pk_field: Option<Cow<'static, str>>,
+    history: History,
+    /// Whether the event waits to be polled already.
+    readable_told: bool,
+    subscribed_told: bool,
+}
+
+/// What the reader knows, so far as gaps go (S5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum History {
+    /// Nothing has been told: a loss leaves no gap.
+    Empty,
+    /// Told up to now.
+    Complete,
+    /// The connection was lost and the reader has not been told yet.
+    GapOwed,
+}
+
+#[derive(Debug)]
+enum Phase {
+    Pending(WireKey),
+    Acknowledged(WireKey),
+    Ended(Ended),
+}
+
+impl Member {
+    pub(crate) fn new(wire: WireKey, subscribe: &Subscribe) -> Self {
+        Self {
+            phase: Phase::Pending(wire),
+            inbox: Inbox::default(),
+            include_create: subscribe.include_create,
+            pk_field: subscribe.pk_field.clone(),
+            history: History::Empty,
+            readable_told: false,
+            subscribed_told: false,
+        }
+    }
+
+    pub(crate) fn wire(&self) -> Option<WireKey> {
+        match self.phase {
+            Phase::Pending(wire) | Phase::Acknowledged(wire) => Some(wire),
+            Phase::Ended(_) => None,
+        }
+    }
+
+    pub(crate) fn is_acknowledged(&self) -> bool {
+        matches!(self.phase, Phase::Acknowledged(_))
+    }
+
+    pub(crate) fn ended(&self) -> Option<&Ended> {
+        match &self.phase {
+            Phase::Ended(ended) => Some(ended),
+            Phase::Pending(_) | Phase::Acknowledged(_) => None,
+        }
+    }
+
+    /// The server has acknowledged the subscription on this connection.
+    pub(crate) fn acknowledge(
+        &mut self,
+        cx: &mut Context,
+        key: SubscriptionKey,
+        loss: Option<&Lost>,
+    ) {
+        self.close_gap(cx, key, loss);
+        if let Phase::Pending(wire) = self.phase {
+            self.phase = Phase::Acknowledged(wire);
+        }
+        if !std::mem::replace(&mut self.subscribed_told, true) {
+            cx.events.push_back(Event::Subscribed(key));
+        }
+    }
+
+    /// An event has arrived.
+    pub(crate) fn deliver(
+        &mut self,
+        cx: &mut Context,
+        key: SubscriptionKey,
+        loss: Option<&Lost>,
+        event: &Incoming<'_>,
+    ) {
+        if event.action == Some("create") && !self.include_create && event.refused.is_none() {
+            return; // S13
+        }
+        self.close_gap(cx, key, loss);
+        let pk_field = self.pk_field.as_ref().unwrap_or(&cx.config.pk_field);
+        let change = event.change(pk_field);
+        self.push(cx, key, change);
+    }
+
+    /// S5: the gap comes before anything of the new connection.
+    fn close_gap(&mut self, cx: &mut Context, key: SubscriptionKey, loss: Option<&Lost>) {
+        let history = std::mem::replace(&mut self.history, History::Complete);
+        if let (History::GapOwed, Some(cause)) = (history, loss) {
+            self.push(cx, key, Change::Gap(Gap { cause: cause.clone() }));
+        }
+    }
+
+    fn push(&mut self, cx: &mut Context, key: SubscriptionKey, change: Change) {
+        cx.stats.lagged += self.inbox.push(change, cx.config.changes);
+        self.tell_readable(cx, key);
+    }
+
+    fn tell_readable(&mut self, cx: &mut Context, key: SubscriptionKey) {
+        if !std::mem::replace(&mut self.readable_told, true) {
+            cx.events.push_back(Event::Readable(key));
+        }
+    }
+
+    /// The connection is lost.
+    pub(crate) fn lose(&mut self) {
+        if self.history == History::Complete {
+            self.history = History::GapOwed;
+        }
+    }
+
+    pub(crate) fn end(&mut self, cx: &mut Context, key: SubscriptionKey, ended: Ended) {
+        self.phase = Phase::Ended(ended);
+        self.tell_readable(cx, key);
+    }
+
+    /// The caller is about to see this event.
+    pub(crate) fn told(&mut self, event: &Event) {
+        match event {
+            Event::Readable(_) => self.readable_told = false,
+            Event::Subscribed(_) => self.subscribed_told = false,
+            _ => {}
+        }
+    }
+
+    /// The next change, or the end once all changes are read.
+    pub(crate) fn poll(&mut self) -> Option<Result<Change, Ended>> {
+        match (self.inbox.pop(), &self.phase) {
+            (Some(change), _) => Some(Ok(change)),
+            (None, Phase::Ended(ended)) => Some(Err(ended.clone())),
+            (None, _) => None,
+        }
+    }
+}
+
+/// An event frame, as all members of a subscription on the wire see it.
+pub(crate) struct Incoming<'a> {
+    pub(crate) action: Option<&'a str>,
+    pub(crate) refused: Option<crate::Refusal>,
+    pub(crate) data: Option<&'a RawValue>,
+    /// The data or, where it is of another kind, the payload; the members share it.
+    pub(crate) json: Json,
+}
+
+impl Incoming<'_> {
+    /// Whether the event is a change of an object: else it is delivered with its whole payload (S15).
+    pub(crate) fn is_of_an_object(action: Option<&str>, data: Option<&RawValue>) -> bool {
+        data.is_some() && matches!(action, Some("create" | "update" | "delete"))
+    }
+
+    fn change(&self, pk_field: &str) -> Change {
+        if let Some(refusal) = &self.refused {
+            return Change::Refused(refusal.clone()); // S14
+        }
+        match (self.action, self.data) {
+            (Some("create"), Some(_)) => Change::Create(self.json.clone()),
+            (Some("update"), Some(_)) => Change::Update(self.json.clone()),
+            (Some("delete"), Some(data)) => Change::Delete(Deleted::read(data, pk_field)),
+            (action, _) => {
+                Change::Other { action: action.map(str::to_owned), payload: self.json.clone() }
+            }
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! One subscription on the wire, which any number of the caller's subscriptions share (S2).
+
+use std::borrow::Cow;
+use std::fmt::Write;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::command::Arguments;
+use crate::config::Framing;
+use crate::id::key;
+use crate::wire::envelope::{self, Payload};
+use crate::{RequestId, Subscribe, SubscriptionKey};
+
+key! {
+    /// A subscription on the wire.
+    pub(crate) WireKey
+}
+
+#[derive(Debug)]
+pub(crate) struct Wire {
+    pub(crate) id: RequestId,
+    pub(crate) target: Arc<str>,
+    /// The order of the subscribe calls, in which subscriptions are replayed.
+    pub(crate) sequence: u64,
+    pub(crate) stream: Cow<'static, str>,
+    action: Cow<'static, str>,
+    unsubscribe_action: Option<Cow<'static, str>>,
+    arguments: Arguments,
+    pub(crate) without_ack: bool,
+    pub(crate) members: Vec<SubscriptionKey>,
+    pub(crate) phase: Phase,
+    /// Whether it was ever in force: what is sent from then on is a replay.
+    pub(crate) acknowledged: bool,
+    /// How often in a row the server asked to come back later.
+    pub(crate) put_off: u32,
+    /// Who waits for the unsubscribe.
+    pub(crate) unsubscriber: Option<SubscriptionKey>,
+}
+
+/// Where a subscription stands on the current connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// There is no connection.
+    Offline,
+    /// The subscribe waits to be sent.
+    Queued,
+    /// The subscribe was sent; the acknowledgement is due by then.
+    Sent { due: Option<Instant> },
+    /// The acknowledgement of a replay is late. It is still wanted, and no longer holds up the others.
+    Overdue,
+    /// In force.
+    Live,
+    /// The server put it off until then (S3).
+    PutOff { until: Instant },
+    /// Nobody wants it any more; the unsubscribe waits to be sent.
+    Leaving,
+    /// The unsubscribe was sent; the answer is due by then.
+    Left { due: Option<Instant> },
+}
+
+impl Phase {
+    pub(crate) fn deadline(self) -> Option<Instant> {
+        match self {
+            Self::Sent { due } | Self::Left { due } => due,
+            Self::PutOff { until } => Some(until),
+            Self::Offline | Self::Queued | Self::Overdue | Self::Live | Self::Leaving => None,
+        }
+    }
+
+    pub(crate) fn is_unacknowledged(self) -> bool {
+        matches!(self, Self::Sent { .. })
+    }
+
+    pub(crate) fn is_leaving(self) -> bool {
+        matches!(self, Self::Leaving | Self::Left { .. })
+    }
+
+    /// Whether the server may hold the subscription on this connection.
+    pub(crate) fn is_on_server(self) -> bool {
+        matches!(self, Self::Sent { .. } | Self::Overdue | Self::Live)
+    }
+}
+
+impl Wire {
+    pub(crate) fn new(
+        subscribe: &Subscribe,
+        id: RequestId,
+        target: Arc<str>,
+        sequence: u64,
+    ) -> Self {
+        Self {
+            id,
+            target,
+            sequence,
+            stream: subscribe.stream.clone(),
+            action: subscribe.action.clone(),
+            unsubscribe_action: subscribe.unsubscribe_action.clone(),
+            arguments: subscribe.arguments.clone(),
+            without_ack: subscribe.without_ack,
+            members: Vec::with_capacity(1),
+            phase: Phase::Offline,
+            acknowledged: false,
+            put_off: 0,
+            unsubscriber: None,
+        }
+    }
+
+    /// It was in force: what is sent from now on is a replay.
+    pub(crate) fn confirm(&mut self) {
+        self.acknowledged = true;
+        self.put_off = 0;
+    }
+
+    pub(crate) fn can_unsubscribe(&self) -> bool {
+        self.unsubscribe_action.is_some()
+    }
+
+    pub(crate) fn subscribe_text(&self, framing: Framing) -> String {
+        envelope::encode(framing, &self.stream, &self.action, &self.id, &self.arguments)
+    }
+
+    pub(crate) fn unsubscribe_text(&self, framing: Framing) -> Option<String> {
+        let action = self.unsubscribe_action.as_deref()?;
+        Some(envelope::encode(framing, &self.stream, action, &self.id, &self.arguments))
+    }
+
+    /// Whether a frame with this subscription's id answers what was sent last: events carry the same id,
+    /// some also a status (R6).
+    pub(crate) fn is_answered_by(&self, payload: &Payload<'_>) -> bool {
+        let sent = match self.phase {
+            Phase::Leaving | Phase::Left { .. } => self.unsubscribe_action.as_deref(),
+            _ => Some(&*self.action),
+        };
+        match payload.action() {
+            Some(action) => Some(action) == sent,
+            None => payload.has_status(),
+        }
+    }
+}
+
+/// What a subscription is to: equal targets share one subscription on the wire (S2).
+pub(crate) fn target(subscribe: &Subscribe) -> Arc<str> {
+    let mut arguments: Vec<(&str, &str)> =
+        subscribe.arguments.iter().map(|(name, value)| (name, value.get())).collect();
+    arguments.sort_unstable();
+    let mut target = format!("{:?}{:?}", subscribe.stream, subscribe.action);
+    for (name, value) in arguments {
+        // To the server 7 and "7" are the same object, and unsubscribing one silences the other.
+        let is_pk = name == "pk" && subscribe.action == "subscribe_instance";
+        let value = if is_pk { value.trim_matches('"') } else { value };
+        // Writing to a string can't fail.
+        let _ = write!(target, "{name:?}{value}");
+    }
+    target.into()
+}

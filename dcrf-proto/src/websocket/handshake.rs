@@ -1,0 +1,187 @@
+//! From a byte stream to a WebSocket: TLS when the endpoint asks for it, then the HTTP handshake.
+
+use std::fmt;
+#[cfg(feature = "rustls")]
+use std::sync::{Arc, OnceLock};
+
+use async_tungstenite::client_async_with_config;
+use async_tungstenite::tungstenite::handshake::client::{Request, generate_key};
+use async_tungstenite::tungstenite::protocol::WebSocketConfig;
+use futures_io::{AsyncRead, AsyncWrite};
+use http::header;
+
+use super::{Endpoint, MaybeTls, WebSocket, failure};
+use crate::Lost;
+
+/// A read takes at most this much, and zeroes as much before: large enough for a burst of events,
+/// small enough not to be felt when they come one by one.
+const READ_BUFFER: usize = 16 * 1024;
+
+/// Frames are written when this much has been fed, or at a flush.
+const WRITE_BUFFER: usize = 16 * 1024;
+
+/// What may wait for a server that does not read. Pongs count too, so that a server can't make it grow
+/// without end.
+const MAX_UNWRITTEN: usize = 16 * 1024 * 1024;
+
+/// How to connect.
+///
+/// ```
+/// use dcrf_proto::websocket::Options;
+///
+/// let options = Options::default().max_incoming(1024 * 1024);
+/// ```
+#[derive(Clone)]
+pub struct Options {
+    max_incoming: usize,
+    max_unwritten: usize,
+    /// The default configuration is made at the first `wss://`, and kept: it holds the sessions that
+    /// shorten the next handshake.
+    #[cfg(feature = "rustls")]
+    tls: OnceLock<Arc<futures_rustls::rustls::ClientConfig>>,
+}
+
+impl Options {
+    /// The size of the largest message that is accepted from the server, in bytes: 4 MiB unless it is set
+    /// here. A larger one ends the connection with [`Lost::TooLarge`] (F5).
+    ///
+    /// ```
+    /// # use dcrf_proto::websocket::Options;
+    /// let options = Options::default().max_incoming(16 * 1024 * 1024);
+    /// ```
+    #[must_use]
+    pub fn max_incoming(mut self, bytes: usize) -> Self {
+        self.max_incoming = bytes;
+        self
+    }
+
+    /// The TLS configuration for `wss://`, for a private CA or a client's certificate. The default is TLS
+    /// 1.2 and 1.3 with Mozilla's roots.
+    ///
+    /// ```
+    /// use dcrf_proto::websocket::{Options, rustls};
+    /// use std::sync::Arc;
+    ///
+    /// let roots = rustls::RootCertStore::empty(); // and `roots.add(…)` for each CA
+    /// let provider = Arc::new(rustls::crypto::ring::default_provider());
+    /// let config = rustls::ClientConfig::builder_with_provider(provider)
+    ///     .with_safe_default_protocol_versions()?
+    ///     .with_root_certificates(roots)
+    ///     .with_no_client_auth();
+    /// let options = Options::default().tls_config(Arc::new(config));
+    /// # Ok::<(), rustls::Error>(())
+    /// ```
+    #[cfg(feature = "rustls")]
+    #[must_use]
+    pub fn tls_config(mut self, config: Arc<futures_rustls::rustls::ClientConfig>) -> Self {
+        self.tls = OnceLock::from(config);
+        self
+    }
+
+    /// Makes room for messages of this size to the server.
+    pub(super) fn fit_outgoing(&mut self, bytes: usize) {
+        self.max_unwritten = MAX_UNWRITTEN.max(bytes.saturating_mul(2));
+    }
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            max_incoming: 4 * 1024 * 1024,
+            max_unwritten: MAX_UNWRITTEN,
+            #[cfg(feature = "rustls")]
+            tls: OnceLock::new(),
+        }
+    }
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Not the TLS configuration, which may hold a client's key.
+        f.debug_struct("Options").field("max_incoming", &self.max_incoming).finish_non_exhaustive()
+    }
+}
+
+/// Makes a WebSocket of a byte stream that is connected to the endpoint's host and port.
+///
+/// The stream should have `TCP_NODELAY` set: without it, a second small frame waits for the
+/// acknowledgement of the first, up to 40 ms.
+///
+/// ```
+/// use dcrf_proto::Lost;
+/// use dcrf_proto::websocket::{Endpoint, MaybeTls, Options, WebSocket, connect};
+/// use futures_io::{AsyncRead, AsyncWrite};
+///
+/// async fn dial<S>(tcp: S) -> Result<WebSocket<MaybeTls<S>>, Lost>
+/// where
+///     S: AsyncRead + AsyncWrite + Unpin + Send,
+/// {
+///     let endpoint = Endpoint::parse("ws://localhost:8000/ws/").expect("a valid URL");
+///     connect(&endpoint, tcp, &Options::default()).await
+/// }
+/// ```
+///
+/// # Errors
+///
+/// Why the attempt failed: [`Lost::Refused`] when the server answered with another status than 101
+/// (redirects are not followed), [`Lost::Certificate`] and [`Lost::Tls`], [`Lost::Protocol`] when the answer
+/// is not that of a WebSocket server, [`Lost::Dropped`] when there is none, [`Lost::Io`].
+///
+/// # Cancel safety
+///
+/// Dropping the future drops the stream and ends the attempt. It has no time limit of its own.
+pub async fn connect<S>(
+    endpoint: &Endpoint,
+    stream: S,
+    options: &Options,
+) -> Result<WebSocket<MaybeTls<S>>, Lost>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+{
+    let stream = secure(endpoint, stream, options).await?;
+    let config = WebSocketConfig::default()
+        .read_buffer_size(READ_BUFFER)
+        .write_buffer_size(WRITE_BUFFER)
+        .max_write_buffer_size(options.max_unwritten)
+        .max_message_size(Some(options.max_incoming))
+        .max_frame_size(Some(options.max_incoming));
+    let (stream, _response) = client_async_with_config(request(endpoint)?, stream, Some(config))
+        .await
+        .map_err(failure::handshake)?;
+    Ok(WebSocket::new(stream, options.max_incoming))
+}
+
+#[cfg(feature = "rustls")]
+async fn secure<S>(endpoint: &Endpoint, stream: S, options: &Options) -> Result<MaybeTls<S>, Lost>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let Some(name) = endpoint.server_name() else {
+        return Ok(MaybeTls::plain(stream));
+    };
+    let config = options.tls.get_or_init(super::tls::default_config);
+    let stream = super::tls::handshake(name.clone(), stream, config.clone()).await?;
+    Ok(MaybeTls::tls(stream))
+}
+
+/// An endpoint of a build without TLS is always plain (X2).
+#[cfg(not(feature = "rustls"))]
+#[expect(clippy::unused_async, reason = "the same shape as with TLS")]
+async fn secure<S>(
+    _endpoint: &Endpoint,
+    stream: S,
+    _options: &Options,
+) -> Result<MaybeTls<S>, Lost> {
+    Ok(MaybeTls::plain(stream))
+}
+
+fn request(endpoint: &Endpoint) -> Result<Request, Lost> {
+    Request::get(endpoint.uri())
+        .header(header::HOST, endpoint.authority())
+        .header(header::CONNECTION, "Upgrade")
+        .header(header::UPGRADE, "websocket")
+        .header(header::SEC_WEBSOCKET_VERSION, "13")
+        .header(header::SEC_WEBSOCKET_KEY, generate_key())
+        .body(())
+        .map_err(|_| Lost::Protocol("the request of the handshake can't be written".to_owned()))
+}

@@ -1,0 +1,32 @@
+//! WebSocket over any byte stream: what the adapters of the runtimes share, so that each of them only
+//! opens TCP connections, waits and spawns. It knows no runtime.
+//!
+//! - [`Endpoint`] is a URL, checked before anything is dialled.
+//! - [`connect`] makes a [`WebSocket`] of a byte stream: TLS for `wss://`, the handshake, the framing.
+//! - [`Network`] is what an adapter brings; [`Builder`] makes a [`Client`](crate::client::Client) with it.
+//!
+//! # Logs
+//!
+//! Nothing here logs. The crate `tungstenite` below does, to the `log` facade: close reasons at `debug`, whole
+//! requests and frames at `trace`. A program that turns its target `tungstenite` on sees secrets there.
+
+mod builder;
+mod endpoint;
+mod failure;
+mod handshake;
+mod network;
+mod socket;
+mod stream;
+#[cfg(feature = "rustls")]
+mod tls;
+
+pub use builder::{Builder, ConnectError, Connector, random_seed};
+pub use endpoint::{Endpoint, UrlError};
+pub use handshake::{Options, connect};
+pub use network::Network;
+pub use socket::{Binary, Text, WebSocket};
+pub use stream::MaybeTls;
+
+/// The version of rustls whose `ClientConfig` is taken here.
+#[cfg(feature = "rustls")]
+pub use futures_rustls::rustls;

@@ -1,0 +1,261 @@
+//! A connected WebSocket as the driver polls it. It answers pings and close frames, and decides what the
+//! end of the connection is called.
+
+use std::fmt;
+use std::mem;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use async_tungstenite::WebSocketStream;
+use async_tungstenite::tungstenite::error::{Error, ProtocolError};
+use async_tungstenite::tungstenite::protocol::frame::CloseFrame as WireClose;
+use async_tungstenite::tungstenite::{Bytes, Message, Utf8Bytes};
+use futures_core::Stream;
+use futures_io::{AsyncRead, AsyncWrite};
+use futures_sink::Sink;
+
+use super::failure;
+use crate::client::{Incoming, Outgoing, Socket};
+use crate::{CloseFrame, Lost};
+
+/// A connected WebSocket, made by [`connect`](super::connect).
+///
+/// It is the [`Socket`] of the driver, which polls all of it from one task. Pings are answered and
+/// closing handshakes finished within [`poll_receive`](Socket::poll_receive), whether or not anything is sent.
+///
+/// An error of writing is reported by `poll_receive` too, after what the server had sent before: a server
+/// that closes with 4401 and hangs up is a [`Lost::Closed`] even when a write fails first.
+///
+/// ```
+/// use dcrf_proto::websocket::WebSocket;
+/// use futures_io::{AsyncRead, AsyncWrite};
+///
+/// fn is_socket<S: AsyncRead + AsyncWrite + Unpin + Send>(socket: WebSocket<S>) -> impl dcrf_proto::client::Socket {
+///     socket
+/// }
+/// ```
+pub struct WebSocket<S> {
+    stream: WebSocketStream<S>,
+    max_incoming: usize,
+    state: State,
+}
+
+enum State {
+    Open,
+    /// A write failed. What the server sent before is still read, as it may say why.
+    WriteFailed(Lost),
+    /// The server's close frame was read; the answer to it may not be written yet.
+    Closing(CloseFrame),
+    /// Reported.
+    Over(Lost),
+}
+
+/// A text message as it was received. `Debug` shows its size only.
+///
+/// ```
+/// fn length(text: &dcrf_proto::websocket::Text) -> usize {
+///     let text: &str = text.as_ref();
+///     text.len()
+/// }
+/// ```
+pub struct Text(Utf8Bytes);
+
+/// A binary message as it was received. `Debug` shows its size only.
+///
+/// ```
+/// fn length(binary: &dcrf_proto::websocket::Binary) -> usize {
+///     binary.as_ref().len()
+/// }
+/// ```
+pub struct Binary(Bytes);
+
+impl<S> WebSocket<S> {
+    pub(super) fn new(stream: WebSocketStream<S>, max_incoming: usize) -> Self {
+        Self { stream, max_incoming, state: State::Open }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket for WebSocket<S> {
+    type Text = Text;
+    type Binary = Binary;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Lost>> {
+        self.poll_write_side(cx, Sink::poll_ready)
+    }
+
+    fn feed(&mut self, frame: Outgoing) -> Result<(), Lost> {
+        match &self.state {
+            State::Open => {}
+            State::Over(lost) => return Err(lost.clone()),
+            // `poll_receive` is about to say why.
+            State::WriteFailed(_) | State::Closing(_) => return Ok(()),
+        }
+        let message = match frame {
+            Outgoing::Text(text) => Message::Text(text.into()),
+            Outgoing::Ping => Message::Ping(Bytes::new()),
+            Outgoing::Close(frame) => Message::Close(to_wire(frame)),
+        };
+        let is_close = matches!(message, Message::Close(_));
+        match Pin::new(&mut self.stream).start_send(message) {
+            // Closing twice is closing once.
+            Err(Error::Protocol(ProtocolError::SendAfterClosing)) if is_close => {}
+            Err(error) => self.state = State::WriteFailed(failure::frame(error, self.max_incoming)),
+            Ok(()) => {}
+        }
+        Ok(())
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Lost>> {
+        self.poll_write_side(cx, Sink::poll_flush)
+    }
+
+    fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Incoming<Text, Binary>, Lost>> {
+        loop {
+            if let State::Over(lost) = &self.state {
+                return Poll::Ready(Err(lost.clone()));
+            }
+            if let State::Closing(_) = &self.state {
+                ready!(self.poll_answer_to_close(cx));
+                return Poll::Ready(Err(self.end(Lost::Dropped)));
+            }
+            let message = match Pin::new(&mut self.stream).poll_next(cx) {
+                Poll::Ready(Some(Ok(message))) => message,
+                Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(self.fail(error, cx))),
+                Poll::Ready(None) => return Poll::Ready(Err(self.end(Lost::Dropped))),
+                Poll::Pending if matches!(self.state, State::WriteFailed(_)) => {
+                    return Poll::Ready(Err(self.end(Lost::Dropped)));
+                }
+                Poll::Pending => return Poll::Pending,
+            };
+            match message {
+                Message::Text(text) => return Poll::Ready(Ok(Incoming::Text(Text(text)))),
+                Message::Binary(bytes) => return Poll::Ready(Ok(Incoming::Binary(Binary(bytes)))),
+                Message::Pong(_) => return Poll::Ready(Ok(Incoming::Pong)),
+                Message::Ping(_) => {
+                    // tungstenite has prepared the pong, and would write it at the next read. A write that
+                    // blocks goes on when the stream can be written again: it wakes this task then.
+                    let _ = self.poll_flush(cx);
+                    return Poll::Ready(Ok(Incoming::Pong));
+                }
+                Message::Close(frame) => self.state = State::Closing(from_wire(frame)),
+                // Only for writing.
+                Message::Frame(_) => {}
+            }
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
+    fn poll_write_side(
+        &mut self,
+        cx: &mut Context<'_>,
+        poll: impl FnOnce(Pin<&mut WebSocketStream<S>>, &mut Context<'_>) -> Poll<Result<(), Error>>,
+    ) -> Poll<Result<(), Lost>> {
+        match &self.state {
+            State::Open => {}
+            State::Over(lost) => return Poll::Ready(Err(lost.clone())),
+            State::WriteFailed(_) | State::Closing(_) => return Poll::Pending,
+        }
+        match ready!(poll(Pin::new(&mut self.stream), cx)) {
+            Ok(()) => Poll::Ready(Ok(())),
+            Err(error) => {
+                self.state = State::WriteFailed(failure::frame(error, self.max_incoming));
+                // `poll_receive` reports it, and may have been polled before.
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Ready when the answer to the server's close frame has been written, or can't be.
+    fn poll_answer_to_close(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if Pin::new(&mut self.stream).poll_flush(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        // A server that hangs up without reading its answer ends the wait.
+        Pin::new(&mut self.stream).poll_next(cx).map(|_| ())
+    }
+
+    /// Ends the connection for an error of reading, and tells the server when the error is its own.
+    fn fail(&mut self, error: Error, cx: &mut Context<'_>) -> Lost {
+        if let Some(code) = failure::close_code(&error) {
+            let frame = WireClose { code, reason: Utf8Bytes::default() };
+            let mut stream = Pin::new(&mut self.stream);
+            // One try: the rest of an oversized message is not worth waiting for.
+            if stream.as_mut().start_send(Message::Close(Some(frame))).is_ok() {
+                let _ = stream.poll_flush(cx);
+            }
+        }
+        self.end(failure::frame(error, self.max_incoming))
+    }
+
+    /// Ends the connection. What is known already about why goes before a mere `Dropped` or I/O error.
+    fn end(&mut self, lost: Lost) -> Lost {
+        let lost = match (mem::replace(&mut self.state, State::Open), lost) {
+            (State::Closing(frame), _) => Lost::Closed(frame),
+            (State::WriteFailed(known), Lost::Dropped | Lost::Io { .. }) => known,
+            (_, lost) => lost,
+        };
+        self.state = State::Over(lost.clone());
+        lost
+    }
+}
+
+impl<S> fmt::Debug for WebSocket<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Not the stream, whose buffers hold frames.
+        let state = match &self.state {
+            State::Open => "open",
+            State::WriteFailed(_) => "write failed",
+            State::Closing(_) => "closing",
+            State::Over(_) => "over",
+        };
+        f.debug_struct("WebSocket").field("state", &state).finish_non_exhaustive()
+    }
+}
+
+impl AsRef<str> for Text {
+    fn as_ref(&self) -> &str {
+        self.0.as_str()
+    }
+}
+
+impl fmt::Debug for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Text({} bytes)", self.0.len())
+    }
+}
+
+impl AsRef<[u8]> for Binary {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Binary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Binary({} bytes)", self.0.len())
+    }
+}
+
+/// RFC 6455: 1005 stands for "no code" and is never written, and a close frame's payload has at most 125
+/// bytes, of which the code takes two.
+fn to_wire(frame: CloseFrame) -> Option<WireClose> {
+    if frame.code == NO_CODE {
+        return None;
+    }
+    let mut reason = frame.reason;
+    while reason.len() > 123 {
+        reason.pop();
+    }
+    Some(WireClose { code: frame.code.into(), reason: reason.into() })
+}
+
+fn from_wire(frame: Option<WireClose>) -> CloseFrame {
+    match frame {
+        Some(frame) => CloseFrame { code: frame.code.into(), reason: frame.reason.to_string() },
+        None => CloseFrame { code: NO_CODE, reason: String::new() },
+    }
+}
+
+const NO_CODE: u16 = 1005;

@@ -1,0 +1,137 @@
+//! Primary keys in delete events: where they stand, and under which name they are delivered (S10).
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{MapAccess, Visitor};
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::value::RawValue;
+
+use crate::Json;
+
+/// The primary key of an object: an integer, or text such as a UUID.
+///
+/// ```
+/// use dcrf_proto::Pk;
+///
+/// assert_eq!(Pk::Number(7), 7);
+/// assert_eq!(Pk::Text("a113677d".into()), "a113677d");
+/// assert_eq!(Pk::Number(7).to_string(), "7");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Pk {
+    /// An integer key.
+    Number(i64),
+    /// A text key. Django writes UUIDs this way.
+    Text(String),
+}
+
+impl fmt::Display for Pk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(number) => number.fmt(f),
+            Self::Text(text) => text.fmt(f),
+        }
+    }
+}
+
+impl PartialEq<i64> for Pk {
+    fn eq(&self, other: &i64) -> bool {
+        matches!(self, Self::Number(number) if number == other)
+    }
+}
+
+impl PartialEq<&str> for Pk {
+    fn eq(&self, other: &&str) -> bool {
+        matches!(self, Self::Text(text) if text == other)
+    }
+}
+
+/// A delete event: which object is gone.
+///
+/// `Debug` shows neither the key nor the data, since payloads stay out of logs (X1).
+///
+/// ```
+/// # use dcrf_proto::{Change, Deleted};
+/// fn gone(change: Change<String>) -> Option<String> {
+///     match change {
+///         Change::Delete(Deleted { pk: Some(pk), .. }) => Some(pk.to_string()),
+///         _ => None,
+///     }
+/// }
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Deleted {
+    /// The primary key; `None` when the event names none under `pk` or the configured field.
+    pub pk: Option<Pk>,
+    /// The event's data with the key under the configured name (S10). The event of an instance holds
+    /// the key alone; a feed with a serializer sends the whole object as it was.
+    pub data: Json,
+}
+
+impl fmt::Debug for Deleted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Deleted").field("data", &self.data).finish_non_exhaustive()
+    }
+}
+
+impl Deleted {
+    /// Reads the data of a delete event. DCRF calls the key of an instance's event `pk`, also where the
+    /// serializer has another name for it.
+    pub(crate) fn read(data: &RawValue, pk_field: &str) -> Self {
+        let Ok(mut object) = serde_json::from_str::<Object<'_>>(data.get()) else {
+            return Self { pk: None, data: Json::from(data) };
+        };
+        let named = |name: &str| object.0.iter().position(|(key, _)| key == name);
+        let (position, renamed) = match (named(pk_field), named("pk")) {
+            (Some(position), _) => (Some(position), false),
+            (None, position) => (position, position.is_some()),
+        };
+        let pk =
+            position.and_then(|position| serde_json::from_str(object.0[position].1.get()).ok());
+        let data = match position {
+            Some(position) if renamed => {
+                object.0[position].0 = Cow::Borrowed(pk_field);
+                Json::from_value(&object).unwrap_or_else(|_| Json::from(data))
+            }
+            _ => Json::from(data),
+        };
+        Self { pk, data }
+    }
+}
+
+/// An object's entries in their order, values as text.
+struct Object<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ObjectVisitor;
+        impl<'de> Visitor<'de> for ObjectVisitor {
+            type Value = Object<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut entries = Vec::new();
+                while let Some((key, value)) = map.next_entry::<Cow<'de, str>, &'de RawValue>()? {
+                    entries.push((key, value));
+                }
+                Ok(Object(entries))
+            }
+        }
+        deserializer.deserialize_map(ObjectVisitor)
+    }
+}
+
+impl Serialize for Object<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (key, value) in &self.0 {
+            map.serialize_entry(key, value)?;
+        }
+        map.end()
+    }
+}

@@ -1,0 +1,237 @@
+//! A runtime in memory: sockets are queues, the clock is set by the test, and the driver is polled by
+//! hand until it has nothing to do.
+#![allow(unreachable_pub, reason = "a module of a test has no outside")]
+#![expect(clippy::disallowed_methods, reason = "each test reads the clock once, as its epoch")]
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::{Duration, Instant};
+
+use dcrf_proto::client::{Client, Incoming, Outgoing, Runtime, Socket};
+use dcrf_proto::{CloseFrame, Config, Lost, Seed};
+use serde_json::{Value, json};
+
+thread_local! {
+    /// Each test runs on a thread of its own, and so has a clock of its own.
+    static NOW: RefCell<Instant> = RefCell::new(Instant::now());
+}
+
+/// The network: what the client sent on its current socket, and what waits for it.
+#[derive(Default)]
+pub struct Network {
+    pub dials: usize,
+    /// How the next dials end; an open socket when nothing is said.
+    pub refusals: VecDeque<Lost>,
+    pub sent: Vec<Value>,
+    pub flushes: usize,
+    pub pings: usize,
+    pub closed_with: Option<CloseFrame>,
+    /// Whether a socket is held by the driver.
+    pub connected: bool,
+    /// Whether the socket takes frames.
+    pub stuck: bool,
+    incoming: VecDeque<String>,
+    end: Option<Lost>,
+    receiver: Option<Waker>,
+}
+
+#[derive(Clone, Default)]
+pub struct Memory(Arc<Mutex<Network>>);
+
+impl Runtime for Memory {
+    type Socket = MemorySocket;
+    type Timer = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+    fn now() -> Instant {
+        NOW.with_borrow(|now| *now)
+    }
+
+    fn sleep_until(&self, deadline: Instant) -> Self::Timer {
+        Box::pin(poll_fn(
+            move |_| if Self::now() < deadline { Poll::Pending } else { Poll::Ready(()) },
+        ))
+    }
+
+    async fn dial(&self) -> Result<MemorySocket, Lost> {
+        let mut network = self.0.lock().unwrap();
+        network.dials += 1;
+        if let Some(lost) = network.refusals.pop_front() {
+            return Err(lost);
+        }
+        *network = Network {
+            dials: network.dials,
+            sent: std::mem::take(&mut network.sent),
+            refusals: std::mem::take(&mut network.refusals),
+            connected: true,
+            ..Network::default()
+        };
+        Ok(MemorySocket(self.0.clone()))
+    }
+}
+
+pub struct MemorySocket(Arc<Mutex<Network>>);
+
+impl Socket for MemorySocket {
+    type Text = String;
+    type Binary = Vec<u8>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Lost>> {
+        if self.0.lock().unwrap().stuck { Poll::Pending } else { Poll::Ready(Ok(())) }
+    }
+
+    fn feed(&mut self, frame: Outgoing) -> Result<(), Lost> {
+        let mut network = self.0.lock().unwrap();
+        match frame {
+            Outgoing::Text(text) => network.sent.push(serde_json::from_str(&text).unwrap()),
+            Outgoing::Ping => network.pings += 1,
+            Outgoing::Close(frame) => network.closed_with = Some(frame),
+        }
+        Ok(())
+    }
+
+    fn poll_flush(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Lost>> {
+        self.0.lock().unwrap().flushes += 1;
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_receive(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Incoming<String, Vec<u8>>, Lost>> {
+        let mut network = self.0.lock().unwrap();
+        if let Some(text) = network.incoming.pop_front() {
+            return Poll::Ready(Ok(Incoming::Text(text)));
+        }
+        if let Some(lost) = network.end.take() {
+            return Poll::Ready(Err(lost));
+        }
+        network.receiver = Some(cx.waker().clone());
+        Poll::Pending
+    }
+}
+
+impl Drop for MemorySocket {
+    fn drop(&mut self) {
+        self.0.lock().unwrap().connected = false;
+    }
+}
+
+/// A client, its driver and its network.
+pub struct World {
+    pub client: Option<Client>,
+    driver: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    memory: Memory,
+}
+
+struct Flag(AtomicBool);
+
+impl Wake for Flag {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+impl World {
+    /// A client whose first dial has not happened yet.
+    pub fn new(config: Config) -> Self {
+        let memory = Memory::default();
+        let (client, driver) = Client::new(config, Seed::from([7; 32]), memory.clone());
+        Self { client: Some(client), driver: Some(Box::pin(driver)), memory }
+    }
+
+    /// A client that is connected.
+    pub fn connected() -> Self {
+        let mut world = Self::new(Config::default());
+        world.settle();
+        assert!(world.network().connected);
+        world
+    }
+
+    pub fn client(&self) -> &Client {
+        self.client.as_ref().unwrap()
+    }
+
+    pub fn network(&self) -> MutexGuard<'_, Network> {
+        self.memory.0.lock().unwrap()
+    }
+
+    /// Polls the driver once, and says whether it asks to be polled again at once.
+    pub fn poll_driver(&mut self) -> bool {
+        let flag = Arc::new(Flag(AtomicBool::new(false)));
+        let waker = Waker::from(flag.clone());
+        let Some(driver) = &mut self.driver else { return false };
+        if driver.as_mut().poll(&mut Context::from_waker(&waker)).is_ready() {
+            self.driver = None;
+        }
+        flag.0.load(Ordering::SeqCst)
+    }
+
+    /// Polls the driver until it has nothing to do.
+    pub fn settle(&mut self) {
+        while self.poll_driver() {}
+        self.poll_driver();
+    }
+
+    pub fn driver_has_ended(&self) -> bool {
+        self.driver.is_none()
+    }
+
+    pub fn drop_driver(&mut self) {
+        self.driver = None;
+    }
+
+    /// Moves the clock to the end of `duration`, second by second.
+    pub fn passes(&mut self, duration: Duration) {
+        for _ in 0..duration.as_secs() {
+            NOW.with_borrow_mut(|now| *now += Duration::from_secs(1));
+            self.settle();
+        }
+    }
+
+    /// The server sends frames.
+    pub fn receives(&mut self, frames: impl IntoIterator<Item = Value>) {
+        self.network().incoming.extend(frames.into_iter().map(|frame| frame.to_string()));
+    }
+
+    /// The server answers the frame that the client sent as number `sent`.
+    pub fn answers(&mut self, sent: usize, status: u16, data: &Value) {
+        let request = self.network().sent[sent].clone();
+        let action = request["payload"]["action"].clone();
+        self.receives([event(&request, &action, status, data)]);
+        self.settle();
+    }
+
+    /// The server sends an event for the subscription that the client sent as number `sent`.
+    pub fn updates(&mut self, sent: usize, data: &Value) {
+        let request = self.network().sent[sent].clone();
+        self.receives([event(&request, &json!("update"), 200, data)]);
+        self.settle();
+    }
+
+    /// The connection ends.
+    pub fn loses(&mut self, lost: Lost) {
+        self.network().end = Some(lost);
+        self.settle();
+    }
+
+    /// What a future has come to, polled once.
+    pub fn poll<T>(future: impl Future<Output = T>) -> Option<T> {
+        let future = std::pin::pin!(future);
+        match future.poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(value) => Some(value),
+            Poll::Pending => None,
+        }
+    }
+}
+
+/// A frame with the stream and id of `request`.
+pub fn event(request: &Value, action: &Value, status: u16, data: &Value) -> Value {
+    let errors = if status < 300 { json!([]) } else { json!(["no"]) };
+    json!({"stream": request["stream"], "payload": {"errors": errors, "data": data, "action": action,
+        "response_status": status, "request_id": request["payload"]["request_id"]}})
+}

@@ -1,0 +1,401 @@
+//! Random calls in any order, checked against a ledger: nothing panics, everything settles exactly
+//! once, nothing is sent twice that must not be, and nothing grows over its limit.
+
+mod ledger;
+
+use std::time::{Duration, Instant};
+
+use dcrf_proto::{
+    Close, CloseFrame, Config, Epoch, Event, Limit, Lost, Request, Seed, Session, State, Subscribe,
+    Transmit,
+};
+use ledger::{Ledger, Nth, action_of};
+use proptest::prelude::*;
+use proptest::test_runner::FileFailurePersistence;
+use serde_json::{Value, json};
+
+/// A call, or a few that belong together. Indices are taken modulo what there is.
+#[derive(Clone, Debug)]
+enum Call {
+    Open,
+    Request { action: usize, own_id: bool, timeout: Option<u64> },
+    Cancel(usize),
+    Subscribe { pk: u8, feed: bool, include_create: bool },
+    Unsubscribe(usize),
+    Close { wait: u64, unsubscribe: bool },
+    StopDriving,
+    Transmit(usize),
+    Tell(usize),
+    Read(usize),
+    Opened(Which),
+    Lost(Which, usize),
+    Pong(Which),
+    Junk(Which, usize),
+    Answer(Which, usize, u16),
+    Event(Which, usize, usize),
+    Sleep(u64),
+    Deadline,
+    Backwards(u64),
+}
+
+/// Which connection a call is about.
+#[derive(Clone, Debug)]
+enum Which {
+    Current,
+    Any(usize),
+}
+
+const ACTIONS: [&str; 4] = ["create", "list", "retrieve", "archive"];
+const EVENTS: [&str; 5] = ["update", "create", "delete", "moved", "failed"];
+const LIMIT: Limit = Limit { count: 4, bytes: 2_000 };
+const MAX: usize = 6;
+
+fn call() -> impl Strategy<Value = Call> {
+    use Call::*;
+    let which = || prop_oneof![9 => Just(Which::Current), 1 => (0..8_usize).prop_map(Which::Any)];
+    let statuses = prop::sample::select(vec![200_u16, 201, 204, 400, 403, 404, 429, 503]);
+    let timeout = prop::option::of(0..3_000_u64);
+    prop_oneof![
+        4 => Just(Open),
+        8 => (0..4_usize, prop::bool::weighted(0.2), timeout)
+            .prop_map(|(action, own_id, timeout)| Request { action, own_id, timeout }),
+        3 => (0..8_usize).prop_map(Cancel),
+        8 => (0..3_u8, any::<bool>(), any::<bool>())
+            .prop_map(|(pk, feed, include_create)| Subscribe { pk, feed, include_create }),
+        4 => (0..8_usize).prop_map(Unsubscribe),
+        1 => (0..8_000_u64, any::<bool>()).prop_map(|(wait, unsubscribe)| Close { wait, unsubscribe }),
+        // Rare: what comes after is short.
+        1 => prop::bool::weighted(0.1).prop_map(|stop| if stop { StopDriving } else { Open }),
+        16 => (1..9_usize).prop_map(Transmit),
+        6 => (1..5_usize).prop_map(Tell),
+        6 => (0..8_usize).prop_map(Read),
+        12 => which().prop_map(Opened),
+        4 => (which(), 0..6_usize).prop_map(|(which, why)| Lost(which, why)),
+        2 => which().prop_map(Pong),
+        3 => (which(), 0..9_usize).prop_map(|(which, junk)| Junk(which, junk)),
+        14 => (which(), 0..8_usize, statuses).prop_map(|(which, nth, status)| Answer(which, nth, status)),
+        12 => (which(), 0..8_usize, 0..5_usize).prop_map(|(which, nth, kind)| Event(which, nth, kind)),
+        4 => (0..40_000_u64).prop_map(Sleep),
+        8 => Just(Deadline),
+        1 => (0..5_000_u64).prop_map(Backwards),
+    ]
+}
+
+/// A connection as its server sees it.
+struct Server {
+    epoch: Epoch,
+    /// What it has received, and not answered.
+    unanswered: Vec<Value>,
+    subscribes: Vec<Value>,
+}
+
+struct World {
+    session: Session,
+    now: Instant,
+    servers: Vec<Server>,
+    ledger: Ledger,
+    numbers: u64,
+}
+
+impl World {
+    fn new(seed: u8, window: usize) -> Self {
+        #[allow(clippy::disallowed_methods, reason = "the one base of the virtual clock")]
+        let now = Instant::now();
+        let mut config = Config::default();
+        (config.outbox, config.changes, config.notices) = (LIMIT, LIMIT, LIMIT);
+        (config.max_requests, config.max_subscriptions) = (MAX, MAX);
+        config.replay_window = window;
+        Self {
+            session: Session::new(config, Seed::from([seed; 32]), now),
+            now,
+            servers: Vec::new(),
+            ledger: Ledger::default(),
+            numbers: 0,
+        }
+    }
+
+    fn server(&self, which: &Which) -> Option<Nth> {
+        match which {
+            Which::Current => self.servers.len().checked_sub(1),
+            Which::Any(nth) => nth.checked_rem(self.servers.len()),
+        }
+    }
+
+    fn next_number(&mut self) -> u64 {
+        self.numbers += 1;
+        self.numbers
+    }
+
+    fn call(&mut self, call: &Call) {
+        match call {
+            Call::Open => self.session.open(self.now),
+            Call::Request { action, own_id, timeout } => self.request(*action, *own_id, *timeout),
+            Call::Cancel(nth) => {
+                let keys = self.ledger.alive_requests();
+                let Some(nth) = nth.checked_rem(keys.len()) else { return };
+                let before = self.session.stats().requests;
+                self.session.cancel(keys[nth]);
+                // A close that waited for it may have settled others with it.
+                let alive = self.session.stats().requests < before;
+                self.ledger.cancelled(keys[nth], alive);
+            }
+            Call::Subscribe { pk, feed, include_create } => {
+                self.subscribe(*pk, *feed, *include_create)
+            }
+            Call::Unsubscribe(nth) => {
+                let keys = self.ledger.subscriptions();
+                let Some(nth) = nth.checked_rem(keys.len()) else { return };
+                self.session.unsubscribe(keys[nth], self.now);
+                self.ledger.unwanted(keys[nth]);
+            }
+            Call::Close { wait, unsubscribe } => {
+                let close = Close::default().wait(Duration::from_millis(*wait));
+                self.close(if *unsubscribe { close.unsubscribe() } else { close });
+            }
+            Call::StopDriving => {
+                self.session.stop_driving(self.now);
+                self.ledger.closed();
+            }
+            Call::Transmit(count) => (0..*count).for_each(|_| _ = self.transmit()),
+            Call::Tell(count) => (0..*count).for_each(|_| _ = self.tell()),
+            Call::Read(nth) => {
+                let keys = self.ledger.subscriptions();
+                let Some(nth) = nth.checked_rem(keys.len()) else { return };
+                let polled = self.session.poll_change(keys[nth]);
+                self.ledger.read(keys[nth], &polled);
+            }
+            Call::Opened(which) => {
+                self.about(which, |session, epoch, now| session.handle_opened(epoch, now))
+            }
+            Call::Lost(which, why) => {
+                let why = loss(*why);
+                self.about(which, |session, epoch, now| session.handle_lost(epoch, why, now));
+            }
+            Call::Pong(which) => {
+                self.about(which, |session, epoch, now| session.handle_pong(epoch, now))
+            }
+            Call::Junk(which, junk) => {
+                let junk = JUNK[junk % JUNK.len()];
+                self.about(which, |session, epoch, now| {
+                    session.handle_text(epoch, junk, now);
+                    session.handle_binary(epoch, junk.as_bytes(), now);
+                });
+            }
+            Call::Answer(which, nth, status) => self.answer(which, *nth, *status),
+            Call::Event(which, nth, kind) => self.event(which, *nth, *kind),
+            Call::Sleep(time) => {
+                self.now += Duration::from_millis(*time);
+                self.session.handle_timeout(self.now);
+            }
+            Call::Deadline => {
+                self.now = self.session.poll_timeout().map_or(self.now, |next| next.max(self.now));
+                self.session.handle_timeout(self.now);
+            }
+            Call::Backwards(time) => {
+                let earlier = self.now.checked_sub(Duration::from_millis(*time));
+                self.session.handle_timeout(earlier.unwrap_or(self.now));
+            }
+        }
+        if matches!(self.session.state(), State::Closed(_)) {
+            self.ledger.closed();
+        }
+        self.check();
+    }
+
+    /// Something of one connection; if that one is over, nothing may come of it.
+    fn about(&mut self, which: &Which, happens: impl FnOnce(&mut Session, Epoch, Instant)) {
+        let Some(nth) = self.server(which) else { return };
+        let epoch = self.servers[nth].epoch;
+        let over = self.session.epoch() != Some(epoch);
+        let before = (self.session.stats(), self.session.state().clone());
+        happens(&mut self.session, epoch, self.now);
+        if over {
+            assert_eq!((self.session.stats(), self.session.state().clone()), before);
+        }
+    }
+
+    fn request(&mut self, action: usize, own_id: bool, timeout: Option<u64>) {
+        let number = self.next_number();
+        let mut request = Request::new("tasks", ACTIONS[action]).arg("number", number);
+        if own_id {
+            request = request.id(i32::from(number % 5 == 0));
+        }
+        if let Some(timeout) = timeout {
+            request = request.timeout(Duration::from_millis(timeout));
+        }
+        if let Ok(key) = self.session.request(request, self.now) {
+            self.ledger.asked(key, number, matches!(ACTIONS[action], "list" | "retrieve"));
+        }
+    }
+
+    fn subscribe(&mut self, pk: u8, feed: bool, include_create: bool) {
+        let subscribe = if feed {
+            Subscribe::new("tasks", "subscribe_feed").arg("pk", pk).without_ack()
+        } else {
+            Subscribe::instance("tasks", pk)
+        };
+        let subscribe = if include_create { subscribe.include_create() } else { subscribe };
+        if let Ok(key) = self.session.subscribe(subscribe, self.now) {
+            self.ledger.wanted(key, include_create);
+        }
+    }
+
+    fn close(&mut self, close: Close) {
+        self.session.close(close, self.now);
+        self.ledger.closed();
+    }
+
+    fn transmit(&mut self) -> bool {
+        let Some(transmit) = self.session.poll_transmit() else { return false };
+        if let Transmit::Dial(epoch) = transmit {
+            self.servers.push(Server { epoch, unanswered: Vec::new(), subscribes: Vec::new() });
+        }
+        let nth = self.servers.len() - 1;
+        self.ledger.transmitted(nth, &transmit);
+        if let Transmit::Text(epoch, text) = &transmit {
+            let server = &mut self.servers[nth];
+            assert_eq!(*epoch, server.epoch);
+            let frame = ledger::frame(text);
+            if action_of(&frame).starts_with("subscribe") {
+                server.subscribes.push(frame.clone());
+            }
+            server.unanswered.push(frame);
+        }
+        true
+    }
+
+    fn tell(&mut self) -> bool {
+        let event = self.session.poll_event();
+        event.iter().for_each(|event| self.ledger.told(event));
+        event.is_some()
+    }
+
+    fn answer(&mut self, which: &Which, nth: usize, status: u16) {
+        let Some(at) = self.server(which) else { return };
+        let unanswered = &mut self.servers[at].unanswered;
+        let Some(nth) = nth.checked_rem(unanswered.len()) else { return };
+        let frame = unanswered.remove(nth);
+        if status >= 400 {
+            self.ledger.refused(at, &frame);
+        }
+        let errors = if status < 400 { json!([]) } else { json!(["no"]) };
+        let payload = json!({
+            "errors": errors, "data": null, "action": frame["payload"]["action"],
+            "response_status": status, "request_id": frame["payload"]["request_id"],
+        });
+        let text = json!({"stream": "tasks", "payload": payload}).to_string();
+        self.about(&Which::Any(at), |session, epoch, now| session.handle_text(epoch, &text, now));
+    }
+
+    fn event(&mut self, which: &Which, nth: usize, kind: usize) {
+        let Some(at) = self.server(which) else { return };
+        let subscribes = &self.servers[at].subscribes;
+        let Some(nth) = nth.checked_rem(subscribes.len()) else { return };
+        let id = subscribes[nth]["payload"]["request_id"].clone();
+        let mark = json!({"connection": at, "number": self.next_number()});
+        let mut payload = json!({"action": EVENTS[kind], "request_id": id, "data": mark});
+        if EVENTS[kind] == "failed" {
+            payload["response_status"] = json!(404);
+            payload["errors"] = json!([mark]);
+        }
+        let text = json!({"stream": "tasks", "payload": payload}).to_string();
+        self.about(&Which::Any(at), |session, epoch, now| session.handle_text(epoch, &text, now));
+    }
+
+    fn check(&mut self) {
+        let stats = self.session.stats();
+        assert!(stats.requests <= MAX && stats.waiting_requests <= stats.requests);
+        assert!(stats.subscriptions <= MAX);
+        if let Some(nth) = self.servers.len().checked_sub(1) {
+            for key in self.ledger.subscriptions() {
+                if self.session.is_acknowledged(key)
+                    && matches!(self.session.state(), State::Connected)
+                {
+                    self.ledger.acknowledged(key, nth);
+                }
+            }
+        }
+    }
+
+    /// Closes, and reads all that is left.
+    fn end(&mut self) {
+        self.close(Close::default());
+        for _ in 0..3 {
+            while self.transmit() {}
+            self.now += Duration::from_secs(10);
+            self.session.handle_timeout(self.now);
+        }
+        assert!(self.session.is_finished());
+        assert_eq!(self.session.poll_timeout(), None);
+        assert_eq!(self.session.poll_transmit(), None);
+        self.drain();
+        self.ledger.settled();
+        assert_eq!(self.session.poll_event(), None);
+    }
+
+    fn drain(&mut self) {
+        let mut notices = 0;
+        let mut events = 0;
+        while let Some(event) = self.session.poll_event() {
+            match event {
+                Event::Notice(_) => notices += 1,
+                _ => events += 1,
+            }
+            self.ledger.told(&event);
+        }
+        assert!(notices <= LIMIT.count + 1, "{notices} notices");
+        assert!(events <= 8 * MAX, "{events} events");
+        for key in self.ledger.subscriptions() {
+            let mut changes = 0;
+            while let Some(polled) = self.session.poll_change(key) {
+                self.ledger.read(key, &Some(polled));
+                changes += 1;
+            }
+            assert!(changes <= LIMIT.count + 3, "{changes} changes");
+        }
+    }
+}
+
+const JUNK: [&str; 9] = [
+    "",
+    "{",
+    "[]",
+    "NaN",
+    "{}",
+    r#"{"stream":"tasks","payload":{"type":"tick","n":NaN}}"#,
+    r#"{"stream":"tasks","payload":{"action":"update","request_id":0,"data":1}}"#,
+    r#"{"stream":"memos","payload":{"action":"list","request_id":1,"response_status":200}}"#,
+    r#"{"stream":"tasks","payload":{"errors":["no"],"response_status":403,"request_id":null}}"#,
+];
+
+fn loss(nth: usize) -> Lost {
+    let closed = |code| Lost::Closed(CloseFrame { code, reason: String::new() });
+    match nth {
+        0 => closed(1012),
+        1 => closed(1013),
+        2 => closed(4401),
+        3 => Lost::Refused { status: 404, retry_after: None },
+        _ => Lost::Dropped,
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 100_000,
+        failure_persistence: Some(Box::new(FileFailurePersistence::Off)),
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn any_calls_in_any_order_keep_the_promises(
+        calls in prop::collection::vec(call(), 1..100),
+        seed in any::<u8>(),
+        window in 1..4_usize,
+    ) {
+        let mut world = World::new(seed, window);
+        for call in &calls {
+            world.call(call);
+        }
+        world.end();
+    }
+}

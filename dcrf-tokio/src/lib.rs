@@ -1,0 +1,163 @@
+//! A client for Django Channels REST Framework (DCRF) on Tokio: requests, replies and subscriptions over
+//! one WebSocket that reconnects by itself.
+//!
+//! ```no_run
+//! # async fn f() -> Result<(), Box<dyn std::error::Error>> {
+//! use serde_json::{Value, json};
+//!
+//! let client = dcrf_tokio::connect("ws://localhost:8000/ws/").await?;
+//! let alex: Value = client.create("people", &json!({"name": "Alex"})).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! [`Client`] says what a client can do. This crate gives it Tokio's TCP, timer and tasks, on both flavors
+//! of the runtime. The runtime needs its I/O and its timer enabled, as they are by `#[tokio::main]` and by
+//! `enable_all`.
+//!
+//! # Features
+//!
+//! - `rustls` (on by default): TLS for `wss://`, with ring and Mozilla's roots. Without it, `wss://` is
+//!   [`UrlError::TlsNotBuiltIn`].
+
+#![forbid(unsafe_code)]
+
+mod tcp;
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use dcrf_proto::websocket::Network;
+use tokio::net::TcpStream;
+use tokio::runtime::Handle;
+
+pub use dcrf_proto::client::{
+    ChangeError, Client, Notices, OpenError, Response, Subscribing, Subscription,
+};
+#[cfg(feature = "rustls")]
+pub use dcrf_proto::websocket::rustls;
+pub use dcrf_proto::websocket::{ConnectError, UrlError};
+pub use dcrf_proto::{
+    Backoff, Change, Close, CloseFrame, CloseReason, Config, DecodeError, Deleted, Ended, Framing,
+    Gap, Heartbeat, Json, Limit, Lost, Notice, Pk, Refusal, Rejected, Rejection, Request,
+    RequestError, RequestId, State, Stats, Subscribe, Unhandled, UnsubscribeError,
+};
+pub use tcp::Tcp;
+
+// The examples in the README are compiled as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
+
+/// Makes a [`Client`] with options of its own, from [`builder`].
+///
+/// ```no_run
+/// # async fn f() -> Result<(), dcrf_tokio::ConnectError> {
+/// use dcrf_tokio::Config;
+///
+/// let config = Config::default();
+/// let client = dcrf_tokio::builder("ws://localhost:8000/ws/").config(config).connect().await?;
+/// # drop(client);
+/// # Ok(())
+/// # }
+/// ```
+pub type Builder = dcrf_proto::websocket::Builder<Tokio>;
+
+/// Connects to the server behind a `ws://` or `wss://` URL, with the default options.
+///
+/// It returns when the first connection stands. When a connection is lost later, the client makes a new
+/// one by itself.
+///
+/// ```no_run
+/// # async fn f() -> Result<(), dcrf_tokio::ConnectError> {
+/// let client = dcrf_tokio::connect("wss://example.com/ws/").await?;
+/// # drop(client);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+///
+/// [`ConnectError::Failed`] with the reason, when the first attempt fails; it is not repeated. Before anything
+/// is dialled, [`ConnectError::InvalidUrl`], and [`ConnectError::NoRuntime`] outside of a Tokio runtime.
+///
+/// # Cancel safety
+///
+/// Dropping the future ends the attempt, and leaves no task behind.
+pub async fn connect(url: &str) -> Result<Client, ConnectError> {
+    builder(url).connect().await
+}
+
+/// Begins a client with options of its own for the server behind a `ws://` or `wss://` URL.
+///
+/// [`connect_lazy`](Builder::connect_lazy) returns at once, queues requests and keeps trying;
+/// [`connect`](Builder::connect) waits for the first connection.
+///
+/// ```no_run
+/// # fn f() -> Result<(), dcrf_tokio::ConnectError> {
+/// let client = dcrf_tokio::builder("ws://localhost:8000/ws/").connect_lazy()?;
+/// # drop(client);
+/// # Ok(())
+/// # }
+/// ```
+pub fn builder(url: &str) -> Builder {
+    Builder::new(url)
+}
+
+/// Tokio as the client sees it: TCP, a timer, tasks.
+///
+/// [`connect`] and [`builder`] use it by themselves. By hand it serves a
+/// [`Connector`](dcrf_proto::websocket::Connector) of one's own.
+///
+/// ```
+/// use dcrf_proto::websocket::Network;
+///
+/// // Outside of a runtime.
+/// assert!(dcrf_tokio::Tokio::current().is_none());
+/// ```
+#[derive(Clone)]
+pub struct Tokio {
+    handle: Handle,
+}
+
+impl Network for Tokio {
+    type Stream = Tcp;
+    type Timer = tokio::time::Sleep;
+
+    fn current() -> Option<Self> {
+        Some(Self { handle: Handle::try_current().ok()? })
+    }
+
+    fn now() -> Instant {
+        // Not the clock of std: in a test with paused time they differ.
+        tokio::time::Instant::now().into_std()
+    }
+
+    fn sleep_until(&self, deadline: Instant) -> Self::Timer {
+        tokio::time::sleep_until(deadline.into())
+    }
+
+    async fn resolve(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+        Ok(tokio::net::lookup_host((host, port)).await?.collect())
+    }
+
+    async fn connect(&self, address: SocketAddr) -> io::Result<Tcp> {
+        let stream = TcpStream::connect(address).await?;
+        // A second small frame would wait for the acknowledgement of the first, up to 40 ms.
+        stream.set_nodelay(true)?;
+        Ok(Tcp::new(stream))
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.handle.spawn(task);
+    }
+}
+
+impl fmt::Debug for Tokio {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Tokio")
+    }
+}

@@ -1,0 +1,132 @@
+//! Connecting on Tokio: what stands in the way of it, and what Tokio brings.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::thread;
+use std::time::Duration;
+
+use async_tungstenite::tungstenite;
+use dcrf_proto::websocket::Network;
+use dcrf_tokio::{ConnectError, Lost, Tokio, UrlError};
+use futures_lite::future::block_on;
+
+#[test]
+fn outside_of_a_runtime_it_is_an_error() {
+    let url = "ws://localhost:8000/ws/";
+    assert_eq!(block_on(dcrf_tokio::connect(url)).unwrap_err(), ConnectError::NoRuntime);
+    let lazy = dcrf_tokio::builder(url).connect_lazy();
+    assert_eq!(lazy.unwrap_err(), ConnectError::NoRuntime);
+}
+
+#[tokio::test]
+async fn a_wrong_url_is_an_error_of_its_own() {
+    let error = dcrf_tokio::connect("https://example.com/?token=canary").await.unwrap_err();
+    assert_eq!(error, ConnectError::InvalidUrl(UrlError::Http));
+    let error = dcrf_tokio::builder("example.com").connect_lazy().unwrap_err();
+    assert_eq!(error, ConnectError::InvalidUrl(UrlError::NoScheme));
+}
+
+#[cfg(not(feature = "rustls"))]
+#[tokio::test]
+async fn x2_wss_without_tls_names_the_feature() {
+    let error = dcrf_tokio::connect("wss://example.com/ws/").await.unwrap_err();
+    assert_eq!(error, ConnectError::InvalidUrl(UrlError::TlsNotBuiltIn));
+    assert!(error.to_string().contains("`rustls`"));
+}
+
+#[tokio::test]
+async fn l14_the_first_attempt_fails_with_its_reason() {
+    // A port that was free a moment ago.
+    let address = listener().local_addr().unwrap();
+    let url = format!("ws://{address}/ws/?token=canary");
+    let error = dcrf_tokio::connect(&url).await.unwrap_err();
+    let ConnectError::Failed { error: Lost::Io { kind, .. }, .. } = &error else {
+        panic!("{error:?}")
+    };
+    assert_eq!(*kind, std::io::ErrorKind::ConnectionRefused);
+    assert!(error.to_string().starts_with(&format!("could not connect to ws://{address}/ws/: ")));
+    assert!(!format!("{error} {error:?}").contains("canary"));
+}
+
+#[tokio::test]
+async fn l14_a_refused_handshake_is_the_reason() {
+    let listener = listener();
+    let url = url(&listener);
+    let server = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut request = [0; 4096];
+        assert!(stream.read(&mut request).unwrap() > 0);
+        stream.write_all(b"HTTP/1.1 403 Access denied\r\n\r\n").unwrap();
+    });
+    let error = dcrf_tokio::connect(&url).await.unwrap_err();
+    let refused = Lost::Refused { status: 403, retry_after: None };
+    assert!(matches!(&error, ConnectError::Failed { error, .. } if *error == refused), "{error:?}");
+    server.join().unwrap();
+}
+
+#[tokio::test]
+async fn l14_it_returns_at_the_first_open() {
+    let listener = listener();
+    let url = url(&listener);
+    let server = thread::spawn(move || {
+        let (stream, _) = listener.accept().unwrap();
+        tungstenite::accept(stream).unwrap()
+    });
+    let client = dcrf_tokio::connect(&url).await.unwrap();
+    server.join().unwrap();
+    drop(client);
+}
+
+#[tokio::test]
+async fn dropping_the_future_ends_the_attempt() {
+    let listener = listener();
+    let url = url(&listener);
+    let (accepted, is_accepted) = tokio::sync::oneshot::channel();
+    let server = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        accepted.send(()).unwrap();
+        // Ends at the end of the stream: the handshake is never answered.
+        stream.read_to_end(&mut Vec::new()).unwrap();
+    });
+    tokio::select! {
+        biased;
+        _ = is_accepted => {}
+        result = dcrf_tokio::connect(&url) => panic!("{result:?}"),
+    }
+    tokio::task::spawn_blocking(|| server.join().unwrap()).await.unwrap();
+}
+
+#[tokio::test]
+async fn connections_have_nodelay_set() {
+    let listener = listener();
+    let network = Tokio::current().unwrap();
+    let tcp = network.connect(listener.local_addr().unwrap()).await.unwrap();
+    assert!(tcp.get_ref().nodelay().unwrap());
+}
+
+#[tokio::test]
+async fn addresses_resolve_to_themselves() {
+    let network = Tokio::current().unwrap();
+    for address in ["127.0.0.1:80", "[::1]:8000"] {
+        let address: SocketAddr = address.parse().unwrap();
+        let resolved = network.resolve(&address.ip().to_string(), address.port()).await.unwrap();
+        assert_eq!(resolved, [address]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_clock_is_tokios() {
+    let network = Tokio::current().unwrap();
+    let before = Tokio::now();
+    network.sleep_until(before + Duration::from_secs(3600)).await;
+    assert_eq!(Tokio::now() - before, Duration::from_secs(3600));
+    network.sleep_until(before).await;
+}
+
+fn listener() -> TcpListener {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap()
+}
+
+fn url(listener: &TcpListener) -> String {
+    format!("ws://{}/ws/", listener.local_addr().unwrap())
+}

@@ -1,0 +1,83 @@
+"""Which consumers stand at which path."""
+
+from channels.security.websocket import AllowedHostsOriginValidator
+from channelsmultiplexer import AsyncJsonWebsocketDemultiplexer
+from django.urls import path
+
+from board.consumers import (
+    DocsFeedConsumer,
+    GadgetConsumer,
+    GuardedTaskConsumer,
+    MemoConsumer,
+    PrivateTaskConsumer,
+    RowPagesConsumer,
+    RowStreamConsumer,
+    TaskConsumer,
+)
+from board.edges import (
+    ConnectCrashConsumer,
+    DenyConsumer,
+    Gate,
+    KickConsumer,
+    has_fresh_ticket,
+    is_authenticated,
+)
+from board.permissions import SlowToConnect
+from board.tools import ToolsConsumer
+
+SUBPROTOCOL = "dcrf"
+
+# Each value is `Consumer.as_asgi()`: the multiplexer calls it once per connection, and each call
+# makes a consumer of its own. A plain `Consumer()` would be shared by all connections.
+STREAMS = {
+    "tasks": TaskConsumer.as_asgi(),
+    "memos": MemoConsumer.as_asgi(),
+    "docs_feed": DocsFeedConsumer.as_asgi(),
+    "gadgets": GadgetConsumer.as_asgi(),
+    "row_pages": RowPagesConsumer.as_asgi(),
+    "row_stream": RowStreamConsumer.as_asgi(),
+    "tools": ToolsConsumer.as_asgi(),
+    "private": PrivateTaskConsumer.as_asgi(),
+    "guarded": GuardedTaskConsumer.as_asgi(),
+}
+
+
+class Demultiplexer(AsyncJsonWebsocketDemultiplexer):
+    applications = STREAMS
+
+    async def accept(self, subprotocol=None, headers=None):
+        """Selects `dcrf` where it is offered. Channels by itself selects none."""
+        if SUBPROTOCOL in self.scope["subprotocols"]:
+            subprotocol = SUBPROTOCOL
+        await super().accept(subprotocol, headers)
+
+    async def connection_close(self, message, stream_name):
+        """Lets a stream close the connection; its own `websocket.close` ends the stream alone."""
+        await self.close(code=message["code"], reason=message["reason"])
+
+
+class LateTools(ToolsConsumer):
+    permission_classes = [SlowToConnect]
+
+
+class LateDemultiplexer(Demultiplexer):
+    """Opens when `tasks` accepts; a frame to `late` before it has, too, kills the connection."""
+
+    # Not passed to as_asgi(): the multiplexer would write that into the class it has in common
+    # with every other demultiplexer.
+    applications = {"tasks": STREAMS["tasks"], "late": LateTools.as_asgi()}
+
+
+demultiplexer = Demultiplexer.as_asgi()
+
+websocket_urlpatterns = [
+    path("ws/", demultiplexer),
+    path("ws/authenticated/", Gate(is_authenticated, demultiplexer)),
+    path("ws/ticket/", Gate(has_fresh_ticket, demultiplexer)),
+    path("ws/origin/", AllowedHostsOriginValidator(demultiplexer)),
+    path("ws/late/", LateDemultiplexer.as_asgi()),
+    path("ws/deny/", DenyConsumer.as_asgi()),
+    path("ws/connectcrash/", ConnectCrashConsumer.as_asgi()),
+    path("ws/kick/<int:code>/", KickConsumer.as_asgi()),
+    *(path(f"ws/bare/{stream}/", consumer) for stream, consumer in STREAMS.items()),
+]

@@ -1,0 +1,31 @@
+from rest_framework import serializers
+
+from board.models import Gadget, Memo, Row, Task
+
+
+class TaskSerializer(serializers.ModelSerializer):
+    """Names the primary key `pk`, as DCRF's own delete events do."""
+
+    class Meta:
+        model = Task
+        fields = ["pk", "title", "done", "priority"]
+
+
+class MemoSerializer(serializers.ModelSerializer):
+    """Names the primary key `id`, as most projects do, while delete events still say `pk`."""
+
+    class Meta:
+        model = Memo
+        fields = ["id", "text", "task"]
+
+
+class GadgetSerializer(serializers.ModelSerializer):
+    class Meta:
+        model = Gadget
+        fields = ["id", "name"]
+
+
+class RowSerializer(serializers.ModelSerializer):
+    class Meta:
+        model = Row
+        fields = ["id", "label"]

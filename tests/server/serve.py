@@ -1,0 +1,101 @@
+"""Runs the test server in this process.
+
+Prints one line, `listening on HOST:PORT`, when connections are accepted, logs to stderr, and ends
+when its stdin does, so that no server outlives the process that started it.
+"""
+
+import argparse
+import os
+import shutil
+import sys
+import threading
+
+
+def main():
+    options = parse_arguments()
+    threading.Thread(target=exit_with_stdin, daemon=True).start()
+    SERVERS[options.server](options.host, options.port)
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=0, help="0 lets the system choose")
+    parser.add_argument("--server", choices=SERVERS, default="daphne")
+    return parser.parse_args()
+
+
+def exit_with_stdin():
+    # Not sys.stdin: a thread that waits in its buffer would abort the interpreter's own exit.
+    while os.read(0, 4096):
+        pass
+    if os.environ.get("DCRF_TEST_DISPOSABLE"):
+        # Whoever would have removed the data is gone.
+        shutil.rmtree(os.environ["DCRF_TEST_DATA"], ignore_errors=True)
+    os._exit(0)
+
+
+def serve_with_daphne(host, port):
+    # First of all, because it installs the event loop that Twisted's other modules then use.
+    from daphne.server import Server  # isort: skip
+    from daphne.endpoints import build_endpoint_description_strings
+    from twisted.internet import reactor
+
+    endpoints = build_endpoint_description_strings(host=host, port=port)
+    server = Server(load_application(), endpoints=endpoints)
+    reactor.callWhenRunning(lambda: announce(*server.listening_addresses[0]))
+    server.run()
+    if not server.listening_addresses:
+        sys.exit("the server could not listen")
+
+
+def serve_with_uvicorn(host, port):
+    import uvicorn
+
+    class Server(uvicorn.Server):
+        async def startup(self, sockets=None):
+            await super().startup(sockets)
+            announce(*self.servers[0].sockets[0].getsockname()[:2])
+
+    Server(
+        uvicorn.Config(
+            load_application(),
+            host=host,
+            port=port,
+            lifespan="off",
+            log_config=None,
+            # A stream that does not end would otherwise hold up the shutdown for ever.
+            timeout_graceful_shutdown=3,
+        )
+    ).run()
+
+
+def load_application():
+    from django.conf import settings
+
+    from config.asgi import application
+
+    marker = settings.DATA_DIR / "seeded"
+    if not marker.exists():
+        make_database()
+        marker.touch()
+    return application
+
+
+def make_database():
+    from django.core.management import call_command
+
+    from board.seed import seed
+
+    call_command("migrate", run_syncdb=True, verbosity=0)
+    seed()
+
+
+def announce(host, port):
+    print(f"listening on {host}:{port}", flush=True)
+
+
+SERVERS = {"daphne": serve_with_daphne, "uvicorn": serve_with_uvicorn}
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,295 @@
+//! The real server: starts it, stops it in every way a server can stop, and reads what it received.
+//!
+//! This module owns the process and its data folder. What the server does stands in
+//! `tests/server/`, and its Python environment is made by `environment.rs`. The API blocks, so that
+//! it serves tests on any runtime and on none.
+
+mod environment;
+mod error;
+mod journal;
+mod process;
+
+use std::fs;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use rustix::process::Signal;
+
+pub use self::error::StartError;
+pub use self::journal::{Entry, Journal};
+use self::process::Process;
+
+/// A server of one's own, with a fresh database; dropping it kills it and removes its data.
+///
+/// ```no_run
+/// use dcrf_tests::server::Server;
+///
+/// let mut server = Server::start()?;
+/// let url = server.url("/ws/");
+/// // … connect to the url, send …
+/// server.kill()?;
+/// assert_eq!(server.journal().payloads("tasks").count(), 1);
+/// server.restart()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Server {
+    builder: Builder,
+    address: SocketAddr,
+    // Before `data`: fields are dropped in their order, and the process uses the folder.
+    process: Option<Process>,
+    data: DataFolder,
+}
+
+/// Which of the two ASGI servers runs the application.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Kind {
+    /// Daphne, the server of the Channels project.
+    #[default]
+    Daphne,
+    /// Uvicorn, which closes and refuses connections in other ways than Daphne does.
+    Uvicorn,
+}
+
+/// The options of a [`Server`].
+#[derive(Debug, Clone, Default)]
+pub struct Builder {
+    kind: Kind,
+    environment: Vec<(String, String)>,
+}
+
+impl Server {
+    /// Starts Daphne on a free port of 127.0.0.1 and returns when it accepts connections.
+    ///
+    /// The first start on a machine also installs the server's Python packages, which takes
+    /// a minute; later starts take about a second.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`], whose text says what is missing where the machine is not set up.
+    pub fn start() -> Result<Self, StartError> {
+        Self::builder().start()
+    }
+
+    /// The options for a server that is not the default one.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// The one server of this test process, for tests that leave it running.
+    ///
+    /// It ends, and its data goes, when the test process ends, however that comes about. Tests
+    /// that share it see each other's rows, so each works with rows that it created.
+    ///
+    /// # Panics
+    ///
+    /// When the server cannot be started.
+    pub fn shared() -> &'static Self {
+        static SHARED: OnceLock<Server> = OnceLock::new();
+        SHARED.get_or_init(|| Self::start().unwrap_or_else(|error| panic!("{error}")))
+    }
+
+    /// The WebSocket address of a path, such as `/ws/`; it stays the same over restarts.
+    pub fn url(&self, path: &str) -> String {
+        format!("ws://{}{path}", self.address)
+    }
+
+    /// The HTTP address of a path, such as `/login/`.
+    pub fn http_url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// Where the server listens, or did while it ran.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What the server has received so far, over all its restarts.
+    ///
+    /// # Panics
+    ///
+    /// When the journal cannot be read.
+    pub fn journal(&self) -> Journal {
+        let path = self.data.path().join("journal.jsonl");
+        let text = fs::read_to_string(&path)
+            .unwrap_or_else(|error| panic!("cannot read {}: {error}", path.display()));
+        Journal::parse(&text)
+    }
+
+    /// What the server has logged so far, over all its restarts.
+    ///
+    /// # Panics
+    ///
+    /// When the log cannot be read.
+    pub fn log(&self) -> String {
+        let path = log_path(self.data.path());
+        fs::read_to_string(&path)
+            .unwrap_or_else(|error| panic!("cannot read {}: {error}", path.display()))
+    }
+
+    /// Kills the server (SIGKILL): connections drop without a closing handshake.
+    ///
+    /// Returns how the process ended, and `None` where it was not running.
+    ///
+    /// # Errors
+    ///
+    /// When the system refuses to signal or to wait.
+    pub fn kill(&mut self) -> io::Result<Option<ExitStatus>> {
+        self.process.take().map(Process::kill).transpose()
+    }
+
+    /// Asks the server to shut down (SIGTERM) and waits until it has.
+    ///
+    /// Returns how the process ended, and `None` where it was not running.
+    ///
+    /// # Errors
+    ///
+    /// When the system refuses to signal or to wait.
+    pub fn terminate(&mut self) -> io::Result<Option<ExitStatus>> {
+        self.process.take().map(Process::terminate).transpose()
+    }
+
+    /// Starts the server again on the same port and data, killing it first where it still runs.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`], as from [`Server::start`].
+    pub fn restart(&mut self) -> Result<(), StartError> {
+        self.kill().map_err(|source| StartError::io("stop the test server", source))?;
+        let command = environment::command()?;
+        let (process, _) = self.builder.spawn(command, self.address, self.data.path())?;
+        self.process = Some(process);
+        Ok(())
+    }
+
+    /// Stops the server in the middle of whatever it does (SIGSTOP), with its connections open.
+    ///
+    /// # Errors
+    ///
+    /// When the server is not running, or the system refuses to signal.
+    pub fn pause(&self) -> io::Result<()> {
+        self.signal(Signal::STOP)
+    }
+
+    /// Lets a paused server go on (SIGCONT).
+    ///
+    /// # Errors
+    ///
+    /// When the server is not running, or the system refuses to signal.
+    pub fn resume(&self) -> io::Result<()> {
+        self.signal(Signal::CONT)
+    }
+
+    fn signal(&self, signal: Signal) -> io::Result<()> {
+        match &self.process {
+            Some(process) => process.signal(signal),
+            None => Err(io::Error::other("the test server is not running")),
+        }
+    }
+}
+
+impl Builder {
+    /// Which server runs the application; Daphne where nothing is said.
+    #[must_use]
+    pub fn kind(mut self, kind: Kind) -> Self {
+        self.kind = kind;
+        self
+    }
+
+    /// Sends events through the Redis at this URL instead of the process's own memory.
+    #[must_use]
+    pub fn redis(self, url: impl Into<String>) -> Self {
+        self.env("DCRF_TEST_REDIS_URL", url)
+    }
+
+    /// Sets an environment variable of the server.
+    #[must_use]
+    pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.environment.push((name.into(), value.into()));
+        self
+    }
+
+    /// Starts the server on a free port of 127.0.0.1 and returns when it accepts connections.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`], whose text says what is missing where the machine is not set up.
+    pub fn start(self) -> Result<Server, StartError> {
+        // Before there is a folder to leave behind: the first time, this takes long.
+        let command = environment::command()?;
+        let data = DataFolder::new()
+            .map_err(|source| StartError::io("make a folder for the test server's data", source))?;
+        let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let (process, address) = self.spawn(command, any_port, data.path())?;
+        Ok(Server { builder: self, address, process: Some(process), data })
+    }
+
+    fn spawn(
+        &self,
+        mut command: Command,
+        address: SocketAddr,
+        data: &Path,
+    ) -> Result<(Process, SocketAddr), StartError> {
+        command
+            .args(["--host", &address.ip().to_string()])
+            .args(["--port", &address.port().to_string()])
+            .args(["--server", self.kind.name()])
+            .env("DCRF_TEST_DATA", data)
+            .env("DCRF_TEST_DISPOSABLE", "1")
+            .envs(self.environment.iter().map(|(name, value)| (name, value)));
+        Process::spawn(command, &log_path(data))
+    }
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Daphne => "daphne",
+            Self::Uvicorn => "uvicorn",
+        }
+    }
+}
+
+fn log_path(data: &Path) -> PathBuf {
+    data.join("server.log")
+}
+
+/// A folder that is removed when its server is dropped.
+///
+/// Where nothing is dropped, because the test process was killed or the server is the shared one,
+/// the server removes it as it leaves (`DCRF_TEST_DISPOSABLE`).
+#[derive(Debug)]
+struct DataFolder(PathBuf);
+
+impl DataFolder {
+    fn new() -> io::Result<Self> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        loop {
+            let number = NEXT.fetch_add(1, Ordering::Relaxed);
+            let name = format!("dcrf-tests-{}-{number}", std::process::id());
+            let path = std::env::temp_dir().join(name);
+            match fs::create_dir(&path) {
+                Ok(()) => return Ok(Self(path)),
+                // Left behind by an earlier process of the same id.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for DataFolder {
+    fn drop(&mut self) {
+        // What cannot be removed is a matter for whoever cleans the temporary folder.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}

@@ -1,0 +1,202 @@
+//! Every action on every kind of model, and every way in which the server says no.
+
+use dcrf_proto::client::Client;
+use dcrf_proto::{Lost, Request, RequestError};
+use serde_json::{Value, json};
+
+use super::{create_task, visit};
+use crate::adapter::{Adapter, quick};
+use crate::models::{Gadget, Memo, Page, Row, Task};
+use crate::observe::{Mark, connected, lost, refusal};
+use crate::server::Server;
+
+/// The six actions on a model whose key is called `pk`.
+pub async fn all_on_a_model<A: Adapter>(adapter: A) {
+    let client = visit(&adapter).await;
+
+    let created: Task = client.create("tasks", &json!({"title": "paint"})).await.unwrap();
+    assert_eq!((&*created.title, created.done, created.priority), ("paint", false, 0));
+    let listed: Vec<Task> = client.list("tasks").await.unwrap();
+    assert!(listed.contains(&created));
+    let retrieved: Task = client.retrieve("tasks", created.pk).await.unwrap();
+    assert_eq!(retrieved, created);
+
+    let whole = json!({"title": "paint it black", "done": true, "priority": 2});
+    let updated: Task = client.update("tasks", created.pk, &whole).await.unwrap();
+    let expected = Task { pk: created.pk, title: "paint it black".into(), done: true, priority: 2 };
+    assert_eq!(updated, expected);
+    let patched: Task = client.patch("tasks", created.pk, &json!({"priority": 9})).await.unwrap();
+    assert_eq!(patched, Task { priority: 9, ..expected });
+
+    client.delete("tasks", created.pk).await.unwrap();
+    let gone = refusal(client.retrieve::<Task>("tasks", created.pk).await);
+    assert_eq!(gone.status, Some(404));
+}
+
+/// A model whose key is called `id`.
+pub async fn on_a_model_keyed_id<A: Adapter>(adapter: A) {
+    let client = visit(&adapter).await;
+    let task = create_task(&client, "holder").await;
+
+    let memo: Memo =
+        client.create("memos", &json!({"text": "milk", "task": task.pk})).await.unwrap();
+    let memo: Memo = client.patch("memos", memo.id, &json!({"text": "eggs"})).await.unwrap();
+    assert_eq!((&*memo.text, memo.task), ("eggs", Some(task.pk)));
+    assert_eq!(client.retrieve::<Memo>("memos", memo.id).await, Ok(memo.clone()));
+    client.delete("memos", memo.id).await.unwrap();
+    assert_eq!(refusal(client.delete("memos", memo.id).await).status, Some(404));
+}
+
+/// A model whose key is a UUID.
+pub async fn on_a_model_keyed_by_uuid<A: Adapter>(adapter: A) {
+    let client = visit(&adapter).await;
+
+    let gadget: Gadget = client.create("gadgets", &json!({"name": "lamp"})).await.unwrap();
+    assert_eq!(gadget.id.len(), 36);
+    let gadget: Gadget =
+        client.patch("gadgets", &gadget.id, &json!({"name": "lantern"})).await.unwrap();
+    let listed: Vec<Gadget> = client.list("gadgets").await.unwrap();
+    assert!(listed.contains(&gadget));
+    client.delete("gadgets", &gadget.id).await.unwrap();
+    let gone = refusal(client.retrieve::<Gadget>("gadgets", &gadget.id).await);
+    assert_eq!(gone.status, Some(404));
+}
+
+/// 400: the errors are readable as the server wrote them, also into a type of one's own.
+pub async fn r7_validation_errors_are_readable<A: Adapter>(adapter: A) {
+    let client = visit(&adapter).await;
+
+    let refused = refusal(client.create::<Task>("tasks", &json!({"done": true})).await);
+    assert_eq!((refused.status, refused.action.as_deref()), (Some(400), Some("create")));
+    assert_eq!(refused.errors.as_str(), r#"[{"title": ["This field is required."]}]"#);
+    assert_eq!(refused.to_string(), "the server refused `create` with status 400");
+
+    #[derive(serde::Deserialize)]
+    struct Fields {
+        title: Vec<String>,
+    }
+    let [fields]: [Fields; 1] = refused.errors.decode().unwrap();
+    assert_eq!(fields.title, ["This field is required."]);
+
+    for (kind, errors) in [
+        ("dict", json!([{"field": ["bad value"]}])),
+        ("list", json!(["first", "second"])),
+        ("str", json!(["plain"])),
+    ] {
+        let refused = fail(&client, kind).await;
+        assert_eq!((refused.status, refused.errors.decode()), (Some(400), Ok(errors)));
+    }
+}
+
+/// 403: a stream for users, asked by nobody in particular.
+pub async fn r7_a_private_stream_refuses_the_anonymous<A: Adapter>(adapter: A) {
+    let client = visit(&adapter).await;
+
+    let refused = refusal(client.list::<Vec<Task>>("private").await);
+    assert_eq!((refused.status, refused.action.as_deref()), (Some(403), Some("list")));
+    let errors: Vec<String> = refused.errors.decode().unwrap();
+    assert_eq!(errors, ["You do not have permission to perform this action."]);
+    assert_eq!(fail(&client, "403").await.errors.decode(), Ok(json!(["not for you"])));
+}
+
+/// 404: an object that is not there, or can't be.
+pub async fn r7_a_missing_object_is_not_found<A: Adapter>(adapter: A) {
+    let client = visit(&adapter).await;
+
+    for pk in [json!(0), json!("abc"), json!(null), json!([1])] {
+        let refused = refusal(client.retrieve::<Task>("tasks", &pk).await);
+        assert_eq!((refused.status, refused.action.as_deref()), (Some(404), Some("retrieve")));
+        assert_eq!(refused.errors.decode(), Ok(json!(["Not found"])));
+    }
+    let no_uuid = refusal(client.retrieve::<Gadget>("gadgets", "lamp").await);
+    assert_eq!(no_uuid.status, Some(404));
+    let patched = client.patch::<Task>("tasks", 0, &json!({"done": true})).await;
+    assert_eq!(refusal(patched).status, Some(404));
+    assert_eq!(fail(&client, "404").await.errors.decode(), Ok(json!(["no such thing"])));
+}
+
+/// 405: an action that the consumer does not have.
+pub async fn r7_an_unknown_action_is_not_allowed<A: Adapter>(adapter: A) {
+    let client = visit(&adapter).await;
+
+    let refused = refusal(client.call::<Value>(Request::new("tasks", "nosuch")).await);
+    assert_eq!((refused.status, refused.action.as_deref()), (Some(405), Some("nosuch")));
+    assert_eq!(refused.errors.decode(), Ok(json!(["Method \"nosuch\" not allowed."])));
+}
+
+/// A status can fail without errors; then `data` says why.
+pub async fn r7_a_status_decides_without_errors<A: Adapter>(adapter: A) {
+    let client = visit(&adapter).await;
+    let answer = |code: u16| {
+        let request = Request::new("tools", "status").arg("code", code);
+        client.call::<Value>(request.arg("data", json!({"detail": "so it is"})))
+    };
+
+    assert_eq!(answer(299).await, Ok(json!({"detail": "so it is"})));
+    let refused = refusal(answer(409).await);
+    assert_eq!((refused.status, refused.errors.as_str()), (Some(409), "[]"));
+    assert_eq!(refused.data.decode(), Ok(json!({"detail": "so it is"})));
+}
+
+/// A consumer crashes and takes the connection along: the request fails once, and the client goes on.
+pub async fn r4_a_crash_of_the_consumer<A: Adapter>(adapter: A) {
+    let mark = Mark::new("/ws/");
+    let client = adapter.connect(&mark.url(Server::shared()), quick()).await.unwrap();
+    let mut events = client.events();
+
+    let crashed = client.call::<Value>(Request::new("tools", "crash")).await;
+    assert_eq!(crashed, Err(RequestError::ConnectionLost { sent: true }));
+    let Lost::Closed(frame) = lost(&mut events).await else { panic!("expected a close frame") };
+    assert_eq!((frame.code, &*frame.reason), (1011, ""));
+
+    connected(&mut events).await;
+    let echoed: Value =
+        client.call(Request::new("tools", "echo").arg("again", true)).await.unwrap();
+    assert_eq!(echoed, json!({"again": true}));
+    let [_, after]: [Vec<String>; 2] = mark.actions(Server::shared()).try_into().unwrap();
+    assert_eq!(after, ["tools/echo"]);
+}
+
+/// Python's NaN and Infinity, which JSON does not have, are read as null; the rest of the frame is as it
+/// was sent.
+pub async fn f3_nan_is_read_as_null<A: Adapter>(adapter: A) {
+    #[derive(Debug, PartialEq, serde::Deserialize)]
+    struct Oddities {
+        nan: Option<f64>,
+        infinity: Option<f64>,
+        big: u64,
+        text: String,
+    }
+    let client = visit(&adapter).await;
+
+    let odd: Oddities = client.call(Request::new("tools", "nan")).await.unwrap();
+    let text = "é\u{2028}😀".to_owned();
+    assert_eq!(odd, Oddities { nan: None, infinity: None, big: (1 << 63) + 1, text });
+    assert_eq!(client.stats().malformed, 0);
+}
+
+/// A list in pages, by limit and offset.
+pub async fn a_paginated_list_decodes<A: Adapter>(adapter: A) {
+    let client = visit(&adapter).await;
+
+    let first: Page<Row> = client.list("row_pages").await.unwrap();
+    assert_eq!((first.count, first.limit, first.offset, first.results.len()), (8, 3, 0, 3));
+    let request = Request::list("row_pages").arg("limit", 5).arg("offset", 6);
+    let last: Page<Row> = client.call(request).await.unwrap();
+    assert_eq!(last.results.iter().map(|row| row.id).collect::<Vec<_>>(), [7, 8]);
+}
+
+/// An answer of another shape than the caller asked for is that caller's error alone.
+pub async fn an_answer_of_another_type_is_a_decode_error<A: Adapter>(adapter: A) {
+    let client = visit(&adapter).await;
+    let task = create_task(&client, "secret").await;
+
+    let answer = client.retrieve::<Memo>("tasks", task.pk).await;
+    let Err(RequestError::Decode(error)) = answer else { panic!("expected a decode error") };
+    assert_eq!(error.expected, "missing field `id`");
+    assert_eq!(client.retrieve::<Task>("tasks", task.pk).await, Ok(task));
+}
+
+async fn fail(client: &Client, kind: &str) -> dcrf_proto::Refusal {
+    refusal(client.call::<Value>(Request::new("tools", "fail").arg("kind", kind)).await)
+}

@@ -1,0 +1,179 @@
+//! How a client ends: closed in every state, dropped, or left by its runtime.
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::time::Duration;
+
+use dcrf_proto::client::Response;
+use dcrf_proto::{Close, CloseReason, Ended, Rejection, Request, RequestError, State, Subscribe};
+use serde_json::{Value, json};
+
+use super::connect::refused_url;
+use super::{create_task, visit};
+use crate::adapter::{Adapter, quick};
+use crate::models::Task;
+use crate::observe::{Mark, ended, eventually, lost};
+use crate::server::Server;
+
+/// More than any close here may take; what it may take is up to its caller.
+const SOON: Duration = Duration::from_secs(3);
+
+/// What is in flight is answered before the connection closes, with 1000.
+pub async fn c1_online_answers_what_is_in_flight<A: Adapter>(adapter: A) {
+    let server = Server::shared();
+    let mark = Mark::new("/ws/");
+    let client = adapter.connect(&mark.url(server), quick()).await.unwrap();
+    let task = create_task(&client, "watched").await;
+    let mut changes =
+        client.subscribe::<Task>(Subscribe::instance("tasks", task.pk)).await.unwrap();
+
+    let slow: Response<Value> = client.call(Request::new("tools", "slow").arg("seconds", 0.3));
+    let closing = client.close();
+    // Not one more, from the call on.
+    let refused = client.call::<Value>(Request::new("tools", "echo")).await;
+    adapter.within(SOON, closing).await;
+    assert_eq!(slow.await, Ok(json!({"slept": 0.3})));
+    assert_eq!(ended(&mut changes).await, Ended::Closed(CloseReason::ByCaller));
+    let Err(RequestError::Rejected(rejected)) = refused else { panic!("accepted while closing") };
+    assert_eq!(rejected.reason, Rejection::Closed(CloseReason::ByCaller));
+
+    eventually(&adapter, "the server sees the end", || mark.close_codes(server) == [1000]).await;
+    assert_eq!(mark.count(server, "tasks/unsubscribe_instance"), 0);
+    // Once more, and in any way: it is closed.
+    adapter.within(SOON, client.close()).await;
+    client.close_now();
+    assert_eq!(client.state(), State::Closed(CloseReason::ByCaller));
+}
+
+/// The wait for what is in flight has its bound; what has no answer by then settles.
+pub async fn c1_online_waits_no_longer_than_told<A: Adapter>(adapter: A) {
+    let client = visit(&adapter).await;
+
+    let mute: Response<Value> = client.call(Request::new("tools", "mute"));
+    let close = Close::default().wait(Duration::from_millis(200));
+    adapter.within(SOON, client.close_with(close)).await;
+    let reason = CloseReason::ByCaller;
+    assert_eq!(mute.await, Err(RequestError::Closed { reason, sent: true }));
+}
+
+/// On request the unsubscribes are sent first.
+pub async fn c1_online_with_unsubscribes<A: Adapter>(adapter: A) {
+    let server = Server::shared();
+    let mark = Mark::new("/ws/");
+    let client = adapter.connect(&mark.url(server), quick()).await.unwrap();
+    let task = create_task(&client, "watched").await;
+    let _changes = client.subscribe::<Task>(Subscribe::instance("tasks", task.pk)).await.unwrap();
+
+    adapter.within(SOON, client.close_with(Close::default().unsubscribe())).await;
+    eventually(&adapter, "the server sees the end", || mark.close_codes(server) == [1000]).await;
+    assert_eq!(mark.count(server, "tasks/unsubscribe_instance"), 1);
+}
+
+/// Closing without waiting settles everything at once, and still says goodbye to the server.
+pub async fn c1_now<A: Adapter>(adapter: A) {
+    let server = Server::shared();
+    let mark = Mark::new("/ws/");
+    let client = adapter.connect(&mark.url(server), quick()).await.unwrap();
+
+    let mute: Response<Value> = client.call(Request::new("tools", "mute"));
+    eventually(&adapter, "the request arrives", || mark.count(server, "tools/mute") == 1).await;
+    client.close_now();
+    let reason = CloseReason::ByCaller;
+    assert_eq!(client.state(), State::Closed(reason.clone()));
+    assert_eq!(mute.await, Err(RequestError::Closed { reason, sent: true }));
+    eventually(&adapter, "the server sees the end", || mark.close_codes(server) == [1000]).await;
+}
+
+/// Without a server there is nothing to wait for, and no dial follows.
+pub async fn c1_offline<A: Adapter>(adapter: A) {
+    let client = adapter.connect_lazy(&refused_url("/ws/"), quick()).unwrap();
+    let mut events = client.events();
+    let waiting: Response<Value> = client.call(Request::new("tools", "echo"));
+    let subscribing = client.subscribe::<Task>(Subscribe::instance("tasks", 1));
+
+    lost(&mut events).await;
+    adapter.within(SOON, client.close()).await;
+    let reason = CloseReason::ByCaller;
+    assert_eq!(waiting.await, Err(RequestError::Closed { reason: reason.clone(), sent: false }));
+    assert_eq!(subscribing.await.map(drop), Err(Ended::Closed(reason)));
+    no_task_is_left(&adapter).await; // L11: nobody is there who could dial.
+}
+
+/// A handshake that never ends is given up by a close.
+pub async fn c1_while_dialling<A: Adapter>(adapter: A) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let url = format!("ws://{}/ws/", listener.local_addr().unwrap());
+    let client = adapter.connect_lazy(&url, quick()).unwrap();
+
+    let waiting: Response<Value> = client.call(Request::new("tools", "echo"));
+    // The dial is under way: here is its TCP connection.
+    let _accepted = listener.accept().unwrap();
+    assert!(matches!(client.state(), State::Connecting { .. }));
+    adapter.within(SOON, client.close()).await;
+    let reason = CloseReason::ByCaller;
+    assert_eq!(waiting.await, Err(RequestError::Closed { reason, sent: false }));
+    no_task_is_left(&adapter).await;
+}
+
+/// Clones, responses and subscriptions hold a client; when the last of them is gone, so is everything.
+pub async fn c2_the_last_handle_leaves_nothing<A: Adapter>(adapter: A) {
+    let server = Server::start().unwrap();
+    let mark = Mark::new("/ws/");
+    let client = adapter.connect(&mark.url(&server), quick()).await.unwrap();
+    let clone = client.clone();
+    let mute: Response<Value> = clone.call(Request::new("tools", "mute"));
+    let changes = clone.subscribe::<Task>(Subscribe::instance("tasks", 1)).await.unwrap();
+    assert_eq!(sockets_to(&server), 1);
+
+    drop(client);
+    drop(clone);
+    drop(mute);
+    assert_eq!((sockets_to(&server), mark.close_codes(&server).len()), (1, 0));
+    drop(changes);
+    no_task_is_left(&adapter).await;
+    eventually(&adapter, "no descriptor is left", || sockets_to(&server) == 0).await;
+    eventually(&adapter, "the server sees the end", || mark.close_codes(&server) == [1000]).await;
+}
+
+/// The runtime is shut down under a client that lives on: whoever waits is told.
+pub async fn c2_a_runtime_that_ends_settles_everything<A: Adapter>(adapter: A) {
+    let url = Server::shared().url("/ws/");
+    let inner = {
+        let adapter = adapter.clone();
+        move || {
+            adapter.clone().run(async move {
+                let client = adapter.connect(&url, quick()).await.unwrap();
+                let mute: Response<Value> = client.call(Request::new("tools", "mute"));
+                let task = Subscribe::instance("tasks", 1);
+                let changes = client.subscribe::<Task>(task).await.unwrap();
+                (client, mute, changes)
+            })
+        }
+    };
+    // Another thread, since this one is inside of a runtime.
+    let (client, mute, mut changes) = std::thread::spawn(inner).join().unwrap();
+
+    let reason = CloseReason::DriverStopped;
+    assert_eq!(client.state(), State::Closed(reason.clone()));
+    assert_eq!(mute.await, Err(RequestError::Closed { reason: reason.clone(), sent: true }));
+    assert_eq!(ended(&mut changes).await, Ended::Closed(reason.clone()));
+    let late = client.call::<Value>(Request::new("tools", "echo")).await;
+    let Err(RequestError::Rejected(rejected)) = late else { panic!("a dead client took it") };
+    assert_eq!(rejected.reason, Rejection::Closed(reason));
+    adapter.within(SOON, client.close()).await;
+}
+
+async fn no_task_is_left<A: Adapter>(adapter: &A) {
+    eventually(adapter, "no task is left", || adapter.tasks().is_none_or(|tasks| tasks == 0)).await;
+}
+
+/// How many sockets to the server's port are open on this machine, from the client's side.
+fn sockets_to(server: &Server) -> usize {
+    let port = format!(":{:04X}", server.address().port());
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let is_open = |line: &&str| {
+        // sl, local_address, rem_address, st, …, inode: 0 once no descriptor holds the socket.
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        fields[2].ends_with(&port) && fields[9] != "0"
+    };
+    table.lines().skip(1).filter(is_open).count()
+}

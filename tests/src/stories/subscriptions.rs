@@ -1,0 +1,250 @@
+//! Subscriptions to objects, with changes made by a second client.
+
+use std::time::Duration;
+
+use dcrf_proto::client::Response;
+use dcrf_proto::{Change, Ended, Request, Subscribe};
+use futures_lite::future::poll_once;
+use serde_json::{Value, json};
+
+use super::{create_task, rename, two, visit};
+use crate::adapter::{Adapter, quick};
+use crate::models::{Gadget, Memo, Task};
+use crate::observe::{Mark, change, connected, ended, eventually, lost};
+use crate::server::Server;
+
+/// Updates and the deletion of an object whose key is called `pk`.
+pub async fn changes_of_an_object<A: Adapter>(adapter: A) {
+    let (watcher, writer) = two(&adapter).await;
+    let task = create_task(&writer, "watched").await;
+
+    let mut changes =
+        watcher.subscribe::<Task>(Subscribe::instance("tasks", task.pk)).await.unwrap();
+    let renamed = rename(&writer, &task, "renamed").await;
+    assert_eq!(change(&mut changes).await, Change::Update(renamed));
+    let whole = json!({"title": "new", "done": true, "priority": 3});
+    let updated: Task = writer.update("tasks", task.pk, &whole).await.unwrap();
+    assert_eq!(change(&mut changes).await, Change::Update(updated));
+    writer.delete("tasks", task.pk).await.unwrap();
+    let Change::Delete(deleted) = change(&mut changes).await else { panic!("no delete") };
+    assert_eq!(deleted.pk.unwrap(), task.pk);
+    assert_eq!(deleted.data.decode(), Ok(json!({"pk": task.pk})));
+}
+
+/// DCRF's delete events say `pk`, also where the object says `id`: they are delivered under the name
+/// that the objects have. An object that goes with another one is told too.
+pub async fn s10_a_delete_has_the_right_key<A: Adapter>(adapter: A) {
+    let (watcher, writer) = two(&adapter).await;
+    let task = create_task(&writer, "holder").await;
+    let memo: Memo =
+        writer.create("memos", &json!({"text": "milk", "task": task.pk})).await.unwrap();
+
+    let instance = Subscribe::instance("memos", memo.id).pk_field("id");
+    let mut changes = watcher.subscribe::<Memo>(instance).await.unwrap();
+    let eggs: Memo = writer.patch("memos", memo.id, &json!({"text": "eggs"})).await.unwrap();
+    assert_eq!(change(&mut changes).await, Change::Update(eggs));
+    writer.delete("tasks", task.pk).await.unwrap();
+    let Change::Delete(deleted) = change(&mut changes).await else { panic!("no delete") };
+    assert_eq!(deleted.pk.unwrap(), memo.id);
+    assert_eq!(deleted.data.decode(), Ok(json!({"id": memo.id})));
+}
+
+/// The name of the key can be an option of the whole client. This key is a UUID.
+pub async fn s10_a_uuid_key_is_text<A: Adapter>(adapter: A) {
+    let writer = visit(&adapter).await;
+    let mut config = quick();
+    config.pk_field = "id".into();
+    let watcher = adapter.connect(&Server::shared().url("/ws/"), config).await.unwrap();
+    let gadget: Gadget = writer.create("gadgets", &json!({"name": "lamp"})).await.unwrap();
+
+    let instance = Subscribe::instance("gadgets", &gadget.id);
+    let mut changes = watcher.subscribe::<Gadget>(instance).await.unwrap();
+    let lantern: Gadget =
+        writer.patch("gadgets", &gadget.id, &json!({"name": "lantern"})).await.unwrap();
+    assert_eq!(change(&mut changes).await, Change::Update(lantern));
+    writer.delete("gadgets", &gadget.id).await.unwrap();
+    let Change::Delete(deleted) = change(&mut changes).await else { panic!("no delete") };
+    assert_eq!(deleted.pk.unwrap(), &*gadget.id);
+    assert_eq!(deleted.data.decode(), Ok(json!({"id": gadget.id})));
+}
+
+/// Two subscribers to one object are one to the server, which would otherwise silence the second when
+/// the first one leaves.
+pub async fn s2_two_subscribers_one_cancelled<A: Adapter>(adapter: A) {
+    let server = Server::shared();
+    let mark = Mark::new("/ws/");
+    let watcher = adapter.connect(&mark.url(server), quick()).await.unwrap();
+    let writer = visit(&adapter).await;
+    let task = create_task(&writer, "shared").await;
+
+    let mut first = watcher.subscribe::<Task>(Subscribe::instance("tasks", task.pk)).await.unwrap();
+    let mut second =
+        watcher.subscribe::<Task>(Subscribe::instance("tasks", task.pk)).await.unwrap();
+    let both = rename(&writer, &task, "for both").await;
+    assert_eq!(change(&mut first).await, Change::Update(both.clone()));
+    assert_eq!(change(&mut second).await, Change::Update(both));
+
+    first.cancel().await.unwrap();
+    let one = rename(&writer, &task, "for one").await;
+    assert_eq!(change(&mut second).await, Change::Update(one));
+    assert_eq!(mark.actions(server), [["tasks/subscribe_instance"]]);
+
+    second.cancel().await.unwrap();
+    assert_eq!(mark.actions(server), [["tasks/subscribe_instance", "tasks/unsubscribe_instance"]]);
+}
+
+/// A subscription that is dropped is unsubscribed; one to the same object after that is a new one.
+pub async fn s9_dropped_and_subscribed_again<A: Adapter>(adapter: A) {
+    let server = Server::shared();
+    let mark = Mark::new("/ws/");
+    let watcher = adapter.connect(&mark.url(server), quick()).await.unwrap();
+    let writer = visit(&adapter).await;
+    let task = create_task(&writer, "once more").await;
+
+    let instance = || Subscribe::instance("tasks", task.pk);
+    drop(watcher.subscribe::<Task>(instance()).await.unwrap());
+    let mut changes = watcher.subscribe::<Task>(instance()).await.unwrap();
+    let renamed = rename(&writer, &task, "again").await;
+    assert_eq!(change(&mut changes).await, Change::Update(renamed));
+    let subscribe = "tasks/subscribe_instance";
+    assert_eq!(mark.actions(server), [[subscribe, "tasks/unsubscribe_instance", subscribe]]);
+}
+
+/// Unsubscribing from an object that is gone is answered with 404, and is a success.
+pub async fn s9_unsubscribing_from_a_deleted_object<A: Adapter>(adapter: A) {
+    let (watcher, writer) = two(&adapter).await;
+    let task = create_task(&writer, "doomed").await;
+
+    let mut changes =
+        watcher.subscribe::<Task>(Subscribe::instance("tasks", task.pk)).await.unwrap();
+    writer.delete("tasks", task.pk).await.unwrap();
+    assert!(matches!(change(&mut changes).await, Change::Delete(_)));
+    changes.cancel().await.unwrap();
+    assert_eq!(watcher.stats().subscriptions, 0);
+}
+
+/// An event that comes before the acknowledgement is delivered, and is no acknowledgement.
+pub async fn s8_an_event_before_the_acknowledgement<A: Adapter>(adapter: A) {
+    let client = visit(&adapter).await;
+    let task = create_task(&client, "early").await;
+    let before = client.stats().received;
+
+    // The subscribing action answers late, and does not keep the patch behind it waiting.
+    let late = Subscribe::new("tasks", "subscribe_late_reply").arg("delay", 0.6);
+    let mut subscribing = client.subscribe::<Task>(late);
+    let patching: Response<Task> = client.patch("tasks", task.pk, &json!({"title": "earlier"}));
+    let patched = patching.await.unwrap();
+    let two_frames = || client.stats().received >= before + 2;
+    eventually(&adapter, "the answer and the event arrive", two_frames).await;
+    assert!(poll_once(&mut subscribing).await.is_none(), "the event was an acknowledgement");
+
+    let mut changes = subscribing.await.unwrap();
+    loop {
+        // Other stories change other tasks.
+        if let Change::Update(update) = change(&mut changes).await {
+            if update.pk == task.pk {
+                break assert_eq!(update, patched);
+            }
+        }
+    }
+}
+
+/// An update that was overtaken by a deletion reaches the subscriber as the refusal that the server
+/// sends, never as an update without data, and the delete follows.
+pub async fn s14_a_stale_update_is_a_refusal<A: Adapter>(adapter: A) {
+    let client = visit(&adapter).await;
+    let task = create_task(&client, "stale").await;
+    let mut changes =
+        client.subscribe::<Task>(Subscribe::instance("tasks", task.pk)).await.unwrap();
+
+    // Sent at once, and handled one behind the other: the consumer reads the object for the update's
+    // event only after it has deleted it.
+    let patching: Response<Task> = client.patch("tasks", task.pk, &json!({"title": "too late"}));
+    let deleting = client.delete("tasks", task.pk);
+    assert_eq!(patching.await.unwrap().title, "too late");
+    deleting.await.unwrap();
+
+    let Change::Refused(refused) = change(&mut changes).await else { panic!("no refusal") };
+    assert_eq!((refused.status, refused.action.as_deref()), (Some(404), Some("update")));
+    let Change::Delete(deleted) = change(&mut changes).await else { panic!("no delete") };
+    assert_eq!(deleted.pk.unwrap(), task.pk);
+}
+
+/// A subscription that the server refuses has ended: it is not tried again on the next connection, while
+/// the one beside it is.
+pub async fn s3_a_refused_subscribe_is_not_replayed<A: Adapter>(adapter: A) {
+    let server = Server::shared();
+    let mark = Mark::new("/ws/");
+    let client = adapter.connect(&mark.url(server), quick()).await.unwrap();
+    let mut events = client.events();
+    let task = create_task(&client, "kept").await;
+    let mut kept = client.subscribe::<Task>(Subscribe::instance("tasks", task.pk)).await.unwrap();
+
+    for (subscribe, status) in [
+        (Subscribe::instance("tasks", 0), 404),
+        (Subscribe::instance("private", task.pk), 403),
+        (Subscribe::new("tasks", "subscribe_nothing"), 405),
+    ] {
+        let Err(Ended::Refused(refused)) = client.subscribe::<Task>(subscribe).await else {
+            panic!("expected the refusal {status}")
+        };
+        assert_eq!(refused.status, Some(status));
+    }
+
+    let _kicked: Response<Value> = client.call(Request::new("tools", "kick").arg("code", 4000));
+    lost(&mut events).await;
+    connected(&mut events).await;
+    assert!(matches!(change(&mut kept).await, Change::Gap(_)));
+    let [_, after]: [Vec<String>; 2] = mark.actions(server).try_into().unwrap();
+    assert_eq!(after, ["tasks/subscribe_instance"]);
+}
+
+/// An object is deleted while the connection is lost: its subscription ends and says so, and the others
+/// live on.
+pub async fn s7_deleted_during_the_outage<A: Adapter>(adapter: A) {
+    let mut config = quick();
+    // Time enough for the deletion.
+    config.backoff.minimum = Duration::from_millis(800);
+    config.backoff.maximum = Duration::from_millis(800);
+    config.backoff.jitter = false;
+    let watcher = adapter.connect(&Server::shared().url("/ws/"), config).await.unwrap();
+    let mut events = watcher.events();
+    let writer = visit(&adapter).await;
+    let (doomed, kept) = (create_task(&writer, "doomed").await, create_task(&writer, "kept").await);
+    let subscribe = |task: &Task| watcher.subscribe::<Task>(Subscribe::instance("tasks", task.pk));
+    let mut of_doomed = subscribe(&doomed).await.unwrap();
+    let mut of_kept = subscribe(&kept).await.unwrap();
+
+    let _kicked: Response<Value> = watcher.call(Request::new("tools", "kick").arg("code", 4000));
+    lost(&mut events).await;
+    writer.delete("tasks", doomed.pk).await.unwrap();
+
+    let Ended::Gone(refused) = ended(&mut of_doomed).await else { panic!("it has not gone") };
+    assert_eq!(refused.status, Some(404));
+    assert!(matches!(change(&mut of_kept).await, Change::Gap(_)));
+    let renamed = rename(&writer, &kept, "still here").await;
+    assert_eq!(change(&mut of_kept).await, Change::Update(renamed));
+}
+
+/// A subscription's id can be of the caller's own, as text and as a number.
+pub async fn r8_subscription_ids_of_ones_own<A: Adapter>(adapter: A) {
+    let server = Server::shared();
+    let mark = Mark::new("/ws/");
+    let watcher = adapter.connect(&mark.url(server), quick()).await.unwrap();
+    let writer = visit(&adapter).await;
+    let (one, two) = (create_task(&writer, "one").await, create_task(&writer, "two").await);
+
+    let mut by_text = watcher
+        .subscribe::<Task>(Subscribe::instance("tasks", one.pk).id("my subscription"))
+        .await
+        .unwrap();
+    let mut by_number =
+        watcher.subscribe::<Task>(Subscribe::instance("tasks", two.pk).id(7)).await.unwrap();
+    let (one, two) = (rename(&writer, &one, "1").await, rename(&writer, &two, "2").await);
+    assert_eq!(change(&mut by_text).await, Change::Update(one));
+    assert_eq!(change(&mut by_number).await, Change::Update(two));
+
+    let [journal] = mark.connections(server).try_into().unwrap();
+    let ids: Vec<Value> = journal.payloads("tasks").map(|mut p| p["request_id"].take()).collect();
+    assert_eq!(ids, [json!("my subscription"), json!(7)]);
+}

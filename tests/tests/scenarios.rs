@@ -1,0 +1,110 @@
+//! Every story on every adapter: `THEME::STORY::ADAPTER`. A new adapter is one more line in `on_each!`.
+
+use std::time::Duration;
+
+use dcrf_tests::adapter::{Adapter, TokioCurrentThread, TokioMultiThread};
+use dcrf_tests::stories;
+
+/// No story takes this long; one that hangs is to fail.
+const LIMIT: Duration = Duration::from_secs(60);
+
+macro_rules! on_each {
+    ($story:path) => {
+        on_each!($story, tokio_current_thread, TokioCurrentThread);
+        on_each!($story, tokio_multi_thread, TokioMultiThread);
+    };
+    ($story:path, $name:ident, $adapter:expr) => {
+        #[test]
+        fn $name() {
+            $adapter.run($adapter.within(LIMIT, $story($adapter)));
+        }
+    };
+}
+
+macro_rules! scenarios {
+    ($($theme:ident { $($story:ident)+ })+) => {
+        $(mod $theme {
+            $(mod $story {
+                use super::super::*;
+                on_each!(stories::$theme::$story);
+            })+
+        })+
+    };
+}
+
+scenarios! {
+    actions {
+        all_on_a_model
+        on_a_model_keyed_id
+        on_a_model_keyed_by_uuid
+        r7_validation_errors_are_readable
+        r7_a_private_stream_refuses_the_anonymous
+        r7_a_missing_object_is_not_found
+        r7_an_unknown_action_is_not_allowed
+        r7_a_status_decides_without_errors
+        r4_a_crash_of_the_consumer
+        f3_nan_is_read_as_null
+        a_paginated_list_decodes
+        an_answer_of_another_type_is_a_decode_error
+    }
+    requests {
+        r3_a_silent_action_times_out
+        r3_a_late_answer_is_dropped_and_counted
+        r6_answers_find_their_requests_in_any_order
+        r9_a_cancelled_request_drops_its_answer
+        r8_request_ids_of_ones_own
+        r11_too_large_is_refused_at_the_call
+        f2_a_push_of_the_server_is_told
+        r1_requests_wait_for_the_first_connection
+    }
+    subscriptions {
+        changes_of_an_object
+        s10_a_delete_has_the_right_key
+        s10_a_uuid_key_is_text
+        s2_two_subscribers_one_cancelled
+        s9_dropped_and_subscribed_again
+        s9_unsubscribing_from_a_deleted_object
+        s8_an_event_before_the_acknowledgement
+        s14_a_stale_update_is_a_refusal
+        s3_a_refused_subscribe_is_not_replayed
+        s7_deleted_during_the_outage
+        r8_subscription_ids_of_ones_own
+    }
+    feeds {
+        s13_with_data_and_creates
+        s13_creates_only_when_asked_for
+        with_keys_alone
+        s15_as_in_the_documentation
+        with_an_argument
+    }
+    endpoints {
+        f1_a_bare_endpoint
+        a_token_opens_the_private_stream
+    }
+    connect {
+        l14_connecting_fails_with_the_first_error
+        l14_the_lazy_form_returns_at_once
+        l14_a_wrong_url_is_not_dialled
+        l5_gives_up_after_the_last_attempt
+        l7_refused_credentials_end_the_client
+        l7_uvicorn_restarts_with_1012
+        l7_other_codes_reconnect
+        l4_a_dial_that_hangs_is_given_up
+    }
+    silence {
+        l9_a_server_that_stands_still
+    }
+    close {
+        c1_online_answers_what_is_in_flight
+        c1_online_waits_no_longer_than_told
+        c1_online_with_unsubscribes
+        c1_now
+        c1_offline
+        c1_while_dialling
+        c2_the_last_handle_leaves_nothing
+        c2_a_runtime_that_ends_settles_everything
+    }
+    outage {
+        r4_killed_with_requests_in_flight
+    }
+}
