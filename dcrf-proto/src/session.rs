@@ -441,14 +441,14 @@ impl Session {
         let text = match self.subscriptions.next_text(&mut self.cx) {
             Outgoing::Text(text) => text,
             Outgoing::Held => return None,
-            Outgoing::Nothing => match self.requests.next_text(&mut self.cx) {
-                Some(text) => text,
-                None => {
+            Outgoing::Nothing => {
+                let Some(text) = self.requests.next_text(&mut self.cx) else {
                     // What has just timed out may be the last that a close waited for.
                     self.settle_close();
                     return self.link.poll_command();
-                }
-            },
+                };
+                text
+            }
         };
         Some(Transmit::Text(epoch, text))
     }

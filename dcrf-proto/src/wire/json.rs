@@ -130,6 +130,12 @@ pub(crate) fn without_nan(text: &str) -> Cow<'_, str> {
 mod tests {
     use super::*;
 
+    #[derive(Debug, serde::Deserialize)]
+    struct Titled {
+        #[expect(dead_code, reason = "only its name matters")]
+        title: String,
+    }
+
     #[test]
     fn f3_the_three_words_become_null() {
         assert_eq!(
@@ -151,11 +157,6 @@ mod tests {
         let error = json.decode::<u8>().unwrap_err();
         assert_eq!(error.to_string(), "the data does not fit: expected u8, at line 1, column 8");
         let error = Json::from_value(&serde_json::json!({"secret": 1})).unwrap();
-        #[derive(Debug, serde::Deserialize)]
-        struct Titled {
-            #[expect(dead_code, reason = "only its name matters")]
-            title: String,
-        }
         let error = error.decode::<Titled>().unwrap_err().to_string();
         assert_eq!(error, "the data does not fit: missing field `title`, at line 1, column 12");
     }

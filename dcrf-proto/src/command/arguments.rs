@@ -1,0 +1,68 @@
+//! The arguments of an action.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
+
+use crate::Rejection;
+
+/// The arguments of an action, in the order in which they were given, each written as JSON once.
+#[derive(Clone, Default)]
+pub(crate) struct Arguments {
+    entries: Vec<(Cow<'static, str>, Box<RawValue>)>,
+    /// The first argument that was wrong; builders can't fail, so the call does.
+    invalid: Option<Box<Rejection>>,
+}
+
+impl Arguments {
+    pub(super) fn set(&mut self, name: Cow<'static, str>, value: &(impl Serialize + ?Sized)) {
+        if matches!(&*name, "action" | "request_id") {
+            return self.refuse(&name, "the protocol keeps this name for itself");
+        }
+        let Ok(value) = to_raw_value(value) else {
+            return self.refuse(&name, "the value can't be written as JSON");
+        };
+        match self.entries.iter_mut().find(|(known, _)| *known == name) {
+            Some(entry) => entry.1 = value,
+            None => self.entries.push((name, value)),
+        }
+    }
+
+    fn refuse(&mut self, argument: &str, reason: &str) {
+        self.invalid.get_or_insert_with(|| {
+            Box::new(Rejection::InvalidArgument {
+                argument: argument.to_owned(),
+                reason: reason.to_owned(),
+            })
+        });
+    }
+
+    pub(crate) fn check(&self) -> Result<(), Rejection> {
+        self.invalid.as_deref().map_or(Ok(()), |rejection| Err(rejection.clone()))
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &RawValue)> {
+        self.entries.iter().map(|(name, value)| (&**name, &**value))
+    }
+}
+
+impl PartialEq for Arguments {
+    fn eq(&self, other: &Self) -> bool {
+        let texts = |arguments: &Self| -> Vec<(String, String)> {
+            arguments
+                .iter()
+                .map(|(name, value)| (name.to_owned(), value.get().to_owned()))
+                .collect()
+        };
+        texts(self) == texts(other) && self.invalid == other.invalid
+    }
+}
+
+impl fmt::Debug for Arguments {
+    /// Names only (X1).
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.iter().map(|(name, _)| name)).finish()
+    }
+}

@@ -1,0 +1,214 @@
+//! A request, as plain data.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::Arguments;
+use crate::RequestId;
+
+/// A request for one action of a stream, answered by one reply.
+///
+/// It waits while there is no connection (R1) and fails with a typed error instead of waiting for ever.
+///
+/// ```
+/// use dcrf_proto::Request;
+/// use std::time::Duration;
+///
+/// let request = Request::new("mystream", "echo")
+///     .arg("key", "value")
+///     .timeout(Duration::from_secs(5));
+/// assert_eq!(request.action(), "echo");
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Request {
+    pub(crate) stream: Cow<'static, str>,
+    pub(crate) action: Cow<'static, str>,
+    pub(crate) arguments: Arguments,
+    pub(crate) id: Option<RequestId>,
+    pub(crate) timeout: Timeout,
+    pub(crate) safe_to_repeat: bool,
+}
+
+/// The time limit of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Timeout {
+    /// As [`Config`](crate::Config) says.
+    Default,
+    After(Duration),
+    Never,
+}
+
+impl Request {
+    /// A request for `action` of `stream`, without arguments.
+    ///
+    /// ```
+    /// # use dcrf_proto::Request;
+    /// let request = Request::new("tools", "ping");
+    /// assert_eq!((request.stream(), request.action()), ("tools", "ping"));
+    /// ```
+    pub fn new(stream: impl Into<Cow<'static, str>>, action: impl Into<Cow<'static, str>>) -> Self {
+        let action = action.into();
+        Self {
+            stream: stream.into(),
+            safe_to_repeat: matches!(&*action, "list" | "retrieve"),
+            action,
+            arguments: Arguments::default(),
+            id: None,
+            timeout: Timeout::Default,
+        }
+    }
+
+    /// `list`: all objects of a stream. The server answers with an array, or with a page when the stream
+    /// is paginated.
+    ///
+    /// ```
+    /// # use dcrf_proto::Request;
+    /// assert_eq!(Request::list("people"), Request::new("people", "list"));
+    /// ```
+    pub fn list(stream: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(stream, "list")
+    }
+
+    /// `create`: a new object from `data`.
+    ///
+    /// ```
+    /// # use dcrf_proto::Request;
+    /// use serde_json::json;
+    ///
+    /// let request = Request::create("people", &json!({"name": "Alex"}));
+    /// ```
+    pub fn create(stream: impl Into<Cow<'static, str>>, data: &(impl Serialize + ?Sized)) -> Self {
+        Self::new(stream, "create").arg("data", data)
+    }
+
+    /// `retrieve`: the object with the primary key `pk`.
+    ///
+    /// ```
+    /// # use dcrf_proto::Request;
+    /// assert_eq!(Request::retrieve("people", 4), Request::new("people", "retrieve").arg("pk", 4));
+    /// ```
+    pub fn retrieve(stream: impl Into<Cow<'static, str>>, pk: impl Serialize) -> Self {
+        Self::new(stream, "retrieve").arg("pk", pk)
+    }
+
+    /// `update`: writes the object with the primary key `pk` anew from `data`.
+    ///
+    /// ```
+    /// # use dcrf_proto::Request;
+    /// # use serde_json::json;
+    /// let request = Request::update("people", 4, &json!({"name": "Jo", "age": 41}));
+    /// ```
+    pub fn update(
+        stream: impl Into<Cow<'static, str>>,
+        pk: impl Serialize,
+        data: &(impl Serialize + ?Sized),
+    ) -> Self {
+        Self::new(stream, "update").arg("pk", pk).arg("data", data)
+    }
+
+    /// `patch`: changes those fields of the object that `data` holds.
+    ///
+    /// ```
+    /// # use dcrf_proto::Request;
+    /// # use serde_json::json;
+    /// let request = Request::patch("people", 4, &json!({"age": 42}));
+    /// ```
+    pub fn patch(
+        stream: impl Into<Cow<'static, str>>,
+        pk: impl Serialize,
+        data: &(impl Serialize + ?Sized),
+    ) -> Self {
+        Self::new(stream, "patch").arg("pk", pk).arg("data", data)
+    }
+
+    /// `delete`: removes the object with the primary key `pk`. The server answers with `null`.
+    ///
+    /// ```
+    /// # use dcrf_proto::Request;
+    /// let request = Request::delete("people", "94eb8c68-41d6-40f2-8e36-e3c74521320b");
+    /// ```
+    pub fn delete(stream: impl Into<Cow<'static, str>>, pk: impl Serialize) -> Self {
+        Self::new(stream, "delete").arg("pk", pk)
+    }
+
+    /// Adds an argument of the action, a key beside `action` in the payload. The same name again
+    /// replaces the value.
+    ///
+    /// A value that JSON can't hold, and the names `action` and `request_id`, are refused when the request
+    /// is made ([`Rejection::InvalidArgument`]).
+    ///
+    /// ```
+    /// # use dcrf_proto::Request;
+    /// let request = Request::new("people", "search").arg("name", "Al").arg("limit", 10);
+    /// ```
+    #[must_use]
+    pub fn arg(mut self, name: impl Into<Cow<'static, str>>, value: impl Serialize) -> Self {
+        self.arguments.set(name.into(), &value);
+        self
+    }
+
+    /// Uses a request id of your own. An id that is in use is refused when the request is made (R8).
+    ///
+    /// ```
+    /// # use dcrf_proto::Request;
+    /// let request = Request::list("people").id("people-1");
+    /// let request = Request::list("people").id(1);
+    /// ```
+    #[must_use]
+    pub fn id(mut self, id: impl Into<RequestId>) -> Self {
+        self.id = Some(id.into());
+        self
+    }
+
+    /// Gives up after `timeout`, counted from the call (R3). The default is
+    /// [`Config::request_timeout`](crate::Config::request_timeout).
+    ///
+    /// ```
+    /// # use dcrf_proto::Request;
+    /// # use std::time::Duration;
+    /// let request = Request::list("people").timeout(Duration::from_secs(5));
+    /// ```
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Timeout::After(timeout);
+        self
+    }
+
+    /// Waits for the answer as long as the session lives.
+    ///
+    /// ```
+    /// # use dcrf_proto::Request;
+    /// let request = Request::new("reports", "build").no_timeout();
+    /// ```
+    #[must_use]
+    pub fn no_timeout(mut self) -> Self {
+        self.timeout = Timeout::Never;
+        self
+    }
+
+    /// Says whether the server may see this request twice: it is then sent once more when the connection
+    /// is lost before the answer (R4). `list` and `retrieve` are safe to repeat unless you say otherwise;
+    /// other actions are not.
+    ///
+    /// ```
+    /// # use dcrf_proto::Request;
+    /// let request = Request::new("people", "search").arg("name", "Al").safe_to_repeat(true);
+    /// ```
+    #[must_use]
+    pub fn safe_to_repeat(mut self, safe: bool) -> Self {
+        self.safe_to_repeat = safe;
+        self
+    }
+
+    /// The stream's name.
+    pub fn stream(&self) -> &str {
+        &self.stream
+    }
+
+    /// The action's name.
+    pub fn action(&self) -> &str {
+        &self.action
+    }
+}

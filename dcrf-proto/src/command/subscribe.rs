@@ -1,0 +1,163 @@
+//! A subscription, as plain data.
+
+use std::borrow::Cow;
+
+use serde::Serialize;
+
+use super::Arguments;
+use crate::RequestId;
+
+/// A subscription to changes, which lives on over every reconnect until it is cancelled or refused.
+///
+/// Subscriptions to the same stream, action and arguments share one on the wire (S2).
+///
+/// ```
+/// use dcrf_proto::Subscribe;
+///
+/// // The changes of one object:
+/// let alex = Subscribe::instance("people", 4);
+/// // A feed of your own, with an argument and with create events; it ends with "unsubscribe_team":
+/// let team = Subscribe::new("people", "subscribe_team").arg("team", "red").include_create();
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Subscribe {
+    pub(crate) stream: Cow<'static, str>,
+    pub(crate) action: Cow<'static, str>,
+    pub(crate) unsubscribe_action: Option<Cow<'static, str>>,
+    pub(crate) arguments: Arguments,
+    pub(crate) id: Option<RequestId>,
+    pub(crate) include_create: bool,
+    pub(crate) without_ack: bool,
+    pub(crate) pk_field: Option<Cow<'static, str>>,
+}
+
+impl Subscribe {
+    /// Subscribes with the action `action` of a stream, such as `subscribe_all`.
+    ///
+    /// It is undone by the action of the same name with `un` before it, when the name begins with
+    /// `subscribe`; else, or where the server says otherwise, name it with
+    /// [`unsubscribe_action`](Self::unsubscribe_action).
+    ///
+    /// ```
+    /// # use dcrf_proto::Subscribe;
+    /// let all = Subscribe::new("people", "subscribe_all"); // and "unsubscribe_all"
+    /// ```
+    pub fn new(stream: impl Into<Cow<'static, str>>, action: impl Into<Cow<'static, str>>) -> Self {
+        let action = action.into();
+        let unsubscribe_action =
+            action.starts_with("subscribe").then(|| Cow::Owned(format!("un{action}")));
+        Self {
+            stream: stream.into(),
+            unsubscribe_action,
+            action,
+            arguments: Arguments::default(),
+            id: None,
+            include_create: false,
+            without_ack: false,
+            pk_field: None,
+        }
+    }
+
+    /// The updates and the deletion of the object with the primary key `pk`, by DCRF's
+    /// `subscribe_instance`.
+    ///
+    /// ```
+    /// # use dcrf_proto::Subscribe;
+    /// let person = Subscribe::instance("people", 4);
+    /// assert_eq!(person.action(), "subscribe_instance");
+    /// ```
+    pub fn instance(stream: impl Into<Cow<'static, str>>, pk: impl Serialize) -> Self {
+        let subscribe = Self::new(stream, "subscribe_instance").arg("pk", pk);
+        Self { unsubscribe_action: Some(Cow::Borrowed("unsubscribe_instance")), ..subscribe }
+    }
+
+    /// Adds an argument of the subscribing action; the unsubscribing action gets the same ones. The same
+    /// name again replaces the value.
+    ///
+    /// What [`Request::arg`] says of values and names holds here too.
+    ///
+    /// ```
+    /// # use dcrf_proto::Subscribe;
+    /// let urgent = Subscribe::new("tasks", "subscribe_priority").arg("priority", 1);
+    /// ```
+    #[must_use]
+    pub fn arg(mut self, name: impl Into<Cow<'static, str>>, value: impl Serialize) -> Self {
+        self.arguments.set(name.into(), &value);
+        self
+    }
+
+    /// Names the action that undoes the subscription.
+    ///
+    /// ```
+    /// # use dcrf_proto::Subscribe;
+    /// let news = Subscribe::new("news", "follow").unsubscribe_action("unfollow");
+    /// ```
+    #[must_use]
+    pub fn unsubscribe_action(mut self, action: impl Into<Cow<'static, str>>) -> Self {
+        self.unsubscribe_action = Some(action.into());
+        self
+    }
+
+    /// Uses a request id of your own, which the server repeats in every event. A subscription that joins
+    /// another to the same thing shares that one's id.
+    ///
+    /// ```
+    /// # use dcrf_proto::Subscribe;
+    /// let person = Subscribe::instance("people", 4).id("person-4");
+    /// ```
+    #[must_use]
+    pub fn id(mut self, id: impl Into<RequestId>) -> Self {
+        self.id = Some(id.into());
+        self
+    }
+
+    /// Delivers create events too (S13).
+    ///
+    /// ```
+    /// # use dcrf_proto::Subscribe;
+    /// let all = Subscribe::new("people", "subscribe_all").include_create();
+    /// ```
+    #[must_use]
+    pub fn include_create(mut self) -> Self {
+        self.include_create = true;
+        self
+    }
+
+    /// For an action that never replies: the subscription counts as acknowledged once its frame is
+    /// handed to the socket (S3).
+    ///
+    /// A feed written as in DCRF's documentation is such an action.
+    ///
+    /// ```
+    /// # use dcrf_proto::Subscribe;
+    /// let all = Subscribe::new("people", "subscribe_all").without_ack();
+    /// ```
+    #[must_use]
+    pub fn without_ack(mut self) -> Self {
+        self.without_ack = true;
+        self
+    }
+
+    /// The name of the primary key in this stream's objects, in place of
+    /// [`Config::pk_field`](crate::Config::pk_field) (S10).
+    ///
+    /// ```
+    /// # use dcrf_proto::Subscribe;
+    /// let person = Subscribe::instance("people", 4).pk_field("id");
+    /// ```
+    #[must_use]
+    pub fn pk_field(mut self, name: impl Into<Cow<'static, str>>) -> Self {
+        self.pk_field = Some(name.into());
+        self
+    }
+
+    /// The stream's name.
+    pub fn stream(&self) -> &str {
+        &self.stream
+    }
+
+    /// The subscribing action's name.
+    pub fn action(&self) -> &str {
+        &self.action
+    }
+}
