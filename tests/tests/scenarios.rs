@@ -106,5 +106,8 @@ scenarios! {
     }
     outage {
         r4_killed_with_requests_in_flight
+        r4_what_the_socket_did_not_take_waits
+        r4_repeated_at_most_once
+        l2_a_planned_restart
     }
 }

@@ -75,7 +75,8 @@ pub struct Client {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
-    /// The attempt failed. The client goes on trying unless it is closed.
+    /// The attempt failed. The client goes on trying, unless another attempt would be of no use: then it
+    /// is closed.
     #[error(transparent)]
     Attempt(Lost),
     /// The client is closed.
@@ -101,6 +102,14 @@ impl Client {
 
     /// All objects of a stream: an array, or a page when the stream is paginated.
     ///
+    /// ```no_run
+    /// # use dcrf_proto::{RequestError, client::Client};
+    /// # async fn example(client: Client) -> Result<(), RequestError> {
+    /// let people: Vec<serde_json::Value> = client.list("people").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// See [`Response`].
@@ -109,6 +118,15 @@ impl Client {
     }
 
     /// Creates an object from `data`, and returns it as the server made it.
+    ///
+    /// ```no_run
+    /// # use dcrf_proto::{RequestError, client::Client};
+    /// # async fn example(client: Client) -> Result<(), RequestError> {
+    /// let data = serde_json::json!({"name": "Alex"});
+    /// let alex: serde_json::Value = client.create("people", &data).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -123,6 +141,14 @@ impl Client {
 
     /// The object with the primary key `pk`.
     ///
+    /// ```no_run
+    /// # use dcrf_proto::{RequestError, client::Client};
+    /// # async fn example(client: Client) -> Result<(), RequestError> {
+    /// let person: serde_json::Value = client.retrieve("people", 4).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// See [`Response`]. An object that does not exist is refused with status 404.
@@ -135,6 +161,15 @@ impl Client {
     }
 
     /// Writes the object with the primary key `pk` anew from `data`, and returns it.
+    ///
+    /// ```no_run
+    /// # use dcrf_proto::{RequestError, client::Client};
+    /// # async fn example(client: Client) -> Result<(), RequestError> {
+    /// let data = serde_json::json!({"name": "Jo", "age": 41});
+    /// let jo: serde_json::Value = client.update("people", 4, &data).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -150,6 +185,15 @@ impl Client {
 
     /// Changes those fields of the object that `data` holds, and returns the object.
     ///
+    /// ```no_run
+    /// # use dcrf_proto::{RequestError, client::Client};
+    /// # async fn example(client: Client) -> Result<(), RequestError> {
+    /// let data = serde_json::json!({"age": 42});
+    /// let jo: serde_json::Value = client.patch("people", 4, &data).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// See [`Response`].
@@ -163,6 +207,14 @@ impl Client {
     }
 
     /// Deletes the object with the primary key `pk`.
+    ///
+    /// ```no_run
+    /// # use dcrf_proto::{RequestError, client::Client};
+    /// # async fn example(client: Client) -> Result<(), RequestError> {
+    /// client.delete("people", 4).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -237,17 +289,40 @@ impl Client {
     }
 
     /// The state of the connection now.
+    ///
+    /// ```no_run
+    /// # use dcrf_proto::{Close, State, client::Client};
+    /// # async fn example(client: Client) {
+    /// let online = client.state() == State::Connected;
+    /// # }
+    /// ```
     pub fn state(&self) -> State {
         self.handle.shared().lock().session.state().clone()
     }
 
     /// Counters and gauges.
+    ///
+    /// ```no_run
+    /// # use dcrf_proto::{Close, State, client::Client};
+    /// # async fn example(client: Client) {
+    /// println!("{} requests wait", client.stats().waiting_requests);
+    /// # }
+    /// ```
     pub fn stats(&self) -> Stats {
         self.handle.shared().lock().session.stats()
     }
 
     /// Waits for the first connection, or for the first attempt to fail (L14). Returns at once when the
     /// client is connected.
+    ///
+    /// ```no_run
+    /// # use dcrf_proto::{Close, State, client::Client};
+    /// # async fn example(client: Client) {
+    /// if let Err(error) = client.opened().await {
+    ///     println!("offline for now: {error}");
+    /// }
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -279,6 +354,13 @@ impl Client {
     /// and settles the rest with [`RequestError::Closed`](crate::RequestError::Closed). Returns when the
     /// socket is gone; at once when there is none.
     ///
+    /// ```no_run
+    /// # use dcrf_proto::{Close, State, client::Client};
+    /// # async fn example(client: Client) {
+    /// client.close().await;
+    /// # }
+    /// ```
+    ///
     /// # Cancel safety
     ///
     /// The client closes also when the future is dropped.
@@ -287,6 +369,13 @@ impl Client {
     }
 
     /// As [`close`](Self::close), with options. It begins to close now, not when the future is polled.
+    ///
+    /// ```no_run
+    /// # use dcrf_proto::{Close, State, client::Client};
+    /// # async fn example(client: Client) {
+    /// client.close_with(Close::default().unsubscribe()).await;
+    /// # }
+    /// ```
     ///
     /// # Cancel safety
     ///
@@ -298,6 +387,13 @@ impl Client {
     }
 
     /// Closes the client without waiting for anything; what is pending settles at once.
+    ///
+    /// ```no_run
+    /// # use dcrf_proto::{Close, State, client::Client};
+    /// # async fn example(client: Client) {
+    /// client.close_now();
+    /// # }
+    /// ```
     pub fn close_now(&self) {
         self.handle.shared().command(|session, now| session.close(Close::now(), now));
     }
@@ -306,7 +402,9 @@ impl Client {
 impl From<CloseReason> for OpenError {
     fn from(reason: CloseReason) -> Self {
         match reason {
-            CloseReason::Fatal(lost) => Self::Attempt(lost),
+            CloseReason::GaveUp { last_error: lost, .. }
+            | CloseReason::Unauthorized(lost)
+            | CloseReason::Fatal(lost) => Self::Attempt(lost),
             reason => Self::Closed(reason),
         }
     }

@@ -30,6 +30,14 @@ impl Notices {
 
     /// The next notice; `None` when the client is closed and its socket is gone.
     ///
+    /// ```no_run
+    /// # async fn example(mut events: dcrf_proto::client::Notices) {
+    /// while let Some(event) = events.next().await {
+    ///     println!("{event:?}");
+    /// }
+    /// # }
+    /// ```
+    ///
     /// # Cancel safety
     ///
     /// Nothing is lost when the future is dropped.

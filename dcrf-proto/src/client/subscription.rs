@@ -102,6 +102,18 @@ pub enum ChangeError {
 impl<T: DeserializeOwned> Subscription<T> {
     /// The next change; `None` after the subscription has ended.
     ///
+    /// ```no_run
+    /// # use dcrf_proto::{Change, client::{ChangeError, Subscription}};
+    /// # async fn example(mut names: Subscription<String>) -> Result<(), ChangeError> {
+    /// while let Some(change) = names.next().await {
+    ///     if let Change::Update(name) = change? {
+    ///         println!("{name}");
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// See [`ChangeError`]: the subscription has ended, or a change does not fit `T`.
@@ -135,6 +147,14 @@ impl<T> Subscription<T> {
     ///
     /// Without a connection, and when the connection is lost meanwhile, that is a success: the server
     /// drops a connection's subscriptions by itself.
+    ///
+    /// ```no_run
+    /// # use dcrf_proto::{UnsubscribeError, client::Subscription};
+    /// # async fn example(names: Subscription<String>) -> Result<(), UnsubscribeError> {
+    /// names.cancel().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///

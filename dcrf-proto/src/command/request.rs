@@ -137,7 +137,7 @@ impl Request {
     /// replaces the value.
     ///
     /// A value that JSON can't hold, and the names `action` and `request_id`, are refused when the request
-    /// is made ([`Rejection::InvalidArgument`]).
+    /// is made ([`Rejection::InvalidArgument`](crate::Rejection::InvalidArgument)).
     ///
     /// ```
     /// # use dcrf_proto::Request;

@@ -74,7 +74,7 @@ impl Subscribe {
     /// Adds an argument of the subscribing action; the unsubscribing action gets the same ones. The same
     /// name again replaces the value.
     ///
-    /// What [`Request::arg`] says of values and names holds here too.
+    /// What [`Request::arg`](crate::Request::arg) says of values and names holds here too.
     ///
     /// ```
     /// # use dcrf_proto::Subscribe;

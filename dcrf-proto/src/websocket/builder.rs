@@ -184,12 +184,7 @@ impl<N> fmt::Debug for Builder<N> {
 
 fn failed(error: OpenError, endpoint: String) -> ConnectError {
     match error {
-        OpenError::Attempt(error)
-        | OpenError::Closed(
-            CloseReason::GaveUp { last_error: error, .. }
-            | CloseReason::Unauthorized(error)
-            | CloseReason::Fatal(error),
-        ) => ConnectError::Failed { endpoint, error },
+        OpenError::Attempt(error) => ConnectError::Failed { endpoint, error },
         OpenError::Closed(reason) => ConnectError::Closed(reason),
     }
 }

@@ -105,8 +105,13 @@ pub async fn c1_while_dialling<A: Adapter>(adapter: A) {
     let client = adapter.connect_lazy(&url, quick()).unwrap();
 
     let waiting: Response<Value> = client.call(Request::new("tools", "echo"));
-    // The dial is under way: here is its TCP connection.
-    let _accepted = listener.accept().unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let mut accepted = None;
+    eventually(&adapter, "the dial is under way", || {
+        accepted = listener.accept().ok();
+        accepted.is_some()
+    })
+    .await;
     assert!(matches!(client.state(), State::Connecting { .. }));
     adapter.within(SOON, client.close()).await;
     let reason = CloseReason::ByCaller;

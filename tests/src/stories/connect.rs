@@ -29,7 +29,8 @@ pub async fn l14_connecting_fails_with_the_first_error<A: Adapter>(adapter: A) {
             panic!("expected the status {status}, got {error:?}")
         };
         assert_eq!(its, status);
-        assert_eq!(mark.connections(server).len(), 1, "it dialled again");
+        // The journal has no connection to a path that leads nowhere.
+        assert!(mark.connections(server).len() <= 1, "it dialled again");
     }
     eventually(&adapter, "no task is left", || adapter.tasks().is_none_or(|tasks| tasks == 0))
         .await;

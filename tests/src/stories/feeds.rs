@@ -75,8 +75,8 @@ pub async fn s15_as_in_the_documentation<A: Adapter>(adapter: A) {
     let watcher = adapter.connect(&mark.url(server), quick()).await.unwrap();
     let writer = visit(&adapter).await;
 
-    let docs = Subscribe::new("docs_feed", "subscribe_all").without_ack();
-    let mut feed = watcher.subscribe::<Value>(docs.clone()).await.unwrap();
+    let docs = Subscribe::new("docs_feed", "subscribe_all").without_ack().include_create();
+    let mut feed = watcher.subscribe::<Value>(docs).await.unwrap();
     let subscribed = || mark.count(server, "docs_feed/subscribe_all") == 1;
     eventually(&adapter, "the subscribe arrives", subscribed).await;
     let memo: Memo = writer.create("memos", &json!({"text": "hello"})).await.unwrap();

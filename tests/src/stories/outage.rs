@@ -6,10 +6,11 @@ use dcrf_proto::client::Response;
 use dcrf_proto::{Change, Lost, Request, RequestError, Subscribe};
 use serde_json::{Value, json};
 
+use super::{create_task, rename};
 use crate::adapter::{Adapter, quick};
 use crate::models::Task;
-use crate::observe::{Mark, change, eventually, lost};
-use crate::server::Server;
+use crate::observe::{Mark, change, connected, eventually, lost};
+use crate::server::{Journal, Kind, Server};
 
 /// What was sent fails once and says so, what may be repeated is, what was not sent waits, subscriptions
 /// go on behind a gap, and the server sees nothing twice.
@@ -65,4 +66,83 @@ pub async fn r4_killed_with_requests_in_flight<A: Adapter>(adapter: A) {
     );
     assert_eq!(client.stats().repeated, 1);
     client.close().await;
+}
+
+/// Of more than the socket takes, what it took fails and the rest is answered on the next connection, in
+/// order, each seen once.
+pub async fn r4_what_the_socket_did_not_take_waits<A: Adapter>(adapter: A) {
+    let mut server = Server::start().unwrap();
+    let mark = Mark::new("/ws/");
+    let client = adapter.connect(&mark.url(&server), quick()).await.unwrap();
+    let mut events = client.events();
+
+    // The server does not read, and a megabyte each is soon more than the sockets hold. `status` answers
+    // with its `data` alone.
+    server.pause().unwrap();
+    let padding = "x".repeat(1_000_000);
+    let numbered = |number: usize| -> Response<usize> {
+        let request = Request::new("tools", "status").arg("code", 200).arg("data", number);
+        client.call(request.arg("padding", &padding))
+    };
+    let requests: Vec<Response<usize>> = (0..8).map(numbered).collect();
+    eventually(&adapter, "some are handed over", || client.stats().waiting_requests < 8).await;
+
+    server.kill().unwrap();
+    lost(&mut events).await;
+    let waiting = client.stats().waiting_requests;
+    assert!((1..8).contains(&waiting), "{waiting} of 8 wait");
+    server.restart().unwrap();
+    for (number, request) in requests.into_iter().enumerate() {
+        let expected = match number {
+            sent if sent < 8 - waiting => Err(RequestError::ConnectionLost { sent: true }),
+            _ => Ok(number),
+        };
+        assert_eq!(request.await, expected);
+    }
+    let [_, after]: [Journal; 2] = mark.connections(&server).try_into().unwrap();
+    let seen: Vec<Value> = after.payloads("tools").map(|mut p| p["data"].take()).collect();
+    assert_eq!(seen, (8 - waiting..8).map(Value::from).collect::<Vec<_>>());
+}
+
+/// A request that may be repeated is, once: a second loss is its end. One that may not says so.
+pub async fn r4_repeated_at_most_once<A: Adapter>(adapter: A) {
+    let server = Server::shared();
+    let mark = Mark::new("/ws/");
+    let client = adapter.connect(&mark.url(server), quick()).await.unwrap();
+
+    let mute = || Request::new("tools", "mute");
+    let repeated: Response<Value> = client.call(mute().safe_to_repeat(true));
+    let not_repeated: Response<Value> = client.call(mute());
+    for connection in 1..=2 {
+        let arrived = || mark.count(server, "tools/mute") == connection + 1;
+        eventually(&adapter, "the request arrives", arrived).await;
+        let crash = client.call::<Value>(Request::new("tools", "crash")).await;
+        assert_eq!(crash, Err(RequestError::ConnectionLost { sent: true }));
+    }
+    assert_eq!(not_repeated.await, Err(RequestError::ConnectionLost { sent: true }));
+    assert_eq!(repeated.await, Err(RequestError::ConnectionLost { sent: true }));
+    assert_eq!(client.stats().repeated, 1);
+    assert_eq!(mark.count(server, "tools/mute"), 3);
+}
+
+/// A server that is shut down in order (SIGTERM to Uvicorn) says that it restarts: the client is back
+/// within seconds, and its subscription goes on.
+pub async fn l2_a_planned_restart<A: Adapter>(adapter: A) {
+    let mut server = Server::builder().kind(Kind::Uvicorn).start().unwrap();
+    let client = adapter.connect(&server.url("/ws/"), quick()).await.unwrap();
+    let mut events = client.events();
+    let task = create_task(&client, "before").await;
+    let mut changes =
+        client.subscribe::<Task>(Subscribe::instance("tasks", task.pk)).await.unwrap();
+
+    server.terminate().unwrap();
+    let Lost::Closed(frame) = lost(&mut events).await else { panic!("no close frame") };
+    assert_eq!(frame.code, 1012);
+    server.restart().unwrap();
+    connected(&mut events).await;
+    let Change::Gap(gap) = change(&mut changes).await else { panic!("no gap") };
+    assert!(matches!(gap.cause, Lost::Closed(frame) if frame.code == 1012));
+    let other = adapter.connect(&server.url("/ws/"), quick()).await.unwrap();
+    let renamed = rename(&other, &task, "after").await;
+    assert_eq!(change(&mut changes).await, Change::Update(renamed));
 }

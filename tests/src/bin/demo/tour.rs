@@ -1,0 +1,197 @@
+//! The whole demo, on a server of its own.
+
+use std::time::{Duration, Instant};
+
+use dcrf_proto::client::{Client, Notices, Subscription};
+use dcrf_proto::{Backoff, Change, Notice, Request, RequestError, State, Subscribe};
+use dcrf_tests::models::Task;
+use dcrf_tests::server::Server;
+use dcrf_tokio::Config;
+use serde_json::{Value, json};
+
+use crate::failure::Failure;
+use crate::report::{Report, elapsed, name, refused};
+
+pub(crate) async fn run(report: &mut Report) -> Result<(), Failure> {
+    report.part("A Django server, and a program that connects to it");
+    // The first time it also installs the server's packages.
+    let server = blocking(Server::start).await?;
+    report.step("start Django with DCRF and Daphne", "it listens");
+    let url = server.url("/ws/");
+    let client = connect(&url).await?;
+    report.step(&format!("connect {url}"), "connected");
+
+    let task = requests(report, &client).await?;
+    let mut changes = subscription(report, &client, &url, &task).await?;
+    let _server = outage(report, &client, server, &task, &mut changes).await?;
+
+    report.part("The end");
+    changes.cancel().await?;
+    report.step("unsubscribe", "unsubscribed");
+    client.delete("tasks", task.pk).await?;
+    report.step(&format!("delete tasks {}", task.pk), "deleted");
+    client.close().await;
+    report.step("close", "closed");
+    report.end("Without one line of reconnection code");
+    Ok(())
+}
+
+async fn requests(report: &mut Report, client: &Client) -> Result<Task, Failure> {
+    report.part("Requests, each answered once, or refused with a reason");
+    let tasks: Vec<Task> = client.list("tasks").await?;
+    report.step("list tasks", &format!("{} tasks", tasks.len()));
+    let task: Task = client.create("tasks", &json!({"title": "Paint the door"})).await?;
+    report.step(r#"create tasks {"title": "Paint the door"}"#, &name(&task));
+    let task: Task = client.patch("tasks", task.pk, &json!({"done": true})).await?;
+    report.step(&format!(r#"patch tasks {} {{"done": true}}"#, task.pk), &name(&task));
+    let task: Task = client.retrieve("tasks", task.pk).await?;
+    report.step(&format!("retrieve tasks {}", task.pk), &name(&task));
+
+    let untitled = client.create::<Task>("tasks", &json!({})).await;
+    report.step("create tasks {}", &refusal(untitled)?);
+    let missing = client.retrieve::<Task>("tasks", 4711).await;
+    report.step("retrieve tasks 4711", &refusal(missing)?);
+
+    let echo = Request::new("tools", "echo").arg("key", "value").timeout(Duration::from_secs(5));
+    let reply: Value = client.call(echo).await?;
+    report.step(r#"echo tools {"key": "value"}"#, &reply.to_string());
+    Ok(task)
+}
+
+async fn subscription(
+    report: &mut Report,
+    client: &Client,
+    url: &str,
+    task: &Task,
+) -> Result<Subscription<Task>, Failure> {
+    report.part("A subscription, and another client that makes a change");
+    let mut changes = client.subscribe::<Task>(Subscribe::instance("tasks", task.pk)).await?;
+    report.step(&format!("subscribe to task {}", task.pk), "subscribed");
+    let other = connect(url).await?;
+    report.step("the other client connects", "connected");
+    rename(&other, task, "Paint the door red").await?;
+    report.step("the other client renames the task", "renamed");
+    next_update(report, &mut changes).await?;
+    other.close().await;
+    Ok(changes)
+}
+
+/// The server is killed and comes back, in the middle of everything.
+async fn outage(
+    report: &mut Report,
+    client: &Client,
+    mut server: Server,
+    task: &Task,
+    changes: &mut Subscription<Task>,
+) -> Result<Server, Failure> {
+    report.part("The server is killed (kill -9), and started again on the same port");
+    let mut events = client.events();
+    let in_flight = client.call::<Value>(Request::new("tools", "slow").arg("seconds", 60));
+    // Its answer shows that the server has seen the slow one before it.
+    let _: Value = client.call(Request::new("tools", "echo")).await?;
+    report.note("slow tools {\"seconds\": 60}", "it will take a minute");
+
+    let mut server = blocking(move || server.kill().map(|_| server)).await?;
+    let killed = Instant::now();
+    report.note("kill -9", "the server is dead");
+    match in_flight.await {
+        Err(error @ RequestError::ConnectionLost { sent: true }) => {
+            report.note("the request in flight", &format!("failed: {error}"));
+        }
+        other => return Err(unexpected("the request in flight", &other)),
+    }
+    let queued = client.create::<Task>("tasks", &json!({"title": "Made offline"}));
+    let called = Instant::now();
+    report.note(r#"create tasks {"title": "Made offline"}"#, "waits for a connection");
+
+    let url = server.url("/ws/");
+    let restarting = tokio::spawn(blocking(move || server.restart().map(|()| server)));
+    reconnection(report, &mut events).await?;
+    report.step_since(killed, "the server listens again", "connected");
+    let server = restarting.await.map_err(|error| unexpected("the restart", &error))??;
+
+    let made = queued.await?;
+    report.step_since(called, "the request that waited is answered", &name(&made));
+    match changes.next().await {
+        Some(Ok(Change::Gap(_))) => report.step_since(
+            killed,
+            "the subscription is in force again",
+            "a gap: changes may be missing before this",
+        ),
+        other => return Err(unexpected("the subscription", &other)),
+    }
+    let other = connect(&url).await?;
+    rename(&other, task, "Paint the door green").await?;
+    report.note("the other client renames the task", "renamed");
+    next_update(report, changes).await?;
+    other.close().await;
+
+    client.delete("tasks", made.pk).await?;
+    report.step(&format!("delete tasks {}", made.pk), "deleted");
+    Ok(server)
+}
+
+/// Shows what the client does by itself until it is connected.
+async fn reconnection(report: &mut Report, events: &mut Notices) -> Result<(), Failure> {
+    while let Some(notice) = events.next().await {
+        match notice {
+            Notice::State(State::Waiting { attempt, until, error }) => {
+                let wait = elapsed(until.saturating_duration_since(Instant::now()));
+                report.note(
+                    &error.to_string(),
+                    &format!("tries again in {wait} (attempt {attempt})"),
+                );
+            }
+            Notice::State(State::Connected) => return Ok(()),
+            _ => {}
+        }
+    }
+    Err(unexpected("the connection", &"no end of the outage"))
+}
+
+async fn connect(url: &str) -> Result<Client, Failure> {
+    let mut config = Config::default();
+    // The default of up to 1 s, then 2 s, then 4 s spares a server with many clients; this one has two.
+    config.backoff = Backoff {
+        minimum: Duration::from_millis(300),
+        maximum: Duration::from_secs(1),
+        ..Backoff::default()
+    };
+    Ok(dcrf_tokio::builder(url).config(config).connect().await?)
+}
+
+async fn rename(client: &Client, task: &Task, title: &str) -> Result<Task, RequestError> {
+    client.patch("tasks", task.pk, &json!({"title": title})).await
+}
+
+async fn next_update(report: &mut Report, changes: &mut Subscription<Task>) -> Result<(), Failure> {
+    match changes.next().await {
+        Some(Ok(Change::Update(task))) => report.step("the subscriber is told", &name(&task)),
+        other => return Err(unexpected("the subscription", &other)),
+    }
+    Ok(())
+}
+
+fn refusal(answer: Result<Task, RequestError>) -> Result<String, Failure> {
+    match answer {
+        Err(RequestError::Refused(refusal)) => Ok(refused(&refusal)),
+        other => Err(unexpected("a wrong request", &other)),
+    }
+}
+
+/// Runs what blocks, such as the start of the server, away from the client's tasks.
+async fn blocking<T, E>(work: impl FnOnce() -> Result<T, E> + Send + 'static) -> Result<T, Failure>
+where
+    T: Send + 'static,
+    E: Send + 'static,
+    Failure: From<E>,
+{
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => Ok(done?),
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
+
+fn unexpected(what: &str, seen: &impl std::fmt::Debug) -> Failure {
+    Failure::Unexpected(format!("{what}: {seen:?}"))
+}
