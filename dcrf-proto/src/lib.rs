@@ -122,6 +122,7 @@ mod session;
 mod stats;
 mod subscriptions;
 mod timer;
+mod transmit;
 #[cfg(feature = "websocket")]
 pub mod websocket;
 mod wire;
@@ -137,7 +138,8 @@ pub use error::{
 };
 pub use event::{Change, Event, Gap, Notice, State, Unhandled};
 pub use id::{Epoch, RequestId, RequestKey, Seed, SubscriptionKey};
-pub use session::{Session, Transmit};
+pub use session::Session;
 pub use stats::Stats;
+pub use transmit::Transmit;
 pub use wire::json::Json;
 pub use wire::pk::{Deleted, Pk};

@@ -92,7 +92,7 @@ impl Adapter for TokioCurrentThread {
     }
 
     fn tasks(&self) -> Option<usize> {
-        tokio_tasks()
+        Some(tokio_tasks())
     }
 }
 
@@ -116,7 +116,7 @@ impl Adapter for TokioMultiThread {
     }
 
     fn tasks(&self) -> Option<usize> {
-        tokio_tasks()
+        Some(tokio_tasks())
     }
 }
 
@@ -133,7 +133,7 @@ fn tokio_run<T: Send + 'static>(
     }
 }
 
-fn tokio_tasks() -> Option<usize> {
+fn tokio_tasks() -> usize {
     // The story is one of them.
-    Some(Handle::current().metrics().num_alive_tasks() - 1)
+    Handle::current().metrics().num_alive_tasks() - 1
 }

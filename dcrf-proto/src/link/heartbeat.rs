@@ -58,3 +58,26 @@ impl Pulse {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timeout_longer_than_the_interval_delays_no_ping() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let heartbeat =
+            Heartbeat { interval: Duration::from_secs(1), timeout: Duration::from_secs(9) };
+        let mut pulse = Pulse::new(heartbeat, start);
+
+        for second in 1..4 {
+            let Beat::Ping(next) = pulse.fired(at(second)) else { panic!("no ping") };
+            pulse.heard(at(second));
+            assert_eq!(next, at(second + 1));
+        }
+        let Beat::Ping(next) = pulse.fired(at(4)) else { panic!("no ping") };
+        assert_eq!(pulse.fired(next), Beat::Wait(at(13)));
+        assert_eq!(pulse.fired(at(13)), Beat::Silent(Duration::from_secs(10)));
+    }
+}

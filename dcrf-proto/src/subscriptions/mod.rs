@@ -464,7 +464,7 @@ impl Subscriptions {
     }
 
     /// Whether a frame waits to be sent, or the answer to an unsubscribe is awaited.
-    pub(crate) fn is_busy(&self) -> bool {
+    pub(crate) fn is_leaving(&self) -> bool {
         self.leaving > 0
     }
 }

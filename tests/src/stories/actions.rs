@@ -64,6 +64,11 @@ pub async fn on_a_model_keyed_by_uuid<A: Adapter>(adapter: A) {
 
 /// 400: the errors are readable as the server wrote them, also into a type of one's own.
 pub async fn r7_validation_errors_are_readable<A: Adapter>(adapter: A) {
+    #[derive(serde::Deserialize)]
+    struct Fields {
+        title: Vec<String>,
+    }
+
     let client = visit(&adapter).await;
 
     let refused = refusal(client.create::<Task>("tasks", &json!({"done": true})).await);
@@ -71,10 +76,6 @@ pub async fn r7_validation_errors_are_readable<A: Adapter>(adapter: A) {
     assert_eq!(refused.errors.as_str(), r#"[{"title": ["This field is required."]}]"#);
     assert_eq!(refused.to_string(), "the server refused `create` with status 400");
 
-    #[derive(serde::Deserialize)]
-    struct Fields {
-        title: Vec<String>,
-    }
     let [fields]: [Fields; 1] = refused.errors.decode().unwrap();
     assert_eq!(fields.title, ["This field is required."]);
 

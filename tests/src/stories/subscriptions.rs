@@ -141,10 +141,10 @@ pub async fn s8_an_event_before_the_acknowledgement<A: Adapter>(adapter: A) {
     let mut changes = subscribing.await.unwrap();
     loop {
         // Other stories change other tasks.
-        if let Change::Update(update) = change(&mut changes).await {
-            if update.pk == task.pk {
-                break assert_eq!(update, patched);
-            }
+        if let Change::Update(update) = change(&mut changes).await
+            && update.pk == task.pk
+        {
+            break assert_eq!(update, patched);
         }
     }
 }

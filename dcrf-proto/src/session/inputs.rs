@@ -1,0 +1,210 @@
+//! What the outside world did: the `handle_*` methods.
+
+use std::time::Instant;
+
+use super::Session;
+use crate::context::Route;
+use crate::timer::Timer;
+use crate::wire::envelope::{self, Envelope, Frame, IdField};
+use crate::wire::json;
+use crate::{CloseReason, Epoch, Framing, Lost, State};
+
+impl Session {
+    /// The WebSocket of `epoch` is open.
+    ///
+    /// ```
+    /// # use dcrf_proto::{Config, Seed, Session, State, Transmit};
+    /// # use std::time::Instant;
+    /// # let (mut session, now) = (Session::new(Config::default(), Seed::from([7; 32]), Instant::now()), Instant::now());
+    /// session.open(now);
+    /// let Some(Transmit::Dial(epoch)) = session.poll_transmit() else { unreachable!() };
+    /// session.handle_opened(epoch, now);
+    /// assert_eq!(*session.state(), State::Connected);
+    /// ```
+    pub fn handle_opened(&mut self, epoch: Epoch, now: Instant) {
+        self.advance(now);
+        if self.link.opened(&mut self.cx, epoch) {
+            self.subscriptions.opened(&mut self.cx);
+        }
+    }
+
+    /// A text message has arrived.
+    ///
+    /// ```
+    /// # use dcrf_proto::{Config, Seed, Session};
+    /// # use std::time::Instant;
+    /// # let (mut session, now) = (Session::new(Config::default(), Seed::from([7; 32]), Instant::now()), Instant::now());
+    /// # session.open(now);
+    /// # let epoch = session.epoch().unwrap();
+    /// # session.handle_opened(epoch, now);
+    /// session.handle_text(epoch, r#"{"stream": "tools", "payload": {"type": "tick"}}"#, now);
+    /// assert_eq!(session.stats().unhandled, 1);
+    /// ```
+    pub fn handle_text(&mut self, epoch: Epoch, text: &str, now: Instant) {
+        if !self.hear(epoch, now) {
+            return;
+        }
+        let framing = self.cx.config.framing;
+        match envelope::decode(framing, text) {
+            Frame::Envelope(envelope) => self.route(framing, &envelope, text),
+            Frame::Foreign => self.cx.unhandled(text),
+            Frame::Malformed => self.repair(framing, text),
+        }
+        self.settle_close();
+    }
+
+    /// F3: what Python's NaN alone makes malformed is read without it; the rest is dropped (F4).
+    fn repair(&mut self, framing: Framing, text: &str) {
+        let repaired = json::without_nan(text);
+        match envelope::decode(framing, &repaired) {
+            Frame::Envelope(envelope) => self.route(framing, &envelope, &repaired),
+            Frame::Foreign => self.cx.unhandled(&repaired),
+            Frame::Malformed => self.cx.stats.malformed += 1,
+        }
+    }
+
+    /// A binary message has arrived. DCRF sends none, so it is dropped and counted (F4).
+    ///
+    /// ```
+    /// # use dcrf_proto::{Config, Seed, Session};
+    /// # use std::time::Instant;
+    /// # let (mut session, now) = (Session::new(Config::default(), Seed::from([7; 32]), Instant::now()), Instant::now());
+    /// # session.open(now);
+    /// # let epoch = session.epoch().unwrap();
+    /// # session.handle_opened(epoch, now);
+    /// session.handle_binary(epoch, &[1, 2, 3], now);
+    /// assert_eq!(session.stats().malformed, 1);
+    /// ```
+    pub fn handle_binary(&mut self, epoch: Epoch, bytes: &[u8], now: Instant) {
+        let _ = bytes;
+        if self.hear(epoch, now) {
+            self.cx.stats.malformed += 1;
+        }
+    }
+
+    /// A ping or a pong has arrived: the server is there.
+    ///
+    /// ```
+    /// # use dcrf_proto::{Config, Seed, Session};
+    /// # use std::time::Instant;
+    /// # let (mut session, now) = (Session::new(Config::default(), Seed::from([7; 32]), Instant::now()), Instant::now());
+    /// # session.open(now);
+    /// # let epoch = session.epoch().unwrap();
+    /// # session.handle_opened(epoch, now);
+    /// session.handle_pong(epoch, now);
+    /// ```
+    pub fn handle_pong(&mut self, epoch: Epoch, now: Instant) {
+        self.hear(epoch, now);
+    }
+
+    /// The connection of `epoch`, or the attempt to make it, has ended.
+    ///
+    /// ```
+    /// # use dcrf_proto::{Config, Lost, Seed, Session, State};
+    /// # use std::time::Instant;
+    /// # let (mut session, now) = (Session::new(Config::default(), Seed::from([7; 32]), Instant::now()), Instant::now());
+    /// # session.open(now);
+    /// # let epoch = session.epoch().unwrap();
+    /// session.handle_lost(epoch, Lost::Dropped, now);
+    /// assert!(matches!(session.state(), State::Waiting { attempt: 2, error: Lost::Dropped, .. }));
+    /// ```
+    #[expect(clippy::needless_pass_by_value, reason = "the caller has no more use for it")]
+    pub fn handle_lost(&mut self, epoch: Epoch, why: Lost, now: Instant) {
+        self.advance(now);
+        if self.link.epoch() == Some(epoch) {
+            self.lose(&why);
+        }
+    }
+
+    /// Looks at the deadlines. Calling it too early, or too often, does nothing.
+    ///
+    /// ```
+    /// # use dcrf_proto::{Config, Lost, Seed, Session, State};
+    /// # use std::time::Instant;
+    /// # let (mut session, now) = (Session::new(Config::default(), Seed::from([7; 32]), Instant::now()), Instant::now());
+    /// session.open(now);
+    /// // The dial has 10 seconds.
+    /// let deadline = session.poll_timeout().unwrap();
+    /// session.handle_timeout(deadline);
+    /// assert!(matches!(session.state(), State::Waiting { error: Lost::DialTimedOut(_), .. }));
+    /// ```
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.advance(now);
+        while let Some(timer) = self.cx.timers.pop_due(self.cx.now) {
+            match timer {
+                Timer::Dial => self.lose(&Lost::DialTimedOut(self.cx.config.dial_timeout)),
+                Timer::Backoff => self.link.dial(&mut self.cx),
+                Timer::Heartbeat => {
+                    if let Some(silent) = self.link.beat(&mut self.cx) {
+                        self.lose(&silent);
+                    }
+                }
+                Timer::Close => self.close_timed_out(),
+                Timer::Request(key) => self.requests.timed_out(&mut self.cx, key),
+                Timer::Wire(key) => self.subscriptions.timer_fired(&mut self.cx, key),
+            }
+        }
+        self.settle_close();
+    }
+
+    pub(super) fn advance(&mut self, now: Instant) {
+        self.cx.now = self.cx.now.max(now);
+    }
+
+    /// A frame of `epoch` has arrived. Says whether it counts.
+    fn hear(&mut self, epoch: Epoch, now: Instant) -> bool {
+        self.advance(now);
+        let counts = self.link.is_open_in(epoch);
+        if counts {
+            self.link.heard(self.cx.now);
+            self.cx.stats.received += 1;
+        }
+        counts
+    }
+
+    /// The one place where a frame is routed.
+    fn route(&mut self, framing: Framing, envelope: &Envelope<'_>, text: &str) {
+        let payload = &envelope.payload;
+        let route = match &payload.request_id {
+            IdField::Id(id) => self.cx.routes.get(id),
+            IdField::Absent | IdField::Other => None,
+        };
+        // R6: an answer comes on the stream that was asked.
+        let agrees = |stream: Option<&str>| match framing {
+            Framing::Multiplexed => envelope.stream.as_ref().and_then(|s| s.0.as_deref()) == stream,
+            Framing::Bare => true,
+        };
+        match route {
+            Some(Route::Request(key)) if agrees(self.requests.stream(key)) => {
+                if !self.requests.reply(&mut self.cx, key, payload) {
+                    self.cx.stats.late += 1;
+                }
+            }
+            Some(Route::Wire(key)) if agrees(self.subscriptions.stream(key)) => {
+                let whole = || envelope::whole_payload(framing, text);
+                self.subscriptions.handle(&mut self.cx, key, payload, whole);
+            }
+            Some(Route::Abandoned) => self.cx.stats.late += 1,
+            _ => self.cx.unhandled(text),
+        }
+    }
+
+    fn lose(&mut self, why: &Lost) {
+        if matches!(self.link.state(), State::Closed(_)) {
+            return self.link.gone(&mut self.cx);
+        }
+        let stop = match &self.closing {
+            Some(_) => {
+                self.link.gone(&mut self.cx);
+                Some(CloseReason::ByCaller)
+            }
+            None => self.link.lost(&mut self.cx, why),
+        };
+        self.cx.routes.forget_abandoned();
+        self.subscriptions.lost(&mut self.cx, why);
+        self.requests.lost(&mut self.cx);
+        if let Some(reason) = stop {
+            self.finish(reason, None);
+        }
+    }
+}

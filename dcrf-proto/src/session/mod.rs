@@ -1,0 +1,181 @@
+//! The session: one client's side of a conversation that outlives its connections. It is told what
+//! happened and asked what to do; everything else in this crate serves it.
+
+mod closing;
+mod commands;
+mod inputs;
+mod polls;
+
+use std::fmt;
+use std::time::Instant;
+
+use self::closing::Closing;
+use crate::context::Context;
+use crate::link::Link;
+use crate::requests::Requests;
+use crate::subscriptions::Subscriptions;
+use crate::{CloseReason, Config, Ended, Epoch, Rejection, Seed, State, Stats, SubscriptionKey};
+
+/// One client's side of the conversation with a server, over as many connections as it takes.
+///
+/// It does no I/O, reads no clock and draws no randomness of its own: whoever embeds it tells it what
+/// happened and asks it what to do. Its methods come in four groups:
+///
+/// - **getters**, such as [`state`](Self::state);
+/// - **`handle_*`**: what the outside world did;
+/// - **commands**: what the caller wants, such as [`request`](Self::request);
+/// - **`poll_*`**: what to do next, and what to tell.
+///
+/// Any method may be called at any time and in any order. Input for an [`Epoch`] that is over is
+/// ignored. The time is an argument; it never runs backwards for the session, whatever is passed.
+///
+/// The [crate's documentation](crate) holds a complete run loop.
+pub struct Session {
+    cx: Context,
+    link: Link,
+    requests: Requests,
+    subscriptions: Subscriptions,
+    closing: Option<Closing>,
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("state", self.state())
+            .field("stats", &self.stats())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Session {
+    /// A session that is not opened yet. `seed` must be of its own and unpredictable in production;
+    /// the same seed and the same calls give the same session.
+    ///
+    /// ```
+    /// use dcrf_proto::{Config, Seed, Session, State};
+    /// use std::time::Instant;
+    ///
+    /// let session = Session::new(Config::default(), Seed::from([7; 32]), Instant::now());
+    /// assert_eq!(*session.state(), State::Idle);
+    /// ```
+    #[expect(clippy::needless_pass_by_value, reason = "a seed is used once")]
+    pub fn new(config: Config, seed: Seed, now: Instant) -> Self {
+        Self {
+            cx: Context::new(config, &seed, now),
+            link: Link::new(),
+            requests: Requests::new(),
+            subscriptions: Subscriptions::new(),
+            closing: None,
+        }
+    }
+
+    /// The state of the connection.
+    ///
+    /// ```
+    /// # use dcrf_proto::{Config, Seed, Session, State};
+    /// # use std::time::Instant;
+    /// # let (mut session, now) = (Session::new(Config::default(), Seed::from([7; 32]), Instant::now()), Instant::now());
+    /// session.open(now);
+    /// assert_eq!(*session.state(), State::Connecting { attempt: 1 });
+    /// ```
+    pub fn state(&self) -> &State {
+        self.link.state()
+    }
+
+    /// The options.
+    ///
+    /// ```
+    /// # use dcrf_proto::{Config, Seed, Session};
+    /// # use std::time::Instant;
+    /// # let (mut session, now) = (Session::new(Config::default(), Seed::from([7; 32]), Instant::now()), Instant::now());
+    /// assert_eq!(session.config().max_attempts, None);
+    /// ```
+    pub fn config(&self) -> &Config {
+        &self.cx.config
+    }
+
+    /// Counters and gauges.
+    ///
+    /// ```
+    /// # use dcrf_proto::{Config, Request, Seed, Session};
+    /// # use std::time::Instant;
+    /// # let (mut session, now) = (Session::new(Config::default(), Seed::from([7; 32]), Instant::now()), Instant::now());
+    /// session.request(Request::list("people"), now)?;
+    /// assert_eq!(session.stats().waiting_requests, 1);
+    /// # Ok::<(), dcrf_proto::Rejected<Request>>(())
+    /// ```
+    pub fn stats(&self) -> Stats {
+        Stats {
+            requests: self.requests.len(),
+            waiting_requests: self.requests.waiting(),
+            subscriptions: self.subscriptions.len(),
+            ..self.cx.stats
+        }
+    }
+
+    /// Whether the server has acknowledged a subscription, and it has not ended.
+    ///
+    /// ```
+    /// # use dcrf_proto::{Config, Seed, Session, Subscribe};
+    /// # use std::time::Instant;
+    /// # let (mut session, now) = (Session::new(Config::default(), Seed::from([7; 32]), Instant::now()), Instant::now());
+    /// let person = session.subscribe(Subscribe::instance("people", 4), now)?;
+    /// assert!(!session.is_acknowledged(person));
+    /// # Ok::<(), dcrf_proto::Rejected<Subscribe>>(())
+    /// ```
+    pub fn is_acknowledged(&self, subscription: SubscriptionKey) -> bool {
+        self.subscriptions.is_acknowledged(subscription)
+    }
+
+    /// Why a subscription has ended. It may still have changes to read.
+    ///
+    /// ```
+    /// # use dcrf_proto::{Close, CloseReason, Config, Ended, Seed, Session, Subscribe};
+    /// # use std::time::Instant;
+    /// # let (mut session, now) = (Session::new(Config::default(), Seed::from([7; 32]), Instant::now()), Instant::now());
+    /// let person = session.subscribe(Subscribe::instance("people", 4), now)?;
+    /// session.close(Close::now(), now);
+    /// assert_eq!(session.ended(person), Some(&Ended::Closed(CloseReason::ByCaller)));
+    /// # Ok::<(), dcrf_proto::Rejected<Subscribe>>(())
+    /// ```
+    pub fn ended(&self, subscription: SubscriptionKey) -> Option<&Ended> {
+        self.subscriptions.ended(subscription)
+    }
+
+    /// The connection that the session uses or makes now. Drop a socket, and give up a dial, of any other
+    /// epoch: the session has given it up, since it was silent for too long or took too long.
+    ///
+    /// ```
+    /// # use dcrf_proto::{Config, Seed, Session, Transmit};
+    /// # use std::time::Instant;
+    /// # let (mut session, now) = (Session::new(Config::default(), Seed::from([7; 32]), Instant::now()), Instant::now());
+    /// assert_eq!(session.epoch(), None);
+    /// session.open(now);
+    /// let Some(Transmit::Dial(epoch)) = session.poll_transmit() else { unreachable!() };
+    /// assert_eq!(session.epoch(), Some(epoch));
+    /// ```
+    pub fn epoch(&self) -> Option<Epoch> {
+        self.link.epoch()
+    }
+
+    /// Whether the session is closed and no socket is left to look after: the run loop may end.
+    ///
+    /// ```
+    /// # use dcrf_proto::{Close, Config, Seed, Session};
+    /// # use std::time::Instant;
+    /// # let (mut session, now) = (Session::new(Config::default(), Seed::from([7; 32]), Instant::now()), Instant::now());
+    /// session.close(Close::default(), now);
+    /// assert!(session.is_finished());
+    /// ```
+    pub fn is_finished(&self) -> bool {
+        self.link.is_finished()
+    }
+
+    fn closed(&self) -> Result<(), Rejection> {
+        match self.link.state() {
+            State::Closed(reason) => Err(Rejection::Closed(reason.clone())),
+            _ if self.closing.is_some() => Err(Rejection::Closed(CloseReason::ByCaller)),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! What to do next, and what to tell: the `poll_*` methods.
+
+use std::time::Instant;
+
+use super::Session;
+use crate::subscriptions::Outgoing;
+use crate::{Change, Ended, Event, SubscriptionKey, Transmit};
+
+impl Session {
+    /// The next thing to do. Poll until there is none, as far as the socket takes more.
+    ///
+    /// ```
+    /// # use dcrf_proto::{Config, Seed, Session, Transmit};
+    /// # use std::time::Instant;
+    /// # let (mut session, now) = (Session::new(Config::default(), Seed::from([7; 32]), Instant::now()), Instant::now());
+    /// session.open(now);
+    /// while let Some(transmit) = session.poll_transmit() {
+    ///     match transmit {
+    ///         Transmit::Dial(epoch) => println!("connect as {epoch}"),
+    ///         Transmit::Text(_, text) => println!("send {} bytes", text.len()),
+    ///         other => println!("{other:?}"),
+    ///     }
+    /// }
+    /// ```
+    #[must_use]
+    pub fn poll_transmit(&mut self) -> Option<Transmit> {
+        if let Some(command) = self.link.poll_command() {
+            return Some(command);
+        }
+        let epoch = self.link.open_epoch()?;
+        // R1, S4: what is subscribed to goes before what waits.
+        let text = match self.subscriptions.next_text(&mut self.cx) {
+            Outgoing::Text(text) => text,
+            Outgoing::Held => return None,
+            Outgoing::Nothing => {
+                let Some(text) = self.requests.next_text(&mut self.cx) else {
+                    // What has just timed out may be the last that a close waited for.
+                    self.settle_close();
+                    return self.link.poll_command();
+                };
+                text
+            }
+        };
+        Some(Transmit::Text(epoch, text))
+    }
+
+    /// The next thing to tell the caller.
+    ///
+    /// ```
+    /// # use dcrf_proto::{Config, Event, Notice, Seed, Session, State};
+    /// # use std::time::Instant;
+    /// # let (mut session, now) = (Session::new(Config::default(), Seed::from([7; 32]), Instant::now()), Instant::now());
+    /// session.open(now);
+    /// let connecting = Notice::State(State::Connecting { attempt: 1 });
+    /// assert_eq!(session.poll_event(), Some(Event::Notice(connecting)));
+    /// assert_eq!(session.poll_event(), None);
+    /// ```
+    #[must_use]
+    pub fn poll_event(&mut self) -> Option<Event> {
+        if let Some(notice) = self.cx.notices.pop() {
+            return Some(Event::Notice(notice));
+        }
+        loop {
+            let event = self.cx.events.pop_front()?;
+            let (Event::Readable(key) | Event::Subscribed(key)) = event else { return Some(event) };
+            // Of a subscription that is gone nothing is told (S9).
+            if let Some(member) = self.subscriptions.member_mut(key) {
+                member.told(&event);
+                return Some(event);
+            }
+        }
+    }
+
+    /// The next change of a subscription. When it has ended, says why once all changes are read; the key
+    /// is then no longer used.
+    ///
+    /// [`Event::Readable`] says when there is something, once for all that has come until it is polled, so
+    /// read until this method returns `None`.
+    ///
+    /// ```
+    /// # use dcrf_proto::{Config, Seed, Session, Subscribe};
+    /// # use std::time::Instant;
+    /// # let (mut session, now) = (Session::new(Config::default(), Seed::from([7; 32]), Instant::now()), Instant::now());
+    /// let person = session.subscribe(Subscribe::instance("people", 4), now)?;
+    /// assert!(session.poll_change(person).is_none());
+    /// # Ok::<(), dcrf_proto::Rejected<Subscribe>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Why the subscription has ended.
+    #[must_use]
+    pub fn poll_change(&mut self, subscription: SubscriptionKey) -> Option<Result<Change, Ended>> {
+        self.subscriptions.poll_change(subscription)
+    }
+
+    /// When to call [`handle_timeout`](Self::handle_timeout) next.
+    ///
+    /// ```
+    /// # use dcrf_proto::{Config, Seed, Session};
+    /// # use std::time::Instant;
+    /// # let (mut session, now) = (Session::new(Config::default(), Seed::from([7; 32]), Instant::now()), Instant::now());
+    /// assert_eq!(session.poll_timeout(), None);
+    /// session.open(now);
+    /// assert_eq!(session.poll_timeout(), Some(now + session.config().dial_timeout));
+    /// ```
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.cx.timers.next()
+    }
+}

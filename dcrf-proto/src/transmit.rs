@@ -1,0 +1,34 @@
+//! What the session wants done by whoever owns the socket.
+
+use std::fmt;
+
+use crate::{CloseFrame, Epoch};
+
+/// What the session wants done next.
+///
+/// `Debug` shows the length of a text only (X1).
+#[derive(PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Transmit {
+    /// Make a connection, and report [`Session::handle_opened`](crate::Session::handle_opened) or [`Session::handle_lost`](crate::Session::handle_lost) with this
+    /// epoch.
+    Dial(Epoch),
+    /// Send a text message.
+    Text(Epoch, String),
+    /// Send a ping.
+    Ping(Epoch),
+    /// Begin the closing handshake with this frame, and report [`Session::handle_lost`](crate::Session::handle_lost) when the
+    /// connection has ended.
+    Close(Epoch, CloseFrame),
+}
+
+impl fmt::Debug for Transmit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Dial(epoch) => write!(f, "Dial({epoch})"),
+            Self::Text(epoch, text) => write!(f, "Text({epoch}, {} bytes)", text.len()),
+            Self::Ping(epoch) => write!(f, "Ping({epoch})"),
+            Self::Close(epoch, frame) => write!(f, "Close({epoch}, {})", frame.code),
+        }
+    }
+}

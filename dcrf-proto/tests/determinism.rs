@@ -1,0 +1,203 @@
+//! The same seed and the same calls give the same outputs, byte for byte: twice in one process, and in
+//! two processes.
+
+use std::env;
+use std::fmt::Write;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use dcrf_proto::{
+    Close, CloseFrame, Config, Event, Lost, Notice, Request, RequestKey, Seed, Session, State,
+    Subscribe, SubscriptionKey, Transmit,
+};
+use serde_json::{Value, json};
+
+/// With this variable the test binary prints its transcript instead of comparing two.
+const PRINT: &str = "DCRF_PRINT_TRANSCRIPT";
+const CALLS: usize = 20_000;
+
+/// `SplitMix64`, the script's own source of calls.
+struct Script(u64);
+
+impl Script {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % limit
+    }
+
+    fn pick<T: Clone>(&mut self, from: &[T]) -> Option<T> {
+        let count = u64::try_from(from.len()).expect("small");
+        (count > 0).then(|| from[usize::try_from(self.below(count)).expect("small")].clone())
+    }
+}
+
+struct Run {
+    session: Session,
+    script: Script,
+    base: Instant,
+    now: Instant,
+    sent: Vec<Value>,
+    requests: Vec<RequestKey>,
+    subscriptions: Vec<SubscriptionKey>,
+    output: String,
+}
+
+impl Run {
+    fn call(&mut self) {
+        let now = self.now;
+        match self.script.below(24) {
+            0..6 => self.answer(),
+            6..9 => {
+                let mut request = Request::retrieve("tasks", self.script.below(9));
+                if self.script.below(2) == 0 {
+                    request = request.timeout(Duration::from_millis(self.script.below(5_000)));
+                }
+                self.requests.extend(self.session.request(request, now));
+            }
+            9..12 => {
+                let pk = self.script.below(40);
+                let key = self.session.subscribe(Subscribe::instance("tasks", pk), now);
+                self.subscriptions.extend(key);
+            }
+            12 => {
+                if let Some(key) = self.script.pick(&self.subscriptions) {
+                    self.session.unsubscribe(key, now);
+                }
+            }
+            13 => {
+                if let Some(key) = self.script.pick(&self.requests) {
+                    self.session.cancel(key);
+                }
+            }
+            14 => {
+                if let Some(epoch) = self.session.epoch().filter(|_| self.script.below(9) == 0) {
+                    let reason = String::new();
+                    let why = match self.script.below(2) {
+                        0 => Lost::Closed(CloseFrame { code: 1012, reason }),
+                        _ => Lost::Dropped,
+                    };
+                    self.session.handle_lost(epoch, why, now);
+                }
+            }
+            15..18 => {
+                self.now += Duration::from_millis(self.script.below(3_000));
+                self.session.handle_timeout(self.now);
+            }
+            _ => self.drain(),
+        }
+    }
+
+    fn answer(&mut self) {
+        let (Some(frame), Some(epoch)) = (self.script.pick(&self.sent), self.session.epoch())
+        else {
+            return;
+        };
+        let mut payload = frame["payload"].clone();
+        payload["response_status"] =
+            json!([200, 200, 200, 404, 429][usize::try_from(self.script.below(5)).expect("small")]);
+        payload["data"] = json!({"pk": self.script.below(9)});
+        if self.script.below(2) == 0 {
+            payload["action"] = json!("update");
+        }
+        let frame = json!({"stream": frame["stream"], "payload": payload}).to_string();
+        self.session.handle_text(epoch, &frame, self.now);
+    }
+
+    fn drain(&mut self) {
+        while let Some(transmit) = self.session.poll_transmit() {
+            match &transmit {
+                Transmit::Dial(epoch) => {
+                    self.sent.clear();
+                    self.session.handle_opened(*epoch, self.now);
+                    self.line(format_args!("dial {epoch}"));
+                }
+                Transmit::Text(epoch, text) => {
+                    self.sent.push(serde_json::from_str(text).expect("JSON"));
+                    self.line(format_args!("text {epoch} {text}"));
+                }
+                other => self.line(format_args!("{other:?}")),
+            }
+        }
+        while let Some(event) = self.session.poll_event() {
+            self.told(&event);
+        }
+        for key in self.subscriptions.clone() {
+            while let Some(change) = self.session.poll_change(key) {
+                self.line(format_args!("{key:?} {change:?}"));
+            }
+        }
+        let next = self.session.poll_timeout().map(|next| next - self.base);
+        self.line(format_args!("{next:?} {:?}", self.session.stats()));
+    }
+
+    fn told(&mut self, event: &Event) {
+        match event {
+            Event::Notice(Notice::State(State::Waiting { attempt, until, error })) => {
+                let until = *until - self.base;
+                self.line(format_args!("waiting {attempt} {until:?} {error:?}"));
+            }
+            Event::Settled { request, result: Ok(data) } => {
+                self.line(format_args!("{request:?} {}", data.as_str()));
+            }
+            other => self.line(format_args!("{other:?}")),
+        }
+    }
+
+    fn line(&mut self, line: std::fmt::Arguments<'_>) {
+        writeln!(self.output, "{line}").expect("writing to a string");
+    }
+}
+
+fn transcript() -> String {
+    #[allow(clippy::disallowed_methods, reason = "the one base of the virtual clock")]
+    let base = Instant::now();
+    let mut run = Run {
+        session: Session::new(Config::default(), Seed::from([42; 32]), base),
+        script: Script(1),
+        base,
+        now: base,
+        sent: Vec::new(),
+        requests: Vec::new(),
+        subscriptions: Vec::new(),
+        output: String::new(),
+    };
+    run.session.open(base);
+    for _ in 0..CALLS {
+        run.call();
+    }
+    run.session.close(Close::now(), run.now);
+    run.drain();
+    run.output
+}
+
+#[test]
+fn twice_in_one_process() {
+    let first = transcript();
+    assert!(first.lines().count() > CALLS / 2, "{} lines", first.lines().count());
+    assert!(first == transcript(), "two runs differ");
+}
+
+#[test]
+fn in_two_processes() {
+    if env::var_os(PRINT).is_some() {
+        print!("{}", transcript());
+        return;
+    }
+    let print = || {
+        let this = env::current_exe().expect("the path of this test");
+        let mut command = Command::new(this);
+        command.args(["--exact", "in_two_processes", "--nocapture", "--quiet"]).env(PRINT, "1");
+        let output = command.output().expect("this test runs again");
+        assert!(output.status.success());
+        // What the test harness says around it has a duration.
+        let text = String::from_utf8(output.stdout).expect("text");
+        let lines = text.lines().filter(|line| !line.starts_with("test result"));
+        lines.collect::<Vec<_>>().join("\n")
+    };
+    let first = print();
+    assert!(first.lines().count() > CALLS / 2);
+    assert!(first == print(), "two processes differ");
+}
