@@ -67,25 +67,22 @@ fn live(count: usize) -> Live {
     Live { session, epoch, now, ids }
 }
 
-/// As many frames as fit in a cache, to subscriptions that are drawn at random.
-fn frames(ids: &[String]) -> Vec<String> {
+/// The events of subscriptions that are drawn at random.
+fn events(ids: Vec<String>) -> impl FnMut() -> String {
     let mut state = 1_u64;
-    let draw = |_| {
+    let count = u64::try_from(ids.len()).expect("small");
+    move || {
         state =
             state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        let index = (state >> 33) % u64::try_from(ids.len()).expect("small");
-        update(&ids[usize::try_from(index).expect("small")])
-    };
-    (0..1_024).map(draw).collect()
+        let index = usize::try_from((state >> 33) % count).expect("small");
+        update(&ids[index])
+    }
 }
 
-#[divan::bench(args = [1, 1_000, 100_000])]
+#[divan::bench(args = [1, 1_000, 100_000], sample_count = 200, sample_size = 1_000)]
 fn event_to_change(bencher: Bencher<'_, '_>, subscriptions: usize) {
     let Live { mut session, epoch, now, ids } = live(subscriptions);
-    let frames = frames(&ids);
-    let mut next = frames.iter().cycle();
-    bencher.bench_local(move || {
-        let frame = next.next().expect("endless");
+    bencher.with_inputs(events(ids)).bench_local_refs(|frame| {
         session.handle_text(epoch, black_box(frame), now);
         let Some(Event::Readable(key)) = session.poll_event() else { unreachable!() };
         read(&mut session, key)
@@ -103,7 +100,7 @@ fn read(session: &mut Session, key: SubscriptionKey) -> usize {
 }
 
 /// The least that reading the frame can cost with this parser.
-#[divan::bench]
+#[divan::bench(sample_count = 200, sample_size = 1_000)]
 fn bare_parse(bencher: Bencher<'_, '_>) {
     #[derive(Deserialize)]
     #[allow(dead_code, reason = "only the parse counts")]

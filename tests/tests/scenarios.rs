@@ -102,6 +102,7 @@ scenarios! {
         c1_offline
         c1_while_dialling
         c2_the_last_handle_leaves_nothing
+        c2_the_last_handle_of_an_offline_client
         c2_a_runtime_that_ends_settles_everything
     }
     outage {

@@ -53,7 +53,8 @@ impl Pulse {
             None if idle < self.heartbeat.interval => Beat::Wait(self.first()),
             None => {
                 self.pinged = Some(now);
-                Beat::Ping(now + self.heartbeat.timeout)
+                // A pong may come long before the timeout, and the next ping is an interval after it.
+                Beat::Ping(now + self.heartbeat.timeout.min(self.heartbeat.interval))
             }
         }
     }

@@ -139,6 +139,20 @@ pub async fn c2_the_last_handle_leaves_nothing<A: Adapter>(adapter: A) {
     eventually(&adapter, "the server sees the end", || mark.close_codes(&server) == [1000]).await;
 }
 
+/// Also a client that has no connection ends with its last handle.
+pub async fn c2_the_last_handle_of_an_offline_client<A: Adapter>(adapter: A) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let silent = format!("ws://{}/ws/", listener.local_addr().unwrap());
+    for url in [silent, refused_url("/ws/")] {
+        let client = adapter.connect_lazy(&url, quick()).unwrap();
+        let response: Response<Value> = client.call(Request::new("tools", "echo"));
+        drop(client);
+        assert!(adapter.tasks().is_none_or(|tasks| tasks == 1), "a response holds the client");
+        drop(response);
+        no_task_is_left(&adapter).await;
+    }
+}
+
 /// The runtime is shut down under a client that lives on: whoever waits is told.
 pub async fn c2_a_runtime_that_ends_settles_everything<A: Adapter>(adapter: A) {
     let url = Server::shared().url("/ws/");
