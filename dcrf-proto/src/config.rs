@@ -3,8 +3,6 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-pub use crate::wire::envelope::Framing;
-
 /// The options of a session. Start from the default and set what differs:
 ///
 /// ```
@@ -78,6 +76,18 @@ impl Default for Config {
             pk_field: Cow::Borrowed("pk"),
         }
     }
+}
+
+/// How payloads are wrapped on the wire (F1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Framing {
+    /// `{"stream": …, "payload": …}`, for an endpoint behind channelsmultiplexer.
+    #[default]
+    Multiplexed,
+    /// The payload alone, for a consumer that is routed directly. The stream of a request is then a name
+    /// of your own, which never reaches the wire.
+    Bare,
 }
 
 /// How long to wait before attempt n (from 0): a time drawn evenly between zero and

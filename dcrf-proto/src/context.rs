@@ -4,11 +4,13 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use crate::event::{Event, Notice, Unhandled};
-use crate::id::{IdMap, Random};
-use crate::subscriptions::WireKey;
+use crate::config::{Config, Limit};
+use crate::error::Rejection;
+use crate::event::{Event, Notice, State, Unhandled};
+use crate::id::{IdMap, Random, RequestId, RequestKey, Seed, WireKey};
+use crate::stats::Stats;
 use crate::timer::Timers;
-use crate::{Config, Json, Limit, Rejection, RequestId, RequestKey, Seed, State, Stats};
+use crate::wire::json::Json;
 
 /// As good as for ever, and still far from the end of any clock.
 pub(crate) const FAR: Duration = Duration::from_secs(10 * 365 * 24 * 3600);

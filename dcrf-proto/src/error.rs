@@ -2,41 +2,12 @@
 //! subscription failed, why a command was refused. No message here carries a payload, a query or a
 //! header (X1).
 
-use std::fmt;
 use std::io;
 use std::time::Duration;
 
-use crate::Json;
-
-/// The code and reason of a WebSocket close frame (RFC 6455, section 7.4).
-///
-/// `Debug` shows the code and the length of the reason, since a reason can hold anything (X1).
-#[derive(Clone, PartialEq, Eq)]
-pub struct CloseFrame {
-    /// The close code, such as 1000 for a normal closure.
-    pub code: u16,
-    /// The reason, at most 123 bytes of UTF-8; empty when none was given.
-    ///
-    /// Daphne drops the reason that a consumer gives; uvicorn passes it on.
-    pub reason: String,
-}
-
-impl CloseFrame {
-    /// The normal closure, code 1000 without a reason.
-    ///
-    /// ```
-    /// assert_eq!(dcrf_proto::CloseFrame::normal().code, 1000);
-    /// ```
-    pub fn normal() -> Self {
-        Self { code: 1000, reason: String::new() }
-    }
-}
-
-impl fmt::Debug for CloseFrame {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "CloseFrame({}, {} bytes)", self.code, self.reason.len())
-    }
-}
+use crate::command::{CloseFrame, InvalidArgument, Request, Subscribe};
+use crate::wire::json::DecodeError;
+use crate::wire::refusal::Refusal;
 
 /// Why a connection, or an attempt to make one, ended.
 ///
@@ -127,38 +98,6 @@ pub enum CloseReason {
     DriverStopped,
 }
 
-/// The server's answer with a status other than 2xx (R7).
-///
-/// `Display` and `Debug` show the action and the status only, since errors can repeat what the request
-/// carried; read [`errors`](Refusal::errors) and [`data`](Refusal::data) for the rest.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    /// `response_status`; `None` when the server sent none and `errors` was not empty.
-    pub status: Option<u16>,
-    /// The action that the server names in its answer.
-    pub action: Option<String>,
-    /// `errors` as JSON: DCRF sends an array of strings, or of objects such as
-    /// `[{"title": ["This field is required."]}]`.
-    pub errors: Json,
-    /// `data` as JSON. A view behind `view_as_consumer` puts its `{"detail": "…"}` here.
-    pub data: Json,
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the server refused")?;
-        if let Some(action) = &self.action {
-            write!(f, " `{action}`")?;
-        }
-        match self.status {
-            Some(status) => write!(f, " with status {status}"),
-            None => f.write_str(" without a status"),
-        }
-    }
-}
-
-impl std::error::Error for Refusal {}
-
 /// Why a command was not accepted. Nothing was sent and nothing waits.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -190,6 +129,12 @@ pub enum Rejection {
     /// The session is closed, or is being closed.
     #[error("{0}")]
     Closed(CloseReason),
+}
+
+impl From<InvalidArgument> for Rejection {
+    fn from(invalid: InvalidArgument) -> Self {
+        Self::InvalidArgument { argument: invalid.argument, reason: invalid.reason.to_owned() }
+    }
 }
 
 /// A command that was not accepted, handed back with the reason.
@@ -244,7 +189,7 @@ pub enum RequestError {
     },
     /// The request was not accepted.
     #[error("{0}")]
-    Rejected(Box<Rejected<crate::Request>>),
+    Rejected(Box<Rejected<Request>>),
     /// The answer's `data` does not fit the type that the caller asked for.
     #[error(transparent)]
     Decode(DecodeError),
@@ -276,7 +221,7 @@ pub enum Ended {
     Closed(CloseReason),
     /// The subscription was not accepted.
     #[error("{0}")]
-    Rejected(Box<Rejected<crate::Subscribe>>),
+    Rejected(Box<Rejected<Subscribe>>),
 }
 
 /// Why the unsubscribe of [`Session::unsubscribe`](crate::Session::unsubscribe) was not confirmed. The
@@ -290,38 +235,4 @@ pub enum UnsubscribeError {
     /// The server did not answer in time.
     #[error("the server did not confirm the unsubscribe in time")]
     TimedOut,
-}
-
-/// A JSON value that does not fit the type it was to be decoded into.
-///
-/// It says what was expected and where, and never what stands there (X1).
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the data does not fit: {expected}, at line {line}, column {column}")]
-pub struct DecodeError {
-    /// What the type needs, such as "missing field `title`" or "expected a string".
-    pub expected: String,
-    /// The line in the JSON text, from 1.
-    pub line: usize,
-    /// The column in that line.
-    pub column: usize,
-}
-
-impl From<serde_json::Error> for DecodeError {
-    fn from(error: serde_json::Error) -> Self {
-        let (line, column) = (error.line(), error.column());
-        let message = error.to_string();
-        // serde's messages quote the value before ", expected"; only what follows is ours to show.
-        let expected = match message.rsplit_once(", expected ") {
-            _ if message.starts_with("missing field") => message.as_str(),
-            Some((_, expected)) => expected,
-            None => "another value",
-        };
-        let expected = expected.rsplit_once(" at line ").map_or(expected, |(what, _)| what);
-        let expected = if expected.starts_with("missing field") {
-            expected.to_owned()
-        } else {
-            format!("expected {expected}")
-        };
-        Self { expected, line, column }
-    }
 }

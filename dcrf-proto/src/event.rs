@@ -3,10 +3,11 @@
 
 use std::time::Instant;
 
-use crate::{
-    CloseReason, Deleted, Json, Lost, Refusal, RequestError, RequestKey, SubscriptionKey,
-    UnsubscribeError,
-};
+use crate::error::{CloseReason, Lost, RequestError, UnsubscribeError};
+use crate::id::{RequestKey, SubscriptionKey};
+use crate::wire::json::Json;
+use crate::wire::pk::Deleted;
+use crate::wire::refusal::Refusal;
 
 /// What a session reports by [`Session::poll_event`](crate::Session::poll_event).
 #[derive(Clone, Debug, PartialEq)]

@@ -42,8 +42,6 @@ macro_rules! key {
         }
     };
 }
-pub(crate) use key;
-
 key! {
     /// A request of [`Session::request`](crate::Session::request).
     pub RequestKey
@@ -52,6 +50,11 @@ key! {
 key! {
     /// A subscription of [`Session::subscribe`](crate::Session::subscribe).
     pub SubscriptionKey
+}
+
+key! {
+    /// A subscription on the wire, which any number of the caller's share.
+    pub(crate) WireKey
 }
 
 impl RequestKey {

@@ -130,16 +130,14 @@ mod wire;
 #[doc = include_str!("../RULES.md")]
 pub mod rules {}
 
-pub use command::{Close, Request, Subscribe};
+pub use command::{Close, CloseFrame, Request, Subscribe};
 pub use config::{Backoff, Config, Framing, Heartbeat, Limit};
-pub use error::{
-    CloseFrame, CloseReason, DecodeError, Ended, Lost, Refusal, Rejected, Rejection, RequestError,
-    UnsubscribeError,
-};
+pub use error::{CloseReason, Ended, Lost, Rejected, Rejection, RequestError, UnsubscribeError};
 pub use event::{Change, Event, Gap, Notice, State, Unhandled};
 pub use id::{Epoch, RequestId, RequestKey, Seed, SubscriptionKey};
 pub use session::Session;
 pub use stats::Stats;
 pub use transmit::Transmit;
-pub use wire::json::Json;
+pub use wire::json::{DecodeError, Json};
 pub use wire::pk::{Deleted, Pk};
+pub use wire::refusal::Refusal;

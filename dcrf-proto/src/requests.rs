@@ -6,13 +6,14 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use crate::arena::Arena;
-use crate::command::Timeout;
+use crate::command::{Request, Timeout};
 use crate::context::{Context, Route};
+use crate::error::{CloseReason, Rejected, Rejection, RequestError};
+use crate::event::Event;
+use crate::id::{RequestId, RequestKey};
 use crate::timer::Timer;
 use crate::wire::envelope::{self, Payload};
-use crate::{
-    CloseReason, Event, Json, Rejected, Rejection, Request, RequestError, RequestId, RequestKey,
-};
+use crate::wire::json::Json;
 
 #[derive(Debug)]
 pub(crate) struct Requests {
@@ -103,8 +104,13 @@ impl Requests {
         }
         let id = cx.claim_id(request.id.as_ref())?;
         let framing = cx.config.framing;
-        let text =
-            envelope::encode(framing, &request.stream, &request.action, &id, &request.arguments);
+        let text = envelope::encode(
+            framing,
+            &request.stream,
+            &request.action,
+            &id,
+            request.arguments.iter(),
+        );
         let (size, limit) = (text.len(), cx.config.max_message);
         if size > limit {
             return Err(Rejection::TooLarge { size, limit });

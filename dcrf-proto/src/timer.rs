@@ -3,8 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use crate::RequestKey;
-use crate::subscriptions::WireKey;
+use crate::id::{RequestKey, WireKey};
 
 /// What a deadline is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use crate::{CloseFrame, Epoch};
+use crate::command::CloseFrame;
+use crate::id::Epoch;
 
 /// What the session wants done next.
 ///

@@ -9,7 +9,10 @@ use std::time::Instant;
 
 use super::runtime::{Incoming, Outgoing, Received, Runtime, Socket};
 use super::shared::Shared;
-use crate::{Epoch, Lost, Session, Transmit};
+use crate::error::Lost;
+use crate::id::Epoch;
+use crate::session::Session;
+use crate::transmit::Transmit;
 
 /// How many rounds one poll may take before other tasks get their turn.
 const ROUNDS_PER_POLL: usize = 8;

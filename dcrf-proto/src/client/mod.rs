@@ -28,9 +28,13 @@ pub use self::response::Response;
 pub use self::runtime::{Incoming, Outgoing, Received, Runtime, Socket};
 use self::shared::{Handle, Shared};
 pub use self::subscription::{ChangeError, Subscribing, Subscription};
-use crate::{
-    Close, CloseReason, Config, Json, Lost, Notice, Request, Seed, State, Stats, Subscribe,
-};
+use crate::command::{Close, Request, Subscribe};
+use crate::config::Config;
+use crate::error::{CloseReason, Lost};
+use crate::event::{Notice, State};
+use crate::id::Seed;
+use crate::stats::Stats;
+use crate::wire::json::Json;
 
 /// A client of one server: makes requests and subscribes, over one WebSocket that reconnects by itself.
 ///

@@ -9,7 +9,8 @@ use std::task::{Context, Poll};
 use futures_core::Stream;
 
 use super::shared::{Listener, Shared};
-use crate::{Notice, context};
+use crate::context;
+use crate::event::Notice;
 
 /// What happens to a client's connection, and the frames that belong to nobody: the stream of
 /// [`Client::events`](super::Client::events).

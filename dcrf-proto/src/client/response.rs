@@ -7,7 +7,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use super::shared::{Handle, Waiter};
-use crate::{DecodeError, Json, Request, RequestError, RequestKey};
+use crate::command::Request;
+use crate::error::RequestError;
+use crate::id::RequestKey;
+use crate::wire::json::{DecodeError, Json};
 
 /// The answer to a request, once it comes.
 ///

@@ -6,7 +6,8 @@ use std::future::Future;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use crate::{CloseFrame, Lost};
+use crate::command::CloseFrame;
+use crate::error::Lost;
 
 /// A runtime as the driver sees it: what time it is, how to wait, and how to connect.
 ///

@@ -9,11 +9,14 @@ use std::time::Instant;
 
 use slab::Slab;
 
+use crate::command::Close;
+use crate::config::Config;
 use crate::context::Notices;
-use crate::{
-    Close, Config, Event, Json, Notice, RequestError, RequestKey, Seed, Session, SubscriptionKey,
-    UnsubscribeError,
-};
+use crate::error::{RequestError, UnsubscribeError};
+use crate::event::{Event, Notice};
+use crate::id::{RequestKey, Seed, SubscriptionKey};
+use crate::session::Session;
+use crate::wire::json::Json;
 
 type KeyMap<K, V> = HashMap<K, V, BuildHasherDefault<DefaultHasher>>;
 

@@ -11,7 +11,11 @@ use futures_core::Stream;
 use serde::de::DeserializeOwned;
 
 use super::shared::{Handle, Waiter};
-use crate::{Change, DecodeError, Ended, Json, Subscribe, SubscriptionKey, UnsubscribeError};
+use crate::command::Subscribe;
+use crate::error::{Ended, UnsubscribeError};
+use crate::event::Change;
+use crate::id::SubscriptionKey;
+use crate::wire::json::{DecodeError, Json};
 
 /// A subscription that the server has not acknowledged yet.
 ///

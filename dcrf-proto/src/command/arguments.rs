@@ -6,14 +6,19 @@ use std::fmt;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
-use crate::Rejection;
-
 /// The arguments of an action, in the order in which they were given, each written as JSON once.
 #[derive(Clone, Default)]
 pub(crate) struct Arguments {
     entries: Vec<(Cow<'static, str>, Box<RawValue>)>,
     /// The first argument that was wrong; builders can't fail, so the call does.
-    invalid: Option<Box<Rejection>>,
+    invalid: Option<Box<InvalidArgument>>,
+}
+
+/// An argument that can't be sent.
+#[derive(Clone, PartialEq)]
+pub(crate) struct InvalidArgument {
+    pub(crate) argument: String,
+    pub(crate) reason: &'static str,
 }
 
 impl Arguments {
@@ -30,20 +35,17 @@ impl Arguments {
         }
     }
 
-    fn refuse(&mut self, argument: &str, reason: &str) {
+    fn refuse(&mut self, argument: &str, reason: &'static str) {
         self.invalid.get_or_insert_with(|| {
-            Box::new(Rejection::InvalidArgument {
-                argument: argument.to_owned(),
-                reason: reason.to_owned(),
-            })
+            Box::new(InvalidArgument { argument: argument.to_owned(), reason })
         });
     }
 
-    pub(crate) fn check(&self) -> Result<(), Rejection> {
-        self.invalid.as_deref().map_or(Ok(()), |rejection| Err(rejection.clone()))
+    pub(crate) fn check(&self) -> Result<(), InvalidArgument> {
+        self.invalid.as_deref().map_or(Ok(()), |invalid| Err(invalid.clone()))
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &RawValue)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &RawValue)> + Clone {
         self.entries.iter().map(|(name, value)| (&**name, &**value))
     }
 }

@@ -1,8 +1,7 @@
-//! How to close, as plain data.
+//! How to close, as plain data, and the close frame.
 
+use std::fmt;
 use std::time::Duration;
-
-use crate::CloseFrame;
 
 /// How to close a session (C1).
 ///
@@ -75,5 +74,35 @@ impl Close {
     pub fn frame(mut self, frame: CloseFrame) -> Self {
         self.frame = frame;
         self
+    }
+}
+
+/// The code and reason of a WebSocket close frame (RFC 6455, section 7.4).
+///
+/// `Debug` shows the code and the length of the reason, since a reason can hold anything (X1).
+#[derive(Clone, PartialEq, Eq)]
+pub struct CloseFrame {
+    /// The close code, such as 1000 for a normal closure.
+    pub code: u16,
+    /// The reason, at most 123 bytes of UTF-8; empty when none was given.
+    ///
+    /// Daphne drops the reason that a consumer gives; uvicorn passes it on.
+    pub reason: String,
+}
+
+impl CloseFrame {
+    /// The normal closure, code 1000 without a reason.
+    ///
+    /// ```
+    /// assert_eq!(dcrf_proto::CloseFrame::normal().code, 1000);
+    /// ```
+    pub fn normal() -> Self {
+        Self { code: 1000, reason: String::new() }
+    }
+}
+
+impl fmt::Debug for CloseFrame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CloseFrame({}, {} bytes)", self.code, self.reason.len())
     }
 }

@@ -6,8 +6,8 @@ mod close;
 mod request;
 mod subscribe;
 
-pub(crate) use self::arguments::Arguments;
-pub use self::close::Close;
+pub(crate) use self::arguments::{Arguments, InvalidArgument};
+pub use self::close::{Close, CloseFrame};
 pub use self::request::Request;
 pub(crate) use self::request::Timeout;
 pub use self::subscribe::Subscribe;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::Arguments;
-use crate::RequestId;
+use crate::id::RequestId;
 
 /// A request for one action of a stream, answered by one reply.
 ///

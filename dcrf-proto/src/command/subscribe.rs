@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::Serialize;
 
 use super::Arguments;
-use crate::RequestId;
+use crate::id::RequestId;
 
 /// A subscription to changes, which lives on over every reconnect until it is cancelled or refused.
 ///

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::Backoff;
+use crate::config::Backoff;
 use crate::context::FAR;
 use crate::id::Random;
 

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::Heartbeat;
+use crate::config::Heartbeat;
 use crate::context::FAR;
 
 /// The watch over one connection.
@@ -65,6 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "the test's epoch")]
     fn a_timeout_longer_than_the_interval_delays_no_ping() {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);

@@ -10,9 +10,13 @@ use std::time::{Duration, Instant};
 
 use self::heartbeat::{Beat, Pulse};
 use self::verdict::{Next, Strikes};
+use crate::command::CloseFrame;
 use crate::context::Context;
+use crate::error::{CloseReason, Lost};
+use crate::event::State;
+use crate::id::Epoch;
 use crate::timer::Timer;
-use crate::{CloseFrame, CloseReason, Epoch, Lost, State, Transmit};
+use crate::transmit::Transmit;
 
 /// How long the bound of the first wait is after a planned restart (L2).
 const RESTART_SPREAD: Duration = Duration::from_secs(5);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{CloseReason, Lost};
+use crate::error::{CloseReason, Lost};
 
 /// What to do after a loss.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

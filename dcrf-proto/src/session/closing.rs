@@ -3,8 +3,10 @@
 use std::time::{Duration, Instant};
 
 use super::Session;
+use crate::command::{Close, CloseFrame};
+use crate::error::CloseReason;
+use crate::event::State;
 use crate::timer::Timer;
-use crate::{Close, CloseFrame, CloseReason, State};
 
 /// How long the closing handshake may take.
 const LINGER: Duration = Duration::from_secs(1);

@@ -3,7 +3,10 @@
 use std::time::Instant;
 
 use super::Session;
-use crate::{CloseReason, Rejected, Request, RequestKey, State, Subscribe, SubscriptionKey};
+use crate::command::{Request, Subscribe};
+use crate::error::{CloseReason, Rejected};
+use crate::event::State;
+use crate::id::{RequestKey, SubscriptionKey};
 
 impl Session {
     /// Begins to connect. Does nothing when it was opened or closed before.

@@ -3,11 +3,14 @@
 use std::time::Instant;
 
 use super::Session;
+use crate::config::Framing;
 use crate::context::Route;
+use crate::error::{CloseReason, Lost};
+use crate::event::State;
+use crate::id::Epoch;
 use crate::timer::Timer;
 use crate::wire::envelope::{self, Envelope, Frame, IdField};
 use crate::wire::json;
-use crate::{CloseReason, Epoch, Framing, Lost, State};
 
 impl Session {
     /// The WebSocket of `epoch` is open.

@@ -10,11 +10,15 @@ use std::fmt;
 use std::time::Instant;
 
 use self::closing::Closing;
+use crate::config::Config;
 use crate::context::Context;
+use crate::error::{CloseReason, Ended, Rejection};
+use crate::event::State;
+use crate::id::{Epoch, Seed, SubscriptionKey};
 use crate::link::Link;
 use crate::requests::Requests;
+use crate::stats::Stats;
 use crate::subscriptions::Subscriptions;
-use crate::{CloseReason, Config, Ended, Epoch, Rejection, Seed, State, Stats, SubscriptionKey};
 
 /// One client's side of the conversation with a server, over as many connections as it takes.
 ///

@@ -3,8 +3,11 @@
 use std::time::Instant;
 
 use super::Session;
+use crate::error::Ended;
+use crate::event::{Change, Event};
+use crate::id::SubscriptionKey;
 use crate::subscriptions::Outgoing;
-use crate::{Change, Ended, Event, SubscriptionKey, Transmit};
+use crate::transmit::Transmit;
 
 impl Session {
     /// The next thing to do. Poll until there is none, as far as the socket takes more.

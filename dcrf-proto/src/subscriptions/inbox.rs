@@ -3,7 +3,8 @@
 
 use std::collections::VecDeque;
 
-use crate::{Change, Gap, Limit};
+use crate::config::Limit;
+use crate::event::{Change, Gap};
 
 #[derive(Debug, Default)]
 pub(crate) struct Inbox {

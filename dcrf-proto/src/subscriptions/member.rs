@@ -5,9 +5,14 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 
 use super::inbox::Inbox;
-use super::wire::WireKey;
+use crate::command::Subscribe;
 use crate::context::Context;
-use crate::{Change, Deleted, Ended, Event, Gap, Json, Lost, Subscribe, SubscriptionKey};
+use crate::error::{Ended, Lost};
+use crate::event::{Change, Event, Gap};
+use crate::id::{SubscriptionKey, WireKey};
+use crate::wire::json::Json;
+use crate::wire::pk::Deleted;
+use crate::wire::refusal::Refusal;
 
 #[derive(Debug)]
 pub(crate) struct Member {
@@ -156,7 +161,7 @@ impl Member {
 /// An event frame, as all members of a subscription on the wire see it.
 pub(crate) struct Incoming<'a> {
     pub(crate) action: Option<&'a str>,
-    pub(crate) refused: Option<crate::Refusal>,
+    pub(crate) refused: Option<Refusal>,
     pub(crate) data: Option<&'a RawValue>,
     /// The data or, where it is of another kind, the payload; the members share it.
     pub(crate) json: Json,

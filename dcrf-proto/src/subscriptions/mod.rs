@@ -10,16 +10,17 @@ use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;
 
 use self::member::{Incoming, Member};
-pub(crate) use self::wire::WireKey;
 use self::wire::{Phase, Wire};
 use crate::arena::Arena;
+use crate::command::Subscribe;
 use crate::context::{Context, Route};
+use crate::error::{CloseReason, Ended, Lost, Rejected, Rejection, UnsubscribeError};
+use crate::event::{Change, Event};
+use crate::id::{SubscriptionKey, WireKey};
 use crate::timer::Timer;
 use crate::wire::envelope::Payload;
-use crate::{
-    Change, CloseReason, Ended, Event, Json, Lost, Refusal, Rejected, Rejection, Subscribe,
-    SubscriptionKey, UnsubscribeError,
-};
+use crate::wire::json::Json;
+use crate::wire::refusal::Refusal;
 
 #[derive(Debug)]
 pub(crate) struct Subscriptions {

@@ -5,16 +5,10 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::command::Arguments;
+use crate::command::{Arguments, Subscribe};
 use crate::config::Framing;
-use crate::id::key;
+use crate::id::{RequestId, SubscriptionKey};
 use crate::wire::envelope::{self, Payload};
-use crate::{RequestId, Subscribe, SubscriptionKey};
-
-key! {
-    /// A subscription on the wire.
-    pub(crate) WireKey
-}
 
 #[derive(Debug)]
 pub(crate) struct Wire {
@@ -116,12 +110,12 @@ impl Wire {
     }
 
     pub(crate) fn subscribe_text(&self, framing: Framing) -> String {
-        envelope::encode(framing, &self.stream, &self.action, &self.id, &self.arguments)
+        envelope::encode(framing, &self.stream, &self.action, &self.id, self.arguments.iter())
     }
 
     pub(crate) fn unsubscribe_text(&self, framing: Framing) -> Option<String> {
         let action = self.unsubscribe_action.as_deref()?;
-        Some(envelope::encode(framing, &self.stream, action, &self.id, &self.arguments))
+        Some(envelope::encode(framing, &self.stream, action, &self.id, self.arguments.iter()))
     }
 
     /// Whether a frame with this subscription's id answers what was sent last: events carry the same id,

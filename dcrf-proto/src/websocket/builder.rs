@@ -7,7 +7,9 @@ use std::time::Instant;
 
 use super::{Endpoint, MaybeTls, Network, Options, UrlError, WebSocket, handshake, network};
 use crate::client::{Client, OpenError, Runtime};
-use crate::{CloseReason, Config, Lost, Seed};
+use crate::config::Config;
+use crate::error::{CloseReason, Lost};
+use crate::id::Seed;
 
 /// Makes a [`Client`] on the runtime of `N`.
 ///

@@ -10,7 +10,7 @@ use async_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use http::HeaderMap;
 use http::header::RETRY_AFTER;
 
-use crate::Lost;
+use crate::error::Lost;
 
 /// What a failure of the handshake means.
 pub(super) fn handshake(error: Error) -> Lost {

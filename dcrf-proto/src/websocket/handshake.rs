@@ -11,7 +11,7 @@ use futures_io::{AsyncRead, AsyncWrite};
 use http::header;
 
 use super::{Endpoint, MaybeTls, WebSocket, failure};
-use crate::Lost;
+use crate::error::Lost;
 
 /// A read takes at most this much, and zeroes as much before: large enough for a burst of events,
 /// small enough not to be felt when they come one by one.
@@ -160,8 +160,8 @@ where
         return Ok(MaybeTls::plain(stream));
     };
     let config = options.tls.get_or_init(super::tls::default_config);
-    let stream = super::tls::handshake(name.clone(), stream, config.clone()).await?;
-    Ok(MaybeTls::tls(stream))
+    let secured = super::tls::handshake(name.clone(), stream, config.clone()).await;
+    secured.map(MaybeTls::tls).map_err(failure::io)
 }
 
 /// An endpoint of a build without TLS is always plain (X2).

@@ -16,7 +16,8 @@ use futures_sink::Sink;
 
 use super::failure;
 use crate::client::{Incoming, Outgoing, Socket};
-use crate::{CloseFrame, Lost};
+use crate::command::CloseFrame;
+use crate::error::Lost;
 
 /// A connected WebSocket, made by [`connect`](super::connect).
 ///

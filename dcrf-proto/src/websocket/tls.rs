@@ -12,7 +12,7 @@ use futures_rustls::rustls::{
 };
 
 use super::UrlError;
-use crate::Lost;
+use crate::error::Lost;
 
 /// TLS 1.2 and 1.3 with ring, for servers whose certificate one of Mozilla's roots has signed.
 pub(super) fn default_config() -> Arc<ClientConfig> {
@@ -35,11 +35,11 @@ pub(super) async fn handshake<S>(
     name: ServerName<'static>,
     stream: S,
     config: Arc<ClientConfig>,
-) -> Result<TlsStream<S>, Lost>
+) -> io::Result<TlsStream<S>>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    TlsConnector::from(config).connect(name, stream).await.map_err(super::failure::io)
+    TlsConnector::from(config).connect(name, stream).await
 }
 
 /// The TLS error inside an I/O error, if there is one. It can come at any time: a server that misses our

@@ -11,20 +11,10 @@ use serde::ser::{SerializeMap, Serializer};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::command::Arguments;
-use crate::{Json, Refusal, RequestId};
-
-/// How payloads are wrapped on the wire (F1).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Framing {
-    /// `{"stream": …, "payload": …}`, for an endpoint behind channelsmultiplexer.
-    #[default]
-    Multiplexed,
-    /// The payload alone, for a consumer that is routed directly. The stream of a request is then a name
-    /// of your own, which never reaches the wire.
-    Bare,
-}
+use crate::config::Framing;
+use crate::id::RequestId;
+use crate::wire::json::Json;
+use crate::wire::refusal::Refusal;
 
 /// A frame of the server, read.
 #[derive(Debug)]
@@ -131,18 +121,18 @@ pub(crate) fn whole_payload(framing: Framing, text: &str) -> Json {
     }
 }
 
-/// Writes a message for the server.
-pub(crate) fn encode(
+/// Writes a message for the server; `arguments` are the keys of its payload beside the action and the id.
+pub(crate) fn encode<'a>(
     framing: Framing,
     stream: &str,
     action: &str,
     id: &RequestId,
-    arguments: &Arguments,
+    arguments: impl Iterator<Item = (&'a str, &'a RawValue)> + Clone,
 ) -> String {
     #[derive(Serialize)]
-    struct Multiplexed<'a> {
+    struct Multiplexed<'a, P> {
         stream: &'a str,
-        payload: Outgoing<'a>,
+        payload: P,
     }
     let payload = Outgoing { action, id, arguments };
     let text = match framing {
@@ -153,18 +143,21 @@ pub(crate) fn encode(
     text.unwrap_or_default()
 }
 
-struct Outgoing<'a> {
+struct Outgoing<'a, A> {
     action: &'a str,
     id: &'a RequestId,
-    arguments: &'a Arguments,
+    arguments: A,
 }
 
-impl Serialize for Outgoing<'_> {
+impl<'a, A> Serialize for Outgoing<'_, A>
+where
+    A: Iterator<Item = (&'a str, &'a RawValue)> + Clone,
+{
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("action", self.action)?;
         map.serialize_entry("request_id", self.id)?;
-        for (name, value) in self.arguments.iter() {
+        for (name, value) in self.arguments.clone() {
             map.serialize_entry(name, value)?;
         }
         map.end()

@@ -9,8 +9,6 @@ use serde::de::DeserializeOwned;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use crate::DecodeError;
-
 /// A JSON value as text: well-formed, cheap to clone, decoded when you ask.
 ///
 /// `Debug` shows the length only, since payloads stay out of logs (X1).
@@ -88,6 +86,40 @@ impl Serialize for Json {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let raw: &RawValue = serde_json::from_str(&self.0).map_err(serde::ser::Error::custom)?;
         raw.serialize(serializer)
+    }
+}
+
+/// A JSON value that does not fit the type it was to be decoded into.
+///
+/// It says what was expected and where, and never what stands there (X1).
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the data does not fit: {expected}, at line {line}, column {column}")]
+pub struct DecodeError {
+    /// What the type needs, such as "missing field `title`" or "expected a string".
+    pub expected: String,
+    /// The line in the JSON text, from 1.
+    pub line: usize,
+    /// The column in that line.
+    pub column: usize,
+}
+
+impl From<serde_json::Error> for DecodeError {
+    fn from(error: serde_json::Error) -> Self {
+        let (line, column) = (error.line(), error.column());
+        let message = error.to_string();
+        // serde's messages quote the value before ", expected"; only what follows is ours to show.
+        let expected = match message.rsplit_once(", expected ") {
+            _ if message.starts_with("missing field") => message.as_str(),
+            Some((_, expected)) => expected,
+            None => "another value",
+        };
+        let expected = expected.rsplit_once(" at line ").map_or(expected, |(what, _)| what);
+        let expected = if expected.starts_with("missing field") {
+            expected.to_owned()
+        } else {
+            format!("expected {expected}")
+        };
+        Self { expected, line, column }
     }
 }
 

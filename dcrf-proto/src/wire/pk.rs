@@ -8,7 +8,7 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use crate::Json;
+use crate::wire::json::Json;
 
 /// The primary key of an object: an integer, or text such as a UUID.
 ///

@@ -130,7 +130,7 @@ pub async fn s8_an_event_before_the_acknowledgement<A: Adapter>(adapter: A) {
     let before = client.stats().received;
 
     // The subscribing action answers late, and does not keep the patch behind it waiting.
-    let late = Subscribe::new("tasks", "subscribe_late_reply").arg("delay", 0.6);
+    let late = Subscribe::new("tasks", "subscribe_late_reply").arg("delay", 1.0);
     let mut subscribing = client.subscribe::<Task>(late);
     let patching: Response<Task> = client.patch("tasks", task.pk, &json!({"title": "earlier"}));
     let patched = patching.await.unwrap();
