@@ -63,10 +63,7 @@ fn c1_waits_five_seconds_and_settles_the_rest_with_closed() {
     let mut c = Conversation::open();
     let (sent, _) = c.requests(Request::list("tasks"));
     let waiting = c.request(Request::list("tasks"));
-    let (subscription, _) = {
-        let key = c.subscribe(Subscribe::instance("tasks", 1));
-        (key, ())
-    };
+    let subscription = c.subscribe(Subscribe::instance("tasks", 1));
     c.close(Close::default());
     c.now += secs(5);
     c.session.handle_timeout(c.now);
@@ -135,8 +132,8 @@ fn c1_a_loss_ends_the_wait() {
     let (list, _) = c.requests(Request::list("tasks"));
     c.close(Close::default());
     c.lost(dropped());
-    let lost = RequestError::ConnectionLost { sent: true };
-    assert_eq!(c.settled(), [(create, Err(lost)), (list, Err(closed(true)))]);
+    let unknown = RequestError::ConnectionLost { sent: true };
+    assert_eq!(c.settled(), [(create, Err(unknown)), (list, Err(closed(true)))]);
     assert!(c.session.is_finished());
 }
 

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 /// With this variable the test binary prints its transcript instead of comparing two.
 const PRINT: &str = "DCRF_PRINT_TRANSCRIPT";
-const CALLS: usize = 20_000;
+const CALLS: usize = 10_000;
 
 /// `SplitMix64`, the script's own source of calls.
 struct Script(u64);

@@ -223,8 +223,7 @@ fn frames_of_another_connection_are_ignored() {
     c.reconnects();
     let again = c.sent_one();
     assert_eq!(again, frame);
-    let stats = c.session.stats();
-    let state = c.session.state().clone();
+    let before = (c.session.stats(), c.session.state().clone());
 
     let reply = json!({"stream": "tasks", "payload": {
         "data": 1, "request_id": frame["payload"]["request_id"]}});
@@ -235,8 +234,7 @@ fn frames_of_another_connection_are_ignored() {
     c.session.handle_opened(first, c.now);
     c.session.handle_lost(first, conversation::dropped(), c.now);
 
-    assert_eq!(c.session.stats(), stats);
-    assert_eq!(*c.session.state(), state);
+    assert_eq!((c.session.stats(), c.session.state().clone()), before);
     assert_eq!(c.settled(), []);
     c.receives(&reply);
     assert_eq!(c.settled().len(), 1);

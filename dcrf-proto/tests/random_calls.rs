@@ -158,12 +158,11 @@ impl World {
                 let Some(nth) = nth.checked_rem(keys.len()) else { return };
                 let before = self.session.stats().requests;
                 self.session.cancel(keys[nth]);
-                // A close that waited for it may have settled others with it.
                 let alive = self.session.stats().requests < before;
                 self.ledger.cancelled(keys[nth], alive);
             }
             Call::Subscribe { pk, feed, include_create } => {
-                self.subscribe(*pk, *feed, *include_create)
+                self.subscribe(*pk, *feed, *include_create);
             }
             Call::Unsubscribe(nth) => {
                 let keys = self.ledger.subscriptions();
@@ -179,23 +178,24 @@ impl World {
                 self.session.stop_driving(self.now);
                 self.ledger.closed();
             }
-            Call::Transmit(count) => (0..*count).for_each(|_| _ = self.transmit()),
-            Call::Tell(count) => (0..*count).for_each(|_| _ = self.tell()),
+            Call::Transmit(count) => _ = (0..*count).take_while(|_| self.transmit()).count(),
+            Call::Tell(count) => _ = (0..*count).take_while(|_| self.tell()).count(),
             Call::Read(nth) => {
                 let keys = self.ledger.subscriptions();
                 let Some(nth) = nth.checked_rem(keys.len()) else { return };
-                let polled = self.session.poll_change(keys[nth]);
-                self.ledger.read(keys[nth], &polled);
+                if let Some(polled) = self.session.poll_change(keys[nth]) {
+                    self.ledger.read(keys[nth], &polled);
+                }
             }
             Call::Opened(which) => {
-                self.about(which, |session, epoch, now| session.handle_opened(epoch, now))
+                self.about(which, Session::handle_opened);
             }
             Call::Lost(which, why) => {
                 let why = loss(*why);
                 self.about(which, |session, epoch, now| session.handle_lost(epoch, why, now));
             }
             Call::Pong(which) => {
-                self.about(which, |session, epoch, now| session.handle_pong(epoch, now))
+                self.about(which, Session::handle_pong);
             }
             Call::Junk(which, junk) => {
                 let junk = JUNK[junk % JUNK.len()];
@@ -289,7 +289,9 @@ impl World {
 
     fn tell(&mut self) -> bool {
         let event = self.session.poll_event();
-        event.iter().for_each(|event| self.ledger.told(event));
+        if let Some(event) = &event {
+            self.ledger.told(event);
+        }
         event.is_some()
     }
 
@@ -371,7 +373,7 @@ impl World {
         for key in self.ledger.subscriptions() {
             let mut changes = 0;
             while let Some(polled) = self.session.poll_change(key) {
-                self.ledger.read(key, &Some(polled));
+                self.ledger.read(key, &polled);
                 changes += 1;
             }
             assert!(changes <= LIMIT.count + 3, "{changes} changes");

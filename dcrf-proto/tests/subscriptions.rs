@@ -170,10 +170,10 @@ fn s3_too_many_requests_and_server_failures_are_tried_again_later() {
     for status in [429, 500, 503] {
         let mut c = Conversation::open_with(|config| config.backoff.jitter = false);
         let key = c.subscribe(task());
-        for wait in [1, 2, 4] {
+        for wait in [1_000, 2_000, 4_000] {
             let frame = c.sent_one();
             c.refuses(&frame, status);
-            c.passes(secs(wait) - millis(1));
+            c.passes(millis(wait - 1));
             assert_eq!(c.sent(), NOTHING);
             c.passes(millis(1));
         }

@@ -86,6 +86,22 @@ pub async fn eventually<A: Adapter>(adapter: &A, what: &str, mut probe: impl FnM
     }
 }
 
+/// Starts a server again, and meanwhile leaves the client's runtime to itself.
+///
+/// # Panics
+///
+/// When the server does not start.
+pub async fn restarted<A: Adapter>(adapter: &A, mut server: Server) -> Server {
+    let restarting = std::thread::spawn(move || {
+        server.restart().unwrap();
+        server
+    });
+    while !restarting.is_finished() {
+        adapter.sleep(Duration::from_millis(10)).await;
+    }
+    restarting.join().unwrap()
+}
+
 /// Waits until the connection, or an attempt to make one, fails, and says why.
 ///
 /// # Panics

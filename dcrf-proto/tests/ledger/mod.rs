@@ -151,9 +151,8 @@ impl Ledger {
         }
     }
 
-    pub(crate) fn read(&mut self, key: SubscriptionKey, polled: &Option<Result<Change, Ended>>) {
+    pub(crate) fn read(&mut self, key: SubscriptionKey, polled: &Result<Change, Ended>) {
         let wanted = self.subscriptions.get_mut(&key).expect("a known subscription");
-        let Some(polled) = polled else { return };
         assert_eq!(wanted.phase, Phase::Alive, "{polled:?} came after the end");
         match polled {
             Ok(Change::Gap(_)) => wanted.after_gap = true,

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{create_task, rename};
 use crate::adapter::{Adapter, quick};
 use crate::models::Task;
-use crate::observe::{Mark, change, connected, eventually, lost};
+use crate::observe::{Mark, change, connected, eventually, lost, restarted};
 use crate::server::{Journal, Kind, Server};
 
 /// What was sent fails once and says so, what may be repeated is, what was not sent waits, subscriptions
@@ -46,7 +46,7 @@ pub async fn r4_killed_with_requests_in_flight<A: Adapter>(adapter: A) {
     let subscribing = client.subscribe::<Task>(Subscribe::new("tasks", "subscribe_all"));
     assert_eq!(expired.await, Err(RequestError::TimedOut { sent: false }));
 
-    server.restart().unwrap();
+    let server = restarted(&adapter, server).await;
     assert!(repeated.await.unwrap().contains(&task));
     assert_eq!(queued.await.unwrap().title, "queued");
     let mut all = subscribing.await.unwrap();
@@ -91,7 +91,7 @@ pub async fn r4_what_the_socket_did_not_take_waits<A: Adapter>(adapter: A) {
     lost(&mut events).await;
     let waiting = client.stats().waiting_requests;
     assert!((1..8).contains(&waiting), "{waiting} of 8 wait");
-    server.restart().unwrap();
+    let server = restarted(&adapter, server).await;
     for (number, request) in requests.into_iter().enumerate() {
         let expected = match number {
             sent if sent < 8 - waiting => Err(RequestError::ConnectionLost { sent: true }),
@@ -138,7 +138,7 @@ pub async fn l2_a_planned_restart<A: Adapter>(adapter: A) {
     server.terminate().unwrap();
     let Lost::Closed(frame) = lost(&mut events).await else { panic!("no close frame") };
     assert_eq!(frame.code, 1012);
-    server.restart().unwrap();
+    let server = restarted(&adapter, server).await;
     connected(&mut events).await;
     let Change::Gap(gap) = change(&mut changes).await else { panic!("no gap") };
     assert!(matches!(gap.cause, Lost::Closed(frame) if frame.code == 1012));

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::visit;
 use crate::adapter::{Adapter, quick};
-use crate::observe::{Mark, eventually};
+use crate::observe::{Mark, eventually, restarted};
 use crate::server::Server;
 
 /// An action that is never answered fails at its deadline, and says that the server saw it.
@@ -142,7 +142,7 @@ pub async fn r1_requests_wait_for_the_first_connection<A: Adapter>(adapter: A) {
     drop(second);
     assert_eq!(client.stats().waiting_requests, 2);
 
-    server.restart().unwrap();
+    let server = restarted(&adapter, server).await;
     assert_eq!(first.await, Ok(json!({"number": 1})));
     assert_eq!(third.await, Ok(json!({"number": 3})));
     let _changes = subscribing.await.unwrap();
