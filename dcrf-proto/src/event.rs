@@ -24,7 +24,8 @@ pub enum Event {
     },
     /// The server has acknowledged the subscription, for the first time or on a new connection (S3).
     Subscribed(SubscriptionKey),
-    /// [`Session::poll_change`](crate::Session::poll_change) has something for this subscription.
+    /// [`Session::poll_change`](crate::Session::poll_change) has something for this subscription. It is told
+    /// once for all that has come until this event is polled.
     Readable(SubscriptionKey),
     /// An unsubscribe has ended, and the subscription's key is no longer used.
     Unsubscribed {

@@ -269,6 +269,43 @@ fn s4_a_replay_whose_answer_is_late_no_longer_holds_up_the_others() {
 }
 
 #[test]
+fn s4_without_a_timeout_a_silent_action_does_not_hold_up_the_others_either() {
+    let mut c = Conversation::open_with(|config| {
+        config.replay_window = 1;
+        config.heartbeat = None;
+        config.request_timeout = None;
+    });
+    let silent = c.subscribe(Subscribe::instance("tasks", 1));
+    let second = c.subscribe(Subscribe::instance("tasks", 2));
+    let unanswered = c.sent_one();
+    c.passes(secs(30));
+    let next = c.sent_one();
+    c.answers(&next, &Value::Null);
+    assert!(c.session.is_acknowledged(second));
+    c.passes(secs(1000));
+    assert_eq!(c.session.ended(silent), None);
+    c.answers(&unanswered, &Value::Null);
+    assert!(c.session.is_acknowledged(silent));
+}
+
+#[test]
+fn s3_who_joins_a_replay_whose_answer_is_late_waits_no_longer_than_anyone() {
+    let mut c = Conversation::open_with(|config| config.heartbeat = None);
+    let (old, _) = c.subscribes(task());
+    c.reconnects();
+    let late = c.sent_one();
+    c.passes(secs(40));
+    let newcomer = c.subscribe(task());
+    c.passes(secs(29));
+    assert_eq!(c.session.ended(newcomer), None);
+    c.passes(secs(1));
+    assert_eq!(c.session.ended(newcomer), Some(&Ended::TimedOut));
+    assert_eq!(c.session.ended(old), None);
+    c.answers(&late, &Value::Null);
+    assert!(matches!(c.changes(old)[..], [Change::Gap(_)]));
+}
+
+#[test]
 fn s7_a_refused_replay_ends_only_that_subscription() {
     type Check = fn(&Ended) -> bool;
     let cases: [(u16, Check); 5] = [

@@ -51,7 +51,7 @@ impl Close {
     }
 
     /// Sends the unsubscribes first. The server drops a connection's subscriptions by itself, so this is
-    /// for servers that count them.
+    /// for servers that count them. They are sent within the wait, so not by [`Close::now`].
     ///
     /// ```
     /// # use dcrf_proto::Close;

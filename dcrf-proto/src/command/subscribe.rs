@@ -9,7 +9,8 @@ use crate::id::RequestId;
 
 /// A subscription to changes, which lives on over every reconnect until it is cancelled or refused.
 ///
-/// Subscriptions to the same stream, action and arguments share one on the wire (S2).
+/// Subscriptions to the same stream, action and arguments share one on the wire (S2). The first one's id,
+/// unsubscribing action and way of acknowledgement hold for all who share it.
 ///
 /// ```
 /// use dcrf_proto::Subscribe;
@@ -98,8 +99,7 @@ impl Subscribe {
         self
     }
 
-    /// Uses a request id of your own, which the server repeats in every event. A subscription that joins
-    /// another to the same thing shares that one's id.
+    /// Uses a request id of your own, which the server repeats in every event.
     ///
     /// ```
     /// # use dcrf_proto::Subscribe;

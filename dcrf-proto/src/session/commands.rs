@@ -51,7 +51,8 @@ impl Session {
         }
     }
 
-    /// Gives up a request: it is not sent if it was not yet, and nothing is reported of it (R9).
+    /// Gives up a request: it is not sent if it was not yet, and nothing is reported of it, unless it has
+    /// settled already (R9).
     ///
     /// ```
     /// # use dcrf_proto::{Config, Request, Seed, Session};

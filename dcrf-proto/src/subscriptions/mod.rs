@@ -1,26 +1,25 @@
 //! Subscriptions: what the caller wants, as the one truth (S1), shared on the wire where it is the same
 //! (S2), sent anew on each connection, and handed to its readers in the server's order.
 
+mod answers;
 mod inbox;
 mod member;
+mod replay;
 mod wire;
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;
 
-use self::member::{Incoming, Member};
+use self::member::Member;
 use self::wire::{Phase, Wire};
 use crate::arena::Arena;
 use crate::command::Subscribe;
 use crate::context::{Context, Route};
-use crate::error::{CloseReason, Ended, Lost, Rejected, Rejection, UnsubscribeError};
+use crate::error::{Ended, Lost, Rejected, Rejection, UnsubscribeError};
 use crate::event::{Change, Event};
 use crate::id::{SubscriptionKey, WireKey};
 use crate::timer::Timer;
-use crate::wire::envelope::Payload;
-use crate::wire::json::Json;
-use crate::wire::refusal::Refusal;
 
 #[derive(Debug)]
 pub(crate) struct Subscriptions {
@@ -100,13 +99,19 @@ impl Subscriptions {
             Err(reason) => return Err(Rejected { command: subscribe, reason }),
         };
         let key = self.members.insert_with(|_| Member::new(wire_key, &subscribe));
-        if let Some(wire) = self.wires.get_mut(wire_key) {
-            wire.members.push(key);
-            if let (Phase::Live, Some(member)) = (wire.phase, self.members.get_mut(key)) {
-                member.acknowledge(cx, key, self.last_loss.as_ref());
-            }
-        }
+        self.join(cx, wire_key, key);
         Ok(key)
+    }
+
+    fn join(&mut self, cx: &mut Context, wire_key: WireKey, key: SubscriptionKey) {
+        let Some(wire) = self.wires.get_mut(wire_key) else { return };
+        wire.members.push(key);
+        match (wire.phase, self.members.get_mut(key)) {
+            (Phase::Live, Some(member)) => member.acknowledge(cx, key, self.last_loss.as_ref()),
+            // The newcomer waits no longer than anyone for an answer that is late already.
+            (Phase::Overdue, _) => self.enter(cx, wire_key, Phase::Sent { due: replay::due(cx) }),
+            _ => {}
+        }
     }
 
     fn check(&self, cx: &Context, subscribe: &Subscribe) -> Result<(), Rejection> {
@@ -248,220 +253,6 @@ impl Subscriptions {
             });
         }
         self.outgoing.push_back(key);
-    }
-
-    /// A connection is open: everything that is wanted is sent once, in the order of the calls.
-    pub(crate) fn opened(&mut self, cx: &mut Context) {
-        for key in self.in_order() {
-            self.enqueue(cx, key, Phase::Queued);
-        }
-    }
-
-    /// The connection is lost: what is wanted waits for the next one, and what was left is gone.
-    pub(crate) fn lost(&mut self, cx: &mut Context, why: &Lost) {
-        self.outgoing.clear();
-        self.last_loss = Some(why.clone());
-        for key in self.in_order() {
-            let Some(wire) = self.wires.get_mut(key) else { continue };
-            if wire.phase.is_leaving() {
-                self.remove_wire(cx, key, Ok(()));
-                continue;
-            }
-            if wire.phase == Phase::Live {
-                wire.confirm();
-            }
-            for member in &wire.members {
-                if let Some(member) = self.members.get_mut(*member) {
-                    member.lose();
-                }
-            }
-            self.enter(cx, key, Phase::Offline);
-        }
-    }
-
-    /// Hands out the next frame for the socket.
-    pub(crate) fn next_text(&mut self, cx: &mut Context) -> Outgoing {
-        while let Some(&key) = self.outgoing.front() {
-            let framing = cx.config.framing;
-            let due = cx.config.request_timeout.map(|timeout| cx.after(timeout));
-            let text = match self.wires.get(key) {
-                Some(wire) if wire.phase == Phase::Queued => {
-                    if self.unacknowledged >= cx.config.replay_window.max(1) {
-                        return Outgoing::Held;
-                    }
-                    let text = wire.subscribe_text(framing);
-                    let without_ack = wire.without_ack;
-                    self.enter(cx, key, Phase::Sent { due });
-                    cx.stats.subscribes_sent += 1;
-                    if without_ack {
-                        self.acknowledged(cx, key);
-                    }
-                    Some(text)
-                }
-                Some(wire) if wire.phase == Phase::Leaving => {
-                    let text = wire.unsubscribe_text(framing);
-                    self.enter(cx, key, Phase::Left { due });
-                    text
-                }
-                _ => None,
-            };
-            self.outgoing.pop_front();
-            if let Some(text) = text {
-                return Outgoing::Text(text);
-            }
-        }
-        Outgoing::Nothing
-    }
-
-    /// A frame with a subscription's id has arrived. `whole` gives its payload.
-    pub(crate) fn handle(
-        &mut self,
-        cx: &mut Context,
-        key: WireKey,
-        payload: &Payload<'_>,
-        whole: impl FnOnce() -> Json,
-    ) {
-        let Some(wire) = self.wires.get(key) else { return };
-        let answered = wire.is_answered_by(payload);
-        match (wire.phase, payload.outcome()) {
-            (Phase::Left { .. }, outcome) if answered => self.left(cx, key, outcome.err()),
-            (Phase::Sent { .. } | Phase::Overdue, Ok(_)) if answered => self.acknowledged(cx, key),
-            (Phase::Sent { .. } | Phase::Overdue, Err(refusal)) if answered => {
-                self.refused(cx, key, refusal);
-            }
-            // What does not acknowledge can still refuse: an action that the server does not know.
-            (Phase::Live, Err(refusal)) if answered && wire.without_ack => {
-                self.refused(cx, key, refusal);
-            }
-            (Phase::Sent { .. } | Phase::Overdue | Phase::Live, outcome) if !answered => {
-                self.deliver(cx, key, payload, outcome.err(), whole);
-            }
-            _ => cx.stats.late += 1,
-        }
-    }
-
-    fn deliver(
-        &mut self,
-        cx: &mut Context,
-        key: WireKey,
-        payload: &Payload<'_>,
-        refused: Option<Refusal>,
-        whole: impl FnOnce() -> Json,
-    ) {
-        let Some(wire) = self.wires.get(key) else { return };
-        let action = payload.action();
-        let json = match (&refused, payload.data) {
-            (Some(_), _) => Json::null(),
-            (None, Some(data)) if Incoming::is_of_an_object(action, Some(data)) => Json::from(data),
-            _ => whole(),
-        };
-        let event = Incoming { action, refused, data: payload.data, json };
-        for &key in &wire.members {
-            if let Some(member) = self.members.get_mut(key) {
-                member.deliver(cx, key, self.last_loss.as_ref(), &event);
-            }
-        }
-    }
-
-    fn acknowledged(&mut self, cx: &mut Context, key: WireKey) {
-        self.enter(cx, key, Phase::Live);
-        let Some(wire) = self.wires.get_mut(key) else { return };
-        // What was only handed over the server can still refuse.
-        if !wire.without_ack {
-            wire.confirm();
-        }
-        for &key in &wire.members {
-            if let Some(member) = self.members.get_mut(key) {
-                member.acknowledge(cx, key, self.last_loss.as_ref());
-            }
-        }
-    }
-
-    fn refused(&mut self, cx: &mut Context, key: WireKey, refusal: Refusal) {
-        let Some(wire) = self.wires.get_mut(key) else { return };
-        // S3: too many requests, and failures of the server itself, pass.
-        if matches!(refusal.status, Some(429 | 500..=599)) {
-            let delay = cx.config.backoff.delay(wire.put_off, &mut cx.random);
-            wire.put_off = wire.put_off.saturating_add(1);
-            let until = cx.after(delay);
-            self.enter(cx, key, Phase::PutOff { until });
-            return;
-        }
-        let ended = match refusal.status {
-            Some(404) if wire.acknowledged => Ended::Gone(refusal),
-            Some(401 | 403) if wire.acknowledged => Ended::Revoked(refusal),
-            _ => Ended::Refused(refusal),
-        };
-        self.end_members(cx, key, &ended);
-        self.remove_wire(cx, key, Ok(()));
-    }
-
-    /// The server has answered the unsubscribe.
-    fn left(&mut self, cx: &mut Context, key: WireKey, refusal: Option<Refusal>) {
-        let result = match refusal {
-            // S9: of an object that is gone the server knows no subscription any more.
-            Some(refusal) if refusal.status != Some(404) => Err(UnsubscribeError::Refused(refusal)),
-            _ => Ok(()),
-        };
-        self.give_up_id(cx, key, result);
-    }
-
-    /// Removes a wire; what the server still sends for it is late.
-    fn give_up_id(&mut self, cx: &mut Context, key: WireKey, result: Result<(), UnsubscribeError>) {
-        let Some(id) = self.wires.get(key).map(|wire| wire.id.clone()) else { return };
-        self.remove_wire(cx, key, result);
-        cx.routes.abandon(id);
-    }
-
-    pub(crate) fn timer_fired(&mut self, cx: &mut Context, key: WireKey) {
-        let Some(wire) = self.wires.get(key) else { return };
-        match wire.phase {
-            Phase::PutOff { .. } => self.enqueue(cx, key, Phase::Queued),
-            Phase::Sent { .. } if wire.acknowledged => self.enter(cx, key, Phase::Overdue),
-            Phase::Sent { .. } => {
-                self.end_members(cx, key, &Ended::TimedOut);
-                self.leave(cx, key, None);
-            }
-            Phase::Left { .. } => self.give_up_id(cx, key, Err(UnsubscribeError::TimedOut)),
-            Phase::Offline | Phase::Queued | Phase::Overdue | Phase::Live | Phase::Leaving => {}
-        }
-    }
-
-    fn end_members(&mut self, cx: &mut Context, key: WireKey, ended: &Ended) {
-        let Some(wire) = self.wires.get_mut(key) else { return };
-        for key in std::mem::take(&mut wire.members) {
-            if let Some(member) = self.members.get_mut(key) {
-                member.end(cx, key, ended.clone());
-            }
-        }
-    }
-
-    /// Ends all, and queues the unsubscribes of those that the server holds.
-    pub(crate) fn leave_all(&mut self, cx: &mut Context, reason: &CloseReason) {
-        for key in self.in_order() {
-            let wanted = self.wires.get(key).is_some_and(|wire| !wire.members.is_empty());
-            if wanted {
-                self.end_members(cx, key, &Ended::Closed(reason.clone()));
-                self.leave(cx, key, None);
-            }
-        }
-    }
-
-    /// The session is closed.
-    pub(crate) fn close(&mut self, cx: &mut Context, reason: &CloseReason) {
-        self.outgoing.clear();
-        for key in self.in_order() {
-            self.end_members(cx, key, &Ended::Closed(reason.clone()));
-            self.remove_wire(cx, key, Ok(()));
-        }
-    }
-
-    /// The wires in the order of the calls.
-    fn in_order(&self) -> Vec<WireKey> {
-        let mut keys: Vec<(u64, WireKey)> =
-            self.wires.iter().map(|(key, wire)| (wire.sequence, key)).collect();
-        keys.sort_unstable();
-        keys.into_iter().map(|(_, key)| key).collect()
     }
 
     /// Whether a frame waits to be sent, or the answer to an unsubscribe is awaited.

@@ -39,7 +39,7 @@ pub(crate) enum Phase {
     /// The subscribe waits to be sent.
     Queued,
     /// The subscribe was sent; the acknowledgement is due by then.
-    Sent { due: Option<Instant> },
+    Sent { due: Instant },
     /// The acknowledgement of a replay is late. It is still wanted, and no longer holds up the others.
     Overdue,
     /// In force.
@@ -49,13 +49,13 @@ pub(crate) enum Phase {
     /// Nobody wants it any more; the unsubscribe waits to be sent.
     Leaving,
     /// The unsubscribe was sent; the answer is due by then.
-    Left { due: Option<Instant> },
+    Left { due: Instant },
 }
 
 impl Phase {
     pub(crate) fn deadline(self) -> Option<Instant> {
         match self {
-            Self::Sent { due } | Self::Left { due } => due,
+            Self::Sent { due } | Self::Left { due } => Some(due),
             Self::PutOff { until } => Some(until),
             Self::Offline | Self::Queued | Self::Overdue | Self::Live | Self::Leaving => None,
         }

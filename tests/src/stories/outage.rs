@@ -1,5 +1,6 @@
 //! The server is killed (SIGKILL) and started again on the same port.
 
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use dcrf_proto::client::Response;
@@ -34,12 +35,15 @@ pub async fn r4_killed_with_requests_in_flight<A: Adapter>(adapter: A) {
     eventually(&adapter, "both are handed over", || client.stats().waiting_requests == 0).await;
 
     server.kill().unwrap();
-    assert!(matches!(lost(&mut events).await, Lost::Dropped | Lost::Io { .. }));
+    let killed = lost(&mut events).await;
+    assert!(matches!(killed, Lost::Dropped | Lost::Io { .. }));
     let sent = Err(RequestError::ConnectionLost { sent: true });
     assert_eq!(written.await, sent);
     assert_eq!(unsafe_to_repeat.await.map(drop), sent.map(drop));
 
     // The outage goes on, and so does the program.
+    let refused = lost(&mut events).await;
+    assert!(matches!(refused, Lost::Io { kind: ErrorKind::ConnectionRefused, .. }));
     let queued: Response<Task> = client.create("tasks", &json!({"title": "queued"}));
     let expired: Response<Value> =
         client.call(Request::new("tools", "echo").timeout(Duration::from_millis(50)));
@@ -50,7 +54,8 @@ pub async fn r4_killed_with_requests_in_flight<A: Adapter>(adapter: A) {
     assert!(repeated.await.unwrap().contains(&task));
     assert_eq!(queued.await.unwrap().title, "queued");
     let mut all = subscribing.await.unwrap();
-    assert!(matches!(change(&mut changes).await, Change::Gap(_)));
+    let Change::Gap(gap) = change(&mut changes).await else { panic!("no gap") };
+    assert_eq!(gap.cause, killed, "the attempts in between are not why changes are missing");
 
     let other = adapter.connect(&server.url("/ws/"), quick()).await.unwrap();
     let patched: Task = other.patch("tasks", task.pk, &json!({"title": "after"})).await.unwrap();

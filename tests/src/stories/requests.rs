@@ -87,9 +87,10 @@ pub async fn r8_request_ids_of_ones_own<A: Adapter>(adapter: A) {
 
 /// A message over the limit is refused at the call, before it costs the connection.
 pub async fn r11_too_large_is_refused_at_the_call<A: Adapter>(adapter: A) {
-    let server = Server::shared();
+    // Not the shared one, in whose journal everybody looks.
+    let server = Server::start().unwrap();
     let mark = Mark::new("/ws/");
-    let client = adapter.connect(&mark.url(server), quick()).await.unwrap();
+    let client = adapter.connect(&mark.url(&server), quick()).await.unwrap();
 
     // `status` answers with its `data` alone, so that the answer is small.
     let padded = |size: usize| {
@@ -107,7 +108,7 @@ pub async fn r11_too_large_is_refused_at_the_call<A: Adapter>(adapter: A) {
     // One byte less than that, and Daphne takes it.
     let overhead = size - (2 << 20);
     assert_eq!(padded(limit - overhead).await, Ok(Value::Null));
-    assert_eq!(mark.connections(server).len(), 1);
+    assert_eq!(mark.connections(&server).len(), 1);
 }
 
 /// What the server pushes without a request id is an event of the client.

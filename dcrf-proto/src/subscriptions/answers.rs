@@ -1,0 +1,156 @@
+//! What the server says to a subscription, and what follows when it says nothing.
+
+use super::Subscriptions;
+use super::member::Incoming;
+use super::wire::Phase;
+use crate::context::Context;
+use crate::error::{Ended, UnsubscribeError};
+use crate::id::WireKey;
+use crate::wire::envelope::Payload;
+use crate::wire::json::Json;
+use crate::wire::refusal::Refusal;
+
+impl Subscriptions {
+    /// A frame with a subscription's id has arrived. `whole` gives its payload.
+    pub(crate) fn handle(
+        &mut self,
+        cx: &mut Context,
+        key: WireKey,
+        payload: &Payload<'_>,
+        whole: impl FnOnce() -> Json,
+    ) {
+        let Some(wire) = self.wires.get(key) else { return };
+        let answered = wire.is_answered_by(payload);
+        match (wire.phase, payload.outcome()) {
+            (Phase::Left { .. }, outcome) if answered => self.left(cx, key, outcome.err()),
+            (Phase::Sent { .. } | Phase::Overdue, Ok(_)) if answered => self.acknowledged(cx, key),
+            (Phase::Sent { .. } | Phase::Overdue, Err(refusal)) if answered => {
+                self.refused(cx, key, refusal);
+            }
+            // What does not acknowledge can still refuse: an action that the server does not know.
+            (Phase::Live, Err(refusal)) if answered && wire.without_ack => {
+                self.refused(cx, key, refusal);
+            }
+            (Phase::Sent { .. } | Phase::Overdue | Phase::Live, outcome) if !answered => {
+                self.deliver(cx, key, payload, outcome.err(), whole);
+            }
+            _ => cx.stats.late += 1,
+        }
+    }
+
+    fn deliver(
+        &mut self,
+        cx: &mut Context,
+        key: WireKey,
+        payload: &Payload<'_>,
+        refused: Option<Refusal>,
+        whole: impl FnOnce() -> Json,
+    ) {
+        let Some(wire) = self.wires.get(key) else { return };
+        let action = payload.action();
+        let json = match (&refused, payload.data) {
+            (Some(_), _) => Json::null(),
+            (None, Some(data)) if Incoming::is_of_an_object(action, Some(data)) => Json::from(data),
+            _ => whole(),
+        };
+        let event = Incoming { action, refused, data: payload.data, json };
+        for &key in &wire.members {
+            if let Some(member) = self.members.get_mut(key) {
+                member.deliver(cx, key, self.last_loss.as_ref(), &event);
+            }
+        }
+    }
+
+    pub(super) fn acknowledged(&mut self, cx: &mut Context, key: WireKey) {
+        self.enter(cx, key, Phase::Live);
+        let Some(wire) = self.wires.get_mut(key) else { return };
+        // What was only handed over the server can still refuse.
+        if !wire.without_ack {
+            wire.confirm();
+        }
+        for &key in &wire.members {
+            if let Some(member) = self.members.get_mut(key) {
+                member.acknowledge(cx, key, self.last_loss.as_ref());
+            }
+        }
+    }
+
+    fn refused(&mut self, cx: &mut Context, key: WireKey, refusal: Refusal) {
+        let Some(wire) = self.wires.get_mut(key) else { return };
+        // S3: too many requests, and failures of the server itself, pass.
+        if matches!(refusal.status, Some(429 | 500..=599)) {
+            let delay = cx.config.backoff.delay(wire.put_off, &mut cx.random);
+            wire.put_off = wire.put_off.saturating_add(1);
+            let until = cx.after(delay);
+            self.enter(cx, key, Phase::PutOff { until });
+            return;
+        }
+        let ended = match refusal.status {
+            Some(404) if wire.acknowledged => Ended::Gone(refusal),
+            Some(401 | 403) if wire.acknowledged => Ended::Revoked(refusal),
+            _ => Ended::Refused(refusal),
+        };
+        self.end_members(cx, key, &ended);
+        self.remove_wire(cx, key, Ok(()));
+    }
+
+    /// The server has answered the unsubscribe.
+    fn left(&mut self, cx: &mut Context, key: WireKey, refusal: Option<Refusal>) {
+        let result = match refusal {
+            // S9: of an object that is gone the server knows no subscription any more.
+            Some(refusal) if refusal.status != Some(404) => Err(UnsubscribeError::Refused(refusal)),
+            _ => Ok(()),
+        };
+        self.give_up_id(cx, key, result);
+    }
+
+    /// Removes a wire; what the server still sends for it is late.
+    fn give_up_id(&mut self, cx: &mut Context, key: WireKey, result: Result<(), UnsubscribeError>) {
+        let Some(id) = self.wires.get(key).map(|wire| wire.id.clone()) else { return };
+        self.remove_wire(cx, key, result);
+        cx.routes.abandon(id);
+    }
+
+    pub(crate) fn timer_fired(&mut self, cx: &mut Context, key: WireKey) {
+        let Some(wire) = self.wires.get(key) else { return };
+        match wire.phase {
+            Phase::PutOff { .. } => self.enqueue(cx, key, Phase::Queued),
+            Phase::Sent { .. } if cx.config.request_timeout.is_none() => {
+                self.enter(cx, key, Phase::Overdue);
+            }
+            Phase::Sent { .. } if wire.acknowledged => {
+                self.end_newcomers(cx, key);
+                self.enter(cx, key, Phase::Overdue);
+            }
+            Phase::Sent { .. } => {
+                self.end_members(cx, key, &Ended::TimedOut);
+                self.leave(cx, key, None);
+            }
+            Phase::Left { .. } => self.give_up_id(cx, key, Err(UnsubscribeError::TimedOut)),
+            Phase::Offline | Phase::Queued | Phase::Overdue | Phase::Live | Phase::Leaving => {}
+        }
+    }
+
+    /// A replay is not acknowledged in time: those who wait for their first acknowledgement have waited
+    /// long enough, the others go on.
+    fn end_newcomers(&mut self, cx: &mut Context, key: WireKey) {
+        let Some(wire) = self.wires.get_mut(key) else { return };
+        let members = &mut self.members;
+        wire.members.retain(|&key| match members.get_mut(key) {
+            Some(member) if !member.is_acknowledged() => {
+                member.end(cx, key, Ended::TimedOut);
+                false
+            }
+            _ => true,
+        });
+    }
+
+    pub(super) fn end_members(&mut self, cx: &mut Context, key: WireKey, ended: &Ended) {
+        let Some(wire) = self.wires.get_mut(key) else { return };
+        for key in std::mem::take(&mut wire.members) {
+            if let Some(member) = self.members.get_mut(key) {
+                member.end(cx, key, ended.clone());
+            }
+        }
+    }
+}
