@@ -2,7 +2,7 @@
 
 mod conversation;
 
-use conversation::{Conversation, closed, dropped, json_of, update, value};
+use conversation::{Conversation, closed, dropped, http, json_of, update, value};
 use dcrf_proto::{Change, Event, Gap, Limit, Lost, Pk, Subscribe, SubscriptionKey};
 use serde_json::{Value, json};
 
@@ -80,7 +80,7 @@ fn s5_losses_without_a_replay_between_leave_one_gap_of_the_last_cause() {
     let (key, _) = c.subscribes(task());
     c.reconnects();
     c.lost(closed(1011));
-    c.redials();
+    c.reopens();
     c.lost(closed(1013));
     c.reopens();
     let frame = c.sent_one();
@@ -89,6 +89,19 @@ fn s5_losses_without_a_replay_between_leave_one_gap_of_the_last_cause() {
     assert_eq!(changes, [gap(closed(1013))]);
     let Change::Gap(Gap { cause, .. }) = &changes[0] else { panic!() };
     assert_eq!(*cause, closed(1013));
+}
+
+#[test]
+fn s5_the_gap_names_the_loss_and_not_the_last_attempt_to_reconnect() {
+    let mut c = Conversation::open();
+    let (key, _) = c.subscribes(task());
+    c.lost(closed(1012));
+    c.redials();
+    c.lost(http(502));
+    c.reopens();
+    let frame = c.sent_one();
+    c.answers(&frame, &Value::Null);
+    assert_eq!(c.changes(key), [gap(closed(1012))]);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 mod conversation;
 
-use conversation::{Conversation, dropped, millis, secs, update};
+use conversation::{Conversation, closed, dropped, millis, secs, update};
 use dcrf_proto::{
     Change, Close, CloseReason, Config, Ended, Event, Rejection, Request, Subscribe,
     UnsubscribeError,
@@ -34,13 +34,15 @@ fn s1_a_subscription_is_sent_once_on_each_connection() {
 
     for _ in 0..3 {
         c.reopens();
-        let pks: Vec<Value> = c.sent().iter().map(|frame| frame["payload"]["pk"].clone()).collect();
+        let frames = c.sent();
+        let pks: Vec<Value> = frames.iter().map(|frame| frame["payload"]["pk"].clone()).collect();
         assert_eq!(pks, [1, 2, 3]);
+        frames.iter().for_each(|frame| c.answers(frame, &Value::Null));
         assert_eq!(c.sent(), NOTHING);
         c.lost(dropped());
     }
     for key in [before, during, offline] {
-        assert!(!c.session.is_acknowledged(key));
+        assert!(c.session.is_acknowledged(key));
     }
 }
 
@@ -218,6 +220,47 @@ fn s3_without_an_answer_in_time_it_ends_and_the_server_is_told() {
 }
 
 #[test]
+fn s3_a_new_subscription_whose_frame_ends_every_connection_ends() {
+    let mut c = Conversation::open();
+    let (well, _) = c.subscribes(feed());
+    let fatal = c.subscribe(task());
+    for _ in 0..3 {
+        assert_eq!(c.session.ended(fatal), None);
+        assert!(c.sent_actions().contains(&"subscribe_instance".to_owned()));
+        c.lost(closed(1011));
+        c.reopens();
+    }
+    assert_eq!(c.session.ended(fatal), Some(&Ended::ConnectionLost { cause: closed(1011) }));
+    assert_eq!(c.sent_actions(), ["subscribe_all"]);
+    assert!(c.session.is_acknowledged(well));
+}
+
+#[test]
+fn s3_a_new_subscription_that_is_put_off_between_losses_goes_on() {
+    let mut c = Conversation::open_with(|config| config.heartbeat = None);
+    let key = c.subscribe(task());
+    for _ in 0..4 {
+        let frame = c.sent_one();
+        c.refuses(&frame, 503);
+        while c.sent().is_empty() {
+            c.passes(secs(1));
+        }
+        c.reconnects();
+    }
+    assert_eq!(c.session.ended(key), None);
+}
+
+#[test]
+fn s4_new_subscriptions_that_nobody_answers_hold_up_no_request() {
+    let mut c = Conversation::open_with(|config| config.replay_window = 2);
+    for pk in 0..10 {
+        c.subscribe(Subscribe::instance("tasks", pk));
+    }
+    c.request(Request::list("tasks"));
+    assert_eq!(c.sent().len(), 11);
+}
+
+#[test]
 fn s4_at_most_so_many_replays_are_unacknowledged_and_requests_wait_behind_them() {
     let mut config = Config::default();
     config.replay_window = 2;
@@ -275,8 +318,10 @@ fn s4_without_a_timeout_a_silent_action_does_not_hold_up_the_others_either() {
         config.heartbeat = None;
         config.request_timeout = None;
     });
+    c.lost(dropped());
     let silent = c.subscribe(Subscribe::instance("tasks", 1));
     let second = c.subscribe(Subscribe::instance("tasks", 2));
+    c.reopens();
     let unanswered = c.sent_one();
     c.passes(secs(30));
     let next = c.sent_one();
@@ -430,6 +475,19 @@ fn s9_without_an_unsubscribing_action_nothing_is_sent() {
     let (key, _) = c.subscribes(Subscribe::new("tasks", "follow").unsubscribe_action("leave"));
     c.unsubscribe(key);
     assert_eq!(c.sent_actions(), ["leave"]);
+}
+
+#[test]
+fn r8_an_id_of_ones_own_is_free_once_the_unsubscribe_is_confirmed() {
+    for (status, is_free) in [(204, true), (404, true), (403, false)] {
+        let mut c = Conversation::open();
+        let (key, _) = c.subscribes(task().id("task-7"));
+        c.unsubscribe(key);
+        let frame = c.sent_one();
+        c.replies(&frame, status, &json!([]), &Value::Null);
+        let again = c.session.subscribe(task().id("task-7"), c.now);
+        assert_eq!(again.is_ok(), is_free, "after {status}");
+    }
 }
 
 #[test]

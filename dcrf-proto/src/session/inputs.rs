@@ -196,6 +196,8 @@ impl Session {
         if matches!(self.link.state(), State::Closed(_)) {
             return self.link.gone(&mut self.cx);
         }
+        // What was missed was missed by the loss of a connection, not by the attempts to make the next one.
+        let cause = self.link.is_open().then_some(why);
         let stop = match &self.closing {
             Some(_) => {
                 self.link.gone(&mut self.cx);
@@ -204,7 +206,7 @@ impl Session {
             None => self.link.lost(&mut self.cx, why),
         };
         self.cx.routes.forget_abandoned();
-        self.subscriptions.lost(&mut self.cx, why);
+        self.subscriptions.lost(&mut self.cx, cause);
         self.requests.lost(&mut self.cx);
         if let Some(reason) = stop {
             self.finish(reason, None);

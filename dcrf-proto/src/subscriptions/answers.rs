@@ -81,6 +81,7 @@ impl Subscriptions {
         if matches!(refusal.status, Some(429 | 500..=599)) {
             let delay = cx.config.backoff.delay(wire.put_off, &mut cx.random);
             wire.put_off = wire.put_off.saturating_add(1);
+            wire.unanswered_losses = 0;
             let until = cx.after(delay);
             self.enter(cx, key, Phase::PutOff { until });
             return;
@@ -106,15 +107,20 @@ impl Subscriptions {
 
     /// Removes a wire; what the server still sends for it is late.
     fn give_up_id(&mut self, cx: &mut Context, key: WireKey, result: Result<(), UnsubscribeError>) {
-        let Some(id) = self.wires.get(key).map(|wire| wire.id.clone()) else { return };
+        let Some(wire) = self.wires.get(key) else { return };
+        let id = wire.id.clone();
+        // An id of the caller's own is free again once the server has let go of it (R8).
+        let is_free = wire.id_is_own && result.is_ok();
         self.remove_wire(cx, key, result);
-        cx.routes.abandon(id);
+        if !is_free {
+            cx.routes.abandon(id);
+        }
     }
 
     pub(crate) fn timer_fired(&mut self, cx: &mut Context, key: WireKey) {
         let Some(wire) = self.wires.get(key) else { return };
         match wire.phase {
-            Phase::PutOff { .. } => self.enqueue(cx, key, Phase::Queued),
+            Phase::PutOff { .. } => self.enqueue(cx, key, Phase::Queued { replayed: false }),
             Phase::Sent { .. } if cx.config.request_timeout.is_none() => {
                 self.enter(cx, key, Phase::Overdue);
             }
@@ -127,7 +133,11 @@ impl Subscriptions {
                 self.leave(cx, key, None);
             }
             Phase::Left { .. } => self.give_up_id(cx, key, Err(UnsubscribeError::TimedOut)),
-            Phase::Offline | Phase::Queued | Phase::Overdue | Phase::Live | Phase::Leaving => {}
+            Phase::Offline
+            | Phase::Queued { .. }
+            | Phase::Overdue
+            | Phase::Live
+            | Phase::Leaving => {}
         }
     }
 

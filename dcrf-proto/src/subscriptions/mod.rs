@@ -29,7 +29,7 @@ pub(crate) struct Subscriptions {
     by_target: HashMap<Arc<str>, WireKey, BuildHasherDefault<DefaultHasher>>,
     /// Wires that have a frame to send, in order; those that have none any more are skipped.
     outgoing: VecDeque<WireKey>,
-    /// Wires whose acknowledgement is awaited, as far as they count for the window (S4).
+    /// Replayed wires whose acknowledgement is awaited (S4).
     unacknowledged: usize,
     /// Wires that nobody wants any more, until the server has answered.
     leaving: usize,
@@ -99,17 +99,27 @@ impl Subscriptions {
             Err(reason) => return Err(Rejected { command: subscribe, reason }),
         };
         let key = self.members.insert_with(|_| Member::new(wire_key, &subscribe));
-        self.join(cx, wire_key, key);
+        self.join(cx, wire_key, key, &subscribe);
         Ok(key)
     }
 
-    fn join(&mut self, cx: &mut Context, wire_key: WireKey, key: SubscriptionKey) {
+    fn join(
+        &mut self,
+        cx: &mut Context,
+        wire_key: WireKey,
+        key: SubscriptionKey,
+        subscribe: &Subscribe,
+    ) {
         let Some(wire) = self.wires.get_mut(wire_key) else { return };
         wire.members.push(key);
+        wire.learn(subscribe);
         match (wire.phase, self.members.get_mut(key)) {
             (Phase::Live, Some(member)) => member.acknowledge(cx, key, self.last_loss.as_ref()),
             // The newcomer waits no longer than anyone for an answer that is late already.
-            (Phase::Overdue, _) => self.enter(cx, wire_key, Phase::Sent { due: replay::due(cx) }),
+            (Phase::Overdue, _) => {
+                let due = replay::due(cx);
+                self.enter(cx, wire_key, Phase::Sent { due, replayed: false });
+            }
             _ => {}
         }
     }
@@ -158,7 +168,7 @@ impl Subscriptions {
         cx.routes.insert(id, Route::Wire(key));
         self.by_target.insert(target, key);
         if open {
-            self.enqueue(cx, key, Phase::Queued);
+            self.enqueue(cx, key, Phase::Queued { replayed: false });
         }
         key
     }
@@ -176,7 +186,9 @@ impl Subscriptions {
     /// Takes a member off its wire, and returns the wire when that was the last one.
     fn without_member(&mut self, wire_key: WireKey, member: SubscriptionKey) -> Option<WireKey> {
         let wire = self.wires.get_mut(wire_key)?;
-        wire.members.retain(|other| *other != member);
+        if let Some(place) = wire.members.iter().position(|other| *other == member) {
+            wire.members.swap_remove(place);
+        }
         wire.members.is_empty().then_some(wire_key)
     }
 
@@ -232,8 +244,8 @@ impl Subscriptions {
         if let Some(at) = wire.phase.deadline() {
             cx.timers.clear(at, Timer::Wire(key));
         }
-        self.unacknowledged -= usize::from(wire.phase.is_unacknowledged());
-        self.unacknowledged += usize::from(phase.is_unacknowledged());
+        self.unacknowledged -= usize::from(wire.phase.fills_window());
+        self.unacknowledged += usize::from(phase.fills_window());
         self.leaving -= usize::from(wire.phase.is_leaving());
         self.leaving += usize::from(phase.is_leaving());
         wire.phase = phase;
@@ -249,7 +261,7 @@ impl Subscriptions {
             let wires = &self.wires;
             self.outgoing.retain(|key| {
                 let phase = wires.get(*key).map(|wire| wire.phase);
-                matches!(phase, Some(Phase::Queued | Phase::Leaving))
+                matches!(phase, Some(Phase::Queued { .. } | Phase::Leaving))
             });
         }
         self.outgoing.push_back(key);

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::wire::Phase;
+use super::wire::{Phase, Wire};
 use super::{Outgoing, Subscriptions};
 use crate::context::Context;
 use crate::error::{CloseReason, Ended, Lost};
@@ -11,18 +11,24 @@ use crate::id::WireKey;
 /// How long an answer may take to count as late where there is no timeout.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// After how many connections in a row that ended before they acknowledged it a new subscription ends: its
+/// own frame may be what ends them (the multiplexer closes so where it has no such stream).
+const MAX_UNANSWERED_LOSSES: u32 = 3;
+
 impl Subscriptions {
     /// A connection is open: everything that is wanted is sent once, in the order of the calls.
     pub(crate) fn opened(&mut self, cx: &mut Context) {
         for key in self.in_order() {
-            self.enqueue(cx, key, Phase::Queued);
+            self.enqueue(cx, key, Phase::Queued { replayed: true });
         }
     }
 
     /// The connection is lost: what is wanted waits for the next one, and what was left is gone.
-    pub(crate) fn lost(&mut self, cx: &mut Context, why: &Lost) {
+    pub(crate) fn lost(&mut self, cx: &mut Context, cause: Option<&Lost>) {
         self.outgoing.clear();
-        self.last_loss = Some(why.clone());
+        if let Some(cause) = cause {
+            self.last_loss = Some(cause.clone());
+        }
         for key in self.in_order() {
             let Some(wire) = self.wires.get_mut(key) else { continue };
             if wire.phase.is_leaving() {
@@ -31,6 +37,13 @@ impl Subscriptions {
             }
             if wire.phase == Phase::Live {
                 wire.confirm();
+            } else if wire.phase.is_on_server() && !wire.acknowledged {
+                wire.unanswered_losses += 1;
+            }
+            if let Some(cause) = cause.filter(|_| wire.unanswered_losses == MAX_UNANSWERED_LOSSES) {
+                self.end_members(cx, key, &Ended::ConnectionLost { cause: cause.clone() });
+                self.remove_wire(cx, key, Ok(()));
+                continue;
             }
             for member in &wire.members {
                 if let Some(member) = self.members.get_mut(*member) {
@@ -47,23 +60,22 @@ impl Subscriptions {
             let framing = cx.config.framing;
             let due = due(cx);
             let text = match self.wires.get(key) {
-                Some(wire) if wire.phase == Phase::Queued => {
-                    if self.unacknowledged >= cx.config.replay_window.max(1) {
+                Some(wire @ Wire { phase: Phase::Leaving, .. }) => {
+                    let text = wire.unsubscribe_text(framing);
+                    self.enter(cx, key, Phase::Left { due });
+                    text
+                }
+                Some(wire @ &Wire { phase: Phase::Queued { replayed }, without_ack, .. }) => {
+                    if replayed && self.unacknowledged >= cx.config.replay_window.max(1) {
                         return Outgoing::Held;
                     }
                     let text = wire.subscribe_text(framing);
-                    let without_ack = wire.without_ack;
-                    self.enter(cx, key, Phase::Sent { due });
+                    self.enter(cx, key, Phase::Sent { due, replayed });
                     cx.stats.subscribes_sent += 1;
                     if without_ack {
                         self.acknowledged(cx, key);
                     }
                     Some(text)
-                }
-                Some(wire) if wire.phase == Phase::Leaving => {
-                    let text = wire.unsubscribe_text(framing);
-                    self.enter(cx, key, Phase::Left { due });
-                    text
                 }
                 _ => None,
             };

@@ -13,6 +13,8 @@ use crate::wire::envelope::{self, Payload};
 #[derive(Debug)]
 pub(crate) struct Wire {
     pub(crate) id: RequestId,
+    /// Whether the caller chose the id.
+    pub(crate) id_is_own: bool,
     pub(crate) target: Arc<str>,
     /// The order of the subscribe calls, in which subscriptions are replayed.
     pub(crate) sequence: u64,
@@ -27,6 +29,8 @@ pub(crate) struct Wire {
     pub(crate) acknowledged: bool,
     /// How often in a row the server asked to come back later.
     pub(crate) put_off: u32,
+    /// How many connections in a row ended before they acknowledged it for the first time.
+    pub(crate) unanswered_losses: u32,
     /// Who waits for the unsubscribe.
     pub(crate) unsubscriber: Option<SubscriptionKey>,
 }
@@ -37,9 +41,9 @@ pub(crate) enum Phase {
     /// There is no connection.
     Offline,
     /// The subscribe waits to be sent.
-    Queued,
+    Queued { replayed: bool },
     /// The subscribe was sent; the acknowledgement is due by then.
-    Sent { due: Instant },
+    Sent { due: Instant, replayed: bool },
     /// The acknowledgement of a replay is late. It is still wanted, and no longer holds up the others.
     Overdue,
     /// In force.
@@ -55,14 +59,19 @@ pub(crate) enum Phase {
 impl Phase {
     pub(crate) fn deadline(self) -> Option<Instant> {
         match self {
-            Self::Sent { due } | Self::Left { due } => Some(due),
+            Self::Sent { due, .. } | Self::Left { due } => Some(due),
             Self::PutOff { until } => Some(until),
-            Self::Offline | Self::Queued | Self::Overdue | Self::Live | Self::Leaving => None,
+            Self::Offline
+            | Self::Queued { .. }
+            | Self::Overdue
+            | Self::Live
+            | Self::Leaving => None,
         }
     }
 
-    pub(crate) fn is_unacknowledged(self) -> bool {
-        matches!(self, Self::Sent { .. })
+    /// Whether it takes a place in the window of unacknowledged replays (S4).
+    pub(crate) fn fills_window(self) -> bool {
+        matches!(self, Self::Sent { replayed: true, .. })
     }
 
     pub(crate) fn is_leaving(self) -> bool {
@@ -84,6 +93,7 @@ impl Wire {
     ) -> Self {
         Self {
             id,
+            id_is_own: subscribe.id.is_some(),
             target,
             sequence,
             stream: subscribe.stream.clone(),
@@ -95,7 +105,15 @@ impl Wire {
             phase: Phase::Offline,
             acknowledged: false,
             put_off: 0,
+            unanswered_losses: 0,
             unsubscriber: None,
+        }
+    }
+
+    /// One of those who share it knows how it is undone.
+    pub(crate) fn learn(&mut self, subscribe: &Subscribe) {
+        if self.unsubscribe_action.is_none() {
+            self.unsubscribe_action.clone_from(&subscribe.unsubscribe_action);
         }
     }
 
