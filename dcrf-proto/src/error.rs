@@ -159,6 +159,26 @@ pub struct Rejected<T> {
     pub reason: Rejection,
 }
 
+impl From<Rejected<Request>> for RequestError {
+    /// A client that is closed is [`RequestError::Closed`], as for a request that it had accepted.
+    fn from(rejected: Rejected<Request>) -> Self {
+        match rejected.reason {
+            Rejection::Closed(reason) => Self::Closed { reason, sent: false },
+            _ => Self::Rejected(Box::new(rejected)),
+        }
+    }
+}
+
+impl From<Rejected<Subscribe>> for Ended {
+    /// A client that is closed is [`Ended::Closed`], as for a subscription that it had accepted.
+    fn from(rejected: Rejected<Subscribe>) -> Self {
+        match rejected.reason {
+            Rejection::Closed(reason) => Self::Closed(reason),
+            _ => Self::Rejected(Box::new(rejected)),
+        }
+    }
+}
+
 /// Why a request failed.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]

@@ -199,6 +199,18 @@ fn s9_cancel_waits_for_the_answer_and_succeeds_when_the_connection_is_lost() {
 }
 
 #[test]
+fn s9_a_cancel_after_the_client_has_ended_resolves() {
+    let mut world = World::connected();
+    let mut subscribing = pin!(world.client().subscribe::<u32>(Subscribe::instance("tasks", 7)));
+    world.settle();
+    world.answers(0, 201, &Value::Null);
+    let changes = World::poll(subscribing.as_mut()).unwrap().unwrap();
+    world.drop_driver();
+    let cancel = pin!(changes.cancel());
+    assert_eq!(World::poll(cancel), Some(Ok(())));
+}
+
+#[test]
 fn a_burst_does_not_overrun_a_prompt_reader() {
     for capacity in [10, 1024] {
         let mut config = Config::default();
@@ -245,6 +257,20 @@ fn l14_opened_fails_with_the_first_attempts_error_and_the_client_goes_on() {
     world.passes(Duration::from_secs(2));
     assert_eq!(World::poll(opened.as_mut()), Some(Err(OpenError::Attempt(refused_port()))));
     assert_eq!(client.state(), State::Connected);
+}
+
+#[test]
+fn l14_opened_resolves_also_when_the_state_was_among_the_missed() {
+    let mut config = Config::default();
+    config.notices.count = 1;
+    let mut world = World::new(config);
+    let client = world.client().clone();
+    let mut opened = pin!(client.opened());
+    assert_eq!(World::poll(opened.as_mut()), None);
+    world.settle();
+    world.receives([json!({"stream": "tools", "payload": {"type": "tick"}})]);
+    world.settle();
+    assert_eq!(World::poll(opened.as_mut()), Some(Ok(())));
 }
 
 #[test]
@@ -302,12 +328,11 @@ fn c1_a_request_after_close_is_refused_at_once() {
     let mut world = World::connected();
     world.client().close_now();
     world.settle();
-    let Some(Err(RequestError::Rejected(rejected))) =
-        World::poll(world.client().list::<Value>("people"))
-    else {
-        panic!()
-    };
-    assert_eq!(rejected.reason, Rejection::Closed(CloseReason::ByCaller));
+    let closed = RequestError::Closed { reason: CloseReason::ByCaller, sent: false };
+    assert_eq!(World::poll(world.client().list::<Value>("people")), Some(Err(closed)));
+    let subscribing = world.client().subscribe::<u32>(Subscribe::instance("tasks", 7));
+    let ended = World::poll(subscribing).unwrap().unwrap_err();
+    assert_eq!(ended, Ended::Closed(CloseReason::ByCaller));
 }
 
 #[test]

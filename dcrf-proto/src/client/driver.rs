@@ -110,11 +110,12 @@ impl<R: Runtime> Driver<R> {
 
     /// Asks to be woken by commands, and drops what the session has given up.
     fn begin_round<D>(&mut self, cx: &Context<'_>, mut dial: Pin<&mut Option<D>>) {
-        let epoch = {
-            let mut inner = self.shared.0.lock();
-            inner.register_driver(cx);
-            inner.session.epoch()
-        };
+        let mut epoch = None;
+        let _ = self.shared.0.poll(cx, |inner, waker| {
+            std::mem::swap(&mut inner.driver, waker);
+            epoch = inner.session.epoch();
+            Poll::<()>::Pending
+        });
         if self.dialling.is_some() && self.dialling != epoch {
             dial.set(None);
             self.dialling = None;

@@ -49,7 +49,7 @@ use crate::wire::json::Json;
 ///   [`RequestError::ConnectionLost`](crate::RequestError::ConnectionLost), unless it is safe to repeat
 ///   and is sent again; subscriptions go on, with a [`Change::Gap`](crate::Change::Gap) between;
 /// - **after it is closed**, requests fail at once with
-///   [`Rejection::Closed`](crate::Rejection::Closed).
+///   [`RequestError::Closed`](crate::RequestError::Closed).
 ///
 /// ```no_run
 /// use dcrf_proto::client::Client;
@@ -343,11 +343,13 @@ impl Client {
             match state.take() {
                 Some(State::Connected) => return Ok(()),
                 Some(State::Waiting { error, .. }) => return Err(OpenError::Attempt(error)),
-                Some(State::Closed(reason)) => return Err(reason.into()),
+                Some(State::Closed(reason)) => return Err(OpenError::of(reason)),
                 Some(State::Idle | State::Connecting { .. }) | None => {}
             }
             match events.next().await {
                 Some(Notice::State(next)) => state = Some(next),
+                // The one that is waited for may be among them.
+                Some(Notice::Missed(_)) => state = Some(self.state()),
                 Some(_) => {}
                 None => return Err(OpenError::Closed(CloseReason::DriverStopped)),
             }
@@ -403,8 +405,9 @@ impl Client {
     }
 }
 
-impl From<CloseReason> for OpenError {
-    fn from(reason: CloseReason) -> Self {
+impl OpenError {
+    /// What closed the client: its first attempt, or its caller.
+    fn of(reason: CloseReason) -> Self {
         match reason {
             CloseReason::GaveUp { last_error: lost, .. }
             | CloseReason::Unauthorized(lost)

@@ -48,18 +48,19 @@ impl Notices {
     }
 
     fn poll(&self, cx: &Context<'_>) -> Poll<Option<Notice>> {
-        let mut inner = self.shared.lock();
-        let finished = inner.finished;
-        let Some(listener) = inner.listeners.get_mut(self.listener) else {
-            return Poll::Ready(None);
-        };
-        match listener.notices.pop() {
-            None if !finished => {
-                listener.waker = Some(cx.waker().clone());
-                Poll::Pending
+        self.shared.poll(cx, |inner, waker| {
+            let finished = inner.finished;
+            let Some(listener) = inner.listeners.get_mut(self.listener) else {
+                return Poll::Ready(None);
+            };
+            match listener.notices.pop() {
+                None if !finished => {
+                    std::mem::swap(&mut listener.waker, waker);
+                    Poll::Pending
+                }
+                notice => Poll::Ready(notice),
             }
-            notice => Poll::Ready(notice),
-        }
+        })
     }
 }
 
@@ -73,7 +74,9 @@ impl Stream for Notices {
 
 impl Drop for Notices {
     fn drop(&mut self) {
-        self.shared.lock().listeners.try_remove(self.listener);
+        // Its waker is dropped after the lock is released.
+        let listener = self.shared.lock().listeners.try_remove(self.listener);
+        drop(listener);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -55,13 +56,15 @@ impl<T> Response<T> {
         decode: fn(Json) -> Result<T, DecodeError>,
     ) -> Self {
         let accepted = handle.shared().command_with(|inner, now| {
-            let key = inner.session.request(request, now)?;
-            inner.responses.insert(key, Waiter::Waiting(None));
-            Ok(key)
+            let accepted = inner.session.request(request, now);
+            if let Ok(key) = &accepted {
+                inner.responses.insert(*key, Waiter::Waiting(None));
+            }
+            accepted
         });
         let state = match accepted {
             Ok(key) => State::Waiting { handle: handle.clone(), key },
-            Err(rejected) => State::Rejected(RequestError::Rejected(Box::new(rejected))),
+            Err(rejected) => State::Rejected(rejected.into()),
         };
         Self { state, decode }
     }
@@ -72,36 +75,32 @@ impl<T> Future for Response<T> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        if let State::Waiting { handle, key } = &this.state {
-            let mut inner = handle.shared().lock();
-            if let Some(Waiter::Waiting(waker)) = inner.responses.get_mut(key) {
-                *waker = Some(cx.waker().clone());
-                return Poll::Pending;
-            }
-        }
-        match std::mem::replace(&mut this.state, State::Resolved) {
+        let result = match mem::replace(&mut this.state, State::Resolved) {
             State::Waiting { handle, key } => {
-                let waiter = handle.shared().lock().responses.remove(&key);
-                let Some(Waiter::Done(result)) = waiter else {
-                    unreachable!("a waiter stays until its response takes it")
-                };
-                Poll::Ready(
-                    result.and_then(|json| (this.decode)(json).map_err(RequestError::Decode)),
-                )
+                match handle.shared().poll(cx, |inner, waker| inner.poll_response(key, waker)) {
+                    Poll::Ready(result) => result,
+                    Poll::Pending => {
+                        this.state = State::Waiting { handle, key };
+                        return Poll::Pending;
+                    }
+                }
             }
-            State::Rejected(error) => Poll::Ready(Err(error)),
+            State::Rejected(error) => Err(error),
             State::Resolved => panic!("a response was polled after it had resolved"),
-        }
+        };
+        Poll::Ready(result.and_then(|json| (this.decode)(json).map_err(RequestError::Decode)))
     }
 }
 
 impl<T> Drop for Response<T> {
     fn drop(&mut self) {
         if let State::Waiting { handle, key } = &self.state {
-            handle.shared().command_with(|inner, _| {
+            let waiter = handle.shared().command_with(|inner, _| {
                 inner.session.cancel(*key);
-                inner.responses.remove(key);
+                inner.responses.remove(key)
             });
+            // Its waker is dropped after the lock is released.
+            drop(waiter);
         }
     }
 }

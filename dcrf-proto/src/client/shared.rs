@@ -27,7 +27,8 @@ pub(super) struct Shared {
 
 pub(super) struct Inner {
     pub(super) session: Session,
-    driver: Option<Waker>,
+    /// Woken by the next command.
+    pub(super) driver: Option<Waker>,
     /// Set when the driver has ended: nothing is reported any more.
     pub(super) finished: bool,
     pub(super) responses: KeyMap<RequestKey, Waiter<Result<Json, RequestError>>>,
@@ -90,27 +91,45 @@ impl Shared {
 
     pub(super) fn command_with<T>(&self, command: impl FnOnce(&mut Inner, Instant) -> T) -> T {
         let now = (self.now)();
+        let mut wakers = Vec::new();
         let mut inner = self.lock();
         let result = command(&mut inner, now);
+        if inner.finished {
+            // No driver is left to hand over what the session says.
+            inner.drain_events(&mut wakers);
+        }
         let driver = inner.driver.take();
         drop(inner);
-        if let Some(driver) = driver {
-            driver.wake();
-        }
+        wakers.into_iter().chain(driver).for_each(Waker::wake);
         result
+    }
+
+    /// Polls under the lock. `poll` exchanges the waker for the one in its place when it is pending: cloning
+    /// and dropping a waker runs code of the executor, and of the user where its task owns handles, so that
+    /// happens before the lock is taken and after it is released.
+    pub(super) fn poll<T>(
+        &self,
+        cx: &Context<'_>,
+        poll: impl FnOnce(&mut Inner, &mut Option<Waker>) -> Poll<T>,
+    ) -> Poll<T> {
+        let mut waker = Some(cx.waker().clone());
+        let polled = poll(&mut self.lock(), &mut waker);
+        drop(waker);
+        polled
     }
 
     /// Ready when the driver has ended.
     pub(super) fn finished(&self) -> impl Future<Output = ()> + Send {
         poll_fn(|cx| {
-            let mut inner = self.lock();
-            if inner.finished {
-                return Poll::Ready(());
-            }
-            if !inner.finishers.iter().any(|waker| waker.will_wake(cx.waker())) {
-                inner.finishers.push(cx.waker().clone());
-            }
-            Poll::Pending
+            self.poll(cx, |inner, waker| {
+                if inner.finished {
+                    return Poll::Ready(());
+                }
+                if !inner.finishers.iter().any(|waker| waker.will_wake(cx.waker())) {
+                    inner.finishers.extend(waker.take());
+                }
+                Poll::Pending
+            })
         })
     }
 
@@ -123,19 +142,41 @@ impl Shared {
         inner.drain_events(&mut wakers);
         inner.finished = true;
         wakers.append(&mut inner.finishers);
+        let driver = inner.driver.take();
         wakers.extend(inner.listeners.iter_mut().filter_map(|(_, listener)| listener.waker.take()));
         drop(inner);
+        drop(driver);
         wakers.into_iter().for_each(Waker::wake);
     }
 }
 
 impl Inner {
-    /// Has the driver woken by the next command.
-    pub(super) fn register_driver(&mut self, cx: &Context<'_>) {
-        match &mut self.driver {
-            Some(waker) => waker.clone_from(cx.waker()),
-            None => self.driver = Some(cx.waker().clone()),
+    /// The answer to a request, once and for its one waiter.
+    pub(super) fn poll_response(
+        &mut self,
+        key: RequestKey,
+        waker: &mut Option<Waker>,
+    ) -> Poll<Result<Json, RequestError>> {
+        if let Some(Waiter::Waiting(slot)) = self.responses.get_mut(&key) {
+            std::mem::swap(slot, waker);
+            return Poll::Pending;
         }
+        match self.responses.remove(&key) {
+            Some(Waiter::Done(result)) => Poll::Ready(result),
+            _ => unreachable!("a waiter stays until its response takes it"),
+        }
+    }
+
+    /// Has the reader of a subscription woken by what comes next.
+    pub(super) fn await_readable<T>(
+        &mut self,
+        key: SubscriptionKey,
+        waker: &mut Option<Waker>,
+    ) -> Poll<T> {
+        if let Some(waker_now) = waker.take() {
+            *waker = self.readers.insert(key, waker_now);
+        }
+        Poll::Pending
     }
 
     /// Hands what the session tells to those who wait for it, and collects whom to wake once the lock is

@@ -53,7 +53,7 @@ impl<T> Subscribing<T> {
         let state = match handle.shared().command(|session, now| session.subscribe(subscribe, now))
         {
             Ok(key) => State::Waiting(Registration { handle: handle.clone(), key }),
-            Err(rejected) => State::Rejected(Ended::Rejected(Box::new(rejected))),
+            Err(rejected) => State::Rejected(rejected.into()),
         };
         Self { state, changes: PhantomData }
     }
@@ -192,33 +192,35 @@ struct Registration {
 
 impl Registration {
     fn poll_acknowledged(&self, cx: &Context<'_>) -> Poll<Result<(), Ended>> {
-        let mut inner = self.handle.shared().lock();
-        if inner.session.is_acknowledged(self.key) {
-            return Poll::Ready(Ok(()));
-        }
-        if let Some(ended) = inner.session.ended(self.key) {
-            return Poll::Ready(Err(ended.clone()));
-        }
-        inner.readers.insert(self.key, cx.waker().clone());
-        Poll::Pending
+        self.handle.shared().poll(cx, |inner, waker| {
+            if inner.session.is_acknowledged(self.key) {
+                return Poll::Ready(Ok(()));
+            }
+            if let Some(ended) = inner.session.ended(self.key) {
+                return Poll::Ready(Err(ended.clone()));
+            }
+            inner.await_readable(self.key, waker)
+        })
     }
 
     fn poll_change(&self, cx: &Context<'_>) -> Poll<Result<Change, Ended>> {
-        let mut inner = self.handle.shared().lock();
-        if let Some(polled) = inner.session.poll_change(self.key) {
-            return Poll::Ready(polled);
-        }
-        inner.readers.insert(self.key, cx.waker().clone());
-        Poll::Pending
+        self.handle.shared().poll(cx, |inner, waker| {
+            match inner.session.poll_change(self.key) {
+                Some(polled) => Poll::Ready(polled),
+                None => inner.await_readable(self.key, waker),
+            }
+        })
     }
 }
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        self.handle.shared().command_with(|inner, now| {
+        let waker = self.handle.shared().command_with(|inner, now| {
             inner.session.unsubscribe(self.key, now);
-            inner.readers.remove(&self.key);
+            inner.readers.remove(&self.key)
         });
+        // After the lock is released.
+        drop(waker);
     }
 }
 
@@ -230,21 +232,22 @@ struct Cancelling {
 
 impl Cancelling {
     fn poll(&self, cx: &Context<'_>) -> Poll<Result<(), UnsubscribeError>> {
-        let mut inner = self.handle.shared().lock();
-        match inner.unsubscribes.get_mut(&self.key) {
-            Some(Waiter::Waiting(waker)) => {
-                *waker = Some(cx.waker().clone());
+        self.handle.shared().poll(cx, |inner, waker| match inner.unsubscribes.get_mut(&self.key) {
+            Some(Waiter::Waiting(slot)) => {
+                std::mem::swap(slot, waker);
                 Poll::Pending
             }
             Some(Waiter::Done(result)) => Poll::Ready(result.clone()),
             None => Poll::Ready(Ok(())),
-        }
+        })
     }
 }
 
 impl Drop for Cancelling {
     fn drop(&mut self) {
-        self.handle.shared().lock().unsubscribes.remove(&self.key);
+        // Its waker is dropped after the lock is released.
+        let waiter = self.handle.shared().lock().unsubscribes.remove(&self.key);
+        drop(waiter);
     }
 }
 

@@ -163,12 +163,16 @@ impl World {
     /// Polls the driver once, and says whether it asks to be polled again at once.
     pub fn poll_driver(&mut self) -> bool {
         let flag = Arc::new(Flag(AtomicBool::new(false)));
-        let waker = Waker::from(flag.clone());
-        let Some(driver) = &mut self.driver else { return false };
-        if driver.as_mut().poll(&mut Context::from_waker(&waker)).is_ready() {
+        self.poll_driver_with(&Waker::from(flag.clone()));
+        flag.0.load(Ordering::SeqCst)
+    }
+
+    /// Polls the driver once, as the task of `waker`.
+    pub fn poll_driver_with(&mut self, waker: &Waker) {
+        let Some(driver) = &mut self.driver else { return };
+        if driver.as_mut().poll(&mut Context::from_waker(waker)).is_ready() {
             self.driver = None;
         }
-        flag.0.load(Ordering::SeqCst)
     }
 
     /// Polls the driver until it has nothing to do.
