@@ -35,7 +35,8 @@ pub struct Config {
     /// to acknowledge a subscription once its frame is sent. `None` waits as long as the session lives.
     /// Default: 30 s.
     pub request_timeout: Option<Duration>,
-    /// What may wait for a connection (R2). Default: 1,024 requests and 8 MiB.
+    /// What may wait for a connection or, with one, for the socket to take it (R2): a program that makes
+    /// more requests at once without awaiting any needs more. Default: 1,024 requests and 8 MiB.
     pub outbox: Limit,
     /// How many requests may be alive: waiting, in flight, or settled and not yet polled. Default: 65,536.
     pub max_requests: usize,

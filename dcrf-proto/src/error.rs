@@ -239,7 +239,9 @@ pub enum Ended {
     /// Three connections in a row were lost before the server had acknowledged the subscription. The
     /// subscription itself may be the reason: the multiplexer closes the connection for a stream that it does
     /// not have, and a consumer that fails takes it down.
-    #[error("the connection was lost each time before the server had acknowledged the subscription: {cause}")]
+    #[error(
+        "the connection was lost each time before the server had acknowledged the subscription: {cause}"
+    )]
     ConnectionLost {
         /// Why the last of them was lost.
         cause: Lost,

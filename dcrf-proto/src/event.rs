@@ -1,6 +1,7 @@
 //! What the session tells its caller: changes of the connection's state, settled requests, and changes
 //! of what is subscribed to.
 
+use std::fmt;
 use std::time::Instant;
 
 use crate::error::{CloseReason, Lost, RequestError, UnsubscribeError};
@@ -49,6 +50,12 @@ pub enum Notice {
 }
 
 /// The state of the connection (L1).
+///
+/// ```
+/// use dcrf_proto::State;
+///
+/// assert_eq!(State::Connecting { attempt: 2 }.to_string(), "connecting, attempt 2");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum State {
@@ -72,6 +79,20 @@ pub enum State {
     },
     /// Closed for good.
     Closed(CloseReason),
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Idle => f.write_str("not opened"),
+            Self::Connecting { attempt } => write!(f, "connecting, attempt {attempt}"),
+            Self::Connected => f.write_str("connected"),
+            Self::Waiting { attempt, error, .. } => {
+                write!(f, "waiting for attempt {attempt}: {error}")
+            }
+            Self::Closed(reason) => write!(f, "closed: {reason}"),
+        }
+    }
 }
 
 /// A frame that belongs to no request and no subscription: the server pushed it, or it came too late.

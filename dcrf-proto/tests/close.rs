@@ -83,6 +83,15 @@ fn c1_the_wait_and_the_frame_are_options() {
 }
 
 #[test]
+fn c1_a_code_that_no_client_may_send_goes_out_as_1000() {
+    for code in [0, 999, 1004, 1006, 1015, 2999, 5000, u16::MAX] {
+        let mut c = Conversation::open();
+        c.close(Close::now().frame(CloseFrame { code, reason: "bye".into() }));
+        assert_eq!(farewells(&mut c), [CloseFrame { code: 1000, reason: "bye".into() }]);
+    }
+}
+
+#[test]
 fn c1_close_now_does_not_wait() {
     let mut c = Conversation::open();
     let (key, _) = c.requests(Request::list("tasks"));

@@ -94,6 +94,28 @@ fn r7_anything_else_is_refused_with_all_that_the_server_said() {
 }
 
 #[test]
+fn r7_a_refusal_has_its_reasons_as_texts() {
+    let cases = [
+        (json!(["Not found"]), Value::Null, vec!["Not found"]),
+        (
+            json!([{"title": ["Too long.", "No digits."], "team": [{"name": ["Required."]}]}]),
+            Value::Null,
+            vec!["team.name: Required.", "title: Too long.", "title: No digits."],
+        ),
+        (json!([{"non_field_errors": ["Twice."]}]), json!({"title": "x"}), vec!["Twice."]),
+        (json!([]), json!({"detail": "No."}), vec!["No."]),
+        (json!([7, null, true]), Value::Null, vec![]),
+    ];
+    for (errors, data, messages) in cases {
+        let mut c = Conversation::open();
+        let (_, frame) = c.requests(create());
+        c.replies(&frame, 400, &errors, &data);
+        let [(_, Err(RequestError::Refused(refusal)))] = &c.settled()[..] else { panic!() };
+        assert_eq!(refusal.messages(), messages);
+    }
+}
+
+#[test]
 fn r7_without_a_number_as_status_errors_decide() {
     let cases = [
         (json!({}), true),

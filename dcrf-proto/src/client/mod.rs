@@ -4,8 +4,8 @@
 //! [`Client::new`], and spawns the driver that comes with it. Programs use the adapter.
 //!
 //! The handles and the driver share one lock around the [`Session`](crate::Session). It is held for
-//! the session's own work and never across I/O, a wake, or code of the user: decoding happens after
-//! it is released. There is no channel between them, so dropping a handle takes effect at once, on any
+//! the session's own work and never across I/O, a waker's wake, clone or drop, or code of the user:
+//! decoding happens after it is released. There is no channel between them, so dropping a handle takes effect at once, on any
 //! thread.
 
 mod driver;

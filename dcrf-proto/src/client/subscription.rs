@@ -204,11 +204,9 @@ impl Registration {
     }
 
     fn poll_change(&self, cx: &Context<'_>) -> Poll<Result<Change, Ended>> {
-        self.handle.shared().poll(cx, |inner, waker| {
-            match inner.session.poll_change(self.key) {
-                Some(polled) => Poll::Ready(polled),
-                None => inner.await_readable(self.key, waker),
-            }
+        self.handle.shared().poll(cx, |inner, waker| match inner.session.poll_change(self.key) {
+            Some(polled) => Poll::Ready(polled),
+            None => inner.await_readable(self.key, waker),
         })
     }
 }

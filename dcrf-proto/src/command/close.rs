@@ -63,7 +63,8 @@ impl Close {
         self
     }
 
-    /// Closes with this code and reason.
+    /// Closes with this code and reason. A code that no client may send, such as 1006 or 5000 (RFC 6455,
+    /// section 7.4), goes out as 1000; 1005 stands for a frame without a code.
     ///
     /// ```
     /// use dcrf_proto::{Close, CloseFrame};
@@ -71,7 +72,10 @@ impl Close {
     /// let close = Close::default().frame(CloseFrame { code: 4000, reason: "update".to_owned() });
     /// ```
     #[must_use]
-    pub fn frame(mut self, frame: CloseFrame) -> Self {
+    pub fn frame(mut self, mut frame: CloseFrame) -> Self {
+        if !matches!(frame.code, 1000..=1003 | 1005 | 1007..=1014 | 3000..=4999) {
+            frame.code = 1000;
+        }
         self.frame = frame;
         self
     }

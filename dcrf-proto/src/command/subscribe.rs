@@ -111,7 +111,8 @@ impl Subscribe {
         self
     }
 
-    /// Delivers create events too (S13).
+    /// Delivers create events too (S13), also those of a feed that sends no data and so arrive as
+    /// [`Change::Other`](crate::Change::Other).
     ///
     /// ```
     /// # use dcrf_proto::Subscribe;
@@ -126,11 +127,13 @@ impl Subscribe {
     /// For an action that never replies: the subscription counts as acknowledged once its frame is
     /// handed to the socket (S3).
     ///
-    /// A feed written as in DCRF's documentation is such an action.
+    /// A feed written as in DCRF's documentation is such an action: it replies nothing, and its events have
+    /// the key beside the payload's other fields and no data, so they arrive as
+    /// [`Change::Other`](crate::Change::Other).
     ///
     /// ```
     /// # use dcrf_proto::Subscribe;
-    /// let all = Subscribe::new("people", "subscribe_all").without_ack();
+    /// let all = Subscribe::new("people", "subscribe_all").without_ack().include_create();
     /// ```
     #[must_use]
     pub fn without_ack(mut self) -> Self {

@@ -61,11 +61,9 @@ impl Phase {
         match self {
             Self::Sent { due, .. } | Self::Left { due } => Some(due),
             Self::PutOff { until } => Some(until),
-            Self::Offline
-            | Self::Queued { .. }
-            | Self::Overdue
-            | Self::Live
-            | Self::Leaving => None,
+            Self::Offline | Self::Queued { .. } | Self::Overdue | Self::Live | Self::Leaving => {
+                None
+            }
         }
     }
 

@@ -15,8 +15,8 @@ use crate::wire::json::Json;
 /// ```
 /// use dcrf_proto::Pk;
 ///
-/// assert_eq!(Pk::Number(7), 7);
-/// assert_eq!(Pk::Text("a113677d".into()), "a113677d");
+/// assert_eq!(Pk::from(7), 7);
+/// assert_eq!(Pk::from("a113677d"), "a113677d");
 /// assert_eq!(Pk::Number(7).to_string(), "7");
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -34,6 +34,24 @@ impl fmt::Display for Pk {
             Self::Number(number) => number.fmt(f),
             Self::Text(text) => text.fmt(f),
         }
+    }
+}
+
+impl From<i64> for Pk {
+    fn from(number: i64) -> Self {
+        Self::Number(number)
+    }
+}
+
+impl From<&str> for Pk {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl From<String> for Pk {
+    fn from(text: String) -> Self {
+        Self::Text(text)
     }
 }
 

@@ -2,12 +2,14 @@
 
 use std::fmt;
 
+use serde_json::Value;
+
 use crate::wire::json::Json;
 
 /// The server's answer with a status other than 2xx (R7).
 ///
 /// `Display` and `Debug` show the action and the status only, since errors can repeat what the request
-/// carried; read [`errors`](Refusal::errors) and [`data`](Refusal::data) for the rest.
+/// carried; [`messages`](Refusal::messages) has the reasons.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// `response_status`; `None` when the server sent none and `errors` was not empty.
@@ -19,6 +21,57 @@ pub struct Refusal {
     pub errors: Json,
     /// `data` as JSON. A view behind `view_as_consumer` puts its `{"detail": "…"}` here.
     pub data: Json,
+}
+
+impl Refusal {
+    /// The server's reasons as texts for a person, from [`errors`](Refusal::errors), or from
+    /// [`data`](Refusal::data) where there are none: `title: This field is required.` for a field's, the text
+    /// alone for the others.
+    ///
+    /// They can repeat what the request carried.
+    ///
+    /// ```
+    /// use dcrf_proto::{Json, Refusal};
+    ///
+    /// let refusal = Refusal {
+    ///     status: Some(400),
+    ///     action: Some("create".into()),
+    ///     errors: Json::from_value(&serde_json::json!([{"title": ["This field is required."]}]))?,
+    ///     data: Json::from_value(&())?,
+    /// };
+    /// assert_eq!(refusal.messages(), ["title: This field is required."]);
+    /// # Ok::<(), dcrf_proto::DecodeError>(())
+    /// ```
+    pub fn messages(&self) -> Vec<String> {
+        let mut messages = Vec::new();
+        for json in [&self.errors, &self.data] {
+            if messages.is_empty() {
+                collect(&json.decode().unwrap_or(Value::Null), "", &mut messages);
+            }
+        }
+        messages
+    }
+}
+
+/// DRF's errors are texts, or lists of texts by field, in any depth.
+fn collect(errors: &Value, field: &str, messages: &mut Vec<String>) {
+    match errors {
+        Value::String(text) if field.is_empty() => messages.push(text.clone()),
+        Value::String(text) => messages.push(format!("{field}: {text}")),
+        Value::Array(items) => items.iter().for_each(|item| collect(item, field, messages)),
+        Value::Object(fields) => {
+            for (name, item) in fields {
+                let field = match name.as_str() {
+                    // What DRF calls the errors of no field in particular.
+                    "detail" | "non_field_errors" => field.to_owned(),
+                    name if field.is_empty() => name.to_owned(),
+                    name => format!("{field}.{name}"),
+                };
+                collect(item, &field, messages);
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
 }
 
 impl fmt::Display for Refusal {

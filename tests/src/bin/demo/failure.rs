@@ -60,7 +60,7 @@ fn hint(error: &ConnectError) -> &'static str {
 
 fn request_hint(error: &RequestError) -> String {
     match error {
-        RequestError::Refused(refusal) => reasons(&refusal.errors),
+        RequestError::Refused(refusal) => reasons(refusal),
         RequestError::ConnectionLost { .. } => {
             "; a multiplexer closes so where it has no stream of this name".into()
         }

@@ -2,9 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use dcrf_proto::{Json, Refusal};
+use dcrf_proto::Refusal;
 use dcrf_tests::models::Task;
-use serde_json::Value;
 
 const ASKED: usize = 42;
 const ANSWER: usize = 42;
@@ -71,27 +70,13 @@ pub(crate) fn name(task: &Task) -> String {
 /// A refusal with its status and reasons.
 pub(crate) fn refused(refusal: &Refusal) -> String {
     let status = refusal.status.map_or("no status".into(), |status| status.to_string());
-    format!("refused with {status}{}", reasons(&refusal.errors))
+    format!("refused with {status}{}", reasons(refusal))
 }
 
 /// The reasons of a refusal, with a colon in front; nothing where there are none.
-pub(crate) fn reasons(errors: &Json) -> String {
-    let mut texts = Vec::new();
-    collect(&errors.decode().unwrap_or(Value::Null), "", &mut texts);
-    if texts.is_empty() { String::new() } else { format!(": {}", texts.join(" ")) }
-}
-
-/// DRF's errors are texts, or lists of texts by field, in any depth.
-fn collect(errors: &Value, field: &str, texts: &mut Vec<String>) {
-    match errors {
-        Value::String(text) if field.is_empty() => texts.push(text.clone()),
-        Value::String(text) => texts.push(format!("{field}: {text}")),
-        Value::Array(items) => items.iter().for_each(|item| collect(item, field, texts)),
-        Value::Object(fields) => {
-            fields.iter().for_each(|(field, item)| collect(item, field, texts));
-        }
-        _ => {}
-    }
+pub(crate) fn reasons(refusal: &Refusal) -> String {
+    let messages = refusal.messages();
+    if messages.is_empty() { String::new() } else { format!(": {}", messages.join(" ")) }
 }
 
 pub(crate) fn elapsed(time: Duration) -> String {
