@@ -57,8 +57,11 @@ impl Context {
     /// The id for a new request or subscription: the caller's, when it is free (R8), or a new one.
     pub(crate) fn claim_id(&mut self, wanted: Option<&RequestId>) -> Result<RequestId, Rejection> {
         match wanted {
-            Some(id) if self.routes.get(id).is_some() => Err(Rejection::IdInUse),
-            Some(id) => Ok(id.clone()),
+            Some(id) if !self.routes.is_free(id) => Err(Rejection::IdInUse),
+            Some(id) => {
+                self.routes.forget(id);
+                Ok(id.clone())
+            }
             None => Ok(RequestId::random(&mut self.random)),
         }
     }
@@ -81,19 +84,22 @@ pub(crate) enum Route {
     Wire(WireKey),
     /// Nobody waits for it any more; an answer to it is late (R3, R9).
     Abandoned,
+    /// Answered to the end. The server sometimes sends an event all the same, which is late too, but the id
+    /// may be used again (R8).
+    Released,
 }
 
 /// One lookup from a request id to who waits for it.
 #[derive(Debug, Default)]
 pub(crate) struct Routes {
     by_id: IdMap<Route>,
-    /// The abandoned ids, the oldest first.
-    abandoned: VecDeque<RequestId>,
+    /// The abandoned and released ids, the oldest first.
+    past: VecDeque<RequestId>,
 }
 
 impl Routes {
-    /// How many abandoned ids are kept; an answer that is later still shows up as unhandled.
-    const MAX_ABANDONED: usize = 1024;
+    /// How many past ids are kept; a frame that is later still shows up as unhandled.
+    const MAX_PAST: usize = 1024;
 
     pub(crate) fn get(&self, id: &RequestId) -> Option<Route> {
         self.by_id.get(id).copied()
@@ -107,20 +113,40 @@ impl Routes {
         self.by_id.remove(id);
     }
 
+    pub(crate) fn is_free(&self, id: &RequestId) -> bool {
+        matches!(self.get(id), None | Some(Route::Released))
+    }
+
     /// From now on an answer with this id is late.
     pub(crate) fn abandon(&mut self, id: RequestId) {
-        if self.abandoned.len() == Self::MAX_ABANDONED {
-            if let Some(oldest) = self.abandoned.pop_front() {
+        self.retire(id, Route::Abandoned);
+    }
+
+    /// The server has answered to the end; what it still sends with this id is late.
+    pub(crate) fn release(&mut self, id: RequestId) {
+        self.retire(id, Route::Released);
+    }
+
+    fn retire(&mut self, id: RequestId, route: Route) {
+        if self.past.len() == Self::MAX_PAST {
+            if let Some(oldest) = self.past.pop_front() {
                 self.by_id.remove(&oldest);
             }
         }
-        self.by_id.insert(id.clone(), Route::Abandoned);
-        self.abandoned.push_back(id);
+        self.by_id.insert(id.clone(), route);
+        self.past.push_back(id);
     }
 
-    /// Late answers end with their connection.
-    pub(crate) fn forget_abandoned(&mut self) {
-        for id in self.abandoned.drain(..) {
+    /// A released id is about to be used again.
+    fn forget(&mut self, id: &RequestId) {
+        if self.by_id.remove(id).is_some() {
+            self.past.retain(|past| past != id);
+        }
+    }
+
+    /// What is late ends with its connection.
+    pub(crate) fn forget_past(&mut self) {
+        for id in self.past.drain(..) {
             self.by_id.remove(&id);
         }
     }

@@ -493,6 +493,33 @@ fn r8_an_id_of_ones_own_is_free_once_the_unsubscribe_is_confirmed() {
 }
 
 #[test]
+fn s9_an_event_after_the_confirmed_unsubscribe_is_late_and_nobodys() {
+    let mut c = Conversation::open();
+    let (key, frame) = c.subscribes(task());
+    c.unsubscribe(key);
+    let unsubscribe = c.sent_one();
+    c.answers(&unsubscribe, &Value::Null);
+    c.event(&frame, "update", &json!(1));
+    assert_eq!((c.session.stats().late, c.session.stats().unhandled), (1, 0));
+}
+
+#[test]
+fn r8_an_id_that_is_used_again_outlives_the_memory_of_its_past() {
+    let mut c = Conversation::open();
+    let (key, _) = c.subscribes(task().id("task-7"));
+    c.unsubscribe(key);
+    let unsubscribe = c.sent_one();
+    c.answers(&unsubscribe, &Value::Null);
+    let (key, frame) = c.subscribes(task().id("task-7"));
+    for _ in 0..2000 {
+        let (request, _) = c.requests(Request::list("tasks"));
+        c.session.cancel(request);
+    }
+    c.event(&frame, "update", &json!(1));
+    assert_eq!(c.changes(key), [update(&json!(1))]);
+}
+
+#[test]
 fn a_closed_session_refuses_subscriptions_and_hands_them_back() {
     let mut c = Conversation::open();
     c.close(Close::now());

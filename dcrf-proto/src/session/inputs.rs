@@ -187,7 +187,7 @@ impl Session {
                 let whole = || envelope::whole_payload(framing, text);
                 self.subscriptions.handle(&mut self.cx, key, payload, whole);
             }
-            Some(Route::Abandoned) => self.cx.stats.late += 1,
+            Some(Route::Abandoned | Route::Released) => self.cx.stats.late += 1,
             _ => self.cx.unhandled(text),
         }
     }
@@ -205,7 +205,7 @@ impl Session {
             }
             None => self.link.lost(&mut self.cx, why),
         };
-        self.cx.routes.forget_abandoned();
+        self.cx.routes.forget_past();
         self.subscriptions.lost(&mut self.cx, cause);
         self.requests.lost(&mut self.cx);
         if let Some(reason) = stop {

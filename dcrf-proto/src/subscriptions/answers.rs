@@ -109,10 +109,11 @@ impl Subscriptions {
     fn give_up_id(&mut self, cx: &mut Context, key: WireKey, result: Result<(), UnsubscribeError>) {
         let Some(wire) = self.wires.get(key) else { return };
         let id = wire.id.clone();
-        // An id of the caller's own is free again once the server has let go of it (R8).
-        let is_free = wire.id_is_own && result.is_ok();
+        let is_confirmed = result.is_ok();
         self.remove_wire(cx, key, result);
-        if !is_free {
+        if is_confirmed {
+            cx.routes.release(id);
+        } else {
             cx.routes.abandon(id);
         }
     }

@@ -140,7 +140,7 @@ impl Subscriptions {
         self.check(cx, subscribe)?;
         let own = self.wires.get(key).map(|wire| &wire.id);
         match &subscribe.id {
-            Some(id) if Some(id) != own && cx.routes.get(id).is_some() => Err(Rejection::IdInUse),
+            Some(id) if Some(id) != own && !cx.routes.is_free(id) => Err(Rejection::IdInUse),
             _ => Ok(()),
         }
     }

@@ -13,8 +13,6 @@ use crate::wire::envelope::{self, Payload};
 #[derive(Debug)]
 pub(crate) struct Wire {
     pub(crate) id: RequestId,
-    /// Whether the caller chose the id.
-    pub(crate) id_is_own: bool,
     pub(crate) target: Arc<str>,
     /// The order of the subscribe calls, in which subscriptions are replayed.
     pub(crate) sequence: u64,
@@ -91,7 +89,6 @@ impl Wire {
     ) -> Self {
         Self {
             id,
-            id_is_own: subscribe.id.is_some(),
             target,
             sequence,
             stream: subscribe.stream.clone(),

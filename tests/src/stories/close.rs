@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::time::Duration;
 
 use dcrf_proto::client::Response;
-use dcrf_proto::{Close, CloseReason, Ended, Rejection, Request, RequestError, State, Subscribe};
+use dcrf_proto::{Close, CloseReason, Ended, Request, RequestError, State, Subscribe};
 use serde_json::{Value, json};
 
 use super::connect::refused_url;
@@ -33,8 +33,8 @@ pub async fn c1_online_answers_what_is_in_flight<A: Adapter>(adapter: A) {
     adapter.within(SOON, closing).await;
     assert_eq!(slow.await, Ok(json!({"slept": 0.3})));
     assert_eq!(ended(&mut changes).await, Ended::Closed(CloseReason::ByCaller));
-    let Err(RequestError::Rejected(rejected)) = refused else { panic!("accepted while closing") };
-    assert_eq!(rejected.reason, Rejection::Closed(CloseReason::ByCaller));
+    let closed = RequestError::Closed { reason: CloseReason::ByCaller, sent: false };
+    assert_eq!(refused, Err(closed));
 
     eventually(&adapter, "the server sees the end", || mark.close_codes(server) == [1000]).await;
     assert_eq!(mark.count(server, "tasks/unsubscribe_instance"), 0);
@@ -176,8 +176,7 @@ pub async fn c2_a_runtime_that_ends_settles_everything<A: Adapter>(adapter: A) {
     assert_eq!(mute.await, Err(RequestError::Closed { reason: reason.clone(), sent: true }));
     assert_eq!(ended(&mut changes).await, Ended::Closed(reason.clone()));
     let late = client.call::<Value>(Request::new("tools", "echo")).await;
-    let Err(RequestError::Rejected(rejected)) = late else { panic!("a dead client took it") };
-    assert_eq!(rejected.reason, Rejection::Closed(reason));
+    assert_eq!(late, Err(RequestError::Closed { reason, sent: false }));
     adapter.within(SOON, client.close()).await;
 }
 
