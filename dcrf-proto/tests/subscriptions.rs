@@ -1,13 +1,10 @@
-//! Subscriptions: what the caller wants is on the wire once on each connection, until it is cancelled
-//! or refused (rules S1 to S4, S7 and S9).
+//! Subscriptions: what the caller wants is on the wire once on each connection, until it is cancelled or
+//! refused (rules S1 to S4 and S7).
 
 mod conversation;
 
 use conversation::{Conversation, closed, dropped, millis, secs, update};
-use dcrf_proto::{
-    Change, Close, CloseReason, Config, Ended, Event, Rejection, Request, Subscribe,
-    UnsubscribeError,
-};
+use dcrf_proto::{Change, Close, CloseReason, Config, Ended, Event, Rejection, Request, Subscribe};
 use serde_json::{Value, json};
 
 const NOTHING: [Value; 0] = [];
@@ -378,145 +375,6 @@ fn s7_a_refused_replay_ends_only_that_subscription() {
         c.reconnects();
         assert_eq!(c.sent_actions(), ["subscribe_all"]);
     }
-}
-
-#[test]
-fn s9_nothing_is_delivered_after_an_unsubscribe() {
-    let mut c = Conversation::open();
-    let (key, frame) = c.subscribes(task());
-    c.event(&frame, "update", &json!(1));
-    c.unsubscribe(key);
-    c.event(&frame, "update", &json!(2));
-
-    assert_eq!(c.session.poll_change(key), None);
-    let unsubscribe = c.sent_one();
-    assert_eq!(unsubscribe["payload"]["action"], "unsubscribe_instance");
-    assert_eq!(unsubscribe["payload"]["request_id"], frame["payload"]["request_id"]);
-    assert_eq!(unsubscribe["payload"]["pk"], 7);
-    c.event(&frame, "update", &json!(3));
-    assert_eq!(c.events(), []);
-    c.replies(&unsubscribe, 204, &json!([]), &Value::Null);
-    assert_eq!(c.events(), [Event::Unsubscribed { subscription: key, result: Ok(()) }]);
-    c.event(&frame, "update", &json!(4));
-    assert_eq!(c.events(), []);
-    assert_eq!(c.unhandled(), NOTHING);
-    assert_eq!(c.session.stats().late, 3);
-}
-
-#[test]
-fn s9_offline_nothing_is_sent_and_it_succeeds() {
-    let mut c = Conversation::open();
-    let (key, _) = c.subscribes(task());
-    c.lost(dropped());
-    c.unsubscribe(key);
-    assert_eq!(c.unsubscribed(), [(key, Ok(()))]);
-    c.reopens();
-    assert_eq!(c.sent(), NOTHING);
-}
-
-#[test]
-fn s9_a_loss_while_the_unsubscribe_is_under_way_succeeds() {
-    for handed_over in [true, false] {
-        let mut c = Conversation::open();
-        let (key, _) = c.subscribes(task());
-        c.unsubscribe(key);
-        if handed_over {
-            c.flush();
-        }
-        c.lost(dropped());
-        assert_eq!(c.unsubscribed(), [(key, Ok(()))]);
-    }
-}
-
-#[test]
-fn s9_not_found_in_answer_to_an_unsubscribe_is_success() {
-    let mut c = Conversation::open();
-    let (key, _) = c.subscribes(task());
-    c.unsubscribe(key);
-    let frame = c.sent_one();
-    c.refuses(&frame, 404);
-    assert_eq!(c.unsubscribed(), [(key, Ok(()))]);
-}
-
-#[test]
-fn s9_another_refusal_and_silence_are_told() {
-    let mut c = Conversation::open();
-    let (key, _) = c.subscribes(task());
-    c.unsubscribe(key);
-    let frame = c.sent_one();
-    c.refuses(&frame, 405);
-    let ended = c.unsubscribed();
-    assert!(matches!(&ended[..], [(k, Err(UnsubscribeError::Refused(_)))] if *k == key));
-
-    let mut c = Conversation::open_with(|config| config.heartbeat = None);
-    let (key, _) = c.subscribes(task());
-    c.unsubscribe(key);
-    c.passes(secs(30));
-    assert_eq!(c.unsubscribed(), [(key, Err(UnsubscribeError::TimedOut))]);
-}
-
-#[test]
-fn s9_before_its_frame_was_handed_over_neither_frame_is_sent() {
-    let mut c = Conversation::open();
-    let key = c.subscribe(task());
-    c.unsubscribe(key);
-    assert_eq!(c.sent(), NOTHING);
-    assert_eq!(c.unsubscribed(), [(key, Ok(()))]);
-}
-
-#[test]
-fn s9_without_an_unsubscribing_action_nothing_is_sent() {
-    let mut c = Conversation::open();
-    let (key, frame) = c.subscribes(Subscribe::new("tasks", "follow"));
-    c.unsubscribe(key);
-    assert_eq!(c.sent(), NOTHING);
-    assert_eq!(c.unsubscribed(), [(key, Ok(()))]);
-    c.event(&frame, "update", &json!(1));
-    assert_eq!(c.session.stats().late, 1);
-
-    let (key, _) = c.subscribes(Subscribe::new("tasks", "follow").unsubscribe_action("leave"));
-    c.unsubscribe(key);
-    assert_eq!(c.sent_actions(), ["leave"]);
-}
-
-#[test]
-fn r8_an_id_of_ones_own_is_free_once_the_unsubscribe_is_confirmed() {
-    for (status, is_free) in [(204, true), (404, true), (403, false)] {
-        let mut c = Conversation::open();
-        let (key, _) = c.subscribes(task().id("task-7"));
-        c.unsubscribe(key);
-        let frame = c.sent_one();
-        c.replies(&frame, status, &json!([]), &Value::Null);
-        let again = c.session.subscribe(task().id("task-7"), c.now);
-        assert_eq!(again.is_ok(), is_free, "after {status}");
-    }
-}
-
-#[test]
-fn s9_an_event_after_the_confirmed_unsubscribe_is_late_and_nobodys() {
-    let mut c = Conversation::open();
-    let (key, frame) = c.subscribes(task());
-    c.unsubscribe(key);
-    let unsubscribe = c.sent_one();
-    c.answers(&unsubscribe, &Value::Null);
-    c.event(&frame, "update", &json!(1));
-    assert_eq!((c.session.stats().late, c.session.stats().unhandled), (1, 0));
-}
-
-#[test]
-fn r8_an_id_that_is_used_again_outlives_the_memory_of_its_past() {
-    let mut c = Conversation::open();
-    let (key, _) = c.subscribes(task().id("task-7"));
-    c.unsubscribe(key);
-    let unsubscribe = c.sent_one();
-    c.answers(&unsubscribe, &Value::Null);
-    let (key, frame) = c.subscribes(task().id("task-7"));
-    for _ in 0..2000 {
-        let (request, _) = c.requests(Request::list("tasks"));
-        c.session.cancel(request);
-    }
-    c.event(&frame, "update", &json!(1));
-    assert_eq!(c.changes(key), [update(&json!(1))]);
 }
 
 #[test]
