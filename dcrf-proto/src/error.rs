@@ -45,6 +45,14 @@ pub enum Lost {
     /// Nothing arrived for the length of the heartbeat, not even a pong (L9).
     #[error("the server has been silent for {0:?}")]
     Silent(Duration),
+    /// Whoever was to give the credentials for the attempt failed, or took too long (L8).
+    #[error("no credentials: {message}")]
+    Credentials {
+        /// What it says.
+        message: String,
+        /// Whether another attempt would be of no use.
+        fatal: bool,
+    },
     /// The server's certificate was not accepted, or the server did not accept ours.
     #[error("TLS: {0}")]
     Certificate(String),

@@ -99,7 +99,8 @@
 //!             _ => {}
 //!         }
 //!     }
-//!     // With a real socket: wait here until it is readable, or until `session.poll_timeout()`.
+//!     // With a real socket: wait here until it is readable, or until `session.poll_timeout()`; not at all
+//!     // after something was told, which may have led to something to send.
 //! }
 //! assert_eq!(updates, ["new"]);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -135,9 +136,10 @@ pub use config::{Backoff, Config, Framing, Heartbeat, Limit};
 pub use error::{CloseReason, Ended, Lost, Rejected, Rejection, RequestError, UnsubscribeError};
 pub use event::{Change, Event, Gap, Notice, State, Unhandled};
 pub use id::{Epoch, RequestId, RequestKey, Seed, SubscriptionKey};
+pub use link::Verdict;
 pub use session::Session;
 pub use stats::Stats;
-pub use transmit::Transmit;
+pub use transmit::{Attempt, Transmit};
 pub use wire::json::{DecodeError, Json};
 pub use wire::pk::{Deleted, Pk};
 pub use wire::refusal::Refusal;

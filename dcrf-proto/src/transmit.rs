@@ -23,6 +23,17 @@ pub enum Transmit {
     Close(Epoch, CloseFrame),
 }
 
+/// What is known of an attempt to connect, for [`Session::attempt`](crate::Session::attempt).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Attempt {
+    /// Which attempt this is since the last stable connection, from 1.
+    pub number: u32,
+    /// Whether the server refused the credentials of the last attempt (401, 403, 1008, 4401 or 4403): bring
+    /// fresh ones, since it is not asked a third time (L6).
+    pub refresh: bool,
+}
+
 impl fmt::Debug for Transmit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use dcrf_proto::client::{ChangeError, OpenError};
 use dcrf_proto::{
     Change, Close, CloseFrame, CloseReason, Config, Ended, Lost, Notice, Rejection, Request,
-    RequestError, State, Subscribe,
+    RequestError, State, Subscribe, Verdict,
 };
 use memory::{World, event};
 use serde_json::{Value, json};
@@ -280,6 +280,20 @@ fn l9_a_connection_that_takes_nothing_and_says_nothing_is_given_up() {
     world.passes(Duration::from_secs(31));
     assert_eq!(world.network().dials, 2);
     assert!(world.network().connected, "a new connection replaces the silent one");
+}
+
+#[test]
+fn l7_the_policy_of_the_runtime_decides_and_the_next_dial_is_told() {
+    let mut world = World::new(Config::default());
+    world.network().verdicts.extend([None, Some(Verdict::RefreshCredentials), None]);
+    world.network().refusals.push_back(refused_port());
+    world.passes(Duration::from_secs(2));
+    world.loses(Lost::Closed(CloseFrame { code: 4001, reason: String::new() }));
+    world.passes(Duration::from_secs(4));
+    let attempts = std::mem::take(&mut world.network().attempts);
+    let told: Vec<_> = attempts.iter().map(|attempt| (attempt.number, attempt.refresh)).collect();
+    assert_eq!(told, [(1, false), (2, false), (3, true)]);
+    assert_eq!(world.client().state(), State::Connected);
 }
 
 #[test]

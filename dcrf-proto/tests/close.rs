@@ -92,6 +92,13 @@ fn c1_a_code_that_no_client_may_send_goes_out_as_1000() {
 }
 
 #[test]
+fn c1_a_reason_that_is_too_long_is_cut_between_characters() {
+    let mut c = Conversation::open();
+    c.close(Close::now().frame(CloseFrame { code: 4000, reason: "ü".repeat(100) }));
+    assert_eq!(farewells(&mut c), [CloseFrame { code: 4000, reason: "ü".repeat(61) }]);
+}
+
+#[test]
 fn c1_close_now_does_not_wait() {
     let mut c = Conversation::open();
     let (key, _) = c.requests(Request::list("tasks"));

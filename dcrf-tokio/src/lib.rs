@@ -22,7 +22,7 @@
 
 #![forbid(unsafe_code)]
 
-mod tcp;
+mod compat;
 
 use std::fmt;
 use std::future::Future;
@@ -34,18 +34,20 @@ use dcrf_proto::websocket::Network;
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 
+pub use compat::Compat;
 pub use dcrf_proto::client::{
     ChangeError, Client, Notices, OpenError, Response, Subscribing, Subscription,
 };
 #[cfg(feature = "rustls")]
 pub use dcrf_proto::websocket::rustls;
-pub use dcrf_proto::websocket::{ConnectError, UrlError};
-pub use dcrf_proto::{
-    Backoff, Change, Close, CloseFrame, CloseReason, Config, DecodeError, Deleted, Ended, Framing,
-    Gap, Heartbeat, Json, Limit, Lost, Notice, Pk, Refusal, Rejected, Rejection, Request,
-    RequestError, RequestId, State, Stats, Subscribe, Unhandled, UnsubscribeError,
+pub use dcrf_proto::websocket::{
+    ConnectError, Credentials, CredentialsError, Endpoint, InvalidCredentials, UrlError,
 };
-pub use tcp::Tcp;
+pub use dcrf_proto::{
+    Attempt, Backoff, Change, Close, CloseFrame, CloseReason, Config, DecodeError, Deleted, Ended,
+    Framing, Gap, Heartbeat, Json, Limit, Lost, Notice, Pk, Refusal, Rejected, Rejection, Request,
+    RequestError, RequestId, State, Stats, Subscribe, Unhandled, UnsubscribeError, Verdict,
+};
 
 // The examples in the README are compiled as tests.
 #[cfg(doctest)]
@@ -109,8 +111,7 @@ pub fn builder(url: &str) -> Builder {
 
 /// Tokio as the client sees it: TCP, a timer, tasks.
 ///
-/// [`connect`] and [`builder`] use it by themselves. By hand it serves a
-/// [`Connector`](dcrf_proto::websocket::Connector) of one's own.
+/// [`connect`] and [`builder`] use it by themselves.
 ///
 /// ```
 /// use dcrf_proto::websocket::Network;
@@ -124,7 +125,7 @@ pub struct Tokio {
 }
 
 impl Network for Tokio {
-    type Stream = Tcp;
+    type Stream = Compat<TcpStream>;
     type Timer = tokio::time::Sleep;
 
     fn current() -> Option<Self> {
@@ -144,11 +145,11 @@ impl Network for Tokio {
         Ok(tokio::net::lookup_host((host, port)).await?.collect())
     }
 
-    async fn connect(&self, address: SocketAddr) -> io::Result<Tcp> {
+    async fn connect(&self, address: SocketAddr) -> io::Result<Compat<TcpStream>> {
         let stream = TcpStream::connect(address).await?;
         // A second small frame would wait for the acknowledgement of the first, up to 40 ms.
         stream.set_nodelay(true)?;
-        Ok(Tcp::new(stream))
+        Ok(Compat::new(stream))
     }
 
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {

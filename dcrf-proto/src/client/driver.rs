@@ -12,7 +12,7 @@ use super::shared::Shared;
 use crate::error::Lost;
 use crate::id::Epoch;
 use crate::session::Session;
-use crate::transmit::Transmit;
+use crate::transmit::{Attempt, Transmit};
 
 /// How many rounds one poll may take before other tasks get their turn.
 const ROUNDS_PER_POLL: usize = 8;
@@ -23,9 +23,9 @@ const BYTES_PER_ROUND: usize = 64 << 10;
 
 /// Drives the session of `shared` until it is finished.
 pub(super) async fn drive<R: Runtime>(shared: Guard, runtime: R) {
-    let mut driver = Driver::new(shared);
-    let start = |epoch| {
-        let dial = runtime.dial();
+    let mut driver = Driver::new(shared, &runtime);
+    let start = |epoch, attempt| {
+        let dial = runtime.dial(attempt);
         async move { (epoch, dial.await) }
     };
     // A dial and a timer are replaced in place: nothing is boxed.
@@ -38,7 +38,7 @@ pub(super) async fn drive<R: Runtime>(shared: Guard, runtime: R) {
             let mut busy = driver.send(cx, dial.as_mut(), &start);
             busy |= driver.dial(cx, dial.as_mut());
             busy |= driver.receive(cx);
-            busy |= driver.keep_time(cx, &runtime, timer.as_mut());
+            busy |= driver.keep_time(cx, timer.as_mut());
             if driver.tell() && dial.is_none() {
                 return Poll::Ready(());
             }
@@ -64,8 +64,9 @@ impl Drop for Guard {
     }
 }
 
-struct Driver<R: Runtime> {
+struct Driver<'a, R: Runtime> {
     shared: Guard,
+    runtime: &'a R,
     connection: Option<Connection<R::Socket>>,
     /// The epoch of the dial in progress.
     dialling: Option<Epoch>,
@@ -87,13 +88,14 @@ struct Connection<S> {
     unflushed: bool,
 }
 
-impl<R: Runtime> Driver<R> {
-    fn new(shared: Guard) -> Self {
+impl<'a, R: Runtime> Driver<'a, R> {
+    fn new(shared: Guard, runtime: &'a R) -> Self {
         let capacity = shared.0.lock().session.config().changes.count;
         Self {
             frames_per_poll: (capacity / 2).max(1),
             frames_left: 0,
             shared,
+            runtime,
             connection: None,
             dialling: None,
             alarm: None,
@@ -130,7 +132,7 @@ impl<R: Runtime> Driver<R> {
         &mut self,
         cx: &mut Context<'_>,
         mut dial: Pin<&mut Option<D>>,
-        start: &impl Fn(Epoch) -> D,
+        start: &impl Fn(Epoch, Attempt) -> D,
     ) -> bool {
         let mut busy = false;
         while self.poll_ready(cx) {
@@ -143,7 +145,8 @@ impl<R: Runtime> Driver<R> {
             for transmit in transmits.drain(..) {
                 match transmit {
                     Transmit::Dial(epoch) => {
-                        dial.set(Some(start(epoch)));
+                        let attempt = self.session(|session, _| session.attempt());
+                        dial.set(Some(start(epoch, attempt)));
                         self.dialling = Some(epoch);
                     }
                     Transmit::Text(epoch, text) => self.feed(epoch, Outgoing::Text(text)),
@@ -218,7 +221,7 @@ impl<R: Runtime> Driver<R> {
                 self.connection = Some(Connection { epoch, socket, unflushed: false });
                 self.session(|session, now| session.handle_opened(epoch, now));
             }
-            Err(lost) => self.session(|session, now| session.handle_lost(epoch, lost, now)),
+            Err(lost) => self.lost(epoch, lost),
         }
         true
     }
@@ -265,20 +268,24 @@ impl<R: Runtime> Driver<R> {
     /// The socket has failed or ended.
     fn lose(&mut self, lost: Lost) {
         if let Some(connection) = self.connection.take() {
-            self.session(|session, now| session.handle_lost(connection.epoch, lost, now));
+            self.lost(connection.epoch, lost);
         }
     }
 
-    fn keep_time(
-        &mut self,
-        cx: &mut Context<'_>,
-        runtime: &R,
-        mut timer: Pin<&mut Option<R::Timer>>,
-    ) -> bool {
+    fn lost(&self, epoch: Epoch, lost: Lost) {
+        // Code of the user, so before the lock is taken.
+        let verdict = self.runtime.on_failure(&lost);
+        self.session(|session, now| match verdict {
+            Some(verdict) => session.handle_lost_with(epoch, lost, verdict, now),
+            None => session.handle_lost(epoch, lost, now),
+        });
+    }
+
+    fn keep_time(&mut self, cx: &mut Context<'_>, mut timer: Pin<&mut Option<R::Timer>>) -> bool {
         let Some(next) = self.session(|session, _| session.poll_timeout()) else { return false };
         // A timer that fires too early is cheaper than one that is set anew for each request.
         if self.alarm.is_none_or(|alarm| next < alarm) {
-            timer.set(Some(runtime.sleep_until(next)));
+            timer.set(Some(self.runtime.sleep_until(next)));
             self.alarm = Some(next);
         }
         let fired = timer.as_mut().as_pin_mut().is_some_and(|timer| timer.poll(cx).is_ready());

@@ -8,6 +8,8 @@ use std::time::Instant;
 
 use crate::command::CloseFrame;
 use crate::error::Lost;
+use crate::link::Verdict;
+use crate::transmit::Attempt;
 
 /// A runtime as the driver sees it: what time it is, how to wait, and how to connect.
 ///
@@ -31,7 +33,15 @@ pub trait Runtime: Send + Sync + 'static {
     /// # Errors
     ///
     /// Why the attempt failed. The session decides from it whether to try again.
-    fn dial(&self) -> impl Future<Output = Result<Self::Socket, Lost>> + Send;
+    fn dial(&self, attempt: Attempt) -> impl Future<Output = Result<Self::Socket, Lost>> + Send;
+
+    /// What to do after a failed dial or the loss of a connection, in place of the rules (L6, L7); `None`
+    /// leaves it to them. It is not called for what the session notices itself: a dial that takes too long,
+    /// and a server that is silent.
+    fn on_failure(&self, lost: &Lost) -> Option<Verdict> {
+        let _ = lost;
+        None
+    }
 }
 
 /// A connected WebSocket, as one poll loop drives it.

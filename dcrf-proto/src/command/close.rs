@@ -64,7 +64,8 @@ impl Close {
     }
 
     /// Closes with this code and reason. A code that no client may send, such as 1006 or 5000 (RFC 6455,
-    /// section 7.4), goes out as 1000; 1005 stands for a frame without a code.
+    /// section 7.4), goes out as 1000, and a reason of over 123 bytes is cut; 1005 stands for a frame
+    /// without a code.
     ///
     /// ```
     /// use dcrf_proto::{Close, CloseFrame};
@@ -72,11 +73,8 @@ impl Close {
     /// let close = Close::default().frame(CloseFrame { code: 4000, reason: "update".to_owned() });
     /// ```
     #[must_use]
-    pub fn frame(mut self, mut frame: CloseFrame) -> Self {
-        if !matches!(frame.code, 1000..=1003 | 1005 | 1007..=1014 | 3000..=4999) {
-            frame.code = 1000;
-        }
-        self.frame = frame;
+    pub fn frame(mut self, frame: CloseFrame) -> Self {
+        self.frame = frame.sendable();
         self
     }
 }
@@ -102,6 +100,17 @@ impl CloseFrame {
     /// ```
     pub fn normal() -> Self {
         Self { code: 1000, reason: String::new() }
+    }
+
+    /// As a client may send it: a close frame's payload has at most 125 bytes, of which the code takes two.
+    pub(crate) fn sendable(mut self) -> Self {
+        if !matches!(self.code, 1000..=1003 | 1005 | 1007..=1014 | 3000..=4999) {
+            self.code = 1000;
+        }
+        while self.reason.len() > 123 {
+            self.reason.pop();
+        }
+        self
     }
 }
 

@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use self::heartbeat::{Beat, Pulse};
+pub use self::verdict::Verdict;
 use self::verdict::{Next, Strikes};
 use crate::command::CloseFrame;
 use crate::context::Context;
@@ -16,7 +17,7 @@ use crate::error::{CloseReason, Lost};
 use crate::event::State;
 use crate::id::Epoch;
 use crate::timer::Timer;
-use crate::transmit::Transmit;
+use crate::transmit::{Attempt, Transmit};
 
 /// How long the bound of the first wait is after a planned restart (L2).
 const RESTART_SPREAD: Duration = Duration::from_secs(5);
@@ -165,6 +166,10 @@ impl Link {
         true
     }
 
+    pub(crate) fn attempt(&self) -> Attempt {
+        Attempt { number: self.attempts, refresh: self.strikes.is_unauthorized() }
+    }
+
     /// Something arrived: the server is there.
     pub(crate) fn heard(&mut self, now: Instant) {
         if let Phase::Open { pulse: Some((pulse, _)), .. } = &mut self.phase {
@@ -183,7 +188,12 @@ impl Link {
     }
 
     /// The connection or the dial has ended. Plans the next attempt, or says why there is none.
-    pub(crate) fn lost(&mut self, cx: &mut Context, why: &Lost) -> Option<CloseReason> {
+    pub(crate) fn lost(
+        &mut self,
+        cx: &mut Context,
+        why: &Lost,
+        verdict: Option<Verdict>,
+    ) -> Option<CloseReason> {
         let stable = match self.phase {
             Phase::Open { since, .. } => cx.now.duration_since(since) >= cx.config.min_uptime,
             _ => false,
@@ -195,7 +205,7 @@ impl Link {
             self.failures = 0;
             self.strikes.reset();
         }
-        let next = self.strikes.judge(why);
+        let next = self.strikes.judge(why, verdict);
         if let Next::Stop(reason) = next {
             return Some(reason);
         }

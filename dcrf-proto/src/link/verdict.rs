@@ -4,9 +4,37 @@ use std::time::Duration;
 
 use crate::error::{CloseReason, Lost};
 
+/// What a caller decides about the loss of a connection, in place of the rules (L6, L7): for
+/// [`Session::handle_lost_with`](crate::Session::handle_lost_with).
+///
+/// ```
+/// use dcrf_proto::{Lost, Verdict};
+///
+/// /// A server of ours closes with 4001 when the token has expired, and with 4002 for good.
+/// fn on_failure(lost: &Lost) -> Option<Verdict> {
+///     match lost {
+///         Lost::Closed(frame) if frame.code == 4001 => Some(Verdict::RefreshCredentials),
+///         Lost::Closed(frame) if frame.code == 4002 => Some(Verdict::Stop),
+///         _ => None, // as the rules say
+///     }
+/// }
+/// # let _ = on_failure;
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Verdict {
+    /// Try again, as after a connection that was cut.
+    Retry,
+    /// Try again with fresh credentials ([`Attempt::refresh`](crate::Attempt::refresh)); the second time in a
+    /// row the session closes with [`CloseReason::Unauthorized`](crate::CloseReason::Unauthorized).
+    RefreshCredentials,
+    /// Close the session with [`CloseReason::Fatal`](crate::CloseReason::Fatal).
+    Stop,
+}
+
 /// What to do after a loss.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verdict {
+enum Rule {
     /// Try again, after at least this long.
     Retry(Duration),
     /// The server was restarted on purpose: try again soon, but not all clients at once.
@@ -38,30 +66,44 @@ impl Class {
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(5 * 60);
 const TRY_AGAIN_LATER: Duration = Duration::from_secs(10);
 
-fn verdict(lost: &Lost) -> Verdict {
+fn rule(lost: &Lost) -> Rule {
     match lost {
         Lost::Closed(frame) => match frame.code {
-            1001 | 1012 => Verdict::Restarted,
-            1002 | 1003 | 1007 | 1010 => Verdict::Limited(Class::Protocol),
-            1008 | 4401 | 4403 => Verdict::Limited(Class::Unauthorized),
-            1013 => Verdict::Retry(TRY_AGAIN_LATER),
-            _ => Verdict::Retry(Duration::ZERO),
+            1001 | 1012 => Rule::Restarted,
+            1002 | 1003 | 1007 | 1010 => Rule::Limited(Class::Protocol),
+            1008 | 4401 | 4403 => Rule::Limited(Class::Unauthorized),
+            1013 => Rule::Retry(TRY_AGAIN_LATER),
+            _ => Rule::Retry(Duration::ZERO),
         },
         Lost::Refused { status, retry_after } => match status {
-            401 | 403 => Verdict::Limited(Class::Unauthorized),
-            404 => Verdict::Limited(Class::NotFound),
-            429 | 503 => Verdict::Retry(retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER)),
-            _ => Verdict::Retry(Duration::ZERO),
+            401 | 403 => Rule::Limited(Class::Unauthorized),
+            404 => Rule::Limited(Class::NotFound),
+            429 | 503 => Rule::Retry(at_least(*retry_after)),
+            _ => Rule::Retry(Duration::ZERO),
         },
-        Lost::Certificate(_) => Verdict::Stop,
-        Lost::TooLarge { .. } => Verdict::Limited(Class::TooLarge),
+        Lost::Certificate(_) | Lost::Credentials { fatal: true, .. } => Rule::Stop,
+        Lost::TooLarge { .. } => Rule::Limited(Class::TooLarge),
         Lost::Dropped
         | Lost::Io { .. }
         | Lost::DialTimedOut(_)
         | Lost::Silent(_)
+        | Lost::Credentials { fatal: false, .. }
         | Lost::Tls(_)
-        | Lost::Protocol(_) => Verdict::Retry(Duration::ZERO),
+        | Lost::Protocol(_) => Rule::Retry(Duration::ZERO),
     }
+}
+
+fn decided(verdict: Verdict, lost: &Lost) -> Rule {
+    match (verdict, lost) {
+        (Verdict::Retry, Lost::Refused { retry_after, .. }) => Rule::Retry(at_least(*retry_after)),
+        (Verdict::Retry, _) => Rule::Retry(Duration::ZERO),
+        (Verdict::RefreshCredentials, _) => Rule::Limited(Class::Unauthorized),
+        (Verdict::Stop, _) => Rule::Stop,
+    }
+}
+
+fn at_least(retry_after: Option<Duration>) -> Duration {
+    retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER)
 }
 
 /// What comes next after a loss.
@@ -87,14 +129,19 @@ impl Strikes {
         self.last = None;
     }
 
-    pub(crate) fn judge(&mut self, lost: &Lost) -> Next {
-        let verdict = verdict(lost);
-        let Verdict::Limited(class) = verdict else {
+    /// Whether the server has refused the credentials of the last attempt.
+    pub(crate) fn is_unauthorized(&self) -> bool {
+        matches!(self.last, Some((Class::Unauthorized, _)))
+    }
+
+    pub(crate) fn judge(&mut self, lost: &Lost, verdict: Option<Verdict>) -> Next {
+        let rule = verdict.map_or_else(|| rule(lost), |verdict| decided(verdict, lost));
+        let Rule::Limited(class) = rule else {
             self.reset();
-            return match verdict {
-                Verdict::Retry(at_least) => Next::Retry { at_least },
-                Verdict::Restarted => Next::Restarted,
-                Verdict::Limited(_) | Verdict::Stop => Next::Stop(CloseReason::Fatal(lost.clone())),
+            return match rule {
+                Rule::Retry(at_least) => Next::Retry { at_least },
+                Rule::Restarted => Next::Restarted,
+                Rule::Limited(_) | Rule::Stop => Next::Stop(CloseReason::Fatal(lost.clone())),
             };
         };
         let count = match self.last {

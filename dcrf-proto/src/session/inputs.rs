@@ -8,6 +8,7 @@ use crate::context::Route;
 use crate::error::{CloseReason, Lost};
 use crate::event::State;
 use crate::id::Epoch;
+use crate::link::Verdict;
 use crate::timer::Timer;
 use crate::wire::envelope::{self, Envelope, Frame, IdField};
 use crate::wire::json;
@@ -113,9 +114,29 @@ impl Session {
     /// ```
     #[expect(clippy::needless_pass_by_value, reason = "the caller has no more use for it")]
     pub fn handle_lost(&mut self, epoch: Epoch, why: Lost, now: Instant) {
+        self.handle_lost_by(epoch, &why, None, now);
+    }
+
+    /// As [`handle_lost`](Self::handle_lost), with the caller's own decision in place of the rules'.
+    ///
+    /// ```
+    /// # use dcrf_proto::{Config, Lost, Seed, Session, State, Verdict};
+    /// # use std::time::Instant;
+    /// # let (mut session, now) = (Session::new(Config::default(), Seed::from([7; 32]), Instant::now()), Instant::now());
+    /// # session.open(now);
+    /// # let epoch = session.epoch().unwrap();
+    /// session.handle_lost_with(epoch, Lost::Dropped, Verdict::Stop, now);
+    /// assert!(matches!(session.state(), State::Closed(_)));
+    /// ```
+    #[expect(clippy::needless_pass_by_value, reason = "the caller has no more use for it")]
+    pub fn handle_lost_with(&mut self, epoch: Epoch, why: Lost, verdict: Verdict, now: Instant) {
+        self.handle_lost_by(epoch, &why, Some(verdict), now);
+    }
+
+    fn handle_lost_by(&mut self, epoch: Epoch, why: &Lost, verdict: Option<Verdict>, now: Instant) {
         self.advance(now);
         if self.link.epoch() == Some(epoch) {
-            self.lose(&why);
+            self.lose(why, verdict);
         }
     }
 
@@ -135,11 +156,11 @@ impl Session {
         self.advance(now);
         while let Some(timer) = self.cx.timers.pop_due(self.cx.now) {
             match timer {
-                Timer::Dial => self.lose(&Lost::DialTimedOut(self.cx.config.dial_timeout)),
+                Timer::Dial => self.lose(&Lost::DialTimedOut(self.cx.config.dial_timeout), None),
                 Timer::Backoff => self.link.dial(&mut self.cx),
                 Timer::Heartbeat => {
                     if let Some(silent) = self.link.beat(&mut self.cx) {
-                        self.lose(&silent);
+                        self.lose(&silent, None);
                     }
                 }
                 Timer::Close => self.close_timed_out(),
@@ -192,7 +213,7 @@ impl Session {
         }
     }
 
-    fn lose(&mut self, why: &Lost) {
+    fn lose(&mut self, why: &Lost, verdict: Option<Verdict>) {
         if matches!(self.link.state(), State::Closed(_)) {
             return self.link.gone(&mut self.cx);
         }
@@ -203,7 +224,7 @@ impl Session {
                 self.link.gone(&mut self.cx);
                 Some(CloseReason::ByCaller)
             }
-            None => self.link.lost(&mut self.cx, why),
+            None => self.link.lost(&mut self.cx, why, verdict),
         };
         self.cx.routes.forget_past();
         self.subscriptions.lost(&mut self.cx, cause);

@@ -19,6 +19,7 @@ use crate::link::Link;
 use crate::requests::Requests;
 use crate::stats::Stats;
 use crate::subscriptions::Subscriptions;
+use crate::transmit::Attempt;
 
 /// One client's side of the conversation with a server, over as many connections as it takes.
 ///
@@ -160,6 +161,23 @@ impl Session {
     /// ```
     pub fn epoch(&self) -> Option<Epoch> {
         self.link.epoch()
+    }
+
+    /// The attempt that the session makes now, or made last: its number, and whether it needs fresh
+    /// credentials.
+    ///
+    /// ```
+    /// # use dcrf_proto::{Config, Lost, Seed, Session, Transmit};
+    /// # use std::time::Instant;
+    /// # let (mut session, now) = (Session::new(Config::default(), Seed::from([7; 32]), Instant::now()), Instant::now());
+    /// session.open(now);
+    /// let Some(Transmit::Dial(epoch)) = session.poll_transmit() else { unreachable!() };
+    /// assert_eq!((session.attempt().number, session.attempt().refresh), (1, false));
+    /// session.handle_lost(epoch, Lost::Refused { status: 403, retry_after: None }, now);
+    /// assert!(session.attempt().refresh);
+    /// ```
+    pub fn attempt(&self) -> Attempt {
+        self.link.attempt()
     }
 
     /// Whether the session is closed and no socket is left to look after: the run loop may end.

@@ -1,15 +1,23 @@
 //! From a URL to a [`Client`] on a runtime: the same on all of them.
 
 use std::fmt;
-#[cfg(feature = "rustls")]
+use std::future::Future;
+use std::io;
 use std::sync::Arc;
-use std::time::Instant;
 
-use super::{Endpoint, MaybeTls, Network, Options, UrlError, WebSocket, handshake, network};
-use crate::client::{Client, OpenError, Runtime};
+use futures_io::{AsyncRead, AsyncWrite};
+
+use super::connector::{BoxedStream, Connector, OpenStream, PROVIDER_TIMEOUT, Policy};
+use super::credentials::Provider;
+use super::{
+    Credentials, CredentialsError, Endpoint, InvalidCredentials, Network, Options, UrlError,
+};
+use crate::client::{Client, OpenError};
 use crate::config::Config;
 use crate::error::{CloseReason, Lost};
 use crate::id::Seed;
+use crate::link::Verdict;
+use crate::transmit::Attempt;
 
 /// Makes a [`Client`] on the runtime of `N`.
 ///
@@ -26,6 +34,10 @@ use crate::id::Seed;
 #[must_use = "a builder does nothing until `connect` or `connect_lazy`"]
 pub struct Builder<N> {
     endpoint: Result<Endpoint, UrlError>,
+    credentials: Credentials,
+    provider: Option<Provider>,
+    open_stream: Option<OpenStream>,
+    policy: Option<Policy>,
     config: Config,
     options: Options,
     network: std::marker::PhantomData<fn() -> N>,
@@ -40,6 +52,9 @@ pub enum ConnectError {
     /// The URL is not one of a WebSocket. Nothing was dialled.
     #[error(transparent)]
     InvalidUrl(#[from] UrlError),
+    /// A header, cookie or subprotocol can't be sent. Nothing was dialled.
+    #[error(transparent)]
+    InvalidCredentials(#[from] InvalidCredentials),
     /// It was called outside of the async runtime that the client is to run on.
     #[error("there is no async runtime here: connect from a task of the runtime")]
     NoRuntime,
@@ -72,6 +87,10 @@ impl<N: Network> Builder<N> {
     pub fn new(url: &str) -> Self {
         Self {
             endpoint: Endpoint::parse(url),
+            credentials: Credentials::new(),
+            provider: None,
+            open_stream: None,
+            policy: None,
             config: Config::default(),
             options: Options::default(),
             network: std::marker::PhantomData,
@@ -88,6 +107,130 @@ impl<N: Network> Builder<N> {
     /// ```
     pub fn config(mut self, config: Config) -> Self {
         self.config = config;
+        self
+    }
+
+    /// A header of the handshake, see [`Credentials::header`].
+    ///
+    /// ```
+    /// # use dcrf_proto::websocket::{Builder, Network};
+    /// fn signed_in<N: Network>() -> Builder<N> {
+    ///     Builder::new("wss://example.com/ws/").header("authorization", "Token 9944b09199c62bcf9418")
+    /// }
+    /// ```
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.credentials = self.credentials.header(name, value);
+        self
+    }
+
+    /// A cookie of the handshake, see [`Credentials::cookie`].
+    ///
+    /// ```
+    /// # use dcrf_proto::websocket::{Builder, Network};
+    /// fn signed_in<N: Network>() -> Builder<N> {
+    ///     Builder::new("wss://example.com/ws/").cookie("sessionid", "u1bl9vpf0ohzy2ht")
+    /// }
+    /// ```
+    pub fn cookie(mut self, name: &str, value: &str) -> Self {
+        self.credentials = self.credentials.cookie(name, value);
+        self
+    }
+
+    /// Offers a subprotocol, see [`Credentials::subprotocol`].
+    ///
+    /// ```
+    /// # use dcrf_proto::websocket::{Builder, Network};
+    /// fn signed_in<N: Network>(token: &str) -> Builder<N> {
+    ///     Builder::new("wss://example.com/ws/").subprotocol("token").subprotocol(token)
+    /// }
+    /// ```
+    pub fn subprotocol(mut self, name: &str) -> Self {
+        self.credentials = self.credentials.subprotocol(name);
+        self
+    }
+
+    /// The `Origin`, in place of the one that is derived from the URL, see [`Credentials::origin`].
+    ///
+    /// ```
+    /// # use dcrf_proto::websocket::{Builder, Network};
+    /// fn local<N: Network>() -> Builder<N> {
+    ///     Builder::new("ws://10.0.0.7:8000/ws/").origin("https://www.example.com")
+    /// }
+    /// ```
+    pub fn origin(mut self, origin: &str) -> Self {
+        self.credentials = self.credentials.origin(origin);
+        self
+    }
+
+    /// Asks `provide` for credentials at each attempt to connect, over those given here (L8). It has 10 seconds.
+    /// When it fails the attempt has failed, and is repeated as others are, unless the error is
+    /// [fatal](CredentialsError::fatal).
+    ///
+    /// [`Attempt::refresh`] says whether the server has refused the last ones; when it refuses twice in a
+    /// row, the client closes with [`CloseReason::Unauthorized`].
+    ///
+    /// ```
+    /// # use dcrf_proto::websocket::{Builder, Credentials, CredentialsError, Network};
+    /// # async fn fetch_token(fresh: bool) -> std::io::Result<String> { unimplemented!() }
+    /// fn signed_in<N: Network>() -> Builder<N> {
+    ///     Builder::new("wss://example.com/ws/").credentials(|attempt| async move {
+    ///         let token = fetch_token(attempt.refresh).await?;
+    ///         Ok(Credentials::new().header("authorization", &format!("Bearer {token}")))
+    ///     })
+    /// }
+    /// ```
+    pub fn credentials<F>(mut self, provide: impl Fn(Attempt) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<Credentials, CredentialsError>> + Send + 'static,
+    {
+        self.provider = Some(Provider::new(provide));
+        self
+    }
+
+    /// Decides what follows from a refusal, a close code or another failure, in place of the rules (L6, L7);
+    /// `None` leaves it to them.
+    ///
+    /// ```
+    /// # use dcrf_proto::{Lost, Verdict, websocket::{Builder, Network}};
+    /// fn local<N: Network>() -> Builder<N> {
+    ///     Builder::new("ws://localhost:8000/ws/").on_failure(|lost| match lost {
+    ///         // What our consumers close with when a token has expired.
+    ///         Lost::Closed(frame) if frame.code == 4001 => Some(Verdict::RefreshCredentials),
+    ///         _ => None,
+    ///     })
+    /// }
+    /// ```
+    pub fn on_failure(
+        mut self,
+        policy: impl Fn(&Lost) -> Option<Verdict> + Send + Sync + 'static,
+    ) -> Self {
+        self.policy = Some(Arc::new(policy));
+        self
+    }
+
+    /// Opens the byte stream by `open`, in place of TCP to the URL's host: a Unix socket, a proxy, a pipe in
+    /// memory. TLS for `wss://` and the handshake are done over it, as for the URL.
+    ///
+    /// ```
+    /// # use dcrf_proto::websocket::{Builder, Endpoint, Network};
+    /// # use futures_io::{AsyncRead, AsyncWrite};
+    /// # trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+    /// # async fn through_proxy(host: &str, port: u16) -> std::io::Result<Box<dyn Stream>> { unimplemented!() }
+    /// fn proxied<N: Network>() -> Builder<N> {
+    ///     Builder::new("wss://example.com/ws/").connector(|endpoint: Endpoint| async move {
+    ///         through_proxy(endpoint.host(), endpoint.port()).await
+    ///     })
+    /// }
+    /// ```
+    pub fn connector<F, S>(mut self, open: impl Fn(Endpoint) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = io::Result<S>> + Send + 'static,
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        self.open_stream = Some(Arc::new(move |endpoint| {
+            let opening = open(endpoint);
+            Box::pin(async move { Ok(Box::new(opening.await?) as BoxedStream) })
+        }));
         self
     }
 
@@ -161,13 +304,27 @@ impl<N: Network> Builder<N> {
     ///
     /// # Errors
     ///
-    /// What stands in the way of any attempt: the URL, or the lack of a runtime.
+    /// What stands in the way of any attempt: the URL, a header that can't be sent, the lack of a runtime.
     pub fn connect_lazy(mut self) -> Result<Client, ConnectError> {
         let endpoint = self.endpoint?;
+        self.credentials.check()?;
         let network = N::current().ok_or(ConnectError::NoRuntime)?;
         let seed = random_seed()?;
         self.options.fit_outgoing(self.config.max_message);
-        let connector = Connector { endpoint, options: self.options, network: network.clone() };
+        let dial_timeout = self.config.dial_timeout;
+        if self.provider.is_some() {
+            self.config.dial_timeout = dial_timeout.saturating_add(PROVIDER_TIMEOUT);
+        }
+        let connector = Connector {
+            endpoint,
+            credentials: self.credentials,
+            provider: self.provider,
+            open_stream: self.open_stream,
+            policy: self.policy,
+            options: self.options,
+            dial_timeout,
+            network: network.clone(),
+        };
         let (client, driver) = Client::new(self.config, seed, connector);
         network.spawn(driver);
         Ok(client)
@@ -178,9 +335,10 @@ impl<N> fmt::Debug for Builder<N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Builder")
             .field("endpoint", &self.endpoint)
+            .field("credentials", &self.credentials)
             .field("config", &self.config)
             .field("options", &self.options)
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 
@@ -191,80 +349,8 @@ fn failed(error: OpenError, endpoint: String) -> ConnectError {
     }
 }
 
-/// The [`Runtime`] that dials an endpoint over the TCP of `N`.
-///
-/// ```
-/// use dcrf_proto::client::Client;
-/// use dcrf_proto::websocket::{Connector, Endpoint, Network, Options, random_seed};
-/// use dcrf_proto::Config;
-///
-/// # fn f<N: Network>(network: N, endpoint: Endpoint) -> Result<(), dcrf_proto::websocket::ConnectError> {
-/// let connector = Connector::new(endpoint, Options::default(), network.clone());
-/// let (client, driver) = Client::new(Config::default(), random_seed()?, connector);
-/// network.spawn(driver);
-/// # drop(client);
-/// # Ok(())
-/// # }
-/// ```
-pub struct Connector<N> {
-    endpoint: Endpoint,
-    options: Options,
-    network: N,
-}
-
-impl<N: Network> Connector<N> {
-    /// Dials `endpoint` by `network`.
-    ///
-    /// ```
-    /// # use dcrf_proto::websocket::{Connector, Endpoint, Network, Options};
-    /// fn connector<N: Network>(endpoint: Endpoint, network: N) -> Connector<N> {
-    ///     Connector::new(endpoint, Options::default(), network)
-    /// }
-    /// ```
-    pub fn new(endpoint: Endpoint, options: Options, network: N) -> Self {
-        Self { endpoint, options, network }
-    }
-}
-
-impl<N: Network> Runtime for Connector<N> {
-    type Socket = WebSocket<MaybeTls<N::Stream>>;
-    type Timer = N::Timer;
-
-    fn now() -> Instant {
-        N::now()
-    }
-
-    fn sleep_until(&self, deadline: Instant) -> N::Timer {
-        self.network.sleep_until(deadline)
-    }
-
-    async fn dial(&self) -> Result<Self::Socket, Lost> {
-        let stream =
-            network::open(&self.network, self.endpoint.host(), self.endpoint.port()).await?;
-        handshake::connect(&self.endpoint, stream, &self.options).await
-    }
-}
-
-impl<N> fmt::Debug for Connector<N> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Connector")
-            .field("endpoint", &self.endpoint)
-            .field("options", &self.options)
-            .finish_non_exhaustive()
-    }
-}
-
 /// A seed for a client's session, from the operating system's randomness.
-///
-/// ```
-/// let seed = dcrf_proto::websocket::random_seed()?;
-/// # Ok::<(), dcrf_proto::websocket::ConnectError>(())
-/// ```
-///
-/// # Errors
-///
-/// [`ConnectError::NoRandomness`].
-pub fn random_seed() -> Result<Seed, ConnectError> {
+fn random_seed() -> Result<Seed, ConnectError> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).map_err(|_| ConnectError::NoRandomness)?;
     Ok(Seed::from(bytes))

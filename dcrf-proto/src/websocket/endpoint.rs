@@ -183,6 +183,12 @@ impl Endpoint {
         self.uri.authority().map_or("", |authority| authority.as_str())
     }
 
+    /// The origin of the pages that the server would serve itself.
+    pub(super) fn origin(&self) -> String {
+        let scheme = if self.is_tls { "https" } else { "http" };
+        format!("{scheme}://{}", self.authority())
+    }
+
     /// The name that the server's certificate must have; `None` without TLS.
     #[cfg(feature = "rustls")]
     pub(super) fn server_name(&self) -> Option<&futures_rustls::pki_types::ServerName<'static>> {

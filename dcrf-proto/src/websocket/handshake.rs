@@ -10,7 +10,7 @@ use async_tungstenite::tungstenite::protocol::WebSocketConfig;
 use futures_io::{AsyncRead, AsyncWrite};
 use http::header;
 
-use super::{Endpoint, MaybeTls, WebSocket, failure};
+use super::{Credentials, Endpoint, MaybeTls, WebSocket, failure};
 use crate::error::Lost;
 
 /// A read takes at most this much, and zeroes as much before: large enough for a burst of events,
@@ -33,6 +33,7 @@ const MAX_UNWRITTEN: usize = 16 * 1024 * 1024;
 /// ```
 #[derive(Clone)]
 pub struct Options {
+    credentials: Credentials,
     max_incoming: usize,
     max_unwritten: usize,
     /// The default configuration is made at the first `wss://`, and kept: it holds the sessions that
@@ -42,6 +43,19 @@ pub struct Options {
 }
 
 impl Options {
+    /// What the client says of itself, see [`Credentials`].
+    ///
+    /// ```
+    /// # use dcrf_proto::websocket::{Credentials, Options};
+    /// let credentials = Credentials::new().header("authorization", "Token 9944b09199c62bcf9418");
+    /// let options = Options::default().credentials(credentials);
+    /// ```
+    #[must_use]
+    pub fn credentials(mut self, credentials: Credentials) -> Self {
+        self.credentials = credentials;
+        self
+    }
+
     /// The size of the largest message that is accepted from the server, in bytes: 4 MiB unless it is set
     /// here. A larger one ends the connection with [`Lost::TooLarge`] (F5).
     ///
@@ -87,6 +101,7 @@ impl Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
+            credentials: Credentials::new(),
             max_incoming: 4 * 1024 * 1024,
             max_unwritten: MAX_UNWRITTEN,
             #[cfg(feature = "rustls")]
@@ -98,7 +113,10 @@ impl Default for Options {
 impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Not the TLS configuration, which may hold a client's key.
-        f.debug_struct("Options").field("max_incoming", &self.max_incoming).finish_non_exhaustive()
+        f.debug_struct("Options")
+            .field("credentials", &self.credentials)
+            .field("max_incoming", &self.max_incoming)
+            .finish_non_exhaustive()
     }
 }
 
@@ -125,7 +143,8 @@ impl fmt::Debug for Options {
 ///
 /// Why the attempt failed: [`Lost::Refused`] when the server answered with another status than 101
 /// (redirects are not followed), [`Lost::Certificate`] and [`Lost::Tls`], [`Lost::Protocol`] when the answer
-/// is not that of a WebSocket server, [`Lost::Dropped`] when there is none, [`Lost::Io`].
+/// is not that of a WebSocket server, [`Lost::Dropped`] when there is none, [`Lost::Io`];
+/// [`Lost::Credentials`] when those of the options are not valid.
 ///
 /// # Cancel safety
 ///
@@ -145,9 +164,10 @@ where
         .max_write_buffer_size(options.max_unwritten)
         .max_message_size(Some(options.max_incoming))
         .max_frame_size(Some(options.max_incoming));
-    let (stream, _response) = client_async_with_config(request(endpoint)?, stream, Some(config))
-        .await
-        .map_err(failure::handshake)?;
+    let (stream, _response) =
+        client_async_with_config(request(endpoint, &options.credentials)?, stream, Some(config))
+            .await
+            .map_err(failure::handshake)?;
     Ok(WebSocket::new(stream, options.max_incoming))
 }
 
@@ -175,13 +195,20 @@ async fn secure<S>(
     Ok(MaybeTls::plain(stream))
 }
 
-fn request(endpoint: &Endpoint) -> Result<Request, Lost> {
-    Request::get(endpoint.uri())
+fn request(endpoint: &Endpoint, credentials: &Credentials) -> Result<Request, Lost> {
+    credentials.check()?;
+    let mut request = Request::get(endpoint.uri())
         .header(header::HOST, endpoint.authority())
         .header(header::CONNECTION, "Upgrade")
         .header(header::UPGRADE, "websocket")
         .header(header::SEC_WEBSOCKET_VERSION, "13")
         .header(header::SEC_WEBSOCKET_KEY, generate_key())
+        // As a browser on the server's own pages: Django's check of the origin refuses who has none.
+        .header(header::ORIGIN, endpoint.origin())
         .body(())
-        .map_err(|_| Lost::Protocol("the request of the handshake can't be written".to_owned()))
+        .map_err(|_| Lost::Protocol("the request of the handshake can't be written".to_owned()))?;
+    for (name, value) in credentials.headers() {
+        request.headers_mut().insert(name, value.clone());
+    }
+    Ok(request)
 }

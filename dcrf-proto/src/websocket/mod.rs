@@ -11,6 +11,8 @@
 //! requests and frames at `trace`. A program that turns its target `tungstenite` on sees secrets there.
 
 mod builder;
+mod connector;
+mod credentials;
 mod endpoint;
 mod failure;
 mod handshake;
@@ -20,7 +22,8 @@ mod stream;
 #[cfg(feature = "rustls")]
 mod tls;
 
-pub use builder::{Builder, ConnectError, Connector, random_seed};
+pub use builder::{Builder, ConnectError};
+pub use credentials::{Credentials, CredentialsError, InvalidCredentials};
 pub use endpoint::{Endpoint, UrlError};
 pub use handshake::{Options, connect};
 pub use network::Network;

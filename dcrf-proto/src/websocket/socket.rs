@@ -239,17 +239,10 @@ impl fmt::Debug for Binary {
     }
 }
 
-/// RFC 6455: 1005 stands for "no code" and is never written, and a close frame's payload has at most 125
-/// bytes, of which the code takes two.
+/// RFC 6455: 1005 stands for "no code" and is never written.
 fn to_wire(frame: CloseFrame) -> Option<WireClose> {
-    if frame.code == NO_CODE {
-        return None;
-    }
-    let mut reason = frame.reason;
-    while reason.len() > 123 {
-        reason.pop();
-    }
-    Some(WireClose { code: frame.code.into(), reason: reason.into() })
+    let CloseFrame { code, reason } = frame.sendable();
+    (code != NO_CODE).then(|| WireClose { code: code.into(), reason: reason.into() })
 }
 
 fn from_wire(frame: Option<WireClose>) -> CloseFrame {

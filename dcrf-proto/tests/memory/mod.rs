@@ -13,7 +13,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
 use dcrf_proto::client::{Client, Incoming, Outgoing, Runtime, Socket};
-use dcrf_proto::{CloseFrame, Config, Lost, Seed};
+use dcrf_proto::{Attempt, CloseFrame, Config, Lost, Seed, Verdict};
 use serde_json::{Value, json};
 
 thread_local! {
@@ -25,6 +25,9 @@ thread_local! {
 #[derive(Default)]
 pub struct Network {
     pub dials: usize,
+    pub attempts: Vec<Attempt>,
+    /// What the user's policy says of the next losses.
+    pub verdicts: VecDeque<Option<Verdict>>,
     /// How the next dials end; an open socket when nothing is said.
     pub refusals: VecDeque<Lost>,
     pub sent: Vec<Value>,
@@ -57,20 +60,27 @@ impl Runtime for Memory {
         ))
     }
 
-    async fn dial(&self) -> Result<MemorySocket, Lost> {
+    async fn dial(&self, attempt: Attempt) -> Result<MemorySocket, Lost> {
         let mut network = self.0.lock().unwrap();
         network.dials += 1;
+        network.attempts.push(attempt);
         if let Some(lost) = network.refusals.pop_front() {
             return Err(lost);
         }
         *network = Network {
             dials: network.dials,
+            attempts: std::mem::take(&mut network.attempts),
+            verdicts: std::mem::take(&mut network.verdicts),
             sent: std::mem::take(&mut network.sent),
             refusals: std::mem::take(&mut network.refusals),
             connected: true,
             ..Network::default()
         };
         Ok(MemorySocket(self.0.clone()))
+    }
+
+    fn on_failure(&self, _: &Lost) -> Option<Verdict> {
+        self.0.lock().unwrap().verdicts.pop_front().flatten()
     }
 }
 

@@ -1,4 +1,4 @@
-//! Tokio's TCP connection with the traits of futures-io, which the WebSocket is written for.
+//! Tokio's byte streams with the traits of futures-io, which the WebSocket is written for.
 
 use std::io;
 use std::pin::Pin;
@@ -6,40 +6,59 @@ use std::task::{Context, Poll, ready};
 
 use futures_io::{AsyncRead, AsyncWrite, IoSlice};
 use tokio::io::ReadBuf;
-use tokio::net::TcpStream;
 
-/// A TCP connection of Tokio, as a futures-io stream.
+/// A byte stream of Tokio, as a futures-io stream: for a [connector](crate::Builder::connector) of one's own.
 ///
-/// ```
-/// fn is_nodelay(tcp: &dcrf_tokio::Tcp) -> std::io::Result<bool> {
-///     tcp.get_ref().nodelay()
-/// }
+/// ```no_run
+/// use dcrf_tokio::Compat;
+/// use tokio::net::UnixStream;
+///
+/// # async fn f() -> Result<(), dcrf_tokio::ConnectError> {
+/// let client = dcrf_tokio::builder("ws://localhost/ws/")
+///     .connector(|_| async { Ok(Compat::new(UnixStream::connect("/run/daphne.sock").await?)) })
+///     .connect()
+///     .await?;
+/// # drop(client);
+/// # Ok(())
+/// # }
 /// ```
 #[derive(Debug)]
-pub struct Tcp(TcpStream);
+pub struct Compat<S>(S);
 
-impl Tcp {
-    pub(crate) fn new(stream: TcpStream) -> Self {
+impl<S> Compat<S> {
+    /// Wraps a stream of Tokio.
+    ///
+    /// ```
+    /// let (near, _far) = tokio::io::duplex(1024);
+    /// let stream = dcrf_tokio::Compat::new(near);
+    /// # drop(stream);
+    /// ```
+    pub fn new(stream: S) -> Self {
         Self(stream)
     }
 
     /// Tokio's stream inside.
     ///
     /// ```
-    /// fn peer(tcp: &dcrf_tokio::Tcp) -> std::io::Result<std::net::SocketAddr> {
-    ///     tcp.get_ref().peer_addr()
+    /// use dcrf_tokio::Compat;
+    /// use tokio::net::TcpStream;
+    ///
+    /// fn peer(stream: &Compat<TcpStream>) -> std::io::Result<std::net::SocketAddr> {
+    ///     stream.get_ref().peer_addr()
     /// }
     /// ```
-    pub fn get_ref(&self) -> &TcpStream {
+    pub fn get_ref(&self) -> &S {
         &self.0
     }
+}
 
-    fn inner(self: Pin<&mut Self>) -> Pin<&mut TcpStream> {
+impl<S: Unpin> Compat<S> {
+    fn inner(self: Pin<&mut Self>) -> Pin<&mut S> {
         Pin::new(&mut self.get_mut().0)
     }
 }
 
-impl AsyncRead for Tcp {
+impl<S: tokio::io::AsyncRead + Unpin> AsyncRead for Compat<S> {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -51,7 +70,7 @@ impl AsyncRead for Tcp {
     }
 }
 
-impl AsyncWrite for Tcp {
+impl<S: tokio::io::AsyncWrite + Unpin> AsyncWrite for Compat<S> {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,

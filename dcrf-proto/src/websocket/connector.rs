@@ -1,0 +1,114 @@
+//! One attempt to connect: the credentials, the byte stream, the handshake.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use futures_io::{AsyncRead, AsyncWrite};
+
+use super::credentials::Provider;
+use super::{Credentials, Endpoint, MaybeTls, Network, Options, WebSocket, handshake, network};
+use crate::client::Runtime;
+use crate::error::Lost;
+use crate::link::Verdict;
+use crate::transmit::Attempt;
+
+/// How long the provider of credentials has (L8).
+pub(super) const PROVIDER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Any byte stream: what it is over is decided at run time, and costs one call among system calls.
+pub(super) trait ByteStream: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> ByteStream for S {}
+
+pub(super) type BoxedStream = Box<dyn ByteStream>;
+
+type Opening = Pin<Box<dyn Future<Output = io::Result<BoxedStream>> + Send>>;
+
+/// Who opens the byte stream in place of the network's TCP.
+pub(super) type OpenStream = Arc<dyn Fn(Endpoint) -> Opening + Send + Sync>;
+
+/// The caller's own decision about a failure.
+pub(super) type Policy = Arc<dyn Fn(&Lost) -> Option<Verdict> + Send + Sync>;
+
+/// The [`Runtime`] that dials an endpoint over the network of `N`.
+pub(super) struct Connector<N> {
+    pub(super) endpoint: Endpoint,
+    pub(super) credentials: Credentials,
+    pub(super) provider: Option<Provider>,
+    pub(super) open_stream: Option<OpenStream>,
+    pub(super) policy: Option<Policy>,
+    pub(super) options: Options,
+    pub(super) dial_timeout: Duration,
+    pub(super) network: N,
+}
+
+impl<N: Network> Connector<N> {
+    async fn credentials(&self, attempt: Attempt) -> Result<Credentials, Lost> {
+        let credentials = self.credentials.clone();
+        let Some(provider) = &self.provider else { return Ok(credentials) };
+        let late = || Lost::Credentials {
+            message: format!("none within {PROVIDER_TIMEOUT:?}"),
+            fatal: false,
+        };
+        let newer = self.within(PROVIDER_TIMEOUT, provider.ask(attempt), late).await?;
+        Ok(credentials.merge(newer))
+    }
+
+    async fn connect(
+        &self,
+        credentials: Credentials,
+    ) -> Result<WebSocket<MaybeTls<BoxedStream>>, Lost> {
+        let endpoint = credentials.endpoint().unwrap_or(&self.endpoint).clone();
+        let stream: BoxedStream = match &self.open_stream {
+            Some(open) => open(endpoint.clone()).await?,
+            None => Box::new(network::open(&self.network, endpoint.host(), endpoint.port()).await?),
+        };
+        let options = self.options.clone().credentials(credentials);
+        handshake::connect(&endpoint, stream, &options).await
+    }
+
+    /// What `future` resolves to, or `late` when that takes longer than `limit`.
+    async fn within<T>(
+        &self,
+        limit: Duration,
+        future: impl Future<Output = Result<T, Lost>>,
+        late: impl FnOnce() -> Lost,
+    ) -> Result<T, Lost> {
+        let mut future = pin!(future);
+        let mut timer = pin!(self.network.sleep_until(N::now() + limit));
+        let done = poll_fn(|cx| match future.as_mut().poll(cx) {
+            Poll::Ready(result) => Poll::Ready(Some(result)),
+            Poll::Pending => timer.as_mut().poll(cx).map(|()| None),
+        });
+        done.await.unwrap_or_else(|| Err(late()))
+    }
+}
+
+impl<N: Network> Runtime for Connector<N> {
+    type Socket = WebSocket<MaybeTls<BoxedStream>>;
+    type Timer = N::Timer;
+
+    fn now() -> Instant {
+        N::now()
+    }
+
+    fn sleep_until(&self, deadline: Instant) -> N::Timer {
+        self.network.sleep_until(deadline)
+    }
+
+    /// The session gives the attempt the time of both parts; each part keeps to its own here, so that its
+    /// error says which was late.
+    async fn dial(&self, attempt: Attempt) -> Result<Self::Socket, Lost> {
+        let credentials = self.credentials(attempt).await?;
+        let late = || Lost::DialTimedOut(self.dial_timeout);
+        self.within(self.dial_timeout, self.connect(credentials), late).await
+    }
+
+    fn on_failure(&self, lost: &Lost) -> Option<Verdict> {
+        self.policy.as_ref().and_then(|policy| policy(lost))
+    }
+}

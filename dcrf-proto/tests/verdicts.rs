@@ -1,0 +1,112 @@
+//! What a caller decides about failures, and what the next attempt is told (rules L6 to L8).
+
+mod conversation;
+
+use std::time::Duration;
+
+use conversation::{Conversation, closed, dropped, http, secs};
+use dcrf_proto::{CloseReason, Config, Lost, State, Verdict};
+
+/// The dial, or the connection, ends, and the caller decides.
+fn lost_with(c: &mut Conversation, why: &Lost, verdict: Verdict) {
+    c.session.handle_lost_with(c.epoch(), why.clone(), verdict, c.now);
+}
+
+fn no_credentials(fatal: bool) -> Lost {
+    Lost::Credentials { message: "the keyring is locked".into(), fatal }
+}
+
+#[test]
+fn l6_the_attempt_after_a_refusal_asks_for_fresh_credentials() {
+    for refused in [http(401), http(403), closed(1008), closed(4401), closed(4403)] {
+        let mut c = Conversation::dialling(Config::default());
+        assert!(!c.session.attempt().refresh);
+        c.lost(refused.clone());
+        c.redials();
+        assert!(c.session.attempt().refresh, "after {refused:?}");
+        assert_eq!(c.session.attempt().number, 2);
+        c.lost(http(502));
+        c.redials();
+        assert!(!c.session.attempt().refresh);
+    }
+}
+
+#[test]
+fn l7_the_callers_stop_closes_whatever_the_rules_say() {
+    let mut c = Conversation::open();
+    lost_with(&mut c, &closed(1012), Verdict::Stop);
+    let fatal = CloseReason::Fatal(closed(1012));
+    assert_eq!(*c.session.state(), State::Closed(fatal));
+}
+
+#[test]
+fn l7_the_callers_retry_goes_on_whatever_the_rules_say() {
+    let certificate = Lost::Certificate("expired".into());
+    for why in [http(403), http(404), closed(1002), closed(4401), certificate] {
+        let mut c = Conversation::dialling(Config::default());
+        for _ in 0..10 {
+            lost_with(&mut c, &why, Verdict::Retry);
+            c.redials();
+            assert!(!c.session.attempt().refresh);
+        }
+    }
+}
+
+#[test]
+fn l6_the_callers_retry_still_obeys_retry_after() {
+    let mut c = Conversation::dialling(Config::default());
+    let why = Lost::Refused { status: 502, retry_after: Some(secs(100)) };
+    lost_with(&mut c, &why, Verdict::Retry);
+    assert!(c.redials() >= Duration::from_secs(100));
+}
+
+#[test]
+fn l7_the_callers_refresh_is_tried_once_more_and_then_ends() {
+    let mut c = Conversation::open();
+    lost_with(&mut c, &closed(4001), Verdict::RefreshCredentials);
+    c.redials();
+    assert!(c.session.attempt().refresh);
+    c.opens();
+    lost_with(&mut c, &closed(4001), Verdict::RefreshCredentials);
+    let unauthorized = CloseReason::Unauthorized(closed(4001));
+    assert_eq!(*c.session.state(), State::Closed(unauthorized));
+}
+
+#[test]
+fn l7_a_connection_that_lasted_begins_the_callers_refreshes_anew() {
+    let mut c = Conversation::open_with(|config| config.heartbeat = None);
+    for _ in 0..5 {
+        lost_with(&mut c, &closed(4001), Verdict::RefreshCredentials);
+        c.reopens();
+        c.passes(secs(10));
+    }
+}
+
+#[test]
+fn l8_credentials_that_fail_are_a_failed_attempt() {
+    let mut c = Conversation::dialling(Config::default());
+    for attempt in 2..10 {
+        c.lost(no_credentials(false));
+        let State::Waiting { attempt: next, error, .. } = c.session.state() else { panic!() };
+        assert_eq!((*next, error), (attempt, &no_credentials(false)));
+        c.redials();
+    }
+}
+
+#[test]
+fn l8_credentials_that_fail_for_good_close_the_session() {
+    let mut c = Conversation::dialling(Config::default());
+    c.lost(no_credentials(true));
+    let fatal = CloseReason::Fatal(no_credentials(true));
+    assert_eq!(*c.session.state(), State::Closed(fatal));
+}
+
+#[test]
+fn l11_no_verdict_dials_after_a_close() {
+    let mut c = Conversation::open();
+    c.session.close(dcrf_proto::Close::default(), c.now);
+    c.transmits();
+    lost_with(&mut c, &dropped(), Verdict::Retry);
+    c.passes(secs(100));
+    assert_eq!(c.dials(), 0);
+}

@@ -1,0 +1,284 @@
+//! Credentials and the policy for failures, at each attempt to connect. The server is at the other end of a
+//! pipe in memory and answers as the test says; Tokio's clock is paused.
+
+use std::collections::VecDeque;
+use std::future::pending;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_tungstenite::accept_hdr_async;
+use async_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
+use async_tungstenite::tungstenite::http::StatusCode;
+use dcrf_tokio::{
+    Attempt, Builder, Client, CloseReason, Compat, ConnectError, Credentials, CredentialsError,
+    InvalidCredentials, Lost, State, UrlError, Verdict,
+};
+use futures_lite::StreamExt;
+use tokio::io::duplex;
+use tokio::time::{Instant, sleep};
+
+/// The requests that came, and with which status the next ones are refused; when none is left they are
+/// accepted.
+#[derive(Clone, Default)]
+struct Server {
+    requests: Arc<Mutex<Vec<Request>>>,
+    refusals: Arc<Mutex<VecDeque<u16>>>,
+    subprotocol: Option<&'static str>,
+}
+
+impl Server {
+    fn refusing(statuses: impl IntoIterator<Item = u16>) -> Self {
+        let refusals = Arc::new(Mutex::new(statuses.into_iter().collect()));
+        Self { refusals, ..Self::default() }
+    }
+
+    fn builder(&self) -> Builder {
+        let server = self.clone();
+        dcrf_tokio::builder("ws://example.com/ws/?token=canary").connector(move |_| {
+            let (near, far) = duplex(64 * 1024);
+            let server = server.clone();
+            tokio::spawn(async move {
+                let answer = |request: &Request, response| server.answer(request, response);
+                let Ok(mut socket) = accept_hdr_async(Compat::new(far), answer).await else {
+                    return;
+                };
+                while socket.next().await.is_some_and(|message| message.is_ok()) {}
+            });
+            async { Ok(Compat::new(near)) }
+        })
+    }
+
+    #[expect(clippy::result_large_err, reason = "the signature is tungstenite's")]
+    fn answer(&self, request: &Request, mut response: Response) -> Result<Response, ErrorResponse> {
+        self.requests.lock().unwrap().push(request.clone());
+        if let Some(status) = self.refusals.lock().unwrap().pop_front() {
+            let mut refusal = ErrorResponse::new(None);
+            *refusal.status_mut() = StatusCode::from_u16(status).unwrap();
+            return Err(refusal);
+        }
+        if let Some(subprotocol) = self.subprotocol {
+            let value = subprotocol.parse().unwrap();
+            response.headers_mut().insert("sec-websocket-protocol", value);
+        }
+        Ok(response)
+    }
+
+    /// The values of a header of all requests since the last look.
+    fn seen(&self, name: &str) -> Vec<Option<String>> {
+        let requests = std::mem::take(&mut *self.requests.lock().unwrap());
+        let value = |request: &Request| {
+            Some(request.headers().get(name)?.to_str().expect("it is ASCII").to_owned())
+        };
+        requests.iter().map(value).collect()
+    }
+}
+
+async fn closed(client: &Client) -> CloseReason {
+    let mut events = client.events();
+    while events.next().await.is_some() {}
+    let State::Closed(reason) = client.state() else { panic!("it is closed") };
+    reason
+}
+
+fn failure(connected: Result<Client, ConnectError>) -> Lost {
+    let Err(ConnectError::Failed { error, .. }) = connected else { panic!("it fails") };
+    error
+}
+
+fn token(number: usize) -> Credentials {
+    Credentials::new().header("authorization", &format!("Token {number}"))
+}
+
+#[tokio::test(start_paused = true)]
+async fn l8_plain_values_are_sent_at_the_handshake() {
+    let server = Server { subprotocol: Some("token"), ..Server::default() };
+    let builder = server.builder();
+    let client = builder
+        .header("Authorization", "Token 1")
+        .cookie("sessionid", "a")
+        .cookie("csrftoken", "b")
+        .subprotocol("token")
+        .subprotocol("9944b09199")
+        .connect()
+        .await
+        .unwrap();
+    let request = server.requests.lock().unwrap().pop().unwrap();
+    let header = |name| request.headers()[name].to_str().unwrap().to_owned();
+    assert_eq!(header("authorization"), "Token 1");
+    assert_eq!(header("cookie"), "sessionid=a; csrftoken=b");
+    assert_eq!(header("sec-websocket-protocol"), "token, 9944b09199");
+    assert_eq!(header("host"), "example.com");
+    assert_eq!(request.uri().to_string(), "/ws/?token=canary");
+    drop(client);
+}
+
+#[tokio::test(start_paused = true)]
+async fn l8_the_origin_is_derived_from_the_url_unless_it_is_given() {
+    for (given, origin) in [(None, "http://example.com"), (Some("https://a.b:8"), "https://a.b:8")]
+    {
+        let server = Server::default();
+        let mut builder = server.builder();
+        if let Some(given) = given {
+            builder = builder.origin(given);
+        }
+        builder.connect().await.unwrap();
+        assert_eq!(server.seen("origin"), [Some(origin.to_owned())]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn l8_the_provider_is_asked_at_each_attempt() {
+    let server = Server::refusing([502, 502, 502]);
+    let asked = Arc::new(Mutex::new(0));
+    let builder = server.builder().header("authorization", "Token none").credentials(move |_| {
+        let mut asked = asked.lock().unwrap();
+        *asked += 1;
+        let fresh = token(*asked).url("ws://example.com/elsewhere/");
+        async { Ok(fresh) }
+    });
+    let client = builder.connect_lazy().unwrap();
+    while client.state() != State::Connected {
+        sleep(Duration::from_millis(10)).await;
+    }
+    assert!(server.requests.lock().unwrap().iter().all(|request| request.uri() == "/elsewhere/"));
+    let tokens: Vec<_> = (1..=4).map(|number| Some(format!("Token {number}"))).collect();
+    assert_eq!(server.seen("authorization"), tokens);
+}
+
+#[tokio::test(start_paused = true)]
+async fn l8_a_provider_that_fails_is_a_failed_attempt() {
+    let server = Server::default();
+    let failed = Lost::Credentials { message: "the keyring is locked".into(), fatal: false };
+    let provide = |attempt: Attempt| async move {
+        let error = CredentialsError::new("the keyring is locked");
+        if attempt.number < 3 { Err(error) } else { Ok(token(3)) }
+    };
+    let first = server.builder().credentials(provide).connect().await;
+    assert_eq!(failure(first), failed);
+    let client = server.builder().credentials(provide).connect_lazy().unwrap();
+    while client.state() != State::Connected {
+        sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(server.seen("authorization"), [Some("Token 3".to_owned())]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn l8_a_provider_that_fails_for_good_ends_the_client() {
+    let server = Server::default();
+    let provide = |_| async { Err(CredentialsError::fatal("the user has signed out")) };
+    let client = server.builder().credentials(provide).connect_lazy().unwrap();
+    let failed = Lost::Credentials { message: "the user has signed out".into(), fatal: true };
+    assert_eq!(closed(&client).await, CloseReason::Fatal(failed));
+    assert_eq!(server.seen("origin"), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn l8_a_provider_that_hangs_has_ten_seconds() {
+    let since = Instant::now();
+    let connected = Server::default().builder().credentials(|_| pending()).connect().await;
+    let late = Lost::Credentials { message: "none within 10s".into(), fatal: false };
+    assert_eq!(failure(connected), late);
+    assert_eq!(since.elapsed().as_secs(), 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn l4_the_dial_has_its_time_after_the_provider_had_its_own() {
+    let since = Instant::now();
+    let connected = dcrf_tokio::builder("ws://example.com/ws/")
+        .credentials(|_| async {
+            sleep(Duration::from_secs(9)).await;
+            Ok(Credentials::new())
+        })
+        .connector(|_| pending::<std::io::Result<Compat<tokio::io::DuplexStream>>>())
+        .connect()
+        .await;
+    assert_eq!(failure(connected), Lost::DialTimedOut(Duration::from_secs(10)));
+    assert_eq!(since.elapsed().as_secs(), 19);
+}
+
+#[tokio::test(start_paused = true)]
+async fn l6_the_provider_is_asked_once_more_after_a_refusal_and_then_no_more() {
+    for status in [401, 403] {
+        let server = Server::refusing([status; 10]);
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let seen = asked.clone();
+        let client = server.builder().credentials(move |attempt| {
+            seen.lock().unwrap().push(attempt.refresh);
+            async { Ok(Credentials::new()) }
+        });
+        let reason = closed(&client.connect_lazy().unwrap()).await;
+        let refused = Lost::Refused { status, retry_after: None };
+        assert_eq!(reason, CloseReason::Unauthorized(refused));
+        assert_eq!(*asked.lock().unwrap(), [false, true]);
+        assert_eq!(server.seen("origin").len(), 2);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn l7_the_callers_policy_decides() {
+    let server = Server::refusing([403, 403, 403, 418]);
+    let client = server.builder().on_failure(|lost| match lost {
+        Lost::Refused { status: 403, .. } => Some(Verdict::Retry),
+        Lost::Refused { status: 418, .. } => Some(Verdict::Stop),
+        _ => None,
+    });
+    let reason = closed(&client.connect_lazy().unwrap()).await;
+    assert_eq!(reason, CloseReason::Fatal(Lost::Refused { status: 418, retry_after: None }));
+    assert_eq!(server.seen("origin").len(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn l6_a_server_that_picks_no_subprotocol_is_a_clear_error() {
+    let connected = Server::default().builder().subprotocol("graphql").connect().await;
+    let Lost::Protocol(message) = failure(connected) else { panic!() };
+    assert_eq!(message, "subprotocols were offered and the server picked none");
+}
+
+#[tokio::test]
+async fn x3_what_can_not_be_sent_is_refused_before_anything_is_dialled() {
+    let builder = || dcrf_tokio::builder("ws://127.0.0.1:1/");
+    let header_value = InvalidCredentials::HeaderValue("x-token".into());
+    let reserved = InvalidCredentials::ReservedHeader("upgrade".into());
+    let table = [
+        (builder().header("x-token", "a\r\nx-admin: 1"), header_value.clone()),
+        (builder().header("x-token", "a\nb"), header_value.clone()),
+        (builder().header("x-token", "a\0b"), header_value.clone()),
+        (builder().header("x-token", "schlüssel"), header_value),
+        (builder().header("x token", "a"), InvalidCredentials::HeaderName),
+        (builder().header("x\r\ny", "a"), InvalidCredentials::HeaderName),
+        (builder().header("", "a"), InvalidCredentials::HeaderName),
+        (builder().header("Upgrade", "h2c"), reserved),
+        (builder().cookie("a", "b; c=d"), InvalidCredentials::Cookie),
+        (builder().cookie("a", "b\r\n"), InvalidCredentials::Cookie),
+        (builder().cookie("a b", "c"), InvalidCredentials::Cookie),
+        (builder().cookie("a", "ü"), InvalidCredentials::Cookie),
+        (builder().subprotocol("a, b"), InvalidCredentials::Subprotocol),
+        (builder().subprotocol(""), InvalidCredentials::Subprotocol),
+        (builder().subprotocol("a\0"), InvalidCredentials::Subprotocol),
+        (builder().origin("https://a\r\n"), InvalidCredentials::HeaderValue("origin".into())),
+    ];
+    for (builder, invalid) in table {
+        let error = builder.connect_lazy().unwrap_err();
+        assert_eq!(error, ConnectError::InvalidCredentials(invalid));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn x3_what_a_provider_gives_is_checked_too_and_ends_the_client() {
+    let bad = [
+        (Credentials::new().header("x-token", "canary\n"), "the value of the header `x-token`"),
+        (Credentials::new().url("http://example.com/?canary"), "a WebSocket URL begins with"),
+    ];
+    for (credentials, message) in bad {
+        let server = Server::default();
+        let builder = server.builder().credentials(move |_| {
+            let credentials = credentials.clone();
+            async { Ok(credentials) }
+        });
+        let reason = closed(&builder.connect_lazy().unwrap()).await;
+        assert!(reason.to_string().contains(message), "{reason}");
+        assert!(!format!("{reason} {reason:?}").contains("canary"));
+        assert_eq!(server.seen("origin"), []);
+    }
+    assert_eq!(InvalidCredentials::from(UrlError::Http), InvalidCredentials::Url(UrlError::Http));
+}
