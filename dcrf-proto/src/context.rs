@@ -2,6 +2,7 @@
 //! the deadlines, and what waits to be told to the caller.
 
 use std::collections::VecDeque;
+use std::collections::hash_map::Entry;
 use std::time::{Duration, Instant};
 
 use crate::config::{Config, Limit};
@@ -54,14 +55,15 @@ impl Context {
         if self.events.len() < limit { Ok(()) } else { Err(Rejection::QueueFull) }
     }
 
-    /// The id for a new request or subscription: the caller's, when it is free (R8), or a new one.
-    pub(crate) fn claim_id(&mut self, wanted: Option<&RequestId>) -> Result<RequestId, Rejection> {
+    /// The id for a new request or subscription: the caller's, when `is_free` says so (R8), or a new one.
+    pub(crate) fn choose_id(
+        &mut self,
+        wanted: Option<&RequestId>,
+        is_free: impl FnOnce(&Routes, &RequestId) -> bool,
+    ) -> Result<RequestId, Rejection> {
         match wanted {
-            Some(id) if !self.routes.is_free(id) => Err(Rejection::IdInUse),
-            Some(id) => {
-                self.routes.forget(id);
-                Ok(id.clone())
-            }
+            Some(id) if !is_free(&self.routes, id) => Err(Rejection::IdInUse),
+            Some(id) => Ok(id.clone()),
             None => Ok(RequestId::random(&mut self.random)),
         }
     }
@@ -84,8 +86,8 @@ pub(crate) enum Route {
     Wire(WireKey),
     /// Nobody waits for it any more; an answer to it is late (R3, R9).
     Abandoned,
-    /// Answered to the end. The server sometimes sends an event all the same, which is late too, but the id
-    /// may be used again (R8).
+    /// The server has confirmed the end of the subscription. It sometimes sends an event all the same, which
+    /// is late too, but another subscription may use the id (R8).
     Released,
 }
 
@@ -106,13 +108,27 @@ impl Routes {
     }
 
     pub(crate) fn insert(&mut self, id: RequestId, route: Route) {
-        self.by_id.insert(id, route);
+        match self.by_id.entry(id) {
+            Entry::Vacant(entry) => _ = entry.insert(route),
+            Entry::Occupied(mut entry) => {
+                // It has become another subscription's id.
+                let id = entry.key();
+                self.past.retain(|past| past != id);
+                entry.insert(route);
+            }
+        }
     }
 
     pub(crate) fn remove(&mut self, id: &RequestId) {
         self.by_id.remove(id);
     }
 
+    /// Whether a request may use an id.
+    pub(crate) fn is_unknown(&self, id: &RequestId) -> bool {
+        self.get(id).is_none()
+    }
+
+    /// Whether a subscription may use an id: a late event does no harm to it, while it would answer a request.
     pub(crate) fn is_free(&self, id: &RequestId) -> bool {
         matches!(self.get(id), None | Some(Route::Released))
     }
@@ -135,13 +151,6 @@ impl Routes {
         }
         self.by_id.insert(id.clone(), route);
         self.past.push_back(id);
-    }
-
-    /// A released id is about to be used again.
-    fn forget(&mut self, id: &RequestId) {
-        if self.by_id.remove(id).is_some() {
-            self.past.retain(|past| past != id);
-        }
     }
 
     /// What is late ends with its connection.

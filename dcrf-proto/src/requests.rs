@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use crate::arena::Arena;
 use crate::command::{Request, Timeout};
-use crate::context::{Context, Route};
+use crate::context::{Context, Route, Routes};
 use crate::error::{CloseReason, Rejected, Rejection, RequestError};
 use crate::event::Event;
 use crate::id::{RequestId, RequestKey};
@@ -102,7 +102,7 @@ impl Requests {
         if self.outbox.len() >= outbox.count || self.len() >= cx.config.max_requests {
             return Err(Rejection::QueueFull);
         }
-        let id = cx.claim_id(request.id.as_ref())?;
+        let id = cx.choose_id(request.id.as_ref(), Routes::is_unknown)?;
         let framing = cx.config.framing;
         let text = envelope::encode(
             framing,

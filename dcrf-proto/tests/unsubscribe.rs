@@ -4,7 +4,7 @@
 mod conversation;
 
 use conversation::{Conversation, dropped, secs, update};
-use dcrf_proto::{Event, Request, Subscribe, UnsubscribeError};
+use dcrf_proto::{Event, Rejection, Request, Subscribe, UnsubscribeError};
 use serde_json::{Value, json};
 
 const NOTHING: [Value; 0] = [];
@@ -150,4 +150,56 @@ fn r8_an_id_that_is_used_again_outlives_the_memory_of_its_past() {
     }
     c.event(&frame, "update", &json!(1));
     assert_eq!(c.changes(key), [update(&json!(1))]);
+}
+
+#[test]
+fn s9_a_cancel_of_a_feed_without_ack_does_not_wait_for_an_answer() {
+    let mut c = Conversation::open_with(|config| config.heartbeat = None);
+    let key = c.subscribe(Subscribe::new("docs", "subscribe_all").without_ack());
+    c.flush();
+    c.events();
+    c.unsubscribe(key);
+    assert_eq!(c.sent_actions().last().unwrap(), "unsubscribe_all");
+    c.passes(secs(31));
+    assert_eq!(c.unsubscribed(), [(key, Ok(()))]);
+}
+
+#[test]
+fn r8_a_late_acknowledgement_does_not_acknowledge_who_uses_the_id_next() {
+    let mut c = Conversation::open();
+    let key = c.subscribe(task().id("x"));
+    let first = c.sent_one();
+    c.unsubscribe(key);
+    let unsubscribe = c.sent_one();
+    c.replies(&unsubscribe, 204, &json!([]), &Value::Null);
+    let next = c.session.subscribe(Subscribe::instance("tasks", 8).id("x"), c.now);
+    assert_eq!(next.unwrap_err().reason, Rejection::IdInUse);
+    c.answers(&first, &Value::Null);
+    assert_eq!((c.session.stats().late, c.session.stats().unhandled), (1, 0));
+}
+
+#[test]
+fn r8_a_late_event_does_not_answer_a_request_that_uses_the_id_next() {
+    let mut c = Conversation::open();
+    let (key, frame) = c.subscribes(task().id("x"));
+    c.unsubscribe(key);
+    let unsubscribe = c.sent_one();
+    c.replies(&unsubscribe, 204, &json!([]), &Value::Null);
+    let request = c.session.request(Request::retrieve("tasks", 8).id("x"), c.now);
+    assert_eq!(request.unwrap_err().reason, Rejection::IdInUse);
+    c.event(&frame, "update", &json!({"pk": 7}));
+    assert_eq!(c.session.stats().late, 1);
+}
+
+#[test]
+fn r8_a_refused_command_does_not_forget_the_past_of_its_id() {
+    let mut c = Conversation::open_with(|config| config.max_message = 300);
+    let (key, frame) = c.subscribes(task().id("x"));
+    c.unsubscribe(key);
+    let unsubscribe = c.sent_one();
+    c.answers(&unsubscribe, &Value::Null);
+    let long = task().arg("text", "x".repeat(1000)).id("x");
+    c.session.subscribe(long, c.now).unwrap_err();
+    c.event(&frame, "update", &json!(1));
+    assert_eq!((c.session.stats().late, c.session.stats().unhandled), (1, 0));
 }

@@ -38,9 +38,14 @@ fn tests_below(folder: &Path, found: &mut BTreeSet<String>) {
 #[test]
 fn every_rule_names_its_tests_and_every_test_its_rule() {
     let mut existing = BTreeSet::new();
-    for folder in
-        ["dcrf-proto/src", "dcrf-proto/tests", "dcrf-tokio", "tests/src/stories", "tests/tests"]
-    {
+    for folder in [
+        "dcrf-proto/src",
+        "dcrf-proto/tests",
+        "dcrf-tokio",
+        "dcrf-smol",
+        "tests/src/stories",
+        "tests/tests",
+    ] {
         tests_below(&root().join(folder), &mut existing);
     }
     let rules = fs::read_to_string(root().join("dcrf-proto/RULES.md")).unwrap();

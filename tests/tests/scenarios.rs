@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dcrf_tests::adapter::{Adapter, TokioCurrentThread, TokioMultiThread};
+use dcrf_tests::adapter::{Adapter, AsyncStd, Smol, TokioCurrentThread, TokioMultiThread};
 use dcrf_tests::stories;
 
 /// No story takes this long; one that hangs is to fail.
@@ -12,6 +12,8 @@ macro_rules! on_each {
     ($story:path) => {
         on_each!($story, tokio_current_thread, TokioCurrentThread);
         on_each!($story, tokio_multi_thread, TokioMultiThread);
+        on_each!($story, smol, Smol);
+        on_each!($story, async_std, AsyncStd);
     };
     ($story:path, $name:ident, $adapter:expr) => {
         #[test]

@@ -1,5 +1,6 @@
 //! The driver: one poll loop that moves frames between a session and a socket. What to do is the
-//! session's business; this file only does it, in the order send, receive, timers, tell.
+//! session's business; this file only does it, in the order dial, receive, timers, send, tell: what has arrived is
+//! heard before a deadline is looked at, and what is past its deadline is not sent.
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -35,10 +36,10 @@ pub(super) async fn drive<R: Runtime>(shared: Guard, runtime: R) {
         driver.frames_left = driver.frames_per_poll;
         for _ in 0..ROUNDS_PER_POLL {
             driver.begin_round(cx, dial.as_mut());
-            let mut busy = driver.send(cx, dial.as_mut(), &start);
-            busy |= driver.dial(cx, dial.as_mut());
+            let mut busy = driver.dial(cx, dial.as_mut());
             busy |= driver.receive(cx);
             busy |= driver.keep_time(cx, timer.as_mut());
+            busy |= driver.send(cx, dial.as_mut(), &start);
             if driver.tell() && dial.is_none() {
                 return Poll::Ready(());
             }
@@ -282,7 +283,14 @@ impl<'a, R: Runtime> Driver<'a, R> {
     }
 
     fn keep_time(&mut self, cx: &mut Context<'_>, mut timer: Pin<&mut Option<R::Timer>>) -> bool {
-        let Some(next) = self.session(|session, _| session.poll_timeout()) else { return false };
+        let (due, next) = self.session(|session, now| {
+            let due = session.poll_timeout().is_some_and(|deadline| deadline <= now);
+            if due {
+                session.handle_timeout(now);
+            }
+            (due, session.poll_timeout())
+        });
+        let Some(next) = next else { return due };
         // A timer that fires too early is cheaper than one that is set anew for each request.
         if self.alarm.is_none_or(|alarm| next < alarm) {
             timer.set(Some(self.runtime.sleep_until(next)));
@@ -292,9 +300,8 @@ impl<'a, R: Runtime> Driver<'a, R> {
         if fired {
             timer.set(None);
             self.alarm = None;
-            self.session(Session::handle_timeout);
         }
-        fired
+        due || fired
     }
 
     /// Tells those who wait. Says whether nothing is left to do once no dial is.

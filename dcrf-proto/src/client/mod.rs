@@ -387,9 +387,10 @@ impl Client {
     ///
     /// The client closes also when the future is dropped.
     pub fn close_with(&self, close: Close) -> impl Future<Output = ()> + Send + use<> {
-        let shared = self.handle.shared().clone();
-        shared.command(|session, now| session.close(close, now));
-        async move { shared.finished().await }
+        // The last handle closes at once when it is dropped, so this one stays as long as the wait.
+        let handle = self.handle.clone();
+        handle.shared().command(|session, now| session.close(close, now));
+        async move { handle.shared().finished().await }
     }
 
     /// Closes the client without waiting for anything; what is pending settles at once.

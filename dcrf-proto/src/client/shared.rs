@@ -1,7 +1,7 @@
 //! What the handles and the driver share: the session, and who waits for what.
 
 use std::collections::HashMap;
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -36,7 +36,7 @@ pub(super) struct Inner {
     pub(super) unsubscribes: KeyMap<SubscriptionKey, Waiter<Result<(), UnsubscribeError>>>,
     pub(super) listeners: Slab<Listener>,
     /// Those who wait for the driver's end.
-    finishers: Vec<Waker>,
+    finishers: Slab<Option<Waker>>,
 }
 
 /// One who waits for one thing.
@@ -73,7 +73,7 @@ impl Shared {
                 readers: KeyMap::default(),
                 unsubscribes: KeyMap::default(),
                 listeners: Slab::new(),
-                finishers: Vec::new(),
+                finishers: Slab::new(),
             }),
             now,
         }
@@ -118,19 +118,19 @@ impl Shared {
         polled
     }
 
-    /// Ready when the driver has ended.
-    pub(super) fn finished(&self) -> impl Future<Output = ()> + Send {
+    /// Resolves when the driver has ended.
+    pub(super) async fn finished(&self) {
+        let finisher = Finisher { shared: self, place: self.lock().finishers.insert(None) };
         poll_fn(|cx| {
             self.poll(cx, |inner, waker| {
                 if inner.finished {
                     return Poll::Ready(());
                 }
-                if !inner.finishers.iter().any(|waker| waker.will_wake(cx.waker())) {
-                    inner.finishers.extend(waker.take());
-                }
+                std::mem::swap(&mut inner.finishers[finisher.place], waker);
                 Poll::Pending
             })
         })
+        .await;
     }
 
     /// The driver has ended, or was dropped: everything settles.
@@ -141,12 +141,26 @@ impl Shared {
         inner.session.stop_driving(now);
         inner.drain_events(&mut wakers);
         inner.finished = true;
-        wakers.append(&mut inner.finishers);
+        wakers.extend(inner.finishers.iter_mut().filter_map(|(_, finisher)| finisher.take()));
         let driver = inner.driver.take();
         wakers.extend(inner.listeners.iter_mut().filter_map(|(_, listener)| listener.waker.take()));
         drop(inner);
         drop(driver);
         wakers.into_iter().for_each(Waker::wake);
+    }
+}
+
+/// One who waits for the driver's end, until it is dropped.
+struct Finisher<'a> {
+    shared: &'a Shared,
+    place: usize,
+}
+
+impl Drop for Finisher<'_> {
+    fn drop(&mut self) {
+        // Its waker is dropped after the lock is released.
+        let waker = self.shared.lock().finishers.try_remove(self.place);
+        drop(waker);
     }
 }
 

@@ -26,6 +26,7 @@ use crate::wire::json::{DecodeError, Json};
 ///
 /// - [`Ended::Refused`]: the server refused;
 /// - [`Ended::TimedOut`]: the server did not acknowledge in time;
+/// - [`Ended::ConnectionLost`]: three connections in a row were lost before the server had acknowledged;
 /// - [`Ended::Closed`]: the client was closed first;
 /// - [`Ended::Rejected`]: it was not accepted and is handed back.
 ///
@@ -150,7 +151,8 @@ impl<T> Subscription<T> {
     /// on, also when the future is dropped.
     ///
     /// Without a connection, and when the connection is lost meanwhile, that is a success: the server
-    /// drops a connection's subscriptions by itself.
+    /// drops a connection's subscriptions by itself. A feed [without
+    /// acknowledgement](Subscribe::without_ack) is not waited for either.
     ///
     /// ```no_run
     /// # use dcrf_proto::{UnsubscribeError, client::Subscription};
@@ -169,7 +171,10 @@ impl<T> Subscription<T> {
     /// The subscription ends also when the future is dropped.
     pub fn cancel(self) -> impl Future<Output = Result<(), UnsubscribeError>> + Send + use<T> {
         let (handle, key) = (self.registration.handle.clone(), self.registration.key);
-        handle.shared().lock().unsubscribes.insert(key, Waiter::Waiting(None));
+        // Of one whose end was read the session knows nothing any more, and will say nothing.
+        if !self.ended {
+            handle.shared().lock().unsubscribes.insert(key, Waiter::Waiting(None));
+        }
         drop(self);
         let cancelling = Cancelling { handle, key };
         poll_fn(move |cx| cancelling.poll(cx))

@@ -81,17 +81,22 @@ impl Subscriptions {
         if matches!(refusal.status, Some(429 | 500..=599)) {
             let delay = cx.config.backoff.delay(wire.put_off, &mut cx.random);
             wire.put_off = wire.put_off.saturating_add(1);
-            wire.unanswered_losses = 0;
+            let replayed = wire.phase.is_replayed();
+            for key in &wire.members {
+                if let Some(member) = self.members.get_mut(*key) {
+                    member.answered();
+                }
+            }
             let until = cx.after(delay);
-            self.enter(cx, key, Phase::PutOff { until });
+            self.enter(cx, key, Phase::PutOff { until, replayed });
             return;
         }
-        let ended = match refusal.status {
-            Some(404) if wire.acknowledged => Ended::Gone(refusal),
-            Some(401 | 403) if wire.acknowledged => Ended::Revoked(refusal),
-            _ => Ended::Refused(refusal),
-        };
-        self.end_members(cx, key, &ended);
+        let was_in_force = wire.acknowledged;
+        for key in std::mem::take(&mut wire.members) {
+            if let Some(member) = self.members.get_mut(key) {
+                member.refuse(cx, key, was_in_force, refusal.clone());
+            }
+        }
         self.remove_wire(cx, key, Ok(()));
     }
 
@@ -106,12 +111,17 @@ impl Subscriptions {
     }
 
     /// Removes a wire; what the server still sends for it is late.
-    fn give_up_id(&mut self, cx: &mut Context, key: WireKey, result: Result<(), UnsubscribeError>) {
+    pub(super) fn give_up_id(
+        &mut self,
+        cx: &mut Context,
+        key: WireKey,
+        result: Result<(), UnsubscribeError>,
+    ) {
         let Some(wire) = self.wires.get(key) else { return };
         let id = wire.id.clone();
-        let is_confirmed = result.is_ok();
+        let is_over = wire.was_answered && result.is_ok();
         self.remove_wire(cx, key, result);
-        if is_confirmed {
+        if is_over {
             cx.routes.release(id);
         } else {
             cx.routes.abandon(id);
@@ -121,13 +131,16 @@ impl Subscriptions {
     pub(crate) fn timer_fired(&mut self, cx: &mut Context, key: WireKey) {
         let Some(wire) = self.wires.get(key) else { return };
         match wire.phase {
-            Phase::PutOff { .. } => self.enqueue(cx, key, Phase::Queued { replayed: false }),
+            Phase::PutOff { replayed, .. } => self.enqueue(cx, key, Phase::Queued { replayed }),
             Phase::Sent { .. } if cx.config.request_timeout.is_none() => {
                 self.enter(cx, key, Phase::Overdue);
             }
             Phase::Sent { .. } if wire.acknowledged => {
-                self.end_newcomers(cx, key);
-                self.enter(cx, key, Phase::Overdue);
+                if self.end_newcomers(cx, key) {
+                    self.enter(cx, key, Phase::Overdue);
+                } else {
+                    self.leave(cx, key, None);
+                }
             }
             Phase::Sent { .. } => {
                 self.end_members(cx, key, &Ended::TimedOut);
@@ -143,9 +156,9 @@ impl Subscriptions {
     }
 
     /// A replay is not acknowledged in time: those who wait for their first acknowledgement have waited
-    /// long enough, the others go on.
-    fn end_newcomers(&mut self, cx: &mut Context, key: WireKey) {
-        let Some(wire) = self.wires.get_mut(key) else { return };
+    /// long enough, the others go on. Says whether there are others.
+    fn end_newcomers(&mut self, cx: &mut Context, key: WireKey) -> bool {
+        let Some(wire) = self.wires.get_mut(key) else { return false };
         let members = &mut self.members;
         wire.members.retain(|&key| match members.get_mut(key) {
             Some(member) if !member.is_acknowledged() => {
@@ -154,6 +167,7 @@ impl Subscriptions {
             }
             _ => true,
         });
+        !wire.members.is_empty()
     }
 
     pub(super) fn end_members(&mut self, cx: &mut Context, key: WireKey, ended: &Ended) {

@@ -14,6 +14,10 @@ use crate::wire::json::Json;
 use crate::wire::pk::Deleted;
 use crate::wire::refusal::Refusal;
 
+/// After how many connections in a row that ended before they acknowledged it a new subscription ends: its
+/// own frame may be what ends them (the multiplexer closes so where it has no such stream).
+const MAX_UNANSWERED_LOSSES: u32 = 3;
+
 #[derive(Debug)]
 pub(crate) struct Member {
     phase: Phase,
@@ -21,6 +25,8 @@ pub(crate) struct Member {
     include_create: bool,
     pk_field: Option<Cow<'static, str>>,
     history: History,
+    /// How many connections in a row ended before they had acknowledged it for the first time.
+    unanswered_losses: u32,
     /// Whether the event waits to be polled already.
     readable_told: bool,
     subscribed_told: bool,
@@ -52,6 +58,7 @@ impl Member {
             include_create: subscribe.include_create,
             pk_field: subscribe.pk_field.clone(),
             history: History::Empty,
+            unanswered_losses: 0,
             readable_told: false,
             subscribed_told: false,
         }
@@ -127,11 +134,46 @@ impl Member {
         }
     }
 
-    /// The connection is lost.
-    pub(crate) fn lose(&mut self) {
+    /// The connection is lost; `unanswered` when its subscribe had been sent on it and not been answered. Says
+    /// whether the subscription goes on.
+    pub(crate) fn lose(
+        &mut self,
+        cx: &mut Context,
+        key: SubscriptionKey,
+        unanswered: Option<&Lost>,
+    ) -> bool {
         if self.history == History::Complete {
             self.history = History::GapOwed;
         }
+        let Some(cause) = unanswered.filter(|_| !self.is_acknowledged()) else { return true };
+        self.unanswered_losses += 1;
+        if self.unanswered_losses == MAX_UNANSWERED_LOSSES {
+            self.end(cx, key, Ended::ConnectionLost { cause: cause.clone() });
+        }
+        self.unanswered_losses < MAX_UNANSWERED_LOSSES
+    }
+
+    /// The server has answered, if only that it is to be asked later.
+    pub(crate) fn answered(&mut self) {
+        self.unanswered_losses = 0;
+    }
+
+    /// The server refuses: what was in force is gone or revoked (S7). What does not acknowledge counts as
+    /// acknowledged before it is in force.
+    pub(crate) fn refuse(
+        &mut self,
+        cx: &mut Context,
+        key: SubscriptionKey,
+        was_in_force: bool,
+        refusal: Refusal,
+    ) {
+        let was_in_force = was_in_force && self.is_acknowledged();
+        let ended = match refusal.status {
+            Some(404) if was_in_force => Ended::Gone(refusal),
+            Some(401 | 403) if was_in_force => Ended::Revoked(refusal),
+            _ => Ended::Refused(refusal),
+        };
+        self.end(cx, key, ended);
     }
 
     pub(crate) fn end(&mut self, cx: &mut Context, key: SubscriptionKey, ended: Ended) {

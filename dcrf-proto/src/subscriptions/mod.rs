@@ -15,7 +15,7 @@ use self::member::Member;
 use self::wire::{Phase, Wire};
 use crate::arena::Arena;
 use crate::command::Subscribe;
-use crate::context::{Context, Route};
+use crate::context::{Context, Route, Routes};
 use crate::error::{Ended, Lost, Rejected, Rejection, UnsubscribeError};
 use crate::event::{Change, Event};
 use crate::id::{SubscriptionKey, WireKey};
@@ -27,7 +27,10 @@ pub(crate) struct Subscriptions {
     wires: Arena<WireKey, Wire>,
     /// The wires that a new member of the same target joins. Looked up, never iterated.
     by_target: HashMap<Arc<str>, WireKey, BuildHasherDefault<DefaultHasher>>,
-    /// Wires that have a frame to send, in order; those that have none any more are skipped.
+    /// Wires that are to be replayed, in order (S4).
+    replays: VecDeque<WireKey>,
+    /// Wires that have another frame to send, in order. In both queues those that have none any more are
+    /// skipped.
     outgoing: VecDeque<WireKey>,
     /// Replayed wires whose acknowledgement is awaited (S4).
     unacknowledged: usize,
@@ -52,6 +55,7 @@ impl Subscriptions {
             members: Arena::new(),
             wires: Arena::new(),
             by_target: HashMap::default(),
+            replays: VecDeque::new(),
             outgoing: VecDeque::new(),
             unacknowledged: 0,
             leaving: 0,
@@ -152,7 +156,7 @@ impl Subscriptions {
         target: Arc<str>,
     ) -> Result<Wire, Rejection> {
         self.check(cx, subscribe)?;
-        let id = cx.claim_id(subscribe.id.as_ref())?;
+        let id = cx.choose_id(subscribe.id.as_ref(), Routes::is_free)?;
         let wire = Wire::new(subscribe, id, target, self.next_sequence);
         let framing = cx.config.framing;
         let farewell = wire.unsubscribe_text(framing).map_or(0, |text| text.len());
@@ -205,6 +209,7 @@ impl Subscriptions {
     fn leave(&mut self, cx: &mut Context, key: WireKey, unsubscriber: Option<SubscriptionKey>) {
         let Some(wire) = self.wires.get_mut(key) else { return };
         wire.unsubscriber = unsubscriber;
+        wire.was_answered = wire.phase == Phase::Live && !wire.without_ack;
         let on_server = wire.phase.is_on_server();
         if on_server && wire.can_unsubscribe() {
             self.by_target.remove(&wire.target);
@@ -256,15 +261,16 @@ impl Subscriptions {
 
     fn enqueue(&mut self, cx: &mut Context, key: WireKey, phase: Phase) {
         self.enter(cx, key, phase);
+        let wires = &self.wires;
+        let queue = if phase.is_replayed() { &mut self.replays } else { &mut self.outgoing };
         // Keys whose wire has nothing to send any more are dropped before they outnumber the wires.
-        if self.outgoing.len() > 2 * self.wires.len() + 16 {
-            let wires = &self.wires;
-            self.outgoing.retain(|key| {
+        if queue.len() > 2 * wires.len() + 16 {
+            queue.retain(|key| {
                 let phase = wires.get(*key).map(|wire| wire.phase);
                 matches!(phase, Some(Phase::Queued { .. } | Phase::Leaving))
             });
         }
-        self.outgoing.push_back(key);
+        queue.push_back(key);
     }
 
     /// Whether a frame waits to be sent, or the answer to an unsubscribe is awaited.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::wire::{Phase, Wire};
+use super::wire::Phase;
 use super::{Outgoing, Subscriptions};
 use crate::context::Context;
 use crate::error::{CloseReason, Ended, Lost};
@@ -10,10 +10,6 @@ use crate::id::WireKey;
 
 /// How long an answer may take to count as late where there is no timeout.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// After how many connections in a row that ended before they acknowledged it a new subscription ends: its
-/// own frame may be what ends them (the multiplexer closes so where it has no such stream).
-const MAX_UNANSWERED_LOSSES: u32 = 3;
 
 impl Subscriptions {
     /// A connection is open: everything that is wanted is sent once, in the order of the calls.
@@ -25,6 +21,7 @@ impl Subscriptions {
 
     /// The connection is lost: what is wanted waits for the next one, and what was left is gone.
     pub(crate) fn lost(&mut self, cx: &mut Context, cause: Option<&Lost>) {
+        self.replays.clear();
         self.outgoing.clear();
         if let Some(cause) = cause {
             self.last_loss = Some(cause.clone());
@@ -37,54 +34,61 @@ impl Subscriptions {
             }
             if wire.phase == Phase::Live {
                 wire.confirm();
-            } else if wire.phase.is_on_server() && !wire.acknowledged {
-                wire.unanswered_losses += 1;
             }
-            if let Some(cause) = cause.filter(|_| wire.unanswered_losses == MAX_UNANSWERED_LOSSES) {
-                self.end_members(cx, key, &Ended::ConnectionLost { cause: cause.clone() });
+            let unanswered = cause.filter(|_| wire.phase.is_on_server());
+            let members = &mut self.members;
+            wire.members.retain(|&key| {
+                members.get_mut(key).is_some_and(|member| member.lose(cx, key, unanswered))
+            });
+            if wire.members.is_empty() {
                 self.remove_wire(cx, key, Ok(()));
-                continue;
+            } else {
+                self.enter(cx, key, Phase::Offline);
             }
-            for member in &wire.members {
-                if let Some(member) = self.members.get_mut(*member) {
-                    member.lose();
-                }
-            }
-            self.enter(cx, key, Phase::Offline);
         }
     }
 
-    /// Hands out the next frame for the socket.
+    /// Hands out the next frame for the socket: replays as far as the window allows, then what is new.
     pub(crate) fn next_text(&mut self, cx: &mut Context) -> Outgoing {
-        while let Some(&key) = self.outgoing.front() {
-            let framing = cx.config.framing;
-            let due = due(cx);
-            let text = match self.wires.get(key) {
-                Some(wire @ Wire { phase: Phase::Leaving, .. }) => {
-                    let text = wire.unsubscribe_text(framing);
-                    self.enter(cx, key, Phase::Left { due });
-                    text
-                }
-                Some(wire @ &Wire { phase: Phase::Queued { replayed }, without_ack, .. }) => {
-                    if replayed && self.unacknowledged >= cx.config.replay_window.max(1) {
-                        return Outgoing::Held;
-                    }
-                    let text = wire.subscribe_text(framing);
-                    self.enter(cx, key, Phase::Sent { due, replayed });
-                    cx.stats.subscribes_sent += 1;
-                    if without_ack {
-                        self.acknowledged(cx, key);
-                    }
-                    Some(text)
-                }
-                _ => None,
-            };
-            self.outgoing.pop_front();
-            if let Some(text) = text {
+        loop {
+            let has_room = self.unacknowledged < cx.config.replay_window.max(1);
+            let replay = if has_room { self.replays.pop_front() } else { None };
+            let Some(key) = replay.or_else(|| self.outgoing.pop_front()) else { break };
+            if let Some(text) = self.text_of(cx, key) {
                 return Outgoing::Text(text);
             }
         }
-        Outgoing::Nothing
+        if self.replays.is_empty() { Outgoing::Nothing } else { Outgoing::Held }
+    }
+
+    /// The frame that a wire has to send, if it still has one, is about to be sent.
+    fn text_of(&mut self, cx: &mut Context, key: WireKey) -> Option<String> {
+        let framing = cx.config.framing;
+        let due = due(cx);
+        let wire = self.wires.get(key)?;
+        let without_ack = wire.without_ack;
+        match wire.phase {
+            Phase::Queued { replayed } => {
+                let text = wire.subscribe_text(framing);
+                self.enter(cx, key, Phase::Sent { due, replayed });
+                cx.stats.subscribes_sent += 1;
+                if without_ack {
+                    self.acknowledged(cx, key);
+                }
+                Some(text)
+            }
+            Phase::Leaving => {
+                let text = wire.unsubscribe_text(framing);
+                if without_ack {
+                    // What never replies does not reply to this either.
+                    self.give_up_id(cx, key, Ok(()));
+                } else {
+                    self.enter(cx, key, Phase::Left { due });
+                }
+                text
+            }
+            _ => None,
+        }
     }
 
     /// Ends all, and queues the unsubscribes of those that the server holds.
@@ -100,6 +104,7 @@ impl Subscriptions {
 
     /// The session is closed.
     pub(crate) fn close(&mut self, cx: &mut Context, reason: &CloseReason) {
+        self.replays.clear();
         self.outgoing.clear();
         for key in self.in_order() {
             self.end_members(cx, key, &Ended::Closed(reason.clone()));

@@ -27,8 +27,8 @@ pub(crate) struct Wire {
     pub(crate) acknowledged: bool,
     /// How often in a row the server asked to come back later.
     pub(crate) put_off: u32,
-    /// How many connections in a row ended before they acknowledged it for the first time.
-    pub(crate) unanswered_losses: u32,
+    /// Whether the server had answered the subscribe when it was left: then no answer to it can still come.
+    pub(crate) was_answered: bool,
     /// Who waits for the unsubscribe.
     pub(crate) unsubscriber: Option<SubscriptionKey>,
 }
@@ -47,7 +47,7 @@ pub(crate) enum Phase {
     /// In force.
     Live,
     /// The server put it off until then (S3).
-    PutOff { until: Instant },
+    PutOff { until: Instant, replayed: bool },
     /// Nobody wants it any more; the unsubscribe waits to be sent.
     Leaving,
     /// The unsubscribe was sent; the answer is due by then.
@@ -58,7 +58,7 @@ impl Phase {
     pub(crate) fn deadline(self) -> Option<Instant> {
         match self {
             Self::Sent { due, .. } | Self::Left { due } => Some(due),
-            Self::PutOff { until } => Some(until),
+            Self::PutOff { until, .. } => Some(until),
             Self::Offline | Self::Queued { .. } | Self::Overdue | Self::Live | Self::Leaving => {
                 None
             }
@@ -68,6 +68,16 @@ impl Phase {
     /// Whether it takes a place in the window of unacknowledged replays (S4).
     pub(crate) fn fills_window(self) -> bool {
         matches!(self, Self::Sent { replayed: true, .. })
+    }
+
+    /// Whether what is sent in this phase, or after it, is a replay.
+    pub(crate) fn is_replayed(self) -> bool {
+        matches!(
+            self,
+            Self::Queued { replayed: true }
+                | Self::Sent { replayed: true, .. }
+                | Self::PutOff { replayed: true, .. }
+        )
     }
 
     pub(crate) fn is_leaving(self) -> bool {
@@ -100,7 +110,7 @@ impl Wire {
             phase: Phase::Offline,
             acknowledged: false,
             put_off: 0,
-            unanswered_losses: 0,
+            was_answered: false,
             unsubscriber: None,
         }
     }

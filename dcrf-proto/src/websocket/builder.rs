@@ -305,7 +305,31 @@ impl<N: Network> Builder<N> {
     /// # Errors
     ///
     /// What stands in the way of any attempt: the URL, a header that can't be sent, the lack of a runtime.
-    pub fn connect_lazy(mut self) -> Result<Client, ConnectError> {
+    pub fn connect_lazy(self) -> Result<Client, ConnectError> {
+        let (client, driver) = self.build()?;
+        N::current().ok_or(ConnectError::NoRuntime)?.spawn(driver);
+        Ok(client)
+    }
+
+    /// Makes the client, which begins to connect, and the driver that does its I/O: for an executor or a thread
+    /// of your own. Dropping the driver closes the client with [`CloseReason::DriverStopped`].
+    ///
+    /// ```
+    /// # use dcrf_proto::websocket::{Builder, ConnectError, Network};
+    /// fn on_a_thread<N: Network>() -> Result<(), ConnectError> {
+    ///     let (client, driver) = Builder::<N>::new("ws://localhost:8000/ws/").build()?;
+    ///     std::thread::spawn(|| futures_lite::future::block_on(driver));
+    ///     drop(client);
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`connect_lazy`](Self::connect_lazy).
+    pub fn build(
+        mut self,
+    ) -> Result<(Client, impl Future<Output = ()> + Send + use<N>), ConnectError> {
         let endpoint = self.endpoint?;
         self.credentials.check()?;
         let network = N::current().ok_or(ConnectError::NoRuntime)?;
@@ -323,11 +347,9 @@ impl<N: Network> Builder<N> {
             policy: self.policy,
             options: self.options,
             dial_timeout,
-            network: network.clone(),
+            network,
         };
-        let (client, driver) = Client::new(self.config, seed, connector);
-        network.spawn(driver);
-        Ok(client)
+        Ok(Client::new(self.config, seed, connector))
     }
 }
 

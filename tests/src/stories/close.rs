@@ -1,6 +1,6 @@
 //! How a client ends: closed in every state, dropped, or left by its runtime.
 
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::time::Duration;
 
 use dcrf_proto::client::Response;
@@ -127,33 +127,37 @@ pub async fn c2_the_last_handle_leaves_nothing<A: Adapter>(adapter: A) {
     let clone = client.clone();
     let mute: Response<Value> = clone.call(Request::new("tools", "mute"));
     let changes = clone.subscribe::<Task>(Subscribe::instance("tasks", 1)).await.unwrap();
-    assert_eq!(sockets_to(&server), 1);
+    assert_eq!(sockets_to(server.address()), 1);
 
     drop(client);
     drop(clone);
     drop(mute);
-    assert_eq!((sockets_to(&server), mark.close_codes(&server).len()), (1, 0));
+    assert_eq!((sockets_to(server.address()), mark.close_codes(&server).len()), (1, 0));
     drop(changes);
     no_task_is_left(&adapter).await;
-    eventually(&adapter, "no descriptor is left", || sockets_to(&server) == 0).await;
+    eventually(&adapter, "no descriptor is left", || sockets_to(server.address()) == 0).await;
     eventually(&adapter, "the server sees the end", || mark.close_codes(&server) == [1000]).await;
 }
 
 /// Also a client that has no connection ends with its last handle.
 pub async fn c2_the_last_handle_of_an_offline_client<A: Adapter>(adapter: A) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let silent = format!("ws://{}/ws/", listener.local_addr().unwrap());
-    for url in [silent, refused_url("/ws/")] {
+    let silent = listener.local_addr().unwrap();
+    for (url, sockets) in [(format!("ws://{silent}/ws/"), 1), (refused_url("/ws/"), 0)] {
         let client = adapter.connect_lazy(&url, quick()).unwrap();
         let response: Response<Value> = client.call(Request::new("tools", "echo"));
+        eventually(&adapter, "it dials", || sockets_to(silent) == sockets).await;
         drop(client);
         assert!(adapter.tasks().is_none_or(|tasks| tasks == 1), "a response holds the client");
+        assert_eq!(sockets_to(silent), sockets);
         drop(response);
         no_task_is_left(&adapter).await;
+        eventually(&adapter, "no descriptor is left", || sockets_to(silent) == 0).await;
     }
 }
 
-/// The runtime is shut down under a client that lives on: whoever waits is told.
+/// The runtime is shut down under a client that lives on: whoever waits is told. Where nothing is shut down,
+/// the client stays connected until it is closed, also outside of the runtime that it was made in.
 pub async fn c2_a_runtime_that_ends_settles_everything<A: Adapter>(adapter: A) {
     let url = Server::shared().url("/ws/");
     let inner = {
@@ -171,7 +175,14 @@ pub async fn c2_a_runtime_that_ends_settles_everything<A: Adapter>(adapter: A) {
     // Another thread, since this one is inside of a runtime.
     let (client, mute, mut changes) = std::thread::spawn(inner).join().unwrap();
 
-    let reason = CloseReason::DriverStopped;
+    let reason = if adapter.ends_with_run() {
+        CloseReason::DriverStopped
+    } else {
+        let echo = client.call::<Value>(Request::new("tools", "echo")).await;
+        assert_eq!(echo, Ok(json!({})));
+        client.close_now();
+        CloseReason::ByCaller
+    };
     assert_eq!(client.state(), State::Closed(reason.clone()));
     assert_eq!(mute.await, Err(RequestError::Closed { reason: reason.clone(), sent: true }));
     assert_eq!(ended(&mut changes).await, Ended::Closed(reason.clone()));
@@ -184,9 +195,9 @@ async fn no_task_is_left<A: Adapter>(adapter: &A) {
     eventually(adapter, "no task is left", || adapter.tasks().is_none_or(|tasks| tasks == 0)).await;
 }
 
-/// How many sockets to the server's port are open on this machine, from the client's side.
-fn sockets_to(server: &Server) -> usize {
-    let port = format!(":{:04X}", server.address().port());
+/// How many sockets to a server's port are open on this machine, from the client's side.
+fn sockets_to(server: SocketAddr) -> usize {
+    let port = format!(":{:04X}", server.port());
     let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
     let is_open = |line: &&str| {
         // sl, local_address, rem_address, st, …, inode: 0 once no descriptor holds the socket.

@@ -4,8 +4,8 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+use dcrf_proto::websocket::ConnectError;
 use dcrf_proto::{CloseFrame, CloseReason, Lost, Request, RequestError, State};
-use dcrf_tokio::ConnectError;
 use serde_json::Value;
 
 use crate::adapter::{Adapter, quick};

@@ -1,0 +1,108 @@
+//! The ends of subscriptions, requests and clients, as the handles see them over sockets in memory.
+#![cfg(feature = "client")]
+
+#[allow(dead_code, reason = "each test binary uses a part of it")]
+mod memory;
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Wake, Waker};
+use std::time::Duration;
+
+use dcrf_proto::client::{ChangeError, Subscription};
+use dcrf_proto::{Close, Ended, Lost, Request, RequestError, Subscribe};
+use memory::World;
+use serde_json::{Value, json};
+
+fn subscribed(world: &mut World) -> Subscription<u32> {
+    let mut subscribing = pin!(world.client().subscribe::<u32>(Subscribe::instance("tasks", 7)));
+    world.settle();
+    world.answers(0, 201, &Value::Null);
+    World::poll(subscribing.as_mut()).unwrap().unwrap()
+}
+
+#[test]
+fn s9_a_cancel_after_the_end_was_read_resolves() {
+    let mut world = World::connected();
+    let mut changes = subscribed(&mut world);
+    world.loses(Lost::Dropped);
+    world.passes(Duration::from_secs(2));
+    world.answers(1, 404, &Value::Null);
+    assert!(matches!(
+        World::poll(changes.next()),
+        Some(Some(Err(ChangeError::Ended(Ended::Gone(_)))))
+    ));
+    let mut cancel = pin!(changes.cancel());
+    world.settle();
+    world.passes(Duration::from_secs(60));
+    assert_eq!(World::poll(cancel.as_mut()), Some(Ok(())));
+}
+
+#[test]
+fn s9_a_cancel_after_the_closed_was_read_resolves() {
+    let mut world = World::connected();
+    let mut changes = subscribed(&mut world);
+    world.client().close_now();
+    world.settle();
+    assert!(matches!(World::poll(changes.next()), Some(Some(Err(ChangeError::Ended(_))))));
+    world.passes(Duration::from_secs(2));
+    let mut cancel = pin!(changes.cancel());
+    world.passes(Duration::from_secs(60));
+    assert_eq!(World::poll(cancel.as_mut()), Some(Ok(())));
+}
+
+#[test]
+fn r3_a_deadline_that_passed_before_the_socket_took_it_keeps_it_from_the_wire() {
+    let mut world = World::connected();
+    world.network().stuck = true;
+    let request = Request::new("tools", "echo").timeout(Duration::from_secs(1));
+    let mut response = pin!(world.client().call::<Value>(request));
+    world.settle();
+    // In the second that passes, the socket takes frames again, after the deadline.
+    world.network().stuck = false;
+    world.passes(Duration::from_secs(1));
+    let result = World::poll(response.as_mut());
+    let sent = world.network().sent.len();
+    assert_eq!((result, sent), (Some(Err(RequestError::TimedOut { sent: false })), 0));
+}
+
+#[test]
+fn c1_the_wait_of_a_close_outlives_the_last_handle() {
+    let mut world = World::connected();
+    let changes = subscribed(&mut world);
+    let mut closing = pin!(world.client().close_with(Close::default().unsubscribe()));
+    drop(changes);
+    world.client = None;
+    world.settle();
+    assert!(World::poll(closing.as_mut()).is_none());
+    let sent: Vec<Value> = world.network().sent.clone();
+    assert_eq!(sent.last().unwrap()["payload"]["action"], json!("unsubscribe_instance"));
+}
+
+struct Counted(Arc<AtomicUsize>);
+impl Wake for Counted {
+    fn wake(self: Arc<Self>) {}
+}
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn c2_a_dropped_wait_for_the_end_keeps_no_waker() {
+    let mut world = World::connected();
+    let alive = Arc::new(AtomicUsize::new(0));
+    let mut pending = Box::pin(world.client().call::<Value>(Request::new("tools", "mute")));
+    world.settle();
+    assert_eq!(World::poll(pending.as_mut()), None);
+    for _ in 0..100 {
+        let mut closing = Box::pin(world.client().close());
+        alive.fetch_add(1, Ordering::SeqCst);
+        let waker = Waker::from(Arc::new(Counted(alive.clone())));
+        assert!(closing.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    }
+    assert_eq!(alive.load(Ordering::SeqCst), 0);
+}

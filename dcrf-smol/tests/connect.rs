@@ -1,0 +1,270 @@
+//! Connecting on executors of all kinds and on none: what stands in the way of it, and what this crate brings.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use async_tungstenite::tungstenite::{self, Message};
+use dcrf_proto::websocket::Network;
+use dcrf_smol::{Client, ConnectError, Lost, Request, RequestError, Smol, State, UrlError};
+use futures_lite::future::{block_on, or};
+use futures_lite::io::{AsyncReadExt, AsyncWriteExt};
+use serde_json::{Value, json};
+
+#[test]
+fn it_runs_under_smols_block_on() {
+    let (url, server) = serve();
+    smol::block_on(visit(&url));
+    server.join().unwrap();
+}
+
+#[test]
+fn it_runs_on_a_local_executor_of_smol() {
+    let (url, server) = serve();
+    let executor = smol::LocalExecutor::new();
+    // As a task of its own, which is what a local executor is for.
+    let visiting = executor.spawn(async move { visit(&url).await });
+    block_on(executor.run(visiting));
+    server.join().unwrap();
+}
+
+#[test]
+fn it_runs_on_async_std() {
+    let (url, server) = serve();
+    async_std::task::block_on(async_std::task::spawn(async move { visit(&url).await }));
+    server.join().unwrap();
+}
+
+#[test]
+fn it_runs_without_any_executor() {
+    let (url, server) = serve();
+    block_on(visit(&url));
+    server.join().unwrap();
+}
+
+#[test]
+fn pings_are_answered_while_the_program_is_blocked() {
+    let (url, server) = serve_with(|stream| {
+        let mut socket = tungstenite::accept(stream).unwrap();
+        socket.send(Message::Ping("still there?".into())).unwrap();
+        assert_eq!(socket.read().unwrap(), Message::Pong("still there?".into()));
+    });
+    let client = block_on(dcrf_smol::connect(&url)).unwrap();
+    // This thread runs nothing from here on.
+    server.join().unwrap();
+    drop(client);
+}
+
+#[test]
+fn the_driver_can_run_on_an_executor_of_ones_own() {
+    let (url, server) = serve();
+    let executor = smol::Executor::new();
+    smol::block_on(executor.run(async {
+        let (client, driver) = dcrf_smol::builder(&url).build().unwrap();
+        let driving = executor.spawn(driver);
+        assert_eq!(echo(&client).await, Ok(json!({"value": 7})));
+        // C2: with the last handle the driver ends, and not before.
+        assert!(!driving.is_finished());
+        drop(client);
+        driving.await;
+    }));
+    assert!(executor.is_empty());
+    server.join().unwrap();
+}
+
+#[test]
+fn a_task_that_panics_takes_no_other_with_it() {
+    Smol.spawn(async { panic!("this is to be seen in the output, and to harm nobody") });
+    let (ran, has_run) = smol::channel::bounded(1);
+    Smol.spawn(async move { ran.send(()).await.unwrap() });
+    block_on(has_run.recv()).unwrap();
+}
+
+#[test]
+fn a_wrong_url_is_an_error_of_its_own() {
+    let url = "https://example.com/?token=canary";
+    let error = block_on(dcrf_smol::connect(url)).unwrap_err();
+    assert_eq!(error, ConnectError::InvalidUrl(UrlError::Http));
+    let error = dcrf_smol::builder("example.com").connect_lazy().unwrap_err();
+    assert_eq!(error, ConnectError::InvalidUrl(UrlError::NoScheme));
+}
+
+#[cfg(not(feature = "rustls"))]
+#[test]
+fn x2_wss_without_tls_names_the_feature() {
+    let error = block_on(dcrf_smol::connect("wss://example.com/ws/")).unwrap_err();
+    assert_eq!(error, ConnectError::InvalidUrl(UrlError::TlsNotBuiltIn));
+    assert!(error.to_string().contains("`rustls`"));
+}
+
+#[cfg(feature = "rustls")]
+#[test]
+fn wss_is_connected_to_by_name() {
+    use std::sync::Arc;
+
+    use dcrf_smol::rustls::pki_types::PrivateKeyDer;
+    use dcrf_smol::rustls::{
+        ClientConfig, RootCertStore, ServerConfig, ServerConnection, StreamOwned, crypto,
+    };
+
+    let key = rcgen::KeyPair::generate().unwrap();
+    let params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    let certificate = params.self_signed(&key).unwrap().der().clone();
+    let provider = Arc::new(crypto::ring::default_provider());
+    let mut roots = RootCertStore::empty();
+    roots.add(certificate.clone()).unwrap();
+    let trusting = ClientConfig::builder_with_provider(provider.clone())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let certified = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], PrivateKeyDer::Pkcs8(key.serialize_der().into()))
+        .unwrap();
+
+    let (url, server) = serve_with(move |stream| {
+        let tls = ServerConnection::new(Arc::new(certified)).unwrap();
+        answer_echoes(StreamOwned::new(tls, stream));
+    });
+    let url = url.replace("ws://127.0.0.1", "wss://localhost");
+    block_on(async {
+        let builder = dcrf_smol::builder(&url).tls_config(Arc::new(trusting));
+        let client = builder.connect().await.unwrap();
+        assert_eq!(echo(&client).await, Ok(json!({"value": 7})));
+        client.close().await;
+    });
+    server.join().unwrap();
+}
+
+#[test]
+fn l14_the_first_attempt_fails_with_its_reason() {
+    // A port that was free a moment ago.
+    let address = listener().local_addr().unwrap();
+    let url = format!("ws://{address}/ws/?token=canary");
+    let error = block_on(dcrf_smol::connect(&url)).unwrap_err();
+    let ConnectError::Failed { error: Lost::Io { kind, .. }, .. } = &error else {
+        panic!("{error:?}")
+    };
+    assert_eq!(*kind, std::io::ErrorKind::ConnectionRefused);
+    assert!(error.to_string().starts_with(&format!("could not connect to ws://{address}/ws/: ")));
+    assert!(!format!("{error} {error:?}").contains("canary"));
+}
+
+#[test]
+fn dropping_the_future_ends_the_attempt() {
+    let (accepted, is_accepted) = smol::channel::bounded(1);
+    let (url, server) = serve_with(move |mut stream| {
+        accepted.send_blocking(()).unwrap();
+        // Ends at the end of the stream: the handshake is never answered.
+        stream.read_to_end(&mut Vec::new()).unwrap();
+    });
+    let connecting = async { panic!("{:?}", dcrf_smol::connect(&url).await) };
+    block_on(or(async { is_accepted.recv().await.unwrap() }, connecting));
+    server.join().unwrap();
+}
+
+#[test]
+fn connections_have_nodelay_set() {
+    let listener = listener();
+    let tcp = block_on(Smol.connect(listener.local_addr().unwrap())).unwrap();
+    assert!(tcp.get_ref().nodelay().unwrap());
+}
+
+#[test]
+fn closing_a_connection_ends_what_the_server_reads() {
+    let listener = listener();
+    let address = listener.local_addr().unwrap();
+    let server = thread::spawn(move || {
+        let mut stream = accept(&listener);
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        stream.write_all(text.to_uppercase().as_bytes()).unwrap();
+    });
+    let answer = block_on(async {
+        let mut tcp = Smol.connect(address).await.unwrap();
+        tcp.write_all(b"over to you").await.unwrap();
+        tcp.close().await.unwrap();
+        let mut answer = String::new();
+        tcp.read_to_string(&mut answer).await.unwrap();
+        answer
+    });
+    assert_eq!(answer, "OVER TO YOU");
+    server.join().unwrap();
+}
+
+#[test]
+fn addresses_resolve_to_themselves() {
+    for address in ["127.0.0.1:80", "[::1]:8000"] {
+        let address: SocketAddr = address.parse().unwrap();
+        let host = address.ip().to_string();
+        assert_eq!(block_on(Smol.resolve(&host, address.port())).unwrap(), [address]);
+    }
+}
+
+#[test]
+fn the_timer_waits_for_its_deadline_and_no_longer_for_one_that_is_past() {
+    let before = Smol::now();
+    let deadline = before + Duration::from_millis(20);
+    block_on(Smol.sleep_until(deadline));
+    assert!(Smol::now() >= deadline);
+    block_on(Smol.sleep_until(before));
+}
+
+/// What takes a socket, a task in the background and a timer.
+async fn visit(url: &str) {
+    let client = dcrf_smol::connect(url).await.unwrap();
+    assert_eq!(echo(&client).await, Ok(json!({"value": 7})));
+    let mute = Request::new("tools", "mute").timeout(Duration::from_millis(20));
+    assert_eq!(client.call::<Value>(mute).await, Err(RequestError::TimedOut { sent: true }));
+    client.close().await;
+    assert!(matches!(client.state(), State::Closed(_)));
+}
+
+async fn echo(client: &Client) -> Result<Value, RequestError> {
+    client.call(Request::new("tools", "echo").arg("value", 7)).await
+}
+
+/// A server for one connection, which answers the action `echo` and no other.
+fn serve() -> (String, JoinHandle<()>) {
+    serve_with(answer_echoes)
+}
+
+fn serve_with(serve: impl FnOnce(TcpStream) + Send + 'static) -> (String, JoinHandle<()>) {
+    let listener = listener();
+    let url = format!("ws://{}/ws/", listener.local_addr().unwrap());
+    (url, thread::spawn(move || serve(accept(&listener))))
+}
+
+/// Ends when the client closes or leaves.
+fn answer_echoes(stream: impl Read + Write) {
+    let Ok(mut socket) = tungstenite::accept(stream) else { panic!("no handshake") };
+    while let Ok(message) = socket.read() {
+        let Message::Text(text) = message else { continue };
+        let frame: Value = serde_json::from_str(&text).unwrap();
+        let asked = &frame["payload"];
+        if asked["action"] == "echo" {
+            let data = json!({"value": asked["value"]});
+            let payload = json!({
+                "action": "echo", "request_id": asked["request_id"], "data": data,
+                "errors": [], "response_status": 200,
+            });
+            let answer = json!({"stream": frame["stream"], "payload": payload});
+            socket.send(Message::text(answer.to_string())).unwrap();
+        }
+    }
+}
+
+fn listener() -> TcpListener {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap()
+}
+
+/// A connection on which a client that stays silent is an error, and not waited for without end.
+fn accept(listener: &TcpListener) -> TcpStream {
+    let (stream, _) = listener.accept().unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    stream
+}

@@ -1,0 +1,73 @@
+//! `dcrf-smol`, below the executors of smol and of async-std. Neither drives the clients: that is done by the
+//! thread of `dcrf-smol`, which lasts as long as the process and does not tell its tasks.
+
+use std::future::Future;
+use std::time::Duration;
+
+use dcrf_proto::Config;
+use dcrf_proto::client::Client;
+use dcrf_smol::ConnectError;
+use smol::Timer;
+
+use super::Adapter;
+
+/// `dcrf-smol` under `smol::block_on`.
+#[derive(Debug, Clone, Copy)]
+pub struct Smol;
+
+/// `dcrf-smol` on async-std.
+#[derive(Debug, Clone, Copy)]
+pub struct AsyncStd;
+
+impl Adapter for Smol {
+    fn run<T: Send + 'static>(&self, story: impl Future<Output = T> + Send + 'static) -> T {
+        smol::block_on(story)
+    }
+
+    fn ends_with_run(&self) -> bool {
+        false
+    }
+
+    async fn connect(&self, url: &str, config: Config) -> Result<Client, ConnectError> {
+        dcrf_smol::builder(url).config(config).connect().await
+    }
+
+    fn connect_lazy(&self, url: &str, config: Config) -> Result<Client, ConnectError> {
+        dcrf_smol::builder(url).config(config).connect_lazy()
+    }
+
+    async fn sleep(&self, time: Duration) {
+        Timer::after(time).await;
+    }
+
+    fn tasks(&self) -> Option<usize> {
+        None
+    }
+}
+
+impl Adapter for AsyncStd {
+    /// Not as a task: a story may block, and async-std's threads belong to all stories.
+    fn run<T: Send + 'static>(&self, story: impl Future<Output = T> + Send + 'static) -> T {
+        async_std::task::block_on(story)
+    }
+
+    fn ends_with_run(&self) -> bool {
+        false
+    }
+
+    async fn connect(&self, url: &str, config: Config) -> Result<Client, ConnectError> {
+        Smol.connect(url, config).await
+    }
+
+    fn connect_lazy(&self, url: &str, config: Config) -> Result<Client, ConnectError> {
+        Smol.connect_lazy(url, config)
+    }
+
+    fn sleep(&self, time: Duration) -> impl Future<Output = ()> + Send {
+        async_std::task::sleep(time)
+    }
+
+    fn tasks(&self) -> Option<usize> {
+        None
+    }
+}
