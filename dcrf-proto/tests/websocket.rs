@@ -324,7 +324,7 @@ fn the_handshake_names_host_path_and_query() {
     assert!(request.starts_with("GET /ws/?token=canary HTTP/1.1\r\n"), "{request}");
     assert!(request.contains("Host: example.com:8000\r\n"), "{request}");
     assert!(request.contains("Upgrade: websocket\r\n"), "{request}");
-    assert!(request.contains("origin: http://example.com:8000\r\n"), "{request}");
+    assert!(request.contains("Origin: http://example.com:8000\r\n"), "{request}");
 }
 
 #[test]

@@ -25,11 +25,11 @@ impl Subscriptions {
             (Phase::Left { .. }, outcome) if answered => self.left(cx, key, outcome.err()),
             (Phase::Sent { .. } | Phase::Overdue, Ok(_)) if answered => self.acknowledged(cx, key),
             (Phase::Sent { .. } | Phase::Overdue, Err(refusal)) if answered => {
-                self.refused(cx, key, refusal);
+                self.refused(cx, key, &refusal);
             }
             // What does not acknowledge can still refuse: an action that the server does not know.
             (Phase::Live, Err(refusal)) if answered && wire.without_ack => {
-                self.refused(cx, key, refusal);
+                self.refused(cx, key, &refusal);
             }
             (Phase::Sent { .. } | Phase::Overdue | Phase::Live, outcome) if !answered => {
                 self.deliver(cx, key, payload, outcome.err(), whole);
@@ -75,7 +75,7 @@ impl Subscriptions {
         }
     }
 
-    fn refused(&mut self, cx: &mut Context, key: WireKey, refusal: Refusal) {
+    fn refused(&mut self, cx: &mut Context, key: WireKey, refusal: &Refusal) {
         let Some(wire) = self.wires.get_mut(key) else { return };
         // S3: too many requests, and failures of the server itself, pass.
         if matches!(refusal.status, Some(429 | 500..=599)) {
