@@ -1,5 +1,6 @@
 //! Credentials and the policy for failures, at each attempt to connect. The server is at the other end of a
 //! pipe in memory and answers as the test says; Tokio's clock is paused.
+#![expect(clippy::result_large_err, reason = "the type of an answer is tungstenite's")]
 
 use std::collections::VecDeque;
 use std::future::pending;
@@ -48,7 +49,6 @@ impl Server {
         })
     }
 
-    #[expect(clippy::result_large_err, reason = "the signature is tungstenite's")]
     fn answer(&self, request: &Request, mut response: Response) -> Result<Response, ErrorResponse> {
         self.requests.lock().unwrap().push(request.clone());
         if let Some(status) = self.refusals.lock().unwrap().pop_front() {
@@ -239,7 +239,7 @@ async fn x3_what_can_not_be_sent_is_refused_before_anything_is_dialled() {
     let builder = || dcrf_tokio::builder("ws://127.0.0.1:1/");
     let header_value = InvalidCredentials::HeaderValue("x-token".into());
     let reserved = InvalidCredentials::ReservedHeader("upgrade".into());
-    let table = [
+    let table = vec![
         (builder().header("x-token", "a\r\nx-admin: 1"), header_value.clone()),
         (builder().header("x-token", "a\nb"), header_value.clone()),
         (builder().header("x-token", "a\0b"), header_value.clone()),

@@ -1,0 +1,120 @@
+//! The program that the examples run: it follows one object until that is deleted, and says what happens.
+
+use std::fmt::Arguments as Line;
+use std::time::Instant;
+
+use dcrf_proto::{
+    Change, Close, Ended, Event, Json, Notice, Pk, Rejection, Request, Session, State, Subscribe,
+    SubscriptionKey,
+};
+
+pub(crate) struct Follow {
+    stream: String,
+    pk: Pk,
+    subscription: SubscriptionKey,
+    /// The object, as far as it is known.
+    pub(crate) object: Option<Json>,
+    /// Whether the object was deleted, which is what the program waits for.
+    pub(crate) is_deleted: bool,
+}
+
+impl Follow {
+    /// Asks for the object and its changes. Both are sent when there is a connection.
+    pub(crate) fn begin(
+        session: &mut Session,
+        stream: String,
+        pk: Pk,
+        now: Instant,
+    ) -> Result<Self, Rejection> {
+        let subscribe = Subscribe::instance(stream.clone(), pk.clone());
+        let subscription = session.subscribe(subscribe, now).map_err(|rejected| rejected.reason)?;
+        let follow = Self { stream, pk, subscription, object: None, is_deleted: false };
+        follow.retrieve(session, now)?;
+        session.open(now);
+        Ok(follow)
+    }
+
+    /// Takes what the session has to tell. Says whether there was anything, after which the session may
+    /// have something to send.
+    pub(crate) fn tell(
+        &mut self,
+        session: &mut Session,
+        now: Instant,
+        mut print: impl FnMut(Line<'_>),
+    ) -> bool {
+        let mut told = false;
+        while let Some(event) = session.poll_event() {
+            told = true;
+            match event {
+                Event::Notice(Notice::State(state)) => tell_state(&state, now, &mut print),
+                Event::Notice(Notice::Unhandled(push)) => {
+                    print(format_args!("the server says {}", push.frame.as_str()));
+                }
+                Event::Subscribed(_) => print(format_args!("subscribed")),
+                Event::Settled { result: Ok(object), .. } => {
+                    print(format_args!("retrieved {}", object.as_str()));
+                    self.object = Some(object);
+                }
+                Event::Settled { result: Err(error), .. } => {
+                    print(format_args!("not retrieved: {error}"));
+                }
+                Event::Readable(_) => self.tell_changes(session, now, &mut print),
+                _ => {}
+            }
+        }
+        told
+    }
+
+    fn tell_changes(
+        &mut self,
+        session: &mut Session,
+        now: Instant,
+        print: &mut impl FnMut(Line<'_>),
+    ) {
+        while let Some(change) = session.poll_change(self.subscription) {
+            match change {
+                Ok(Change::Update(object)) => {
+                    print(format_args!("updated {}", object.as_str()));
+                    self.object = Some(object);
+                }
+                Ok(Change::Gap(gap)) => {
+                    print(format_args!("a gap, changes may be missing: {}", gap.cause));
+                    // Behind the subscription, so that nothing falls between the answer and the changes.
+                    if let Err(reason) = self.retrieve(session, now) {
+                        print(format_args!("not retrieved: {reason}"));
+                    }
+                }
+                Ok(Change::Delete(_)) => {
+                    let last = self.object.as_ref().map_or("nothing", Json::as_str);
+                    print(format_args!("deleted, last seen as {last}"));
+                    self.is_deleted = true;
+                    session.close(Close::default(), now);
+                }
+                Ok(_) | Err(Ended::Closed(_)) => {}
+                Err(ended) => {
+                    print(format_args!("the subscription has ended: {ended}"));
+                    self.is_deleted = matches!(ended, Ended::Gone(_));
+                    session.close(Close::default(), now);
+                }
+            }
+        }
+    }
+
+    fn retrieve(&self, session: &mut Session, now: Instant) -> Result<(), Rejection> {
+        let request = Request::retrieve(self.stream.clone(), &self.pk);
+        session.request(request, now).map(drop).map_err(|rejected| rejected.reason)
+    }
+}
+
+fn tell_state(state: &State, now: Instant, print: &mut impl FnMut(Line<'_>)) {
+    match state {
+        State::Connecting { attempt } => print(format_args!("connecting, attempt {attempt}")),
+        State::Connected => print(format_args!("connected")),
+        State::Waiting { attempt, until, error } => {
+            let wait = until.saturating_duration_since(now);
+            print(format_args!("not connected: {error}; attempt {attempt} in {wait:.1?}"));
+        }
+        State::Closed(reason) => print(format_args!("closed: {reason}")),
+        _ => {}
+    }
+}
