@@ -4,26 +4,31 @@
 //! would cost eight crates more.
 
 use std::future::{Future, pending};
-use std::sync::OnceLock;
-use std::thread::{self, JoinHandle};
+use std::io;
+use std::sync::{Mutex, PoisonError};
+use std::thread;
 
 use async_executor::Executor;
 
 static EXECUTOR: Executor<'static> = Executor::new();
-/// Empty until it is started; a start that failed is tried again.
-static THREAD: OnceLock<JoinHandle<()>> = OnceLock::new();
+/// Whether the thread is there; a start that failed is tried again.
+static STARTED: Mutex<bool> = Mutex::new(false);
 
 /// Runs a task in the background, to its end.
-pub(crate) fn spawn(task: impl Future<Output = ()> + Send + 'static) {
-    THREAD.get_or_init(start);
+pub(crate) fn spawn(task: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
+    start()?;
     EXECUTOR.spawn(task).detach();
+    Ok(())
 }
 
-fn start() -> JoinHandle<()> {
-    thread::Builder::new()
-        .name("dcrf-smol".to_owned())
+fn start() -> io::Result<()> {
+    let mut started = STARTED.lock().unwrap_or_else(PoisonError::into_inner);
+    if !*started {
         // async-io's own `block_on` waits for I/O and timers itself; another would be woken by async-io's
         // thread. A task that panics, as a caller's waker may, ends alone: the executor catches it.
-        .spawn(|| async_io::block_on(EXECUTOR.run(pending())))
-        .unwrap_or_else(|error| panic!("there is no thread to drive the client: {error}"))
+        let run = || async_io::block_on(EXECUTOR.run(pending::<()>()));
+        thread::Builder::new().name("dcrf-smol".to_owned()).spawn(run)?;
+        *started = true;
+    }
+    Ok(())
 }

@@ -101,11 +101,8 @@ pub type Builder = dcrf_proto::websocket::Builder<Smol>;
 /// # Errors
 ///
 /// [`ConnectError::Failed`] with the reason, when the first attempt fails; it is not repeated. Before anything
-/// is dialled, [`ConnectError::InvalidUrl`]. Never [`ConnectError::NoRuntime`], since none is needed.
-///
-/// # Panics
-///
-/// When the operating system has no thread for the first client of the program.
+/// is dialled, [`ConnectError::InvalidUrl`]. Never [`ConnectError::NoRuntime`], since none is needed, and
+/// [`ConnectError::NoThread`] when the operating system has none for the first client of the program.
 ///
 /// # Cancel safety
 ///
@@ -117,8 +114,7 @@ pub async fn connect(url: &str) -> Result<Client, ConnectError> {
 /// Begins a client with options of its own for the server behind a `ws://` or `wss://` URL.
 ///
 /// [`connect_lazy`](Builder::connect_lazy) returns at once, queues requests and keeps trying;
-/// [`connect`](Builder::connect) waits for the first connection. Both panic when the operating system has
-/// no thread for the first client of the program.
+/// [`connect`](Builder::connect) waits for the first connection.
 ///
 /// ```no_run
 /// # fn f() -> Result<(), dcrf_smol::ConnectError> {
@@ -171,11 +167,7 @@ impl Network for Smol {
     }
 
     /// Runs a task on this crate's thread. A task that panics ends alone.
-    ///
-    /// # Panics
-    ///
-    /// When it is the first one, and the operating system has no thread.
-    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        executor::spawn(task);
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
+        executor::spawn(task)
     }
 }

@@ -75,9 +75,9 @@ fn the_driver_can_run_on_an_executor_of_ones_own() {
 
 #[test]
 fn a_task_that_panics_takes_no_other_with_it() {
-    Smol.spawn(async { panic!("this is to be seen in the output, and to harm nobody") });
+    Smol.spawn(async { panic!("this is to be seen in the output, and to harm nobody") }).unwrap();
     let (ran, has_run) = smol::channel::bounded(1);
-    Smol.spawn(async move { ran.send(()).await.unwrap() });
+    Smol.spawn(async move { ran.send(()).await.unwrap() }).unwrap();
     block_on(has_run.recv()).unwrap();
 }
 

@@ -152,8 +152,9 @@ impl Network for Tokio {
         Ok(Compat::new(stream))
     }
 
-    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
         self.handle.spawn(task);
+        Ok(())
     }
 }
 

@@ -58,6 +58,9 @@ pub enum ConnectError {
     /// It was called outside of the async runtime that the client is to run on.
     #[error("there is no async runtime here: connect from a task of the runtime")]
     NoRuntime,
+    /// The operating system has no thread to drive the client.
+    #[error("there is no thread to drive the client: {0}")]
+    NoThread(String),
     /// The operating system gives no random bytes, without which nothing can be told apart or masked.
     #[error("the operating system has no random bytes")]
     NoRandomness,
@@ -72,6 +75,26 @@ pub enum ConnectError {
         /// Why it failed.
         error: Lost,
     },
+}
+
+impl ConnectError {
+    /// What it means for connecting to `endpoint` that [`Client::opened`] fails.
+    ///
+    /// ```
+    /// # use dcrf_proto::websocket::{Builder, ConnectError, Network};
+    /// async fn online<N: Network>(builder: Builder<N>) -> Result<(), ConnectError> {
+    ///     let endpoint = builder.endpoint()?.clone();
+    ///     let (client, driver) = builder.build()?;
+    ///     std::thread::spawn(|| futures_lite::future::block_on(driver));
+    ///     client.opened().await.map_err(|error| ConnectError::at(&endpoint, error))
+    /// }
+    /// ```
+    pub fn at(endpoint: &Endpoint, error: OpenError) -> Self {
+        match error {
+            OpenError::Attempt(error) => Self::Failed { endpoint: endpoint.to_string(), error },
+            OpenError::Closed(reason) => Self::Closed(reason),
+        }
+    }
 }
 
 impl<N: Network> Builder<N> {
@@ -263,6 +286,22 @@ impl<N: Network> Builder<N> {
         self
     }
 
+    /// Where it connects.
+    ///
+    /// ```
+    /// # use dcrf_proto::websocket::{Builder, Network, UrlError};
+    /// fn path<N: Network>(builder: &Builder<N>) -> Result<&str, UrlError> {
+    ///     Ok(builder.endpoint()?.path())
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the URL.
+    pub fn endpoint(&self) -> Result<&Endpoint, UrlError> {
+        self.endpoint.as_ref().map_err(|error| *error)
+    }
+
     /// Makes the client, and waits for its first connection (L14). Later losses are its own to repair.
     ///
     /// ```
@@ -282,11 +321,11 @@ impl<N: Network> Builder<N> {
     ///
     /// Dropping the future ends the attempt, and leaves no task behind.
     pub async fn connect(self) -> Result<Client, ConnectError> {
-        let endpoint = self.endpoint.as_ref().map(ToString::to_string).map_err(|error| *error)?;
+        let endpoint = self.endpoint()?.clone();
         let client = self.connect_lazy()?;
         match client.opened().await {
             Ok(()) => Ok(client),
-            Err(error) => Err(failed(error, endpoint)),
+            Err(error) => Err(ConnectError::at(&endpoint, error)),
         }
     }
 
@@ -307,7 +346,8 @@ impl<N: Network> Builder<N> {
     /// What stands in the way of any attempt: the URL, a header that can't be sent, the lack of a runtime.
     pub fn connect_lazy(self) -> Result<Client, ConnectError> {
         let (client, driver) = self.build()?;
-        N::current().ok_or(ConnectError::NoRuntime)?.spawn(driver);
+        let network = N::current().ok_or(ConnectError::NoRuntime)?;
+        network.spawn(driver).map_err(|error| ConnectError::NoThread(error.to_string()))?;
         Ok(client)
     }
 
@@ -361,13 +401,6 @@ impl<N> fmt::Debug for Builder<N> {
             .field("config", &self.config)
             .field("options", &self.options)
             .finish_non_exhaustive()
-    }
-}
-
-fn failed(error: OpenError, endpoint: String) -> ConnectError {
-    match error {
-        OpenError::Attempt(error) => ConnectError::Failed { endpoint, error },
-        OpenError::Closed(reason) => ConnectError::Closed(reason),
     }
 }
 

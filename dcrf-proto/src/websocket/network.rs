@@ -55,7 +55,11 @@ pub trait Network: Clone + Send + Sync + 'static {
     -> impl Future<Output = io::Result<Self::Stream>> + Send;
 
     /// Runs a task in the background.
-    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static);
+    ///
+    /// # Errors
+    ///
+    /// There is no thread to run it.
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> io::Result<()>;
 }
 
 /// How long one address has to itself before the next one is tried beside it (RFC 8305, section 5).
@@ -168,7 +172,9 @@ mod tests {
             }
         }
 
-        fn spawn(&self, _: impl Future<Output = ()> + Send + 'static) {}
+        fn spawn(&self, _: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
+            Ok(())
+        }
     }
 
     fn fake(ports: &[u16]) -> Fake {

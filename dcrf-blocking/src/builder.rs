@@ -1,0 +1,219 @@
+//! From a URL to a [`Client`] and its thread.
+
+use std::io::{self, Read, Write};
+use std::sync::Arc;
+
+use async_io::{Async, IoSafe};
+use dcrf_smol::{
+    Attempt, Config, ConnectError, Credentials, CredentialsError, Endpoint, Lost, Verdict,
+};
+
+use crate::Client;
+use crate::thread::Thread;
+
+/// Makes a [`Client`] with options of its own, from [`builder`](crate::builder).
+///
+/// ```no_run
+/// use dcrf_blocking::Config;
+///
+/// let client = dcrf_blocking::builder("ws://localhost:8000/ws/").config(Config::default()).connect()?;
+/// # Ok::<(), dcrf_blocking::ConnectError>(())
+/// ```
+#[must_use = "a builder does nothing until `connect` or `connect_lazy`"]
+#[derive(Debug)]
+pub struct Builder(dcrf_smol::Builder);
+
+/// A byte stream of the operating system that a client can wait for: a TCP connection, a Unix socket.
+#[cfg(unix)]
+pub trait Source: Read + Write + IoSafe + std::os::fd::AsFd + Send + Sync + 'static {}
+
+#[cfg(unix)]
+impl<S: Read + Write + IoSafe + std::os::fd::AsFd + Send + Sync + 'static> Source for S {}
+
+/// A byte stream of the operating system that a client can wait for: a TCP connection.
+#[cfg(windows)]
+pub trait Source:
+    Read + Write + IoSafe + std::os::windows::io::AsSocket + Send + Sync + 'static
+{
+}
+
+#[cfg(windows)]
+impl<S: Read + Write + IoSafe + std::os::windows::io::AsSocket + Send + Sync + 'static> Source
+    for S
+{
+}
+
+impl Builder {
+    pub(crate) fn new(url: &str) -> Self {
+        Self(dcrf_smol::builder(url))
+    }
+
+    /// The client's options: deadlines, limits, backoff, heartbeat.
+    ///
+    /// ```no_run
+    /// # use dcrf_blocking::Config;
+    /// let mut config = Config::default();
+    /// config.request_timeout = None;
+    /// let builder = dcrf_blocking::builder("ws://localhost:8000/ws/").config(config);
+    /// ```
+    pub fn config(self, config: Config) -> Self {
+        Self(self.0.config(config))
+    }
+
+    /// A header of the handshake, see [`Credentials::header`].
+    ///
+    /// ```no_run
+    /// let builder = dcrf_blocking::builder("wss://example.com/ws/").header("authorization", "Token 9944b091");
+    /// ```
+    pub fn header(self, name: &str, value: &str) -> Self {
+        Self(self.0.header(name, value))
+    }
+
+    /// A cookie of the handshake, see [`Credentials::cookie`].
+    ///
+    /// ```no_run
+    /// let builder = dcrf_blocking::builder("wss://example.com/ws/").cookie("sessionid", "u1bl9vpf0ohzy2ht");
+    /// ```
+    pub fn cookie(self, name: &str, value: &str) -> Self {
+        Self(self.0.cookie(name, value))
+    }
+
+    /// Offers a subprotocol, see [`Credentials::subprotocol`].
+    ///
+    /// ```no_run
+    /// let builder = dcrf_blocking::builder("wss://example.com/ws/").subprotocol("v1");
+    /// ```
+    pub fn subprotocol(self, name: &str) -> Self {
+        Self(self.0.subprotocol(name))
+    }
+
+    /// The `Origin`, in place of the one that is derived from the URL, see [`Credentials::origin`].
+    ///
+    /// ```no_run
+    /// let builder = dcrf_blocking::builder("ws://10.0.0.7:8000/ws/").origin("https://www.example.com");
+    /// ```
+    pub fn origin(self, origin: &str) -> Self {
+        Self(self.0.origin(origin))
+    }
+
+    /// Asks `provide` for credentials at each attempt to connect, over those given here. It may block, on a
+    /// thread of its own, and has 10 seconds. When it fails the attempt has failed, and is repeated as others
+    /// are, unless the error is [fatal](CredentialsError::fatal).
+    ///
+    /// [`Attempt::refresh`] says whether the server has refused the last ones; when it refuses twice in a row,
+    /// the client closes with [`CloseReason::Unauthorized`](crate::CloseReason::Unauthorized).
+    ///
+    /// ```no_run
+    /// use dcrf_blocking::Credentials;
+    ///
+    /// let builder = dcrf_blocking::builder("wss://example.com/ws/").credentials(|_| {
+    ///     let token = std::fs::read_to_string("/run/secrets/token")?;
+    ///     Ok(Credentials::new().header("authorization", &format!("Bearer {}", token.trim())))
+    /// });
+    /// ```
+    pub fn credentials(
+        self,
+        provide: impl Fn(Attempt) -> Result<Credentials, CredentialsError> + Send + Sync + 'static,
+    ) -> Self {
+        let provide = Arc::new(provide);
+        Self(self.0.credentials(move |attempt| {
+            let provide = provide.clone();
+            blocking::unblock(move || provide(attempt))
+        }))
+    }
+
+    /// Decides what follows from a refusal, a close code or another failure, in place of the rules; `None`
+    /// leaves it to them. It runs on the client's thread, so it must not wait for the client.
+    ///
+    /// ```no_run
+    /// use dcrf_blocking::{Lost, Verdict};
+    ///
+    /// let builder = dcrf_blocking::builder("ws://localhost:8000/ws/").on_failure(|lost| match lost {
+    ///     Lost::Closed(frame) if frame.code == 4001 => Some(Verdict::RefreshCredentials),
+    ///     _ => None,
+    /// });
+    /// ```
+    pub fn on_failure(
+        self,
+        policy: impl Fn(&Lost) -> Option<Verdict> + Send + Sync + 'static,
+    ) -> Self {
+        Self(self.0.on_failure(policy))
+    }
+
+    /// Opens the byte stream by `open`, in place of TCP to the URL's host: a Unix socket, a proxy. It may block, on
+    /// a thread of its own. TLS for `wss://` and the handshake are done over what it returns.
+    ///
+    /// ```no_run
+    /// use std::os::unix::net::UnixStream;
+    ///
+    /// let builder = dcrf_blocking::builder("ws://localhost/ws/")
+    ///     .connector(|_endpoint| UnixStream::connect("/run/daphne.sock"));
+    /// ```
+    pub fn connector<S: Source>(
+        self,
+        open: impl Fn(Endpoint) -> io::Result<S> + Send + Sync + 'static,
+    ) -> Self {
+        let open = Arc::new(open);
+        Self(self.0.connector(move |endpoint| {
+            let open = open.clone();
+            async move { Async::new(blocking::unblock(move || open(endpoint)).await?) }
+        }))
+    }
+
+    /// The largest message that is accepted from the server, in bytes: 4 MiB unless it is set here.
+    ///
+    /// ```no_run
+    /// let builder = dcrf_blocking::builder("ws://localhost:8000/ws/").max_incoming(16 * 1024 * 1024);
+    /// ```
+    pub fn max_incoming(self, bytes: usize) -> Self {
+        Self(self.0.max_incoming(bytes))
+    }
+
+    /// The TLS configuration for `wss://`, for a private CA or a client's certificate.
+    ///
+    /// ```no_run
+    /// # use std::sync::Arc;
+    /// fn private(config: Arc<dcrf_blocking::rustls::ClientConfig>) -> dcrf_blocking::Builder {
+    ///     dcrf_blocking::builder("wss://intranet.example/ws/").tls_config(config)
+    /// }
+    /// ```
+    #[cfg(feature = "rustls")]
+    pub fn tls_config(self, config: Arc<dcrf_smol::rustls::ClientConfig>) -> Self {
+        Self(self.0.tls_config(config))
+    }
+
+    /// Makes the client, and waits for its first connection. Later losses are its own to repair.
+    ///
+    /// ```no_run
+    /// let client = dcrf_blocking::builder("ws://localhost:8000/ws/").connect()?;
+    /// # Ok::<(), dcrf_blocking::ConnectError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError::Failed`] when the first attempt fails; the others before anything is dialled.
+    pub fn connect(self) -> Result<Client, ConnectError> {
+        let endpoint = self.0.endpoint()?.clone();
+        let client = self.connect_lazy()?;
+        client.opened().map_err(|error| ConnectError::at(&endpoint, error))?;
+        Ok(client)
+    }
+
+    /// Makes the client at once. It connects in the background, tries again when that fails, and queues
+    /// requests until then.
+    ///
+    /// ```no_run
+    /// let client = dcrf_blocking::builder("ws://localhost:8000/ws/").connect_lazy()?;
+    /// # Ok::<(), dcrf_blocking::ConnectError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// What stands in the way of any attempt: the URL, a header that can't be sent, the lack of a thread.
+    pub fn connect_lazy(self) -> Result<Client, ConnectError> {
+        let (client, driver) = self.0.build()?;
+        let thread =
+            Thread::spawn(driver).map_err(|error| ConnectError::NoThread(error.to_string()))?;
+        Ok(Client::new(client, thread))
+    }
+}

@@ -1,0 +1,77 @@
+//! A client for Django Channels REST Framework (DCRF) in programs without async: requests, replies and
+//! subscriptions over one WebSocket that reconnects by itself.
+//!
+//! ```no_run
+//! use serde_json::{Value, json};
+//!
+//! let client = dcrf_blocking::connect("ws://localhost:8000/ws/")?;
+//! let alex: Value = client.create("people", &json!({"name": "Alex"}))?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! [`Client`] says what a client can do. Each client has one thread in the background, which answers the
+//! server's pings, reconnects and replays the subscriptions while the program does other things. It ends with
+//! the last handle.
+//!
+//! It works inside of an async runtime too, but blocks the thread that calls it: there, `dcrf-tokio` and
+//! `dcrf-smol` do better.
+//!
+//! # Features
+//!
+//! - `rustls` (on by default): TLS for `wss://`, with ring and Mozilla's roots. Without it, `wss://` is
+//!   [`UrlError::TlsNotBuiltIn`].
+
+#![forbid(unsafe_code)]
+
+mod builder;
+mod client;
+mod notices;
+mod response;
+mod subscription;
+mod thread;
+
+pub use builder::{Builder, Source};
+pub use client::Client;
+#[cfg(feature = "rustls")]
+pub use dcrf_smol::rustls;
+pub use dcrf_smol::{
+    Attempt, Backoff, Change, ChangeError, Close, CloseFrame, CloseReason, Config, ConnectError,
+    Credentials, CredentialsError, DecodeError, Deleted, Ended, Endpoint, Framing, Gap, Heartbeat,
+    InvalidCredentials, Json, Limit, Lost, Notice, OpenError, Pk, Refusal, Rejected, Rejection,
+    Request, RequestError, RequestId, State, Stats, Subscribe, Unhandled, UnsubscribeError,
+    UrlError, Verdict,
+};
+pub use notices::Notices;
+pub use response::Response;
+pub use subscription::Subscription;
+
+/// Connects to the server behind a `ws://` or `wss://` URL, with the default options.
+///
+/// It returns when the first connection stands. When a connection is lost later, the client makes a new
+/// one by itself.
+///
+/// ```no_run
+/// let client = dcrf_blocking::connect("wss://example.com/ws/")?;
+/// # Ok::<(), dcrf_blocking::ConnectError>(())
+/// ```
+///
+/// # Errors
+///
+/// [`ConnectError::Failed`] with the reason, when the first attempt fails; it is not repeated. Before anything
+/// is dialled, [`ConnectError::InvalidUrl`] and [`ConnectError::NoThread`].
+pub fn connect(url: &str) -> Result<Client, ConnectError> {
+    builder(url).connect()
+}
+
+/// Begins a client with options of its own for the server behind a `ws://` or `wss://` URL.
+///
+/// [`connect_lazy`](Builder::connect_lazy) returns at once, queues requests and keeps trying;
+/// [`connect`](Builder::connect) waits for the first connection.
+///
+/// ```no_run
+/// let client = dcrf_blocking::builder("ws://localhost:8000/ws/").connect_lazy()?;
+/// # Ok::<(), dcrf_blocking::ConnectError>(())
+/// ```
+pub fn builder(url: &str) -> Builder {
+    Builder::new(url)
+}

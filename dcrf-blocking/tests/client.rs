@@ -1,0 +1,278 @@
+//! The client without async: what waits and how long, on any thread, inside and outside of runtimes. The rules
+//! are told by the stories against the real server.
+
+use std::io;
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use dcrf_blocking::{
+    Change, ChangeError, Client, Close, CloseReason, Config, ConnectError, Credentials,
+    CredentialsError, Ended, Lost, Notice, Request, RequestError, Response, State, Subscribe,
+    Subscription, UrlError, Verdict,
+};
+use serde_json::{Value, json};
+use tungstenite::{Message, WebSocket};
+
+const SOON: Duration = Duration::from_secs(10);
+
+/// A server for one connection, which answers each request with its arguments, leaves `mute` unanswered, and
+/// says to each `subscribe` that it has come, followed by three updates.
+fn serve() -> (String, JoinHandle<()>) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let url = format!("ws://{}/ws/", listener.local_addr().unwrap());
+    (
+        url,
+        thread::spawn(move || {
+            answer_all(tungstenite::accept(listener.accept().unwrap().0).unwrap())
+        }),
+    )
+}
+
+fn answer_all<S: io::Read + io::Write>(mut socket: WebSocket<S>) {
+    while let Ok(message) = socket.read() {
+        let Message::Text(text) = message else { continue };
+        let frame: Value = serde_json::from_str(&text).unwrap();
+        let payload = &frame["payload"];
+        let mut say = |action: &str, data: &Value| {
+            let answer = json!({"stream": frame["stream"], "payload": {"errors": [], "data": data,
+                "action": action, "response_status": 200, "request_id": payload["request_id"]}});
+            socket.send(answer.to_string().into()).unwrap();
+        };
+        match payload["action"].as_str().unwrap() {
+            "mute" => {}
+            "subscribe" => {
+                say("subscribe", &Value::Null);
+                (1..=3).for_each(|number| say("update", &json!(number)));
+            }
+            action => say(action, &payload["value"]),
+        }
+    }
+}
+
+fn connected() -> (Client, JoinHandle<()>) {
+    let (url, server) = serve();
+    (dcrf_blocking::connect(&url).unwrap(), server)
+}
+
+fn echo(client: &Client, value: u32) -> Result<u32, RequestError> {
+    client.call(Request::new("tools", "echo").arg("value", value))
+}
+
+fn numbers(client: &Client) -> Subscription<u32> {
+    client.subscribe(Subscribe::new("tools", "subscribe")).unwrap()
+}
+
+#[test]
+fn a_call_returns_its_result() {
+    let (client, server) = connected();
+    assert_eq!(echo(&client, 7), Ok(7));
+    drop(client);
+    server.join().unwrap();
+}
+
+#[test]
+fn c2_dropping_the_last_handle_waits_for_the_end_and_not_longer() {
+    // It never answers the closing handshake.
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let url = format!("ws://{}/ws/", listener.local_addr().unwrap());
+    let server = thread::spawn(move || tungstenite::accept(listener.accept().unwrap().0).unwrap());
+    let client = dcrf_blocking::connect(&url).unwrap();
+    let _silent = server.join().unwrap();
+    let mut events = client.events();
+    let since = Instant::now();
+    drop(client);
+    assert!(since.elapsed() < Duration::from_secs(3), "{:?}", since.elapsed());
+    // All has been told, since the thread has ended.
+    assert_eq!(events.try_recv(), Some(Notice::State(State::Closed(CloseReason::ByCaller))));
+    assert_eq!(events.recv(), None);
+}
+
+#[test]
+fn c2_each_handle_keeps_the_client_alive() {
+    let (client, server) = connected();
+    let clone = client.clone();
+    let response: Response<Value> = client.start(Request::new("tools", "mute"));
+    let mut changes = numbers(&client);
+    let state = client.events();
+    drop((client, clone, response));
+    assert_eq!(changes.recv(), Some(Ok(Change::Update(1))));
+    drop((changes, state));
+    server.join().unwrap();
+}
+
+#[test]
+fn c2_the_last_handle_can_go_on_the_clients_own_thread() {
+    let handle: Arc<Mutex<Option<Client>>> = Arc::default();
+    let last = handle.clone();
+    let client = dcrf_blocking::builder("ws://127.0.0.1:1/").on_failure(move |_| {
+        drop(last.lock().unwrap().take());
+        Some(Verdict::Retry)
+    });
+    let client =
+        client.connector(|_| -> io::Result<UnixStream> { Err(io::ErrorKind::TimedOut.into()) });
+    let mut lock = handle.lock().unwrap();
+    let client = client.connect_lazy().unwrap();
+    let events = client.events();
+    *lock = Some(client);
+    drop(lock);
+    let last = events.last();
+    assert_eq!(last, Some(Notice::State(State::Closed(CloseReason::ByCaller))));
+}
+
+#[test]
+fn requests_can_be_under_way_at_once() {
+    let (client, _server) = connected();
+    let start = |value| client.start::<u32>(Request::new("tools", "echo").arg("value", value));
+    let responses: Vec<_> = (0..100).map(start).collect();
+    for (value, response) in (0..).zip(responses) {
+        assert_eq!(response.wait(), Ok(value));
+    }
+}
+
+#[test]
+fn r9_a_response_that_is_waited_for_in_vain_can_be_dropped_or_kept() {
+    let (client, _server) = connected();
+    let mute: Response<Value> = client.start(Request::new("tools", "mute"));
+    let mute = mute.try_wait().unwrap_err();
+    let since = Instant::now();
+    let mute = mute.wait_timeout(Duration::from_millis(50)).unwrap_err();
+    assert!(since.elapsed() >= Duration::from_millis(50));
+    assert_eq!(client.stats().requests, 1);
+    drop(mute);
+    assert_eq!(client.stats().requests, 0);
+    let echo = client.start::<u32>(Request::new("tools", "echo").arg("value", 1));
+    assert_eq!(echo.wait_timeout(SOON).unwrap(), Ok(1));
+}
+
+#[test]
+fn a_subscription_is_an_iterator() {
+    let (client, _server) = connected();
+    let updates: Vec<_> = numbers(&client).take(3).map(Result::unwrap).collect();
+    assert_eq!(updates, [Change::Update(1), Change::Update(2), Change::Update(3)]);
+}
+
+#[test]
+fn a_subscription_is_received_from_with_and_without_waiting() {
+    let (client, _server) = connected();
+    let mut changes = numbers(&client);
+    assert_eq!(changes.recv_timeout(SOON), Some(Ok(Change::Update(1))));
+    assert_eq!(changes.recv(), Some(Ok(Change::Update(2))));
+    assert_eq!(changes.recv_timeout(Duration::MAX), Some(Ok(Change::Update(3))));
+    assert_eq!(changes.try_recv(), None);
+    let since = Instant::now();
+    assert_eq!(changes.recv_timeout(Duration::from_millis(50)), None);
+    assert!(since.elapsed() >= Duration::from_millis(50));
+    client.close();
+    let ended = ChangeError::Ended(Ended::Closed(CloseReason::ByCaller));
+    assert_eq!(changes.try_recv(), Some(Err(ended)));
+    assert_eq!(changes.recv(), None);
+    assert_eq!(changes.cancel(), Ok(()));
+}
+
+#[test]
+fn events_are_an_iterator_that_ends_with_the_client() {
+    let (url, _server) = serve();
+    let client = dcrf_blocking::builder(&url).connect_lazy().unwrap();
+    let mut events = client.events();
+    client.opened().unwrap();
+    while events.recv_timeout(SOON).unwrap() != Notice::State(State::Connected) {}
+    assert_eq!(events.try_recv(), None);
+    client.close_with(Close::now());
+    let closed = Notice::State(State::Closed(CloseReason::ByCaller));
+    assert_eq!(events.collect::<Vec<_>>(), [closed]);
+}
+
+#[test]
+fn a_client_is_shared_between_threads() {
+    let (client, _server) = connected();
+    thread::scope(|scope| {
+        for value in 0..8 {
+            let client = &client;
+            scope.spawn(move || (0..20).for_each(|_| assert_eq!(echo(client, value), Ok(value))));
+        }
+    });
+}
+
+#[test]
+fn pings_are_answered_while_the_program_does_other_things() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let url = format!("ws://{}/ws/", listener.local_addr().unwrap());
+    let server = thread::spawn(move || {
+        let stream: TcpStream = listener.accept().unwrap().0;
+        stream.set_read_timeout(Some(SOON)).unwrap();
+        let mut socket = tungstenite::accept(stream).unwrap();
+        socket.send(Message::Ping("are you there?".into())).unwrap();
+        socket.read().unwrap()
+    });
+    let client = dcrf_blocking::connect(&url).unwrap();
+    assert_eq!(server.join().unwrap(), Message::Pong("are you there?".into()));
+    drop(client);
+}
+
+#[tokio::test]
+async fn it_works_inside_of_a_current_thread_runtime() {
+    let (client, server) = connected();
+    assert_eq!(echo(&client, 7), Ok(7));
+    drop(client);
+    server.join().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_works_inside_of_a_multi_thread_runtime() {
+    let (client, server) = connected();
+    let inside = client.clone();
+    let value = tokio::spawn(async move { echo(&inside, 7) }).await.unwrap();
+    assert_eq!(value, Ok(7));
+    tokio::spawn(async move { drop(client) }).await.unwrap();
+    server.join().unwrap();
+}
+
+#[test]
+fn what_stands_in_the_way_is_an_error() {
+    let error = dcrf_blocking::connect("https://example.com/").unwrap_err();
+    assert_eq!(error, ConnectError::InvalidUrl(UrlError::Http));
+    let ConnectError::Failed { error, .. } =
+        dcrf_blocking::connect("ws://127.0.0.1:1/ws/").unwrap_err()
+    else {
+        panic!()
+    };
+    assert!(matches!(error, Lost::Io { kind: io::ErrorKind::ConnectionRefused, .. }));
+}
+
+#[test]
+fn l8_credentials_and_the_stream_come_from_functions_that_may_block() {
+    let (near, far) = UnixStream::pair().unwrap();
+    let near = Mutex::new(Some(near));
+    let server = thread::spawn(move || {
+        let mut token = String::new();
+        let keep = |request: &tungstenite::handshake::server::Request, response| {
+            token = request.headers()["authorization"].to_str().unwrap().to_owned();
+            Ok(response)
+        };
+        answer_all(tungstenite::accept_hdr(far, keep).unwrap());
+        token
+    });
+    let client = dcrf_blocking::builder("ws://localhost/ws/")
+        .connector(move |_| near.lock().unwrap().take().ok_or(io::ErrorKind::NotFound.into()))
+        .credentials(|attempt| {
+            assert!(!attempt.refresh);
+            Ok(Credentials::new().header("authorization", "Token 7"))
+        })
+        .connect()
+        .unwrap();
+    assert_eq!(echo(&client, 7), Ok(7));
+    drop(client);
+    assert_eq!(server.join().unwrap(), "Token 7");
+}
+
+#[test]
+fn l8_a_fatal_error_of_the_provider_ends_the_client() {
+    let builder = dcrf_blocking::builder("ws://127.0.0.1:1/")
+        .config(Config::default())
+        .credentials(|_| Err(CredentialsError::fatal("the user has signed out")));
+    let ConnectError::Failed { error, .. } = builder.connect().unwrap_err() else { panic!() };
+    assert_eq!(error.to_string(), "no credentials: the user has signed out");
+}
