@@ -4,14 +4,12 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
-use dcrf_smol::{
-    Close, Ended, OpenError, Request, RequestError, State, Stats, Subscribe, Subscribing,
-};
+use dcrf_smol::{Close, Ended, OpenError, Request, RequestError, State, Stats, Subscribe};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::thread::{self, Thread};
-use crate::{Notices, Response, Subscription};
+use crate::{Notices, Response, Subscribing, Subscription};
 
 /// A client of one server: makes requests and subscribes, over one WebSocket that reconnects by itself.
 ///
@@ -236,8 +234,22 @@ impl Client {
         &self,
         subscribe: Subscribe,
     ) -> Result<Subscription<T>, Ended> {
-        let subscribing: Subscribing<T> = self.client.subscribe(subscribe);
-        Ok(Subscription::new(thread::wait(subscribing)?, self.thread.clone()))
+        self.start_subscribe(subscribe).wait()
+    }
+
+    /// Subscribes to changes, and does not wait for the server: for a program that may start offline.
+    ///
+    /// ```no_run
+    /// # use dcrf_blocking::{Subscribe, Subscribing};
+    /// # fn f(client: dcrf_blocking::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// let person: Subscribing<String> = client.start_subscribe(Subscribe::instance("people", 4));
+    /// let task: Subscribing<String> = client.start_subscribe(Subscribe::instance("tasks", 7));
+    /// let (person, task) = (person.wait()?, task.wait()?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn start_subscribe<T: DeserializeOwned>(&self, subscribe: Subscribe) -> Subscribing<T> {
+        Subscribing::new(self.client.subscribe(subscribe), self.thread.clone())
     }
 
     /// What happens to the connection from now on, and the frames that belong to nobody. It does not keep

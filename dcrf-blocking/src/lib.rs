@@ -43,7 +43,7 @@ pub use dcrf_smol::{
 };
 pub use notices::Notices;
 pub use response::Response;
-pub use subscription::Subscription;
+pub use subscription::{Subscribing, Subscription};
 
 /// Connects to the server behind a `ws://` or `wss://` URL, with the default options.
 ///

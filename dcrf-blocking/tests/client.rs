@@ -1,5 +1,6 @@
 //! The client without async: what waits and how long, on any thread, inside and outside of runtimes. The rules
 //! are told by the stories against the real server.
+#![expect(clippy::result_large_err, reason = "the type of an answer is tungstenite's")]
 
 use std::io;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -23,12 +24,8 @@ const SOON: Duration = Duration::from_secs(10);
 fn serve() -> (String, JoinHandle<()>) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let url = format!("ws://{}/ws/", listener.local_addr().unwrap());
-    (
-        url,
-        thread::spawn(move || {
-            answer_all(tungstenite::accept(listener.accept().unwrap().0).unwrap())
-        }),
-    )
+    let accept = move || tungstenite::accept(listener.accept().unwrap().0).unwrap();
+    (url, thread::spawn(move || answer_all(accept())))
 }
 
 fn answer_all<S: io::Read + io::Write>(mut socket: WebSocket<S>) {
@@ -130,6 +127,32 @@ fn requests_can_be_under_way_at_once() {
     for (value, response) in (0..).zip(responses) {
         assert_eq!(response.wait(), Ok(value));
     }
+}
+
+#[test]
+fn a_subscribe_can_be_under_way_while_there_is_no_connection() {
+    let (url, _server) = serve();
+    let client = dcrf_blocking::builder(&url).connect_lazy().unwrap();
+    let subscribing = client.start_subscribe::<u32>(Subscribe::new("tools", "subscribe"));
+    let mut changes = subscribing.wait_timeout(SOON).unwrap().unwrap();
+    assert_eq!(changes.recv(), Some(Ok(Change::Update(1))));
+    let mute = client.start_subscribe::<u32>(Subscribe::new("tools", "mute"));
+    let mute = mute.try_wait().unwrap_err().wait_timeout(Duration::from_millis(50)).unwrap_err();
+    assert_eq!(client.stats().subscriptions, 2);
+    drop(mute);
+    assert_eq!(client.stats().subscriptions, 1);
+}
+
+#[test]
+fn every_request_has_its_method() {
+    let (client, _server) = connected();
+    let data = json!({"name": "Alex"});
+    assert_eq!(client.list::<Value>("people"), Ok(Value::Null));
+    assert_eq!(client.create::<Value>("people", &data), Ok(Value::Null));
+    assert_eq!(client.retrieve::<Value>("people", 4), Ok(Value::Null));
+    assert_eq!(client.update::<Value>("people", 4, &data), Ok(Value::Null));
+    assert_eq!(client.patch::<Value>("people", 4, &data), Ok(Value::Null));
+    assert_eq!(client.delete("people", 4), Ok(()));
 }
 
 #[test]
