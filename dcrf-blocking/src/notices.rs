@@ -11,11 +11,37 @@ use crate::thread;
 /// for each: of [`Client::events`](crate::Client::events).
 ///
 /// A slow reader misses the oldest, and is told how many ([`Notice::Missed`]).
-pub struct Notices(dcrf_smol::Notices);
+pub struct Notices {
+    notices: dcrf_smol::Notices,
+    is_ended: bool,
+}
 
 impl Notices {
     pub(crate) fn new(notices: dcrf_smol::Notices) -> Self {
-        Self(notices)
+        Self { notices, is_ended: false }
+    }
+
+    /// Whether the end has been seen: the client is closed and its socket is gone. It tells the two meanings of
+    /// `None` apart that [`try_recv`](Self::try_recv) and [`recv_timeout`](Self::recv_timeout) have.
+    ///
+    /// ```no_run
+    /// # fn f(mut events: dcrf_blocking::Notices) {
+    /// while !events.is_ended() {
+    ///     if let Some(event) = events.try_recv() {
+    ///         println!("{event:?}");
+    ///     }
+    ///     std::thread::sleep(std::time::Duration::from_millis(16));
+    /// }
+    /// # }
+    /// ```
+    pub fn is_ended(&self) -> bool {
+        self.is_ended
+    }
+
+    async fn next_or_end(&mut self) -> Option<Notice> {
+        let notice = self.notices.next().await;
+        self.is_ended |= notice.is_none();
+        notice
     }
 
     /// Waits for the next notice; `None` when the client is closed and its socket is gone.
@@ -28,7 +54,7 @@ impl Notices {
     /// # }
     /// ```
     pub fn recv(&mut self) -> Option<Notice> {
-        thread::wait(self.0.next())
+        thread::wait(self.next_or_end())
     }
 
     /// Waits for the next notice, at most this long; `None` when none has come, and after the end.
@@ -39,7 +65,7 @@ impl Notices {
     /// # }
     /// ```
     pub fn recv_timeout(&mut self, timeout: Duration) -> Option<Notice> {
-        thread::wait_timeout(self.0.next(), timeout).flatten()
+        thread::wait_timeout(self.next_or_end(), timeout).flatten()
     }
 
     /// The next notice if it has come; `None` when none has, and after the end.
@@ -52,7 +78,7 @@ impl Notices {
     /// # }
     /// ```
     pub fn try_recv(&mut self) -> Option<Notice> {
-        thread::now(self.0.next()).flatten()
+        thread::now(self.next_or_end()).flatten()
     }
 }
 
@@ -66,6 +92,6 @@ impl Iterator for Notices {
 
 impl fmt::Debug for Notices {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        self.notices.fmt(f)
     }
 }

@@ -42,7 +42,7 @@ impl<T> Subscribing<T> {
     ///
     /// See [`Ended`]: the server refused, or did not acknowledge in time, or the client was closed.
     pub fn wait(self) -> Result<Subscription<T>, Ended> {
-        Ok(Subscription { subscription: thread::wait(self.subscribing)?, thread: self.thread })
+        Ok(Subscription::new(thread::wait(self.subscribing)?, self.thread))
     }
 
     /// Waits for the acknowledgement, at most this long; hands itself back when it has not come.
@@ -99,7 +99,7 @@ impl<T> Subscribing<T> {
         self,
         subscribed: Result<dcrf_smol::Subscription<T>, Ended>,
     ) -> Result<Subscription<T>, Ended> {
-        Ok(Subscription { subscription: subscribed?, thread: self.thread })
+        Ok(Subscription::new(subscribed?, self.thread))
     }
 }
 
@@ -116,11 +116,35 @@ impl<T> fmt::Debug for Subscribing<T> {
 #[must_use = "the subscription ends when it is dropped"]
 pub struct Subscription<T> {
     // Dropped before the thread, whose end waits for it.
-    subscription: dcrf_smol::Subscription<T>,
+    inner: dcrf_smol::Subscription<T>,
     thread: Arc<Thread>,
+    is_ended: bool,
 }
 
 impl<T> Subscription<T> {
+    fn new(inner: dcrf_smol::Subscription<T>, thread: Arc<Thread>) -> Self {
+        Self { inner, thread, is_ended: false }
+    }
+
+    /// Whether the end has been received: nothing comes after it. It tells the two meanings of `None` apart that
+    /// [`try_recv`](Self::try_recv) and [`recv_timeout`](Self::recv_timeout) have.
+    ///
+    /// ```no_run
+    /// # use dcrf_blocking::Subscription;
+    /// # fn f(mut names: Subscription<String>) {
+    /// while !names.is_ended() {
+    ///     match names.try_recv() {
+    ///         Some(change) => println!("{change:?}"),
+    ///         None => println!("nothing new"),
+    ///     }
+    ///     std::thread::sleep(std::time::Duration::from_millis(16));
+    /// }
+    /// # }
+    /// ```
+    pub fn is_ended(&self) -> bool {
+        self.is_ended
+    }
+
     /// Ends the subscription and waits until the server has confirmed it.
     ///
     /// Without a connection, and when the connection is lost meanwhile, that is a success: the server
@@ -138,14 +162,20 @@ impl<T> Subscription<T> {
     ///
     /// When the server refuses, or does not answer in time. The subscription is over all the same.
     pub fn cancel(self) -> Result<(), UnsubscribeError> {
-        let Self { subscription, thread } = self;
-        let cancelled = thread::wait(subscription.cancel());
+        let Self { inner, thread, .. } = self;
+        let cancelled = thread::wait(inner.cancel());
         drop(thread);
         cancelled
     }
 }
 
 impl<T: DeserializeOwned> Subscription<T> {
+    async fn next_or_end(&mut self) -> Option<Result<Change<T>, ChangeError>> {
+        let change = self.inner.next().await;
+        self.is_ended |= matches!(change, Some(Err(ChangeError::Ended(_))));
+        change
+    }
+
     /// Waits for the next change; `None` after the subscription has ended.
     ///
     /// ```no_run
@@ -164,7 +194,7 @@ impl<T: DeserializeOwned> Subscription<T> {
     ///
     /// See [`ChangeError`]: the subscription has ended, or a change does not fit `T`.
     pub fn recv(&mut self) -> Option<Result<Change<T>, ChangeError>> {
-        thread::wait(self.subscription.next())
+        thread::wait(self.next_or_end())
     }
 
     /// Waits for the next change, at most this long; `None` when none has come, and after the subscription has
@@ -184,7 +214,7 @@ impl<T: DeserializeOwned> Subscription<T> {
     ///
     /// As [`recv`](Self::recv).
     pub fn recv_timeout(&mut self, timeout: Duration) -> Option<Result<Change<T>, ChangeError>> {
-        thread::wait_timeout(self.subscription.next(), timeout).flatten()
+        thread::wait_timeout(self.next_or_end(), timeout).flatten()
     }
 
     /// The next change if it has come; `None` when none has, and after the subscription has ended.
@@ -202,7 +232,7 @@ impl<T: DeserializeOwned> Subscription<T> {
     ///
     /// As [`recv`](Self::recv).
     pub fn try_recv(&mut self) -> Option<Result<Change<T>, ChangeError>> {
-        thread::now(self.subscription.next()).flatten()
+        thread::now(self.next_or_end()).flatten()
     }
 }
 
@@ -216,6 +246,6 @@ impl<T: DeserializeOwned> Iterator for Subscription<T> {
 
 impl<T> fmt::Debug for Subscription<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.subscription.fmt(f)
+        self.inner.fmt(f)
     }
 }

@@ -84,7 +84,9 @@ fn c2_dropping_the_last_handle_waits_for_the_end_and_not_longer() {
     assert!(since.elapsed() < Duration::from_secs(3), "{:?}", since.elapsed());
     // All has been told, since the thread has ended.
     assert_eq!(events.try_recv(), Some(Notice::State(State::Closed(CloseReason::ByCaller))));
+    assert!(!events.is_ended());
     assert_eq!(events.recv(), None);
+    assert!(events.is_ended());
 }
 
 #[test]
@@ -190,7 +192,9 @@ fn a_subscription_is_received_from_with_and_without_waiting() {
     assert!(since.elapsed() >= Duration::from_millis(50));
     client.close();
     let ended = ChangeError::Ended(Ended::Closed(CloseReason::ByCaller));
+    assert!(!changes.is_ended());
     assert_eq!(changes.try_recv(), Some(Err(ended)));
+    assert!(changes.is_ended());
     assert_eq!(changes.recv(), None);
     assert_eq!(changes.cancel(), Ok(()));
 }

@@ -7,6 +7,7 @@
 //! - [`observe`] waits for what a story is about to assert.
 
 pub mod adapter;
+pub mod client;
 pub mod models;
 pub mod observe;
 pub mod server;

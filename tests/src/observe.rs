@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use dcrf_proto::client::{Client, Notices, Subscription};
+use crate::client::{Client, Notices, Subscription};
 use dcrf_proto::{Change, CloseReason, Ended, Lost, Notice, Refusal, RequestError, State};
 use serde::de::DeserializeOwned;
 use serde_json::Value;

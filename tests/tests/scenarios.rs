@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use dcrf_tests::adapter::{Adapter, AsyncStd, Smol, TokioCurrentThread, TokioMultiThread};
+use dcrf_tests::adapter::{
+    Adapter, AsyncStd, Blocking, Smol, TokioCurrentThread, TokioMultiThread,
+};
 use dcrf_tests::stories;
 
 /// No story takes this long; one that hangs is to fail.
@@ -14,6 +16,7 @@ macro_rules! on_each {
         on_each!($story, tokio_multi_thread, TokioMultiThread);
         on_each!($story, smol, Smol);
         on_each!($story, async_std, AsyncStd);
+        on_each!($story, blocking, Blocking);
     };
     ($story:path, $name:ident, $adapter:expr) => {
         #[test]

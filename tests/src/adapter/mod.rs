@@ -2,6 +2,7 @@
 //!
 //! A new adapter implements [`Adapter`] here, and is named once in `tests/scenarios.rs`.
 
+mod blocking;
 mod smol;
 mod tokio;
 
@@ -9,10 +10,11 @@ use std::fmt::Debug;
 use std::future::Future;
 use std::time::Duration;
 
-use dcrf_proto::client::Client;
+use crate::client::Client;
 use dcrf_proto::websocket::ConnectError;
 use dcrf_proto::{Backoff, Config};
 
+pub use self::blocking::Blocking;
 pub use self::smol::{AsyncStd, Smol};
 pub use self::tokio::{TokioCurrentThread, TokioMultiThread};
 

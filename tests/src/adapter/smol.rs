@@ -4,8 +4,8 @@
 use std::future::Future;
 use std::time::Duration;
 
+use crate::client::Client;
 use dcrf_proto::Config;
-use dcrf_proto::client::Client;
 use dcrf_smol::ConnectError;
 use smol::Timer;
 
@@ -29,11 +29,11 @@ impl Adapter for Smol {
     }
 
     async fn connect(&self, url: &str, config: Config) -> Result<Client, ConnectError> {
-        dcrf_smol::builder(url).config(config).connect().await
+        Ok(Client::Async(dcrf_smol::builder(url).config(config).connect().await?))
     }
 
     fn connect_lazy(&self, url: &str, config: Config) -> Result<Client, ConnectError> {
-        dcrf_smol::builder(url).config(config).connect_lazy()
+        Ok(Client::Async(dcrf_smol::builder(url).config(config).connect_lazy()?))
     }
 
     async fn sleep(&self, time: Duration) {

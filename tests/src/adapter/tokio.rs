@@ -3,8 +3,8 @@
 use std::future::Future;
 use std::time::Duration;
 
+use crate::client::Client;
 use dcrf_proto::Config;
-use dcrf_proto::client::Client;
 use dcrf_tokio::ConnectError;
 use tokio::runtime::{Builder, Handle, Runtime};
 
@@ -28,11 +28,11 @@ impl Adapter for TokioCurrentThread {
     }
 
     async fn connect(&self, url: &str, config: Config) -> Result<Client, ConnectError> {
-        dcrf_tokio::builder(url).config(config).connect().await
+        Ok(Client::Async(dcrf_tokio::builder(url).config(config).connect().await?))
     }
 
     fn connect_lazy(&self, url: &str, config: Config) -> Result<Client, ConnectError> {
-        dcrf_tokio::builder(url).config(config).connect_lazy()
+        Ok(Client::Async(dcrf_tokio::builder(url).config(config).connect_lazy()?))
     }
 
     fn sleep(&self, time: Duration) -> impl Future<Output = ()> + Send {

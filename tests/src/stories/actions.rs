@@ -1,6 +1,6 @@
 //! Every action on every kind of model, and every way in which the server says no.
 
-use dcrf_proto::client::Client;
+use crate::client::Client;
 use dcrf_proto::{Lost, Request, RequestError};
 use serde_json::{Value, json};
 

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::time::Duration;
 
-use dcrf_proto::client::Response;
+use crate::client::Response;
 use dcrf_proto::{Close, CloseReason, Ended, Request, RequestError, State, Subscribe};
 use serde_json::{Value, json};
 

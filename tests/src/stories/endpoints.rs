@@ -1,6 +1,6 @@
 //! Other endpoints than the anonymous, multiplexed one.
 
-use dcrf_proto::client::Response;
+use crate::client::Response;
 use dcrf_proto::{Change, Framing, Request, RequestError, Subscribe};
 use serde_json::{Value, json};
 

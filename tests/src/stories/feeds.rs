@@ -1,6 +1,6 @@
 //! Feeds of many objects, in the ways that projects write them.
 
-use dcrf_proto::client::Subscription;
+use crate::client::Subscription;
 use dcrf_proto::{Change, Subscribe};
 use serde::Deserialize;
 use serde_json::{Value, json};

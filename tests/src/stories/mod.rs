@@ -15,7 +15,7 @@ pub mod requests;
 pub mod silence;
 pub mod subscriptions;
 
-use dcrf_proto::client::Client;
+use crate::client::Client;
 use serde_json::json;
 
 use crate::adapter::{Adapter, quick};

@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::time::Duration;
 
-use dcrf_proto::client::Response;
+use crate::client::Response;
 use dcrf_proto::{Change, Lost, Request, RequestError, Subscribe};
 use serde_json::{Value, json};
 

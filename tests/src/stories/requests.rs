@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dcrf_proto::client::{Client, Response};
+use crate::client::{Client, Response};
 use dcrf_proto::{Notice, Rejection, Request, RequestError};
 use serde_json::{Value, json};
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dcrf_proto::client::Response;
+use crate::client::Response;
 use dcrf_proto::{Change, Ended, Request, Subscribe};
 use futures_lite::future::poll_once;
 use serde_json::{Value, json};

@@ -1,0 +1,42 @@
+//! `dcrf-blocking`: a program without async, with a thread for each client.
+
+use std::future::Future;
+use std::time::Duration;
+
+use dcrf_blocking::ConnectError;
+use dcrf_proto::Config;
+use smol::Timer;
+
+use super::Adapter;
+use crate::client::Client;
+
+/// `dcrf-blocking`. The story itself is async, as all are; what it waits for is asked for in turns.
+#[derive(Debug, Clone, Copy)]
+pub struct Blocking;
+
+impl Adapter for Blocking {
+    fn run<T: Send + 'static>(&self, story: impl Future<Output = T> + Send + 'static) -> T {
+        futures_lite::future::block_on(story)
+    }
+
+    fn ends_with_run(&self) -> bool {
+        false
+    }
+
+    async fn connect(&self, url: &str, config: Config) -> Result<Client, ConnectError> {
+        let builder = dcrf_blocking::builder(url).config(config);
+        smol::unblock(|| builder.connect()).await.map(Client::Blocking)
+    }
+
+    fn connect_lazy(&self, url: &str, config: Config) -> Result<Client, ConnectError> {
+        dcrf_blocking::builder(url).config(config).connect_lazy().map(Client::Blocking)
+    }
+
+    async fn sleep(&self, time: Duration) {
+        Timer::after(time).await;
+    }
+
+    fn tasks(&self) -> Option<usize> {
+        None
+    }
+}
