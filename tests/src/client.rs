@@ -69,6 +69,10 @@ impl Client {
     }
 
     /// Deletes an object.
+    ///
+    /// # Errors
+    ///
+    /// Those of any request.
     pub fn delete<P: Serialize, S: Into<Cow<'static, str>>>(
         &self,
         stream: S,
@@ -131,8 +135,14 @@ impl Client {
         let (on_thread, polled) = match self {
             Self::Async(client) => (None, Some(client.close_with(close))),
             Self::Blocking(client) => {
-                let client = client.clone();
-                (Some(smol::unblock(move || client.close_with(close))), None)
+                let closing = client.clone();
+                let closing = smol::unblock(move || closing.close_with(close));
+                // Never sent: its argument is refused, until the client is.
+                let probe = || Request::new("tools", "echo").arg("request_id", 0);
+                while let Err(RequestError::Rejected(_)) = client.call::<IgnoredAny>(probe()) {
+                    std::thread::yield_now();
+                }
+                (Some(closing), None)
             }
         };
         async move {
@@ -226,6 +236,10 @@ impl<T: DeserializeOwned> Subscription<T> {
 
 impl<T: Send + 'static> Subscription<T> {
     /// Ends the subscription, and waits for the server's word on it.
+    ///
+    /// # Errors
+    ///
+    /// The server refuses, or says nothing in time.
     pub async fn cancel(self) -> Result<(), UnsubscribeError> {
         match self {
             Self::Async(subscription) => subscription.cancel().await,
