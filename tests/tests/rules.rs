@@ -43,6 +43,7 @@ fn every_rule_names_its_tests_and_every_test_its_rule() {
         "dcrf-proto/tests",
         "dcrf-tokio",
         "dcrf-smol",
+        "dcrf-blocking",
         "tests/src/stories",
         "tests/tests",
     ] {
