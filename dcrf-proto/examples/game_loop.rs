@@ -4,7 +4,7 @@
 //! It follows one object of a server until that is deleted, through as many connections as it takes:
 //!
 //! ```sh
-//! cargo run -p dcrf-proto --example game_loop -- ws://localhost:8000/ws/ tasks 1
+//! cargo run -p dcrf-proto --features tungstenite --example game_loop -- ws://localhost:8000/ws/ tasks 1
 //! ```
 //!
 //! The server in `tests/server` has such objects, and so has one of your own: name its stream and a key.
@@ -24,7 +24,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use dcrf_proto::{Config, Json, Lost, Seed, Session};
-use embedding::{Arguments, Dial, Follow, Transport, limits, lost};
+use embedding::{Arguments, Dial, Follow, Transport, limits};
 use tungstenite::handshake::HandshakeError;
 use tungstenite::http::Uri;
 use tungstenite::{WebSocket, client::client_with_config};
@@ -101,7 +101,7 @@ fn connect(address: &(String, u16), url: Uri, limit: Duration) -> Dialled {
             Ok(socket)
         }
         Err(HandshakeError::Interrupted(_)) => Err(Lost::DialTimedOut(limit)),
-        Err(HandshakeError::Failure(error)) => Err(lost(error)),
+        Err(HandshakeError::Failure(error)) => Err(error.into()),
     }
 }
 

@@ -3,7 +3,7 @@
 //! It follows one object of a server until that is deleted, through as many connections as it takes:
 //!
 //! ```sh
-//! cargo run -p dcrf-proto --example mio -- ws://localhost:8000/ws/ tasks 1
+//! cargo run -p dcrf-proto --features tungstenite --example mio -- ws://localhost:8000/ws/ tasks 1
 //! ```
 //!
 //! The server in `tests/server` has such objects, and so has one of your own: name its stream and a key.
@@ -21,7 +21,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use dcrf_proto::{Config, Lost, Seed, Session};
-use embedding::{Arguments, Dial, Follow, Transport, limits, lost};
+use embedding::{Arguments, Dial, Follow, Transport, limits};
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Registry, Token};
 use tungstenite::WebSocket;
@@ -85,10 +85,10 @@ impl Connecting {
         // Without it a second small message waits for the acknowledgement of the first.
         stream.set_nodelay(true)?;
         registry.register(&mut stream, SOCKET, Interest::READABLE | Interest::WRITABLE)?;
-        let request = url.into_client_request().map_err(lost)?;
+        let request = url.into_client_request().map_err(Lost::from)?;
         ClientHandshake::start(stream, request, Some(limits()))
             .map(|handshake| Self(Some(handshake)))
-            .map_err(lost)
+            .map_err(Lost::from)
     }
 }
 
@@ -112,7 +112,7 @@ impl Dial for Connecting {
                 self.0 = Some(handshake);
                 None
             }
-            Err(HandshakeError::Failure(error)) => Some(Err(lost(error))),
+            Err(HandshakeError::Failure(error)) => Some(Err(error.into())),
         }
     }
 }

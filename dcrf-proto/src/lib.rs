@@ -116,6 +116,8 @@ mod config;
 mod context;
 mod error;
 mod event;
+#[cfg(feature = "tungstenite")]
+mod from_tungstenite;
 mod id;
 mod link;
 mod requests;

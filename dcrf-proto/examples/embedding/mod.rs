@@ -7,4 +7,4 @@ mod transport;
 
 pub(crate) use self::arguments::Arguments;
 pub(crate) use self::follow::Follow;
-pub(crate) use self::transport::{Dial, Transport, limits, lost};
+pub(crate) use self::transport::{Dial, Transport, limits};

@@ -2,11 +2,10 @@
 //! copied: what is left to an event loop is how to connect ([`Dial`]), and when to come back.
 
 use std::io::{ErrorKind, Read, Write};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use dcrf_proto::{CloseFrame, Epoch, Lost, Session, Transmit};
-use tungstenite::error::{CapacityError, ProtocolError};
-use tungstenite::protocol::{CloseFrame as WireClose, WebSocketConfig};
+use dcrf_proto::{Epoch, Lost, Session, Transmit};
+use tungstenite::protocol::WebSocketConfig;
 use tungstenite::{Bytes, Error, Message, WebSocket};
 
 /// How much is read before the rest of the loop gets its turn: less than the 1,024 changes that a
@@ -89,10 +88,7 @@ impl<D: Dial, F: FnMut() -> Result<D, Lost>> Transport<D, F> {
                 }
                 Transmit::Text(_, text) => Message::from(text),
                 Transmit::Ping(_) => Message::Ping(Bytes::new()),
-                Transmit::Close(_, frame) => Message::Close(Some(WireClose {
-                    code: frame.code.into(),
-                    reason: frame.reason.into(),
-                })),
+                Transmit::Close(_, frame) => Message::Close(frame.into()),
                 _ => continue,
             };
             if let Some((_, Stage::Open(socket))) = &mut self.connection {
@@ -138,7 +134,7 @@ fn read<S: Read + Write>(
             Ok(Message::Close(frame)) => {
                 // The answer, where the server began: one try, since it may no longer read.
                 let _ = socket.flush();
-                return Err(Lost::Closed(close_frame(frame)));
+                return Err(Lost::Closed(frame.into()));
             }
             Ok(Message::Frame(_)) => {}
             Err(error) => return goes_on(Err(error)),
@@ -153,42 +149,7 @@ fn goes_on(result: tungstenite::Result<()>) -> Result<bool, Lost> {
     match result {
         Ok(()) => Ok(true),
         Err(Error::Io(error)) if error.kind() == ErrorKind::WouldBlock => Ok(false),
-        Err(error) => Err(lost(error)),
-    }
-}
-
-/// What an error of tungstenite means for the connection.
-pub(crate) fn lost(error: Error) -> Lost {
-    match error {
-        Error::Io(error) => error.into(),
-        Error::ConnectionClosed
-        | Error::AlreadyClosed
-        | Error::Protocol(
-            ProtocolError::ResetWithoutClosingHandshake | ProtocolError::HandshakeIncomplete,
-        ) => Lost::Dropped,
-        Error::Http(response) => Lost::Refused {
-            status: response.status().as_u16(),
-            retry_after: response
-                .headers()
-                .get("Retry-After")
-                .and_then(|value| value.to_str().ok()?.trim().parse().ok())
-                .map(Duration::from_secs),
-        },
-        Error::Capacity(CapacityError::MessageTooLong { max_size, .. }) => {
-            Lost::TooLarge { limit: max_size }
-        }
-        Error::Protocol(error) => Lost::Protocol(error.to_string()),
-        other => Lost::Protocol(other.to_string()),
-    }
-}
-
-/// A close frame without a code counts as 1005 (RFC 6455, section 7.1.5).
-fn close_frame(frame: Option<WireClose>) -> CloseFrame {
-    match frame {
-        Some(WireClose { code, reason }) => {
-            CloseFrame { code: code.into(), reason: reason.to_string() }
-        }
-        None => CloseFrame { code: 1005, reason: String::new() },
+        Err(error) => Err(error.into()),
     }
 }
 

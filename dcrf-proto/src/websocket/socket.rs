@@ -94,7 +94,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket for WebSocket<S> {
         let message = match frame {
             Outgoing::Text(text) => Message::Text(text.into()),
             Outgoing::Ping => Message::Ping(Bytes::new()),
-            Outgoing::Close(frame) => Message::Close(to_wire(frame)),
+            Outgoing::Close(frame) => Message::Close(frame.into()),
         };
         let is_close = matches!(message, Message::Close(_));
         match Pin::new(&mut self.stream).start_send(message) {
@@ -138,7 +138,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket for WebSocket<S> {
                     let _ = self.poll_flush(cx);
                     return Poll::Ready(Ok(Incoming::Pong));
                 }
-                Message::Close(frame) => self.state = State::Closing(from_wire(frame)),
+                Message::Close(frame) => self.state = State::Closing(frame.into()),
                 // Only for writing.
                 Message::Frame(_) => {}
             }
@@ -238,18 +238,3 @@ impl fmt::Debug for Binary {
         write!(f, "Binary({} bytes)", self.0.len())
     }
 }
-
-/// RFC 6455: 1005 stands for "no code" and is never written.
-fn to_wire(frame: CloseFrame) -> Option<WireClose> {
-    let CloseFrame { code, reason } = frame.sendable();
-    (code != NO_CODE).then(|| WireClose { code: code.into(), reason: reason.into() })
-}
-
-fn from_wire(frame: Option<WireClose>) -> CloseFrame {
-    match frame {
-        Some(frame) => CloseFrame { code: frame.code.into(), reason: frame.reason.to_string() },
-        None => CloseFrame { code: NO_CODE, reason: String::new() },
-    }
-}
-
-const NO_CODE: u16 = 1005;
