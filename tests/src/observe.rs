@@ -12,12 +12,15 @@ use serde_json::Value;
 use crate::adapter::Adapter;
 use crate::server::{Entry, Journal, Server};
 
-/// The connections of one client, which the server's journal tells from others by the query of the URL.
+/// The connections of one client, which the server's journal tells from others by what the query of the
+/// URL begins with.
 #[derive(Clone, Debug)]
 pub struct Mark {
     path: String,
     query: String,
 }
+
+type Handshake<'a> = (u64, &'a str, &'a [(String, String)]);
 
 impl Mark {
     /// A mark of its own for a client that connects to `path`.
@@ -35,13 +38,20 @@ impl Mark {
     /// What the server received from the client, one journal for each connection, refused ones too.
     pub fn connections(&self, server: &Server) -> Vec<Journal> {
         let journal = server.journal();
-        let mine = |entry: &Entry| match entry {
-            Entry::Connected { connection, path, query, .. } => {
-                (*path == self.path && *query == self.query).then_some(*connection)
-            }
-            _ => None,
+        self.handshakes(&journal).map(|(connection, ..)| journal.of(connection)).collect()
+    }
+
+    /// The whole queries of the client's handshakes, refused ones too.
+    pub fn queries(&self, server: &Server) -> Vec<String> {
+        self.handshakes(&server.journal()).map(|(_, query, _)| query.to_owned()).collect()
+    }
+
+    /// A header of each of the client's handshakes, refused ones too.
+    pub fn headers(&self, server: &Server, name: &str) -> Vec<Option<String>> {
+        let value = |headers: &[(String, String)]| {
+            headers.iter().find_map(|(its, value)| (its == name).then(|| value.clone()))
         };
-        journal.entries().iter().filter_map(mine).map(|number| journal.of(number)).collect()
+        self.handshakes(&server.journal()).map(|(.., headers)| value(headers)).collect()
     }
 
     /// The actions that the server received from the client, each as `stream/action`, one list for each
@@ -70,6 +80,20 @@ impl Mark {
         };
         let codes = |journal: Journal| journal.entries().iter().find_map(code);
         self.connections(server).into_iter().filter_map(codes).collect()
+    }
+
+    /// The number, the query and the headers of each of the client's handshakes.
+    fn handshakes<'a>(&'a self, journal: &'a Journal) -> impl Iterator<Item = Handshake<'a>> {
+        let is_mine = |query: &str| {
+            let rest = query.strip_prefix(&self.query);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('&'))
+        };
+        journal.entries().iter().filter_map(move |entry| match entry {
+            Entry::Connected { connection, path, query, headers } => (*path == self.path
+                && is_mine(query))
+            .then_some((*connection, &**query, &**headers)),
+            _ => None,
+        })
     }
 }
 

@@ -84,7 +84,16 @@ scenarios! {
     }
     endpoints {
         f1_a_bare_endpoint
-        a_token_opens_the_private_stream
+    }
+    credentials {
+        l6_the_unknown_are_refused_twice_and_then_end
+        l7_the_caller_has_credentials_refreshed
+        l8_a_token_in_a_header
+        l8_a_token_in_a_subprotocol
+        l8_a_token_in_the_query
+        l8_each_connection_has_a_fresh_ticket
+        l8_the_origin_is_that_of_the_server_unless_it_is_given
+        l8_the_session_of_a_login
     }
     connect {
         l14_connecting_fails_with_the_first_error

@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 /// A JSON value as text: well-formed, cheap to clone, decoded when you ask.
@@ -20,6 +20,7 @@ use serde_json::value::RawValue;
 /// assert_eq!(json.as_str(), r#"["a","b"]"#);
 /// assert_eq!(json.decode::<Vec<String>>()?, ["a", "b"]);
 /// assert_eq!(format!("{json:?}"), "Json(9 bytes)");
+/// assert_eq!(json.decode::<Vec<Json>>()?[1].as_str(), r#""b""#);
 /// # Ok::<(), dcrf_proto::DecodeError>(())
 /// ```
 #[derive(Clone, PartialEq, Eq)]
@@ -86,6 +87,13 @@ impl Serialize for Json {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let raw: &RawValue = serde_json::from_str(&self.0).map_err(serde::ser::Error::custom)?;
         raw.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Json {
+    /// Takes the value as it stands, by `serde_json` only: for whoever decodes later, or passes it on.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self::from(&*Box::<RawValue>::deserialize(deserializer)?))
     }
 }
 

@@ -2,10 +2,7 @@
 
 from urllib.parse import parse_qs
 
-from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
-
-from board.models import Ticket
 
 
 class DenyConsumer(AsyncWebsocketConsumer):
@@ -48,11 +45,3 @@ class Gate:
 
 async def is_authenticated(scope):
     return scope["user"].is_authenticated
-
-
-@database_sync_to_async
-def has_fresh_ticket(scope):
-    """A `?ticket=` of any text is good for one connection, also over restarts of the server."""
-    for key in parse_qs(scope["query_string"].decode()).get("ticket", []):
-        return Ticket.objects.get_or_create(key=key)[1]
-    return False

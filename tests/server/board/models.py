@@ -1,5 +1,7 @@
+import secrets
 import uuid
 
+from django.conf import settings
 from django.db import models
 
 
@@ -36,6 +38,7 @@ class Row(models.Model):
 
 
 class Ticket(models.Model):
-    """A ticket that opened a connection, and so opens no other one."""
+    """Opens one connection as its user: it is deleted then. See `board/tickets.py`."""
 
-    key = models.CharField(max_length=200, primary_key=True)
+    key = models.CharField(max_length=43, primary_key=True, default=secrets.token_urlsafe)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE)

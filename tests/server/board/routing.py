@@ -19,10 +19,10 @@ from board.edges import (
     DenyConsumer,
     Gate,
     KickConsumer,
-    has_fresh_ticket,
     is_authenticated,
 )
 from board.permissions import SlowToConnect
+from board.tickets import TicketAuthentication
 from board.tools import ToolsConsumer
 
 SUBPROTOCOL = "dcrf"
@@ -69,11 +69,12 @@ class LateDemultiplexer(Demultiplexer):
 
 
 demultiplexer = Demultiplexer.as_asgi()
+authenticated = Gate(is_authenticated, demultiplexer)
 
 websocket_urlpatterns = [
     path("ws/", demultiplexer),
-    path("ws/authenticated/", Gate(is_authenticated, demultiplexer)),
-    path("ws/ticket/", Gate(has_fresh_ticket, demultiplexer)),
+    path("ws/authenticated/", authenticated),
+    path("ws/ticket/", TicketAuthentication(authenticated)),
     path("ws/origin/", AllowedHostsOriginValidator(demultiplexer)),
     path("ws/late/", LateDemultiplexer.as_asgi()),
     path("ws/deny/", DenyConsumer.as_asgi()),

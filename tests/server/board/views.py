@@ -2,6 +2,18 @@ from django.contrib.auth import authenticate, login
 from django.http import JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
+from rest_framework.authentication import TokenAuthentication
+from rest_framework.decorators import (
+    api_view,
+    authentication_classes,
+    permission_classes,
+    renderer_classes,
+)
+from rest_framework.permissions import IsAuthenticated
+from rest_framework.renderers import JSONRenderer
+from rest_framework.response import Response
+
+from board.models import Ticket
 
 
 # A client without a browser has no form to take a CSRF token from.
@@ -18,3 +30,12 @@ def log_in(request):
         return JsonResponse({"detail": "Wrong user name or password."}, status=401)
     login(request, user)
     return JsonResponse({"user": user.username})
+
+
+@api_view(["POST"])
+@authentication_classes([TokenAuthentication])
+@permission_classes([IsAuthenticated])
+@renderer_classes([JSONRenderer])
+def issue_ticket(request):
+    """Answers `Authorization: Token KEY` with a ticket for one WebSocket connection."""
+    return Response({"ticket": Ticket.objects.create(user=request.user).key}, status=201)

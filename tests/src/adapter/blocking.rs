@@ -4,10 +4,9 @@ use std::future::Future;
 use std::time::Duration;
 
 use dcrf_blocking::ConnectError;
-use dcrf_proto::Config;
 use smol::Timer;
 
-use super::Adapter;
+use super::{Adapter, Setup};
 use crate::client::Client;
 
 /// `dcrf-blocking`. The story itself is async, as all are; what it waits for is asked for in turns.
@@ -23,13 +22,14 @@ impl Adapter for Blocking {
         false
     }
 
-    async fn connect(&self, url: &str, config: Config) -> Result<Client, ConnectError> {
-        let builder = dcrf_blocking::builder(url).config(config);
+    async fn connect_with(&self, setup: Setup) -> Result<Client, ConnectError> {
+        let builder = setup.apply_blocking(dcrf_blocking::builder(setup.url()));
         smol::unblock(|| builder.connect()).await.map(Client::Blocking)
     }
 
-    fn connect_lazy(&self, url: &str, config: Config) -> Result<Client, ConnectError> {
-        dcrf_blocking::builder(url).config(config).connect_lazy().map(Client::Blocking)
+    fn connect_lazy_with(&self, setup: Setup) -> Result<Client, ConnectError> {
+        let builder = setup.apply_blocking(dcrf_blocking::builder(setup.url()));
+        builder.connect_lazy().map(Client::Blocking)
     }
 
     async fn sleep(&self, time: Duration) {

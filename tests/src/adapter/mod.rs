@@ -3,6 +3,7 @@
 //! A new adapter implements [`Adapter`] here, and is named once in `tests/scenarios.rs`.
 
 mod blocking;
+mod setup;
 mod smol;
 mod tokio;
 
@@ -15,6 +16,7 @@ use dcrf_proto::websocket::ConnectError;
 use dcrf_proto::{Backoff, Config};
 
 pub use self::blocking::Blocking;
+pub use self::setup::{Policy, Provider, Setup};
 pub use self::smol::{AsyncStd, Smol};
 pub use self::tokio::{TokioCurrentThread, TokioMultiThread};
 
@@ -28,18 +30,35 @@ pub trait Adapter: Clone + Debug + Send + Sync + 'static {
     fn ends_with_run(&self) -> bool;
 
     /// Connects and waits for the first connection.
-    fn connect(
+    fn connect_with(
         &self,
-        url: &str,
-        config: Config,
+        setup: Setup,
     ) -> impl Future<Output = Result<Client, ConnectError>> + Send;
 
     /// Makes a client that connects in the background.
     ///
     /// # Errors
     ///
+    /// What can't be dialled at all.
+    fn connect_lazy_with(&self, setup: Setup) -> Result<Client, ConnectError>;
+
+    /// As [`connect_with`](Adapter::connect_with), by a URL and options alone.
+    fn connect(
+        &self,
+        url: &str,
+        config: Config,
+    ) -> impl Future<Output = Result<Client, ConnectError>> + Send {
+        self.connect_with(Setup::new(url, config))
+    }
+
+    /// As [`connect_lazy_with`](Adapter::connect_lazy_with), by a URL and options alone.
+    ///
+    /// # Errors
+    ///
     /// When the URL is no WebSocket URL.
-    fn connect_lazy(&self, url: &str, config: Config) -> Result<Client, ConnectError>;
+    fn connect_lazy(&self, url: &str, config: Config) -> Result<Client, ConnectError> {
+        self.connect_lazy_with(Setup::new(url, config))
+    }
 
     /// Resolves after `time`.
     fn sleep(&self, time: Duration) -> impl Future<Output = ()> + Send;

@@ -5,11 +5,10 @@ use std::future::Future;
 use std::time::Duration;
 
 use crate::client::Client;
-use dcrf_proto::Config;
 use dcrf_smol::ConnectError;
 use smol::Timer;
 
-use super::Adapter;
+use super::{Adapter, Setup};
 
 /// `dcrf-smol` under `smol::block_on`.
 #[derive(Debug, Clone, Copy)]
@@ -28,12 +27,12 @@ impl Adapter for Smol {
         false
     }
 
-    async fn connect(&self, url: &str, config: Config) -> Result<Client, ConnectError> {
-        Ok(Client::Async(dcrf_smol::builder(url).config(config).connect().await?))
+    async fn connect_with(&self, setup: Setup) -> Result<Client, ConnectError> {
+        setup.apply(dcrf_smol::builder(setup.url())).connect().await.map(Client::Async)
     }
 
-    fn connect_lazy(&self, url: &str, config: Config) -> Result<Client, ConnectError> {
-        Ok(Client::Async(dcrf_smol::builder(url).config(config).connect_lazy()?))
+    fn connect_lazy_with(&self, setup: Setup) -> Result<Client, ConnectError> {
+        setup.apply(dcrf_smol::builder(setup.url())).connect_lazy().map(Client::Async)
     }
 
     async fn sleep(&self, time: Duration) {
@@ -55,12 +54,12 @@ impl Adapter for AsyncStd {
         false
     }
 
-    async fn connect(&self, url: &str, config: Config) -> Result<Client, ConnectError> {
-        Smol.connect(url, config).await
+    async fn connect_with(&self, setup: Setup) -> Result<Client, ConnectError> {
+        Smol.connect_with(setup).await
     }
 
-    fn connect_lazy(&self, url: &str, config: Config) -> Result<Client, ConnectError> {
-        Smol.connect_lazy(url, config)
+    fn connect_lazy_with(&self, setup: Setup) -> Result<Client, ConnectError> {
+        Smol.connect_lazy_with(setup)
     }
 
     fn sleep(&self, time: Duration) -> impl Future<Output = ()> + Send {

@@ -4,11 +4,10 @@ use std::future::Future;
 use std::time::Duration;
 
 use crate::client::Client;
-use dcrf_proto::Config;
 use dcrf_tokio::ConnectError;
 use tokio::runtime::{Builder, Handle, Runtime};
 
-use super::Adapter;
+use super::{Adapter, Setup};
 
 /// `dcrf-tokio` on a runtime of one thread.
 #[derive(Debug, Clone, Copy)]
@@ -27,12 +26,12 @@ impl Adapter for TokioCurrentThread {
         true
     }
 
-    async fn connect(&self, url: &str, config: Config) -> Result<Client, ConnectError> {
-        Ok(Client::Async(dcrf_tokio::builder(url).config(config).connect().await?))
+    async fn connect_with(&self, setup: Setup) -> Result<Client, ConnectError> {
+        setup.apply(dcrf_tokio::builder(setup.url())).connect().await.map(Client::Async)
     }
 
-    fn connect_lazy(&self, url: &str, config: Config) -> Result<Client, ConnectError> {
-        Ok(Client::Async(dcrf_tokio::builder(url).config(config).connect_lazy()?))
+    fn connect_lazy_with(&self, setup: Setup) -> Result<Client, ConnectError> {
+        setup.apply(dcrf_tokio::builder(setup.url())).connect_lazy().map(Client::Async)
     }
 
     fn sleep(&self, time: Duration) -> impl Future<Output = ()> + Send {
@@ -55,12 +54,12 @@ impl Adapter for TokioMultiThread {
         true
     }
 
-    async fn connect(&self, url: &str, config: Config) -> Result<Client, ConnectError> {
-        TokioCurrentThread.connect(url, config).await
+    async fn connect_with(&self, setup: Setup) -> Result<Client, ConnectError> {
+        TokioCurrentThread.connect_with(setup).await
     }
 
-    fn connect_lazy(&self, url: &str, config: Config) -> Result<Client, ConnectError> {
-        TokioCurrentThread.connect_lazy(url, config)
+    fn connect_lazy_with(&self, setup: Setup) -> Result<Client, ConnectError> {
+        TokioCurrentThread.connect_lazy_with(setup)
     }
 
     fn sleep(&self, time: Duration) -> impl Future<Output = ()> + Send {

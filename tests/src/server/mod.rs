@@ -6,6 +6,7 @@
 
 mod environment;
 mod error;
+mod http;
 mod journal;
 mod process;
 
@@ -20,6 +21,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use rustix::process::Signal;
 
 pub use self::error::StartError;
+pub use self::http::{Answer, post};
 pub use self::journal::{Entry, Journal};
 use self::process::Process;
 
@@ -97,11 +99,6 @@ impl Server {
     /// The WebSocket address of a path, such as `/ws/`; it stays the same over restarts.
     pub fn url(&self, path: &str) -> String {
         format!("ws://{}{path}", self.address)
-    }
-
-    /// The HTTP address of a path, such as `/login/`.
-    pub fn http_url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
     }
 
     /// Where the server listens, or did while it ran.

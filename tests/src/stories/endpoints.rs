@@ -2,7 +2,7 @@
 
 use crate::client::Response;
 use dcrf_proto::{Change, Framing, Request, RequestError, Subscribe};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{create_task, rename, visit};
 use crate::adapter::{Adapter, quick};
@@ -39,22 +39,4 @@ pub async fn f1_a_bare_endpoint<A: Adapter>(adapter: A) {
     changes.cancel().await.unwrap();
     let [_, after]: [Vec<String>; 2] = mark.actions(server).try_into().unwrap();
     assert_eq!(after, ["subscribe_instance", "unsubscribe_instance"]);
-}
-
-/// A token in the query makes somebody of the client, who may use the private stream.
-pub async fn a_token_opens_the_private_stream<A: Adapter>(adapter: A) {
-    let url = Server::shared().url("/ws/authenticated/?token=tok-alice");
-    let alice = adapter.connect(&url, quick()).await.unwrap();
-    let other = visit(&adapter).await;
-
-    let who: Value = alice.call(Request::new("tools", "whoami")).await.unwrap();
-    assert_eq!((&who["user"], &who["query"]), (&json!("alice"), &json!("token=tok-alice")));
-    let task: Task = alice.create("private", &json!({"title": "hers"})).await.unwrap();
-    let mut changes =
-        alice.subscribe::<Task>(Subscribe::instance("private", task.pk)).await.unwrap();
-    let renamed = rename(&other, &task, "everybody's").await;
-    assert_eq!(change(&mut changes).await, Change::Update(renamed));
-
-    // X1: nothing that a program prints by accident has the token.
-    assert!(!format!("{alice:?} {changes:?}").contains("tok-alice"));
 }

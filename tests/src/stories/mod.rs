@@ -8,6 +8,7 @@
 pub mod actions;
 pub mod close;
 pub mod connect;
+pub mod credentials;
 pub mod endpoints;
 pub mod feeds;
 pub mod outage;

@@ -1,0 +1,182 @@
+//! X1: no secret is shown by accident: in the query, a header, a cookie, a subprotocol, or in what is sent and
+//! received. This test has a process to itself, since a program has one logger.
+
+use std::fmt::Debug;
+use std::sync::Mutex;
+
+use async_tungstenite::accept_hdr_async;
+use async_tungstenite::tungstenite::handshake::server::{Request as Handshake, Response as Answer};
+use async_tungstenite::tungstenite::protocol::CloseFrame as WireClose;
+use async_tungstenite::tungstenite::{Message, Utf8Bytes};
+use dcrf_tokio::{
+    Change, ChangeError, Close, Compat, ConnectError, Credentials, Ended, Notice, Request,
+    RequestError, Subscribe,
+};
+use futures_lite::StreamExt;
+use serde_json::{Value, json};
+use tokio::io::{DuplexStream, duplex};
+
+const CANARY: &str = "canary-5ec2e7";
+
+/// What the server says in its close frame.
+const REASON: &str = "the-reason-7d01f3";
+
+/// Every log record, of every crate, at every level.
+struct Records(Mutex<Vec<(String, log::Level, String)>>);
+
+static RECORDS: Records = Records(Mutex::new(Vec::new()));
+
+impl log::Log for Records {
+    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        let text = format!("{} {:?}", record.args(), record.module_path());
+        self.0.lock().unwrap().push((record.target().to_owned(), record.level(), text));
+    }
+
+    fn flush(&self) {}
+}
+
+/// Answers what it is asked with the canary, refuses what it is told to, and closes with a reason.
+async fn serve(far: DuplexStream) {
+    let pick = |_: &Handshake, mut answer: Answer| {
+        answer.headers_mut().insert("sec-websocket-protocol", "v1".parse().unwrap());
+        Ok(answer)
+    };
+    let Ok(mut socket) = accept_hdr_async(Compat::new(far), pick).await else { return };
+    while let Some(Ok(Message::Text(text))) = socket.next().await {
+        let frame: Value = serde_json::from_str(&text).unwrap();
+        let payload = &frame["payload"];
+        let say = |action: &Value, status: u16| {
+            json!({"stream": frame["stream"], "payload": {"errors": [CANARY], "data": {"secret": CANARY},
+                "action": action, "response_status": status, "request_id": payload["request_id"]}})
+        };
+        let mut answers = Vec::new();
+        match payload["action"].as_str().unwrap() {
+            "refuse" => answers.push(say(&payload["action"], 400)),
+            "subscribe" => answers.extend([
+                say(&payload["action"], 200),
+                say(&json!("update"), 200),
+                say(&json!("delete"), 200),
+                json!({"stream": "tools", "payload": {"type": CANARY}}),
+            ]),
+            "close" => {
+                let reason = Utf8Bytes::from_static(REASON);
+                let _ = socket.close(Some(WireClose { code: 4000.into(), reason })).await;
+                return;
+            }
+            _ => answers.push(say(&payload["action"], 200)),
+        }
+        for answer in answers {
+            socket.send(Message::text(answer.to_string())).await.unwrap();
+        }
+    }
+}
+
+#[track_caller]
+fn silent(what: &impl Debug) {
+    let text = format!("{what:?} {what:#?}");
+    assert!(!text.contains(CANARY) && !text.contains(REASON), "{text}");
+}
+
+#[track_caller]
+fn silent_error(error: &impl std::error::Error) {
+    silent(&error);
+    assert!(!error.to_string().contains(CANARY), "{error}");
+}
+
+#[tokio::test]
+#[expect(clippy::result_large_err, reason = "the type of an answer is tungstenite's")]
+async fn x1_no_secret_is_shown_or_logged() {
+    log::set_logger(&RECORDS).unwrap();
+    log::set_max_level(log::LevelFilter::Trace);
+
+    let url = format!("ws://example.com/ws/?token={CANARY}");
+    let builder = dcrf_tokio::builder(&url)
+        .header("authorization", CANARY)
+        .cookie("sessionid", CANARY)
+        .subprotocol("v1")
+        .subprotocol(CANARY)
+        .credentials(|_| async {
+            let credentials = Credentials::new().header("x-token", CANARY);
+            silent(&credentials);
+            Ok(credentials)
+        })
+        .connector(|endpoint| {
+            silent(&endpoint);
+            assert!(!endpoint.to_string().contains(CANARY));
+            let (near, far) = duplex(64 * 1024);
+            tokio::spawn(serve(far));
+            async { Ok(Compat::new(near)) }
+        });
+    silent(&builder);
+    let client = builder.connect().await.unwrap();
+    let mut events = client.events();
+
+    let request = Request::new("tools", "echo").arg("password", CANARY);
+    silent(&request);
+    let response = client.call::<Value>(request);
+    silent(&response);
+    assert_eq!(response.await.unwrap()["secret"], CANARY);
+    let refused = client.call::<Value>(Request::new("tools", "refuse")).await.unwrap_err();
+    assert!(matches!(refused, RequestError::Refused(_)));
+    silent_error(&refused);
+    let wrong_type = client.call::<u32>(Request::new("tools", "echo")).await.unwrap_err();
+    silent_error(&wrong_type);
+
+    let subscribe = Subscribe::new("tools", "subscribe").arg("password", CANARY);
+    silent(&subscribe);
+    let mut changes = client.subscribe::<dcrf_tokio::Json>(subscribe).await.unwrap();
+    silent(&changes);
+    for _ in 0..2 {
+        let change: Change<_> = changes.next().await.unwrap().unwrap();
+        silent(&change);
+    }
+    let lost = client.call::<Value>(Request::new("tools", "close")).await.unwrap_err();
+    silent_error(&lost);
+    loop {
+        let notice = events.next().await.unwrap();
+        silent(&notice);
+        if let Notice::State(state) = &notice {
+            assert!(!state.to_string().contains(CANARY));
+            if matches!(state, dcrf_tokio::State::Waiting { .. }) {
+                break;
+            }
+        }
+    }
+    client.close_with(Close::default()).await;
+    silent(&client);
+    let ended = loop {
+        match changes.next().await.unwrap() {
+            Ok(change) => silent(&change),
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(ended, ChangeError::Ended(Ended::Closed(_))));
+    silent_error(&ended);
+    let unreachable = dcrf_tokio::connect(&format!("ws://127.0.0.1:1/?token={CANARY}")).await;
+    let error: ConnectError = unreachable.unwrap_err();
+    silent_error(&error);
+
+    let records = RECORDS.0.lock().unwrap();
+    // What the README warns of: when it is no longer so, it is to be taken out there.
+    let seen = |secret: &str| {
+        let mut seen: Vec<(&str, log::Level)> = records
+            .iter()
+            .filter(|(.., text)| text.contains(secret))
+            .map(|(target, level, _)| (target.split("::").next().unwrap(), *level))
+            .collect();
+        seen.sort_unstable();
+        seen.dedup();
+        seen
+    };
+    assert_eq!(seen(CANARY), [("tungstenite", log::Level::Trace)]);
+    assert_eq!(
+        seen(REASON),
+        [("tungstenite", log::Level::Debug), ("tungstenite", log::Level::Trace)]
+    );
+    let own = records.iter().filter(|(target, ..)| target.starts_with("dcrf")).count();
+    assert_eq!(own, 0, "this library logs nothing");
+}

@@ -1,0 +1,192 @@
+//! Who the client is: tokens, a session of Django, origins, and tickets that open one connection each.
+
+use std::sync::{Arc, Mutex};
+
+use dcrf_proto::websocket::{ConnectError, Credentials, CredentialsError};
+use dcrf_proto::{Change, CloseReason, Lost, Request, RequestError, Subscribe, Verdict};
+use serde_json::{Value, json};
+
+use super::{rename, visit};
+use crate::adapter::{Adapter, Setup, quick};
+use crate::client::{Client, Response};
+use crate::models::Task;
+use crate::observe::{Mark, change, closed, connected, lost, restarted};
+use crate::server::{Server, post};
+
+const REFUSED: Lost = Lost::Refused { status: 403, retry_after: None };
+
+/// Where only those who are known get in.
+fn door() -> (Mark, String) {
+    let mark = Mark::new("/ws/authenticated/");
+    let url = mark.url(Server::shared());
+    (mark, url)
+}
+
+async fn assert_alice(client: &Client) {
+    let who: Value = client.call(Request::new("tools", "whoami")).await.unwrap();
+    assert_eq!(who["user"], "alice");
+    let task: Task = client.create("private", &json!({"title": "hers"})).await.unwrap();
+    assert_eq!(task.title, "hers");
+}
+
+/// A token in the query makes somebody of the client, who may use the private stream.
+pub async fn l8_a_token_in_the_query<A: Adapter>(adapter: A) {
+    let url = format!("{}&token=tok-alice", door().1);
+    let alice = adapter.connect(&url, quick()).await.unwrap();
+    assert_alice(&alice).await;
+
+    let other = visit(&adapter).await;
+    let task: Task = alice.create("private", &json!({"title": "watched"})).await.unwrap();
+    let mut changes =
+        alice.subscribe::<Task>(Subscribe::instance("private", task.pk)).await.unwrap();
+    let renamed = rename(&other, &task, "everybody's").await;
+    assert_eq!(change(&mut changes).await, Change::Update(renamed));
+
+    // X1: nothing that a program prints by accident has the token.
+    assert!(!format!("{alice:?} {changes:?}").contains("tok-alice"));
+}
+
+/// The same in a header.
+pub async fn l8_a_token_in_a_header<A: Adapter>(adapter: A) {
+    let setup = Setup::new(&door().1, quick()).header("Authorization", "Token tok-alice");
+    assert_alice(&adapter.connect_with(setup).await.unwrap()).await;
+}
+
+/// The same in a subprotocol, beside the one that the server selects.
+pub async fn l8_a_token_in_a_subprotocol<A: Adapter>(adapter: A) {
+    let setup = Setup::new(&door().1, quick()).subprotocol("dcrf").subprotocol("token.tok-alice");
+    assert_alice(&adapter.connect_with(setup).await.unwrap()).await;
+}
+
+/// The cookie of a session of Django, from its login over HTTP.
+pub async fn l8_the_session_of_a_login<A: Adapter>(adapter: A) {
+    let form = "username=alice&password=wonderland";
+    let answer = post(Server::shared().address(), "/login/", None, form).unwrap();
+    let session = answer.cookie("sessionid").expect("the login sets it");
+    let setup = Setup::new(&door().1, quick()).cookie("sessionid", session);
+    assert_alice(&adapter.connect_with(setup).await.unwrap()).await;
+}
+
+/// Who is not known, or no longer, is refused, is asked once more, and is then left alone.
+pub async fn l6_the_unknown_are_refused_twice_and_then_end<A: Adapter>(adapter: A) {
+    let wrong = [
+        Setup::header as fn(Setup, &str, &str) -> Setup,
+        Setup::cookie as fn(Setup, &str, &str) -> Setup,
+    ];
+    for (set, name) in wrong.into_iter().zip(["Authorization", "sessionid"]) {
+        let (mark, url) = door();
+        let setup = set(Setup::new(&url, quick()), name, "wrong");
+        let Err(ConnectError::Failed { error, .. }) = adapter.connect_with(setup.clone()).await
+        else {
+            panic!("it is refused")
+        };
+        assert_eq!(error, REFUSED);
+
+        let before = mark.connections(Server::shared()).len();
+        let client = adapter.connect_lazy_with(setup).unwrap();
+        assert_eq!(closed(&client).await, CloseReason::Unauthorized(REFUSED));
+        assert_eq!(mark.connections(Server::shared()).len() - before, 2);
+    }
+}
+
+/// Django's check of the origin: the client's own is that of the server's pages.
+pub async fn l8_the_origin_is_that_of_the_server_unless_it_is_given<A: Adapter>(adapter: A) {
+    let mark = Mark::new("/ws/origin/");
+    let server = Server::shared();
+    let client = adapter.connect(&mark.url(server), quick()).await.unwrap();
+    client.list::<Value>("tasks").await.unwrap();
+    let own = format!("http://{}", server.address());
+    assert_eq!(mark.headers(server, "origin"), [Some(own)]);
+
+    let foreign = Setup::new(&mark.url(server), quick()).origin("https://evil.example");
+    let Err(ConnectError::Failed { error, .. }) = adapter.connect_with(foreign).await else {
+        panic!("a foreign origin is let in")
+    };
+    assert_eq!(error, REFUSED);
+}
+
+/// A ticket for one connection, for whoever has a token.
+fn ticket(server: std::net::SocketAddr) -> Result<String, CredentialsError> {
+    let token = Some(("Authorization", "Token tok-alice"));
+    let answer = post(server, "/ticket/", token, "")?;
+    let ticket = answer.json()["ticket"].as_str().map(str::to_owned);
+    ticket.ok_or_else(|| CredentialsError::new("there is no ticket"))
+}
+
+/// Each connection comes with a ticket of its own, also after the server was killed, and after it has thrown
+/// the client out.
+pub async fn l8_each_connection_has_a_fresh_ticket<A: Adapter>(adapter: A) {
+    let mut server = Server::start().unwrap();
+    let mark = Mark::new("/ws/ticket/");
+    let (address, url) = (server.address(), mark.url(&server));
+    let setup = Setup::new(&url, quick()).credentials(move |_| {
+        let credentials =
+            ticket(address).map(|ticket| Credentials::new().url(&format!("{url}&ticket={ticket}")));
+        async { credentials }
+    });
+    let client = adapter.connect_with(setup).await.unwrap();
+    let mut events = client.events();
+    let task: Task = client.create("tasks", &json!({"title": "watched"})).await.unwrap();
+    let mut changes =
+        client.subscribe::<Task>(Subscribe::instance("tasks", task.pk)).await.unwrap();
+
+    for round in ["killed", "killed again"] {
+        server.kill().unwrap();
+        lost(&mut events).await;
+        server = restarted(&adapter, server).await;
+        connected(&mut events).await;
+        assert!(matches!(change(&mut changes).await, Change::Gap(_)));
+        let renamed = rename(&client, &task, round).await;
+        assert_eq!(change(&mut changes).await, Change::Update(renamed));
+    }
+    for code in [4000, 1012] {
+        let kicked: Response<Value> = client.call(Request::new("tools", "kick").arg("code", code));
+        let _ = kicked.await;
+        lost(&mut events).await;
+        connected(&mut events).await;
+        assert!(matches!(change(&mut changes).await, Change::Gap(_)));
+    }
+
+    let mut queries = mark.queries(&server);
+    let handshakes = queries.len();
+    assert!(handshakes >= 5, "{handshakes}");
+    queries.sort_unstable();
+    queries.dedup();
+    assert_eq!(queries.len(), handshakes, "a ticket was used twice");
+}
+
+/// A code of the application's own means to the caller that the credentials are stale.
+pub async fn l7_the_caller_has_credentials_refreshed<A: Adapter>(adapter: A) {
+    let (mark, url) = door();
+    let refreshes: Arc<Mutex<Vec<bool>>> = Arc::default();
+    let seen = refreshes.clone();
+    let setup = Setup::new(&url, quick())
+        .credentials(move |attempt| {
+            seen.lock().unwrap().push(attempt.refresh);
+            async { Ok(Credentials::new().header("Authorization", "Token tok-alice")) }
+        })
+        .on_failure(|lost| match lost {
+            Lost::Closed(frame) if frame.code == 4001 => Some(Verdict::RefreshCredentials),
+            Lost::Closed(frame) if frame.code == 4002 => Some(Verdict::Stop),
+            _ => None,
+        });
+    let client = adapter.connect_with(setup).await.unwrap();
+    let mut events = client.events();
+    let kick = |code: u16| -> Response<Value> {
+        client.call(Request::new("tools", "kick").arg("code", code))
+    };
+    let _ = kick(4001).await;
+    lost(&mut events).await;
+    connected(&mut events).await;
+    assert_alice(&client).await;
+    assert_eq!(*refreshes.lock().unwrap(), [false, true]);
+
+    let stopped = kick(4002).await;
+    let CloseReason::Fatal(Lost::Closed(frame)) = closed(&client).await else { panic!("it stops") };
+    assert_eq!(frame.code, 4002);
+    assert!(matches!(
+        stopped,
+        Ok(_) | Err(RequestError::ConnectionLost { .. } | RequestError::Closed { .. })
+    ));
+    assert_eq!(mark.connections(Server::shared()).len(), 2);
+}
