@@ -169,17 +169,19 @@ impl Builder {
         Self(self.0.max_incoming(bytes))
     }
 
-    /// The TLS configuration for `wss://`, for a private CA or a client's certificate.
+    /// Which servers are trusted with `wss://`, and the certificate that is shown to them. What is wrong
+    /// with it is refused when connecting.
     ///
     /// ```no_run
-    /// # use std::sync::Arc;
-    /// fn private(config: Arc<dcrf_blocking::rustls::ClientConfig>) -> dcrf_blocking::Builder {
-    ///     dcrf_blocking::builder("wss://intranet.example/ws/").tls_config(config)
-    /// }
+    /// use dcrf_blocking::Tls;
+    ///
+    /// let tls = Tls::default().ca_certificate(std::fs::read("/etc/intranet/ca.pem")?);
+    /// let builder = dcrf_blocking::builder("wss://intranet.example/ws/").tls(tls);
+    /// # Ok::<(), std::io::Error>(())
     /// ```
-    #[cfg(feature = "rustls")]
-    pub fn tls_config(self, config: Arc<dcrf_smol::rustls::ClientConfig>) -> Self {
-        Self(self.0.tls_config(config))
+    #[cfg(any(feature = "rustls", feature = "native-tls"))]
+    pub fn tls(self, tls: dcrf_smol::Tls) -> Self {
+        Self(self.0.tls(tls))
     }
 
     /// Makes the client, and waits for its first connection. Later losses are its own to repair.

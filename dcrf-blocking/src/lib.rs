@@ -18,8 +18,14 @@
 //!
 //! # Features
 //!
-//! - `rustls` (on by default): TLS for `wss://`, with ring and Mozilla's roots. Without it, `wss://` is
-//!   [`UrlError::TlsNotBuiltIn`].
+//! Each can be turned on beside any other.
+//!
+//! - `rustls` (on by default): TLS for `wss://`, with ring and Mozilla's roots.
+//! - `platform-roots`: the operating system's roots for rustls, by `Tls::platform_roots`.
+//! - `native-tls`: TLS by the operating system's library (OpenSSL, Secure Transport, `SChannel`). It is used
+//!   when `rustls` is turned off, or by `Tls::use_native_tls`.
+//!
+//! Without `rustls` and `native-tls`, `wss://` is [`UrlError::TlsNotBuiltIn`].
 
 #![forbid(unsafe_code)]
 
@@ -32,6 +38,8 @@ mod thread;
 
 pub use builder::{Builder, Source};
 pub use client::Client;
+#[cfg(feature = "native-tls")]
+pub use dcrf_smol::native_tls;
 #[cfg(feature = "rustls")]
 pub use dcrf_smol::rustls;
 pub use dcrf_smol::{
@@ -41,6 +49,8 @@ pub use dcrf_smol::{
     Request, RequestError, RequestId, State, Stats, Subscribe, Unhandled, UnsubscribeError,
     UrlError, Verdict,
 };
+#[cfg(any(feature = "rustls", feature = "native-tls"))]
+pub use dcrf_smol::{Tls, TlsError};
 pub use notices::Notices;
 pub use response::Response;
 pub use subscription::{Subscribing, Subscription};

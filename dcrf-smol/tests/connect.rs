@@ -132,7 +132,7 @@ fn wss_is_connected_to_by_name() {
     });
     let url = url.replace("ws://127.0.0.1", "wss://localhost");
     block_on(async {
-        let builder = dcrf_smol::builder(&url).tls_config(Arc::new(trusting));
+        let builder = dcrf_smol::builder(&url).tls(dcrf_smol::Tls::rustls(Arc::new(trusting)));
         let client = builder.connect().await.unwrap();
         assert_eq!(echo(&client).await, Ok(json!({"value": 7})));
         client.close().await;

@@ -17,8 +17,14 @@
 //!
 //! # Features
 //!
-//! - `rustls` (on by default): TLS for `wss://`, with ring and Mozilla's roots. Without it, `wss://` is
-//!   [`UrlError::TlsNotBuiltIn`].
+//! Each can be turned on beside any other.
+//!
+//! - `rustls` (on by default): TLS for `wss://`, with ring and Mozilla's roots.
+//! - `platform-roots`: the operating system's roots for rustls, by `Tls::platform_roots`.
+//! - `native-tls`: TLS by the operating system's library (OpenSSL, Secure Transport, `SChannel`). It is used
+//!   when `rustls` is turned off, or by `Tls::use_native_tls`.
+//!
+//! Without `rustls` and `native-tls`, `wss://` is [`UrlError::TlsNotBuiltIn`].
 
 #![forbid(unsafe_code)]
 
@@ -38,19 +44,23 @@ pub use compat::Compat;
 pub use dcrf_proto::client::{
     ChangeError, Client, Notices, OpenError, Response, Subscribing, Subscription,
 };
+#[cfg(feature = "native-tls")]
+pub use dcrf_proto::websocket::native_tls;
 #[cfg(feature = "rustls")]
 pub use dcrf_proto::websocket::rustls;
 pub use dcrf_proto::websocket::{
     ConnectError, Credentials, CredentialsError, Endpoint, InvalidCredentials, UrlError,
 };
+#[cfg(any(feature = "rustls", feature = "native-tls"))]
+pub use dcrf_proto::websocket::{Tls, TlsError};
 pub use dcrf_proto::{
     Attempt, Backoff, Change, Close, CloseFrame, CloseReason, Config, DecodeError, Deleted, Ended,
     Framing, Gap, Heartbeat, Json, Limit, Lost, Notice, Pk, Refusal, Rejected, Rejection, Request,
     RequestError, RequestId, State, Stats, Subscribe, Unhandled, UnsubscribeError, Verdict,
 };
 
-// The examples in the README are compiled as tests.
-#[cfg(doctest)]
+// The examples in the README are compiled as tests. One of them has options of TLS.
+#[cfg(all(doctest, any(feature = "rustls", feature = "native-tls")))]
 #[doc = include_str!("../../README.md")]
 struct Readme;
 

@@ -1,5 +1,6 @@
 //! X1: no secret is shown by accident: in the query, a header, a cookie, a subprotocol, or in what is sent and
 //! received. This test has a process to itself, since a program has one logger.
+#![expect(clippy::result_large_err, reason = "the type of an answer is tungstenite's")]
 
 use std::fmt::Debug;
 use std::sync::Mutex;
@@ -88,7 +89,6 @@ fn silent_error(error: &impl std::error::Error) {
 }
 
 #[tokio::test]
-#[expect(clippy::result_large_err, reason = "the type of an answer is tungstenite's")]
 async fn x1_no_secret_is_shown_or_logged() {
     log::set_logger(&RECORDS).unwrap();
     log::set_max_level(log::LevelFilter::Trace);

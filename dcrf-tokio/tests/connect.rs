@@ -26,12 +26,12 @@ async fn a_wrong_url_is_an_error_of_its_own() {
     assert_eq!(error, ConnectError::InvalidUrl(UrlError::NoScheme));
 }
 
-#[cfg(not(feature = "rustls"))]
+#[cfg(not(any(feature = "rustls", feature = "native-tls")))]
 #[tokio::test]
 async fn x2_wss_without_tls_names_the_feature() {
     let error = dcrf_tokio::connect("wss://example.com/ws/").await.unwrap_err();
     assert_eq!(error, ConnectError::InvalidUrl(UrlError::TlsNotBuiltIn));
-    assert!(error.to_string().contains("`rustls`"));
+    assert!(error.to_string().contains("`rustls` or `native-tls`"));
 }
 
 #[tokio::test]

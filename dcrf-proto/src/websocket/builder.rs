@@ -12,6 +12,8 @@ use super::credentials::Provider;
 use super::{
     Credentials, CredentialsError, Endpoint, InvalidCredentials, Network, Options, UrlError,
 };
+#[cfg(any(feature = "rustls", feature = "native-tls"))]
+use super::{Tls, TlsError};
 use crate::client::{Client, OpenError};
 use crate::config::Config;
 use crate::error::{CloseReason, Lost};
@@ -55,6 +57,10 @@ pub enum ConnectError {
     /// A header, cookie or subprotocol can't be sent. Nothing was dialled.
     #[error(transparent)]
     InvalidCredentials(#[from] InvalidCredentials),
+    /// The [`Tls`] can't be used, such as a CA's certificate that is none. Nothing was dialled.
+    #[cfg(any(feature = "rustls", feature = "native-tls"))]
+    #[error("TLS: {0}")]
+    Tls(#[from] TlsError),
     /// It was called outside of the async runtime that the client is to run on.
     #[error("there is no async runtime here: connect from a task of the runtime")]
     NoRuntime,
@@ -271,18 +277,18 @@ impl<N: Network> Builder<N> {
         self
     }
 
-    /// The TLS configuration for `wss://`, see [`Options::tls_config`].
+    /// Which servers are trusted with `wss://`, and the certificate that is shown to them. What is wrong
+    /// with it is refused when connecting.
     ///
     /// ```
-    /// # use dcrf_proto::websocket::{Builder, Network, rustls};
-    /// # use std::sync::Arc;
-    /// fn private<N: Network>(config: Arc<rustls::ClientConfig>) -> Builder<N> {
-    ///     Builder::new("wss://intranet.example/ws/").tls_config(config)
+    /// # use dcrf_proto::websocket::{Builder, Network, Tls};
+    /// fn intranet<N: Network>(ca: &[u8]) -> Builder<N> {
+    ///     Builder::new("wss://intranet.example/ws/").tls(Tls::default().ca_certificate(ca))
     /// }
     /// ```
-    #[cfg(feature = "rustls")]
-    pub fn tls_config(mut self, config: Arc<futures_rustls::rustls::ClientConfig>) -> Self {
-        self.options = self.options.tls_config(config);
+    #[cfg(any(feature = "rustls", feature = "native-tls"))]
+    pub fn tls(mut self, tls: Tls) -> Self {
+        self.options = self.options.tls(tls);
         self
     }
 
@@ -343,7 +349,8 @@ impl<N: Network> Builder<N> {
     ///
     /// # Errors
     ///
-    /// What stands in the way of any attempt: the URL, a header that can't be sent, the lack of a runtime.
+    /// What stands in the way of any attempt: the URL, a header that can't be sent, what was given for TLS, or the
+    /// lack of a runtime.
     pub fn connect_lazy(self) -> Result<Client, ConnectError> {
         let (client, driver) = self.build()?;
         let network = N::current().ok_or(ConnectError::NoRuntime)?;
@@ -372,6 +379,8 @@ impl<N: Network> Builder<N> {
     ) -> Result<(Client, impl Future<Output = ()> + Send + use<N>), ConnectError> {
         let endpoint = self.endpoint?;
         self.credentials.check()?;
+        #[cfg(any(feature = "rustls", feature = "native-tls"))]
+        self.options.tls.check(&endpoint)?;
         let network = N::current().ok_or(ConnectError::NoRuntime)?;
         let seed = random_seed()?;
         self.options.fit_outgoing(self.config.max_message);

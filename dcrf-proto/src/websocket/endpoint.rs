@@ -73,7 +73,9 @@ pub enum UrlError {
     #[error("the URL is too long")]
     TooLong,
     /// A `wss://` URL, in a program that was built without TLS.
-    #[error("wss:// needs the cargo feature `rustls`, which is turned off in this build")]
+    #[error(
+        "wss:// needs the cargo feature `rustls` or `native-tls`, both of which are turned off in this build"
+    )]
     TlsNotBuiltIn,
 }
 
@@ -104,7 +106,7 @@ impl Endpoint {
         let default_port = if is_tls { 443 } else { 80 };
         let port = port.unwrap_or(default_port);
 
-        if is_tls && !cfg!(feature = "rustls") {
+        if is_tls && !cfg!(any(feature = "rustls", feature = "native-tls")) {
             return Err(UrlError::TlsNotBuiltIn);
         }
         // As browsers do, the port is left out of `Host` where it goes without saying.
@@ -387,15 +389,15 @@ mod tests {
     }
 
     #[test]
-    #[cfg(not(feature = "rustls"))]
+    #[cfg(not(any(feature = "rustls", feature = "native-tls")))]
     fn x2_wss_without_tls_names_the_feature() {
         let error = Endpoint::parse("wss://example.com/").unwrap_err();
         assert_eq!(error, UrlError::TlsNotBuiltIn);
-        assert!(error.to_string().contains("`rustls`"));
+        assert!(error.to_string().contains("`rustls` or `native-tls`"));
     }
 
     #[test]
-    #[cfg(feature = "rustls")]
+    #[cfg(any(feature = "rustls", feature = "native-tls"))]
     fn wss_has_port_443() {
         let endpoint = Endpoint::parse("wss://example.com:443/ws/").unwrap();
         assert_eq!((endpoint.port(), endpoint.is_tls()), (443, true));

@@ -26,7 +26,7 @@ pub(super) fn frame(error: Error, limit: usize) -> Lost {
 
 /// What a failure of the byte stream means.
 pub(super) fn io(error: std::io::Error) -> Lost {
-    #[cfg(feature = "rustls")]
+    #[cfg(any(feature = "rustls", feature = "native-tls"))]
     if let Some(lost) = super::tls::lost(&error) {
         return lost;
     }

@@ -1,8 +1,6 @@
 //! From a byte stream to a WebSocket: TLS when the endpoint asks for it, then the HTTP handshake.
 
 use std::fmt;
-#[cfg(feature = "rustls")]
-use std::sync::{Arc, OnceLock};
 
 use async_tungstenite::client_async_with_config;
 use async_tungstenite::tungstenite::handshake::client::{Request, generate_key};
@@ -10,6 +8,8 @@ use async_tungstenite::tungstenite::protocol::WebSocketConfig;
 use futures_io::{AsyncRead, AsyncWrite};
 use http::header;
 
+#[cfg(any(feature = "rustls", feature = "native-tls"))]
+use super::Tls;
 use super::{Credentials, Endpoint, MaybeTls, WebSocket, failure};
 use crate::error::Lost;
 
@@ -36,10 +36,8 @@ pub struct Options {
     credentials: Credentials,
     max_incoming: usize,
     max_unwritten: usize,
-    /// The default configuration is made at the first `wss://`, and kept: it holds the sessions that
-    /// shorten the next handshake.
-    #[cfg(feature = "rustls")]
-    tls: OnceLock<Arc<futures_rustls::rustls::ClientConfig>>,
+    #[cfg(any(feature = "rustls", feature = "native-tls"))]
+    pub(super) tls: Tls,
 }
 
 impl Options {
@@ -69,26 +67,22 @@ impl Options {
         self
     }
 
-    /// The TLS configuration for `wss://`, for a private CA or a client's certificate. The default is TLS
-    /// 1.2 and 1.3 with Mozilla's roots.
+    /// Which servers are trusted with `wss://`, and the certificate that is shown to them.
     ///
-    /// ```
-    /// use dcrf_proto::websocket::{Options, rustls};
-    /// use std::sync::Arc;
+    /// What is wrong with it is told by the [`Builder`](super::Builder) before anything is dialled; where there is
+    /// none, by [`connect`] as a [`Lost::Certificate`], which ends a client.
     ///
-    /// let roots = rustls::RootCertStore::empty(); // and `roots.add(…)` for each CA
-    /// let provider = Arc::new(rustls::crypto::ring::default_provider());
-    /// let config = rustls::ClientConfig::builder_with_provider(provider)
-    ///     .with_safe_default_protocol_versions()?
-    ///     .with_root_certificates(roots)
-    ///     .with_no_client_auth();
-    /// let options = Options::default().tls_config(Arc::new(config));
-    /// # Ok::<(), rustls::Error>(())
+    /// ```no_run
+    /// use dcrf_proto::websocket::{Options, Tls};
+    ///
+    /// let tls = Tls::default().ca_certificate(std::fs::read("/etc/intranet/ca.pem")?);
+    /// let options = Options::default().tls(tls);
+    /// # Ok::<(), std::io::Error>(())
     /// ```
-    #[cfg(feature = "rustls")]
+    #[cfg(any(feature = "rustls", feature = "native-tls"))]
     #[must_use]
-    pub fn tls_config(mut self, config: Arc<futures_rustls::rustls::ClientConfig>) -> Self {
-        self.tls = OnceLock::from(config);
+    pub fn tls(mut self, tls: Tls) -> Self {
+        self.tls = tls;
         self
     }
 
@@ -104,8 +98,8 @@ impl Default for Options {
             credentials: Credentials::new(),
             max_incoming: 4 * 1024 * 1024,
             max_unwritten: MAX_UNWRITTEN,
-            #[cfg(feature = "rustls")]
-            tls: OnceLock::new(),
+            #[cfg(any(feature = "rustls", feature = "native-tls"))]
+            tls: Tls::default(),
         }
     }
 }
@@ -171,21 +165,16 @@ where
     Ok(WebSocket::new(stream, options.max_incoming))
 }
 
-#[cfg(feature = "rustls")]
+#[cfg(any(feature = "rustls", feature = "native-tls"))]
 async fn secure<S>(endpoint: &Endpoint, stream: S, options: &Options) -> Result<MaybeTls<S>, Lost>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let Some(name) = endpoint.server_name() else {
-        return Ok(MaybeTls::plain(stream));
-    };
-    let config = options.tls.get_or_init(super::tls::default_config);
-    let secured = super::tls::handshake(name.clone(), stream, config.clone()).await;
-    secured.map(MaybeTls::tls).map_err(failure::io)
+    options.tls.secure(endpoint, stream).await
 }
 
 /// An endpoint of a build without TLS is always plain (X2).
-#[cfg(not(feature = "rustls"))]
+#[cfg(not(any(feature = "rustls", feature = "native-tls")))]
 #[expect(clippy::unused_async, reason = "the same shape as with TLS")]
 async fn secure<S>(
     _endpoint: &Endpoint,

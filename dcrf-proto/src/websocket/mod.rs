@@ -19,7 +19,7 @@ mod handshake;
 mod network;
 mod socket;
 mod stream;
-#[cfg(feature = "rustls")]
+#[cfg(any(feature = "rustls", feature = "native-tls"))]
 mod tls;
 
 pub use builder::{Builder, ConnectError};
@@ -29,7 +29,12 @@ pub use handshake::{Options, connect};
 pub use network::Network;
 pub use socket::{Binary, Text, WebSocket};
 pub use stream::MaybeTls;
+#[cfg(any(feature = "rustls", feature = "native-tls"))]
+pub use tls::{Tls, TlsError};
 
 /// The version of rustls whose `ClientConfig` is taken here.
 #[cfg(feature = "rustls")]
 pub use futures_rustls::rustls;
+/// The version of native-tls whose `TlsConnector` is taken here.
+#[cfg(feature = "native-tls")]
+pub use native_tls;

@@ -19,9 +19,11 @@ pub struct MaybeTls<S>(Inner<S>);
 
 enum Inner<S> {
     Plain(S),
-    // Boxed, since it holds both buffers and keys: over a kilobyte.
+    // Boxed, since they hold both buffers and keys: over a kilobyte.
     #[cfg(feature = "rustls")]
-    Tls(Box<futures_rustls::client::TlsStream<S>>),
+    Rustls(Box<futures_rustls::client::TlsStream<S>>),
+    #[cfg(feature = "native-tls")]
+    Native(Box<super::tls::NativeStream<S>>),
 }
 
 impl<S> MaybeTls<S> {
@@ -30,8 +32,13 @@ impl<S> MaybeTls<S> {
     }
 
     #[cfg(feature = "rustls")]
-    pub(super) fn tls(stream: futures_rustls::client::TlsStream<S>) -> Self {
-        Self(Inner::Tls(Box::new(stream)))
+    pub(super) fn rustls(stream: futures_rustls::client::TlsStream<S>) -> Self {
+        Self(Inner::Rustls(Box::new(stream)))
+    }
+
+    #[cfg(feature = "native-tls")]
+    pub(super) fn native(stream: super::tls::NativeStream<S>) -> Self {
+        Self(Inner::Native(Box::new(stream)))
     }
 }
 
@@ -40,7 +47,9 @@ impl<S> fmt::Debug for MaybeTls<S> {
         f.write_str(match self.0 {
             Inner::Plain(_) => "MaybeTls(plain)",
             #[cfg(feature = "rustls")]
-            Inner::Tls(_) => "MaybeTls(TLS)",
+            Inner::Rustls(_) => "MaybeTls(rustls)",
+            #[cfg(feature = "native-tls")]
+            Inner::Native(_) => "MaybeTls(native-tls)",
         })
     }
 }
@@ -51,7 +60,9 @@ macro_rules! forward {
         match &mut $self.0 {
             Inner::Plain(stream) => Pin::new(stream).$method($($argument),*),
             #[cfg(feature = "rustls")]
-            Inner::Tls(stream) => Pin::new(stream).$method($($argument),*),
+            Inner::Rustls(stream) => Pin::new(stream).$method($($argument),*),
+            #[cfg(feature = "native-tls")]
+            Inner::Native(stream) => Pin::new(stream).$method($($argument),*),
         }
     };
 }

@@ -1,0 +1,109 @@
+//! TLS by rustls: its configuration, the handshake, and what its errors mean.
+
+use std::io;
+use std::sync::Arc;
+
+use futures_io::{AsyncRead, AsyncWrite};
+use futures_rustls::TlsConnector;
+use futures_rustls::client::TlsStream;
+use futures_rustls::pki_types::ServerName;
+use futures_rustls::rustls::{
+    AlertDescription, ClientConfig, Error, InvalidMessage, RootCertStore, crypto, version,
+};
+
+use super::{Settings, TlsError};
+use crate::error::Lost;
+use crate::websocket::{Endpoint, UrlError, failure};
+
+/// TLS 1.2 and 1.3 with ring.
+pub(super) fn config(settings: &Settings) -> Result<Arc<ClientConfig>, TlsError> {
+    // The provider is named, since rustls panics when it has to choose and the program has none, or two.
+    let config = ClientConfig::builder_with_provider(Arc::new(crypto::ring::default_provider()))
+        .with_protocol_versions(&[&version::TLS13, &version::TLS12])
+        .expect("ring has cipher suites for both versions")
+        .with_root_certificates(roots(settings)?);
+    let Some(client) = &settings.client else {
+        return Ok(Arc::new(config.with_no_client_auth()));
+    };
+    let (chain, key) = client.parse()?;
+    let config = config.with_client_auth_cert(chain, key);
+    config.map(Arc::new).map_err(|error| TlsError::ClientCertificate(error.to_string()))
+}
+
+fn roots(settings: &Settings) -> Result<RootCertStore, TlsError> {
+    let mut roots = RootCertStore::empty();
+    if !settings.without_default_roots {
+        roots.roots.extend_from_slice(webpki_roots::TLS_SERVER_ROOTS);
+    }
+    for certificate in &settings.ca_certificates {
+        let added = roots.add(certificate.clone());
+        added.map_err(|error| TlsError::CaCertificate(format!("it is not X.509: {error}")))?;
+    }
+    #[cfg(feature = "platform-roots")]
+    if settings.platform_roots {
+        add_platform_roots(&mut roots)?;
+    }
+    if roots.is_empty() { Err(TlsError::NoRoots) } else { Ok(roots) }
+}
+
+/// Among a system's many roots there are some that can't be read, which is no reason to do without the others.
+#[cfg(feature = "platform-roots")]
+fn add_platform_roots(roots: &mut RootCertStore) -> Result<(), TlsError> {
+    let found = rustls_native_certs::load_native_certs();
+    match found.errors.first() {
+        Some(error) if found.certs.is_empty() => Err(TlsError::PlatformRoots(error.to_string())),
+        _ => {
+            roots.add_parsable_certificates(found.certs);
+            Ok(())
+        }
+    }
+}
+
+/// The name that a server's certificate must have.
+pub(in crate::websocket) fn server_name(host: &str) -> Result<ServerName<'static>, UrlError> {
+    ServerName::try_from(host.to_owned()).map_err(|_| UrlError::InvalidHost)
+}
+
+pub(super) async fn handshake<S>(
+    endpoint: &Endpoint,
+    stream: S,
+    config: Arc<ClientConfig>,
+) -> Result<TlsStream<S>, Lost>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let name = endpoint.server_name().expect("an endpoint with TLS has one").clone();
+    TlsConnector::from(config).connect(name, stream).await.map_err(failure::io)
+}
+
+/// The error of rustls inside an error of the stream, if there is one.
+pub(super) fn lost(error: &io::Error) -> Option<Lost> {
+    let error = error.get_ref()?.downcast_ref::<Error>()?;
+    Some(match error {
+        Error::InvalidCertificate(_)
+        | Error::InvalidCertRevocationList(_)
+        | Error::NoCertificatesPresented
+        | Error::UnsupportedNameType => Lost::Certificate(error.to_string()),
+        Error::AlertReceived(alert) if is_about_certificate(*alert) => Lost::Certificate(format!(
+            "the server did not accept the client's certificate: {alert:?}"
+        )),
+        Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
+            Lost::Tls("the server does not speak TLS on this port".to_owned())
+        }
+        _ => Lost::Tls(error.to_string()),
+    })
+}
+
+fn is_about_certificate(alert: AlertDescription) -> bool {
+    matches!(
+        alert,
+        AlertDescription::NoCertificate
+            | AlertDescription::BadCertificate
+            | AlertDescription::UnsupportedCertificate
+            | AlertDescription::CertificateRevoked
+            | AlertDescription::CertificateExpired
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::UnknownCA
+            | AlertDescription::CertificateRequired
+    )
+}

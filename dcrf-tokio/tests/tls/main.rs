@@ -1,0 +1,78 @@
+//! `wss://` against a server of rustls, with certificates made here. What must hold for each of the TLS
+//! libraries is tried with all that are built in.
+#![cfg(any(feature = "rustls", feature = "native-tls"))]
+
+mod authority;
+mod certificates;
+mod connections;
+mod options;
+#[cfg(feature = "platform-roots")]
+mod platform;
+mod server;
+
+use std::time::Duration;
+
+use dcrf_tokio::{Client, CloseReason, ConnectError, Lost, Notice, State, Tls};
+
+use server::Server;
+
+/// `Tls` as it begins, for each library of this build.
+fn libraries() -> Vec<Tls> {
+    Vec::from([
+        Tls::default(),
+        #[cfg(all(feature = "rustls", feature = "native-tls"))]
+        Tls::default().use_native_tls(),
+    ])
+}
+
+async fn connect(server: &Server, host: &str, tls: Tls) -> Result<Client, ConnectError> {
+    dcrf_tokio::builder(&server.url(host)).tls(tls).connect().await
+}
+
+fn failure(result: Result<Client, ConnectError>) -> Lost {
+    match result {
+        Err(ConnectError::Failed { error, .. }) => error,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// It is an error about a certificate, whose message has one of the words.
+#[track_caller]
+fn assert_certificate(error: &Lost, words: &[&str]) {
+    match error {
+        Lost::Certificate(message) => {
+            assert!(words.iter().any(|word| message.contains(word)), "{message}");
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Both ways of connecting end at the first attempt with an error about a certificate.
+async fn assert_refused(server: Server, host: &str, tls: Tls, words: &[&str]) {
+    let error = failure(connect(&server, host, tls.clone()).await);
+    assert_certificate(&error, words);
+
+    let client = dcrf_tokio::builder(&server.url(host)).tls(tls).connect_lazy().unwrap();
+    match end(client).await {
+        CloseReason::Fatal(error) => assert_certificate(&error, words),
+        other => panic!("{other:?}"),
+    }
+    // One of each. A closed client never dials again (L11).
+    assert_eq!(server.stop().await, 2);
+}
+
+/// Why a client closes that nobody closes, and that is not to wait for another attempt.
+async fn end(client: Client) -> CloseReason {
+    let mut events = client.events();
+    let closed = async {
+        while let Some(event) = events.next().await {
+            let waits = matches!(&event, Notice::State(State::Waiting { .. }));
+            assert!(!waits, "{event:?}");
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), closed).await.expect("the client closes");
+    match client.state() {
+        State::Closed(reason) => reason,
+        other => panic!("{other:?}"),
+    }
+}

@@ -1,0 +1,157 @@
+//! A server that counts how often it is dialled.
+
+use std::io::{self, ErrorKind};
+use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::{self, JoinHandle};
+
+use async_tungstenite::tungstenite::{self, Message};
+use futures_rustls::rustls::server::WebPkiClientVerifier;
+use futures_rustls::rustls::{
+    RootCertStore, ServerConfig, ServerConnection, StreamOwned, SupportedProtocolVersion, crypto,
+    version,
+};
+use serde_json::{Value, json};
+
+use crate::authority::Identity;
+
+pub(crate) type TlsStream = StreamOwned<ServerConnection, TcpStream>;
+
+pub(crate) struct Server {
+    port: u16,
+    dials: Arc<AtomicUsize>,
+    stopping: Arc<AtomicBool>,
+    thread: JoinHandle<()>,
+}
+
+pub(crate) const TLS_1_2: &[&SupportedProtocolVersion] = &[&version::TLS12];
+pub(crate) const TLS_1_3: &[&SupportedProtocolVersion] = &[&version::TLS13];
+const BOTH: &[&SupportedProtocolVersion] = &[&version::TLS12, &version::TLS13];
+
+impl Server {
+    /// A server that asks for no certificate, and says of every request what its argument `text` was.
+    pub(crate) fn new(identity: &Identity) -> Self {
+        Self::with(config(identity, BOTH, None), echo)
+    }
+
+    pub(crate) fn speaking(
+        identity: &Identity,
+        versions: &[&'static SupportedProtocolVersion],
+    ) -> Self {
+        Self::with(config(identity, versions, None), echo)
+    }
+
+    /// As [`new`](Self::new), for clients with a certificate of one of these authorities.
+    pub(crate) fn mutual(
+        identity: &Identity,
+        versions: &[&'static SupportedProtocolVersion],
+        clients: Arc<RootCertStore>,
+    ) -> Self {
+        Self::with(config(identity, versions, Some(clients)), echo)
+    }
+
+    /// A server of one's own behind TLS.
+    pub(crate) fn behind_tls(
+        identity: &Identity,
+        serve: impl Fn(TlsStream) + Send + 'static,
+    ) -> Self {
+        Self::with(config(identity, BOTH, None), serve)
+    }
+
+    fn with(config: ServerConfig, serve: impl Fn(TlsStream) + Send + 'static) -> Self {
+        let config = Arc::new(config);
+        Self::plain(move |stream| {
+            serve(StreamOwned::new(ServerConnection::new(config.clone()).unwrap(), stream));
+        })
+    }
+
+    /// A server without TLS.
+    pub(crate) fn plain(serve: impl Fn(TcpStream) + Send + 'static) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (dials, stopping) = (Arc::<AtomicUsize>::default(), Arc::<AtomicBool>::default());
+        let (counter, stop) = (dials.clone(), stopping.clone());
+        let thread = thread::spawn(move || {
+            while let Ok((stream, _)) = listener.accept() {
+                if stop.load(Ordering::SeqCst) {
+                    return;
+                }
+                counter.fetch_add(1, Ordering::SeqCst);
+                serve(stream);
+            }
+        });
+        Self { port, dials, stopping, thread }
+    }
+
+    pub(crate) fn url(&self, host: &str) -> String {
+        format!("wss://{host}:{}/ws/", self.port)
+    }
+
+    /// Ends it when the connection that it has is over, and says how often it was dialled.
+    pub(crate) async fn stop(self) -> usize {
+        self.stopping.store(true, Ordering::SeqCst);
+        // It waits for a connection, and takes this one after all that came before.
+        drop(TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).unwrap());
+        // Not on this thread, where the client that is closing may need to run.
+        let joined = tokio::task::spawn_blocking(|| self.thread.join());
+        joined.await.unwrap().expect("the server did not panic");
+        self.dials.load(Ordering::SeqCst)
+    }
+}
+
+fn config(
+    identity: &Identity,
+    versions: &[&'static SupportedProtocolVersion],
+    clients: Option<Arc<RootCertStore>>,
+) -> ServerConfig {
+    let provider = Arc::new(crypto::ring::default_provider());
+    let builder = ServerConfig::builder_with_provider(provider.clone());
+    let builder = builder.with_protocol_versions(versions).unwrap();
+    let builder = match clients {
+        None => builder.with_no_client_auth(),
+        Some(roots) => {
+            let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider);
+            builder.with_client_cert_verifier(verifier.build().unwrap())
+        }
+    };
+    builder.with_single_cert(identity.chain(), identity.key()).unwrap()
+}
+
+/// Answers requests until the client is gone.
+fn echo(mut stream: TlsStream) {
+    // It fails where one of them refuses the other: that is for the test to see at the client.
+    if stream.conn.complete_io(&mut stream.sock).is_err() {
+        // Closing with something unread would reset the connection, and the client might miss our alert.
+        let _ = stream.sock.shutdown(Shutdown::Write);
+        let _ = io::copy(&mut stream.sock, &mut io::sink());
+        return;
+    }
+    let mut socket = tungstenite::accept(stream).unwrap();
+    loop {
+        match socket.read() {
+            Ok(Message::Text(text)) => socket.send(answer(&text).into()).unwrap(),
+            Ok(_) => {}
+            Err(tungstenite::Error::ConnectionClosed | tungstenite::Error::Protocol(_)) => return,
+            // A client that is dropped says no goodbye.
+            Err(tungstenite::Error::Io(error)) if error.kind() != ErrorKind::WouldBlock => return,
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+pub(crate) fn answer(request: &str) -> String {
+    let mut request: Value = serde_json::from_str(request).unwrap();
+    let payload = request["payload"].take();
+    json!({
+        "stream": request["stream"],
+        "payload": {
+            "errors": [],
+            "data": payload["text"],
+            "action": payload["action"],
+            "response_status": 200,
+            "request_id": payload["request_id"],
+        },
+    })
+    .to_string()
+}
