@@ -7,6 +7,7 @@ when its stdin does, so that no server outlives the process that started it.
 import argparse
 import os
 import shutil
+import ssl
 import sys
 import threading
 
@@ -66,8 +67,22 @@ def serve_with_uvicorn(host, port):
             log_config=None,
             # A stream that does not end would otherwise hold up the shutdown for ever.
             timeout_graceful_shutdown=3,
+            **tls(),
         )
     ).run()
+
+
+def tls():
+    """TLS by Uvicorn itself, where the environment names files in PEM."""
+    certificate = os.environ.get("DCRF_TEST_CERTIFICATE")
+    if not certificate:
+        return {}
+    files = {"ssl_certfile": certificate, "ssl_keyfile": os.environ["DCRF_TEST_KEY"]}
+    client_ca = os.environ.get("DCRF_TEST_CLIENT_CA")
+    if client_ca:
+        # Refuses whoever shows no certificate of this CA.
+        files |= {"ssl_ca_certs": client_ca, "ssl_cert_reqs": ssl.CERT_REQUIRED}
+    return files
 
 
 def load_application():

@@ -125,4 +125,8 @@ scenarios! {
         r4_repeated_at_most_once
         l2_a_planned_restart
     }
+    tls {
+        x2_a_client_with_a_certificate
+        x2_a_server_with_a_certificate
+    }
 }

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use dcrf_proto::websocket::{Builder, Credentials, CredentialsError, Network};
+use dcrf_proto::websocket::{Builder, Credentials, CredentialsError, Network, Tls};
 use dcrf_proto::{Attempt, Config, Lost, Verdict};
 use futures_lite::future::block_on;
 
@@ -27,6 +27,7 @@ pub struct Setup {
     values: Vec<Value>,
     provider: Option<Provider>,
     policy: Option<Policy>,
+    tls: Tls,
 }
 
 #[derive(Clone)]
@@ -40,7 +41,7 @@ enum Value {
 /// What both kinds of builders have methods of the same names for.
 macro_rules! apply {
     ($setup:expr, $builder:expr) => {{
-        let mut builder = $builder.config($setup.config.clone());
+        let mut builder = $builder.config($setup.config.clone()).tls($setup.tls.clone());
         for value in &$setup.values {
             builder = match value {
                 Value::Header(name, value) => builder.header(name, value),
@@ -59,7 +60,14 @@ macro_rules! apply {
 impl Setup {
     /// A client of this server, without credentials.
     pub fn new(url: &str, config: Config) -> Self {
-        Self { url: url.to_owned(), config, values: Vec::new(), provider: None, policy: None }
+        Self {
+            url: url.to_owned(),
+            config,
+            values: Vec::new(),
+            provider: None,
+            policy: None,
+            tls: Tls::default(),
+        }
     }
 
     /// A header of the handshake.
@@ -103,6 +111,13 @@ impl Setup {
         policy: impl Fn(&Lost) -> Option<Verdict> + Send + Sync + 'static,
     ) -> Self {
         self.policy = Some(Arc::new(policy));
+        self
+    }
+
+    /// Which servers are trusted with `wss://`, and the certificate that is shown to them.
+    #[must_use]
+    pub fn tls(mut self, tls: Tls) -> Self {
+        self.tls = tls;
         self
     }
 

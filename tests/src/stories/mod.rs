@@ -15,6 +15,7 @@ pub mod outage;
 pub mod requests;
 pub mod silence;
 pub mod subscriptions;
+pub mod tls;
 
 use crate::client::Client;
 use serde_json::json;
