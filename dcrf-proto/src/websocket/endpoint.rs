@@ -123,7 +123,7 @@ impl Endpoint {
 
         Ok(Self {
             #[cfg(feature = "rustls")]
-            server_name: is_tls.then(|| super::tls::server_name(&host)).transpose()?,
+            server_name: is_tls.then(|| server_name(&host)).transpose()?,
             host,
             port,
             is_tls,
@@ -217,6 +217,13 @@ impl fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Endpoint({self})")
     }
+}
+
+/// The name that the server's certificate must have.
+#[cfg(feature = "rustls")]
+fn server_name(host: &str) -> Result<futures_rustls::pki_types::ServerName<'static>, UrlError> {
+    futures_rustls::pki_types::ServerName::try_from(host.to_owned())
+        .map_err(|_| UrlError::InvalidHost)
 }
 
 fn is_tls(scheme: &str) -> Result<bool, UrlError> {

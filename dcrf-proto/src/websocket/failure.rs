@@ -25,11 +25,13 @@ pub(super) fn frame(error: Error, limit: usize) -> Lost {
 }
 
 /// What a failure of the byte stream means.
-pub(super) fn io(error: std::io::Error) -> Lost {
-    #[cfg(any(feature = "rustls", feature = "native-tls"))]
-    if let Some(lost) = super::tls::lost(&error) {
-        return lost;
-    }
+#[cfg(any(feature = "rustls", feature = "native-tls"))]
+fn io(error: std::io::Error) -> Lost {
+    super::tls::failure(error)
+}
+
+#[cfg(not(any(feature = "rustls", feature = "native-tls")))]
+fn io(error: std::io::Error) -> Lost {
     error.into()
 }
 

@@ -20,8 +20,6 @@ use crate::error::Lost;
 
 #[cfg(feature = "native-tls")]
 pub(super) use native::NativeStream;
-#[cfg(feature = "rustls")]
-pub(super) use rustls::server_name;
 
 /// Which servers a client trusts, and the certificate that it shows them: options for `wss://`. A `ws://` URL
 /// needs none of it.
@@ -408,9 +406,14 @@ impl ClientCertificate {
     }
 }
 
+/// What an error of the stream means, which may be one of TLS.
+pub(super) fn failure(error: io::Error) -> Lost {
+    lost(&error).unwrap_or_else(|| error.into())
+}
+
 /// The error of TLS inside an error of the stream, if there is one. It can come at any time: a server that
 /// misses our certificate says so only after the handshake of TLS 1.3.
-pub(super) fn lost(error: &io::Error) -> Option<Lost> {
+fn lost(error: &io::Error) -> Option<Lost> {
     #[cfg(feature = "rustls")]
     if let Some(lost) = rustls::lost(error) {
         return Some(lost);

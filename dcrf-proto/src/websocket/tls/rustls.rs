@@ -6,14 +6,13 @@ use std::sync::Arc;
 use futures_io::{AsyncRead, AsyncWrite};
 use futures_rustls::TlsConnector;
 use futures_rustls::client::TlsStream;
-use futures_rustls::pki_types::ServerName;
 use futures_rustls::rustls::{
     AlertDescription, ClientConfig, Error, InvalidMessage, RootCertStore, crypto, version,
 };
 
 use super::{Settings, TlsError};
 use crate::error::Lost;
-use crate::websocket::{Endpoint, UrlError, failure};
+use crate::websocket::Endpoint;
 
 /// TLS 1.2 and 1.3 with ring.
 pub(super) fn config(settings: &Settings) -> Result<Arc<ClientConfig>, TlsError> {
@@ -59,11 +58,6 @@ fn add_platform_roots(roots: &mut RootCertStore) -> Result<(), TlsError> {
     }
 }
 
-/// The name that a server's certificate must have.
-pub(in crate::websocket) fn server_name(host: &str) -> Result<ServerName<'static>, UrlError> {
-    ServerName::try_from(host.to_owned()).map_err(|_| UrlError::InvalidHost)
-}
-
 pub(super) async fn handshake<S>(
     endpoint: &Endpoint,
     stream: S,
@@ -73,7 +67,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let name = endpoint.server_name().expect("an endpoint with TLS has one").clone();
-    TlsConnector::from(config).connect(name, stream).await.map_err(failure::io)
+    TlsConnector::from(config).connect(name, stream).await.map_err(super::failure)
 }
 
 /// The error of rustls inside an error of the stream, if there is one.
