@@ -189,9 +189,11 @@ impl UnixDoor {
     fn open(name: &str) -> Self {
         let path = std::env::temp_dir().join(format!("dcrf-{name}-{}.sock", std::process::id()));
         let listener = UnixListener::bind(&path).unwrap();
+        // Started here, and not within the time of a dial.
+        let address = Server::shared().address();
         thread::spawn(move || {
             for stream in listener.incoming() {
-                let server = TcpStream::connect(Server::shared().address()).unwrap();
+                let server = TcpStream::connect(address).unwrap();
                 thread::spawn(move || tunnel(stream.unwrap(), server));
             }
         });
@@ -249,19 +251,20 @@ fn a_unix_socket_without_async() {
 }
 
 /// One end of a pipe whose other end leads to the server.
-fn pipe() -> io::Result<UnixStream> {
+fn pipe(server: SocketAddr) -> io::Result<UnixStream> {
     let (near, far) = UnixStream::pair()?;
-    let server = TcpStream::connect(Server::shared().address())?;
+    let server = TcpStream::connect(server)?;
     thread::spawn(move || tunnel(far, server));
     Ok(near)
 }
 
 #[tokio::test]
 async fn a_pipe_in_memory_on_tokio() {
+    let address = Server::shared().address();
     let client = dcrf_tokio::builder("ws://localhost/ws/")
-        .connector(|_| async {
+        .connector(move |_| async move {
             let (near, mut far) = tokio::io::duplex(16 * 1024);
-            let mut server = tokio::net::TcpStream::connect(Server::shared().address()).await?;
+            let mut server = tokio::net::TcpStream::connect(address).await?;
             tokio::spawn(async move { tokio::io::copy_bidirectional(&mut far, &mut server).await });
             Ok(Compat::new(near))
         })
@@ -273,9 +276,10 @@ async fn a_pipe_in_memory_on_tokio() {
 
 #[test]
 fn a_pipe_in_memory_on_smol() {
+    let address = Server::shared().address();
     smol::block_on(async {
         let client = dcrf_smol::builder("ws://localhost/ws/")
-            .connector(|_| async { smol::Async::new(pipe()?) })
+            .connector(move |_| async move { smol::Async::new(pipe(address)?) })
             .connect()
             .await
             .unwrap();
