@@ -14,7 +14,8 @@ use crate::{Notices, Response, Subscribing, Subscription};
 /// A client of one server: makes requests and subscribes, over one WebSocket that reconnects by itself.
 ///
 /// Clones are handles to the same client, also for other threads. When the last clone, [`Subscription`] and
-/// pending [`Response`] is dropped, it closes and its thread ends, which that drop waits for: a second at most.
+/// pending [`Response`] is dropped, it closes and its thread ends, which that drop waits for: a second at most, and
+/// as long as a policy of [`Builder::on_failure`](crate::Builder::on_failure) runs that it meets.
 ///
 /// Every method works in every state of the connection, as for the
 /// [async client](dcrf_smol::Client): requests wait while it is offline, and a call returns at the request's

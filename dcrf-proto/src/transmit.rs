@@ -29,8 +29,8 @@ pub enum Transmit {
 pub struct Attempt {
     /// Which attempt this is since the last stable connection, from 1.
     pub number: u32,
-    /// Whether the server refused the credentials of the last attempt (401, 403, 1008, 4401 or 4403): bring
-    /// fresh ones, since it is not asked a third time (L6).
+    /// Whether the server refused the credentials of the last attempt (401, 403, 1008, 4401, 4403, or what the
+    /// caller's verdict says): bring fresh ones, since it is not asked a third time (L6).
     pub refresh: bool,
 }
 

@@ -94,6 +94,18 @@ fn l8_credentials_that_fail_are_a_failed_attempt() {
 }
 
 #[test]
+fn l6_the_wish_for_fresh_credentials_outlasts_a_provider_that_fails() {
+    let mut c = Conversation::dialling(Config::default());
+    c.lost(http(401));
+    c.redials();
+    c.lost(no_credentials(false));
+    c.redials();
+    assert!(c.session.attempt().refresh);
+    c.lost(http(401));
+    assert_eq!(*c.session.state(), State::Closed(CloseReason::Unauthorized(http(401))));
+}
+
+#[test]
 fn l8_credentials_that_fail_for_good_close_the_session() {
     let mut c = Conversation::dialling(Config::default());
     c.lost(no_credentials(true));

@@ -228,6 +228,33 @@ async fn l7_the_callers_policy_decides() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn l7_the_policy_is_asked_about_neither_our_own_close_nor_a_dial_that_hangs() {
+    let policy = |lost: &Lost| -> Option<Verdict> { panic!("asked about {lost:?}") };
+    let client = Server::default().builder().on_failure(policy).connect().await.unwrap();
+    client.close().await;
+    assert_eq!(closed(&client).await, CloseReason::ByCaller);
+
+    for provides in [false, true] {
+        let mut builder = dcrf_tokio::builder("ws://example.com/ws/")
+            .on_failure(policy)
+            .connector(|_| pending::<std::io::Result<Compat<tokio::io::DuplexStream>>>());
+        if provides {
+            builder = builder.credentials(|_| async { Ok(Credentials::new()) });
+        }
+        let late = Lost::DialTimedOut(Duration::from_secs(10));
+        assert_eq!(failure(builder.connect().await), late);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn l4_a_dial_may_take_for_ever() {
+    let mut config = dcrf_tokio::Config::default();
+    config.dial_timeout = Duration::MAX;
+    let builder = Server::default().builder().config(config);
+    builder.credentials(|_| async { Ok(token(1)) }).connect().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn l6_a_server_that_picks_no_subprotocol_is_a_clear_error() {
     let connected = Server::default().builder().subprotocol("graphql").connect().await;
     let Lost::Protocol(message) = failure(connected) else { panic!() };

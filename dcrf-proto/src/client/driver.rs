@@ -11,6 +11,7 @@ use std::time::Instant;
 use super::runtime::{Incoming, Outgoing, Received, Runtime, Socket};
 use super::shared::Shared;
 use crate::error::Lost;
+use crate::event::State;
 use crate::id::Epoch;
 use crate::session::Session;
 use crate::transmit::{Attempt, Transmit};
@@ -274,8 +275,9 @@ impl<'a, R: Runtime> Driver<'a, R> {
     }
 
     fn lost(&self, epoch: Epoch, lost: Lost) {
-        // Code of the user, so before the lock is taken.
-        let verdict = self.runtime.on_failure(&lost);
+        // Code of the user, so outside of the lock. The end of a closed client is no failure.
+        let is_closed = self.session(|session, _| matches!(session.state(), State::Closed(_)));
+        let verdict = if is_closed { None } else { self.runtime.on_failure(&lost) };
         self.session(|session, now| match verdict {
             Some(verdict) => session.handle_lost_with(epoch, lost, verdict, now),
             None => session.handle_lost(epoch, lost, now),

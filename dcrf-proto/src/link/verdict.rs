@@ -137,7 +137,10 @@ impl Strikes {
     pub(crate) fn judge(&mut self, lost: &Lost, verdict: Option<Verdict>) -> Next {
         let rule = verdict.map_or_else(|| rule(lost), |verdict| decided(verdict, lost));
         let Rule::Limited(class) = rule else {
-            self.reset();
+            // An attempt without credentials says nothing about those that the server refused.
+            if !matches!(lost, Lost::Credentials { .. }) {
+                self.reset();
+            }
             return match rule {
                 Rule::Retry(at_least) => Next::Retry { at_least },
                 Rule::Restarted => Next::Restarted,

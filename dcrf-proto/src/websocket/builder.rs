@@ -76,7 +76,7 @@ pub enum ConnectError {
     /// The first attempt to connect failed.
     #[error("could not connect to {endpoint}: {error}")]
     Failed {
-        /// The scheme, host and path that were dialled.
+        /// The scheme, host and path that the builder was given; a provider of credentials may name others.
         endpoint: String,
         /// Why it failed.
         error: Lost,
@@ -217,7 +217,8 @@ impl<N: Network> Builder<N> {
     }
 
     /// Decides what follows from a refusal, a close code or another failure, in place of the rules (L6, L7);
-    /// `None` leaves it to them.
+    /// `None` leaves it to them. It is not asked about a dial that takes too long and a server that is silent,
+    /// which are always tried again.
     ///
     /// ```
     /// # use dcrf_proto::{Lost, Verdict, websocket::{Builder, Network}};
@@ -380,7 +381,8 @@ impl<N: Network> Builder<N> {
         let endpoint = self.endpoint?;
         self.credentials.check()?;
         #[cfg(any(feature = "rustls", feature = "native-tls"))]
-        self.options.tls.check(&endpoint)?;
+        // The URL of a provider may ask for TLS where this one does not.
+        self.options.tls.check(endpoint.is_tls() || self.provider.is_some())?;
         let network = N::current().ok_or(ConnectError::NoRuntime)?;
         let seed = random_seed()?;
         self.options.fit_outgoing(self.config.max_message);

@@ -12,6 +12,7 @@ use futures_io::{AsyncRead, AsyncWrite};
 use super::credentials::Provider;
 use super::{Credentials, Endpoint, MaybeTls, Network, Options, WebSocket, handshake, network};
 use crate::client::Runtime;
+use crate::context::FAR;
 use crate::error::Lost;
 use crate::link::Verdict;
 use crate::transmit::Attempt;
@@ -79,7 +80,7 @@ impl<N: Network> Connector<N> {
         late: impl FnOnce() -> Lost,
     ) -> Result<T, Lost> {
         let mut future = pin!(future);
-        let mut timer = pin!(self.network.sleep_until(N::now() + limit));
+        let mut timer = pin!(self.network.sleep_until(N::now() + limit.min(FAR)));
         let done = poll_fn(|cx| match future.as_mut().poll(cx) {
             Poll::Ready(result) => Poll::Ready(Some(result)),
             Poll::Pending => timer.as_mut().poll(cx).map(|()| None),
@@ -109,6 +110,10 @@ impl<N: Network> Runtime for Connector<N> {
     }
 
     fn on_failure(&self, lost: &Lost) -> Option<Verdict> {
+        // As where the session notices it first.
+        if matches!(lost, Lost::DialTimedOut(_)) {
+            return None;
+        }
         self.policy.as_ref().and_then(|policy| policy(lost))
     }
 }

@@ -162,6 +162,7 @@ impl Credentials {
 
     fn append(&mut self, name: &HeaderName, separator: &str, item: &str) {
         let before = self.headers.get(name).and_then(|value| value.to_str().ok());
+        let before = before.filter(|value| !value.is_empty());
         let value = before.map_or_else(|| item.to_owned(), |old| format!("{old}{separator}{item}"));
         match sensitive(&value) {
             Some(value) => _ = self.headers.insert(name, value),
