@@ -4,7 +4,7 @@ use std::io::{self, Read, Write};
 use std::sync::Arc;
 
 use async_io::{Async, IoSafe};
-use dcrf_smol::{
+use dcrf_proto::vocabulary::{
     Attempt, Config, ConnectError, Credentials, CredentialsError, Endpoint, Lost, Verdict,
 };
 
@@ -180,7 +180,7 @@ impl Builder {
     /// # Ok::<(), std::io::Error>(())
     /// ```
     #[cfg(any(feature = "rustls", feature = "native-tls"))]
-    pub fn tls(self, tls: dcrf_smol::Tls) -> Self {
+    pub fn tls(self, tls: crate::Tls) -> Self {
         Self(self.0.tls(tls))
     }
 

@@ -4,12 +4,15 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
-use dcrf_smol::{Close, Ended, OpenError, Request, RequestError, State, Stats, Subscribe};
+use dcrf_proto::client;
+use dcrf_proto::vocabulary::{
+    Close, Ended, OpenError, Request, RequestError, State, Stats, Subscribe,
+};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::thread::{self, Thread};
-use crate::{Notices, Response, Subscribing, Subscription};
+use crate::{Notices, Pending, Receiver, Response, Subscribing, Subscription};
 
 /// A client of one server: makes requests and subscribes, over one WebSocket that reconnects by itself.
 ///
@@ -18,7 +21,7 @@ use crate::{Notices, Response, Subscribing, Subscription};
 /// as long as a policy of [`Builder::on_failure`](crate::Builder::on_failure) runs that it meets.
 ///
 /// Every method works in every state of the connection, as for the
-/// [async client](dcrf_smol::Client): requests wait while it is offline, and a call returns at the request's
+/// [async client](client::Client): requests wait while it is offline, and a call returns at the request's
 /// deadline at the latest, 30 seconds after it unless set otherwise.
 ///
 /// ```no_run
@@ -40,12 +43,12 @@ use crate::{Notices, Response, Subscribing, Subscription};
 #[derive(Clone)]
 pub struct Client {
     // Dropped before the thread, whose end waits for it.
-    client: dcrf_smol::Client,
+    client: client::Client,
     thread: Arc<Thread>,
 }
 
 impl Client {
-    pub(crate) fn new(client: dcrf_smol::Client, thread: Thread) -> Self {
+    pub(crate) fn new(client: client::Client, thread: Thread) -> Self {
         Self { client, thread: Arc::new(thread) }
     }
 
@@ -204,8 +207,8 @@ impl Client {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn start<T: DeserializeOwned>(&self, request: Request) -> Response<T> {
-        Response::new(self.client.call(request), self.thread.clone())
+    pub fn start<T: DeserializeOwned + 'static>(&self, request: Request) -> Response<T> {
+        Pending::new(self.client.call(request), self.thread.clone())
     }
 
     /// Subscribes to changes, and returns when the server has acknowledged it.
@@ -235,7 +238,8 @@ impl Client {
         &self,
         subscribe: Subscribe,
     ) -> Result<Subscription<T>, Ended> {
-        self.start_subscribe(subscribe).wait()
+        let subscription = thread::wait(self.client.subscribe(subscribe))?;
+        Ok(Receiver::new(subscription, Some(self.thread.clone())))
     }
 
     /// Subscribes to changes, and does not wait for the server: for a program that may start offline.
@@ -249,8 +253,14 @@ impl Client {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn start_subscribe<T: DeserializeOwned>(&self, subscribe: Subscribe) -> Subscribing<T> {
-        Subscribing::new(self.client.subscribe(subscribe), self.thread.clone())
+    pub fn start_subscribe<T: DeserializeOwned + 'static>(
+        &self,
+        subscribe: Subscribe,
+    ) -> Subscribing<T> {
+        let subscribing = self.client.subscribe(subscribe);
+        let thread = self.thread.clone();
+        let subscribed = async move { Ok(Receiver::new(subscribing.await?, Some(thread))) };
+        Pending::new(subscribed, self.thread.clone())
     }
 
     /// What happens to the connection from now on, and the frames that belong to nobody. It does not keep
@@ -270,7 +280,7 @@ impl Client {
     /// # }
     /// ```
     pub fn events(&self) -> Notices {
-        Notices::new(self.client.events())
+        Receiver::new(self.client.events(), None)
     }
 
     /// The state of the connection now.

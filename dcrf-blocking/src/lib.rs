@@ -31,29 +31,17 @@
 
 mod builder;
 mod client;
-mod notices;
-mod response;
-mod subscription;
+mod pending;
+mod receiver;
 mod thread;
 
 pub use builder::{Builder, Source};
 pub use client::Client;
-#[cfg(feature = "native-tls")]
-pub use dcrf_smol::native_tls;
-#[cfg(feature = "rustls")]
-pub use dcrf_smol::rustls;
-pub use dcrf_smol::{
-    Attempt, Backoff, Change, ChangeError, Close, CloseFrame, CloseReason, Config, ConnectError,
-    Credentials, CredentialsError, DecodeError, Deleted, Ended, Endpoint, Framing, Gap, Heartbeat,
-    InvalidCredentials, Json, Limit, Lost, Notice, OpenError, Pk, Refusal, Rejected, Rejection,
-    Request, RequestError, RequestId, State, Stats, Subscribe, Unhandled, UnsubscribeError,
-    UrlError, Verdict,
-};
-#[cfg(any(feature = "rustls", feature = "native-tls"))]
-pub use dcrf_smol::{Tls, TlsError};
-pub use notices::Notices;
-pub use response::Response;
-pub use subscription::{Subscribing, Subscription};
+// The client and what it hands out have types of their own here.
+#[doc(inline)]
+pub use dcrf_proto::vocabulary::*;
+pub use pending::{Pending, Response, Subscribing};
+pub use receiver::{Notices, Receiver, Subscription};
 
 /// Connects to the server behind a `ws://` or `wss://` URL, with the default options.
 ///

@@ -127,6 +127,8 @@ mod subscriptions;
 mod timer;
 mod transmit;
 #[cfg(feature = "websocket")]
+pub mod vocabulary;
+#[cfg(feature = "websocket")]
 pub mod websocket;
 mod wire;
 

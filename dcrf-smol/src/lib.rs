@@ -61,23 +61,8 @@ use std::time::Instant;
 use async_io::Async;
 use dcrf_proto::websocket::Network;
 
-pub use dcrf_proto::client::{
-    ChangeError, Client, Notices, OpenError, Response, Subscribing, Subscription,
-};
-#[cfg(feature = "native-tls")]
-pub use dcrf_proto::websocket::native_tls;
-#[cfg(feature = "rustls")]
-pub use dcrf_proto::websocket::rustls;
-pub use dcrf_proto::websocket::{
-    ConnectError, Credentials, CredentialsError, Endpoint, InvalidCredentials, UrlError,
-};
-#[cfg(any(feature = "rustls", feature = "native-tls"))]
-pub use dcrf_proto::websocket::{Tls, TlsError};
-pub use dcrf_proto::{
-    Attempt, Backoff, Change, Close, CloseFrame, CloseReason, Config, DecodeError, Deleted, Ended,
-    Framing, Gap, Heartbeat, Json, Limit, Lost, Notice, Pk, Refusal, Rejected, Rejection, Request,
-    RequestError, RequestId, State, Stats, Subscribe, Unhandled, UnsubscribeError, Verdict,
-};
+#[doc(inline)]
+pub use dcrf_proto::vocabulary::*;
 pub use tcp::Tcp;
 pub use timer::Timer;
 

@@ -41,23 +41,8 @@ use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 
 pub use compat::Compat;
-pub use dcrf_proto::client::{
-    ChangeError, Client, Notices, OpenError, Response, Subscribing, Subscription,
-};
-#[cfg(feature = "native-tls")]
-pub use dcrf_proto::websocket::native_tls;
-#[cfg(feature = "rustls")]
-pub use dcrf_proto::websocket::rustls;
-pub use dcrf_proto::websocket::{
-    ConnectError, Credentials, CredentialsError, Endpoint, InvalidCredentials, UrlError,
-};
-#[cfg(any(feature = "rustls", feature = "native-tls"))]
-pub use dcrf_proto::websocket::{Tls, TlsError};
-pub use dcrf_proto::{
-    Attempt, Backoff, Change, Close, CloseFrame, CloseReason, Config, DecodeError, Deleted, Ended,
-    Framing, Gap, Heartbeat, Json, Limit, Lost, Notice, Pk, Refusal, Rejected, Rejection, Request,
-    RequestError, RequestId, State, Stats, Subscribe, Unhandled, UnsubscribeError, Verdict,
-};
+#[doc(inline)]
+pub use dcrf_proto::vocabulary::*;
 
 // The examples in the README are compiled as tests. One of them has options of TLS.
 #[cfg(all(doctest, any(feature = "rustls", feature = "native-tls")))]

@@ -4,13 +4,14 @@
 use std::borrow::Cow;
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use dcrf_blocking::{Pending, Receiver};
 use dcrf_proto::client::ChangeError;
 use dcrf_proto::{
     Change, Close, Ended, Notice, Request, RequestError, State, Stats, Subscribe, UnsubscribeError,
 };
+use futures_core::FusedStream;
 use serde::Serialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use smol::Timer;
@@ -26,12 +27,15 @@ pub enum Client {
 
 impl Client {
     /// All objects of a stream.
-    pub fn list<T: DeserializeOwned>(&self, stream: impl Into<Cow<'static, str>>) -> Response<T> {
+    pub fn list<T: DeserializeOwned + 'static>(
+        &self,
+        stream: impl Into<Cow<'static, str>>,
+    ) -> Response<T> {
         self.call(Request::list(stream))
     }
 
     /// Creates an object.
-    pub fn create<T: DeserializeOwned>(
+    pub fn create<T: DeserializeOwned + 'static>(
         &self,
         stream: impl Into<Cow<'static, str>>,
         data: &(impl Serialize + ?Sized),
@@ -40,7 +44,7 @@ impl Client {
     }
 
     /// One object.
-    pub fn retrieve<T: DeserializeOwned>(
+    pub fn retrieve<T: DeserializeOwned + 'static>(
         &self,
         stream: impl Into<Cow<'static, str>>,
         pk: impl Serialize,
@@ -49,7 +53,7 @@ impl Client {
     }
 
     /// Writes an object anew.
-    pub fn update<T: DeserializeOwned>(
+    pub fn update<T: DeserializeOwned + 'static>(
         &self,
         stream: impl Into<Cow<'static, str>>,
         pk: impl Serialize,
@@ -59,7 +63,7 @@ impl Client {
     }
 
     /// Changes fields of an object.
-    pub fn patch<T: DeserializeOwned>(
+    pub fn patch<T: DeserializeOwned + 'static>(
         &self,
         stream: impl Into<Cow<'static, str>>,
         pk: impl Serialize,
@@ -84,19 +88,23 @@ impl Client {
     }
 
     /// Makes any request.
-    pub fn call<T: DeserializeOwned>(&self, request: Request) -> Response<T> {
+    pub fn call<T: DeserializeOwned + 'static>(&self, request: Request) -> Response<T> {
         match self {
-            Self::Async(client) => Response::Async(client.call(request)),
-            Self::Blocking(client) => Response::Blocking(Asking::new(client.start(request))),
+            Self::Async(client) => Box::pin(client.call(request)),
+            Self::Blocking(client) => Box::pin(result(client.start(request))),
         }
     }
 
     /// Subscribes.
-    pub fn subscribe<T: DeserializeOwned>(&self, subscribe: Subscribe) -> Subscribing<T> {
+    pub fn subscribe<T: DeserializeOwned + 'static>(&self, subscribe: Subscribe) -> Subscribing<T> {
         match self {
-            Self::Async(client) => Subscribing::Async(client.subscribe(subscribe)),
+            Self::Async(client) => {
+                let subscribing = client.subscribe(subscribe);
+                Box::pin(async { subscribing.await.map(Subscription::Async) })
+            }
             Self::Blocking(client) => {
-                Subscribing::Blocking(Asking::new(client.start_subscribe(subscribe)))
+                let subscribing = result(client.start_subscribe(subscribe));
+                Box::pin(async { subscribing.await.map(Subscription::Blocking) })
             }
         }
     }
@@ -164,49 +172,11 @@ impl Client {
     }
 }
 
-/// The answer to a request.
-#[must_use = "the request is cancelled when its response is dropped"]
-pub enum Response<T> {
-    /// Of an async client.
-    Async(dcrf_proto::client::Response<T>),
-    /// Of one without async.
-    Blocking(Asking<dcrf_blocking::Response<T>>),
-}
+/// The answer to a request. Dropping it cancels the request.
+pub type Response<T> = Pin<Box<dyn Future<Output = Result<T, RequestError>> + Send>>;
 
-impl<T> Future for Response<T> {
-    type Output = Result<T, RequestError>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match &mut *self {
-            Self::Async(response) => Pin::new(response).poll(cx),
-            Self::Blocking(asking) => asking.poll(cx, dcrf_blocking::Response::try_wait),
-        }
-    }
-}
-
-/// A subscription that is not acknowledged yet.
-#[must_use = "the subscription ends when it is dropped"]
-pub enum Subscribing<T> {
-    /// Of an async client.
-    Async(dcrf_proto::client::Subscribing<T>),
-    /// Of one without async.
-    Blocking(Asking<dcrf_blocking::Subscribing<T>>),
-}
-
-impl<T> Future for Subscribing<T> {
-    type Output = Result<Subscription<T>, Ended>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match &mut *self {
-            Self::Async(subscribing) => {
-                Pin::new(subscribing).poll(cx).map(|result| result.map(Subscription::Async))
-            }
-            Self::Blocking(asking) => asking
-                .poll(cx, dcrf_blocking::Subscribing::try_wait)
-                .map(|result| result.map(Subscription::Blocking)),
-        }
-    }
-}
+/// A subscription that is not acknowledged yet. Dropping it unsubscribes.
+pub type Subscribing<T> = Pin<Box<dyn Future<Output = Result<Subscription<T>, Ended>> + Send>>;
 
 /// A subscription.
 #[derive(Debug)]
@@ -223,13 +193,7 @@ impl<T: DeserializeOwned> Subscription<T> {
     pub async fn next(&mut self) -> Option<Result<Change<T>, ChangeError>> {
         match self {
             Self::Async(subscription) => subscription.next().await,
-            Self::Blocking(subscription) => loop {
-                let change = subscription.try_recv();
-                if change.is_some() || subscription.is_ended() {
-                    return change;
-                }
-                Timer::after(PAUSE).await;
-            },
+            Self::Blocking(subscription) => received(subscription).await,
         }
     }
 }
@@ -262,13 +226,7 @@ impl Notices {
     pub async fn next(&mut self) -> Option<Notice> {
         match self {
             Self::Async(notices) => notices.next().await,
-            Self::Blocking(notices) => loop {
-                let notice = notices.try_recv();
-                if notice.is_some() || notices.is_ended() {
-                    return notice;
-                }
-                Timer::after(PAUSE).await;
-            },
+            Self::Blocking(notices) => received(notices).await,
         }
     }
 }
@@ -276,26 +234,24 @@ impl Notices {
 /// How long to do something else until a client without async is asked again.
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// One that is asked whether it is ready, and hands itself back as long as it is not.
-pub struct Asking<W> {
-    waiting: Option<W>,
-    pause: Timer,
+/// What was started without async has come to.
+async fn result<R>(mut pending: Pending<R>) -> R {
+    loop {
+        match pending.try_wait() {
+            Ok(result) => return result,
+            Err(waits) => pending = waits,
+        }
+        Timer::after(PAUSE).await;
+    }
 }
 
-impl<W> Asking<W> {
-    fn new(waiting: W) -> Self {
-        Self { waiting: Some(waiting), pause: Timer::after(PAUSE) }
-    }
-
-    fn poll<R>(&mut self, cx: &mut Context<'_>, ask: impl Fn(W) -> Result<R, W>) -> Poll<R> {
-        loop {
-            let waiting = self.waiting.take().expect("it is not polled after it was ready");
-            match ask(waiting) {
-                Ok(ready) => return Poll::Ready(ready),
-                Err(waiting) => self.waiting = Some(waiting),
-            }
-            ready!(Pin::new(&mut self.pause).poll(cx));
-            self.pause.set_after(PAUSE);
+/// What comes next without async; `None` after the end.
+async fn received<S: FusedStream + Unpin>(receiver: &mut Receiver<S>) -> Option<S::Item> {
+    loop {
+        let next = receiver.try_recv();
+        if next.is_some() || receiver.is_ended() {
+            return next;
         }
+        Timer::after(PAUSE).await;
     }
 }

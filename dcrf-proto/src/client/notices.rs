@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use futures_core::Stream;
+use futures_core::{FusedStream, Stream};
 
 use super::shared::{Listener, Shared};
 use crate::context;
@@ -19,6 +19,7 @@ use crate::event::Notice;
 pub struct Notices {
     shared: Arc<Shared>,
     listener: usize,
+    ended: bool,
 }
 
 impl Notices {
@@ -26,7 +27,7 @@ impl Notices {
         let mut inner = shared.lock();
         let notices = context::Notices::new(inner.session.config().notices);
         let listener = inner.listeners.insert(Listener { notices, waker: None });
-        Self { shared: shared.clone(), listener }
+        Self { shared: shared.clone(), listener, ended: false }
     }
 
     /// The next notice; `None` when the client is closed and its socket is gone.
@@ -47,8 +48,8 @@ impl Notices {
         poll_fn(|cx| self.poll(cx))
     }
 
-    fn poll(&self, cx: &Context<'_>) -> Poll<Option<Notice>> {
-        self.shared.poll(cx, |inner, waker| {
+    fn poll(&mut self, cx: &Context<'_>) -> Poll<Option<Notice>> {
+        let polled = self.shared.poll(cx, |inner, waker| {
             let finished = inner.finished;
             let Some(listener) = inner.listeners.get_mut(self.listener) else {
                 return Poll::Ready(None);
@@ -60,7 +61,9 @@ impl Notices {
                 }
                 notice => Poll::Ready(notice),
             }
-        })
+        });
+        self.ended |= matches!(polled, Poll::Ready(None));
+        polled
     }
 }
 
@@ -68,7 +71,13 @@ impl Stream for Notices {
     type Item = Notice;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Notice>> {
-        self.poll(cx)
+        self.get_mut().poll(cx)
+    }
+}
+
+impl FusedStream for Notices {
+    fn is_terminated(&self) -> bool {
+        self.ended
     }
 }
 

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use futures_core::Stream;
+use futures_core::{FusedStream, Stream};
 use serde::de::DeserializeOwned;
 
 use super::shared::{Handle, Waiter};
@@ -186,6 +186,12 @@ impl<T: DeserializeOwned> Stream for Subscription<T> {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.get_mut().poll_change(cx)
+    }
+}
+
+impl<T: DeserializeOwned> FusedStream for Subscription<T> {
+    fn is_terminated(&self) -> bool {
+        self.ended
     }
 }
 

@@ -200,7 +200,7 @@ impl<N: Network> Builder<N> {
     ///
     /// ```
     /// # use dcrf_proto::websocket::{Builder, Credentials, CredentialsError, Network};
-    /// # async fn fetch_token(fresh: bool) -> std::io::Result<String> { unimplemented!() }
+    /// # async fn fetch_token(fresh: bool) -> std::io::Result<String> { Ok(format!("fresh: {fresh}")) }
     /// fn signed_in<N: Network>() -> Builder<N> {
     ///     Builder::new("wss://example.com/ws/").credentials(|attempt| async move {
     ///         let token = fetch_token(attempt.refresh).await?;
@@ -243,9 +243,10 @@ impl<N: Network> Builder<N> {
     ///
     /// ```
     /// # use dcrf_proto::websocket::{Builder, Endpoint, Network};
-    /// # use futures_io::{AsyncRead, AsyncWrite};
-    /// # trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
-    /// # async fn through_proxy(host: &str, port: u16) -> std::io::Result<Box<dyn Stream>> { unimplemented!() }
+    /// # use futures_lite::io::Cursor;
+    /// # async fn through_proxy(host: &str, port: u16) -> std::io::Result<Cursor<Vec<u8>>> {
+    /// #     Ok(Cursor::new(format!("{host}:{port}").into_bytes()))
+    /// # }
     /// fn proxied<N: Network>() -> Builder<N> {
     ///     Builder::new("wss://example.com/ws/").connector(|endpoint: Endpoint| async move {
     ///         through_proxy(endpoint.host(), endpoint.port()).await

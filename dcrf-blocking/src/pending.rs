@@ -1,0 +1,139 @@
+//! What was started and is not waited for yet.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dcrf_proto::vocabulary::{Ended, RequestError};
+
+use crate::Subscription;
+use crate::thread::{self, Thread};
+
+/// What a call has started and did not wait for: a [`Response`] or a [`Subscribing`].
+///
+/// Dropping it cancels what was started.
+#[must_use = "what was started is cancelled when this is dropped"]
+pub struct Pending<R> {
+    // Dropped before the thread, whose end waits for it.
+    result: Pin<Box<dyn Future<Output = R> + Send>>,
+    _thread: Arc<Thread>,
+}
+
+/// The answer to a request of [`Client::start`](crate::Client::start), once it comes. It always does, or an error
+/// in its place: at the request's deadline, at the loss of the connection it was sent on, or when the client is
+/// closed.
+///
+/// Dropping it cancels the request: if it has not been sent, it never is; if it has, the server may still act
+/// on it, and its answer is dropped.
+///
+/// ```no_run
+/// # use dcrf_blocking::{Client, Request, Response};
+/// # fn f(client: &Client) -> Result<(), dcrf_blocking::RequestError> {
+/// let people: Response<Vec<String>> = client.start(Request::list("people"));
+/// println!("{} people", people.wait()?.len());
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+///
+/// - [`RequestError::Refused`]: the server answered with another status than 2xx;
+/// - [`RequestError::TimedOut`]: the deadline passed, 30 seconds after the call unless set otherwise;
+/// - [`RequestError::ConnectionLost`]: the connection was lost after the request was sent;
+/// - [`RequestError::Closed`]: the client was closed first;
+/// - [`RequestError::Rejected`]: the request was not accepted and is handed back;
+/// - [`RequestError::Decode`]: the answer does not fit `T`.
+pub type Response<T> = Pending<Result<T, RequestError>>;
+
+/// A subscription of [`Client::start_subscribe`](crate::Client::start_subscribe) that the server has not
+/// acknowledged yet.
+///
+/// Without a connection it waits for one; with one, the server has [`Config::request_timeout`] to acknowledge it.
+/// Dropping it unsubscribes.
+///
+/// ```no_run
+/// # use dcrf_blocking::{Client, Subscribe, Subscribing, Subscription};
+/// # fn f(client: &Client) -> Result<(), dcrf_blocking::Ended> {
+/// let names: Subscribing<String> = client.start_subscribe(Subscribe::instance("people", 4));
+/// let names: Subscription<String> = names.wait()?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+///
+/// See [`Ended`]: the server refused, or did not acknowledge in time, or the client was closed.
+///
+/// [`Config::request_timeout`]: crate::Config::request_timeout
+pub type Subscribing<T> = Pending<Result<Subscription<T>, Ended>>;
+
+impl<R> Pending<R> {
+    pub(crate) fn new(
+        result: impl Future<Output = R> + Send + 'static,
+        thread: Arc<Thread>,
+    ) -> Self {
+        Self { result: Box::pin(result), _thread: thread }
+    }
+
+    /// Waits for the result.
+    ///
+    /// ```no_run
+    /// # use dcrf_blocking::{RequestError, Response};
+    /// # fn f(people: Response<Vec<String>>) -> Result<(), RequestError> {
+    /// println!("{} people", people.wait()?.len());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn wait(self) -> R {
+        thread::wait(self.result)
+    }
+
+    /// Waits for the result, at most this long; hands itself back when it has not come.
+    ///
+    /// ```no_run
+    /// # use dcrf_blocking::{RequestError, Response};
+    /// # use std::time::Duration;
+    /// # fn f(people: Response<Vec<String>>) -> Result<(), RequestError> {
+    /// match people.wait_timeout(Duration::from_millis(16)) {
+    ///     Ok(people) => println!("{} people", people?.len()),
+    ///     Err(people) => println!("{people:?} still waits"),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Itself, when the result has not come in time.
+    pub fn wait_timeout(mut self, timeout: Duration) -> Result<R, Self> {
+        thread::wait_timeout(&mut self.result, timeout).ok_or(self)
+    }
+
+    /// The result if it has come; hands itself back when it has not.
+    ///
+    /// ```no_run
+    /// # use dcrf_blocking::{RequestError, Response};
+    /// # fn f(people: Response<Vec<String>>) -> Result<(), RequestError> {
+    /// match people.try_wait() {
+    ///     Ok(people) => println!("{} people", people?.len()),
+    ///     Err(people) => println!("{people:?} still waits"),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Itself, when the result has not come yet.
+    pub fn try_wait(mut self) -> Result<R, Self> {
+        thread::now(&mut self.result).ok_or(self)
+    }
+}
+
+impl<R> fmt::Debug for Pending<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Pending(…)")
+    }
+}
