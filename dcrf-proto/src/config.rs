@@ -47,6 +47,8 @@ pub struct Config {
     pub max_message: usize,
     /// What may wait in one subscription for its reader (S11). Default: 1,024 changes and 4 MiB.
     pub changes: Limit,
+    /// What may wait in one stream of replies for its reader (R12). Default: 1,024 replies and 4 MiB.
+    pub replies: Limit,
     /// How many notices may wait to be polled, and in how many bytes of frames. Default: 1,024 and 4 MiB.
     pub notices: Limit,
     /// How many subscriptions may wait for their acknowledgement at once when they are replayed (S4).
@@ -72,6 +74,7 @@ impl Default for Config {
             max_subscriptions: 65_536,
             max_message: (1 << 20) - 1,
             changes: Limit { count: 1024, bytes: 4 << 20 },
+            replies: Limit { count: 1024, bytes: 4 << 20 },
             notices: Limit { count: 1024, bytes: 4 << 20 },
             replay_window: 64,
             pk_field: Cow::Borrowed("pk"),

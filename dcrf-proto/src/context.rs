@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::collections::hash_map::Entry;
 use std::time::{Duration, Instant};
 
+use crate::buffer::{Buffer, Measure};
 use crate::config::{Config, Limit};
 use crate::error::Rejection;
 use crate::event::{Event, Notice, State, Unhandled};
@@ -161,33 +162,25 @@ impl Routes {
     }
 }
 
-/// The notices that wait to be polled: bounded, the oldest give way.
+/// The notices that wait to be polled: bounded, the oldest give way. The newest stays whatever its size, so that
+/// the state is always told.
 #[derive(Debug)]
 pub(crate) struct Notices {
-    items: VecDeque<Notice>,
-    bytes: usize,
+    items: Buffer<Notice>,
     missed: u64,
     limit: Limit,
 }
 
 impl Notices {
     pub(crate) fn new(limit: Limit) -> Self {
-        Self { items: VecDeque::new(), bytes: 0, missed: 0, limit }
+        Self { items: Buffer::new(), missed: 0, limit }
     }
 
     pub(crate) fn push(&mut self, notice: Notice) {
-        let size = self::size(&notice);
-        self.items.push_back(notice);
-        self.bytes += size;
-        while self.items.len() > self.limit.count.max(1) || self.bytes > self.limit.bytes {
-            // The newest stays whatever its size, so that the state is always told.
-            if self.items.len() == 1 {
-                break;
-            }
-            if let Some(oldest) = self.items.pop_front() {
-                self.bytes -= self::size(&oldest);
-                self.missed += 1;
-            }
+        self.items.push(notice);
+        while self.items.is_over(self.limit) {
+            self.items.pop();
+            self.missed += 1;
         }
     }
 
@@ -195,15 +188,15 @@ impl Notices {
         if self.missed > 0 {
             return Some(Notice::Missed(std::mem::take(&mut self.missed)));
         }
-        let notice = self.items.pop_front()?;
-        self.bytes -= size(&notice);
-        Some(notice)
+        self.items.pop()
     }
 }
 
-fn size(notice: &Notice) -> usize {
-    match notice {
-        Notice::Unhandled(unhandled) => unhandled.frame.len(),
-        Notice::State(_) | Notice::Missed(_) => 0,
+impl Measure for Notice {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Unhandled(unhandled) => unhandled.frame.len(),
+            Self::State(_) | Self::Missed(_) => 0,
+        }
     }
 }

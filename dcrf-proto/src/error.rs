@@ -134,6 +134,9 @@ pub enum Rejection {
         /// What is wrong with it.
         reason: String,
     },
+    /// There is no connection now, for a message that is not to wait for one (R10).
+    #[error("there is no connection")]
+    NotConnected,
     /// The session is closed, or is being closed.
     #[error("{0}")]
     Closed(CloseReason),
@@ -225,6 +228,29 @@ pub enum RequestError {
 
 fn sent_or_not(sent: bool) -> &'static str {
     if sent { "after the request was sent" } else { "before the request was sent" }
+}
+
+/// Why a stream of replies ended before the caller ended it (R12).
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RepliesEnded {
+    /// The request failed: the server refused it, maybe after some replies, or said nothing for the time of its
+    /// timeout, or the session was closed.
+    #[error(transparent)]
+    Request(RequestError),
+    /// The connection was lost while replies could still come.
+    #[error("the connection was lost after {received} replies")]
+    Interrupted {
+        /// How many replies had come.
+        received: u64,
+    },
+    /// The reader was so slow that more replies waited for it than
+    /// [`Config::replies`](crate::Config::replies) allows.
+    #[error("the reader of the replies was too slow, after {received} replies")]
+    Overflowed {
+        /// How many replies had come, up to the last that was handed out.
+        received: u64,
+    },
 }
 
 /// Why a subscription ended, or never began.

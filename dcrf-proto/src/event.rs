@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::Instant;
 
 use crate::error::{CloseReason, Lost, RequestError, UnsubscribeError};
-use crate::id::{RequestKey, SubscriptionKey};
+use crate::id::{RepliesKey, RequestKey, SubscriptionKey};
 use crate::wire::json::Json;
 use crate::wire::pk::Deleted;
 use crate::wire::refusal::Refusal;
@@ -23,6 +23,9 @@ pub enum Event {
         /// The reply's `data`, or why there is none.
         result: Result<Json, RequestError>,
     },
+    /// [`Session::poll_reply`](crate::Session::poll_reply) has something for this stream of replies. It is told
+    /// once for all that has come until this event is polled.
+    Replied(RepliesKey),
     /// The server has acknowledged the subscription, for the first time or on a new connection (S3).
     Subscribed(SubscriptionKey),
     /// [`Session::poll_change`](crate::Session::poll_change) has something for this subscription. It is told

@@ -53,25 +53,31 @@ key! {
 }
 
 key! {
+    /// A stream of replies of [`Session::stream`](crate::Session::stream).
+    pub RepliesKey
+}
+
+key! {
     /// A subscription on the wire, which any number of the caller's share.
     pub(crate) WireKey
 }
 
-impl RequestKey {
-    /// A small and dense number, from 0, for state of your own in a slab or a vector. It is used again
-    /// after this request has settled.
-    pub fn index(self) -> usize {
-        self.index as usize
-    }
+/// Shows the index of a key to its owner.
+macro_rules! index {
+    ($name:ident) => {
+        impl $name {
+            /// A small and dense number, from 0, for state of your own in a slab or a vector. It is used
+            /// again after what this key stands for has ended.
+            pub fn index(self) -> usize {
+                self.index as usize
+            }
+        }
+    };
 }
 
-impl SubscriptionKey {
-    /// A small and dense number, from 0, for state of your own in a slab or a vector. It is used again
-    /// after this subscription has ended.
-    pub fn index(self) -> usize {
-        self.index as usize
-    }
-}
+index!(RequestKey);
+index!(SubscriptionKey);
+index!(RepliesKey);
 
 /// The `request_id` of a request or a subscription on the wire: a string or an integer, which the server
 /// sends back as it was (`77` is not `"77"`).

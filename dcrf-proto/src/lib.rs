@@ -109,6 +109,7 @@
 #![forbid(unsafe_code)]
 
 mod arena;
+mod buffer;
 #[cfg(feature = "client")]
 pub mod client;
 mod command;
@@ -137,9 +138,11 @@ pub mod rules {}
 
 pub use command::{Close, CloseFrame, Request, Subscribe};
 pub use config::{Backoff, Config, Framing, Heartbeat, Limit};
-pub use error::{CloseReason, Ended, Lost, Rejected, Rejection, RequestError, UnsubscribeError};
+pub use error::{
+    CloseReason, Ended, Lost, Rejected, Rejection, RepliesEnded, RequestError, UnsubscribeError,
+};
 pub use event::{Change, Event, Gap, Notice, State, Unhandled};
-pub use id::{Epoch, RequestId, RequestKey, Seed, SubscriptionKey};
+pub use id::{Epoch, RepliesKey, RequestId, RequestKey, Seed, SubscriptionKey};
 pub use link::Verdict;
 pub use session::Session;
 pub use stats::Stats;

@@ -15,6 +15,8 @@ pub struct Stats {
     pub late: u64,
     /// Requests queued once more after a loss, since they are safe to repeat (R4).
     pub repeated: u64,
+    /// Messages of `send` and `send_now` that were dropped before they were sent (R10).
+    pub unsent: u64,
     /// Subscribe frames sent, replays included.
     pub subscribes_sent: u64,
     /// Changes dropped, since their reader was too slow (S11).

@@ -205,6 +205,7 @@ impl Inner {
                 Event::Readable(key) | Event::Subscribed(key) => {
                     wakers.extend(self.readers.remove(&key));
                 }
+                Event::Replied(_) => {}
                 Event::Unsubscribed { subscription, result } => {
                     let waiter = self.unsubscribes.get_mut(&subscription);
                     wakers.extend(waiter.and_then(|waiter| waiter.complete(result)));

@@ -9,5 +9,4 @@ mod subscribe;
 pub(crate) use self::arguments::{Arguments, InvalidArgument};
 pub use self::close::{Close, CloseFrame};
 pub use self::request::Request;
-pub(crate) use self::request::Timeout;
 pub use self::subscribe::Subscribe;

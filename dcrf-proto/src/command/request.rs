@@ -29,6 +29,7 @@ pub struct Request {
     pub(crate) id: Option<RequestId>,
     pub(crate) timeout: Timeout,
     pub(crate) safe_to_repeat: bool,
+    pub(crate) cancel_action: Option<Cow<'static, str>>,
 }
 
 /// The time limit of a request.
@@ -38,6 +39,17 @@ pub(crate) enum Timeout {
     Default,
     After(Duration),
     Never,
+}
+
+impl Timeout {
+    /// The limit, where `default` is that of the configuration.
+    pub(crate) fn or(self, default: Option<Duration>) -> Option<Duration> {
+        match self {
+            Self::Default => default,
+            Self::After(timeout) => Some(timeout),
+            Self::Never => None,
+        }
+    }
 }
 
 impl Request {
@@ -57,6 +69,7 @@ impl Request {
             arguments: Arguments::default(),
             id: None,
             timeout: Timeout::Default,
+            cancel_action: None,
         }
     }
 
@@ -199,6 +212,19 @@ impl Request {
     #[must_use]
     pub fn safe_to_repeat(mut self, safe: bool) -> Self {
         self.safe_to_repeat = safe;
+        self
+    }
+
+    /// Sends `action`, with the id of this request, when its stream of replies is given up before its end (R12),
+    /// such as `list_cancel`. Only for [`Session::stream`](crate::Session::stream).
+    ///
+    /// ```
+    /// # use dcrf_proto::Request;
+    /// let rows = Request::list("rows").cancel_action("list_cancel");
+    /// ```
+    #[must_use]
+    pub fn cancel_action(mut self, action: impl Into<Cow<'static, str>>) -> Self {
+        self.cancel_action = Some(action.into());
         self
     }
 

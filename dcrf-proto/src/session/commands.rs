@@ -4,9 +4,9 @@ use std::time::Instant;
 
 use super::Session;
 use crate::command::{Request, Subscribe};
-use crate::error::{CloseReason, Rejected};
+use crate::error::{CloseReason, Rejected, Rejection};
 use crate::event::State;
-use crate::id::{RequestKey, SubscriptionKey};
+use crate::id::{RepliesKey, RequestKey, SubscriptionKey};
 
 impl Session {
     /// Begins to connect. Does nothing when it was opened or closed before.
@@ -44,11 +44,9 @@ impl Session {
         request: Request,
         now: Instant,
     ) -> Result<RequestKey, Rejected<Request>> {
-        self.advance(now);
-        match self.closed() {
-            Ok(()) => self.requests.request(&mut self.cx, request),
-            Err(reason) => Err(Rejected { command: request, reason }),
-        }
+        self.accept(request, now, |session, request| {
+            session.requests.request(&mut session.cx, request)
+        })
     }
 
     /// Gives up a request: it is not sent if it was not yet, and nothing is reported of it, unless it has
@@ -66,6 +64,110 @@ impl Session {
     pub fn cancel(&mut self, request: RequestKey) {
         self.requests.cancel(&mut self.cx, request);
         self.settle_close();
+    }
+
+    /// Makes a request that is answered by any number of replies, such as the list of a consumer with
+    /// `StreamedPaginatedListMixin` (R12). They are read with [`poll_reply`](Self::poll_reply).
+    ///
+    /// The request's timeout is counted anew with each reply. The server does not tell the end of such a stream, so
+    /// the caller does, by [`finish_replies`](Self::finish_replies).
+    ///
+    /// ```
+    /// # use dcrf_proto::{Config, Request, Seed, Session};
+    /// # use std::time::Instant;
+    /// # let (mut session, now) = (Session::new(Config::default(), Seed::from([7; 32]), Instant::now()), Instant::now());
+    /// let rows = session.stream(Request::list("rows").cancel_action("list_cancel"), now)?;
+    /// # Ok::<(), dcrf_proto::Rejected<Request>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The request, with the reason why it was not accepted.
+    pub fn stream(
+        &mut self,
+        request: Request,
+        now: Instant,
+    ) -> Result<RepliesKey, Rejected<Request>> {
+        self.accept(request, now, |session, request| {
+            session.requests.stream(&mut session.cx, request)
+        })
+    }
+
+    /// Ends a stream of replies whose last reply has come. The key is no longer used.
+    ///
+    /// ```
+    /// # use dcrf_proto::{Config, Request, Seed, Session};
+    /// # use std::time::Instant;
+    /// # let (mut session, now) = (Session::new(Config::default(), Seed::from([7; 32]), Instant::now()), Instant::now());
+    /// # let rows = session.stream(Request::list("rows"), now)?;
+    /// session.finish_replies(rows);
+    /// # Ok::<(), dcrf_proto::Rejected<Request>>(())
+    /// ```
+    pub fn finish_replies(&mut self, replies: RepliesKey) {
+        self.requests.leave_replies(&mut self.cx, replies, true);
+        self.settle_close();
+    }
+
+    /// Gives up a stream of replies. If its request was sent, its [cancel action](Request::cancel_action) is sent
+    /// too. The key is no longer used.
+    ///
+    /// ```
+    /// # use dcrf_proto::{Config, Request, Seed, Session};
+    /// # use std::time::Instant;
+    /// # let (mut session, now) = (Session::new(Config::default(), Seed::from([7; 32]), Instant::now()), Instant::now());
+    /// # let rows = session.stream(Request::list("rows"), now)?;
+    /// session.cancel_replies(rows);
+    /// # Ok::<(), dcrf_proto::Rejected<Request>>(())
+    /// ```
+    pub fn cancel_replies(&mut self, replies: RepliesKey) {
+        self.requests.leave_replies(&mut self.cx, replies, false);
+        self.settle_close();
+    }
+
+    /// Sends a message that nobody awaits an answer to, as soon as there is a connection, behind what waits
+    /// already (R10). A reply is dropped.
+    ///
+    /// It waits as long as the session lives, unless it has a [timeout](Request::timeout).
+    ///
+    /// ```
+    /// # use dcrf_proto::{Config, Request, Seed, Session};
+    /// # use std::time::Instant;
+    /// # let (mut session, now) = (Session::new(Config::default(), Seed::from([7; 32]), Instant::now()), Instant::now());
+    /// session.send(Request::new("chat", "typing"), now)?;
+    /// # Ok::<(), dcrf_proto::Rejected<Request>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The message, with the reason why it was not accepted.
+    pub fn send(&mut self, message: Request, now: Instant) -> Result<(), Rejected<Request>> {
+        self.accept(message, now, |session, message| {
+            session.requests.send(&mut session.cx, message, false)
+        })
+    }
+
+    /// As [`send`](Self::send), on this connection or not at all: it is dropped when the connection is lost before
+    /// it was sent, and counted ([`Stats::unsent`](crate::Stats::unsent)).
+    ///
+    /// ```
+    /// # use dcrf_proto::{Config, Rejection, Request, Seed, Session};
+    /// # use std::time::Instant;
+    /// # let (mut session, now) = (Session::new(Config::default(), Seed::from([7; 32]), Instant::now()), Instant::now());
+    /// let rejected = session.send_now(Request::new("chat", "typing"), now).unwrap_err();
+    /// assert_eq!(rejected.reason, Rejection::NotConnected);
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The message, with the reason why it was not accepted: [`Rejection::NotConnected`], or another.
+    pub fn send_now(&mut self, message: Request, now: Instant) -> Result<(), Rejected<Request>> {
+        self.accept(message, now, |session, message| {
+            if session.link.is_open() {
+                session.requests.send(&mut session.cx, message, true)
+            } else {
+                Err(Rejected { command: message, reason: Rejection::NotConnected })
+            }
+        })
     }
 
     /// Subscribes, now and on each connection to come (S1). What it delivers is read with
@@ -87,11 +189,9 @@ impl Session {
         subscribe: Subscribe,
         now: Instant,
     ) -> Result<SubscriptionKey, Rejected<Subscribe>> {
-        self.advance(now);
-        match self.closed() {
-            Ok(()) => self.subscriptions.subscribe(&mut self.cx, subscribe, self.link.is_open()),
-            Err(reason) => Err(Rejected { command: subscribe, reason }),
-        }
+        self.accept(subscribe, now, |session, subscribe| {
+            session.subscriptions.subscribe(&mut session.cx, subscribe, session.link.is_open())
+        })
     }
 
     /// Ends a subscription: nothing more is delivered (S9). The server is told when there is a
@@ -126,6 +226,20 @@ impl Session {
         self.advance(now);
         if !matches!(self.link.state(), State::Closed(_)) {
             self.finish(CloseReason::DriverStopped, None);
+        }
+    }
+
+    /// Takes a command, unless the session is closed.
+    fn accept<C, K>(
+        &mut self,
+        command: C,
+        now: Instant,
+        take: impl FnOnce(&mut Self, C) -> Result<K, Rejected<C>>,
+    ) -> Result<K, Rejected<C>> {
+        self.advance(now);
+        match self.closed() {
+            Ok(()) => take(self, command),
+            Err(reason) => Err(Rejected { command, reason }),
         }
     }
 }

@@ -199,7 +199,7 @@ impl Session {
             Framing::Bare => true,
         };
         match route {
-            Some(Route::Request(key)) if agrees(self.requests.stream(key)) => {
+            Some(Route::Request(key)) if agrees(self.requests.stream_of(key)) => {
                 if !self.requests.reply(&mut self.cx, key, payload) {
                     self.cx.stats.late += 1;
                 }

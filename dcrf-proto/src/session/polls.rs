@@ -3,11 +3,13 @@
 use std::time::Instant;
 
 use super::Session;
-use crate::error::Ended;
+use crate::error::{Ended, RepliesEnded};
 use crate::event::{Change, Event};
-use crate::id::SubscriptionKey;
+use crate::id::{RepliesKey, SubscriptionKey};
+use crate::requests::Replies;
 use crate::subscriptions::Outgoing;
 use crate::transmit::Transmit;
+use crate::wire::json::Json;
 
 impl Session {
     /// The next thing to do. Poll until there is none, as far as the socket takes more.
@@ -65,10 +67,15 @@ impl Session {
         }
         loop {
             let event = self.cx.events.pop_front()?;
-            let (Event::Readable(key) | Event::Subscribed(key)) = event else { return Some(event) };
-            // Of a subscription that is gone nothing is told (S9).
-            if let Some(member) = self.subscriptions.member_mut(key) {
-                member.told(&event);
+            // Of what is gone nothing is told (S9).
+            let is_there = match event {
+                Event::Readable(key) | Event::Subscribed(key) => {
+                    self.subscriptions.member_mut(key).map(|member| member.told(&event)).is_some()
+                }
+                Event::Replied(key) => self.requests.replies_mut(key).map(Replies::told).is_some(),
+                _ => true,
+            };
+            if is_there {
                 return Some(event);
             }
         }
@@ -95,6 +102,29 @@ impl Session {
     #[must_use]
     pub fn poll_change(&mut self, subscription: SubscriptionKey) -> Option<Result<Change, Ended>> {
         self.subscriptions.poll_change(subscription)
+    }
+
+    /// The next reply of a stream of replies. When it has ended, says why once all replies are read; the key is then
+    /// no longer used.
+    ///
+    /// [`Event::Replied`] says when there is something, once for all that has come until it is polled, so
+    /// read until this method returns `None`.
+    ///
+    /// ```
+    /// # use dcrf_proto::{Config, Request, Seed, Session};
+    /// # use std::time::Instant;
+    /// # let (mut session, now) = (Session::new(Config::default(), Seed::from([7; 32]), Instant::now()), Instant::now());
+    /// let rows = session.stream(Request::list("rows"), now)?;
+    /// assert!(session.poll_reply(rows).is_none());
+    /// # Ok::<(), dcrf_proto::Rejected<Request>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Why the stream has ended.
+    #[must_use]
+    pub fn poll_reply(&mut self, replies: RepliesKey) -> Option<Result<Json, RepliesEnded>> {
+        self.requests.poll_reply(replies)
     }
 
     /// When to call [`handle_timeout`](Self::handle_timeout) next.

@@ -1,16 +1,20 @@
 //! Requests: the outbox of those that wait, the replies of those that were sent, their deadlines. Each
 //! leaves through one function, once (R5).
 
+mod replies;
+
 use std::borrow::Cow;
-use std::collections::BTreeMap;
-use std::time::Instant;
+use std::collections::{BTreeMap, VecDeque};
+use std::time::{Duration, Instant};
+
+pub(crate) use self::replies::Replies;
 
 use crate::arena::Arena;
-use crate::command::{Request, Timeout};
+use crate::command::Request;
 use crate::context::{Context, Route, Routes};
 use crate::error::{CloseReason, Rejected, Rejection, RequestError};
 use crate::event::Event;
-use crate::id::{RequestId, RequestKey};
+use crate::id::{RepliesKey, RequestId, RequestKey};
 use crate::timer::Timer;
 use crate::wire::envelope::{self, Payload};
 use crate::wire::json::Json;
@@ -22,6 +26,9 @@ pub(crate) struct Requests {
     outbox: BTreeMap<u64, RequestKey>,
     outbox_bytes: usize,
     next_sequence: u64,
+    replies: Arena<RepliesKey, Replies>,
+    /// What tells the server to stop sending replies, on this connection only.
+    farewells: VecDeque<String>,
 }
 
 #[derive(Debug)]
@@ -30,8 +37,24 @@ struct Entry {
     stream: Cow<'static, str>,
     sequence: u64,
     phase: Phase,
+    /// How long it waits for its answer, or for the next one.
+    timeout: Option<Duration>,
     deadline: Option<Instant>,
     repeat: Repeat,
+    answer: Answer,
+    /// What has the server send no more replies.
+    cancel_action: Option<Cow<'static, str>>,
+}
+
+/// What the caller awaits.
+#[derive(Clone, Copy, Debug)]
+enum Answer {
+    /// One reply, or a failure.
+    One,
+    /// Any number of replies (R12).
+    Many(RepliesKey),
+    /// Nothing (R10); `now_or_never` when the message is not for a later connection.
+    None { now_or_never: bool },
 }
 
 /// Whether a request may be sent once more after a loss (R4).
@@ -56,6 +79,11 @@ impl Entry {
         self.is_in_flight() || self.repeat == Repeat::Spent
     }
 
+    /// Whether it does not simply wait for the next connection when this one is lost.
+    fn is_over_with_its_connection(&self) -> bool {
+        self.is_in_flight() || matches!(self.answer, Answer::None { now_or_never: true })
+    }
+
     /// Whether it was sent on this connection.
     fn is_in_flight(&self) -> bool {
         matches!(self.phase, Phase::Sent(_))
@@ -64,7 +92,14 @@ impl Entry {
 
 impl Requests {
     pub(crate) fn new() -> Self {
-        Self { entries: Arena::new(), outbox: BTreeMap::new(), outbox_bytes: 0, next_sequence: 0 }
+        Self {
+            entries: Arena::new(),
+            outbox: BTreeMap::new(),
+            outbox_bytes: 0,
+            next_sequence: 0,
+            replies: Arena::new(),
+            farewells: VecDeque::new(),
+        }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -75,18 +110,56 @@ impl Requests {
         self.outbox.len()
     }
 
-    pub(crate) fn stream(&self, key: RequestKey) -> Option<&str> {
+    pub(crate) fn stream_of(&self, key: RequestKey) -> Option<&str> {
         self.entries.get(key).map(|entry| &*entry.stream)
     }
 
-    /// Accepts a request into the outbox.
+    /// Accepts a request into the outbox, for one reply.
     pub(crate) fn request(
         &mut self,
         cx: &mut Context,
         request: Request,
     ) -> Result<RequestKey, Rejected<Request>> {
+        let timeout = request.timeout.or(cx.config.request_timeout);
+        self.enqueue(cx, request, timeout, Answer::One)
+    }
+
+    /// Accepts a request into the outbox, for any number of replies (R12).
+    pub(crate) fn stream(
+        &mut self,
+        cx: &mut Context,
+        request: Request,
+    ) -> Result<RepliesKey, Rejected<Request>> {
+        let timeout = request.timeout.or(cx.config.request_timeout);
+        let key = self.enqueue(cx, request, timeout, Answer::One)?;
+        let replies = self.replies.insert_with(|_| Replies::new(key));
+        if let Some(entry) = self.entries.get_mut(key) {
+            entry.answer = Answer::Many(replies);
+        }
+        Ok(replies)
+    }
+
+    /// Accepts a message that nobody awaits an answer to (R10). It waits as long as the session lives, unless it
+    /// has a timeout of its own.
+    pub(crate) fn send(
+        &mut self,
+        cx: &mut Context,
+        request: Request,
+        now_or_never: bool,
+    ) -> Result<(), Rejected<Request>> {
+        let timeout = request.timeout.or(None);
+        self.enqueue(cx, request, timeout, Answer::None { now_or_never }).map(drop)
+    }
+
+    fn enqueue(
+        &mut self,
+        cx: &mut Context,
+        request: Request,
+        timeout: Option<Duration>,
+        answer: Answer,
+    ) -> Result<RequestKey, Rejected<Request>> {
         match self.accept(cx, &request) {
-            Ok((id, text)) => Ok(self.insert(cx, request, id, text)),
+            Ok(message) => Ok(self.insert(cx, request, message, timeout, answer)),
             Err(reason) => Err(Rejected { command: request, reason }),
         }
     }
@@ -99,7 +172,8 @@ impl Requests {
         cx.admit()?;
         request.arguments.check()?;
         let outbox = cx.config.outbox;
-        if self.outbox.len() >= outbox.count || self.len() >= cx.config.max_requests {
+        let alive = self.entries.len().max(self.replies.len());
+        if self.outbox.len() >= outbox.count || alive >= cx.config.max_requests {
             return Err(Rejection::QueueFull);
         }
         let id = cx.choose_id(request.id.as_ref(), Routes::is_unknown)?;
@@ -125,15 +199,10 @@ impl Requests {
         &mut self,
         cx: &mut Context,
         request: Request,
-        id: RequestId,
-        text: String,
+        (id, text): (RequestId, String),
+        timeout: Option<Duration>,
+        answer: Answer,
     ) -> RequestKey {
-        let timeout = match request.timeout {
-            Timeout::Default => cx.config.request_timeout,
-            Timeout::After(timeout) => Some(timeout),
-            Timeout::Never => None,
-        };
-        let deadline = timeout.map(|timeout| cx.after(timeout));
         let sequence = self.next_sequence;
         self.next_sequence += 1;
         self.outbox_bytes += text.len();
@@ -142,19 +211,36 @@ impl Requests {
             stream: request.stream,
             sequence,
             phase: Phase::Waiting(text),
-            deadline,
+            timeout,
+            deadline: None,
             repeat: if request.safe_to_repeat { Repeat::Once } else { Repeat::Never },
+            answer,
+            cancel_action: request.cancel_action,
         });
         self.outbox.insert(sequence, key);
         cx.routes.insert(id, Route::Request(key));
-        if let Some(deadline) = deadline {
+        self.arm(cx, key);
+        key
+    }
+
+    /// Sets the deadline, counted from now.
+    fn arm(&mut self, cx: &mut Context, key: RequestKey) {
+        let Some(entry) = self.entries.get_mut(key) else { return };
+        if let Some(deadline) = entry.deadline.take() {
+            cx.timers.clear(deadline, Timer::Request(key));
+        }
+        if let Some(timeout) = entry.timeout {
+            let deadline = cx.after(timeout);
+            entry.deadline = Some(deadline);
             cx.timers.set(deadline, Timer::Request(key));
         }
-        key
     }
 
     /// Hands out the next request for the socket.
     pub(crate) fn next_text(&mut self, cx: &mut Context) -> Option<String> {
+        if let Some(text) = self.farewells.pop_front() {
+            return Some(text);
+        }
         loop {
             let (_, key) = self.outbox.pop_first()?;
             let Some(entry) = self.entries.get_mut(key) else { continue };
@@ -167,6 +253,9 @@ impl Requests {
             let text = std::mem::take(text);
             self.outbox_bytes -= text.len();
             entry.phase = Phase::Sent((entry.repeat == Repeat::Once).then(|| text.clone()));
+            if let Answer::None { .. } = entry.answer {
+                self.cancel(cx, key);
+            }
             return Some(text);
         }
     }
@@ -178,17 +267,23 @@ impl Requests {
         key: RequestKey,
         payload: &Payload<'_>,
     ) -> bool {
-        let in_flight = self.entries.get(key).is_some_and(Entry::is_in_flight);
-        if in_flight {
-            let result = payload.outcome().map(Json::from).map_err(RequestError::Refused);
-            self.settle(cx, key, result);
+        let Some(entry) = self.entries.get(key).filter(|entry| entry.is_in_flight()) else {
+            return false;
+        };
+        match (entry.answer, payload.outcome()) {
+            (Answer::Many(replies), Ok(data)) => self.replied(cx, key, replies, Json::from(data)),
+            (_, outcome) => {
+                let result = outcome.map(Json::from).map_err(RequestError::Refused);
+                self.settle(cx, key, result);
+            }
         }
-        in_flight
+        true
     }
 
     pub(crate) fn timed_out(&mut self, cx: &mut Context, key: RequestKey) {
         let Some(entry) = self.entries.get(key) else { return };
         let (sent, in_flight, id) = (entry.was_sent(), entry.is_in_flight(), entry.id.clone());
+        self.say_farewell(cx, key);
         self.settle(cx, key, Err(RequestError::TimedOut { sent }));
         if in_flight {
             cx.routes.abandon(id);
@@ -206,14 +301,8 @@ impl Requests {
 
     /// The connection is lost: what was sent fails, or waits again where it may be repeated (R4).
     pub(crate) fn lost(&mut self, cx: &mut Context) {
-        let mut sent: Vec<(u64, RequestKey)> = self
-            .entries
-            .iter()
-            .filter(|(_, entry)| entry.is_in_flight())
-            .map(|(key, entry)| (entry.sequence, key))
-            .collect();
-        sent.sort_unstable();
-        for (sequence, key) in sent {
+        self.farewells.clear();
+        for (sequence, key) in self.in_order(Entry::is_over_with_its_connection) {
             let Some(entry) = self.entries.get_mut(key) else { continue };
             if let Phase::Sent(Some(text)) = &mut entry.phase {
                 let text = std::mem::take(text);
@@ -223,20 +312,27 @@ impl Requests {
                 self.outbox.insert(sequence, key);
                 cx.stats.repeated += 1;
             } else {
-                self.settle(cx, key, Err(RequestError::ConnectionLost { sent: true }));
+                let sent = entry.was_sent();
+                self.settle(cx, key, Err(RequestError::ConnectionLost { sent }));
             }
         }
     }
 
     /// The session is closed: all that is left settles with it.
     pub(crate) fn close(&mut self, cx: &mut Context, reason: &CloseReason) {
-        let mut left: Vec<(u64, RequestKey)> =
-            self.entries.iter().map(|(key, entry)| (entry.sequence, key)).collect();
-        left.sort_unstable();
-        for (_, key) in left {
+        self.farewells.clear();
+        for (_, key) in self.in_order(|_| true) {
             let sent = self.entries.get(key).is_some_and(Entry::was_sent);
             self.settle(cx, key, Err(RequestError::Closed { reason: reason.clone(), sent }));
         }
+    }
+
+    /// Those of the requests, in the order of the calls.
+    fn in_order(&self, those: impl Fn(&Entry) -> bool) -> Vec<(u64, RequestKey)> {
+        let those = self.entries.iter().filter(|(_, entry)| those(entry));
+        let mut keys: Vec<_> = those.map(|(key, entry)| (entry.sequence, key)).collect();
+        keys.sort_unstable();
+        keys
     }
 
     /// The one place where a request settles.
@@ -246,8 +342,12 @@ impl Requests {
         request: RequestKey,
         result: Result<Json, RequestError>,
     ) {
-        if self.release(cx, request).is_some() {
-            cx.events.push_back(Event::Settled { request, result });
+        let Some(entry) = self.release(cx, request) else { return };
+        match (entry.answer, result) {
+            (Answer::One, result) => cx.events.push_back(Event::Settled { request, result }),
+            (Answer::Many(replies), Err(error)) => self.fail_replies(cx, replies, error),
+            (Answer::None { .. }, Err(_)) => cx.stats.unsent += 1,
+            (Answer::Many(_) | Answer::None { .. }, Ok(_)) => {}
         }
     }
 

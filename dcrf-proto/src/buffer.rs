@@ -1,0 +1,42 @@
+//! A queue of what waits to be read, with the size of its texts: for whoever bounds it.
+
+use std::collections::VecDeque;
+
+use crate::config::Limit;
+
+/// What has a size, as [`Limit::bytes`] counts.
+pub(crate) trait Measure {
+    fn bytes(&self) -> usize;
+}
+
+#[derive(Debug)]
+pub(crate) struct Buffer<T> {
+    items: VecDeque<T>,
+    bytes: usize,
+}
+
+impl<T: Measure> Buffer<T> {
+    pub(crate) fn new() -> Self {
+        Self { items: VecDeque::new(), bytes: 0 }
+    }
+
+    pub(crate) fn push(&mut self, item: T) {
+        self.bytes += item.bytes();
+        self.items.push_back(item);
+    }
+
+    /// Whether there is more than `limit` allows. One item is allowed in any case, whatever its size.
+    pub(crate) fn is_over(&self, limit: Limit) -> bool {
+        self.items.len() > limit.count.max(1) || (self.bytes > limit.bytes && self.items.len() > 1)
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<T> {
+        let item = self.items.pop_front()?;
+        self.bytes -= item.bytes();
+        // A buffer that a burst has grown is given back once it is empty.
+        if self.items.is_empty() && self.items.capacity() > 64 {
+            self.items = VecDeque::new();
+        }
+        Some(item)
+    }
+}
