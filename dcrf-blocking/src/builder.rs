@@ -141,7 +141,9 @@ impl Builder {
     }
 
     /// Opens the byte stream by `open`, in place of TCP to the URL's host: a Unix socket, a proxy. It may block, on
-    /// a thread of its own. TLS for `wss://` and the handshake are done over what it returns.
+    /// a thread of its own. TLS for `wss://` and the handshake are done over what it returns. When it fails the
+    /// attempt has failed with [`Lost::Io`], by whose kind [`on_failure`](Self::on_failure) can tell what is not worth
+    /// another attempt.
     ///
     /// ```no_run
     /// use std::os::unix::net::UnixStream;

@@ -122,6 +122,20 @@ fn c2_the_last_handle_can_go_on_the_clients_own_thread() {
 }
 
 #[test]
+fn a_function_of_the_program_that_panics_closes_the_client() {
+    let builder = || dcrf_blocking::builder("ws://127.0.0.1:1/");
+    let in_connector = builder().connector(|_| -> io::Result<UnixStream> { panics() });
+    for builder in [in_connector, builder().on_failure(|_| panics())] {
+        let error = builder.connect().unwrap_err();
+        assert_eq!(error, ConnectError::Closed(CloseReason::DriverStopped));
+    }
+}
+
+fn panics<T>() -> T {
+    panic!("this is to be seen in the output, and to close one client")
+}
+
+#[test]
 fn requests_can_be_under_way_at_once() {
     let (client, _server) = connected();
     let start = |value| client.start::<u32>(Request::new("tools", "echo").arg("value", value));

@@ -31,12 +31,12 @@ pub enum Lost {
         /// How long to wait before the next attempt, when the server said so in `Retry-After`.
         retry_after: Option<Duration>,
     },
-    /// The host name could not be resolved, or the socket failed.
+    /// The host name could not be resolved, the socket failed, or a connector of the program's own did.
     #[error("{message}")]
     Io {
         /// The kind of the failure, such as [`io::ErrorKind::ConnectionRefused`].
         kind: io::ErrorKind,
-        /// The operating system's words for it.
+        /// The operating system's words for it, or the connector's.
         message: String,
     },
     /// The attempt to connect took longer than [`Config::dial_timeout`](crate::Config::dial_timeout) (L4).
@@ -101,7 +101,8 @@ pub enum CloseReason {
     /// times in a row a protocol error or a path that is not found.
     #[error("{0}")]
     Fatal(Lost),
-    /// The task or thread that drives the client is gone, since its runtime was shut down.
+    /// The task or thread that drives the client is gone, since its runtime was shut down, or since a function
+    /// of the program that it called has panicked.
     #[error("the task that drives the client was stopped")]
     DriverStopped,
 }

@@ -40,6 +40,7 @@ fn r10_a_message_waits_as_long_as_the_session_lives_unless_it_has_a_timeout() {
     c.session.send(typing().timeout(secs(60)), c.now).unwrap();
     c.passes(secs(3_600));
     assert_eq!(c.session.stats().unsent, 1);
+    c.dials();
     c.reopens();
     assert_eq!(c.sent_actions(), ["typing"]);
 }

@@ -25,6 +25,10 @@
 //! own executor is blocked, or not running at all, answers the server's pings; with smol's global executor
 //! it would not.
 //!
+//! Since they share it, a function of the program that blocks it stops all of them: a policy (`on_failure`), or a
+//! connector or a provider of credentials between two of its `await`s. These two can leave to `smol::unblock` what
+//! blocks.
+//!
 //! That thread lasts as long as the program. What is to be told to the server before the program ends,
 //! [`Client::close`] waits for. To drive a client on an executor of your own, [`build`](Builder::build) it:
 //!

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use async_tungstenite::tungstenite::{self, Message};
 use dcrf_proto::websocket::Network;
-use dcrf_smol::{Client, ConnectError, Lost, Request, RequestError, Smol, State, UrlError};
+use dcrf_smol::{
+    Client, CloseReason, ConnectError, Lost, Request, RequestError, Smol, State, UrlError,
+};
 use futures_lite::future::{block_on, or};
 use futures_lite::io::{AsyncReadExt, AsyncWriteExt};
 use serde_json::{Value, json};
@@ -79,6 +81,19 @@ fn a_task_that_panics_takes_no_other_with_it() {
     let (ran, has_run) = smol::channel::bounded(1);
     Smol.spawn(async move { ran.send(()).await.unwrap() }).unwrap();
     block_on(has_run.recv()).unwrap();
+}
+
+#[test]
+fn a_function_of_the_program_that_panics_closes_its_client_alone() {
+    let (url, server) = serve();
+    let client = block_on(dcrf_smol::connect(&url)).unwrap();
+    let panics = dcrf_smol::builder("ws://127.0.0.1:1/")
+        .on_failure(|_| panic!("this is to be seen in the output, and to close one client"));
+    let error = block_on(panics.connect()).unwrap_err();
+    assert_eq!(error, ConnectError::Closed(CloseReason::DriverStopped));
+    assert_eq!(block_on(echo(&client)), Ok(json!({"value": 7})));
+    drop(client);
+    server.join().unwrap();
 }
 
 #[test]

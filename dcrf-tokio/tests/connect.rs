@@ -1,13 +1,13 @@
 //! Connecting on Tokio: what stands in the way of it, and what Tokio brings.
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::thread;
 use std::time::Duration;
 
 use async_tungstenite::tungstenite;
 use dcrf_proto::websocket::Network;
-use dcrf_tokio::{ConnectError, Lost, Tokio, UrlError};
+use dcrf_tokio::{CloseReason, Compat, ConnectError, Lost, Tokio, UrlError};
 use futures_lite::future::block_on;
 
 #[test]
@@ -46,6 +46,43 @@ async fn l14_the_first_attempt_fails_with_its_reason() {
     assert_eq!(*kind, std::io::ErrorKind::ConnectionRefused);
     assert!(error.to_string().starts_with(&format!("could not connect to ws://{address}/ws/: ")));
     assert!(!format!("{error} {error:?}").contains("canary"));
+}
+
+#[tokio::test]
+async fn an_error_of_a_connector_keeps_its_kind_and_its_words() {
+    for kind in [io::ErrorKind::UnexpectedEof, io::ErrorKind::PermissionDenied] {
+        let builder = dcrf_tokio::builder("ws://example.com/ws/");
+        let builder =
+            builder.connector(move |_| async move { failed(io::Error::new(kind, "no entry")) });
+        let error = builder.connect().await.unwrap_err();
+        let lost = Lost::Io { kind, message: "no entry".to_owned() };
+        assert!(
+            matches!(&error, ConnectError::Failed { error, .. } if *error == lost),
+            "{error:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_function_of_the_program_that_panics_closes_the_client() {
+    let builder = || dcrf_tokio::builder("ws://example.com/ws/");
+    let in_connector = builder().connector(|_| async { failed(panics()) });
+    let in_policy = builder()
+        .connector(|_| async { failed(io::ErrorKind::TimedOut.into()) })
+        .on_failure(|_| panics());
+    let in_provider = builder().credentials(|_| async { panics() });
+    for builder in [in_connector, in_policy, in_provider] {
+        let error = builder.connect().await.unwrap_err();
+        assert_eq!(error, ConnectError::Closed(CloseReason::DriverStopped));
+    }
+}
+
+fn panics<T>() -> T {
+    panic!("this is to be seen in the output, and to close one client")
+}
+
+fn failed(error: io::Error) -> io::Result<Compat<tokio::net::TcpStream>> {
+    Err(error)
 }
 
 #[tokio::test]

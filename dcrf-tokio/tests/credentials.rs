@@ -146,6 +146,46 @@ async fn l8_the_provider_is_asked_at_each_attempt() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn l8_what_the_provider_gives_replaces_what_has_the_same_name() {
+    let provided = Credentials::new();
+    let table = [
+        (provided.clone().cookie("theme", "dark"), "sessionid=old; csrftoken=b; theme=dark"),
+        (provided.clone().cookie("sessionid", "new"), "sessionid=new; csrftoken=b"),
+        (provided.clone().header("Cookie", "sessionid=new"), "sessionid=new"),
+        (provided.header("cookie", "a=1;b=2").cookie("b", "3"), "a=1; b=3"),
+    ];
+    for (provided, cookies) in table {
+        let server = Server::default();
+        let builder = server.builder().cookie("sessionid", "old").cookie("csrftoken", "b");
+        let builder = builder.credentials(move |_| {
+            let provided = provided.clone();
+            async { Ok(provided) }
+        });
+        builder.connect().await.unwrap();
+        assert_eq!(server.seen("cookie"), [Some(cookies.to_owned())]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn l8_no_subprotocol_is_offered_twice() {
+    let provided = Credentials::new();
+    let table = [
+        (provided.clone().subprotocol("v1").subprotocol("token"), "v2, v1, token"),
+        (provided.header("Sec-WebSocket-Protocol", "token,v2, token"), "token, v2"),
+    ];
+    for (provided, offered) in table {
+        let server = Server { subprotocol: Some("v2"), ..Server::default() };
+        let builder = server.builder().subprotocol("v2").subprotocol("v1").subprotocol("v2");
+        let builder = builder.credentials(move |_| {
+            let provided = provided.clone();
+            async { Ok(provided) }
+        });
+        builder.connect().await.unwrap();
+        assert_eq!(server.seen("sec-websocket-protocol"), [Some(offered.to_owned())]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn l8_a_provider_that_fails_is_a_failed_attempt() {
     let server = Server::default();
     let failed = Lost::Credentials { message: "the keyring is locked".into(), fatal: false };

@@ -10,20 +10,25 @@ import shutil
 import ssl
 import sys
 import threading
+from pathlib import Path
 
 
 def main():
     options = parse_arguments()
     threading.Thread(target=exit_with_stdin, daemon=True).start()
-    SERVERS[options.server](options.host, options.port)
+    SERVERS[options.server](options)
 
 
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0, help="0 lets the system choose")
+    parser.add_argument("--uds", help="a Unix socket for Daphne to listen on as well")
     parser.add_argument("--server", choices=SERVERS, default="daphne")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.uds and options.server != "daphne":
+        parser.error("--uds is for Daphne")
+    return options
 
 
 def exit_with_stdin():
@@ -36,13 +41,18 @@ def exit_with_stdin():
     os._exit(0)
 
 
-def serve_with_daphne(host, port):
+def serve_with_daphne(options):
     # First of all, because it installs the event loop that Twisted's other modules then use.
     from daphne.server import Server  # isort: skip
     from daphne.endpoints import build_endpoint_description_strings
     from twisted.internet import reactor
 
-    endpoints = build_endpoint_description_strings(host=host, port=port)
+    if options.uds:
+        # Left behind by a server that was killed.
+        Path(options.uds).unlink(missing_ok=True)
+    endpoints = build_endpoint_description_strings(
+        host=options.host, port=options.port, unix_socket=options.uds
+    )
     server = Server(load_application(), endpoints=endpoints)
     reactor.callWhenRunning(lambda: announce(*server.listening_addresses[0]))
     server.run()
@@ -50,7 +60,7 @@ def serve_with_daphne(host, port):
         sys.exit("the server could not listen")
 
 
-def serve_with_uvicorn(host, port):
+def serve_with_uvicorn(options):
     import uvicorn
 
     class Server(uvicorn.Server):
@@ -61,8 +71,8 @@ def serve_with_uvicorn(host, port):
     Server(
         uvicorn.Config(
             load_application(),
-            host=host,
-            port=port,
+            host=options.host,
+            port=options.port,
             lifespan="off",
             log_config=None,
             # A stream that does not end would otherwise hold up the shutdown for ever.

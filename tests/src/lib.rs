@@ -4,9 +4,11 @@
 //! - [`server`] starts a DCRF server, stops it in every way a server can stop, and reads what it received.
 //! - [`stories`] are the scenarios. Each is written once, over an [`adapter`], and runs on all of them from
 //!   `tests/scenarios.rs`.
+//! - [`authority`] makes certificates, for a server that speaks TLS.
 //! - [`observe`] waits for what a story is about to assert.
 
 pub mod adapter;
+pub mod authority;
 pub mod client;
 pub mod models;
 pub mod observe;

@@ -125,6 +125,9 @@ scenarios! {
         r4_repeated_at_most_once
         l2_a_planned_restart
     }
+    streams {
+        a_unix_socket
+    }
     tls {
         x2_a_client_with_a_certificate
         x2_a_server_with_a_certificate

@@ -70,7 +70,8 @@ pub enum ConnectError {
     /// The operating system gives no random bytes, without which nothing can be told apart or masked.
     #[error("the operating system has no random bytes")]
     NoRandomness,
-    /// The client was closed before the first attempt had ended: its runtime was shut down.
+    /// The client was closed before the first attempt had ended: its runtime was shut down, or a function that the
+    /// builder was given has panicked (a connector, a provider of credentials, a policy).
     #[error(transparent)]
     Closed(CloseReason),
     /// The first attempt to connect failed.
@@ -191,9 +192,9 @@ impl<N: Network> Builder<N> {
         self
     }
 
-    /// Asks `provide` for credentials at each attempt to connect, over those given here (L8). It has 10 seconds.
-    /// When it fails the attempt has failed, and is repeated as others are, unless the error is
-    /// [fatal](CredentialsError::fatal).
+    /// Asks `provide` for credentials at each attempt to connect, over those given here (L8): what it gives
+    /// replaces a header or a cookie of the same name, and subprotocols come behind. It has 10 seconds. When it fails
+    /// the attempt has failed, and is repeated as others are, unless the error is [fatal](CredentialsError::fatal).
     ///
     /// [`Attempt::refresh`] says whether the server has refused the last ones; when it refuses twice in a
     /// row, the client closes with [`CloseReason::Unauthorized`].
@@ -220,6 +221,8 @@ impl<N: Network> Builder<N> {
     /// `None` leaves it to them. It is not asked about a dial that takes too long and a server that is silent,
     /// which are always tried again.
     ///
+    /// It is called by the task that drives the client, and must not block.
+    ///
     /// ```
     /// # use dcrf_proto::{Lost, Verdict, websocket::{Builder, Network}};
     /// fn local<N: Network>() -> Builder<N> {
@@ -240,6 +243,10 @@ impl<N: Network> Builder<N> {
 
     /// Opens the byte stream by `open`, in place of TCP to the URL's host: a Unix socket, a proxy, a pipe in
     /// memory. TLS for `wss://` and the handshake are done over it, as for the URL.
+    ///
+    /// It is asked at each attempt to connect. When it fails the attempt has failed with [`Lost::Io`], which has the
+    /// kind and the message of its error, and [`on_failure`](Self::on_failure) can tell by the kind what is not worth
+    /// another attempt. The message is shown in errors and states, so it must hold no secret.
     ///
     /// ```
     /// # use dcrf_proto::websocket::{Builder, Endpoint, Network};

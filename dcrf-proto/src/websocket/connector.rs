@@ -64,12 +64,16 @@ impl<N: Network> Connector<N> {
         credentials: Credentials,
     ) -> Result<WebSocket<MaybeTls<BoxedStream>>, Lost> {
         let endpoint = credentials.endpoint().unwrap_or(&self.endpoint).clone();
-        let stream: BoxedStream = match &self.open_stream {
-            Some(open) => open(endpoint.clone()).await?,
-            None => Box::new(network::open(&self.network, endpoint.host(), endpoint.port()).await?),
-        };
+        let stream = self.open(&endpoint).await.map_err(|error| not_opened(&error))?;
         let options = self.options.clone().credentials(credentials);
         handshake::connect(&endpoint, stream, &options).await
+    }
+
+    async fn open(&self, endpoint: &Endpoint) -> io::Result<BoxedStream> {
+        Ok(match &self.open_stream {
+            Some(open) => open(endpoint.clone()).await?,
+            None => Box::new(network::open(&self.network, endpoint.host(), endpoint.port()).await?),
+        })
     }
 
     /// What `future` resolves to, or `late` when that takes longer than `limit`.
@@ -87,6 +91,11 @@ impl<N: Network> Connector<N> {
         });
         done.await.unwrap_or_else(|| Err(late()))
     }
+}
+
+/// As it is told: there was no connection yet that could have been dropped.
+fn not_opened(error: &io::Error) -> Lost {
+    Lost::Io { kind: error.kind(), message: error.to_string() }
 }
 
 impl<N: Network> Runtime for Connector<N> {

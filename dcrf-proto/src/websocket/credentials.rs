@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
+use super::header_list::HeaderList;
 use super::{Endpoint, UrlError};
 use crate::error::Lost;
 use crate::transmit::Attempt;
@@ -26,10 +27,13 @@ use crate::transmit::Attempt;
 ///     .cookie("sessionid", "u1bl9vpf0ohzy2ht");
 /// assert_eq!(format!("{credentials:?}"), r#"Credentials { headers: ["authorization", "cookie"], .. }"#);
 /// ```
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Credentials {
     url: Option<Endpoint>,
+    /// All but those of the two lists.
     headers: HeaderMap,
+    cookies: HeaderList,
+    subprotocols: HeaderList,
     error: Option<InvalidCredentials>,
 }
 
@@ -80,7 +84,13 @@ impl Credentials {
     /// # drop(nobody);
     /// ```
     pub fn new() -> Self {
-        Self::default()
+        Self {
+            url: None,
+            headers: HeaderMap::new(),
+            cookies: HeaderList::cookies(),
+            subprotocols: HeaderList::subprotocols(),
+            error: None,
+        }
     }
 
     /// Connects to this URL in place of the builder's, for a token that stands in the query.
@@ -99,7 +109,8 @@ impl Credentials {
         self
     }
 
-    /// A header; the same name again replaces it.
+    /// A header; the same name again replaces it. `Cookie` and `Sec-WebSocket-Protocol` replace all that
+    /// [`cookie`](Self::cookie) and [`subprotocol`](Self::subprotocol) have given.
     ///
     /// ```
     /// # use dcrf_proto::websocket::Credentials;
@@ -108,6 +119,8 @@ impl Credentials {
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
         match check_header(name, value) {
+            Ok((header::COOKIE, _)) => self.cookies.replace(value),
+            Ok((header::SEC_WEBSOCKET_PROTOCOL, _)) => self.subprotocols.replace(value),
             Ok((name, value)) => _ = self.headers.insert(name, value),
             Err(error) => self.fail(error),
         }
@@ -127,7 +140,8 @@ impl Credentials {
         self.header(header::ORIGIN.as_str(), origin)
     }
 
-    /// A cookie beside those that are there, such as the `sessionid` of a Django session.
+    /// A cookie beside those that are there, such as the `sessionid` of a Django session; the same name again
+    /// replaces it.
     ///
     /// ```
     /// # use dcrf_proto::websocket::Credentials;
@@ -136,14 +150,14 @@ impl Credentials {
     #[must_use]
     pub fn cookie(mut self, name: &str, value: &str) -> Self {
         if is_token(name) && value.bytes().all(is_cookie_octet) {
-            self.append(&header::COOKIE, "; ", &format!("{name}={value}"));
+            self.cookies.add(&format!("{name}={value}"));
         } else {
             self.fail(InvalidCredentials::Cookie);
         }
         self
     }
 
-    /// Offers a subprotocol behind those that are there. The server must pick one of them: Channels picks none
+    /// Offers a subprotocol behind those that are there, each once. The server must pick one of them: Channels picks none
     /// unless the consumer says `accept(subprotocol=…)`, and then the attempt fails.
     ///
     /// ```
@@ -153,21 +167,11 @@ impl Credentials {
     #[must_use]
     pub fn subprotocol(mut self, name: &str) -> Self {
         if is_token(name) {
-            self.append(&header::SEC_WEBSOCKET_PROTOCOL, ", ", name);
+            self.subprotocols.add(name);
         } else {
             self.fail(InvalidCredentials::Subprotocol);
         }
         self
-    }
-
-    fn append(&mut self, name: &HeaderName, separator: &str, item: &str) {
-        let before = self.headers.get(name).and_then(|value| value.to_str().ok());
-        let before = before.filter(|value| !value.is_empty());
-        let value = before.map_or_else(|| item.to_owned(), |old| format!("{old}{separator}{item}"));
-        match sensitive(&value) {
-            Some(value) => _ = self.headers.insert(name, value),
-            None => self.fail(InvalidCredentials::HeaderValue(name.to_string())),
-        }
     }
 
     fn fail(&mut self, error: InvalidCredentials) {
@@ -178,34 +182,47 @@ impl Credentials {
         self.error.clone().map_or(Ok(()), Err)
     }
 
-    /// These, and `newer` over them: its URL and headers replace ours, its cookies and subprotocols come behind.
+    /// These, and `newer` over them: what it has replaces what is called the same here.
     pub(super) fn merge(mut self, newer: Self) -> Self {
-        for (name, value) in &newer.headers {
-            let separator = match *name {
-                header::COOKIE => "; ",
-                header::SEC_WEBSOCKET_PROTOCOL => ", ",
-                _ => {
-                    self.headers.insert(name, value.clone());
-                    continue;
-                }
-            };
-            self.append(name, separator, value.to_str().unwrap_or_default());
+        self.headers.extend(newer.headers);
+        Self {
+            url: newer.url.or(self.url),
+            headers: self.headers,
+            cookies: self.cookies.merge(newer.cookies),
+            subprotocols: self.subprotocols.merge(newer.subprotocols),
+            error: self.error.or(newer.error),
         }
-        Self { url: newer.url.or(self.url), error: self.error.or(newer.error), ..self }
     }
 
     pub(super) fn endpoint(&self) -> Option<&Endpoint> {
         self.url.as_ref()
     }
 
-    pub(super) fn headers(&self) -> &HeaderMap {
-        &self.headers
+    /// The headers as they are sent.
+    pub(super) fn headers(&self) -> HeaderMap {
+        let mut headers = self.headers.clone();
+        let lists = [
+            (header::COOKIE, self.cookies.header()),
+            (header::SEC_WEBSOCKET_PROTOCOL, self.subprotocols.header()),
+        ];
+        for (name, list) in lists {
+            // Made of what has been checked.
+            headers.extend(list.and_then(|list| sensitive(&list)).map(|value| (name, value)));
+        }
+        headers
+    }
+}
+
+impl Default for Credentials {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<&str> = self.headers.keys().map(HeaderName::as_str).collect();
+        let headers = self.headers();
+        let names: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
         f.debug_struct("Credentials").field("headers", &names).finish_non_exhaustive()
     }
 }

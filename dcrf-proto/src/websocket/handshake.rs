@@ -196,8 +196,6 @@ fn request(endpoint: &Endpoint, credentials: &Credentials) -> Result<Request, Lo
         .header(header::ORIGIN, endpoint.origin())
         .body(())
         .map_err(|_| Lost::Protocol("the request of the handshake can't be written".to_owned()))?;
-    for (name, value) in credentials.headers() {
-        request.headers_mut().insert(name, value.clone());
-    }
+    request.headers_mut().extend(credentials.headers());
     Ok(request)
 }

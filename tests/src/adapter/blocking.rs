@@ -1,6 +1,7 @@
 //! `dcrf-blocking`: a program without async, with a thread for each client.
 
 use std::future::Future;
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use dcrf_blocking::ConnectError;
@@ -23,13 +24,12 @@ impl Adapter for Blocking {
     }
 
     async fn connect_with(&self, setup: Setup) -> Result<Client, ConnectError> {
-        let builder = setup.apply_blocking(dcrf_blocking::builder(setup.url()));
+        let builder = builder(&setup);
         smol::unblock(|| builder.connect()).await.map(Client::Blocking)
     }
 
     fn connect_lazy_with(&self, setup: Setup) -> Result<Client, ConnectError> {
-        let builder = setup.apply_blocking(dcrf_blocking::builder(setup.url()));
-        builder.connect_lazy().map(Client::Blocking)
+        builder(&setup).connect_lazy().map(Client::Blocking)
     }
 
     async fn sleep(&self, time: Duration) {
@@ -38,5 +38,13 @@ impl Adapter for Blocking {
 
     fn tasks(&self) -> Option<usize> {
         None
+    }
+}
+
+fn builder(setup: &Setup) -> dcrf_blocking::Builder {
+    let builder = setup.apply_blocking(dcrf_blocking::builder(setup.url()));
+    match setup.connects_to() {
+        Some(path) => builder.connector(move |_| UnixStream::connect(&path)),
+        None => builder,
     }
 }

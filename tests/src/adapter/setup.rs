@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -28,6 +29,7 @@ pub struct Setup {
     provider: Option<Provider>,
     policy: Option<Policy>,
     tls: Tls,
+    unix_socket: Option<PathBuf>,
 }
 
 #[derive(Clone)]
@@ -67,6 +69,7 @@ impl Setup {
             provider: None,
             policy: None,
             tls: Tls::default(),
+            unix_socket: None,
         }
     }
 
@@ -121,6 +124,13 @@ impl Setup {
         self
     }
 
+    /// Connects to a Unix socket, in place of TCP to the URL's host. Each adapter opens it by its own means.
+    #[must_use]
+    pub fn unix_socket(mut self, path: &Path) -> Self {
+        self.unix_socket = Some(path.to_owned());
+        self
+    }
+
     fn value(mut self, value: Value) -> Self {
         self.values.push(value);
         self
@@ -131,7 +141,12 @@ impl Setup {
         &self.url
     }
 
-    /// All but the URL, for a builder that was made with it.
+    /// The Unix socket to connect to, if it is one.
+    pub(super) fn connects_to(&self) -> Option<PathBuf> {
+        self.unix_socket.clone()
+    }
+
+    /// All but the URL and the Unix socket, for a builder that was made with the URL.
     pub(super) fn apply<N: Network>(&self, builder: Builder<N>) -> Builder<N> {
         let mut builder = apply!(self, builder);
         if let Some(provider) = self.provider.clone() {

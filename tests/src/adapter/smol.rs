@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::client::Client;
 use dcrf_smol::ConnectError;
 use smol::Timer;
+use smol::net::unix::UnixStream;
 
 use super::{Adapter, Setup};
 
@@ -28,11 +29,11 @@ impl Adapter for Smol {
     }
 
     async fn connect_with(&self, setup: Setup) -> Result<Client, ConnectError> {
-        setup.apply(dcrf_smol::builder(setup.url())).connect().await.map(Client::Async)
+        builder(&setup).connect().await.map(Client::Async)
     }
 
     fn connect_lazy_with(&self, setup: Setup) -> Result<Client, ConnectError> {
-        setup.apply(dcrf_smol::builder(setup.url())).connect_lazy().map(Client::Async)
+        builder(&setup).connect_lazy().map(Client::Async)
     }
 
     async fn sleep(&self, time: Duration) {
@@ -68,5 +69,13 @@ impl Adapter for AsyncStd {
 
     fn tasks(&self) -> Option<usize> {
         None
+    }
+}
+
+fn builder(setup: &Setup) -> dcrf_smol::Builder {
+    let builder = setup.apply(dcrf_smol::builder(setup.url()));
+    match setup.connects_to() {
+        Some(path) => builder.connector(move |_| UnixStream::connect(path.clone())),
+        None => builder,
     }
 }

@@ -4,7 +4,8 @@ use std::future::Future;
 use std::time::Duration;
 
 use crate::client::Client;
-use dcrf_tokio::ConnectError;
+use dcrf_tokio::{Compat, ConnectError};
+use tokio::net::UnixStream;
 use tokio::runtime::{Builder, Handle, Runtime};
 
 use super::{Adapter, Setup};
@@ -27,11 +28,11 @@ impl Adapter for TokioCurrentThread {
     }
 
     async fn connect_with(&self, setup: Setup) -> Result<Client, ConnectError> {
-        setup.apply(dcrf_tokio::builder(setup.url())).connect().await.map(Client::Async)
+        builder(&setup).connect().await.map(Client::Async)
     }
 
     fn connect_lazy_with(&self, setup: Setup) -> Result<Client, ConnectError> {
-        setup.apply(dcrf_tokio::builder(setup.url())).connect_lazy().map(Client::Async)
+        builder(&setup).connect_lazy().map(Client::Async)
     }
 
     fn sleep(&self, time: Duration) -> impl Future<Output = ()> + Send {
@@ -69,6 +70,15 @@ impl Adapter for TokioMultiThread {
     fn tasks(&self) -> Option<usize> {
         Some(tasks())
     }
+}
+
+fn builder(setup: &Setup) -> dcrf_tokio::Builder {
+    let builder = setup.apply(dcrf_tokio::builder(setup.url()));
+    let Some(path) = setup.connects_to() else { return builder };
+    builder.connector(move |_| {
+        let path = path.clone();
+        async { Ok(Compat::new(UnixStream::connect(path).await?)) }
+    })
 }
 
 /// Runs a story as a task, so that with several threads it is on one of them.

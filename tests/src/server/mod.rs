@@ -62,6 +62,7 @@ pub enum Kind {
 #[derive(Debug, Clone, Default)]
 pub struct Builder {
     kind: Kind,
+    listens_on_unix_socket: bool,
     environment: Vec<(String, String)>,
 }
 
@@ -104,6 +105,12 @@ impl Server {
     /// Where the server listens, or did while it ran.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The Unix socket of a server that was started with [one](Builder::unix_socket); it stays the same over
+    /// restarts.
+    pub fn unix_socket(&self) -> PathBuf {
+        unix_socket(self.data.path())
     }
 
     /// What the server has received so far, over all its restarts.
@@ -198,6 +205,13 @@ impl Builder {
         self
     }
 
+    /// Has Daphne listen on a [Unix socket](Server::unix_socket) too.
+    #[must_use]
+    pub fn unix_socket(mut self) -> Self {
+        self.listens_on_unix_socket = true;
+        self
+    }
+
     /// Sends events through the Redis at this URL instead of the process's own memory.
     #[must_use]
     pub fn redis(self, url: impl Into<String>) -> Self {
@@ -239,6 +253,9 @@ impl Builder {
             .env("DCRF_TEST_DATA", data)
             .env("DCRF_TEST_DISPOSABLE", "1")
             .envs(self.environment.iter().map(|(name, value)| (name, value)));
+        if self.listens_on_unix_socket {
+            command.arg("--uds").arg(unix_socket(data));
+        }
         Process::spawn(command, &log_path(data))
     }
 }
@@ -254,6 +271,10 @@ impl Kind {
 
 fn log_path(data: &Path) -> PathBuf {
     data.join("server.log")
+}
+
+fn unix_socket(data: &Path) -> PathBuf {
+    data.join("server.sock")
 }
 
 /// A folder that is removed when its server is dropped.

@@ -14,6 +14,7 @@ pub mod feeds;
 pub mod outage;
 pub mod requests;
 pub mod silence;
+pub mod streams;
 pub mod subscriptions;
 pub mod tls;
 

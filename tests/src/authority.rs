@@ -1,0 +1,93 @@
+//! A certificate authority of a test's own, and the real server with a certificate of it.
+#![expect(clippy::missing_panics_doc, reason = "a test panics where it can't go on")]
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use dcrf_proto::websocket::Tls;
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+};
+
+use crate::server::{Builder, Kind, Server};
+
+/// A certificate authority, and a folder for what it makes.
+#[derive(Debug)]
+pub struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    pem: String,
+    folder: PathBuf,
+}
+
+/// A certificate and its key in PEM.
+#[derive(Debug)]
+pub struct Identity {
+    /// The certificate.
+    pub certificate: String,
+    /// Its private key.
+    pub key: String,
+}
+
+impl Authority {
+    /// One that nobody trusts yet.
+    #[expect(clippy::new_without_default, reason = "each is another")]
+    pub fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name =
+            format!("dcrf-tls-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let folder = std::env::temp_dir().join(name);
+        fs::create_dir(&folder).unwrap();
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        // Another name than that of the certificates: OpenSSL would take them for their own issuers.
+        params.distinguished_name.push(DnType::CommonName, "authority of a test");
+        let key = KeyPair::generate().unwrap();
+        let pem = params.self_signed(&key).unwrap().pem();
+        Self { issuer: Issuer::new(params, key), pem, folder }
+    }
+
+    /// A server that shows a certificate for `localhost`.
+    pub fn server(&self) -> Builder {
+        let identity = self.issue("localhost", ExtendedKeyUsagePurpose::ServerAuth);
+        Server::builder()
+            .kind(Kind::Uvicorn)
+            .env("DCRF_TEST_CERTIFICATE", self.file("server.pem", &identity.certificate))
+            .env("DCRF_TEST_KEY", self.file("server.key", &identity.key))
+    }
+
+    /// The same, which lets nobody in who shows no certificate of this authority.
+    pub fn server_for_known_clients(&self) -> Builder {
+        self.server().env("DCRF_TEST_CLIENT_CA", self.file("ca.pem", &self.pem))
+    }
+
+    /// A certificate for a client to show.
+    pub fn issue_to_client(&self, name: &str) -> Identity {
+        self.issue(name, ExtendedKeyUsagePurpose::ClientAuth)
+    }
+
+    /// The options of a client that trusts this authority.
+    pub fn trust(&self) -> Tls {
+        Tls::default().ca_certificate(&self.pem)
+    }
+
+    fn issue(&self, name: &str, purpose: ExtendedKeyUsagePurpose) -> Identity {
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        params.extended_key_usages = vec![purpose];
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.issuer).unwrap().pem();
+        Identity { certificate, key: key.serialize_pem() }
+    }
+
+    fn file(&self, name: &str, content: &str) -> String {
+        let path = self.folder.join(name);
+        fs::write(&path, content).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+}
+
+impl Drop for Authority {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
