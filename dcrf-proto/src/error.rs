@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::command::{CloseFrame, InvalidArgument, Request, Subscribe};
 use crate::wire::json::DecodeError;
 use crate::wire::refusal::Refusal;
+use crate::wire::selector::InvalidPattern;
 
 /// Why a connection, or an attempt to make one, ended.
 ///
@@ -127,7 +128,8 @@ pub enum Rejection {
     /// The request id is in use, or an answer to an earlier request with it may still come (R8).
     #[error("the request id is in use")]
     IdInUse,
-    /// An argument can't be written as JSON, or has a name that the protocol keeps for itself.
+    /// An argument or a pattern can't be written as JSON, or an argument has a name that the protocol keeps
+    /// for itself.
     #[error("argument `{argument}`: {reason}")]
     InvalidArgument {
         /// The argument's name.
@@ -146,6 +148,12 @@ pub enum Rejection {
 impl From<InvalidArgument> for Rejection {
     fn from(invalid: InvalidArgument) -> Self {
         Self::InvalidArgument { argument: invalid.argument, reason: invalid.reason.to_owned() }
+    }
+}
+
+impl From<InvalidPattern> for Rejection {
+    fn from(invalid: InvalidPattern) -> Self {
+        Self::InvalidArgument { argument: "pattern".to_owned(), reason: invalid.reason.to_owned() }
     }
 }
 

@@ -150,3 +150,4 @@ pub use transmit::{Attempt, Transmit};
 pub use wire::json::{DecodeError, Json};
 pub use wire::pk::{Deleted, Pk};
 pub use wire::refusal::Refusal;
+pub use wire::selector::Selector;

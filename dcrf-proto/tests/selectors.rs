@@ -1,0 +1,248 @@
+//! Selectors: that a pattern matches what lodash says it matches, over some thousands of pairs that the real
+//! `isMatch` has judged (`tests/peer/selectors.mjs` makes them), and what a selector compares with what (F2).
+
+use dcrf_proto::{Framing, Json, Selector};
+use proptest::prelude::*;
+use proptest::test_runner::FileFailurePersistence;
+use serde_json::{Map, Value, json};
+
+const JUDGED: &str = include_str!("selectors.jsonl");
+
+/// An object, a pattern, and whether lodash finds the one in the other.
+type Pair = (Value, Value, bool);
+
+fn judged() -> impl Iterator<Item = Pair> {
+    JUDGED.lines().skip(1).map(|line| serde_json::from_str(line).expect("a pair"))
+}
+
+/// In bare framing the frame is the payload, so this is `isMatch(object, pattern)`.
+fn contains(object: &Value, pattern: &Value) -> bool {
+    Selector::any().contains(pattern).matches(Framing::Bare, object)
+}
+
+/// How deep arrays and objects go.
+fn depth(value: &Value) -> usize {
+    match value {
+        Value::Array(array) => 1 + array.iter().map(depth).max().unwrap_or(0),
+        Value::Object(object) => 1 + object.values().map(depth).max().unwrap_or(0),
+        _ => 0,
+    }
+}
+
+#[test]
+fn f2_patterns_match_as_lodash_does() {
+    let header: Value = serde_json::from_str(JUDGED.lines().next().unwrap()).unwrap();
+    assert_eq!(header["lodash.ismatch"], "4.4.0");
+    let (mut pairs, mut differences) = (0, Vec::new());
+    for (object, pattern, expected) in judged() {
+        pairs += 1;
+        if contains(&object, &pattern) != expected {
+            differences.push(format!("{object} {pattern} lodash: {expected}"));
+        }
+    }
+    println!("{pairs} pairs compared");
+    assert_eq!(header["pairs"], pairs);
+    let first = &differences[..differences.len().min(10)];
+    assert!(first.is_empty(), "{} of {pairs} differ, such as {first:#?}", differences.len());
+}
+
+#[test]
+fn f2_the_pairs_are_many_and_of_both_kinds() {
+    let share = |deep: usize| {
+        let matches: Vec<bool> = judged()
+            .filter(|(_, pattern, _)| depth(pattern) >= deep)
+            .map(|(_, _, matches)| matches)
+            .collect();
+        (matches.len(), matches.iter().filter(|matches| **matches).count() * 100 / matches.len())
+    };
+    for (deep, least) in [(0, 4_000), (3, 2_000)] {
+        let (pairs, matching) = share(deep);
+        assert!(pairs >= least, "{pairs} patterns of depth {deep} or more");
+        assert!((30..=70).contains(&matching), "{matching} % match, from depth {deep}");
+    }
+}
+
+#[test]
+fn f2_a_payload_and_a_whole_message_are_compared_alike() {
+    for (payload, pattern, expected) in judged() {
+        if payload.is_object() && pattern.is_object() {
+            let message = Selector::message(json!({"stream": "tools", "payload": pattern}));
+            let contains = Selector::stream("tools").contains(&pattern);
+            let frame = json!({"stream": "tools", "payload": payload});
+            assert_eq!(message.matches(Framing::Multiplexed, &frame), expected, "{frame}");
+            assert_eq!(contains.matches(Framing::Multiplexed, &frame), expected, "{frame}");
+        }
+    }
+}
+
+#[test]
+fn f2_a_stream_selects_its_frames_where_frames_have_one() {
+    let frame = json!({"stream": "tools", "payload": {"n": 1}});
+    let selected = |selector: Selector| selector.matches(Framing::Multiplexed, &frame);
+    assert!(selected(Selector::stream("tools")));
+    assert!(!selected(Selector::stream("tasks")));
+    assert!(!selected(Selector::stream("tasks").contains(json!({"n": 1}))));
+    assert!(!selected(Selector::stream("tools").contains(json!({"stream": "tools"}))));
+    assert!(selected(Selector::message(json!({"stream": "tools"})).contains(json!({"n": 1}))));
+    assert!(!selected(Selector::message(json!({"stream": "tools"})).contains(json!({"n": 2}))));
+    assert!(!selected(Selector::message(json!({"stream": 1}))));
+    assert!(!selected(Selector::message(json!({"stream": null}))));
+    assert!(selected(Selector::message(json!({}))));
+
+    // The key of a bare payload is no stream.
+    let bare = |selector: Selector| selector.matches(Framing::Bare, &frame);
+    assert!(bare(Selector::stream("tasks")));
+    assert!(bare(Selector::any().contains(json!({"stream": "tools"}))));
+    assert!(bare(Selector::message(json!({"stream": "tools"}))));
+    assert!(!bare(Selector::message(json!({"stream": "tasks"}))));
+}
+
+#[test]
+fn f2_frames_of_another_shape_can_be_selected() {
+    let frame = json!({"hello": "client", "streams": ["tools"]});
+    let selected = |selector: Selector| selector.matches(Framing::Multiplexed, &frame);
+    assert!(selected(Selector::any()));
+    assert!(selected(Selector::message(json!({"streams": ["tools"]}))));
+    assert!(!selected(Selector::stream("tools")));
+    assert!(!selected(Selector::any().contains(json!({"hello": "client"}))));
+}
+
+#[test]
+fn f2_of_several_patterns_all_count() {
+    let both = Selector::any().contains(json!({"a": [1]})).contains(json!({"a": [2]}));
+    assert!(both.matches(Framing::Bare, &json!({"a": [1, 2]})));
+    assert!(!both.matches(Framing::Bare, &json!({"a": [1]})));
+    assert!(!both.matches(Framing::Bare, &json!({"a": [2]})));
+}
+
+#[test]
+fn f2_integers_are_compared_exactly_and_keys_are_ones_own() {
+    let big = 1_u64 << 53;
+    assert!(contains(&json!({"a": big + 1}), &json!({"a": big + 1})));
+    assert!(!contains(&json!({"a": big}), &json!({"a": big + 1})));
+    assert!(!contains(&json!({"a": u64::MAX}), &json!({"a": i64::MIN})));
+    assert!(!contains(&json!({"a": u64::MAX}), &json!({"a": u64::MAX - 1})));
+    assert!(!contains(&json!({"a": {}}), &json!({"a": {"__proto__": {}}})));
+    assert!(contains(&json!({"__proto__": {"a": 1}}), &json!({"__proto__": {}})));
+}
+
+#[test]
+fn f2_a_pattern_is_any_value_that_json_can_hold() {
+    #[derive(serde::Serialize)]
+    struct Tick<'a> {
+        kind: &'a str,
+        mean: f64,
+        raw: Json,
+    }
+    let raw = Json::from_value(&[1]).unwrap();
+    // A frame's NaN is null (F3), and so is a pattern's.
+    let tick = Selector::any().contains(Tick { kind: "tick", mean: f64::NAN, raw });
+    assert!(tick.matches(Framing::Bare, &json!({"kind": "tick", "mean": null, "raw": [2, 1]})));
+}
+
+#[test]
+fn f2_a_float_of_a_pattern_equals_the_same_float_of_a_frame() {
+    // 16 digits and more, which a fast parser may read as a neighbour.
+    let mut number = 0.123_456_789_012_345_67;
+    for _ in 0..1_000 {
+        number = (number * 7.3) % 11.0;
+        let frame = serde_json::from_str(&format!(r#"{{"a": {number}}}"#)).unwrap();
+        let pattern = json!({ "a": number });
+        assert!(contains(&frame, &pattern) && contains(&pattern, &pattern), "{number}");
+    }
+}
+
+#[test]
+fn f2_a_pattern_that_is_no_json_or_too_deep_matches_nothing() {
+    let nested = |levels: usize| (0..levels).fold(json!(1), |inner, _| Value::Array(vec![inner]));
+    let no_json = std::collections::BTreeMap::from([((1, 2), 3)]);
+    for selector in [
+        Selector::any().contains(&no_json),
+        Selector::any().contains(&no_json).contains(json!({})),
+        Selector::message(&no_json),
+        Selector::any().contains(nested(128)),
+    ] {
+        assert!(!selector.matches(Framing::Bare, &nested(128)), "{selector:?}");
+    }
+    assert!(contains(&nested(300), &nested(0)));
+    assert!(contains(&json!({"a": nested(126)}), &json!({"a": nested(126)})));
+    assert!(!contains(&nested(2_000), &nested(127)));
+}
+
+#[test]
+fn f2_some_frames_can_not_be_read_to_a_tree() {
+    let deep = "[".repeat(128) + &"]".repeat(128);
+    for text in [r#"{"a": "\ud83d"}"#, r#"{"a": 1e400}"#, &deep] {
+        assert!(serde_json::from_str::<Value>(text).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn x1_selectors_show_no_pattern() {
+    let secret = json!({"canary-key": "canary-5ec2e7"});
+    let selectors = [
+        Selector::stream("tools").contains(&secret),
+        Selector::message(json!({"stream": "tools", "payload": secret})),
+    ];
+    for selector in selectors {
+        let shown = format!("{selector:?} {selector:#?}");
+        assert!(shown.contains("tools") && !shown.contains("canary"), "{shown}");
+    }
+}
+
+/// A value, some of which is left out of the second: what a pattern for it may be.
+fn whole_and_part() -> impl Strategy<Value = (Value, Value)> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        (-1e9..1e9).prop_map(|number: f64| Value::from(number)),
+        "\\PC{0,4}".prop_map(Value::from),
+    ];
+    let leaf = leaf.prop_map(|leaf| (leaf.clone(), leaf));
+    leaf.prop_recursive(6, 64, 5, |inner| {
+        let items = proptest::collection::vec(inner.clone(), 0..5);
+        // In arrays nothing is left out and nothing moves, since the first element that fits is taken.
+        let array = items.prop_map(|items| {
+            let (whole, same): (Vec<_>, Vec<_>) =
+                items.into_iter().map(|(whole, _)| (whole.clone(), whole)).unzip();
+            (Value::from(whole), Value::from(same))
+        });
+        let entries = proptest::collection::btree_map(".{0,2}", (inner, any::<bool>()), 0..5);
+        let object = entries.prop_map(|entries| {
+            let (mut whole, mut part) = (Map::new(), Map::new());
+            for (key, ((value, of_it), kept)) in entries {
+                if kept {
+                    part.insert(key.clone(), of_it);
+                }
+                whole.insert(key, value);
+            }
+            (Value::from(whole), Value::from(part))
+        });
+        prop_oneof![array, object]
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        failure_persistence: Some(Box::new(FileFailurePersistence::Off)),
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn f2_a_value_matches_itself((whole, _) in whole_and_part()) {
+        prop_assert!(contains(&whole, &whole));
+        let below = json!({ "a": whole });
+        prop_assert!(contains(&below, &below));
+    }
+
+    #[test]
+    fn f2_what_has_fewer_keys_matches_and_what_has_another_does_not(
+        (whole, part) in whole_and_part()
+    ) {
+        let (whole, mut part) = (json!({"a": whole}), json!({"a": part}));
+        prop_assert!(contains(&whole, &part));
+        part["b"] = Value::Null;
+        prop_assert!(!contains(&whole, &part));
+    }
+}
