@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::Instant;
 
 use crate::error::{CloseReason, Lost, RequestError, UnsubscribeError};
-use crate::id::{RepliesKey, RequestKey, SubscriptionKey};
+use crate::id::{ListenerKey, RepliesKey, RequestKey, SubscriptionKey};
 use crate::wire::json::Json;
 use crate::wire::pk::Deleted;
 use crate::wire::refusal::Refusal;
@@ -26,6 +26,9 @@ pub enum Event {
     /// [`Session::poll_reply`](crate::Session::poll_reply) has something for this stream of replies. It is told
     /// once for all that has come until this event is polled.
     Replied(RepliesKey),
+    /// [`Session::poll_heard`](crate::Session::poll_heard) has something for this listener. It is told once for all
+    /// that has come until this event is polled.
+    Heard(ListenerKey),
     /// The server has acknowledged the subscription, for the first time or on a new connection (S3).
     Subscribed(SubscriptionKey),
     /// [`Session::poll_change`](crate::Session::poll_change) has something for this subscription. It is told
@@ -104,6 +107,35 @@ impl fmt::Display for State {
 pub struct Unhandled {
     /// The whole frame.
     pub frame: Json,
+}
+
+/// What a listener hears, with the payload as `T` (F2).
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Heard<T = Json> {
+    /// A frame that its selector takes.
+    Frame {
+        /// The stream that it came on; `None` in bare framing, and for a frame that names none.
+        stream: Option<String>,
+        /// The payload; the whole frame in bare framing, and for a frame of another shape.
+        payload: T,
+    },
+    /// The listener was slower than the server: this many frames were dropped at this point.
+    Lagged(u64),
+}
+
+impl<T> Heard<T> {
+    /// The same with another payload, such as a decoded one.
+    ///
+    /// # Errors
+    ///
+    /// What `decode` says of the payload.
+    pub fn try_map<U, E>(self, decode: impl FnOnce(T) -> Result<U, E>) -> Result<Heard<U>, E> {
+        Ok(match self {
+            Self::Frame { stream, payload } => Heard::Frame { stream, payload: decode(payload)? },
+            Self::Lagged(count) => Heard::Lagged(count),
+        })
+    }
 }
 
 /// A change that a subscription delivers, with the object as `T`.

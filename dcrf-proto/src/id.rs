@@ -58,6 +58,11 @@ key! {
 }
 
 key! {
+    /// A listener of [`Session::listen`](crate::Session::listen).
+    pub ListenerKey
+}
+
+key! {
     /// A subscription on the wire, which any number of the caller's share.
     pub(crate) WireKey
 }
@@ -78,6 +83,7 @@ macro_rules! index {
 index!(RequestKey);
 index!(SubscriptionKey);
 index!(RepliesKey);
+index!(ListenerKey);
 
 /// The `request_id` of a request or a subscription on the wire: a string or an integer, which the server
 /// sends back as it was (`77` is not `"77"`).

@@ -121,6 +121,7 @@ mod event;
 mod from_tungstenite;
 mod id;
 mod link;
+mod listeners;
 mod requests;
 mod session;
 mod stats;
@@ -141,13 +142,14 @@ pub use config::{Backoff, Config, Framing, Heartbeat, Limit};
 pub use error::{
     CloseReason, Ended, Lost, Rejected, Rejection, RepliesEnded, RequestError, UnsubscribeError,
 };
-pub use event::{Change, Event, Gap, Notice, State, Unhandled};
-pub use id::{Epoch, RepliesKey, RequestId, RequestKey, Seed, SubscriptionKey};
+pub use event::{Change, Event, Gap, Heard, Notice, State, Unhandled};
+pub use id::{Epoch, ListenerKey, RepliesKey, RequestId, RequestKey, Seed, SubscriptionKey};
 pub use link::Verdict;
 pub use session::Session;
 pub use stats::Stats;
 pub use transmit::{Attempt, Transmit};
 pub use wire::json::{DecodeError, Json};
+pub use wire::page::Page;
 pub use wire::pk::{Deleted, Pk};
 pub use wire::refusal::Refusal;
 pub use wire::selector::Selector;

@@ -19,7 +19,7 @@ pub struct Stats {
     pub unsent: u64,
     /// Subscribe frames sent, replays included.
     pub subscribes_sent: u64,
-    /// Changes dropped, since their reader was too slow (S11).
+    /// Changes, and frames for listeners, dropped since their reader was too slow (S11).
     pub lagged: u64,
     /// Requests alive now.
     pub requests: usize,
@@ -27,4 +27,6 @@ pub struct Stats {
     pub waiting_requests: usize,
     /// Subscriptions alive now.
     pub subscriptions: usize,
+    /// Listeners alive now.
+    pub listeners: usize,
 }

@@ -4,14 +4,15 @@
 //! What an adapter has a type of its own for is hidden there by that type.
 
 pub use crate::client::{
-    ChangeError, Client, Notices, OpenError, Response, Subscribing, Subscription,
+    ChangeError, Client, Items, Listener, Notices, OpenError, Pages, Replies, ReplyError, Response,
+    Subscribing, Subscription,
 };
 pub use crate::command::{Close, CloseFrame, Request, Subscribe};
 pub use crate::config::{Backoff, Config, Framing, Heartbeat, Limit};
 pub use crate::error::{
-    CloseReason, Ended, Lost, Rejected, Rejection, RequestError, UnsubscribeError,
+    CloseReason, Ended, Lost, Rejected, Rejection, RepliesEnded, RequestError, UnsubscribeError,
 };
-pub use crate::event::{Change, Gap, Notice, State, Unhandled};
+pub use crate::event::{Change, Gap, Heard, Notice, State, Unhandled};
 pub use crate::id::RequestId;
 pub use crate::link::Verdict;
 pub use crate::stats::Stats;
@@ -26,5 +27,7 @@ pub use crate::websocket::{
 #[cfg(any(feature = "rustls", feature = "native-tls"))]
 pub use crate::websocket::{Tls, TlsError};
 pub use crate::wire::json::{DecodeError, Json};
+pub use crate::wire::page::Page;
 pub use crate::wire::pk::{Deleted, Pk};
 pub use crate::wire::refusal::Refusal;
+pub use crate::wire::selector::Selector;

@@ -310,6 +310,9 @@ impl<'a, R: Runtime> Driver<'a, R> {
     fn tell(&mut self) -> bool {
         let mut inner = self.shared.0.lock();
         inner.drain_events(&mut self.wakers);
+        if self.connection.as_ref().is_none_or(|connection| !connection.unflushed) {
+            inner.written(&mut self.wakers);
+        }
         let finished = inner.session.is_finished() && self.connection.is_none();
         drop(inner);
         self.wakers.drain(..).for_each(Waker::wake);

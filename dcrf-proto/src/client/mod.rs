@@ -8,33 +8,36 @@
 //! decoding happens after it is released. There is no channel between them, so dropping a handle takes effect at once, on any
 //! thread.
 
+mod calls;
 mod driver;
+mod flush;
+mod listener;
 mod notices;
+mod pages;
+mod replies;
 mod response;
 mod runtime;
 mod shared;
 mod subscription;
 
-use std::borrow::Cow;
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-
+pub use self::listener::Listener;
 pub use self::notices::Notices;
+pub use self::pages::{Items, Pages};
+pub use self::replies::{Replies, ReplyError};
 pub use self::response::Response;
 pub use self::runtime::{Incoming, Outgoing, Received, Runtime, Socket};
 use self::shared::{Handle, Shared};
 pub use self::subscription::{ChangeError, Subscribing, Subscription};
-use crate::command::{Close, Request, Subscribe};
+use crate::command::Close;
 use crate::config::Config;
 use crate::error::{CloseReason, Lost};
 use crate::event::{Notice, State};
 use crate::id::Seed;
 use crate::stats::Stats;
-use crate::wire::json::Json;
 
 /// A client of one server: makes requests and subscribes, over one WebSocket that reconnects by itself.
 ///
@@ -102,176 +105,6 @@ impl Client {
         let shared = Arc::new(Shared::new(config, seed, R::now));
         let driver = driver::drive(driver::Guard(shared.clone()), runtime);
         (Self { handle: Arc::new(Handle::new(shared)) }, driver)
-    }
-
-    /// All objects of a stream: an array, or a page when the stream is paginated.
-    ///
-    /// ```no_run
-    /// # use dcrf_proto::{RequestError, client::Client};
-    /// # async fn example(client: Client) -> Result<(), RequestError> {
-    /// let people: Vec<serde_json::Value> = client.list("people").await?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// See [`Response`].
-    pub fn list<T: DeserializeOwned>(&self, stream: impl Into<Cow<'static, str>>) -> Response<T> {
-        self.call(Request::list(stream))
-    }
-
-    /// Creates an object from `data`, and returns it as the server made it.
-    ///
-    /// ```no_run
-    /// # use dcrf_proto::{RequestError, client::Client};
-    /// # async fn example(client: Client) -> Result<(), RequestError> {
-    /// let data = serde_json::json!({"name": "Alex"});
-    /// let alex: serde_json::Value = client.create("people", &data).await?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// See [`Response`].
-    pub fn create<T: DeserializeOwned>(
-        &self,
-        stream: impl Into<Cow<'static, str>>,
-        data: &(impl Serialize + ?Sized),
-    ) -> Response<T> {
-        self.call(Request::create(stream, data))
-    }
-
-    /// The object with the primary key `pk`.
-    ///
-    /// ```no_run
-    /// # use dcrf_proto::{RequestError, client::Client};
-    /// # async fn example(client: Client) -> Result<(), RequestError> {
-    /// let person: serde_json::Value = client.retrieve("people", 4).await?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// See [`Response`]. An object that does not exist is refused with status 404.
-    pub fn retrieve<T: DeserializeOwned>(
-        &self,
-        stream: impl Into<Cow<'static, str>>,
-        pk: impl Serialize,
-    ) -> Response<T> {
-        self.call(Request::retrieve(stream, pk))
-    }
-
-    /// Writes the object with the primary key `pk` anew from `data`, and returns it.
-    ///
-    /// ```no_run
-    /// # use dcrf_proto::{RequestError, client::Client};
-    /// # async fn example(client: Client) -> Result<(), RequestError> {
-    /// let data = serde_json::json!({"name": "Jo", "age": 41});
-    /// let jo: serde_json::Value = client.update("people", 4, &data).await?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// See [`Response`].
-    pub fn update<T: DeserializeOwned>(
-        &self,
-        stream: impl Into<Cow<'static, str>>,
-        pk: impl Serialize,
-        data: &(impl Serialize + ?Sized),
-    ) -> Response<T> {
-        self.call(Request::update(stream, pk, data))
-    }
-
-    /// Changes those fields of the object that `data` holds, and returns the object.
-    ///
-    /// ```no_run
-    /// # use dcrf_proto::{RequestError, client::Client};
-    /// # async fn example(client: Client) -> Result<(), RequestError> {
-    /// let data = serde_json::json!({"age": 42});
-    /// let jo: serde_json::Value = client.patch("people", 4, &data).await?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// See [`Response`].
-    pub fn patch<T: DeserializeOwned>(
-        &self,
-        stream: impl Into<Cow<'static, str>>,
-        pk: impl Serialize,
-        data: &(impl Serialize + ?Sized),
-    ) -> Response<T> {
-        self.call(Request::patch(stream, pk, data))
-    }
-
-    /// Deletes the object with the primary key `pk`.
-    ///
-    /// ```no_run
-    /// # use dcrf_proto::{RequestError, client::Client};
-    /// # async fn example(client: Client) -> Result<(), RequestError> {
-    /// client.delete("people", 4).await?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// See [`Response`].
-    pub fn delete(&self, stream: impl Into<Cow<'static, str>>, pk: impl Serialize) -> Response<()> {
-        Response::new(&self.handle, Request::delete(stream, pk), |_| Ok(()))
-    }
-
-    /// Makes any request. It is queued now, not when the response is first polled.
-    ///
-    /// ```no_run
-    /// # use dcrf_proto::{Request, RequestError, client::Client};
-    /// # use std::time::Duration;
-    /// # async fn example(client: Client) -> Result<(), RequestError> {
-    /// let request = Request::new("mystream", "echo").arg("key", "value");
-    /// let reply: serde_json::Value = client.call(request.timeout(Duration::from_secs(5))).await?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// See [`Response`].
-    pub fn call<T: DeserializeOwned>(&self, request: Request) -> Response<T> {
-        Response::new(&self.handle, request, |json: Json| json.decode())
-    }
-
-    /// Subscribes to changes. The subscription is registered now; the future resolves when the server has
-    /// acknowledged it.
-    ///
-    /// ```no_run
-    /// # use dcrf_proto::{Change, Ended, Subscribe, client::Client};
-    /// # #[derive(serde::Deserialize)]
-    /// # struct Person { name: String }
-    /// # async fn example(client: Client) -> Result<(), Box<dyn std::error::Error>> {
-    /// let mut changes = client.subscribe::<Person>(Subscribe::instance("people", 4)).await?;
-    /// while let Some(change) = changes.next().await {
-    ///     match change? {
-    ///         Change::Update(person) => println!("now called {}", person.name),
-    ///         Change::Delete(_) => println!("gone"),
-    ///         Change::Gap(gap) => println!("changes may be missing: {}", gap.cause),
-    ///         _ => {}
-    ///     }
-    /// }
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// See [`Subscribing`].
-    pub fn subscribe<T: DeserializeOwned>(&self, subscribe: Subscribe) -> Subscribing<T> {
-        Subscribing::new(&self.handle, subscribe)
     }
 
     /// What happens to the connection from now on, and the frames that belong to nobody, as a stream. It

@@ -12,9 +12,9 @@ use slab::Slab;
 use crate::command::Close;
 use crate::config::Config;
 use crate::context::Notices;
-use crate::error::{RequestError, UnsubscribeError};
-use crate::event::{Event, Notice};
-use crate::id::{RequestKey, Seed, SubscriptionKey};
+use crate::error::{CloseReason, RequestError, UnsubscribeError};
+use crate::event::{Event, Notice, State};
+use crate::id::{ListenerKey, RepliesKey, RequestKey, Seed, SubscriptionKey};
 use crate::session::Session;
 use crate::wire::json::Json;
 
@@ -32,11 +32,27 @@ pub(super) struct Inner {
     /// Set when the driver has ended: nothing is reported any more.
     pub(super) finished: bool,
     pub(super) responses: KeyMap<RequestKey, Waiter<Result<Json, RequestError>>>,
-    pub(super) readers: KeyMap<SubscriptionKey, Waker>,
+    pub(super) readers: KeyMap<Readable, Waker>,
     pub(super) unsubscribes: KeyMap<SubscriptionKey, Waiter<Result<(), UnsubscribeError>>>,
     pub(super) listeners: Slab<Listener>,
     /// Those who wait for the driver's end.
     finishers: Slab<Option<Waker>>,
+    /// Those who wait until something has been written.
+    pub(super) flushers: Slab<Flusher>,
+}
+
+/// What is read once the session has told that there is something.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Readable {
+    Subscription(SubscriptionKey),
+    Replies(RepliesKey),
+    Listener(ListenerKey),
+}
+
+/// One who waits until all has been written that was accepted before `mark`.
+pub(super) struct Flusher {
+    pub(super) mark: u64,
+    pub(super) waiter: Waiter<Result<(), CloseReason>>,
 }
 
 /// One who waits for one thing.
@@ -47,10 +63,10 @@ pub(super) enum Waiter<T> {
 
 impl<T> Waiter<T> {
     fn complete(&mut self, result: T) -> Option<Waker> {
-        match std::mem::replace(self, Self::Done(result)) {
-            Self::Waiting(waker) => waker,
-            Self::Done(_) => None,
-        }
+        let Self::Waiting(waker) = self else { return None };
+        let waker = waker.take();
+        *self = Self::Done(result);
+        waker
     }
 }
 
@@ -74,6 +90,7 @@ impl Shared {
                 unsubscribes: KeyMap::default(),
                 listeners: Slab::new(),
                 finishers: Slab::new(),
+                flushers: Slab::new(),
             }),
             now,
         }
@@ -143,6 +160,12 @@ impl Shared {
         inner.finished = true;
         wakers.extend(inner.finishers.iter_mut().filter_map(|(_, finisher)| finisher.take()));
         let driver = inner.driver.take();
+        // Of a listener's end the session tells nothing.
+        wakers.extend(inner.readers.drain().map(|(_, waker)| waker));
+        if let State::Closed(reason) = inner.session.state().clone() {
+            let flushers = inner.flushers.iter_mut();
+            wakers.extend(flushers.filter_map(|(_, f)| f.waiter.complete(Err(reason.clone()))));
+        }
         wakers.extend(inner.listeners.iter_mut().filter_map(|(_, listener)| listener.waker.take()));
         drop(inner);
         drop(driver);
@@ -181,14 +204,14 @@ impl Inner {
         }
     }
 
-    /// Has the reader of a subscription woken by what comes next.
+    /// Has a reader woken by what comes next.
     pub(super) fn await_readable<T>(
         &mut self,
-        key: SubscriptionKey,
+        readable: Readable,
         waker: &mut Option<Waker>,
     ) -> Poll<T> {
         if let Some(waker_now) = waker.take() {
-            *waker = self.readers.insert(key, waker_now);
+            *waker = self.readers.insert(readable, waker_now);
         }
         Poll::Pending
     }
@@ -203,15 +226,29 @@ impl Inner {
                     wakers.extend(waiter.and_then(|waiter| waiter.complete(result)));
                 }
                 Event::Readable(key) | Event::Subscribed(key) => {
-                    wakers.extend(self.readers.remove(&key));
+                    wakers.extend(self.readers.remove(&Readable::Subscription(key)));
                 }
-                Event::Replied(_) => {}
+                Event::Replied(key) => wakers.extend(self.readers.remove(&Readable::Replies(key))),
+                Event::Heard(key) => wakers.extend(self.readers.remove(&Readable::Listener(key))),
                 Event::Unsubscribed { subscription, result } => {
                     let waiter = self.unsubscribes.get_mut(&subscription);
                     wakers.extend(waiter.and_then(|waiter| waiter.complete(result)));
                 }
                 Event::Notice(notice) => self.tell(&notice, wakers),
             }
+        }
+    }
+
+    /// All that the session has handed out has been written, or its socket is gone: collects who waited for that
+    /// (C3).
+    pub(super) fn written(&mut self, wakers: &mut Vec<Waker>) {
+        for (_, flusher) in &mut self.flushers {
+            let result = match self.session.state() {
+                _ if self.session.is_sent(flusher.mark) => Ok(()),
+                State::Closed(reason) => Err(reason.clone()),
+                _ => continue,
+            };
+            wakers.extend(flusher.waiter.complete(result));
         }
     }
 

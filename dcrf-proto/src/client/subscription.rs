@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use futures_core::{FusedStream, Stream};
 use serde::de::DeserializeOwned;
 
-use super::shared::{Handle, Waiter};
+use super::shared::{Handle, Readable, Waiter};
 use crate::command::Subscribe;
 use crate::error::{Ended, UnsubscribeError};
 use crate::event::Change;
@@ -210,14 +210,14 @@ impl Registration {
             if let Some(ended) = inner.session.ended(self.key) {
                 return Poll::Ready(Err(ended.clone()));
             }
-            inner.await_readable(self.key, waker)
+            inner.await_readable(Readable::Subscription(self.key), waker)
         })
     }
 
     fn poll_change(&self, cx: &Context<'_>) -> Poll<Result<Change, Ended>> {
         self.handle.shared().poll(cx, |inner, waker| match inner.session.poll_change(self.key) {
             Some(polled) => Poll::Ready(polled),
-            None => inner.await_readable(self.key, waker),
+            None => inner.await_readable(Readable::Subscription(self.key), waker),
         })
     }
 }
@@ -226,7 +226,7 @@ impl Drop for Registration {
     fn drop(&mut self) {
         let waker = self.handle.shared().command_with(|inner, now| {
             inner.session.unsubscribe(self.key, now);
-            inner.readers.remove(&self.key)
+            inner.readers.remove(&Readable::Subscription(self.key))
         });
         // After the lock is released.
         drop(waker);

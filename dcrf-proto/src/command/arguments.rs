@@ -1,6 +1,7 @@
 //! The arguments of an action.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Serialize;
@@ -32,6 +33,19 @@ impl Arguments {
         match self.entries.iter_mut().find(|(known, _)| *known == name) {
             Some(entry) => entry.1 = value,
             None => self.entries.push((name, value)),
+        }
+    }
+
+    /// Sets each entry of a map or struct.
+    pub(super) fn set_all(&mut self, arguments: &(impl Serialize + ?Sized)) {
+        let text = serde_json::to_string(arguments).unwrap_or_default();
+        match serde_json::from_str::<BTreeMap<String, Box<RawValue>>>(&text) {
+            Ok(entries) => {
+                for (name, value) in entries {
+                    self.set(name.into(), &value);
+                }
+            }
+            Err(_) => self.refuse("arguments", "they can't be written as a JSON object"),
         }
     }
 

@@ -162,6 +162,21 @@ impl Request {
         self
     }
 
+    /// Adds each key of a map or struct as an [argument](Self::arg): for a payload that you have as one value.
+    ///
+    /// ```
+    /// # use dcrf_proto::Request;
+    /// use serde_json::json;
+    ///
+    /// let search = Request::new("people", "search").args(&json!({"name": "Al", "limit": 10}));
+    /// assert_eq!(search, Request::new("people", "search").arg("limit", 10).arg("name", "Al"));
+    /// ```
+    #[must_use]
+    pub fn args(mut self, arguments: &(impl Serialize + ?Sized)) -> Self {
+        self.arguments.set_all(arguments);
+        self
+    }
+
     /// Uses a request id of your own. An id that is in use is refused when the request is made (R8).
     ///
     /// ```
@@ -226,6 +241,13 @@ impl Request {
     pub fn cancel_action(mut self, action: impl Into<Cow<'static, str>>) -> Self {
         self.cancel_action = Some(action.into());
         self
+    }
+
+    /// The cancel action, where the caller has named none.
+    #[cfg(feature = "client")]
+    pub(crate) fn or_cancel_action(self, action: &'static str) -> Self {
+        let named = self.cancel_action.is_some();
+        if named { self } else { self.cancel_action(action) }
     }
 
     /// The stream's name.

@@ -87,6 +87,21 @@ impl Subscribe {
         self
     }
 
+    /// Adds each key of a map or struct as an [argument](Self::arg).
+    ///
+    /// ```
+    /// # use dcrf_proto::Subscribe;
+    /// use serde_json::json;
+    ///
+    /// let urgent = Subscribe::new("tasks", "subscribe_priority").args(&json!({"priority": 1}));
+    /// assert_eq!(urgent, Subscribe::new("tasks", "subscribe_priority").arg("priority", 1));
+    /// ```
+    #[must_use]
+    pub fn args(mut self, arguments: &(impl Serialize + ?Sized)) -> Self {
+        self.arguments.set_all(arguments);
+        self
+    }
+
     /// Names the action that undoes the subscription.
     ///
     /// ```

@@ -29,6 +29,8 @@ pub(crate) struct Requests {
     replies: Arena<RepliesKey, Replies>,
     /// What tells the server to stop sending replies, on this connection only.
     farewells: VecDeque<String>,
+    /// The first that waited when the session was closed.
+    never_sent: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -99,6 +101,7 @@ impl Requests {
             next_sequence: 0,
             replies: Arena::new(),
             farewells: VecDeque::new(),
+            never_sent: None,
         }
     }
 
@@ -108,6 +111,19 @@ impl Requests {
 
     pub(crate) fn waiting(&self) -> usize {
         self.outbox.len()
+    }
+
+    /// What [`is_sent`](Self::is_sent) takes, for all that was accepted until now.
+    #[cfg(feature = "client")]
+    pub(crate) fn mark(&self) -> u64 {
+        self.next_sequence
+    }
+
+    /// Whether all that was accepted before `mark` has been handed to a socket, or has settled.
+    pub(crate) fn is_sent(&self, mark: u64) -> bool {
+        let first_unsent = self.outbox.first_key_value().map(|(sequence, _)| *sequence);
+        let is_later = |sequence: Option<u64>| sequence.is_none_or(|sequence| sequence >= mark);
+        is_later(first_unsent) && is_later(self.never_sent) && self.farewells.is_empty()
     }
 
     pub(crate) fn stream_of(&self, key: RequestKey) -> Option<&str> {
@@ -321,6 +337,7 @@ impl Requests {
     /// The session is closed: all that is left settles with it.
     pub(crate) fn close(&mut self, cx: &mut Context, reason: &CloseReason) {
         self.farewells.clear();
+        self.never_sent = self.outbox.first_key_value().map(|(sequence, _)| *sequence);
         for (_, key) in self.in_order(|_| true) {
             let sent = self.entries.get(key).is_some_and(Entry::was_sent);
             self.settle(cx, key, Err(RequestError::Closed { reason: reason.clone(), sent }));

@@ -6,7 +6,8 @@ use super::Session;
 use crate::command::{Request, Subscribe};
 use crate::error::{CloseReason, Rejected, Rejection};
 use crate::event::State;
-use crate::id::{RepliesKey, RequestKey, SubscriptionKey};
+use crate::id::{ListenerKey, RepliesKey, RequestKey, SubscriptionKey};
+use crate::wire::selector::Selector;
 
 impl Session {
     /// Begins to connect. Does nothing when it was opened or closed before.
@@ -210,6 +211,46 @@ impl Session {
     pub fn unsubscribe(&mut self, subscription: SubscriptionKey, now: Instant) {
         self.advance(now);
         self.subscriptions.unsubscribe(&mut self.cx, subscription);
+    }
+
+    /// Listens to all frames that `selector` takes, also those that answer a request or tell a change (F2). They are
+    /// read with [`poll_heard`](Self::poll_heard).
+    ///
+    /// ```
+    /// # use dcrf_proto::{Config, Seed, Selector, Session};
+    /// # use std::time::Instant;
+    /// # let (mut session, now) = (Session::new(Config::default(), Seed::from([7; 32]), Instant::now()), Instant::now());
+    /// let ticks = Selector::stream("tools").contains(serde_json::json!({"type": "tick"}));
+    /// let ticks = session.listen(ticks, now)?;
+    /// # Ok::<(), dcrf_proto::Rejected<Selector>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The selector, with the reason why it was not accepted.
+    pub fn listen(
+        &mut self,
+        selector: Selector,
+        now: Instant,
+    ) -> Result<ListenerKey, Rejected<Selector>> {
+        self.accept(selector, now, |session, selector| {
+            session.listeners.listen(&session.cx, selector)
+        })
+    }
+
+    /// Listens no more. The key is no longer used.
+    ///
+    /// ```
+    /// # use dcrf_proto::{Config, Seed, Selector, Session};
+    /// # use std::time::Instant;
+    /// # let (mut session, now) = (Session::new(Config::default(), Seed::from([7; 32]), Instant::now()), Instant::now());
+    /// let all = session.listen(Selector::any(), now)?;
+    /// session.unlisten(all);
+    /// assert_eq!(session.stats().listeners, 0);
+    /// # Ok::<(), dcrf_proto::Rejected<Selector>>(())
+    /// ```
+    pub fn unlisten(&mut self, listener: ListenerKey) {
+        self.listeners.unlisten(listener);
     }
 
     /// Reports that whoever drives the session stops doing so: everything that waits settles, and no

@@ -6,12 +6,12 @@ use super::Session;
 use crate::config::Framing;
 use crate::context::Route;
 use crate::error::{CloseReason, Lost};
-use crate::event::State;
+use crate::event::{Heard, State};
 use crate::id::Epoch;
 use crate::link::Verdict;
 use crate::timer::Timer;
-use crate::wire::envelope::{self, Envelope, Frame, IdField};
-use crate::wire::json;
+use crate::wire::envelope::{self, Envelope, Frame, IdField, Payload};
+use crate::wire::json::{self, Json};
 
 impl Session {
     /// The WebSocket of `epoch` is open.
@@ -51,7 +51,7 @@ impl Session {
         let framing = self.cx.config.framing;
         match envelope::decode(framing, text) {
             Frame::Envelope(envelope) => self.route(framing, &envelope, text),
-            Frame::Foreign => self.cx.unhandled(text),
+            Frame::Foreign => self.foreign(framing, text),
             Frame::Malformed => self.repair(framing, text),
         }
         self.settle_close();
@@ -62,7 +62,7 @@ impl Session {
         let repaired = json::without_nan(text);
         match envelope::decode(framing, &repaired) {
             Frame::Envelope(envelope) => self.route(framing, &envelope, &repaired),
-            Frame::Foreign => self.cx.unhandled(&repaired),
+            Frame::Foreign => self.foreign(framing, &repaired),
             Frame::Malformed => self.cx.stats.malformed += 1,
         }
     }
@@ -186,19 +186,32 @@ impl Session {
         counts
     }
 
-    /// The one place where a frame is routed.
+    /// The one place where a frame is routed: to who waits for it, and to who listens.
     fn route(&mut self, framing: Framing, envelope: &Envelope<'_>, text: &str) {
-        let payload = &envelope.payload;
-        let route = match &payload.request_id {
-            IdField::Id(id) => self.cx.routes.get(id),
-            IdField::Absent | IdField::Other => None,
+        let stream = envelope.stream.as_ref().and_then(|stream| stream.0.as_deref());
+        let owned = self.hand_to_owner(framing, stream, &envelope.payload, text);
+        let heard = !self.listeners.is_empty() && {
+            let payload = || envelope::whole_payload(framing, text);
+            let heard = || Heard::Frame { stream: stream.map(str::to_owned), payload: payload() };
+            self.listeners.hear(&mut self.cx, framing, stream, text, heard)
         };
+        if !owned && !heard {
+            self.cx.unhandled(text);
+        }
+    }
+
+    /// Hands a frame to the request or the subscription that its id belongs to. Says whether there is one, or was.
+    fn hand_to_owner(
+        &mut self,
+        framing: Framing,
+        stream: Option<&str>,
+        payload: &Payload<'_>,
+        text: &str,
+    ) -> bool {
+        let IdField::Id(id) = &payload.request_id else { return false };
         // R6: an answer comes on the stream that was asked.
-        let agrees = |stream: Option<&str>| match framing {
-            Framing::Multiplexed => envelope.stream.as_ref().and_then(|s| s.0.as_deref()) == stream,
-            Framing::Bare => true,
-        };
-        match route {
+        let agrees = |own: Option<&str>| framing == Framing::Bare || own == stream;
+        match self.cx.routes.get(id) {
             Some(Route::Request(key)) if agrees(self.requests.stream_of(key)) => {
                 if !self.requests.reply(&mut self.cx, key, payload) {
                     self.cx.stats.late += 1;
@@ -209,7 +222,16 @@ impl Session {
                 self.subscriptions.handle(&mut self.cx, key, payload, whole);
             }
             Some(Route::Abandoned | Route::Released) => self.cx.stats.late += 1,
-            _ => self.cx.unhandled(text),
+            _ => return false,
+        }
+        true
+    }
+
+    /// A JSON object of another shape than the framing's: only who listens may know it.
+    fn foreign(&mut self, framing: Framing, text: &str) {
+        let heard = || Heard::Frame { stream: None, payload: Json::from_checked(text.trim()) };
+        if !self.listeners.hear(&mut self.cx, framing, None, text, heard) {
+            self.cx.unhandled(text);
         }
     }
 

@@ -16,6 +16,7 @@ use crate::error::{CloseReason, Ended, Rejection};
 use crate::event::State;
 use crate::id::{Epoch, Seed, SubscriptionKey};
 use crate::link::Link;
+use crate::listeners::Listeners;
 use crate::requests::Requests;
 use crate::stats::Stats;
 use crate::subscriptions::Subscriptions;
@@ -40,6 +41,7 @@ pub struct Session {
     link: Link,
     requests: Requests,
     subscriptions: Subscriptions,
+    listeners: Listeners,
     closing: Option<Closing>,
 }
 
@@ -70,6 +72,7 @@ impl Session {
             link: Link::new(),
             requests: Requests::new(),
             subscriptions: Subscriptions::new(),
+            listeners: Listeners::new(),
             closing: None,
         }
     }
@@ -114,6 +117,7 @@ impl Session {
             requests: self.requests.len(),
             waiting_requests: self.requests.waiting(),
             subscriptions: self.subscriptions.len(),
+            listeners: self.listeners.len(),
             ..self.cx.stats
         }
     }
@@ -191,6 +195,33 @@ impl Session {
     /// ```
     pub fn is_finished(&self) -> bool {
         self.link.is_finished()
+    }
+
+    /// Whether all that was accepted has been handed to the socket: nothing waits for a connection, or for the
+    /// socket to take more (C3).
+    ///
+    /// ```
+    /// # use dcrf_proto::{Config, Request, Seed, Session};
+    /// # use std::time::Instant;
+    /// # let (mut session, now) = (Session::new(Config::default(), Seed::from([7; 32]), Instant::now()), Instant::now());
+    /// assert!(session.is_drained());
+    /// session.send(Request::new("chat", "typing"), now)?;
+    /// assert!(!session.is_drained());
+    /// # Ok::<(), dcrf_proto::Rejected<Request>>(())
+    /// ```
+    pub fn is_drained(&self) -> bool {
+        self.is_sent(u64::MAX)
+    }
+
+    /// What [`is_sent`](Self::is_sent) takes, for all that was accepted until now.
+    #[cfg(feature = "client")]
+    pub(crate) fn mark(&self) -> u64 {
+        self.requests.mark()
+    }
+
+    /// Whether all requests that were accepted before `mark`, and all subscriptions, have been handed to the socket.
+    pub(crate) fn is_sent(&self, mark: u64) -> bool {
+        self.requests.is_sent(mark) && !self.subscriptions.has_unsent()
     }
 
     fn closed(&self) -> Result<(), Rejection> {

@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use super::Session;
 use crate::error::{Ended, RepliesEnded};
-use crate::event::{Change, Event};
-use crate::id::{RepliesKey, SubscriptionKey};
+use crate::event::{Change, Event, Heard};
+use crate::id::{ListenerKey, RepliesKey, SubscriptionKey};
 use crate::requests::Replies;
 use crate::subscriptions::Outgoing;
 use crate::transmit::Transmit;
@@ -73,6 +73,7 @@ impl Session {
                     self.subscriptions.member_mut(key).map(|member| member.told(&event)).is_some()
                 }
                 Event::Replied(key) => self.requests.replies_mut(key).map(Replies::told).is_some(),
+                Event::Heard(key) => self.listeners.told(key),
                 _ => true,
             };
             if is_there {
@@ -125,6 +126,29 @@ impl Session {
     #[must_use]
     pub fn poll_reply(&mut self, replies: RepliesKey) -> Option<Result<Json, RepliesEnded>> {
         self.requests.poll_reply(replies)
+    }
+
+    /// The next frame that a listener has heard.
+    ///
+    /// [`Event::Heard`] says when there is something, once for all that has come until it is polled, so
+    /// read until this method returns `None`.
+    ///
+    /// ```
+    /// # use dcrf_proto::{Config, Heard, Seed, Selector, Session};
+    /// # use std::time::Instant;
+    /// # let (mut session, now) = (Session::new(Config::default(), Seed::from([7; 32]), Instant::now()), Instant::now());
+    /// # session.open(now);
+    /// # let epoch = session.epoch().unwrap();
+    /// # session.handle_opened(epoch, now);
+    /// let ticks = session.listen(Selector::stream("tools"), now)?;
+    /// session.handle_text(epoch, r#"{"stream": "tools", "payload": {"type": "tick"}}"#, now);
+    /// let Some(Heard::Frame { payload, .. }) = session.poll_heard(ticks) else { unreachable!() };
+    /// assert_eq!(payload.as_str(), r#"{"type": "tick"}"#);
+    /// # Ok::<(), dcrf_proto::Rejected<Selector>>(())
+    /// ```
+    #[must_use]
+    pub fn poll_heard(&mut self, listener: ListenerKey) -> Option<Heard> {
+        self.listeners.poll_heard(listener)
     }
 
     /// When to call [`handle_timeout`](Self::handle_timeout) next.

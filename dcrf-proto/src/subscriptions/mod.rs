@@ -36,6 +36,8 @@ pub(crate) struct Subscriptions {
     unacknowledged: usize,
     /// Wires that nobody wants any more, until the server has answered.
     leaving: usize,
+    /// Wires that have a frame to send, now or once there is a connection.
+    unsent: usize,
     next_sequence: u64,
     /// Why the last connection was lost.
     last_loss: Option<Lost>,
@@ -59,6 +61,7 @@ impl Subscriptions {
             outgoing: VecDeque::new(),
             unacknowledged: 0,
             leaving: 0,
+            unsent: 0,
             next_sequence: 0,
             last_loss: None,
         }
@@ -168,6 +171,7 @@ impl Subscriptions {
     fn insert_wire(&mut self, cx: &mut Context, wire: Wire, open: bool) -> WireKey {
         self.next_sequence += 1;
         let (id, target) = (wire.id.clone(), wire.target.clone());
+        self.unsent += usize::from(wire.phase.is_unsent());
         let key = self.wires.insert_with(|_| wire);
         cx.routes.insert(id, Route::Wire(key));
         self.by_target.insert(target, key);
@@ -233,6 +237,7 @@ impl Subscriptions {
     ) {
         self.enter(cx, key, Phase::Offline);
         let Some(wire) = self.wires.remove(key) else { return };
+        self.unsent -= usize::from(wire.phase.is_unsent());
         cx.routes.remove(&wire.id);
         // A wire that is left has given its target up, maybe to a successor.
         if self.by_target.get(&wire.target) == Some(&key) {
@@ -251,6 +256,8 @@ impl Subscriptions {
         }
         self.unacknowledged -= usize::from(wire.phase.fills_window());
         self.unacknowledged += usize::from(phase.fills_window());
+        self.unsent -= usize::from(wire.phase.is_unsent());
+        self.unsent += usize::from(phase.is_unsent());
         self.leaving -= usize::from(wire.phase.is_leaving());
         self.leaving += usize::from(phase.is_leaving());
         wire.phase = phase;
@@ -271,6 +278,11 @@ impl Subscriptions {
             });
         }
         queue.push_back(key);
+    }
+
+    /// Whether a frame waits for the socket, or for a connection.
+    pub(crate) fn has_unsent(&self) -> bool {
+        self.unsent > 0
     }
 
     /// Whether a frame waits to be sent, or the answer to an unsubscribe is awaited.

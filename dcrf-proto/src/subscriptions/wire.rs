@@ -80,6 +80,11 @@ impl Phase {
         )
     }
 
+    /// Whether it has a frame to send, now or once there is a connection.
+    pub(crate) fn is_unsent(self) -> bool {
+        matches!(self, Self::Offline | Self::Queued { .. } | Self::Leaving)
+    }
+
     pub(crate) fn is_leaving(self) -> bool {
         matches!(self, Self::Leaving | Self::Left { .. })
     }

@@ -1,9 +1,10 @@
-//! What travels on the wire: the envelope around each payload, JSON as text, primary keys, refusals, and
-//! selectors.
+//! What travels on the wire: the envelope around each payload, JSON as text, primary keys, pages,
+//! refusals, and selectors.
 
 pub(crate) mod envelope;
 mod is_match;
 pub(crate) mod json;
+pub(crate) mod page;
 pub(crate) mod pk;
 pub(crate) mod refusal;
 pub(crate) mod selector;

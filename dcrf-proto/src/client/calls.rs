@@ -1,0 +1,359 @@
+//! What a client asks of the server: requests, streams of replies, messages, subscriptions, and what it listens to.
+
+use std::borrow::Cow;
+use std::future::Future;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::{Client, Items, Listener, Pages, Replies, Response, Subscribing, flush};
+use crate::command::{Request, Subscribe};
+use crate::error::{CloseReason, Rejected};
+use crate::wire::json::Json;
+use crate::wire::selector::Selector;
+
+impl Client {
+    /// All objects of a stream: an array, or a page when the stream is paginated.
+    ///
+    /// ```no_run
+    /// # use dcrf_proto::{RequestError, client::Client};
+    /// # async fn example(client: Client) -> Result<(), RequestError> {
+    /// let people: Vec<serde_json::Value> = client.list("people").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// See [`Response`].
+    pub fn list<T: DeserializeOwned>(&self, stream: impl Into<Cow<'static, str>>) -> Response<T> {
+        self.call(Request::list(stream))
+    }
+
+    /// Creates an object from `data`, and returns it as the server made it.
+    ///
+    /// ```no_run
+    /// # use dcrf_proto::{RequestError, client::Client};
+    /// # async fn example(client: Client) -> Result<(), RequestError> {
+    /// let data = serde_json::json!({"name": "Alex"});
+    /// let alex: serde_json::Value = client.create("people", &data).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// See [`Response`].
+    pub fn create<T: DeserializeOwned>(
+        &self,
+        stream: impl Into<Cow<'static, str>>,
+        data: &(impl Serialize + ?Sized),
+    ) -> Response<T> {
+        self.call(Request::create(stream, data))
+    }
+
+    /// The object with the primary key `pk`.
+    ///
+    /// ```no_run
+    /// # use dcrf_proto::{RequestError, client::Client};
+    /// # async fn example(client: Client) -> Result<(), RequestError> {
+    /// let person: serde_json::Value = client.retrieve("people", 4).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// See [`Response`]. An object that does not exist is refused with status 404.
+    pub fn retrieve<T: DeserializeOwned>(
+        &self,
+        stream: impl Into<Cow<'static, str>>,
+        pk: impl Serialize,
+    ) -> Response<T> {
+        self.call(Request::retrieve(stream, pk))
+    }
+
+    /// Writes the object with the primary key `pk` anew from `data`, and returns it.
+    ///
+    /// ```no_run
+    /// # use dcrf_proto::{RequestError, client::Client};
+    /// # async fn example(client: Client) -> Result<(), RequestError> {
+    /// let data = serde_json::json!({"name": "Jo", "age": 41});
+    /// let jo: serde_json::Value = client.update("people", 4, &data).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// See [`Response`].
+    pub fn update<T: DeserializeOwned>(
+        &self,
+        stream: impl Into<Cow<'static, str>>,
+        pk: impl Serialize,
+        data: &(impl Serialize + ?Sized),
+    ) -> Response<T> {
+        self.call(Request::update(stream, pk, data))
+    }
+
+    /// Changes those fields of the object that `data` holds, and returns the object.
+    ///
+    /// ```no_run
+    /// # use dcrf_proto::{RequestError, client::Client};
+    /// # async fn example(client: Client) -> Result<(), RequestError> {
+    /// let data = serde_json::json!({"age": 42});
+    /// let jo: serde_json::Value = client.patch("people", 4, &data).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// See [`Response`].
+    pub fn patch<T: DeserializeOwned>(
+        &self,
+        stream: impl Into<Cow<'static, str>>,
+        pk: impl Serialize,
+        data: &(impl Serialize + ?Sized),
+    ) -> Response<T> {
+        self.call(Request::patch(stream, pk, data))
+    }
+
+    /// Deletes the object with the primary key `pk`.
+    ///
+    /// ```no_run
+    /// # use dcrf_proto::{RequestError, client::Client};
+    /// # async fn example(client: Client) -> Result<(), RequestError> {
+    /// client.delete("people", 4).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// See [`Response`].
+    pub fn delete(&self, stream: impl Into<Cow<'static, str>>, pk: impl Serialize) -> Response<()> {
+        Response::new(&self.handle, Request::delete(stream, pk), |_| Ok(()))
+    }
+
+    /// Makes any request. It is queued now, not when the response is first polled.
+    ///
+    /// ```no_run
+    /// # use dcrf_proto::{Request, RequestError, client::Client};
+    /// # use std::time::Duration;
+    /// # async fn example(client: Client) -> Result<(), RequestError> {
+    /// let request = Request::new("mystream", "echo").arg("key", "value");
+    /// let reply: serde_json::Value = client.call(request.timeout(Duration::from_secs(5))).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// See [`Response`].
+    pub fn call<T: DeserializeOwned>(&self, request: Request) -> Response<T> {
+        Response::new(&self.handle, request, |json: Json| json.decode())
+    }
+
+    /// Makes a request that is answered by any number of replies (R12). It is queued now, not when the stream is
+    /// first polled.
+    ///
+    /// ```no_run
+    /// # use dcrf_proto::{Request, client::{Client, ReplyError}};
+    /// # async fn example(client: Client) -> Result<(), ReplyError> {
+    /// let mut lines = client.stream::<String>(Request::new("reports", "print")).until(|line| line == "end");
+    /// while let Some(line) = lines.next().await {
+    ///     println!("{}", line?);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// See [`Replies`].
+    pub fn stream<T: DeserializeOwned>(&self, request: Request) -> Replies<T> {
+        Replies::new(&self.handle, request)
+    }
+
+    /// A paginated list, page by page, by as many requests as it has pages: for consumers with
+    /// `PaginatedModelListMixin`. A `limit` and other arguments are those of the request.
+    ///
+    /// ```no_run
+    /// # use dcrf_proto::{Request, client::{Client, ReplyError}};
+    /// # async fn example(client: Client) -> Result<(), ReplyError> {
+    /// let mut pages = client.list_pages::<serde_json::Value>(Request::list("people").arg("limit", 100));
+    /// while let Some(page) = pages.next().await {
+    ///     println!("{} of {:?}", page?.results.len(), pages.total());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// An error of the stream is its last item.
+    pub fn list_pages<T: DeserializeOwned>(&self, request: Request) -> Pages<T> {
+        Pages::asked(self, request)
+    }
+
+    /// All objects of a list, page by page inside: [`list_pages`](Self::list_pages) with
+    /// [`items`](Pages::items). A list without pages works too.
+    ///
+    /// ```no_run
+    /// # use dcrf_proto::{Request, client::{Client, ReplyError}};
+    /// # async fn example(client: Client) -> Result<(), ReplyError> {
+    /// let mut people = client.list_all::<serde_json::Value>(Request::list("people"));
+    /// while let Some(person) = people.next().await {
+    ///     println!("{}", person?);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// An error of the stream is its last item.
+    pub fn list_all<T: DeserializeOwned>(&self, request: Request) -> Items<T> {
+        self.list_pages(request).items()
+    }
+
+    /// A paginated list that the server streams, page by page, in answer to one request: for consumers with
+    /// `StreamedPaginatedListMixin`. When it is dropped before the last page, `list_cancel` is sent, unless the
+    /// request names another [cancel action](Request::cancel_action); a server that has none refuses that, which
+    /// does no harm.
+    ///
+    /// ```no_run
+    /// # use dcrf_proto::{Request, client::{Client, ReplyError}};
+    /// # async fn example(client: Client) -> Result<(), ReplyError> {
+    /// let mut pages = client.stream_pages::<serde_json::Value>(Request::list("people").arg("limit", 100));
+    /// while let Some(page) = pages.next().await {
+    ///     println!("{} of {:?}", page?.results.len(), pages.total());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// An error of the stream is its last item.
+    pub fn stream_pages<T: DeserializeOwned + 'static>(&self, request: Request) -> Pages<T> {
+        Pages::streamed(self, request)
+    }
+
+    /// Sends a message and awaits no answer (R10). It waits for a connection like a request does, as long as the
+    /// client lives unless it has a [timeout](Request::timeout); a reply is dropped.
+    ///
+    /// ```no_run
+    /// # use dcrf_proto::{Rejected, Request, client::Client};
+    /// # fn example(client: Client) -> Result<(), Rejected<Request>> {
+    /// client.send(Request::new("chat", "typing").arg("room", 7))?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The message, with the reason why it was not accepted.
+    pub fn send(&self, message: Request) -> Result<(), Rejected<Request>> {
+        self.handle.shared().command(|session, now| session.send(message, now))
+    }
+
+    /// As [`send`](Self::send), on this connection or not at all.
+    ///
+    /// ```no_run
+    /// # use dcrf_proto::{Request, client::Client};
+    /// # fn example(client: Client) {
+    /// if client.send_now(Request::new("chat", "typing")).is_err() {
+    ///     println!("offline");
+    /// }
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The message, with [`Rejection::NotConnected`](crate::Rejection::NotConnected) or another reason.
+    pub fn send_now(&self, message: Request) -> Result<(), Rejected<Request>> {
+        self.handle.shared().command(|session, now| session.send_now(message, now))
+    }
+
+    /// Waits until all that was accepted before this call has been written to the network: requests, messages and
+    /// subscriptions (C3). Without a connection that is once there is one.
+    ///
+    /// ```no_run
+    /// # use dcrf_proto::{Request, client::Client};
+    /// # async fn example(client: Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// client.send(Request::new("audit", "finished"))?;
+    /// client.flush().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Why the client was closed before that.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future changes nothing.
+    pub fn flush(&self) -> impl Future<Output = Result<(), CloseReason>> + Send + use<> {
+        flush::flush(&self.handle)
+    }
+
+    /// Listens to all frames that `selector` takes, also those that answer a request or tell a change (F2): what the
+    /// server pushes without being asked is read so.
+    ///
+    /// ```no_run
+    /// # use dcrf_proto::{Heard, Selector, client::Client};
+    /// # #[derive(serde::Deserialize)]
+    /// # struct Tick { n: u64 }
+    /// # async fn example(client: Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// let ticks = Selector::stream("tools").contains(serde_json::json!({"type": "tick"}));
+    /// let mut ticks = client.listen::<Tick>(ticks)?;
+    /// while let Some(heard) = ticks.next().await {
+    ///     if let Heard::Frame { payload: tick, .. } = heard? {
+    ///         println!("{}", tick.n);
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The selector, with the reason why it was not accepted.
+    pub fn listen<T: DeserializeOwned>(
+        &self,
+        selector: Selector,
+    ) -> Result<Listener<T>, Rejected<Selector>> {
+        Listener::new(&self.handle, selector)
+    }
+
+    /// Subscribes to changes. The subscription is registered now; the future resolves when the server has
+    /// acknowledged it.
+    ///
+    /// ```no_run
+    /// # use dcrf_proto::{Change, Ended, Subscribe, client::Client};
+    /// # #[derive(serde::Deserialize)]
+    /// # struct Person { name: String }
+    /// # async fn example(client: Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut changes = client.subscribe::<Person>(Subscribe::instance("people", 4)).await?;
+    /// while let Some(change) = changes.next().await {
+    ///     match change? {
+    ///         Change::Update(person) => println!("now called {}", person.name),
+    ///         Change::Delete(_) => println!("gone"),
+    ///         Change::Gap(gap) => println!("changes may be missing: {}", gap.cause),
+    ///         _ => {}
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// See [`Subscribing`].
+    pub fn subscribe<T: DeserializeOwned>(&self, subscribe: Subscribe) -> Subscribing<T> {
+        Subscribing::new(&self.handle, subscribe)
+    }
+}

@@ -1,0 +1,50 @@
+//! The wait until what was accepted has been written (C3).
+
+use std::future::{Future, poll_fn};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use super::shared::{Flusher, Handle, Waiter};
+use crate::error::CloseReason;
+use crate::event::State;
+
+struct Flushing {
+    handle: Arc<Handle>,
+    place: usize,
+}
+
+/// Waits until all has been written that was accepted before this call.
+pub(super) fn flush(
+    handle: &Arc<Handle>,
+) -> impl Future<Output = Result<(), CloseReason>> + Send + use<> {
+    let place = handle.shared().command_with(|inner, _| {
+        let mark = inner.session.mark();
+        let waiter = match inner.session.state() {
+            State::Closed(reason) if inner.finished => Waiter::Done(Err(reason.clone())),
+            _ => Waiter::Waiting(None),
+        };
+        inner.flushers.insert(Flusher { mark, waiter })
+    });
+    let flushing = Flushing { handle: handle.clone(), place };
+    poll_fn(move |cx| flushing.poll(cx))
+}
+
+impl Flushing {
+    fn poll(&self, cx: &Context<'_>) -> Poll<Result<(), CloseReason>> {
+        self.handle.shared().poll(cx, |inner, waker| match &mut inner.flushers[self.place].waiter {
+            Waiter::Done(result) => Poll::Ready(result.clone()),
+            Waiter::Waiting(slot) => {
+                std::mem::swap(slot, waker);
+                Poll::Pending
+            }
+        })
+    }
+}
+
+impl Drop for Flushing {
+    fn drop(&mut self) {
+        // Its waker is dropped after the lock is released.
+        let flusher = self.handle.shared().lock().flushers.try_remove(self.place);
+        drop(flusher);
+    }
+}

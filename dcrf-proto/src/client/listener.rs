@@ -1,0 +1,114 @@
+//! A stream of the frames that a selector takes (F2).
+
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures_core::{FusedStream, Stream};
+use serde::de::DeserializeOwned;
+
+use super::shared::{Handle, Readable};
+use crate::error::Rejected;
+use crate::event::Heard;
+use crate::id::ListenerKey;
+use crate::wire::json::{DecodeError, Json};
+use crate::wire::selector::Selector;
+
+/// The frames that a selector takes, with their payloads as `T`: the stream of
+/// [`Client::listen`](super::Client::listen). It goes on over every reconnect, and ends when the client is closed.
+///
+/// A slow reader misses the oldest, and is told how many ([`Heard::Lagged`]). Dropping it ends the listening.
+#[must_use = "the listening ends when it is dropped"]
+pub struct Listener<T> {
+    handle: Arc<Handle>,
+    key: ListenerKey,
+    ended: bool,
+    payloads: PhantomData<fn() -> T>,
+}
+
+impl<T> Listener<T> {
+    pub(super) fn new(
+        handle: &Arc<Handle>,
+        selector: Selector,
+    ) -> Result<Self, Rejected<Selector>> {
+        let key = handle.shared().command(|session, now| session.listen(selector, now))?;
+        Ok(Self { handle: handle.clone(), key, ended: false, payloads: PhantomData })
+    }
+}
+
+impl<T: DeserializeOwned> Listener<T> {
+    /// The next frame; `None` when the client is closed.
+    ///
+    /// ```no_run
+    /// # use dcrf_proto::{DecodeError, Heard, client::Listener};
+    /// # #[derive(serde::Deserialize)]
+    /// # struct Tick { n: u64 }
+    /// # async fn example(mut ticks: Listener<Tick>) -> Result<(), DecodeError> {
+    /// while let Some(heard) = ticks.next().await {
+    ///     if let Heard::Frame { payload: tick, .. } = heard? {
+    ///         println!("{}", tick.n);
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// A payload does not fit `T`. The stream goes on.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost when the future is dropped.
+    #[expect(clippy::should_implement_trait, reason = "an async stream's next is its usual name")]
+    pub fn next(&mut self) -> impl Future<Output = Option<Result<Heard<T>, DecodeError>>> + Send {
+        poll_fn(|cx| self.poll(cx))
+    }
+
+    fn poll(&mut self, cx: &Context<'_>) -> Poll<Option<Result<Heard<T>, DecodeError>>> {
+        let polled = self.handle.shared().poll(cx, |inner, waker| {
+            match inner.session.poll_heard(self.key) {
+                None if !inner.finished => {
+                    inner.await_readable(Readable::Listener(self.key), waker)
+                }
+                heard => Poll::Ready(heard),
+            }
+        });
+        self.ended |= matches!(polled, Poll::Ready(None));
+        polled.map(|heard| heard.map(|heard| heard.try_map(|json: Json| json.decode())))
+    }
+}
+
+impl<T: DeserializeOwned> Stream for Listener<T> {
+    type Item = Result<Heard<T>, DecodeError>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.get_mut().poll(cx)
+    }
+}
+
+impl<T: DeserializeOwned> FusedStream for Listener<T> {
+    fn is_terminated(&self) -> bool {
+        self.ended
+    }
+}
+
+impl<T> Drop for Listener<T> {
+    fn drop(&mut self) {
+        let waker = self.handle.shared().command_with(|inner, _| {
+            inner.session.unlisten(self.key);
+            inner.readers.remove(&Readable::Listener(self.key))
+        });
+        // After the lock is released.
+        drop(waker);
+    }
+}
+
+impl<T> fmt::Debug for Listener<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Listener(…)")
+    }
+}

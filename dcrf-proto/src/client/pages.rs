@@ -1,0 +1,265 @@
+//! Lists in pages: asked for one after the other, or streamed by the server (R12).
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use futures_core::{FusedStream, Stream};
+use serde::de::DeserializeOwned;
+
+use super::{Client, Replies, ReplyError, Response};
+use crate::command::Request;
+use crate::wire::json::DecodeError;
+use crate::wire::page::Page;
+
+/// The pages of a list, in order: of [`Client::list_pages`] or [`Client::stream_pages`].
+///
+/// While one page is read, the next is on its way. An error is the last item.
+///
+/// Objects that are created or deleted meanwhile can shift those behind them, so that one is in two pages or in
+/// none: that is in the nature of pages by offset.
+#[must_use = "the list is cancelled when it is dropped"]
+pub struct Pages<T> {
+    source: Source<T>,
+    total: Option<u64>,
+}
+
+enum Source<T> {
+    /// The response of the next page, which was asked for when the last one came.
+    Asked {
+        client: Client,
+        request: Request,
+        offset: u64,
+        next: Response<Page<T>>,
+    },
+    Streamed(Replies<Page<T>>),
+    Ended,
+}
+
+/// The objects of a list in pages, one by one: of [`Client::list_all`], or of [`Pages::items`].
+#[must_use = "the list is cancelled when it is dropped"]
+pub struct Items<T> {
+    pages: Pages<T>,
+    page: VecDeque<T>,
+}
+
+impl<T: DeserializeOwned + 'static> Pages<T> {
+    pub(super) fn streamed(client: &Client, request: Request) -> Self {
+        let request = request.or_cancel_action("list_cancel");
+        let replies = client.stream(request).until(Page::is_last);
+        Self { source: Source::Streamed(replies), total: None }
+    }
+}
+
+impl<T: DeserializeOwned> Pages<T> {
+    pub(super) fn asked(client: &Client, request: Request) -> Self {
+        let next = client.call(request.clone());
+        let (client, offset) = (client.clone(), 0);
+        Self { source: Source::Asked { client, request, offset, next }, total: None }
+    }
+
+    /// How many objects the server counted when it made the last page that was read, for a progress bar; `None`
+    /// before the first.
+    ///
+    /// ```no_run
+    /// # use dcrf_proto::{Request, client::{Client, ReplyError}};
+    /// # async fn example(client: Client) -> Result<(), ReplyError> {
+    /// let mut pages = client.list_pages::<serde_json::Value>(Request::list("rows"));
+    /// while let Some(page) = pages.next().await {
+    ///     let page = page?;
+    ///     println!("{} of {}", page.offset + page.results.len() as u64, pages.total().unwrap_or(0));
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn total(&self) -> Option<u64> {
+        self.total
+    }
+
+    /// The objects, one by one.
+    ///
+    /// ```no_run
+    /// # use dcrf_proto::{Request, client::{Client, ReplyError}};
+    /// # async fn example(client: Client) -> Result<(), ReplyError> {
+    /// let mut rows = client.stream_pages::<serde_json::Value>(Request::list("rows")).items();
+    /// while let Some(row) = rows.next().await {
+    ///     println!("{}", row?);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn items(self) -> Items<T> {
+        Items { pages: self, page: VecDeque::new() }
+    }
+
+    /// The next page; `None` after the last.
+    ///
+    /// ```no_run
+    /// # use dcrf_proto::client::{Pages, ReplyError};
+    /// # async fn example(mut pages: Pages<u32>) -> Result<(), ReplyError> {
+    /// while let Some(page) = pages.next().await {
+    ///     println!("{:?}", page?.results);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Why there is no page, and none after it.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost when the future is dropped.
+    #[expect(clippy::should_implement_trait, reason = "an async stream's next is its usual name")]
+    pub fn next(&mut self) -> impl Future<Output = Option<Result<Page<T>, ReplyError>>> + Send
+    where
+        T: Send,
+    {
+        poll_fn(|cx| self.poll(cx))
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Page<T>, ReplyError>>> {
+        let polled = match &mut self.source {
+            Source::Asked { next, offset, .. } => {
+                let page = ready!(Pin::new(next).poll(cx)).map_err(ReplyError::from);
+                Some(page.and_then(|page| at_least(*offset, page)))
+            }
+            Source::Streamed(replies) => ready!(Pin::new(replies).poll_next(cx)),
+            Source::Ended => None,
+        };
+        match &polled {
+            Some(Ok(page)) => {
+                self.total = Some(page.count);
+                self.advance(page);
+            }
+            Some(Err(_)) | None => self.source = Source::Ended,
+        }
+        Poll::Ready(polled)
+    }
+
+    /// Asks for the page after this one.
+    fn advance(&mut self, page: &Page<T>) {
+        let Source::Asked { client, request, offset, next } = &mut self.source else { return };
+        if page.is_last() {
+            self.source = Source::Ended;
+            return;
+        }
+        *offset = page.offset.saturating_add(page.limit);
+        // The limit as the server has decided: it may allow less than was asked for.
+        let after = request.clone().arg("limit", page.limit).arg("offset", *offset);
+        *next = client.call(after);
+    }
+}
+
+/// A server that knows no offset would send the first page for ever.
+fn at_least<T>(offset: u64, page: Page<T>) -> Result<Page<T>, ReplyError> {
+    if page.offset >= offset {
+        return Ok(page);
+    }
+    let expected = format!("a page at offset {offset}, the server sent one at {}", page.offset);
+    Err(ReplyError::Decode(DecodeError { expected, line: 1, column: 1 }))
+}
+
+impl<T: DeserializeOwned> Items<T> {
+    /// How many objects the list has, see [`Pages::total`].
+    ///
+    /// ```no_run
+    /// # use dcrf_proto::client::Items;
+    /// # fn example(rows: Items<u32>) {
+    /// println!("of {:?}", rows.total());
+    /// # }
+    /// ```
+    pub fn total(&self) -> Option<u64> {
+        self.pages.total
+    }
+
+    /// The next object; `None` after the last.
+    ///
+    /// ```no_run
+    /// # use dcrf_proto::client::{Items, ReplyError};
+    /// # async fn example(mut rows: Items<u32>) -> Result<(), ReplyError> {
+    /// while let Some(row) = rows.next().await {
+    ///     println!("{}", row?);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Why there are no more.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost when the future is dropped.
+    #[expect(clippy::should_implement_trait, reason = "an async stream's next is its usual name")]
+    pub fn next(&mut self) -> impl Future<Output = Option<Result<T, ReplyError>>> + Send
+    where
+        T: Send,
+    {
+        poll_fn(|cx| self.poll(cx))
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<T, ReplyError>>> {
+        loop {
+            if let Some(item) = self.page.pop_front() {
+                return Poll::Ready(Some(Ok(item)));
+            }
+            match ready!(self.pages.poll(cx)) {
+                Some(Ok(page)) => self.page = page.results.into(),
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                None => return Poll::Ready(None),
+            }
+        }
+    }
+}
+
+// What it holds of `T` is never pinned.
+impl<T> Unpin for Items<T> {}
+
+impl<T: DeserializeOwned> Stream for Pages<T> {
+    type Item = Result<Page<T>, ReplyError>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.get_mut().poll(cx)
+    }
+}
+
+impl<T: DeserializeOwned> FusedStream for Pages<T> {
+    fn is_terminated(&self) -> bool {
+        match &self.source {
+            Source::Asked { .. } => false,
+            Source::Streamed(replies) => replies.is_terminated(),
+            Source::Ended => true,
+        }
+    }
+}
+
+impl<T: DeserializeOwned> Stream for Items<T> {
+    type Item = Result<T, ReplyError>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.get_mut().poll(cx)
+    }
+}
+
+impl<T: DeserializeOwned> FusedStream for Items<T> {
+    fn is_terminated(&self) -> bool {
+        self.page.is_empty() && self.pages.is_terminated()
+    }
+}
+
+impl<T> fmt::Debug for Pages<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pages").field("total", &self.total).finish_non_exhaustive()
+    }
+}
+
+impl<T> fmt::Debug for Items<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Items").field("total", &self.pages.total).finish_non_exhaustive()
+    }
+}

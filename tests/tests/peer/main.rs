@@ -1,0 +1,98 @@
+//! What our core sends where dcrf-client, the TypeScript client, was asked for the same: equal frames, or a
+//! difference with its reason. See `tests/peer/README.md`.
+
+mod counterparts;
+mod differences;
+mod ours;
+mod recording;
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use counterparts::Counterpart;
+use differences::DIFFERENCES;
+use recording::Connection;
+
+/// Usages of what our core does not do yet.
+const NOT_YET: &[&str] = &[
+    // A payload without an action.
+    "request",
+    "unsubscribe_all",
+    "unsubscribe_all_and_reconnect",
+    "resubscribe",
+    "resubscribe_offline",
+    "send",
+    "send_offline",
+    "send_now",
+    "send_now_offline",
+    "preprocess_payload",
+    "preprocess_payload_that_returns",
+    "preprocess_message",
+    "preprocess_message_that_returns",
+    "build_multiplexed_message",
+    "build_subscribe_payload",
+    "serializer",
+];
+
+fn counterparts() -> BTreeMap<&'static str, Counterpart> {
+    let tables = [
+        counterparts::REQUESTS,
+        counterparts::OUTAGES,
+        counterparts::SUBSCRIPTIONS,
+        counterparts::ENDS,
+    ];
+    let all = || tables.into_iter().flatten().copied();
+    let counterparts: BTreeMap<_, _> = all().collect();
+    assert_eq!(counterparts.len(), all().count(), "a usage has two counterparts");
+    counterparts
+}
+
+#[test]
+fn every_usage_sends_what_dcrf_client_sends_or_differs_on_purpose() {
+    let mut recorded = recording::recording().usages;
+    let mut wrong = Vec::new();
+    for (usage, counterpart) in counterparts() {
+        let theirs = recorded.remove(usage).unwrap_or_else(|| panic!("{usage} is not recorded"));
+        let ours = counterpart().connections();
+        let expected = match DIFFERENCES.iter().find(|difference| difference.usage == usage) {
+            Some(difference) => {
+                let expected = serde_json::from_value((difference.ours)()).expect("connections");
+                assert_ne!(theirs, expected, "{usage} is no difference");
+                expected
+            }
+            None => theirs,
+        };
+        if ours != expected {
+            wrong.push(format!("\n{usage}\nexpected{}\nsent{}", shown(&expected), shown(&ours)));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.concat());
+
+    for usage in NOT_YET {
+        recorded.remove(*usage).unwrap_or_else(|| panic!("{usage} is not recorded, or is there"));
+    }
+    let missing: Vec<_> = recorded.keys().collect();
+    assert!(missing.is_empty(), "usages without a counterpart: {missing:?}");
+}
+
+fn shown(connections: &[Connection]) -> String {
+    let lines = connections.iter().enumerate().flat_map(|(n, connection)| {
+        let frames = connection.sent.iter().map(move |frame| format!("\n  {n} {frame}"));
+        frames.chain(connection.close.map(|code| format!("\n  {n} close {code}")))
+    });
+    lines.collect()
+}
+
+#[test]
+fn every_difference_is_of_a_usage_and_stands_in_the_readme() {
+    let readme = fs::read_to_string(recording::folder().join("README.md")).expect("it is there");
+    let rows: Vec<&str> = readme.lines().filter(|line| line.starts_with('|')).collect();
+    let counterparts = counterparts();
+    for difference in DIFFERENCES {
+        let usage = difference.usage;
+        assert!(counterparts.contains_key(usage), "{usage} has no counterpart");
+        let name = format!("`{usage}`");
+        let is_told = |row: &str| row.contains(&name) && row.contains(difference.reason);
+        assert!(rows.iter().any(|row| is_told(row)), "README.md lacks {usage}, or its reason");
+    }
+}
