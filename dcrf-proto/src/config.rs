@@ -1,7 +1,10 @@
 //! The options of a session, with their defaults.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
+
+use crate::dialect::Dialect;
 
 /// The options of a session. Start from the default and set what differs:
 ///
@@ -18,6 +21,8 @@ use std::time::Duration;
 pub struct Config {
     /// How payloads are wrapped. Default: multiplexed.
     pub framing: Framing,
+    /// The hooks that customise the wire. Default: none, for the wire of DCRF itself.
+    pub dialect: Option<Arc<dyn Dialect>>,
     /// The waits between attempts to connect.
     pub backoff: Backoff,
     /// How long a connection must have lasted for the backoff to begin anew after it (L3). Default: 10 s.
@@ -63,6 +68,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             framing: Framing::Multiplexed,
+            dialect: None,
             backoff: Backoff::default(),
             min_uptime: Duration::from_secs(10),
             dial_timeout: Duration::from_secs(10),

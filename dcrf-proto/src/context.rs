@@ -10,9 +10,11 @@ use crate::config::{Config, Limit};
 use crate::error::Rejection;
 use crate::event::{Event, Notice, State, Unhandled};
 use crate::id::{IdMap, Random, RequestId, RequestKey, Seed, WireKey};
+use crate::selection::Selection;
 use crate::stats::Stats;
 use crate::timer::Timers;
 use crate::wire::json::Json;
+use crate::wire::selector::Selector;
 
 /// As good as for ever, and still far from the end of any clock.
 pub(crate) const FAR: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
@@ -25,6 +27,8 @@ pub(crate) struct Context {
     pub(crate) random: Random,
     pub(crate) timers: Timers,
     pub(crate) routes: Routes,
+    /// Who takes frames by a selector, and not by their id.
+    pub(crate) selection: Selection,
     /// What each wait of the caller ends with. Bounded by [`Context::admit`].
     pub(crate) events: VecDeque<Event>,
     pub(crate) notices: Notices,
@@ -40,6 +44,7 @@ impl Context {
             random: Random::new(seed),
             timers: Timers::default(),
             routes: Routes::default(),
+            selection: Selection::default(),
             events: VecDeque::new(),
             stats: Stats::default(),
         }
@@ -69,6 +74,11 @@ impl Context {
         }
     }
 
+    /// What the dialect says of the answers to this id.
+    pub(crate) fn reply_selector(&self, stream: &str, id: &RequestId) -> Option<Selector> {
+        self.config.dialect.as_ref()?.reply_selector(stream, id)
+    }
+
     pub(crate) fn notice_state(&mut self, state: State) {
         self.notices.push(Notice::State(state));
     }
@@ -85,6 +95,8 @@ impl Context {
 pub(crate) enum Route {
     Request(RequestKey),
     Wire(WireKey),
+    /// The dialect has a selector for its answers.
+    Selected,
     /// Nobody waits for it any more; an answer to it is late (R3, R9).
     Abandoned,
     /// The server has confirmed the end of the subscription. It sometimes sends an event all the same, which

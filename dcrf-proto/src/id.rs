@@ -115,6 +115,23 @@ impl RequestId {
     }
 }
 
+impl RequestId {
+    /// The id as it stands in a payload.
+    ///
+    /// ```
+    /// use dcrf_proto::RequestId;
+    ///
+    /// assert_eq!(RequestId::from(7).to_value(), 7);
+    /// assert_eq!(RequestId::from("a-1").to_value(), "a-1");
+    /// ```
+    pub fn to_value(&self) -> serde_json::Value {
+        match &self.0 {
+            Repr::Number(number) => (*number).into(),
+            Repr::Uuid(_) | Repr::Text(_) => self.to_string().into(),
+        }
+    }
+}
+
 impl From<&str> for RequestId {
     fn from(text: &str) -> Self {
         // Only the one spelling that we write ourselves: "A…" and "a…" are different ids to the server.

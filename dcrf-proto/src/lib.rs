@@ -115,6 +115,7 @@ pub mod client;
 mod command;
 mod config;
 mod context;
+mod dialect;
 mod error;
 mod event;
 #[cfg(feature = "tungstenite")]
@@ -123,6 +124,7 @@ mod id;
 mod link;
 mod listeners;
 mod requests;
+mod selection;
 mod session;
 mod stats;
 mod subscriptions;
@@ -139,6 +141,7 @@ pub mod rules {}
 
 pub use command::{Close, CloseFrame, Request, Subscribe};
 pub use config::{Backoff, Config, Framing, Heartbeat, Limit};
+pub use dialect::{ChangeKind, Dialect, Message};
 pub use error::{
     CloseReason, Ended, Lost, Rejected, Rejection, RepliesEnded, RequestError, UnsubscribeError,
 };

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::command::CloseFrame;
+use crate::dialect::Message;
 use crate::id::Epoch;
 
 /// What the session wants done next.
@@ -16,11 +17,22 @@ pub enum Transmit {
     Dial(Epoch),
     /// Send a text message.
     Text(Epoch, String),
+    /// Send a binary message: only with a [`Dialect`](crate::Dialect) that writes such.
+    Binary(Epoch, Vec<u8>),
     /// Send a ping.
     Ping(Epoch),
     /// Begin the closing handshake with this frame, and report [`Session::handle_lost`](crate::Session::handle_lost) when the
     /// connection has ended.
     Close(Epoch, CloseFrame),
+}
+
+impl Transmit {
+    pub(crate) fn message(epoch: Epoch, message: Message) -> Self {
+        match message {
+            Message::Text(text) => Self::Text(epoch, text),
+            Message::Binary(bytes) => Self::Binary(epoch, bytes),
+        }
+    }
 }
 
 /// What is known of an attempt to connect, for [`Session::attempt`](crate::Session::attempt).
@@ -39,6 +51,7 @@ impl fmt::Debug for Transmit {
         match self {
             Self::Dial(epoch) => write!(f, "Dial({epoch})"),
             Self::Text(epoch, text) => write!(f, "Text({epoch}, {} bytes)", text.len()),
+            Self::Binary(epoch, bytes) => write!(f, "Binary({epoch}, {} bytes)", bytes.len()),
             Self::Ping(epoch) => write!(f, "Ping({epoch})"),
             Self::Close(epoch, frame) => write!(f, "Close({epoch}, {})", frame.code),
         }

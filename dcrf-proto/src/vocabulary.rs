@@ -9,6 +9,7 @@ pub use crate::client::{
 };
 pub use crate::command::{Close, CloseFrame, Request, Subscribe};
 pub use crate::config::{Backoff, Config, Framing, Heartbeat, Limit};
+pub use crate::dialect::{ChangeKind, Dialect, Message};
 pub use crate::error::{
     CloseReason, Ended, Lost, Rejected, Rejection, RepliesEnded, RequestError, UnsubscribeError,
 };

@@ -87,6 +87,7 @@ impl<D: Dial, F: FnMut() -> Result<D, Lost>> Transport<D, F> {
                     continue;
                 }
                 Transmit::Text(_, text) => Message::from(text),
+                Transmit::Binary(_, bytes) => Message::from(bytes),
                 Transmit::Ping(_) => Message::Ping(Bytes::new()),
                 Transmit::Close(_, frame) => Message::Close(frame.into()),
                 _ => continue,

@@ -152,6 +152,7 @@ impl<'a, R: Runtime> Driver<'a, R> {
                         self.dialling = Some(epoch);
                     }
                     Transmit::Text(epoch, text) => self.feed(epoch, Outgoing::Text(text)),
+                    Transmit::Binary(epoch, bytes) => self.feed(epoch, Outgoing::Binary(bytes)),
                     Transmit::Ping(epoch) => self.feed(epoch, Outgoing::Ping),
                     Transmit::Close(epoch, frame) => self.feed(epoch, Outgoing::Close(frame)),
                 }
@@ -180,9 +181,11 @@ impl<'a, R: Runtime> Driver<'a, R> {
         let mut inner = self.shared.0.lock();
         while bytes < BYTES_PER_ROUND {
             let Some(transmit) = inner.session.poll_transmit() else { break };
-            if let Transmit::Text(_, text) = &transmit {
-                bytes += text.len();
-            }
+            bytes += match &transmit {
+                Transmit::Text(_, text) => text.len(),
+                Transmit::Binary(_, bytes) => bytes.len(),
+                Transmit::Dial(_) | Transmit::Ping(_) | Transmit::Close(..) => 0,
+            };
             self.transmits.push(transmit);
         }
     }

@@ -92,6 +92,8 @@ pub type Received<S> = Incoming<<S as Socket>::Text, <S as Socket>::Binary>;
 pub enum Outgoing {
     /// A text message.
     Text(String),
+    /// A binary message: only with a [`Dialect`](crate::Dialect) that writes such.
+    Binary(Vec<u8>),
     /// A ping with an empty payload.
     Ping,
     /// A close frame; the socket finishes the closing handshake as it is received from.
@@ -113,6 +115,7 @@ impl fmt::Debug for Outgoing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Text(text) => write!(f, "Text({} bytes)", text.len()),
+            Self::Binary(bytes) => write!(f, "Binary({} bytes)", bytes.len()),
             Self::Ping => f.write_str("Ping"),
             Self::Close(frame) => write!(f, "Close({})", frame.code),
         }

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::Arguments;
 use crate::id::RequestId;
+use crate::wire::json::Json;
 
 /// A subscription to changes, which lives on over every reconnect until it is cancelled or refused.
 ///
@@ -177,5 +178,16 @@ impl Subscribe {
     /// The subscribing action's name.
     pub fn action(&self) -> &str {
         &self.action
+    }
+
+    /// An argument, as it was given.
+    ///
+    /// ```
+    /// # use dcrf_proto::Subscribe;
+    /// let person = Subscribe::instance("people", 4);
+    /// assert_eq!(person.argument("pk").unwrap().as_str(), "4");
+    /// ```
+    pub fn argument(&self, name: &str) -> Option<Json> {
+        self.arguments.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into())
     }
 }

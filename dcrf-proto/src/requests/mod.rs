@@ -12,11 +12,13 @@ pub(crate) use self::replies::Replies;
 use crate::arena::Arena;
 use crate::command::Request;
 use crate::context::{Context, Route, Routes};
+use crate::dialect::{self, Message, Purpose};
 use crate::error::{CloseReason, Rejected, Rejection, RequestError};
 use crate::event::Event;
 use crate::id::{RepliesKey, RequestId, RequestKey};
+use crate::selection::Taker;
 use crate::timer::Timer;
-use crate::wire::envelope::{self, Payload};
+use crate::wire::envelope::Payload;
 use crate::wire::json::Json;
 
 #[derive(Debug)]
@@ -28,7 +30,7 @@ pub(crate) struct Requests {
     next_sequence: u64,
     replies: Arena<RepliesKey, Replies>,
     /// What tells the server to stop sending replies, on this connection only.
-    farewells: VecDeque<String>,
+    farewells: VecDeque<Message>,
     /// The first that waited when the session was closed.
     never_sent: Option<u64>,
 }
@@ -46,6 +48,8 @@ struct Entry {
     answer: Answer,
     /// What has the server send no more replies.
     cancel_action: Option<Cow<'static, str>>,
+    /// Whether the dialect has a selector for its answers.
+    is_selected: bool,
 }
 
 /// What the caller awaits.
@@ -70,9 +74,9 @@ enum Repeat {
 
 #[derive(Debug)]
 enum Phase {
-    Waiting(String),
+    Waiting(Message),
     /// Handed to the socket; the text is kept where it may be sent again.
-    Sent(Option<String>),
+    Sent(Option<Message>),
 }
 
 impl Entry {
@@ -184,7 +188,7 @@ impl Requests {
         &self,
         cx: &mut Context,
         request: &Request,
-    ) -> Result<(RequestId, String), Rejection> {
+    ) -> Result<(RequestId, Message), Rejection> {
         cx.admit()?;
         request.arguments.check()?;
         let outbox = cx.config.outbox;
@@ -193,48 +197,49 @@ impl Requests {
             return Err(Rejection::QueueFull);
         }
         let id = cx.choose_id(request.id.as_ref(), Routes::is_unknown)?;
-        let framing = cx.config.framing;
-        let text = envelope::encode(
-            framing,
-            &request.stream,
-            &request.action,
-            &id,
-            request.arguments.iter(),
-        );
-        let (size, limit) = (text.len(), cx.config.max_message);
+        let arguments = request.arguments.iter();
+        let (stream, action) = (&request.stream, &request.action);
+        let message = dialect::encode(&cx.config, Purpose::Request, stream, action, &id, arguments);
+        let (size, limit) = (message.len(), cx.config.max_message);
         if size > limit {
             return Err(Rejection::TooLarge { size, limit });
         }
         if self.outbox_bytes + size > outbox.bytes {
             return Err(Rejection::QueueFull);
         }
-        Ok((id, text))
+        Ok((id, message))
     }
 
     fn insert(
         &mut self,
         cx: &mut Context,
         request: Request,
-        (id, text): (RequestId, String),
+        (id, message): (RequestId, Message),
         timeout: Option<Duration>,
         answer: Answer,
     ) -> RequestKey {
         let sequence = self.next_sequence;
         self.next_sequence += 1;
-        self.outbox_bytes += text.len();
+        self.outbox_bytes += message.len();
+        let selector = cx.reply_selector(&request.stream, &id);
         let key = self.entries.insert_with(|_| Entry {
             id: id.clone(),
             stream: request.stream,
             sequence,
-            phase: Phase::Waiting(text),
+            phase: Phase::Waiting(message),
             timeout,
             deadline: None,
             repeat: if request.safe_to_repeat { Repeat::Once } else { Repeat::Never },
             answer,
             cancel_action: request.cancel_action,
+            is_selected: selector.is_some(),
         });
         self.outbox.insert(sequence, key);
-        cx.routes.insert(id, Route::Request(key));
+        cx.routes
+            .insert(id, if selector.is_some() { Route::Selected } else { Route::Request(key) });
+        if let Some(selector) = selector {
+            cx.selection.insert(cx.config.framing, selector, Taker::Request(key));
+        }
         self.arm(cx, key);
         key
     }
@@ -253,9 +258,9 @@ impl Requests {
     }
 
     /// Hands out the next request for the socket.
-    pub(crate) fn next_text(&mut self, cx: &mut Context) -> Option<String> {
-        if let Some(text) = self.farewells.pop_front() {
-            return Some(text);
+    pub(crate) fn next_message(&mut self, cx: &mut Context) -> Option<Message> {
+        if let Some(message) = self.farewells.pop_front() {
+            return Some(message);
         }
         loop {
             let (_, key) = self.outbox.pop_first()?;
@@ -265,26 +270,24 @@ impl Requests {
                 self.timed_out(cx, key);
                 continue;
             }
-            let Phase::Waiting(text) = &mut entry.phase else { continue };
-            let text = std::mem::take(text);
-            self.outbox_bytes -= text.len();
-            entry.phase = Phase::Sent((entry.repeat == Repeat::Once).then(|| text.clone()));
+            let Phase::Waiting(message) = std::mem::replace(&mut entry.phase, Phase::Sent(None))
+            else {
+                continue;
+            };
+            self.outbox_bytes -= message.len();
+            entry.phase = Phase::Sent((entry.repeat == Repeat::Once).then(|| message.clone()));
             if let Answer::None { .. } = entry.answer {
                 self.cancel(cx, key);
             }
-            return Some(text);
+            return Some(message);
         }
     }
 
-    /// The server has answered. Says whether anyone was waiting for that.
-    pub(crate) fn reply(
-        &mut self,
-        cx: &mut Context,
-        key: RequestKey,
-        payload: &Payload<'_>,
-    ) -> bool {
+    /// The server has answered.
+    pub(crate) fn reply(&mut self, cx: &mut Context, key: RequestKey, payload: &Payload<'_>) {
         let Some(entry) = self.entries.get(key).filter(|entry| entry.is_in_flight()) else {
-            return false;
+            cx.stats.late += 1;
+            return;
         };
         match (entry.answer, payload.outcome()) {
             (Answer::Many(replies), Ok(data)) => self.replied(cx, key, replies, Json::from(data)),
@@ -293,7 +296,6 @@ impl Requests {
                 self.settle(cx, key, result);
             }
         }
-        true
     }
 
     pub(crate) fn timed_out(&mut self, cx: &mut Context, key: RequestKey) {
@@ -320,10 +322,10 @@ impl Requests {
         self.farewells.clear();
         for (sequence, key) in self.in_order(Entry::is_over_with_its_connection) {
             let Some(entry) = self.entries.get_mut(key) else { continue };
-            if let Phase::Sent(Some(text)) = &mut entry.phase {
-                let text = std::mem::take(text);
-                self.outbox_bytes += text.len();
-                entry.phase = Phase::Waiting(text);
+            if let Phase::Sent(Some(message)) = &mut entry.phase {
+                let message = std::mem::take(message);
+                self.outbox_bytes += message.len();
+                entry.phase = Phase::Waiting(message);
                 entry.repeat = Repeat::Spent;
                 self.outbox.insert(sequence, key);
                 cx.stats.repeated += 1;
@@ -375,9 +377,12 @@ impl Requests {
         if let Some(deadline) = entry.deadline {
             cx.timers.clear(deadline, Timer::Request(key));
         }
-        if let Phase::Waiting(text) = &entry.phase {
+        if let Phase::Waiting(message) = &entry.phase {
             self.outbox.remove(&entry.sequence);
-            self.outbox_bytes -= text.len();
+            self.outbox_bytes -= message.len();
+        }
+        if entry.is_selected {
+            cx.selection.remove(|taker| taker == Taker::Request(key));
         }
         Some(entry)
     }

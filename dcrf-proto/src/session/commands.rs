@@ -234,7 +234,7 @@ impl Session {
         now: Instant,
     ) -> Result<ListenerKey, Rejected<Selector>> {
         self.accept(selector, now, |session, selector| {
-            session.listeners.listen(&session.cx, selector)
+            session.listeners.listen(&mut session.cx, selector)
         })
     }
 
@@ -250,7 +250,7 @@ impl Session {
     /// # Ok::<(), dcrf_proto::Rejected<Selector>>(())
     /// ```
     pub fn unlisten(&mut self, listener: ListenerKey) {
-        self.listeners.unlisten(listener);
+        self.listeners.unlisten(&mut self.cx, listener);
     }
 
     /// Reports that whoever drives the session stops doing so: everything that waits settles, and no

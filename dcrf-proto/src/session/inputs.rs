@@ -9,6 +9,7 @@ use crate::error::{CloseReason, Lost};
 use crate::event::{Heard, State};
 use crate::id::Epoch;
 use crate::link::Verdict;
+use crate::selection::Taker;
 use crate::timer::Timer;
 use crate::wire::envelope::{self, Envelope, Frame, IdField, Payload};
 use crate::wire::json::{self, Json};
@@ -48,13 +49,23 @@ impl Session {
         if !self.hear(epoch, now) {
             return;
         }
+        match self.cx.config.dialect.clone() {
+            None => self.read(text),
+            Some(dialect) => match dialect.decode_text(text) {
+                Some(text) => self.read(&text),
+                None => self.cx.stats.malformed += 1,
+            },
+        }
+        self.settle_close();
+    }
+
+    fn read(&mut self, text: &str) {
         let framing = self.cx.config.framing;
         match envelope::decode(framing, text) {
             Frame::Envelope(envelope) => self.route(framing, &envelope, text),
             Frame::Foreign => self.foreign(framing, text),
             Frame::Malformed => self.repair(framing, text),
         }
-        self.settle_close();
     }
 
     /// F3: what Python's NaN alone makes malformed is read without it; the rest is dropped (F4).
@@ -67,7 +78,8 @@ impl Session {
         }
     }
 
-    /// A binary message has arrived. DCRF sends none, so it is dropped and counted (F4).
+    /// A binary message has arrived. DCRF sends none, so it is dropped and counted (F4), unless the
+    /// [`Dialect`](crate::Dialect) reads it.
     ///
     /// ```
     /// # use dcrf_proto::{Config, Seed, Session};
@@ -80,10 +92,15 @@ impl Session {
     /// assert_eq!(session.stats().malformed, 1);
     /// ```
     pub fn handle_binary(&mut self, epoch: Epoch, bytes: &[u8], now: Instant) {
-        let _ = bytes;
-        if self.hear(epoch, now) {
-            self.cx.stats.malformed += 1;
+        if !self.hear(epoch, now) {
+            return;
         }
+        let dialect = self.cx.config.dialect.as_ref();
+        match dialect.and_then(|dialect| dialect.decode_binary(bytes)) {
+            Some(text) => self.read(&text),
+            None => self.cx.stats.malformed += 1,
+        }
+        self.settle_close();
     }
 
     /// A ping or a pong has arrived: the server is there.
@@ -186,16 +203,32 @@ impl Session {
         counts
     }
 
-    /// The one place where a frame is routed: to who waits for it, and to who listens.
+    /// The one place where a frame is routed: to who waits for it by its id, and to who takes it by a selector.
     fn route(&mut self, framing: Framing, envelope: &Envelope<'_>, text: &str) {
+        let payload = &envelope.payload;
         let stream = envelope.stream.as_ref().and_then(|stream| stream.0.as_deref());
-        let owned = self.hand_to_owner(framing, stream, &envelope.payload, text);
-        let heard = !self.listeners.is_empty() && {
-            let payload = || envelope::whole_payload(framing, text);
-            let heard = || Heard::Frame { stream: stream.map(str::to_owned), payload: payload() };
-            self.listeners.hear(&mut self.cx, framing, stream, text, heard)
+        let owned = self.hand_to_owner(framing, stream, payload, text);
+        let taken = !self.cx.selection.is_empty() && {
+            let takers = self.cx.selection.takers(framing, stream, text);
+            let whole = || envelope::whole_payload(framing, text);
+            for taker in &takers {
+                match *taker {
+                    Taker::Listener(key) => {
+                        let stream = stream.map(str::to_owned);
+                        let heard = Heard::Frame { stream, payload: whole() };
+                        self.listeners.hear(&mut self.cx, key, heard);
+                    }
+                    Taker::Request(key) => self.requests.reply(&mut self.cx, key, payload),
+                    Taker::Wire(key) => self.subscriptions.answered(&mut self.cx, key, payload),
+                    Taker::Change(key, kind) => {
+                        let action = Some(kind.action());
+                        self.subscriptions.change(&mut self.cx, key, payload, action, whole);
+                    }
+                }
+            }
+            !takers.is_empty()
         };
-        if !owned && !heard {
+        if !owned && !taken {
             self.cx.unhandled(text);
         }
     }
@@ -213,13 +246,11 @@ impl Session {
         let agrees = |own: Option<&str>| framing == Framing::Bare || own == stream;
         match self.cx.routes.get(id) {
             Some(Route::Request(key)) if agrees(self.requests.stream_of(key)) => {
-                if !self.requests.reply(&mut self.cx, key, payload) {
-                    self.cx.stats.late += 1;
-                }
+                self.requests.reply(&mut self.cx, key, payload);
             }
             Some(Route::Wire(key)) if agrees(self.subscriptions.stream(key)) => {
                 let whole = || envelope::whole_payload(framing, text);
-                self.subscriptions.handle(&mut self.cx, key, payload, whole);
+                return self.subscriptions.handle(&mut self.cx, key, payload, whole);
             }
             Some(Route::Abandoned | Route::Released) => self.cx.stats.late += 1,
             _ => return false,
@@ -229,8 +260,16 @@ impl Session {
 
     /// A JSON object of another shape than the framing's: only who listens may know it.
     fn foreign(&mut self, framing: Framing, text: &str) {
-        let heard = || Heard::Frame { stream: None, payload: Json::from_checked(text.trim()) };
-        if !self.listeners.hear(&mut self.cx, framing, None, text, heard) {
+        let takers = self.cx.selection.takers(framing, None, text);
+        let mut is_heard = false;
+        for taker in takers {
+            if let Taker::Listener(key) = taker {
+                let payload = Json::from_checked(text.trim());
+                self.listeners.hear(&mut self.cx, key, Heard::Frame { stream: None, payload });
+                is_heard = true;
+            }
+        }
+        if !is_heard {
             self.cx.unhandled(text);
         }
     }

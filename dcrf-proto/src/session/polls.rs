@@ -34,19 +34,19 @@ impl Session {
         }
         let epoch = self.link.open_epoch()?;
         // R1, S4: what is subscribed to goes before what waits.
-        let text = match self.subscriptions.next_text(&mut self.cx) {
-            Outgoing::Text(text) => text,
+        let message = match self.subscriptions.next_message(&mut self.cx) {
+            Outgoing::Message(message) => message,
             Outgoing::Held => return None,
             Outgoing::Nothing => {
-                let Some(text) = self.requests.next_text(&mut self.cx) else {
+                let Some(message) = self.requests.next_message(&mut self.cx) else {
                     // What has just timed out may be the last that a close waited for.
                     self.settle_close();
                     return self.link.poll_command();
                 };
-                text
+                message
             }
         };
-        Some(Transmit::Text(epoch, text))
+        Some(Transmit::message(epoch, message))
     }
 
     /// The next thing to tell the caller.

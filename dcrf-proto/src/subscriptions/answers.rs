@@ -11,28 +11,55 @@ use crate::wire::json::Json;
 use crate::wire::refusal::Refusal;
 
 impl Subscriptions {
-    /// A frame with a subscription's id has arrived. `whole` gives its payload.
+    /// A frame with a subscription's id has arrived; `whole` gives its payload. Says whether the subscription takes
+    /// frames of this kind by their id: those that the dialect selects it gets otherwise.
     pub(crate) fn handle(
         &mut self,
         cx: &mut Context,
         key: WireKey,
         payload: &Payload<'_>,
         whole: impl FnOnce() -> Json,
-    ) {
-        let Some(wire) = self.wires.get(key) else { return };
+    ) -> bool {
+        let Some(wire) = self.wires.get(key) else { return false };
         let answered = wire.is_answered_by(payload);
+        let is_selected = if answered { wire.selected.answers } else { wire.selected.changes };
+        if is_selected {
+            return false;
+        }
+        if answered {
+            self.answered(cx, key, payload);
+        } else {
+            self.change(cx, key, payload, payload.action(), whole);
+        }
+        true
+    }
+
+    /// The server has answered what was sent last, or has sent that answer once more.
+    pub(crate) fn answered(&mut self, cx: &mut Context, key: WireKey, payload: &Payload<'_>) {
+        let Some(wire) = self.wires.get(key) else { return };
         match (wire.phase, payload.outcome()) {
-            (Phase::Left { .. }, outcome) if answered => self.left(cx, key, outcome.err()),
-            (Phase::Sent { .. } | Phase::Overdue, Ok(_)) if answered => self.acknowledged(cx, key),
-            (Phase::Sent { .. } | Phase::Overdue, Err(refusal)) if answered => {
-                self.refused(cx, key, &refusal);
-            }
+            (Phase::Left { .. }, outcome) => self.left(cx, key, outcome.err()),
+            (Phase::Sent { .. } | Phase::Overdue, Ok(_)) => self.acknowledged(cx, key),
+            (Phase::Sent { .. } | Phase::Overdue, Err(refusal)) => self.refused(cx, key, &refusal),
             // What does not acknowledge can still refuse: an action that the server does not know.
-            (Phase::Live, Err(refusal)) if answered && wire.without_ack => {
-                self.refused(cx, key, &refusal);
-            }
-            (Phase::Sent { .. } | Phase::Overdue | Phase::Live, outcome) if !answered => {
-                self.deliver(cx, key, payload, outcome.err(), whole);
+            (Phase::Live, Err(refusal)) if wire.without_ack => self.refused(cx, key, &refusal),
+            _ => cx.stats.late += 1,
+        }
+    }
+
+    /// The server tells a change, of the kind that `action` names.
+    pub(crate) fn change(
+        &mut self,
+        cx: &mut Context,
+        key: WireKey,
+        payload: &Payload<'_>,
+        action: Option<&str>,
+        whole: impl FnOnce() -> Json,
+    ) {
+        let phase = self.wires.get(key).map(|wire| wire.phase);
+        match phase {
+            Some(Phase::Sent { .. } | Phase::Overdue | Phase::Live) => {
+                self.deliver(cx, key, payload, action, whole);
             }
             _ => cx.stats.late += 1,
         }
@@ -43,11 +70,11 @@ impl Subscriptions {
         cx: &mut Context,
         key: WireKey,
         payload: &Payload<'_>,
-        refused: Option<Refusal>,
+        action: Option<&str>,
         whole: impl FnOnce() -> Json,
     ) {
         let Some(wire) = self.wires.get(key) else { return };
-        let action = payload.action();
+        let refused = payload.outcome().err();
         let json = match (&refused, payload.data) {
             (Some(_), _) => Json::null(),
             (None, Some(data)) if Incoming::is_of_an_object(action, Some(data)) => Json::from(data),

@@ -16,6 +16,7 @@ use self::wire::{Phase, Wire};
 use crate::arena::Arena;
 use crate::command::Subscribe;
 use crate::context::{Context, Route, Routes};
+use crate::dialect::Message;
 use crate::error::{Ended, Lost, Rejected, Rejection, UnsubscribeError};
 use crate::event::{Change, Event};
 use crate::id::{SubscriptionKey, WireKey};
@@ -45,7 +46,7 @@ pub(crate) struct Subscriptions {
 
 /// What the subscriptions have for the socket.
 pub(crate) enum Outgoing {
-    Text(String),
+    Message(Message),
     /// Something, but not before an acknowledgement has come.
     Held,
     Nothing,
@@ -97,9 +98,9 @@ impl Subscriptions {
         let target = wire::target(&subscribe);
         let wire = match self.by_target.get(&target) {
             Some(&wire) => self.accept_join(cx, &subscribe, wire).map(|()| wire),
-            None => {
-                self.accept(cx, &subscribe, target).map(|wire| self.insert_wire(cx, wire, open))
-            }
+            None => self
+                .accept(cx, &subscribe, target)
+                .map(|wire| self.insert_wire(cx, &subscribe, wire, open)),
         };
         let wire_key = match wire {
             Ok(key) => key,
@@ -161,18 +162,24 @@ impl Subscriptions {
         self.check(cx, subscribe)?;
         let id = cx.choose_id(subscribe.id.as_ref(), Routes::is_free)?;
         let wire = Wire::new(subscribe, id, target, self.next_sequence);
-        let framing = cx.config.framing;
-        let farewell = wire.unsubscribe_text(framing).map_or(0, |text| text.len());
-        let size = wire.subscribe_text(framing).len().max(farewell);
-        let limit = cx.config.max_message;
+        let (size, limit) = (wire.size(cx.config.framing), cx.config.max_message);
         if size <= limit { Ok(wire) } else { Err(Rejection::TooLarge { size, limit }) }
     }
 
-    fn insert_wire(&mut self, cx: &mut Context, wire: Wire, open: bool) -> WireKey {
+    fn insert_wire(
+        &mut self,
+        cx: &mut Context,
+        subscribe: &Subscribe,
+        wire: Wire,
+        open: bool,
+    ) -> WireKey {
         self.next_sequence += 1;
         let (id, target) = (wire.id.clone(), wire.target.clone());
         self.unsent += usize::from(wire.phase.is_unsent());
         let key = self.wires.insert_with(|_| wire);
+        if let Some(wire) = self.wires.get_mut(key) {
+            wire.select(cx, key, subscribe);
+        }
         cx.routes.insert(id, Route::Wire(key));
         self.by_target.insert(target, key);
         if open {
@@ -239,6 +246,7 @@ impl Subscriptions {
         let Some(wire) = self.wires.remove(key) else { return };
         self.unsent -= usize::from(wire.phase.is_unsent());
         cx.routes.remove(&wire.id);
+        wire.deselect(cx, key);
         // A wire that is left has given its target up, maybe to a successor.
         if self.by_target.get(&wire.target) == Some(&key) {
             self.by_target.remove(&wire.target);

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::wire::Phase;
 use super::{Outgoing, Subscriptions};
 use crate::context::Context;
+use crate::dialect::Message;
 use crate::error::{CloseReason, Ended, Lost};
 use crate::id::WireKey;
 
@@ -49,43 +50,42 @@ impl Subscriptions {
     }
 
     /// Hands out the next frame for the socket: replays as far as the window allows, then what is new.
-    pub(crate) fn next_text(&mut self, cx: &mut Context) -> Outgoing {
+    pub(crate) fn next_message(&mut self, cx: &mut Context) -> Outgoing {
         loop {
             let has_room = self.unacknowledged < cx.config.replay_window.max(1);
             let replay = if has_room { self.replays.pop_front() } else { None };
             let Some(key) = replay.or_else(|| self.outgoing.pop_front()) else { break };
-            if let Some(text) = self.text_of(cx, key) {
-                return Outgoing::Text(text);
+            if let Some(message) = self.message_of(cx, key) {
+                return Outgoing::Message(message);
             }
         }
         if self.replays.is_empty() { Outgoing::Nothing } else { Outgoing::Held }
     }
 
     /// The frame that a wire has to send, if it still has one, is about to be sent.
-    fn text_of(&mut self, cx: &mut Context, key: WireKey) -> Option<String> {
-        let framing = cx.config.framing;
+    fn message_of(&mut self, cx: &mut Context, key: WireKey) -> Option<Message> {
         let due = due(cx);
         let wire = self.wires.get(key)?;
         let without_ack = wire.without_ack;
         match wire.phase {
             Phase::Queued { replayed } => {
-                let text = wire.subscribe_text(framing);
+                let message = wire.subscribe_message(&cx.config);
                 self.enter(cx, key, Phase::Sent { due, replayed });
                 cx.stats.subscribes_sent += 1;
                 if without_ack {
                     self.acknowledged(cx, key);
                 }
-                Some(text)
+                Some(message)
             }
             Phase::Leaving => {
-                let text = wire.unsubscribe_text(framing);
+                let message = wire.unsubscribe_message(&cx.config);
                 if without_ack {
                     // What never replies does not reply to this either.
                     self.give_up_id(cx, key, Ok(()));
                 } else {
                     self.enter(cx, key, Phase::Left { due });
                 }
-                text
+                message
             }
             _ => None,
         }

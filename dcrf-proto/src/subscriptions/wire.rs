@@ -6,8 +6,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::command::{Arguments, Subscribe};
-use crate::config::Framing;
-use crate::id::{RequestId, SubscriptionKey};
+use crate::config::{Config, Framing};
+use crate::context::Context;
+use crate::dialect::{self, ChangeKind, Message, Purpose};
+use crate::id::{RequestId, SubscriptionKey, WireKey};
+use crate::selection::Taker;
 use crate::wire::envelope::{self, Payload};
 
 #[derive(Debug)]
@@ -31,6 +34,14 @@ pub(crate) struct Wire {
     pub(crate) was_answered: bool,
     /// Who waits for the unsubscribe.
     pub(crate) unsubscriber: Option<SubscriptionKey>,
+    pub(crate) selected: Selected,
+}
+
+/// What the dialect has selectors for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Selected {
+    pub(crate) answers: bool,
+    pub(crate) changes: bool,
 }
 
 /// Where a subscription stands on the current connection.
@@ -117,6 +128,32 @@ impl Wire {
             put_off: 0,
             was_answered: false,
             unsubscriber: None,
+            selected: Selected::default(),
+        }
+    }
+
+    /// Has those frames handed to it that the dialect selects.
+    pub(crate) fn select(&mut self, cx: &mut Context, key: WireKey, subscribe: &Subscribe) {
+        let Some(dialect) = cx.config.dialect.clone() else { return };
+        let framing = cx.config.framing;
+        if let Some(selector) = dialect.reply_selector(&self.stream, &self.id) {
+            self.selected.answers = true;
+            cx.selection.insert(framing, selector, Taker::Wire(key));
+        }
+        for kind in ChangeKind::ALL {
+            if let Some(selector) = dialect.change_selector(kind, subscribe, &self.id) {
+                self.selected.changes = true;
+                cx.selection.insert(framing, selector, Taker::Change(key, kind));
+            }
+        }
+    }
+
+    pub(crate) fn deselect(&self, cx: &mut Context, key: WireKey) {
+        if self.selected != Selected::default() {
+            cx.selection.remove(|taker| match taker {
+                Taker::Wire(other) | Taker::Change(other, _) => other == key,
+                Taker::Listener(_) | Taker::Request(_) => false,
+            });
         }
     }
 
@@ -137,13 +174,24 @@ impl Wire {
         self.unsubscribe_action.is_some()
     }
 
-    pub(crate) fn subscribe_text(&self, framing: Framing) -> String {
-        envelope::encode(framing, &self.stream, &self.action, &self.id, self.arguments.iter())
+    pub(crate) fn subscribe_message(&self, config: &Config) -> Message {
+        self.encode(config, Purpose::Subscribe, &self.action)
     }
 
-    pub(crate) fn unsubscribe_text(&self, framing: Framing) -> Option<String> {
+    pub(crate) fn unsubscribe_message(&self, config: &Config) -> Option<Message> {
         let action = self.unsubscribe_action.as_deref()?;
-        Some(envelope::encode(framing, &self.stream, action, &self.id, self.arguments.iter()))
+        Some(self.encode(config, Purpose::Unsubscribe, action))
+    }
+
+    fn encode(&self, config: &Config, purpose: Purpose, action: &str) -> Message {
+        dialect::encode(config, purpose, &self.stream, action, &self.id, self.arguments.iter())
+    }
+
+    /// The size of the larger of its messages, before the hooks of a dialect, which are called when it is sent.
+    pub(crate) fn size(&self, framing: Framing) -> usize {
+        let longest = self.unsubscribe_action.iter().chain([&self.action]).max_by_key(|a| a.len());
+        let action = longest.map_or("", |action| action);
+        envelope::encode(framing, &self.stream, action, &self.id, self.arguments.iter()).len()
     }
 
     /// Whether a frame with this subscription's id answers what was sent last: events carry the same id,

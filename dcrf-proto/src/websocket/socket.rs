@@ -93,6 +93,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket for WebSocket<S> {
         }
         let message = match frame {
             Outgoing::Text(text) => Message::Text(text.into()),
+            Outgoing::Binary(bytes) => Message::Binary(bytes.into()),
             Outgoing::Ping => Message::Ping(Bytes::new()),
             Outgoing::Close(frame) => Message::Close(frame.into()),
         };

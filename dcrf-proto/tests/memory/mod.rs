@@ -98,6 +98,7 @@ impl Socket for MemorySocket {
         let mut network = self.0.lock().unwrap();
         match frame {
             Outgoing::Text(text) => network.sent.push(serde_json::from_str(&text).unwrap()),
+            Outgoing::Binary(bytes) => network.sent.push(serde_json::from_slice(&bytes).unwrap()),
             Outgoing::Ping => network.pings += 1,
             Outgoing::Close(frame) => network.closed_with = Some(frame),
         }

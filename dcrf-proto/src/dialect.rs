@@ -1,0 +1,225 @@
+//! The hooks that customise the wire: what is sent, how it is written and read, and which frame belongs to whom.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+use crate::command::Subscribe;
+use crate::config::{Config, Framing};
+use crate::id::RequestId;
+use crate::wire::envelope;
+use crate::wire::selector::Selector;
+
+/// How a server's wire differs from that of DCRF, for [`Config::dialect`](crate::Config::dialect). Each method has
+/// DCRF's own way as its default; a session without a dialect takes a faster path.
+///
+/// What is sent goes through [`subscribe_payload`](Self::subscribe_payload) or
+/// [`unsubscribe_payload`](Self::unsubscribe_payload), [`preprocess_payload`](Self::preprocess_payload),
+/// [`multiplexed_message`](Self::multiplexed_message), [`preprocess_message`](Self::preprocess_message) and
+/// [`encode`](Self::encode), in this order: a request when it is made, a subscription each time that it is sent, also
+/// when it is replayed (S4). So a token that is added here is fresh on each connection.
+///
+/// The methods are called inside of the session, so they must not block, panic, or use the client.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use dcrf_proto::{Config, Dialect};
+/// use serde_json::{Map, Value};
+///
+/// /// Each payload carries the language of the user.
+/// struct InLanguage(&'static str);
+///
+/// impl Dialect for InLanguage {
+///     fn preprocess_payload(&self, _stream: &str, mut payload: Map<String, Value>) -> Map<String, Value> {
+///         payload.insert("language".to_owned(), self.0.into());
+///         payload
+///     }
+/// }
+///
+/// let mut config = Config::default();
+/// config.dialect = Some(Arc::new(InLanguage("eo")));
+/// ```
+pub trait Dialect: Send + Sync + 'static {
+    /// The payload of a subscribe: `payload` holds the action, the request id and the arguments.
+    fn subscribe_payload(&self, stream: &str, payload: Map<String, Value>) -> Map<String, Value> {
+        let _ = stream;
+        payload
+    }
+
+    /// The payload of an unsubscribe: `payload` holds the action, the request id and the arguments.
+    fn unsubscribe_payload(&self, stream: &str, payload: Map<String, Value>) -> Map<String, Value> {
+        let _ = stream;
+        payload
+    }
+
+    /// Any payload, before it is wrapped.
+    fn preprocess_payload(&self, stream: &str, payload: Map<String, Value>) -> Map<String, Value> {
+        let _ = stream;
+        payload
+    }
+
+    /// The message around a payload. Not called in [bare framing](Framing::Bare), where the payload is the message.
+    fn multiplexed_message(&self, stream: &str, payload: Map<String, Value>) -> Value {
+        let mut message = Map::new();
+        message.insert("stream".to_owned(), stream.into());
+        message.insert("payload".to_owned(), payload.into());
+        message.into()
+    }
+
+    /// Any message, before it is written.
+    fn preprocess_message(&self, message: Value) -> Value {
+        message
+    }
+
+    /// Writes a message.
+    fn encode(&self, message: &Value) -> Message {
+        Message::Text(message.to_string())
+    }
+
+    /// Reads a text frame of the server into the JSON of DCRF, `{"stream": …, "payload": …}` or, in bare framing,
+    /// the payload alone; `None` for one that can't be read, which is dropped and counted (F4).
+    fn decode_text<'a>(&self, text: &'a str) -> Option<Cow<'a, str>> {
+        Some(Cow::Borrowed(text))
+    }
+
+    /// Reads a binary frame of the server, as [`decode_text`](Self::decode_text) does with a text frame. DCRF sends
+    /// none.
+    fn decode_binary(&self, bytes: &[u8]) -> Option<String> {
+        let _ = bytes;
+        None
+    }
+
+    /// The frames that answer a request, a subscribe or an unsubscribe; `None` for those of its stream that carry
+    /// its id, which needs no comparison of patterns (R6).
+    fn reply_selector(&self, stream: &str, id: &RequestId) -> Option<Selector> {
+        let _ = (stream, id);
+        None
+    }
+
+    /// The frames that tell one kind of change to a subscription; `None` for those of its stream that carry its id
+    /// and the kind's name as their action.
+    ///
+    /// A dialect that selects one kind selects all three: of a kind without a selector nothing is delivered then.
+    fn change_selector(
+        &self,
+        kind: ChangeKind,
+        subscribe: &Subscribe,
+        id: &RequestId,
+    ) -> Option<Selector> {
+        let _ = (kind, subscribe, id);
+        None
+    }
+}
+
+/// What a change did to an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ChangeKind {
+    /// It was created.
+    Create,
+    /// It was changed.
+    Update,
+    /// It was deleted.
+    Delete,
+}
+
+impl ChangeKind {
+    pub(crate) const ALL: [Self; 3] = [Self::Create, Self::Update, Self::Delete];
+
+    /// DCRF's name for it: the action of its events.
+    ///
+    /// ```
+    /// assert_eq!(dcrf_proto::ChangeKind::Update.action(), "update");
+    /// ```
+    pub fn action(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Update => "update",
+            Self::Delete => "delete",
+        }
+    }
+}
+
+/// A message as it is written on the wire.
+///
+/// `Debug` shows the length only (X1).
+#[derive(Clone, PartialEq, Eq)]
+pub enum Message {
+    /// A text message.
+    Text(String),
+    /// A binary message.
+    Binary(Vec<u8>),
+}
+
+impl Default for Message {
+    fn default() -> Self {
+        Self::Text(String::new())
+    }
+}
+
+impl Message {
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Binary(bytes) => bytes.len(),
+        }
+    }
+}
+
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => write!(f, "Text({} bytes)", text.len()),
+            Self::Binary(bytes) => write!(f, "Binary({} bytes)", bytes.len()),
+        }
+    }
+}
+
+impl fmt::Debug for dyn Dialect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Dialect")
+    }
+}
+
+/// What a message is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    Request,
+    Subscribe,
+    Unsubscribe,
+}
+
+/// Writes a message for the server; `arguments` are the keys of its payload beside the action and the id.
+pub(crate) fn encode<'a>(
+    config: &Config,
+    purpose: Purpose,
+    stream: &str,
+    action: &str,
+    id: &RequestId,
+    arguments: impl Iterator<Item = (&'a str, &'a RawValue)> + Clone,
+) -> Message {
+    let Some(dialect) = &config.dialect else {
+        return Message::Text(envelope::encode(config.framing, stream, action, id, arguments));
+    };
+    let mut payload = Map::new();
+    payload.insert("action".to_owned(), action.into());
+    payload.insert("request_id".to_owned(), id.to_value());
+    for (name, value) in arguments {
+        // It was written by serde_json, so it can be read by it.
+        let value = serde_json::from_str(value.get()).unwrap_or_default();
+        payload.insert(name.to_owned(), value);
+    }
+    let payload = match purpose {
+        Purpose::Request => payload,
+        Purpose::Subscribe => dialect.subscribe_payload(stream, payload),
+        Purpose::Unsubscribe => dialect.unsubscribe_payload(stream, payload),
+    };
+    let payload = dialect.preprocess_payload(stream, payload);
+    let message = match config.framing {
+        Framing::Multiplexed => dialect.multiplexed_message(stream, payload),
+        Framing::Bare => Value::Object(payload),
+    };
+    dialect.encode(&dialect.preprocess_message(message))
+}
