@@ -204,7 +204,9 @@ pub(crate) fn encode<'a>(
         return Message::Text(envelope::encode(config.framing, stream, action, id, arguments));
     };
     let mut payload = Map::new();
-    payload.insert("action".to_owned(), action.into());
+    if !action.is_empty() {
+        payload.insert("action".to_owned(), action.into());
+    }
     payload.insert("request_id".to_owned(), id.to_value());
     for (name, value) in arguments {
         // It was written by serde_json, so it can be read by it.

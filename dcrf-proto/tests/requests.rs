@@ -414,3 +414,33 @@ fn a_closed_session_refuses_requests_and_hands_them_back() {
     assert_eq!(rejected.reason, Rejection::Closed(CloseReason::ByCaller));
     assert_eq!(rejected.command, create());
 }
+
+#[test]
+fn f1_a_payload_of_ones_own_is_sent_as_it_is_with_an_id() {
+    let mut c = Conversation::open();
+    let payload = json!({"key": "value", "nested": {"a": [1, null]}});
+    let (key, frame) = c.requests(Request::with_payload("mystream", &payload));
+    let mut sent = frame["payload"].clone();
+    assert!(sent.as_object_mut().unwrap().remove("request_id").is_some());
+    assert_eq!(sent, payload);
+
+    let reply = json!({"request_id": frame["payload"]["request_id"], "data": 1});
+    c.receives(&json!({"stream": "mystream", "payload": reply}));
+    assert_eq!(c.settled(), [(key, Ok(json!(1)))]);
+
+    let (_, frame) = c.requests(Request::with_payload("tools", &json!({"action": "echo", "n": 1})));
+    assert_eq!((&frame["payload"]["action"], &frame["payload"]["n"]), (&json!("echo"), &json!(1)));
+}
+
+#[test]
+fn a_payload_that_is_no_object_or_has_an_id_is_refused() {
+    let mut c = Conversation::open();
+    let wrong = [json!([1]), json!({"action": 7}), json!({"request_id": 7}), json!("text")];
+    for payload in wrong {
+        let rejected =
+            c.session.request(Request::with_payload("tools", &payload), c.now).unwrap_err();
+        assert!(matches!(rejected.reason, Rejection::InvalidArgument { .. }), "{payload}");
+    }
+    let rejected = c.session.request(Request::new("tools", "echo").args(&7), c.now).unwrap_err();
+    assert!(matches!(rejected.reason, Rejection::InvalidArgument { .. }));
+}

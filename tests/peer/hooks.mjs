@@ -65,6 +65,7 @@ export const hooks = {
     await client.create('people', ALEX);
     await client.subscribe('people', 1, ignore);
     client.send(PING);
+    await peer.flushed();
     await peer.reconnects();
   },
   preprocess_message_that_returns: online({

@@ -38,15 +38,34 @@ impl Arguments {
 
     /// Sets each entry of a map or struct.
     pub(super) fn set_all(&mut self, arguments: &(impl Serialize + ?Sized)) {
-        let text = serde_json::to_string(arguments).unwrap_or_default();
-        match serde_json::from_str::<BTreeMap<String, Box<RawValue>>>(&text) {
-            Ok(entries) => {
-                for (name, value) in entries {
-                    self.set(name.into(), &value);
-                }
-            }
-            Err(_) => self.refuse("arguments", "they can't be written as a JSON object"),
+        for (name, value) in self.entries_of(arguments) {
+            self.set(name.into(), &value);
         }
+    }
+
+    /// Sets each entry of a map or struct but its action, which is returned; it is empty if there is none.
+    pub(super) fn set_payload(&mut self, payload: &(impl Serialize + ?Sized)) -> String {
+        let mut entries = self.entries_of(payload);
+        let action = entries.remove("action");
+        for (name, value) in entries {
+            self.set(name.into(), &value);
+        }
+        let action = action.map(|action| serde_json::from_str(action.get()));
+        action.unwrap_or_else(|| Ok(String::new())).unwrap_or_else(|_| {
+            self.refuse("action", "it is no string");
+            String::new()
+        })
+    }
+
+    fn entries_of(
+        &mut self,
+        object: &(impl Serialize + ?Sized),
+    ) -> BTreeMap<String, Box<RawValue>> {
+        let text = serde_json::to_string(object).unwrap_or_default();
+        serde_json::from_str(&text).unwrap_or_else(|_| {
+            self.refuse("arguments", "they can't be written as a JSON object");
+            BTreeMap::new()
+        })
     }
 
     fn refuse(&mut self, argument: &str, reason: &'static str) {

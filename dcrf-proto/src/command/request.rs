@@ -73,6 +73,28 @@ impl Request {
         }
     }
 
+    /// A request with a payload that you have as one value, a map or struct; its `action`, if it has one, is the
+    /// action. A `request_id` is refused: [`id`](Self::id) sets it.
+    ///
+    /// ```
+    /// # use dcrf_proto::Request;
+    /// use serde_json::json;
+    ///
+    /// let request = Request::with_payload("people", &json!({"action": "search", "name": "Al"}));
+    /// assert_eq!(request, Request::new("people", "search").arg("name", "Al"));
+    /// // A consumer of your own may need no action:
+    /// let request = Request::with_payload("mystream", &json!({"key": "value"}));
+    /// assert_eq!(request.action(), "");
+    /// ```
+    pub fn with_payload(
+        stream: impl Into<Cow<'static, str>>,
+        payload: &(impl Serialize + ?Sized),
+    ) -> Self {
+        let mut arguments = Arguments::default();
+        let action = arguments.set_payload(payload);
+        Self { arguments, ..Self::new(stream, action) }
+    }
+
     /// `list`: all objects of a stream. The server answers with an array, or with a page when the stream
     /// is paginated.
     ///
@@ -255,7 +277,7 @@ impl Request {
         &self.stream
     }
 
-    /// The action's name.
+    /// The action's name; empty for a payload without one.
     pub fn action(&self) -> &str {
         &self.action
     }

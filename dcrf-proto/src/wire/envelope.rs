@@ -155,7 +155,10 @@ where
 {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("action", self.action)?;
+        // A payload of the caller's own may have none.
+        if !self.action.is_empty() {
+            map.serialize_entry("action", self.action)?;
+        }
         map.serialize_entry("request_id", self.id)?;
         for (name, value) in self.arguments.clone() {
             map.serialize_entry(name, value)?;

@@ -72,6 +72,7 @@ pub(crate) const REQUESTS: &[(&str, Counterpart)] = &[
     ("delete", || asks(Request::delete("people", 4))),
     ("delete_with_data", || asks(delete_unliked())),
     ("delete_with_id", || asks(delete_unliked().id("delete-1"))),
+    ("request", || asks(Request::with_payload("mystream", &json!({"key": "value"})))),
     ("request_with_action", || asks(greet())),
     ("request_with_id", || asks(greet().id("greet-1"))),
     ("request_with_number_as_id", || asks(greet().id(77))),

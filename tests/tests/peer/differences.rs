@@ -24,6 +24,13 @@ const IN_FRONT: &str = "subscribes go before the requests that wait, so that no 
     missed (R1, S4)";
 const REFUSED: &str =
     "what the server has refused is not asked for again on every connection (S3, S7)";
+const WITH_ID: &str = "a message carries an id, so that an answer to it can be told from what the server pushes \
+    (R10)";
+const NOW_OR_NEVER: &str = "what is to be sent now is refused without a connection (R10)";
+const HOOKS_ON_REPLAY: &str = "a replay goes through the hooks as the first subscribe did, so that a token in it \
+    is fresh (S4)";
+const HOOKS_ON_ALL: &str =
+    "the hooks see all that is sent: also a replay (S4), and messages that await no answer";
 
 pub(crate) const DIFFERENCES: &[Difference] = &[
     Difference {
@@ -113,6 +120,60 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
             json!([{"sent": [subscribe]}, {"sent": [subscribe]}, {"sent": []}])
         },
     },
+    Difference { usage: "send", reason: WITH_ID, ours: || json!([{"sent": [ping("id1")]}]) },
+    Difference { usage: "send_now", reason: WITH_ID, ours: || json!([{"sent": [ping("id1")]}]) },
+    Difference {
+        usage: "send_offline",
+        reason: WITH_ID,
+        ours: || json!([{"sent": []}, {"sent": [create("id1"), ping("id2")]}]),
+    },
+    Difference {
+        usage: "send_now_offline",
+        reason: NOW_OR_NEVER,
+        ours: || json!([{"sent": [subscribe("id1")]}, {"sent": [subscribe("id1"), create("id2")]}]),
+    },
+    Difference {
+        usage: "preprocess_payload",
+        reason: HOOKS_ON_REPLAY,
+        ours: || {
+            let with = |mut frame: Value, token: &str, id: &str| {
+                frame["payload"]["token"] = format!("{token} for people").into();
+                frame["payload"]["ref"] = id.into();
+                frame
+            };
+            let create = with(create("id1"), "token-1", "id1");
+            let subscribed = |token| with(subscribe("id2"), token, "id2");
+            json!([{"sent": [create, subscribed("token-2")]}, {"sent": [subscribed("token-3")]}])
+        },
+    },
+    Difference {
+        usage: "preprocess_message",
+        reason: HOOKS_ON_ALL,
+        ours: || {
+            let with = |mut frame: Value, token: &str| {
+                frame["token"] = token.into();
+                frame
+            };
+            let (create, subscribe) = (with(create("id1"), "token-1"), subscribe("id2"));
+            let ping = with(ping("id3"), "token-3");
+            json!([
+                {"sent": [create, with(subscribe.clone(), "token-2"), ping]},
+                {"sent": [with(subscribe, "token-4")]},
+            ])
+        },
+    },
+    Difference {
+        usage: "build_subscribe_payload",
+        reason: HOOKS_ON_REPLAY,
+        ours: || {
+            let subscribed = |token: &str| {
+                let mut frame = subscribe("id1");
+                frame["payload"]["token"] = token.into();
+                frame
+            };
+            json!([{"sent": [subscribed("token-1")]}, {"sent": [subscribed("token-2")]}])
+        },
+    },
 ];
 
 fn to_people(payload: &Value) -> Value {
@@ -129,4 +190,8 @@ fn create(id: &str) -> Value {
 
 fn patch(id: &str) -> Value {
     to_people(&json!({"action": "patch", "pk": 4, "data": {"name": "Jefe"}, "request_id": id}))
+}
+
+fn ping(id: &str) -> Value {
+    json!({"stream": "tools", "payload": {"action": "ping", "request_id": id}})
 }

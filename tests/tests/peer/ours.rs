@@ -1,10 +1,12 @@
 //! A session of our own and a server that answers as that of the recording, without a socket and with a
 //! clock that stands still unless it is told.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dcrf_proto::{
-    Close, Config, Epoch, Lost, Request, Seed, Session, State, Subscribe, SubscriptionKey, Transmit,
+    Close, Config, Dialect, Epoch, Lost, Rejection, Request, Seed, Session, State, Subscribe,
+    SubscriptionKey, Transmit,
 };
 use serde_json::{Value, json};
 
@@ -110,6 +112,28 @@ impl Ours {
     pub(crate) fn request(mut self, request: Request) -> Self {
         self.session.request(request, self.now).expect("the request is accepted");
         self
+    }
+
+    pub(crate) fn send(mut self, message: Request) -> Self {
+        self.session.send(message, self.now).expect("the message is accepted");
+        self
+    }
+
+    pub(crate) fn send_now(mut self, message: Request) -> Self {
+        self.session.send_now(message, self.now).expect("the message is accepted");
+        self
+    }
+
+    pub(crate) fn can_not_send_now(mut self, message: Request) -> Self {
+        let rejected =
+            self.session.send_now(message, self.now).expect_err("there is no connection");
+        assert_eq!(rejected.reason, Rejection::NotConnected);
+        self
+    }
+
+    /// With these hooks.
+    pub(crate) fn speaking(dialect: impl Dialect) -> Self {
+        Self::connected_with(|config| config.dialect = Some(Arc::new(dialect)))
     }
 
     pub(crate) fn subscribe(mut self, subscribe: Subscribe) -> Self {
