@@ -187,6 +187,18 @@ fn s10_the_configured_name_holds_for_all_and_a_whole_object_is_kept() {
 }
 
 #[test]
+fn s10_a_delete_without_data_is_delivered() {
+    let mut c = Conversation::open();
+    let (key, frame) = c.subscribes(task());
+    c.event(&frame, "delete", &Value::Null);
+    let id = &frame["payload"]["request_id"];
+    c.receives(&json!({"stream": "tasks", "payload": {"action": "delete", "request_id": id}}));
+    let changes = c.changes(key);
+    let is_delete = |change: &Change| matches!(change, Change::Other { action, .. } if action.as_deref() == Some("delete"));
+    assert!(changes.len() == 2 && changes.iter().all(is_delete), "{changes:?}");
+}
+
+#[test]
 fn s11_a_full_buffer_drops_the_oldest_and_says_how_many() {
     let (mut c, key, frame) = overrun(3, 1_000);
     for n in 0..10 {

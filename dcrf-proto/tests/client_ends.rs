@@ -106,3 +106,34 @@ fn c2_a_dropped_wait_for_the_end_keeps_no_waker() {
     }
     assert_eq!(alive.load(Ordering::SeqCst), 0);
 }
+
+/// Panics when it is decoded.
+#[derive(Debug)]
+struct Panics;
+
+impl<'de> serde::Deserialize<'de> for Panics {
+    fn deserialize<D: serde::Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
+        panic!("code of the user")
+    }
+}
+
+#[test]
+fn s5_a_reader_that_panics_starves_nobody() {
+    let mut world = World::connected();
+    let mut healthy = subscribed(&mut world);
+    let panics = world.client().subscribe::<Panics>(Subscribe::instance("tasks", 7));
+    let mut panics = World::poll(panics).unwrap().unwrap();
+    world.updates(0, &json!(1));
+    world.updates(0, &json!(2));
+
+    let next = std::panic::AssertUnwindSafe(|| World::poll(panics.next()));
+    assert!(std::panic::catch_unwind(next).is_err());
+    for number in 1..3 {
+        let change = World::poll(healthy.next()).unwrap().unwrap().unwrap();
+        assert_eq!(change, dcrf_proto::Change::Update(number));
+    }
+    let mut response = pin!(world.client().call::<u32>(Request::retrieve("tasks", 7)));
+    world.settle();
+    world.answers(1, 200, &json!(3));
+    assert_eq!(World::poll(response.as_mut()), Some(Ok(3)));
+}

@@ -81,3 +81,25 @@ fn every_difference_is_of_a_usage_and_stands_in_the_readme() {
         assert!(rows.iter().any(|row| is_told(row)), "README.md lacks {usage}, or its reason");
     }
 }
+
+#[test]
+fn every_fault_is_answered_by_a_test_that_is_there() {
+    let readme = fs::read_to_string(recording::folder().join("README.md")).expect("it is there");
+    let (_, faults) = readme.split_once("## Faults").expect("the section is there");
+    let rows = faults.lines().filter(|line| line.starts_with("| ") && !line.contains("| test |"));
+    let tests: Vec<&str> = rows
+        .filter_map(|row| row.split('|').nth(2))
+        .flat_map(|c| c.split('`').skip(1).step_by(2))
+        .collect();
+    assert!(tests.len() >= 12, "{tests:?}");
+    let folder = recording::folder().join("../../dcrf-proto/tests");
+    let files = fs::read_dir(folder).expect("the core has tests");
+    let code: String = files
+        .map(|file| file.expect("it can be listed").path())
+        .filter(|path| path.is_file())
+        .map(|path| fs::read_to_string(path).unwrap_or_default())
+        .collect();
+    let missing: Vec<_> =
+        tests.iter().filter(|test| !code.contains(&format!("#[test]\nfn {test}()"))).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
