@@ -263,6 +263,32 @@ impl Client {
         Pending::new(subscribed, self.thread.clone())
     }
 
+    /// Ends all subscriptions of the client, on all its handles, and says how many. A [`Subscription`] that is
+    /// still held gets [`Ended::Unsubscribed`] next, without what it had not read. The server is told when there
+    /// is a connection, which this does not wait for.
+    ///
+    /// ```no_run
+    /// # fn f(client: dcrf_blocking::Client) {
+    /// println!("{} subscriptions ended", client.unsubscribe_all());
+    /// # }
+    /// ```
+    pub fn unsubscribe_all(&self) -> usize {
+        self.client.unsubscribe_all()
+    }
+
+    /// Sends all subscriptions once more on this connection: for a server that has lost them. Readers notice
+    /// nothing, unless the server refuses, which ends a subscription as after a reconnect. Without a connection
+    /// there is nothing to do, since the next one brings them all.
+    ///
+    /// ```no_run
+    /// # fn f(client: dcrf_blocking::Client) {
+    /// client.resubscribe();
+    /// # }
+    /// ```
+    pub fn resubscribe(&self) {
+        self.client.resubscribe();
+    }
+
     /// What happens to the connection from now on, and the frames that belong to nobody. It does not keep
     /// the client alive, and ends when the client is closed.
     ///

@@ -62,6 +62,8 @@ pub struct Config {
     /// The name of the primary key in the server's objects, under which delete events are delivered (S10).
     /// Default: `pk`, which is how the server sends it.
     pub pk_field: Cow<'static, str>,
+    /// Whether a delete event that has no key of that name gets it in place of `pk` (S10). Default: true.
+    pub ensure_pk_field_in_delete_events: bool,
 }
 
 impl Default for Config {
@@ -84,6 +86,7 @@ impl Default for Config {
             notices: Limit { count: 1024, bytes: 4 << 20 },
             replay_window: 64,
             pk_field: Cow::Borrowed("pk"),
+            ensure_pk_field_in_delete_events: true,
         }
     }
 }

@@ -6,6 +6,7 @@ use std::io;
 use std::time::Duration;
 
 use crate::command::{CloseFrame, InvalidArgument, Request, Subscribe};
+use crate::config::Limit;
 use crate::wire::json::DecodeError;
 use crate::wire::refusal::Refusal;
 use crate::wire::selector::InvalidPattern;
@@ -289,6 +290,19 @@ pub enum Ended {
         /// Why the last of them was lost.
         cause: Lost,
     },
+    /// Its reader was slower than the server, and it was to end then
+    /// ([`WhenFull::End`](crate::WhenFull::End)). What waited was delivered before.
+    #[error(
+        "the reader was too slow: more than {} changes or {} bytes waited", .limit.count, .limit.bytes
+    )]
+    Overflowed {
+        /// What may wait: [`Config::changes`](crate::Config::changes).
+        limit: Limit,
+    },
+    /// The program ended all subscriptions
+    /// ([`Session::unsubscribe_all`](crate::Session::unsubscribe_all)). What had not been read is dropped.
+    #[error("all subscriptions were ended")]
+    Unsubscribed,
     /// The session was closed.
     #[error("{0}")]
     Closed(CloseReason),

@@ -29,7 +29,8 @@ pub enum Event {
     /// [`Session::poll_heard`](crate::Session::poll_heard) has something for this listener. It is told once for all
     /// that has come until this event is polled.
     Heard(ListenerKey),
-    /// The server has acknowledged the subscription, for the first time or on a new connection (S3).
+    /// The server has acknowledged the subscription: for the first time, on a new connection, or once more
+    /// after [`Session::resubscribe`](crate::Session::resubscribe) (S3).
     Subscribed(SubscriptionKey),
     /// [`Session::poll_change`](crate::Session::poll_change) has something for this subscription. It is told
     /// once for all that has come until this event is polled.

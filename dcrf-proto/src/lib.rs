@@ -139,7 +139,7 @@ mod wire;
 #[doc = include_str!("../RULES.md")]
 pub mod rules {}
 
-pub use command::{Close, CloseFrame, Request, Subscribe};
+pub use command::{Close, CloseFrame, Request, Subscribe, WhenFull};
 pub use config::{Backoff, Config, Framing, Heartbeat, Limit};
 pub use dialect::{ChangeKind, Dialect, Message};
 pub use error::{

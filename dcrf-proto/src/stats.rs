@@ -21,6 +21,9 @@ pub struct Stats {
     pub subscribes_sent: u64,
     /// Changes, and frames for listeners, dropped since their reader was too slow (S11).
     pub lagged: u64,
+    /// Changes dropped, since their reader was too slow and a newer one of the same object was there
+    /// ([`WhenFull::KeepNewest`](crate::WhenFull::KeepNewest)).
+    pub superseded: u64,
     /// Requests alive now.
     pub requests: usize,
     /// Requests that wait for a connection now.

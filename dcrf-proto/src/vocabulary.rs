@@ -7,7 +7,7 @@ pub use crate::client::{
     ChangeError, Client, Items, Listener, Notices, OpenError, Pages, Replies, ReplyError, Response,
     Subscribing, Subscription,
 };
-pub use crate::command::{Close, CloseFrame, Request, Subscribe};
+pub use crate::command::{Close, CloseFrame, Request, Subscribe, WhenFull};
 pub use crate::config::{Backoff, Config, Framing, Heartbeat, Limit};
 pub use crate::dialect::{ChangeKind, Dialect, Message};
 pub use crate::error::{

@@ -199,6 +199,22 @@ fn s10_a_delete_without_data_is_delivered() {
 }
 
 #[test]
+fn s10_the_renaming_can_be_turned_off() {
+    let mut c = Conversation::open_with(|config| {
+        config.pk_field = "id".into();
+        config.ensure_pk_field_in_delete_events = false;
+    });
+    let (key, frame) = c.subscribes(task());
+    for data in [json!({"pk": 7}), json!({"id": 8, "title": "x"})] {
+        c.event(&frame, "delete", &data);
+        let changes = c.changes(key);
+        let [Change::Delete(deleted)] = &changes[..] else { panic!("{changes:?}") };
+        assert_eq!(value(&deleted.data), data);
+        assert!(deleted.pk.is_some());
+    }
+}
+
+#[test]
 fn s11_a_full_buffer_drops_the_oldest_and_says_how_many() {
     let (mut c, key, frame) = overrun(3, 1_000);
     for n in 0..10 {

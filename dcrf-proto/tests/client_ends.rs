@@ -7,12 +7,12 @@ mod memory;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 use dcrf_proto::client::{ChangeError, Subscription};
-use dcrf_proto::{Close, Ended, Lost, Request, RequestError, Subscribe};
+use dcrf_proto::{Change, Close, Ended, Lost, Request, RequestError, Subscribe};
 use memory::World;
 use serde_json::{Value, json};
 
@@ -54,6 +54,56 @@ fn s9_a_cancel_after_the_closed_was_read_resolves() {
 }
 
 #[test]
+fn s12_unsubscribe_all_wakes_who_waits_and_says_why() {
+    let mut world = World::connected();
+    let mut changes = subscribed(&mut world);
+    let mut pending = pin!(world.client().subscribe::<u32>(Subscribe::instance("tasks", 8)));
+    world.settle();
+    let woken = Arc::new(Flag(AtomicBool::new(false)));
+    let waker = Waker::from(woken.clone());
+    assert!(pin!(changes.next()).poll(&mut Context::from_waker(&waker)).is_pending());
+    assert!(World::poll(pending.as_mut()).is_none());
+
+    assert_eq!(world.client().unsubscribe_all(), 2);
+    world.settle();
+
+    assert!(woken.0.load(Ordering::SeqCst));
+    let ended = Err(ChangeError::Ended(Ended::Unsubscribed));
+    assert_eq!(World::poll(changes.next()), Some(Some(ended)));
+    assert_eq!(World::poll(changes.next()), Some(None));
+    assert_eq!(World::poll(pending.as_mut()).unwrap().unwrap_err(), Ended::Unsubscribed);
+    assert_eq!(World::poll(changes.cancel()), Some(Ok(())));
+    let sent: Vec<Value> = world.network().sent.clone();
+    let last: Vec<&Value> = sent.iter().rev().take(2).map(|f| &f["payload"]["action"]).collect();
+    assert_eq!(last, ["unsubscribe_instance", "unsubscribe_instance"]);
+    assert_eq!(world.client().stats().subscriptions, 0);
+}
+
+#[test]
+fn s9_a_cancel_after_unsubscribe_all_resolves() {
+    let mut world = World::connected();
+    let changes = subscribed(&mut world);
+    world.client().unsubscribe_all();
+    let mut cancel = pin!(changes.cancel());
+    world.settle();
+    assert_eq!(World::poll(cancel.as_mut()), Some(Ok(())));
+}
+
+#[test]
+fn s12_resubscribe_sends_the_same_frame_and_the_reader_notices_nothing() {
+    let mut world = World::connected();
+    let mut changes = subscribed(&mut world);
+    world.client().resubscribe();
+    world.settle();
+    let sent: Vec<Value> = world.network().sent.clone();
+    assert_eq!(sent[0], sent[1]);
+    world.answers(1, 201, &Value::Null);
+    assert!(World::poll(changes.next()).is_none());
+    world.updates(0, &json!(5));
+    assert_eq!(World::poll(changes.next()), Some(Some(Ok(Change::Update(5)))));
+}
+
+#[test]
 fn r3_a_deadline_that_passed_before_the_socket_took_it_keeps_it_from_the_wire() {
     let mut world = World::connected();
     world.network().stuck = true;
@@ -79,6 +129,13 @@ fn c1_the_wait_of_a_close_outlives_the_last_handle() {
     assert!(World::poll(closing.as_mut()).is_none());
     let sent: Vec<Value> = world.network().sent.clone();
     assert_eq!(sent.last().unwrap()["payload"]["action"], json!("unsubscribe_instance"));
+}
+
+struct Flag(AtomicBool);
+impl Wake for Flag {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::SeqCst);
+    }
 }
 
 struct Counted(Arc<AtomicUsize>);

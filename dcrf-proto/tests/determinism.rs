@@ -7,8 +7,8 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use dcrf_proto::{
-    Close, CloseFrame, Config, Event, Lost, Notice, Request, RequestKey, Seed, Session, State,
-    Subscribe, SubscriptionKey, Transmit,
+    Close, CloseFrame, Config, Event, Limit, Lost, Notice, Request, RequestKey, Seed, Session,
+    State, Subscribe, SubscriptionKey, Transmit, WhenFull,
 };
 use serde_json::{Value, json};
 
@@ -48,7 +48,7 @@ struct Run {
 impl Run {
     fn call(&mut self) {
         let now = self.now;
-        match self.script.below(24) {
+        match self.script.below(26) {
             0..6 => self.answer(),
             6..9 => {
                 let mut request = Request::retrieve("tasks", self.script.below(9));
@@ -59,8 +59,10 @@ impl Run {
             }
             9..12 => {
                 let pk = self.script.below(40);
-                let key = self.session.subscribe(Subscribe::instance("tasks", pk), now);
-                self.subscriptions.extend(key);
+                let policies = [WhenFull::DropOldest, WhenFull::KeepNewest, WhenFull::End];
+                let policy = self.script.pick(&policies).expect("three");
+                let subscribe = Subscribe::instance("tasks", pk).when_full(policy);
+                self.subscriptions.extend(self.session.subscribe(subscribe, now));
             }
             12 => {
                 if let Some(key) = self.script.pick(&self.subscriptions) {
@@ -80,6 +82,13 @@ impl Run {
                         _ => Lost::Dropped,
                     };
                     self.session.handle_lost(epoch, why, now);
+                }
+            }
+            24 => self.session.resubscribe(now),
+            25 => {
+                if self.script.below(20) == 0 {
+                    let ended = self.session.unsubscribe_all(now);
+                    self.line(format_args!("{ended} ended"));
                 }
             }
             15..18 => {
@@ -154,8 +163,10 @@ impl Run {
 fn transcript() -> String {
     #[allow(clippy::disallowed_methods, reason = "the one base of the virtual clock")]
     let base = Instant::now();
+    let mut config = Config::default();
+    config.changes = Limit { count: 2, bytes: 1_000 };
     let mut run = Run {
-        session: Session::new(Config::default(), Seed::from([42; 32]), base),
+        session: Session::new(config, Seed::from([42; 32]), base),
         script: Script(1),
         base,
         now: base,

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use dcrf_proto::{
     Close, CloseFrame, Config, Epoch, Event, Limit, Lost, Request, Seed, Session, State, Subscribe,
-    Transmit,
+    Transmit, WhenFull,
 };
 use ledger::{Ledger, Nth, action_of};
 use proptest::prelude::*;
@@ -20,8 +20,10 @@ enum Call {
     Open,
     Request { action: usize, own_id: bool, timeout: Option<u64> },
     Cancel(usize),
-    Subscribe { pk: u64, feed: bool, include_create: bool },
+    Subscribe { pk: u64, feed: bool, include_create: bool, when_full: WhenFull },
     Unsubscribe(usize),
+    UnsubscribeAll,
+    Resubscribe,
     Close { wait: u64, unsubscribe: bool },
     StopDriving,
     Transmit(usize),
@@ -32,7 +34,7 @@ enum Call {
     Pong(Which),
     Junk(Which, usize),
     Answer(Which, usize, u16),
-    Event(Which, usize, usize),
+    Events { which: Which, nth: usize, kind: usize, count: usize },
     Sleep(u64),
     Deadline,
     Backwards(u64),
@@ -48,8 +50,12 @@ enum Which {
 const ACTIONS: [&str; 4] = ["create", "list", "retrieve", "archive"];
 const EVENTS: [&str; 5] = ["update", "create", "delete", "moved", "failed"];
 const LIMIT: Limit = Limit { count: 4, bytes: 2_000 };
+/// What may wait in a subscription, and how many events come at once.
+const ROOM: Limit = Limit { count: 2, bytes: 300 };
+const BURSTS: [usize; 8] = [1, 1, 1, 1, 2, 3, 4, 5];
 const MAX: usize = 6;
 
+const POLICIES: [WhenFull; 3] = [WhenFull::DropOldest, WhenFull::KeepNewest, WhenFull::End];
 const STATUSES: [u16; 8] = [200, 201, 204, 400, 403, 404, 429, 503];
 
 /// A number that is drawn from as from a pack of cards: far cheaper to generate than a tree of choices.
@@ -76,7 +82,12 @@ fn call(number: u64) -> Call {
     match pack.draw(128) {
         0..16 => Call::Transmit(pack.index() + 1),
         16..30 => Call::Answer(pack.which(), pack.index(), STATUSES[pack.index()]),
-        30..42 => Call::Event(pack.which(), pack.index(), pack.index()),
+        30..42 => Call::Events {
+            which: pack.which(),
+            nth: pack.index(),
+            kind: pack.index(),
+            count: BURSTS[pack.index()],
+        },
         42..54 => Call::Opened(pack.which()),
         54..64 => Call::Request {
             action: pack.index(),
@@ -87,9 +98,12 @@ fn call(number: u64) -> Call {
             pk: pack.draw(3),
             feed: pack.draw(2) == 0,
             include_create: pack.draw(2) == 0,
+            when_full: POLICIES[pack.index() % 3],
         },
         74..82 => Call::Deadline,
-        82..88 => Call::Read(pack.index()),
+        82..87 => Call::Read(pack.index()),
+        87 if pack.draw(4) == 0 => Call::UnsubscribeAll,
+        87 => Call::Resubscribe,
         88..94 => Call::Tell(pack.index() + 1),
         94..100 => Call::Unsubscribe(pack.index()),
         100..106 => Call::Lost(pack.which(), pack.index()),
@@ -125,7 +139,7 @@ impl World {
         #[allow(clippy::disallowed_methods, reason = "the one base of the virtual clock")]
         let now = Instant::now();
         let mut config = Config::default();
-        (config.outbox, config.changes, config.notices) = (LIMIT, LIMIT, LIMIT);
+        (config.outbox, config.changes, config.notices) = (LIMIT, ROOM, LIMIT);
         (config.max_requests, config.max_subscriptions) = (MAX, MAX);
         config.replay_window = window;
         Self {
@@ -161,8 +175,19 @@ impl World {
                 let alive = self.session.stats().requests < before;
                 self.ledger.cancelled(keys[nth], alive);
             }
-            Call::Subscribe { pk, feed, include_create } => {
-                self.subscribe(*pk, *feed, *include_create);
+            Call::Subscribe { pk, feed, include_create, when_full } => {
+                self.subscribe(*pk, *feed, *include_create, *when_full);
+            }
+            Call::UnsubscribeAll => {
+                let session = &self.session;
+                let expected = self.ledger.all_unwanted(|key| session.ended(key).is_some());
+                assert_eq!(self.session.unsubscribe_all(self.now), expected);
+            }
+            Call::Resubscribe => {
+                self.session.resubscribe(self.now);
+                if let Some(nth) = self.servers.len().checked_sub(1) {
+                    self.ledger.wanted_again(nth);
+                }
             }
             Call::Unsubscribe(nth) => {
                 let keys = self.ledger.subscriptions();
@@ -205,7 +230,9 @@ impl World {
                 });
             }
             Call::Answer(which, nth, status) => self.answer(which, *nth, *status),
-            Call::Event(which, nth, kind) => self.event(which, *nth, *kind),
+            Call::Events { which, nth, kind, count } => {
+                (0..*count).for_each(|_| self.event(which, *nth, *kind));
+            }
             Call::Sleep(time) => {
                 self.now += Duration::from_millis(*time);
                 self.session.handle_timeout(self.now);
@@ -251,15 +278,15 @@ impl World {
         }
     }
 
-    fn subscribe(&mut self, pk: u64, feed: bool, include_create: bool) {
+    fn subscribe(&mut self, pk: u64, feed: bool, include_create: bool, when_full: WhenFull) {
         let subscribe = if feed {
             Subscribe::new("tasks", "subscribe_feed").arg("pk", pk).without_ack()
         } else {
             Subscribe::instance("tasks", pk)
         };
         let subscribe = if include_create { subscribe.include_create() } else { subscribe };
-        if let Ok(key) = self.session.subscribe(subscribe, self.now) {
-            self.ledger.wanted(key, include_create);
+        if let Ok(key) = self.session.subscribe(subscribe.when_full(when_full), self.now) {
+            self.ledger.wanted(key, include_create, when_full);
         }
     }
 
@@ -317,7 +344,8 @@ impl World {
         let subscribes = &self.servers[at].subscribes;
         let Some(nth) = nth.checked_rem(subscribes.len()) else { return };
         let id = subscribes[nth]["payload"]["request_id"].clone();
-        let mark = json!({"connection": at, "number": self.next_number()});
+        let number = self.next_number();
+        let mark = json!({"connection": at, "number": number, "pk": number % 3});
         let mut payload = json!({"action": EVENTS[kind % 5], "request_id": id, "data": mark});
         if EVENTS[kind % 5] == "failed" {
             payload["response_status"] = json!(404);
@@ -376,7 +404,8 @@ impl World {
                 self.ledger.read(key, &polled);
                 changes += 1;
             }
-            assert!(changes <= LIMIT.count + 3, "{changes} changes");
+            // A gap before each and behind the last, what gave way, and the end.
+            assert!(changes <= 2 * ROOM.count + 3, "{changes} changes");
         }
     }
 }

@@ -142,6 +142,46 @@ fn s2_who_comes_after_the_last_one_left_gets_a_subscription_of_its_own() {
 }
 
 #[test]
+fn a_key_is_an_argument_under_its_name() {
+    let by_key = || Subscribe::new("posts", "subscribe_comments").pk(7);
+    for (subscribe, name) in [
+        (by_key(), "uuid"),
+        (by_key().pk_field("id"), "id"),
+        (Subscribe::new("posts", "subscribe_instance").pk(7).pk_field("id"), "pk"),
+        (Subscribe::instance("posts", 7).pk_field("id"), "pk"),
+    ] {
+        let mut c = Conversation::open_with(|config| config.pk_field = "uuid".into());
+        let (key, frame) = c.subscribes(subscribe);
+        c.unsubscribe(key);
+        for frame in [frame, c.sent_one()] {
+            let payload = frame["payload"].as_object().unwrap();
+            assert_eq!((payload.len(), &payload[name]), (3, &json!(7)));
+        }
+    }
+}
+
+#[test]
+fn s2_a_key_and_an_argument_of_its_name_are_the_same() {
+    let mut c = Conversation::open();
+    c.subscribe(feed().pk(7));
+    c.subscribe(feed().arg("pk", 7));
+    c.subscribe(Subscribe::new("tasks", "subscribe_instance").pk(7));
+    c.subscribe(task());
+    assert_eq!(c.sent_actions(), ["subscribe_all", "subscribe_instance"]);
+}
+
+#[test]
+fn a_key_that_can_not_be_sent_is_refused_at_the_call_and_handed_back() {
+    let mut c = Conversation::open_with(|config| config.pk_field = "action".into());
+    let map = std::collections::BTreeMap::from([((1, 2), 3)]);
+    for subscribe in [feed().pk(7), task().pk(map)] {
+        let rejected = c.session.subscribe(subscribe.clone(), c.now).unwrap_err();
+        assert!(matches!(rejected.reason, Rejection::InvalidArgument { .. }));
+        assert_eq!(rejected.command, subscribe);
+    }
+}
+
+#[test]
 fn s3_a_subscription_is_acknowledged_by_the_servers_answer() {
     let mut c = Conversation::open();
     let key = c.subscribe(task());

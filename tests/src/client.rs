@@ -109,6 +109,22 @@ impl Client {
         }
     }
 
+    /// Ends all subscriptions, and says how many.
+    pub fn unsubscribe_all(&self) -> usize {
+        match self {
+            Self::Async(client) => client.unsubscribe_all(),
+            Self::Blocking(client) => client.unsubscribe_all(),
+        }
+    }
+
+    /// Sends all subscriptions once more.
+    pub fn resubscribe(&self) {
+        match self {
+            Self::Async(client) => client.resubscribe(),
+            Self::Blocking(client) => client.resubscribe(),
+        }
+    }
+
     /// What happens to the connection from now on.
     pub fn events(&self) -> Notices {
         match self {

@@ -75,6 +75,14 @@ scenarios! {
         s7_deleted_during_the_outage
         r8_subscription_ids_of_ones_own
     }
+    slow_readers {
+        s11_readers_that_never_read_delay_nobody
+    }
+    all_at_once {
+        s12_unsubscribe_all
+        s12_unsubscribe_all_offline
+        s12_resubscribe
+    }
     feeds {
         s13_with_data_and_creates
         s13_creates_only_when_asked_for

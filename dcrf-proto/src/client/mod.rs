@@ -3,7 +3,7 @@
 //! An adapter such as `dcrf-tokio` implements [`Runtime`] and [`Socket`], makes a [`Client`] with
 //! [`Client::new`], and spawns the driver that comes with it. Programs use the adapter.
 //!
-//! The handles and the driver share one lock around the [`Session`](crate::Session). It is held for
+//! The handles and the driver share one lock around the [`Session`]. It is held for
 //! the session's own work and never across I/O, a waker's wake, clone or drop, or code of the user:
 //! decoding happens after it is released. There is no channel between them, so dropping a handle takes effect at once, on any
 //! thread.
@@ -37,6 +37,7 @@ use crate::config::Config;
 use crate::error::{CloseReason, Lost};
 use crate::event::{Notice, State};
 use crate::id::Seed;
+use crate::session::Session;
 use crate::stats::Stats;
 
 /// A client of one server: makes requests and subscribes, over one WebSocket that reconnects by itself.
@@ -105,6 +106,34 @@ impl Client {
         let shared = Arc::new(Shared::new(config, seed, R::now));
         let driver = driver::drive(driver::Guard(shared.clone()), runtime);
         (Self { handle: Arc::new(Handle::new(shared)) }, driver)
+    }
+
+    /// Ends all subscriptions of the client, on all its handles, and says how many (S12). A [`Subscription`] that
+    /// is still held gets [`Ended::Unsubscribed`](crate::Ended::Unsubscribed) next, without what it had not
+    /// read; a [`Subscribing`] fails with it. The server is told when there is a connection.
+    ///
+    /// ```no_run
+    /// # use dcrf_proto::client::Client;
+    /// # async fn example(client: Client) {
+    /// println!("{} subscriptions ended", client.unsubscribe_all());
+    /// # }
+    /// ```
+    pub fn unsubscribe_all(&self) -> usize {
+        self.handle.shared().command(Session::unsubscribe_all)
+    }
+
+    /// Sends all subscriptions once more on this connection: for a server that has lost them (S12). Readers
+    /// notice nothing, unless the server refuses, which ends a subscription as after a reconnect. Without a
+    /// connection there is nothing to do, since the next one brings them all.
+    ///
+    /// ```no_run
+    /// # use dcrf_proto::client::Client;
+    /// # async fn example(client: Client) {
+    /// client.resubscribe();
+    /// # }
+    /// ```
+    pub fn resubscribe(&self) {
+        self.handle.shared().command(Session::resubscribe);
     }
 
     /// What happens to the connection from now on, and the frames that belong to nobody, as a stream. It

@@ -9,4 +9,4 @@ mod subscribe;
 pub(crate) use self::arguments::{Arguments, InvalidArgument};
 pub use self::close::{Close, CloseFrame};
 pub use self::request::Request;
-pub use self::subscribe::Subscribe;
+pub use self::subscribe::{Subscribe, WhenFull};

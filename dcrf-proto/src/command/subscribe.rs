@@ -26,11 +26,44 @@ pub struct Subscribe {
     pub(crate) stream: Cow<'static, str>,
     pub(crate) action: Cow<'static, str>,
     pub(crate) unsubscribe_action: Option<Cow<'static, str>>,
-    pub(crate) arguments: Arguments,
+    arguments: Arguments,
+    /// An argument whose name the session knows.
+    pk: Option<Json>,
     pub(crate) id: Option<RequestId>,
     pub(crate) include_create: bool,
     pub(crate) without_ack: bool,
     pub(crate) pk_field: Option<Cow<'static, str>>,
+    pub(crate) when_full: WhenFull,
+}
+
+/// What happens when more changes wait in a subscription for its reader than
+/// [`Config::changes`](crate::Config::changes) allows (S11). In no case does a slow reader delay another
+/// subscription, a request, or the connection.
+///
+/// ```
+/// use dcrf_proto::{Subscribe, WhenFull};
+///
+/// // A table on a screen needs each row as it is now, and not how it came to be so:
+/// let rows = Subscribe::new("people", "subscribe_all").when_full(WhenFull::KeepNewest);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WhenFull {
+    /// The oldest give way, and [`Change::Lagged`](crate::Change::Lagged) says how many.
+    #[default]
+    DropOldest,
+    /// The newest change of each primary key stays, known as conflation: those that a newer change of the same
+    /// key follows give way first, the oldest of them before the others. Only when there are none the oldest
+    /// change gives way, and [`Change::Lagged`](crate::Change::Lagged) counts it. So the last state of each
+    /// object arrives as long as no more objects change than may wait.
+    ///
+    /// A reader then takes an update of an object that it does not know for its creation, and a deletion of such
+    /// a one for nothing. The key is read from the data under [`Subscribe::pk_field`]; a change without a key is
+    /// never superseded.
+    KeepNewest,
+    /// The subscription ends with [`Ended::Overflowed`](crate::Ended::Overflowed), behind what waits: for a
+    /// reader that must not miss anything.
+    End,
 }
 
 impl Subscribe {
@@ -57,6 +90,8 @@ impl Subscribe {
             include_create: false,
             without_ack: false,
             pk_field: None,
+            pk: None,
+            when_full: WhenFull::default(),
         }
     }
 
@@ -100,6 +135,24 @@ impl Subscribe {
     #[must_use]
     pub fn args(mut self, arguments: &(impl Serialize + ?Sized)) -> Self {
         self.arguments.set_all(arguments);
+        self
+    }
+
+    /// Adds the primary key of an object as an argument: under the name of [`pk_field`](Self::pk_field), or
+    /// as `pk` with DCRF's `subscribe_instance`.
+    ///
+    /// ```
+    /// # use dcrf_proto::Subscribe;
+    /// // {"action": "subscribe_comments", "id": 4}
+    /// let comments = Subscribe::new("posts", "subscribe_comments").pk_field("id").pk(4);
+    /// ```
+    #[must_use]
+    pub fn pk(mut self, pk: impl Serialize) -> Self {
+        match Json::from_value(&pk) {
+            Ok(pk) => self.pk = Some(pk),
+            // Refused at the call, as any argument that can't be written.
+            Err(_) => self.arguments.set(Cow::Borrowed("pk"), &pk),
+        }
         self
     }
 
@@ -158,7 +211,8 @@ impl Subscribe {
     }
 
     /// The name of the primary key in this stream's objects, in place of
-    /// [`Config::pk_field`](crate::Config::pk_field) (S10).
+    /// [`Config::pk_field`](crate::Config::pk_field): in delete events (S10), for the argument
+    /// [`pk`](Self::pk), and for [`WhenFull::KeepNewest`].
     ///
     /// ```
     /// # use dcrf_proto::Subscribe;
@@ -167,6 +221,18 @@ impl Subscribe {
     #[must_use]
     pub fn pk_field(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         self.pk_field = Some(name.into());
+        self
+    }
+
+    /// What happens when its reader is slower than the server, in place of dropping the oldest changes (S11).
+    ///
+    /// ```
+    /// # use dcrf_proto::{Subscribe, WhenFull};
+    /// let all = Subscribe::new("people", "subscribe_all").when_full(WhenFull::End);
+    /// ```
+    #[must_use]
+    pub fn when_full(mut self, when_full: WhenFull) -> Self {
+        self.when_full = when_full;
         self
     }
 
@@ -180,7 +246,7 @@ impl Subscribe {
         &self.action
     }
 
-    /// An argument, as it was given.
+    /// An argument, as it was given; `pk` is also what [`pk`](Self::pk) was given.
     ///
     /// ```
     /// # use dcrf_proto::Subscribe;
@@ -188,6 +254,21 @@ impl Subscribe {
     /// assert_eq!(person.argument("pk").unwrap().as_str(), "4");
     /// ```
     pub fn argument(&self, name: &str) -> Option<Json> {
-        self.arguments.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into())
+        let mut arguments = self.arguments.iter();
+        let given = arguments.find(|(known, _)| *known == name).map(|(_, value)| value.into());
+        given.or_else(|| self.pk.clone().filter(|_| name == "pk"))
+    }
+
+    /// The arguments with their names; `pk_field` is the session's.
+    pub(crate) fn arguments(&self, pk_field: &str) -> Cow<'_, Arguments> {
+        let Some(pk) = &self.pk else { return Cow::Borrowed(&self.arguments) };
+        let name = match (&*self.action, &self.pk_field) {
+            ("subscribe_instance", _) => "pk",
+            (_, Some(own)) => own,
+            (_, None) => pk_field,
+        };
+        let mut arguments = self.arguments.clone();
+        arguments.set(Cow::Owned(name.to_owned()), pk);
+        Cow::Owned(arguments)
     }
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::Session;
 use crate::command::{Close, CloseFrame};
-use crate::error::CloseReason;
+use crate::error::{CloseReason, Ended};
 use crate::event::State;
 use crate::timer::Timer;
 
@@ -45,7 +45,8 @@ impl Session {
             None => deadline,
         };
         if close.unsubscribe {
-            self.subscriptions.leave_all(&mut self.cx, &CloseReason::ByCaller);
+            let ended = Ended::Closed(CloseReason::ByCaller);
+            self.subscriptions.leave_all(&mut self.cx, &ended);
         }
         self.closing = Some(Closing { frame: close.frame, deadline });
         self.cx.timers.set(deadline, Timer::Close);

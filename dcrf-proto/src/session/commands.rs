@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::Session;
 use crate::command::{Request, Subscribe};
-use crate::error::{CloseReason, Rejected, Rejection};
+use crate::error::{CloseReason, Ended, Rejected, Rejection};
 use crate::event::State;
 use crate::id::{ListenerKey, RepliesKey, RequestKey, SubscriptionKey};
 use crate::wire::selector::Selector;
@@ -251,6 +251,43 @@ impl Session {
     /// ```
     pub fn unlisten(&mut self, listener: ListenerKey) {
         self.listeners.unlisten(&mut self.cx, listener);
+    }
+
+    /// Ends all subscriptions, those too that the server has not acknowledged and those that wait for a
+    /// connection, and says how many (S12). What has not been read is dropped: the next that each reader gets
+    /// is [`Ended::Unsubscribed`](crate::Ended::Unsubscribed). The server is told when there is a connection.
+    ///
+    /// ```
+    /// # use dcrf_proto::{Config, Ended, Seed, Session, Subscribe};
+    /// # use std::time::Instant;
+    /// # let (mut session, now) = (Session::new(Config::default(), Seed::from([7; 32]), Instant::now()), Instant::now());
+    /// let person = session.subscribe(Subscribe::instance("people", 4), now)?;
+    /// assert_eq!(session.unsubscribe_all(now), 1);
+    /// assert_eq!(session.poll_change(person), Some(Err(Ended::Unsubscribed)));
+    /// # Ok::<(), dcrf_proto::Rejected<Subscribe>>(())
+    /// ```
+    pub fn unsubscribe_all(&mut self, now: Instant) -> usize {
+        self.advance(now);
+        self.subscriptions.leave_all(&mut self.cx, &Ended::Unsubscribed)
+    }
+
+    /// Sends all subscriptions once more on this connection, as after a reconnect but without a gap: for a
+    /// server that has lost them (S12). What it refuses ends as at a replay (S7). Those whose frame is on its
+    /// way are not sent twice; without a connection there is nothing to do, since the next one brings them all.
+    ///
+    /// ```
+    /// # use dcrf_proto::{Config, Seed, Session, Subscribe};
+    /// # use std::time::Instant;
+    /// # let (mut session, now) = (Session::new(Config::default(), Seed::from([7; 32]), Instant::now()), Instant::now());
+    /// let person = session.subscribe(Subscribe::instance("people", 4), now)?;
+    /// session.resubscribe(now);
+    /// # Ok::<(), dcrf_proto::Rejected<Subscribe>>(())
+    /// ```
+    pub fn resubscribe(&mut self, now: Instant) {
+        self.advance(now);
+        if self.link.is_open() && self.closed().is_ok() {
+            self.subscriptions.resubscribe(&mut self.cx);
+        }
     }
 
     /// Reports that whoever drives the session stops doing so: everything that waits settles, and no

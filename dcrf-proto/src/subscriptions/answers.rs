@@ -36,13 +36,17 @@ impl Subscriptions {
 
     /// The server has answered what was sent last, or has sent that answer once more.
     pub(crate) fn answered(&mut self, cx: &mut Context, key: WireKey, payload: &Payload<'_>) {
-        let Some(wire) = self.wires.get(key) else { return };
+        let Some(wire) = self.wires.get_mut(key) else { return };
+        // What does not acknowledge can still refuse: an action that the server does not know.
+        let can_be_refused = wire.is_unanswered();
+        if !wire.phase.is_leaving() {
+            wire.unanswered = wire.unanswered.saturating_sub(1);
+        }
         match (wire.phase, payload.outcome()) {
             (Phase::Left { .. }, outcome) => self.left(cx, key, outcome.err()),
             (Phase::Sent { .. } | Phase::Overdue, Ok(_)) => self.acknowledged(cx, key),
             (Phase::Sent { .. } | Phase::Overdue, Err(refusal)) => self.refused(cx, key, &refusal),
-            // What does not acknowledge can still refuse: an action that the server does not know.
-            (Phase::Live, Err(refusal)) if wire.without_ack => self.refused(cx, key, &refusal),
+            (Phase::Live, Err(refusal)) if can_be_refused => self.refused(cx, key, &refusal),
             _ => cx.stats.late += 1,
         }
     }
@@ -56,9 +60,8 @@ impl Subscriptions {
         action: Option<&str>,
         whole: impl FnOnce() -> Json,
     ) {
-        let phase = self.wires.get(key).map(|wire| wire.phase);
-        match phase {
-            Some(Phase::Sent { .. } | Phase::Overdue | Phase::Live) => {
+        match self.wires.get(key) {
+            Some(wire) if wire.is_on_server() => {
                 self.deliver(cx, key, payload, action, whole);
             }
             _ => cx.stats.late += 1,
@@ -73,7 +76,7 @@ impl Subscriptions {
         action: Option<&str>,
         whole: impl FnOnce() -> Json,
     ) {
-        let Some(wire) = self.wires.get(key) else { return };
+        let Some(wire) = self.wires.get_mut(key) else { return };
         let refused = payload.outcome().err();
         let json = match (&refused, payload.data) {
             (Some(_), _) => Json::null(),
@@ -81,10 +84,12 @@ impl Subscriptions {
             _ => whole(),
         };
         let event = Incoming { action, refused, data: payload.data, json };
-        for &key in &wire.members {
-            if let Some(member) = self.members.get_mut(key) {
-                member.deliver(cx, key, self.last_loss.as_ref(), &event);
-            }
+        let (members, loss) = (&mut self.members, self.last_loss.as_ref());
+        wire.members.retain(|&key| {
+            members.get_mut(key).is_some_and(|member| member.deliver(cx, key, loss, &event))
+        });
+        if wire.members.is_empty() {
+            self.leave(cx, key, None);
         }
     }
 
@@ -124,7 +129,12 @@ impl Subscriptions {
                 member.refuse(cx, key, was_in_force, refusal.clone());
             }
         }
-        self.remove_wire(cx, key, Ok(()));
+        if wire.resubscribed {
+            // The server may still hold what was in force before.
+            self.leave(cx, key, None);
+        } else {
+            self.remove_wire(cx, key, Ok(()));
+        }
     }
 
     /// The server has answered the unsubscribe.
@@ -146,7 +156,7 @@ impl Subscriptions {
     ) {
         let Some(wire) = self.wires.get(key) else { return };
         let id = wire.id.clone();
-        let is_over = wire.was_answered && result.is_ok();
+        let is_over = !wire.is_unanswered() && result.is_ok();
         self.remove_wire(cx, key, result);
         if is_over {
             cx.routes.release(id);

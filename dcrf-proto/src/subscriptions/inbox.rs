@@ -1,13 +1,73 @@
-//! The changes that wait for one subscription's reader: bounded, the oldest give way and are counted
-//! (S11).
+//! The changes that wait for one subscription's reader: bounded, and what happens when there are too many
+//! is the subscription's choice (S11).
 
 use std::collections::VecDeque;
 
+use super::conflation::{Conflation, GaveWay};
+use crate::command::WhenFull;
 use crate::config::Limit;
 use crate::event::{Change, Gap};
+use crate::wire::pk::Pk;
 
+#[derive(Debug)]
+pub(crate) enum Inbox {
+    DropOldest(Queue),
+    // The other policies' subscriptions are not to pay for its size.
+    KeepNewest(Box<Conflation>),
+    End(Queue),
+}
+
+/// There is no room, and nothing may give way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Overflow;
+
+impl Inbox {
+    pub(crate) fn new(when_full: WhenFull) -> Self {
+        match when_full {
+            WhenFull::DropOldest => Self::DropOldest(Queue::default()),
+            WhenFull::KeepNewest => Self::KeepNewest(Box::default()),
+            WhenFull::End => Self::End(Queue::default()),
+        }
+    }
+
+    /// Adds a change, and says what gave way to it.
+    pub(crate) fn push(
+        &mut self,
+        change: Change,
+        pk_field: &str,
+        limit: Limit,
+    ) -> Result<GaveWay, Overflow> {
+        match self {
+            Self::DropOldest(queue) => {
+                Ok(GaveWay { lagged: queue.push(change, limit), superseded: 0 })
+            }
+            Self::KeepNewest(conflation) => {
+                let (size, key) = (size(&change), key(&change, pk_field));
+                Ok(conflation.push(change, size, key, limit))
+            }
+            Self::End(queue) => queue.push_if_room(change, limit).map(|()| GaveWay::default()),
+        }
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<Change> {
+        match self {
+            Self::DropOldest(queue) | Self::End(queue) => queue.pop(),
+            Self::KeepNewest(conflation) => conflation.pop(),
+        }
+    }
+
+    /// Drops what waits.
+    pub(crate) fn clear(&mut self) {
+        match self {
+            Self::DropOldest(queue) | Self::End(queue) => *queue = Queue::default(),
+            Self::KeepNewest(conflation) => **conflation = Conflation::default(),
+        }
+    }
+}
+
+/// Changes in their order, and nothing else known of them.
 #[derive(Debug, Default)]
-pub(crate) struct Inbox {
+pub(crate) struct Queue {
     changes: VecDeque<Change>,
     bytes: usize,
     /// How many changes were dropped before the first that is left.
@@ -16,9 +76,9 @@ pub(crate) struct Inbox {
     lagged_gap: Option<Gap>,
 }
 
-impl Inbox {
+impl Queue {
     /// Adds a change, and says how many older ones gave way.
-    pub(crate) fn push(&mut self, change: Change, limit: Limit) -> u64 {
+    fn push(&mut self, change: Change, limit: Limit) -> u64 {
         self.bytes += size(&change);
         self.changes.push_back(change);
         let before = self.lagged;
@@ -30,6 +90,25 @@ impl Inbox {
         self.lagged - before
     }
 
+    /// Adds a change if there is room, which there always is for a gap: it takes the place of one that nothing
+    /// follows.
+    fn push_if_room(&mut self, change: Change, limit: Limit) -> Result<(), Overflow> {
+        let size = size(&change);
+        let has_room = self.changes.len() < limit.count && self.bytes + size <= limit.bytes;
+        match (&change, self.changes.back_mut()) {
+            (Change::Gap(_), Some(last @ Change::Gap(_))) => {
+                *last = change;
+                return Ok(());
+            }
+            (Change::Gap(_), _) | (_, None) => {}
+            _ if has_room => {}
+            _ => return Err(Overflow),
+        }
+        self.bytes += size;
+        self.changes.push_back(change);
+        Ok(())
+    }
+
     fn drop_oldest(&mut self) {
         let Some(change) = self.changes.pop_front() else { return };
         self.bytes -= size(&change);
@@ -39,7 +118,7 @@ impl Inbox {
         }
     }
 
-    pub(crate) fn pop(&mut self) -> Option<Change> {
+    fn pop(&mut self) -> Option<Change> {
         if self.lagged > 0 {
             return Some(Change::Lagged(std::mem::take(&mut self.lagged)));
         }
@@ -53,6 +132,15 @@ impl Inbox {
             self.changes = VecDeque::new();
         }
         Some(change)
+    }
+}
+
+/// The key of the object that a change is of. What tells no state of an object has none.
+fn key(change: &Change, pk_field: &str) -> Option<Pk> {
+    match change {
+        Change::Create(data) | Change::Update(data) => Pk::of(data, pk_field),
+        Change::Delete(deleted) => deleted.pk.clone(),
+        Change::Gap(_) | Change::Lagged(_) | Change::Refused(_) | Change::Other { .. } => None,
     }
 }
 

@@ -54,7 +54,7 @@ impl Member {
     pub(crate) fn new(wire: WireKey, subscribe: &Subscribe) -> Self {
         Self {
             phase: Phase::Pending(wire),
-            inbox: Inbox::default(),
+            inbox: Inbox::new(subscribe.when_full),
             include_create: subscribe.include_create,
             pk_field: subscribe.pk_field.clone(),
             history: History::Empty,
@@ -98,21 +98,21 @@ impl Member {
         }
     }
 
-    /// An event has arrived.
+    /// An event has arrived. Says whether the subscription goes on.
     pub(crate) fn deliver(
         &mut self,
         cx: &mut Context,
         key: SubscriptionKey,
         loss: Option<&Lost>,
         event: &Incoming<'_>,
-    ) {
+    ) -> bool {
         if event.action == Some("create") && !self.include_create && event.refused.is_none() {
-            return; // S13
+            return true; // S13
         }
         self.close_gap(cx, key, loss);
         let pk_field = self.pk_field.as_ref().unwrap_or(&cx.config.pk_field);
-        let change = event.change(pk_field);
-        self.push(cx, key, change);
+        let change = event.change(pk_field, cx.config.ensure_pk_field_in_delete_events);
+        self.push(cx, key, change)
     }
 
     /// S5: the gap comes before anything of the new connection.
@@ -123,9 +123,18 @@ impl Member {
         }
     }
 
-    fn push(&mut self, cx: &mut Context, key: SubscriptionKey, change: Change) {
-        cx.stats.lagged += self.inbox.push(change, cx.config.changes);
+    /// Adds a change for the reader, if there is room or something gives way; else the subscription ends (S11).
+    fn push(&mut self, cx: &mut Context, key: SubscriptionKey, change: Change) -> bool {
+        let limit = cx.config.changes;
+        let pk_field = self.pk_field.as_ref().unwrap_or(&cx.config.pk_field);
+        let Ok(gave_way) = self.inbox.push(change, pk_field, limit) else {
+            self.end(cx, key, Ended::Overflowed { limit });
+            return false;
+        };
+        cx.stats.lagged += gave_way.lagged;
+        cx.stats.superseded += gave_way.superseded;
         self.tell_readable(cx, key);
+        true
     }
 
     fn tell_readable(&mut self, cx: &mut Context, key: SubscriptionKey) {
@@ -177,6 +186,9 @@ impl Member {
     }
 
     pub(crate) fn end(&mut self, cx: &mut Context, key: SubscriptionKey, ended: Ended) {
+        if ended == Ended::Unsubscribed {
+            self.inbox.clear(); // S12: as after a cancel (S9), nothing more is delivered.
+        }
         self.phase = Phase::Ended(ended);
         self.tell_readable(cx, key);
     }
@@ -215,14 +227,14 @@ impl Incoming<'_> {
         data.is_some() && matches!(action, Some("create" | "update" | "delete"))
     }
 
-    fn change(&self, pk_field: &str) -> Change {
+    fn change(&self, pk_field: &str, rename: bool) -> Change {
         if let Some(refusal) = &self.refused {
             return Change::Refused(refusal.clone()); // S14
         }
         match (self.action, self.data) {
             (Some("create"), Some(_)) => Change::Create(self.json.clone()),
             (Some("update"), Some(_)) => Change::Update(self.json.clone()),
-            (Some("delete"), Some(data)) => Change::Delete(Deleted::read(data, pk_field)),
+            (Some("delete"), Some(data)) => Change::Delete(Deleted::read(data, pk_field, rename)),
             (action, _) => {
                 Change::Other { action: action.map(str::to_owned), payload: self.json.clone() }
             }

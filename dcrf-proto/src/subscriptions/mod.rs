@@ -2,6 +2,7 @@
 //! (S2), sent anew on each connection, and handed to its readers in the server's order.
 
 mod answers;
+mod conflation;
 mod inbox;
 mod member;
 mod replay;
@@ -14,7 +15,7 @@ use std::sync::Arc;
 use self::member::Member;
 use self::wire::{Phase, Wire};
 use crate::arena::Arena;
-use crate::command::Subscribe;
+use crate::command::{Arguments, Subscribe};
 use crate::context::{Context, Route, Routes};
 use crate::dialect::Message;
 use crate::error::{Ended, Lost, Rejected, Rejection, UnsubscribeError};
@@ -95,12 +96,16 @@ impl Subscriptions {
         subscribe: Subscribe,
         open: bool,
     ) -> Result<SubscriptionKey, Rejected<Subscribe>> {
-        let target = wire::target(&subscribe);
-        let wire = match self.by_target.get(&target) {
-            Some(&wire) => self.accept_join(cx, &subscribe, wire).map(|()| wire),
-            None => self
-                .accept(cx, &subscribe, target)
-                .map(|wire| self.insert_wire(cx, &subscribe, wire, open)),
+        let arguments = subscribe.arguments(&cx.config.pk_field);
+        let target = wire::target(&subscribe, &arguments);
+        let wire = match self.check(cx, &arguments) {
+            Err(reason) => Err(reason),
+            Ok(()) => match self.by_target.get(&target) {
+                Some(&wire) => self.accept_join(cx, &subscribe, wire).map(|()| wire),
+                None => self
+                    .accept(cx, &subscribe, target, arguments.into_owned())
+                    .map(|wire| self.insert_wire(cx, &subscribe, wire, open)),
+            },
         };
         let wire_key = match wire {
             Ok(key) => key,
@@ -132,9 +137,9 @@ impl Subscriptions {
         }
     }
 
-    fn check(&self, cx: &Context, subscribe: &Subscribe) -> Result<(), Rejection> {
+    fn check(&self, cx: &Context, arguments: &Arguments) -> Result<(), Rejection> {
         cx.admit()?;
-        subscribe.arguments.check()?;
+        arguments.check()?;
         let count = self.members.len().max(self.wires.len());
         if count < cx.config.max_subscriptions { Ok(()) } else { Err(Rejection::QueueFull) }
     }
@@ -145,7 +150,6 @@ impl Subscriptions {
         subscribe: &Subscribe,
         key: WireKey,
     ) -> Result<(), Rejection> {
-        self.check(cx, subscribe)?;
         let own = self.wires.get(key).map(|wire| &wire.id);
         match &subscribe.id {
             Some(id) if Some(id) != own && !cx.routes.is_free(id) => Err(Rejection::IdInUse),
@@ -158,10 +162,10 @@ impl Subscriptions {
         cx: &mut Context,
         subscribe: &Subscribe,
         target: Arc<str>,
+        arguments: Arguments,
     ) -> Result<Wire, Rejection> {
-        self.check(cx, subscribe)?;
         let id = cx.choose_id(subscribe.id.as_ref(), Routes::is_free)?;
-        let wire = Wire::new(subscribe, id, target, self.next_sequence);
+        let wire = Wire::new(subscribe, id, target, arguments, self.next_sequence);
         let (size, limit) = (wire.size(cx.config.framing), cx.config.max_message);
         if size <= limit { Ok(wire) } else { Err(Rejection::TooLarge { size, limit }) }
     }
@@ -220,8 +224,7 @@ impl Subscriptions {
     fn leave(&mut self, cx: &mut Context, key: WireKey, unsubscriber: Option<SubscriptionKey>) {
         let Some(wire) = self.wires.get_mut(key) else { return };
         wire.unsubscriber = unsubscriber;
-        wire.was_answered = wire.phase == Phase::Live && !wire.without_ack;
-        let on_server = wire.phase.is_on_server();
+        let on_server = wire.is_on_server();
         if on_server && wire.can_unsubscribe() {
             self.by_target.remove(&wire.target);
             self.enqueue(cx, key, Phase::Leaving);

@@ -20,6 +20,25 @@ impl Subscriptions {
         }
     }
 
+    /// Everything is sent once more on the same connection, in the window of the replays, except for what is on
+    /// its way (S12). Nothing was missed, so there is no gap.
+    pub(crate) fn resubscribe(&mut self, cx: &mut Context) {
+        for key in self.in_order() {
+            let Some(wire) = self.wires.get_mut(key) else { continue };
+            let replayed = match wire.phase {
+                Phase::Live => {
+                    wire.confirm();
+                    true
+                }
+                Phase::Overdue => true,
+                Phase::PutOff { replayed, .. } => replayed,
+                _ => continue,
+            };
+            wire.resubscribed = wire.is_on_server();
+            self.enqueue(cx, key, Phase::Queued { replayed });
+        }
+    }
+
     /// The connection is lost: what is wanted waits for the next one, and what was left is gone.
     pub(crate) fn lost(&mut self, cx: &mut Context, cause: Option<&Lost>) {
         self.replays.clear();
@@ -36,7 +55,8 @@ impl Subscriptions {
             if wire.phase == Phase::Live {
                 wire.confirm();
             }
-            let unanswered = cause.filter(|_| wire.phase.is_on_server());
+            let unanswered = cause.filter(|_| wire.phase.was_sent());
+            wire.disconnect();
             let members = &mut self.members;
             wire.members.retain(|&key| {
                 members.get_mut(key).is_some_and(|member| member.lose(cx, key, unanswered))
@@ -65,11 +85,12 @@ impl Subscriptions {
     /// The frame that a wire has to send, if it still has one, is about to be sent.
     fn message_of(&mut self, cx: &mut Context, key: WireKey) -> Option<Message> {
         let due = due(cx);
-        let wire = self.wires.get(key)?;
+        let wire = self.wires.get_mut(key)?;
         let without_ack = wire.without_ack;
         match wire.phase {
             Phase::Queued { replayed } => {
                 let message = wire.subscribe_message(&cx.config);
+                wire.unanswered = wire.unanswered.saturating_add(1);
                 self.enter(cx, key, Phase::Sent { due, replayed });
                 cx.stats.subscribes_sent += 1;
                 if without_ack {
@@ -91,15 +112,19 @@ impl Subscriptions {
         }
     }
 
-    /// Ends all, and queues the unsubscribes of those that the server holds.
-    pub(crate) fn leave_all(&mut self, cx: &mut Context, reason: &CloseReason) {
+    /// Ends all, and queues the unsubscribes of those that the server holds. Says how many of the caller's
+    /// subscriptions have ended.
+    pub(crate) fn leave_all(&mut self, cx: &mut Context, ended: &Ended) -> usize {
+        let mut count = 0;
         for key in self.in_order() {
-            let wanted = self.wires.get(key).is_some_and(|wire| !wire.members.is_empty());
-            if wanted {
-                self.end_members(cx, key, &Ended::Closed(reason.clone()));
+            let members = self.wires.get(key).map_or(0, |wire| wire.members.len());
+            if members > 0 {
+                count += members;
+                self.end_members(cx, key, ended);
                 self.leave(cx, key, None);
             }
         }
+        count
     }
 
     /// The session is closed.

@@ -30,8 +30,10 @@ pub(crate) struct Wire {
     pub(crate) acknowledged: bool,
     /// How often in a row the server asked to come back later.
     pub(crate) put_off: u32,
-    /// Whether the server had answered the subscribe when it was left: then no answer to it can still come.
-    pub(crate) was_answered: bool,
+    /// How many subscribes the server has not answered on this connection: an answer to them can still come.
+    pub(crate) unanswered: u32,
+    /// Whether the server may hold it on this connection while it is to be sent, or put off, once more (S12).
+    pub(crate) resubscribed: bool,
     /// Who waits for the unsubscribe.
     pub(crate) unsubscriber: Option<SubscriptionKey>,
     pub(crate) selected: Selected,
@@ -100,8 +102,8 @@ impl Phase {
         matches!(self, Self::Leaving | Self::Left { .. })
     }
 
-    /// Whether the server may hold the subscription on this connection.
-    pub(crate) fn is_on_server(self) -> bool {
+    /// Whether the subscribe was sent on this connection, and not put off.
+    pub(crate) fn was_sent(self) -> bool {
         matches!(self, Self::Sent { .. } | Self::Overdue | Self::Live)
     }
 }
@@ -111,6 +113,7 @@ impl Wire {
         subscribe: &Subscribe,
         id: RequestId,
         target: Arc<str>,
+        arguments: Arguments,
         sequence: u64,
     ) -> Self {
         Self {
@@ -120,13 +123,14 @@ impl Wire {
             stream: subscribe.stream.clone(),
             action: subscribe.action.clone(),
             unsubscribe_action: subscribe.unsubscribe_action.clone(),
-            arguments: subscribe.arguments.clone(),
+            arguments,
             without_ack: subscribe.without_ack,
             members: Vec::with_capacity(1),
             phase: Phase::Offline,
             acknowledged: false,
             put_off: 0,
-            was_answered: false,
+            unanswered: 0,
+            resubscribed: false,
             unsubscriber: None,
             selected: Selected::default(),
         }
@@ -170,6 +174,22 @@ impl Wire {
         self.put_off = 0;
     }
 
+    /// Whether the server may hold the subscription on this connection.
+    pub(crate) fn is_on_server(&self) -> bool {
+        self.phase.was_sent() || (self.resubscribed && !self.phase.is_leaving())
+    }
+
+    /// Whether an answer to a subscribe can still come.
+    pub(crate) fn is_unanswered(&self) -> bool {
+        self.unanswered > 0 || self.without_ack
+    }
+
+    /// What was sent on the connection is over with it.
+    pub(crate) fn disconnect(&mut self) {
+        self.unanswered = 0;
+        self.resubscribed = false;
+    }
+
     pub(crate) fn can_unsubscribe(&self) -> bool {
         self.unsubscribe_action.is_some()
     }
@@ -209,9 +229,9 @@ impl Wire {
 }
 
 /// What a subscription is to: equal targets share one subscription on the wire (S2).
-pub(crate) fn target(subscribe: &Subscribe) -> Arc<str> {
+pub(crate) fn target(subscribe: &Subscribe, arguments: &Arguments) -> Arc<str> {
     let mut arguments: Vec<(&str, &str)> =
-        subscribe.arguments.iter().map(|(name, value)| (name, value.get())).collect();
+        arguments.iter().map(|(name, value)| (name, value.get())).collect();
     arguments.sort_unstable();
     let mut target = format!("{:?}{:?}", subscribe.stream, subscribe.action);
     for (name, value) in arguments {

@@ -85,7 +85,8 @@ impl PartialEq<&str> for Pk {
 pub struct Deleted {
     /// The primary key; `None` when the event names none under `pk` or the configured field.
     pub pk: Option<Pk>,
-    /// The event's data with the key under the configured name (S10). The event of an instance holds
+    /// The event's data, with the key under the configured name unless
+    /// [`Config::ensure_pk_field_in_delete_events`](crate::Config) is off (S10). The event of an instance holds
     /// the key alone; a feed with a serializer sends the whole object as it was.
     pub data: Json,
 }
@@ -98,20 +99,15 @@ impl fmt::Debug for Deleted {
 
 impl Deleted {
     /// Reads the data of a delete event. DCRF calls the key of an instance's event `pk`, also where the
-    /// serializer has another name for it.
-    pub(crate) fn read(data: &RawValue, pk_field: &str) -> Self {
+    /// serializer has another name for it; with `rename` it gets that name.
+    pub(crate) fn read(data: &RawValue, pk_field: &str, rename: bool) -> Self {
         let Ok(mut object) = serde_json::from_str::<Object<'_>>(data.get()) else {
             return Self { pk: None, data: Json::from(data) };
         };
-        let named = |name: &str| object.0.iter().position(|(key, _)| key == name);
-        let (position, renamed) = match (named(pk_field), named("pk")) {
-            (Some(position), _) => (Some(position), false),
-            (None, position) => (position, position.is_some()),
-        };
-        let pk =
-            position.and_then(|position| serde_json::from_str(object.0[position].1.get()).ok());
+        let position = object.pk_position(pk_field);
+        let pk = position.and_then(|position| object.pk_at(position));
         let data = match position {
-            Some(position) if renamed => {
+            Some(position) if rename && object.0[position].0 != pk_field => {
                 object.0[position].0 = Cow::Borrowed(pk_field);
                 Json::from_value(&object).unwrap_or_else(|_| Json::from(data))
             }
@@ -121,8 +117,28 @@ impl Deleted {
     }
 }
 
+impl Pk {
+    /// The key of an object, where it has one.
+    pub(crate) fn of(object: &Json, pk_field: &str) -> Option<Self> {
+        let object: Object<'_> = serde_json::from_str(object.as_str()).ok()?;
+        object.pk_position(pk_field).and_then(|position| object.pk_at(position))
+    }
+}
+
 /// An object's entries in their order, values as text.
 struct Object<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl Object<'_> {
+    /// Where the key stands: under its name, else where DCRF puts it.
+    fn pk_position(&self, pk_field: &str) -> Option<usize> {
+        let named = |name: &str| self.0.iter().position(|(key, _)| key == name);
+        named(pk_field).or_else(|| named("pk"))
+    }
+
+    fn pk_at(&self, position: usize) -> Option<Pk> {
+        serde_json::from_str(self.0[position].1.get()).ok()
+    }
+}
 
 impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

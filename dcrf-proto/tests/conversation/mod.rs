@@ -273,6 +273,14 @@ impl Conversation {
         self.session.unsubscribe(key, self.now);
     }
 
+    pub(crate) fn unsubscribe_all(&mut self) -> usize {
+        self.session.unsubscribe_all(self.now)
+    }
+
+    pub(crate) fn resubscribe(&mut self) {
+        self.session.resubscribe(self.now);
+    }
+
     pub(crate) fn close(&mut self, close: Close) {
         self.session.close(close, self.now);
     }

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use dcrf_proto::{Change, Ended, Event, Json, RequestKey, SubscriptionKey, Transmit};
+use dcrf_proto::{Change, Ended, Event, Json, RequestKey, SubscriptionKey, Transmit, WhenFull};
 use serde_json::Value;
 
 /// A connection, by the order of the dials.
@@ -16,6 +16,8 @@ pub(crate) struct Ledger {
     subscriptions: BTreeMap<SubscriptionKey, Wanted>,
     /// What a server of this connection believes to be subscribed: ids by target.
     live: BTreeMap<(Nth, String), BTreeSet<String>>,
+    /// Of these, what may be sent once more, since the caller asked for it.
+    again: BTreeMap<(Nth, String), BTreeSet<String>>,
     closed: bool,
 }
 
@@ -34,6 +36,7 @@ enum End {
 #[derive(Default)]
 struct Wanted {
     include_create: bool,
+    when_full: WhenFull,
     /// The connection on which it was first acknowledged.
     begun: Option<Nth>,
     /// The connection of the last change that was read.
@@ -51,6 +54,8 @@ enum Phase {
     Alive,
     /// Unsubscribed, and the event that says so has not come.
     Leaving,
+    /// Ended with all others, and the reader has not been told.
+    Withdrawn,
     Gone,
 }
 
@@ -71,18 +76,38 @@ impl Ledger {
         }
     }
 
-    pub(crate) fn wanted(&mut self, key: SubscriptionKey, include_create: bool) {
+    pub(crate) fn wanted(
+        &mut self,
+        key: SubscriptionKey,
+        include_create: bool,
+        when_full: WhenFull,
+    ) {
         assert!(!self.closed, "a subscription was accepted after the close");
-        let wanted = Wanted { include_create, ..Wanted::default() };
+        let wanted = Wanted { include_create, when_full, ..Wanted::default() };
         let known = self.subscriptions.insert(key, wanted);
         assert!(known.is_none(), "a subscription's key was given out twice");
     }
 
     pub(crate) fn unwanted(&mut self, key: SubscriptionKey) {
         let wanted = self.subscriptions.get_mut(&key).expect("a known subscription");
-        if wanted.phase == Phase::Alive {
+        if matches!(wanted.phase, Phase::Alive | Phase::Withdrawn) {
             wanted.phase = Phase::Leaving;
         }
+    }
+
+    /// All that have not ended yet. Says how many these are.
+    pub(crate) fn all_unwanted(&mut self, has_ended: impl Fn(SubscriptionKey) -> bool) -> usize {
+        let alive = |(key, wanted): &(&SubscriptionKey, &mut Wanted)| {
+            wanted.phase == Phase::Alive && !has_ended(**key)
+        };
+        let withdraw = |(_, wanted): (_, &mut Wanted)| wanted.phase = Phase::Withdrawn;
+        self.subscriptions.iter_mut().filter(alive).map(withdraw).count()
+    }
+
+    /// The caller wants all sent once more on this connection.
+    pub(crate) fn wanted_again(&mut self, nth: Nth) {
+        let live = self.live.iter().filter(|((its, _), _)| *its == nth);
+        self.again.extend(live.map(|(target, ids)| (target.clone(), ids.clone())));
     }
 
     pub(crate) fn closed(&mut self) {
@@ -104,9 +129,11 @@ impl Ledger {
         let (id, target) = (id_of(frame), target_of(frame));
         match action_of(frame) {
             "subscribe_instance" | "subscribe_feed" => {
+                let again = self.again.entry((nth, target.clone())).or_default().remove(&id);
                 let live = self.live.entry((nth, target)).or_default();
-                assert!(live.is_empty(), "{frame} although {live:?} is subscribed");
+                assert!(live.is_empty() || again, "{frame} although {live:?} is subscribed");
                 live.insert(id);
+                assert_eq!(live.len(), 1, "{frame} is subscribed to twice");
             }
             "unsubscribe_instance" | "unsubscribe_feed" => {
                 self.live.entry((nth, target)).or_default().remove(&id);
@@ -140,7 +167,8 @@ impl Ledger {
             }
             Event::Subscribed(key) | Event::Readable(key) => {
                 let phase = self.subscriptions[key].phase;
-                assert_eq!(phase, Phase::Alive, "{event:?} came after the end");
+                let is_known = matches!(phase, Phase::Alive | Phase::Withdrawn);
+                assert!(is_known, "{event:?} came after the end");
             }
             Event::Unsubscribed { subscription, .. } => {
                 let wanted = self.subscriptions.get_mut(subscription).expect("a subscription");
@@ -153,10 +181,18 @@ impl Ledger {
 
     pub(crate) fn read(&mut self, key: SubscriptionKey, polled: &Result<Change, Ended>) {
         let wanted = self.subscriptions.get_mut(&key).expect("a known subscription");
+        if wanted.phase == Phase::Withdrawn {
+            assert_eq!(*polled, Err(Ended::Unsubscribed), "S12");
+            wanted.phase = Phase::Alive;
+        }
         assert_eq!(wanted.phase, Phase::Alive, "{polled:?} came after the end");
         match polled {
             Ok(Change::Gap(_)) => wanted.after_gap = true,
-            Ok(Change::Lagged(_)) => {}
+            Ok(Change::Lagged(_)) => assert_ne!(wanted.when_full, WhenFull::End, "S11"),
+            Err(Ended::Overflowed { .. }) => {
+                assert_eq!(wanted.when_full, WhenFull::End, "S11");
+                wanted.phase = Phase::Gone;
+            }
             Ok(change) => wanted.change(change),
             Err(_) => wanted.phase = Phase::Gone,
         }

@@ -6,6 +6,7 @@
 #![expect(clippy::missing_panics_doc, reason = "a story panics where the client breaks its word")]
 
 pub mod actions;
+pub mod all_at_once;
 pub mod close;
 pub mod connect;
 pub mod credentials;
@@ -14,6 +15,7 @@ pub mod feeds;
 pub mod outage;
 pub mod requests;
 pub mod silence;
+pub mod slow_readers;
 pub mod streams;
 pub mod subscriptions;
 pub mod tls;

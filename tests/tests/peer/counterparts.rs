@@ -134,7 +134,20 @@ pub(crate) const SUBSCRIPTIONS: &[(&str, Counterpart)] = &[
     }),
 ];
 
+fn two_people() -> Ours {
+    Ours::connected().subscribe(person(1)).settles().subscribe(person(2)).settles()
+}
+
 pub(crate) const ENDS: &[(&str, Counterpart)] = &[
+    ("unsubscribe_all", || two_people().unsubscribe_all(2)),
+    ("unsubscribe_all_and_reconnect", || two_people().unsubscribe_all(2).reconnects()),
+    ("resubscribe", || {
+        let one = Ours::connected().subscribe(person(1)).settles();
+        one.subscribe(person(2).id("person-2")).settles().resubscribe()
+    }),
+    ("resubscribe_offline", || {
+        Ours::connected().subscribe(person(1)).loses().resubscribe().returns()
+    }),
     ("close", || Ours::connected().close()),
     ("close_with_a_subscription", || Ours::connected().subscribe(person(1)).settles().close()),
     ("close_without_unsubscribe", || Ours::connected().subscribe(person(1)).settles().close()),

@@ -31,6 +31,8 @@ const HOOKS_ON_REPLAY: &str = "a replay goes through the hooks as the first subs
     is fresh (S4)";
 const HOOKS_ON_ALL: &str =
     "the hooks see all that is sent: also a replay (S4), and messages that await no answer";
+const ALL_ENDED: &str = "all end, and the server is told: dcrf-client unsubscribes from every other one, and tells \
+    nobody (S9, S12)";
 
 pub(crate) const DIFFERENCES: &[Difference] = &[
     Difference {
@@ -174,6 +176,21 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
             json!([{"sent": [subscribed("token-1")]}, {"sent": [subscribed("token-2")]}])
         },
     },
+    Difference {
+        usage: "unsubscribe_all",
+        reason: ALL_ENDED,
+        ours: || json!([{"sent": subscribed_and_unsubscribed()}]),
+    },
+    Difference {
+        usage: "unsubscribe_all_and_reconnect",
+        reason: ALL_ENDED,
+        ours: || json!([{"sent": subscribed_and_unsubscribed()}, {"sent": []}]),
+    },
+    Difference {
+        usage: "resubscribe_offline",
+        reason: ONCE,
+        ours: || json!([{"sent": [subscribe("id1")]}, {"sent": [subscribe("id1")]}]),
+    },
 ];
 
 fn to_people(payload: &Value) -> Value {
@@ -194,4 +211,13 @@ fn patch(id: &str) -> Value {
 
 fn ping(id: &str) -> Value {
     json!({"stream": "tools", "payload": {"action": "ping", "request_id": id}})
+}
+
+fn subscribed_and_unsubscribed() -> Vec<Value> {
+    let frames = ["subscribe_instance", "unsubscribe_instance"].map(|action| {
+        [1, 2].map(|pk| {
+            to_people(&json!({"action": action, "pk": pk, "request_id": format!("id{pk}")}))
+        })
+    });
+    frames.concat()
 }

@@ -148,6 +148,16 @@ impl Ours {
         self
     }
 
+    pub(crate) fn unsubscribe_all(mut self, count: usize) -> Self {
+        assert_eq!(self.session.unsubscribe_all(self.now), count);
+        self
+    }
+
+    pub(crate) fn resubscribe(mut self) -> Self {
+        self.session.resubscribe(self.now);
+        self
+    }
+
     pub(crate) fn close(mut self) -> Self {
         self.session.close(Close::default(), self.now);
         self

@@ -1,0 +1,164 @@
+//! What concerns all subscriptions of a client: to end them, and to send them once more.
+
+use std::time::Duration;
+
+use dcrf_proto::{Change, Ended, Request, Subscribe};
+use serde_json::{Value, json};
+
+use super::{create_task, rename, visit};
+use crate::adapter::{Adapter, quick};
+use crate::client::{Client, Notices, Subscription};
+use crate::models::{Memo, Task};
+use crate::observe::{Mark, change, connected, ended, eventually, lost};
+use crate::server::Server;
+
+/// All end: those of each stream, those that share one, one that is never acknowledged, and one that is not
+/// acknowledged yet. The server is told, and the next connection brings none of them back.
+pub async fn s12_unsubscribe_all<A: Adapter>(adapter: A) {
+    let server = Server::shared();
+    let mark = Mark::new("/ws/");
+    let client = adapter.connect(&mark.url(server), quick()).await.unwrap();
+    let mut events = client.events();
+    let writer = visit(&adapter).await;
+    let task = create_task(&writer, "left").await;
+
+    let instance = || client.subscribe::<Task>(Subscribe::instance("tasks", task.pk));
+    let (mut first, mut second) = (instance().await.unwrap(), instance().await.unwrap());
+    let memos = Subscribe::new("memos", "subscribe_all");
+    let mut memos = client.subscribe::<Memo>(memos).await.unwrap();
+    let docs = Subscribe::new("docs_feed", "subscribe_all").without_ack();
+    let mut docs = client.subscribe::<Value>(docs).await.unwrap();
+    let late = Subscribe::new("tasks", "subscribe_late_reply").arg("delay", 30.0);
+    let pending = client.subscribe::<Task>(late);
+    let sent = || mark.count(server, "tasks/subscribe_late_reply") == 1;
+    eventually(&adapter, "it is on its way", sent).await;
+    // Nobody reads this one any more.
+    let renamed = rename(&writer, &task, "unread").await;
+    assert_eq!(change(&mut first).await, Change::Update(renamed));
+
+    assert_eq!(client.unsubscribe_all(), 5);
+
+    assert_eq!(ended(&mut first).await, Ended::Unsubscribed);
+    assert_eq!(ended(&mut second).await, Ended::Unsubscribed);
+    assert_eq!(ended(&mut memos).await, Ended::Unsubscribed);
+    assert_eq!(ended(&mut docs).await, Ended::Unsubscribed);
+    assert_eq!(pending.await.unwrap_err(), Ended::Unsubscribed);
+    second.cancel().await.unwrap();
+    for action in [
+        "tasks/unsubscribe_instance",
+        "memos/unsubscribe_all",
+        "docs_feed/unsubscribe_all",
+        "tasks/unsubscribe_late_reply",
+    ] {
+        let told = || mark.count(server, action) == 1;
+        eventually(&adapter, action, told).await;
+    }
+    assert_eq!((client.stats().subscriptions, client.unsubscribe_all()), (0, 0));
+
+    // The same can be had anew, and it alone.
+    let mut again = instance().await.unwrap();
+    let renamed = rename(&writer, &task, "heard").await;
+    assert_eq!(change(&mut again).await, Change::Update(renamed));
+    kicked(&client, &mut events).await;
+    connected(&mut events).await;
+    assert!(matches!(change(&mut again).await, Change::Gap(_)));
+    let [_, after]: [Vec<String>; 2] = mark.actions(server).try_into().unwrap();
+    assert_eq!(after, ["tasks/subscribe_instance"]);
+}
+
+/// Offline there is nobody to tell, and the next connection brings none of them back.
+pub async fn s12_unsubscribe_all_offline<A: Adapter>(adapter: A) {
+    let server = Server::shared();
+    let mark = Mark::new("/ws/");
+    let mut config = quick();
+    // Time enough to be offline.
+    config.backoff.minimum = Duration::from_millis(800);
+    config.backoff.maximum = Duration::from_millis(800);
+    config.backoff.jitter = false;
+    let client = adapter.connect(&mark.url(server), config).await.unwrap();
+    let mut events = client.events();
+    let task = create_task(&client, "left").await;
+    let instance = Subscribe::instance("tasks", task.pk);
+    let mut before: Subscription<Task> = client.subscribe(instance).await.unwrap();
+
+    kicked(&client, &mut events).await;
+    let offline = client.subscribe::<Task>(Subscribe::new("tasks", "subscribe_all"));
+    assert_eq!(client.unsubscribe_all(), 2);
+    assert_eq!(ended(&mut before).await, Ended::Unsubscribed);
+    assert_eq!(offline.await.unwrap_err(), Ended::Unsubscribed);
+
+    connected(&mut events).await;
+    let echoed: Value = client.call(Request::new("tools", "echo")).await.unwrap();
+    assert_eq!(echoed, json!({}));
+    let [_, after]: [Vec<String>; 2] = mark.actions(server).try_into().unwrap();
+    assert_eq!(after, ["tools/echo"]);
+}
+
+/// Each is sent once more with its id: a change still comes once, without a gap. What the server refuses
+/// meanwhile ends.
+pub async fn s12_resubscribe<A: Adapter>(adapter: A) {
+    let server = Server::shared();
+    let mark = Mark::new("/ws/");
+    let client = adapter.connect(&mark.url(server), quick()).await.unwrap();
+    let writer = visit(&adapter).await;
+    let (kept, doomed) = (create_task(&writer, "kept").await, create_task(&writer, "doomed").await);
+    let instance = |task: &Task| client.subscribe::<Task>(Subscribe::instance("tasks", task.pk));
+    let (mut of_kept, mut of_doomed) =
+        (instance(&kept).await.unwrap(), instance(&doomed).await.unwrap());
+    let docs = Subscribe::new("docs_feed", "subscribe_all").without_ack().include_create();
+    let mut docs = client.subscribe::<Value>(docs).await.unwrap();
+
+    let mut told = Vec::new();
+    for sent in 2..=3 {
+        client.resubscribe();
+        let arrived = || {
+            mark.count(server, "tasks/subscribe_instance") == 2 * sent
+                && mark.count(server, "docs_feed/subscribe_all") == sent
+        };
+        eventually(&adapter, "all are sent once more", arrived).await;
+        for title in ["one", "two"] {
+            let renamed = rename(&writer, &kept, title).await;
+            assert_eq!(change(&mut of_kept).await, Change::Update(renamed));
+            let memo: Memo = writer.create("memos", &json!({"text": title})).await.unwrap();
+            told.extend(memos_until(&mut docs, memo.id).await);
+        }
+    }
+
+    let all = told.len();
+    told.sort_unstable();
+    told.dedup();
+    assert_eq!(told.len(), all, "a memo was told twice");
+
+    writer.delete("tasks", doomed.pk).await.unwrap();
+    assert!(matches!(change(&mut of_doomed).await, Change::Delete(_)));
+    client.resubscribe();
+    assert!(matches!(ended(&mut of_doomed).await, Ended::Gone(_)));
+    let renamed = rename(&writer, &kept, "still here").await;
+    assert_eq!(change(&mut of_kept).await, Change::Update(renamed));
+
+    let [journal] = mark.connections(server).try_into().unwrap();
+    let mut ids: Vec<Value> = journal
+        .payloads("tasks")
+        .filter(|payload| payload["pk"] == kept.pk)
+        .map(|mut payload| payload["request_id"].take())
+        .collect();
+    assert_eq!(ids.len(), 4);
+    ids.dedup();
+    assert_eq!(ids.len(), 1, "always the same id");
+}
+
+/// Which memos are told until that of this key is. Other stories make memos too.
+async fn memos_until(docs: &mut Subscription<Value>, pk: i64) -> Vec<i64> {
+    let mut told = Vec::new();
+    while told.last() != Some(&pk) {
+        let Change::Other { payload, .. } = change(docs).await else { panic!("another kind") };
+        let payload: Value = payload.decode().unwrap();
+        told.extend(payload["message"]["pk"].as_i64());
+    }
+    told
+}
+
+async fn kicked(client: &Client, events: &mut Notices) {
+    let _kicked = client.call::<Value>(Request::new("tools", "kick").arg("code", 4000));
+    lost(events).await;
+}

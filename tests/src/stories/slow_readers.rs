@@ -1,0 +1,98 @@
+//! Readers that are slower than the server.
+
+use std::time::Duration;
+
+use dcrf_proto::{Change, Ended, Heartbeat, Limit, Request, Subscribe, WhenFull};
+use serde_json::{Value, json};
+
+use super::{rename, visit};
+use crate::adapter::{Adapter, quick};
+use crate::models::Task;
+use crate::observe::{Mark, change, ended, eventually};
+use crate::server::Server;
+
+/// How many changes may wait.
+const ROOM: usize = 4;
+
+/// Four subscriptions are never read, with each policy one, and one alone on its object. Beside them, on the
+/// same connection, others are told each change, requests are answered, and pings go on.
+pub async fn s11_readers_that_never_read_delay_nobody<A: Adapter>(adapter: A) {
+    let server = Server::shared();
+    let mark = Mark::new("/ws/");
+    let mut config = quick();
+    config.changes = Limit { count: ROOM, bytes: 1 << 20 };
+    let heartbeat =
+        Heartbeat { interval: Duration::from_millis(200), timeout: Duration::from_secs(10) };
+    config.heartbeat = Some(heartbeat);
+    let limit = config.changes;
+    let client = adapter.connect(&mark.url(server), config).await.unwrap();
+    let writer = visit(&adapter).await;
+
+    let first: Task = writer.create("tasks", &json!({"title": "first"})).await.unwrap();
+    // No other story has this priority.
+    let priority = 2_000_000 + first.pk;
+    let data = json!({"title": "one", "priority": priority});
+    let one: Task = writer.create("tasks", &data).await.unwrap();
+    let two: Task = writer.create("tasks", &data).await.unwrap();
+    let quiet: Task = writer.create("tasks", &data).await.unwrap();
+
+    let feed = |when_full| {
+        let of = Subscribe::new("tasks", "subscribe_priority").arg("priority", priority);
+        client.subscribe::<Task>(of.when_full(when_full))
+    };
+    let mut oldest = feed(WhenFull::DropOldest).await.unwrap();
+    let mut newest = feed(WhenFull::KeepNewest).await.unwrap();
+    let mut end = feed(WhenFull::End).await.unwrap();
+    let alone = Subscribe::instance("tasks", two.pk).when_full(WhenFull::End);
+    let mut alone = client.subscribe::<Task>(alone).await.unwrap();
+    // These would end if they were late.
+    let mut prompt = feed(WhenFull::End).await.unwrap();
+    let of_one = Subscribe::instance("tasks", one.pk).when_full(WhenFull::End);
+    let mut of_one = client.subscribe::<Task>(of_one).await.unwrap();
+
+    let mut told = vec![rename(&writer, &quiet, "once").await];
+    assert_eq!(change(&mut prompt).await, Change::Update(told[0].clone()));
+    for number in 0..20 {
+        let task = if number % 2 == 0 { &one } else { &two };
+        let renamed = rename(&writer, task, &format!("number {number}")).await;
+        assert_eq!(change(&mut prompt).await, Change::Update(renamed.clone()));
+        if number % 2 == 0 {
+            assert_eq!(change(&mut of_one).await, Change::Update(renamed.clone()));
+        }
+        let echo = Request::new("tools", "echo").arg("number", number);
+        assert_eq!(client.call::<Value>(echo).await, Ok(json!({"number": number})));
+        told.push(renamed);
+    }
+    let before = client.stats().received;
+    let pong = || client.stats().received > before;
+    eventually(&adapter, "pongs arrive, while nobody asks for anything", pong).await;
+    let unsubscribed = || mark.count(server, "tasks/unsubscribe_instance") == 1;
+    eventually(&adapter, "the server is told of the end", unsubscribed).await;
+
+    let updates = |from: usize| told[from..].iter().cloned().map(Change::Update);
+    assert_eq!(change(&mut oldest).await, Change::Lagged(17));
+    for update in updates(17) {
+        assert_eq!(change(&mut oldest).await, update);
+    }
+    assert_eq!(change(&mut newest).await, Change::Update(told[0].clone()));
+    for update in updates(18) {
+        assert_eq!(change(&mut newest).await, update);
+    }
+    for update in updates(0).take(ROOM) {
+        assert_eq!(change(&mut end).await, update);
+    }
+    assert_eq!(ended(&mut end).await, Ended::Overflowed { limit });
+    for _ in 0..ROOM {
+        assert!(matches!(change(&mut alone).await, Change::Update(_)));
+    }
+    assert_eq!(ended(&mut alone).await, Ended::Overflowed { limit });
+
+    // What has ended took nothing with it.
+    let renamed = rename(&writer, &one, "at last").await;
+    for changes in [&mut prompt, &mut of_one, &mut oldest, &mut newest] {
+        assert_eq!(change(changes).await, Change::Update(renamed.clone()));
+    }
+    assert_eq!(mark.count(server, "tasks/subscribe_priority"), 1);
+    assert_eq!(mark.count(server, "tasks/unsubscribe_priority"), 0);
+    assert_eq!(mark.connections(server).len(), 1);
+}
