@@ -186,6 +186,23 @@ impl Builder {
         Self(self.0.tls(tls))
     }
 
+    /// Makes a client that does not connect before it is told to, by [`Client::open`]: until then it queues what it
+    /// is asked for. For [`connect_lazy`](Self::connect_lazy); [`connect`](Self::connect) opens the client in any
+    /// case.
+    ///
+    /// ```no_run
+    /// use dcrf_blocking::{Request, Response};
+    ///
+    /// let client = dcrf_blocking::builder("ws://localhost:8000/ws/").start_closed().connect_lazy()?;
+    /// let people: Response<serde_json::Value> = client.start(Request::list("people"));
+    /// client.open();
+    /// println!("{}", people.wait()?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn start_closed(self) -> Self {
+        Self(self.0.start_closed())
+    }
+
     /// Makes the client, and waits for its first connection. Later losses are its own to repair.
     ///
     /// ```no_run
@@ -199,6 +216,7 @@ impl Builder {
     pub fn connect(self) -> Result<Client, ConnectError> {
         let endpoint = self.0.endpoint()?.clone();
         let client = self.connect_lazy()?;
+        client.open();
         client.opened().map_err(|error| ConnectError::at(&endpoint, error))?;
         Ok(client)
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use dcrf_proto::client;
 use dcrf_proto::vocabulary::{
-    Close, Ended, OpenError, Request, RequestError, State, Stats, Subscribe,
+    Close, CloseFrame, Ended, OpenError, Request, RequestError, State, Stats, Subscribe,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -332,8 +332,72 @@ impl Client {
         self.client.stats()
     }
 
+    /// The subprotocol that the server picked for the connection that there is.
+    ///
+    /// ```no_run
+    /// # fn f(client: dcrf_blocking::Client) {
+    /// if client.protocol().as_deref() == Some("v2") {
+    ///     println!("the server knows the second version");
+    /// }
+    /// # }
+    /// ```
+    pub fn protocol(&self) -> Option<String> {
+        self.client.protocol()
+    }
+
+    /// Begins to connect: for a client that was started closed. Has no effect when it was opened or closed before.
+    ///
+    /// ```no_run
+    /// # fn f(client: dcrf_blocking::Client) -> Result<(), dcrf_blocking::OpenError> {
+    /// client.open();
+    /// client.opened()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn open(&self) {
+        self.client.open();
+    }
+
+    /// Asks at once whether the server is still there, as [`client::Client::probe`]: for a program that notices a
+    /// change of the network.
+    ///
+    /// ```no_run
+    /// # fn f(client: dcrf_blocking::Client) {
+    /// client.probe();
+    /// # }
+    /// ```
+    pub fn probe(&self) {
+        self.client.probe();
+    }
+
+    /// Makes a new connection in place of the one that there is, as [`client::Client::reconnect`]. It does not wait
+    /// for it.
+    ///
+    /// ```no_run
+    /// # fn f(client: dcrf_blocking::Client) -> Result<(), dcrf_blocking::OpenError> {
+    /// client.reconnect();
+    /// client.opened()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn reconnect(&self) {
+        self.client.reconnect();
+    }
+
+    /// As [`reconnect`](Self::reconnect), and tells the server this code and reason.
+    ///
+    /// ```no_run
+    /// # use dcrf_blocking::CloseFrame;
+    /// # fn f(client: dcrf_blocking::Client) {
+    /// client.reconnect_with(CloseFrame { code: 4000, reason: "another user".to_owned() });
+    /// # }
+    /// ```
+    pub fn reconnect_with(&self, frame: CloseFrame) {
+        self.client.reconnect_with(frame);
+    }
+
     /// Waits for the first connection, or for the first attempt to fail. Returns at once when the client is
-    /// connected.
+    /// connected. Does not open a client that was started closed, and waits until somebody does.
     ///
     /// ```no_run
     /// # fn f(client: dcrf_blocking::Client) {

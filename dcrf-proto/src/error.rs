@@ -44,9 +44,13 @@ pub enum Lost {
     /// The attempt to connect took longer than [`Config::dial_timeout`](crate::Config::dial_timeout) (L4).
     #[error("connecting took longer than {0:?}")]
     DialTimedOut(Duration),
-    /// Nothing arrived for the length of the heartbeat, not even a pong (L9).
+    /// Nothing arrived for the length of the heartbeat (L9), or in time after a probe (L10), not even a pong.
     #[error("the server has been silent for {0:?}")]
     Silent(Duration),
+    /// The program asked for a new connection, by [`Session::reconnect`](crate::Session::reconnect) or the method
+    /// of that name of a client (L13). It is the cause of gaps, and no failure.
+    #[error("the program asked for a new connection")]
+    Reconnect,
     /// Whoever was to give the credentials for the attempt failed, or took too long (L8).
     #[error("no credentials: {message}")]
     Credentials {

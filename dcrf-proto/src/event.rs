@@ -68,7 +68,7 @@ pub enum Notice {
 pub enum State {
     /// Not opened yet.
     Idle,
-    /// Dialling.
+    /// Dialling, or about to when a connection that is replaced by a planned reconnect has ended (L13).
     Connecting {
         /// Which attempt this is since the last stable connection, from 1.
         attempt: u32,

@@ -28,6 +28,8 @@ pub struct Stats {
     pub requests: usize,
     /// Requests that wait for a connection now.
     pub waiting_requests: usize,
+    /// The size of their messages together, in bytes.
+    pub waiting_bytes: usize,
     /// Subscriptions alive now.
     pub subscriptions: usize,
     /// Listeners alive now.

@@ -1,6 +1,7 @@
 //! The handles and the driver over sockets in memory: what a caller sees of the rules, without a runtime.
 #![cfg(feature = "client")]
 
+#[allow(dead_code, reason = "each test binary uses a part of it")]
 mod memory;
 
 use std::pin::pin;

@@ -95,6 +95,8 @@ impl Run {
                 self.now += Duration::from_millis(self.script.below(3_000));
                 self.session.handle_timeout(self.now);
             }
+            18 => self.session.probe(now),
+            19 if self.script.below(9) == 0 => self.session.reconnect(CloseFrame::normal(), now),
             _ => self.drain(),
         }
     }

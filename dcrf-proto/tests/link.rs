@@ -1,4 +1,4 @@
-//! The connection's life: dial, open, lose, wait, dial again, close (rules L1 to L11).
+//! The connection's life: dial, open, lose, wait, dial again, close (rules L1 to L7, L9 and L11).
 
 mod conversation;
 

@@ -24,6 +24,8 @@ enum Call {
     Unsubscribe(usize),
     UnsubscribeAll,
     Resubscribe,
+    Probe,
+    Reconnect,
     Close { wait: u64, unsubscribe: bool },
     StopDriving,
     Transmit(usize),
@@ -114,6 +116,8 @@ fn call(number: u64) -> Call {
         121..123 => Call::Backwards(pack.draw(5_000)),
         123 if pack.draw(4) == 0 => Call::StopDriving,
         123 => Call::Close { wait: pack.draw(8_000), unsubscribe: pack.draw(2) == 0 },
+        124 => Call::Probe,
+        125 => Call::Reconnect,
         _ => Call::Open,
     }
 }
@@ -195,6 +199,8 @@ impl World {
                 self.session.unsubscribe(keys[nth], self.now);
                 self.ledger.unwanted(keys[nth]);
             }
+            Call::Probe => self.session.probe(self.now),
+            Call::Reconnect => self.session.reconnect(CloseFrame::normal(), self.now),
             Call::Close { wait, unsubscribe } => {
                 let close = Close::default().wait(Duration::from_millis(*wait));
                 self.close(if *unsubscribe { close.unsubscribe() } else { close });

@@ -444,3 +444,18 @@ fn a_payload_that_is_no_object_or_has_an_id_is_refused() {
     let rejected = c.session.request(Request::new("tools", "echo").args(&7), c.now).unwrap_err();
     assert!(matches!(rejected.reason, Rejection::InvalidArgument { .. }));
 }
+
+#[test]
+fn r2_the_gauges_tell_what_waits() {
+    let mut c = Conversation::dialling(Config::default());
+    assert_eq!(c.session.stats().waiting_bytes, 0);
+    c.request(Request::list("tasks"));
+    let cancelled = c.request(Request::create("tasks", &json!({"title": "x".repeat(1_000)})));
+    assert!(c.session.stats().waiting_bytes > 1_000);
+    c.session.cancel(cancelled);
+    let waiting = c.session.stats();
+    c.opens();
+    let texts = c.sent_texts();
+    assert_eq!((waiting.waiting_requests, waiting.waiting_bytes), (1, texts[0].len()));
+    assert_eq!(c.session.stats().waiting_bytes, 0);
+}

@@ -122,3 +122,36 @@ fn l11_no_verdict_dials_after_a_close() {
     c.passes(secs(100));
     assert_eq!(c.dials(), 0);
 }
+
+fn too_large() -> Lost {
+    Lost::TooLarge { limit: 4 << 20 }
+}
+
+#[test]
+fn f5_a_message_over_the_limit_reconnects_and_three_in_a_row_end() {
+    let mut c = Conversation::open();
+    for _ in 0..2 {
+        c.lost(too_large());
+        c.reopens();
+    }
+    c.lost(too_large());
+    assert_eq!(*c.session.state(), State::Closed(CloseReason::Fatal(too_large())));
+}
+
+#[test]
+fn f5_another_loss_between_or_a_connection_that_lasted_begins_the_count_anew() {
+    let mut c = Conversation::open();
+    for _ in 0..5 {
+        c.lost(too_large());
+        c.reopens();
+        c.lost(too_large());
+        c.reopens();
+        c.lost(dropped());
+        c.reopens();
+    }
+    for _ in 0..10 {
+        c.passes(secs(10));
+        c.lost(too_large());
+        c.reopens();
+    }
+}

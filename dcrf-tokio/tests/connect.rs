@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_tungstenite::tungstenite;
 use dcrf_proto::websocket::Network;
-use dcrf_tokio::{CloseReason, Compat, ConnectError, Lost, Tokio, UrlError};
+use dcrf_tokio::{CloseReason, Compat, Config, ConnectError, Lost, Notice, State, Tokio, UrlError};
 use futures_lite::future::block_on;
 
 #[test]
@@ -112,6 +112,42 @@ async fn l14_it_returns_at_the_first_open() {
     let client = dcrf_tokio::connect(&url).await.unwrap();
     server.join().unwrap();
     drop(client);
+}
+
+/// Daphne sends none as large, so this server is one of our own.
+#[tokio::test]
+async fn f5_a_message_over_the_default_limit_is_refused_with_1009() {
+    let listener = listener();
+    let url = url(&listener);
+    let server = thread::spawn(move || {
+        let mut sockets = Vec::new();
+        let mut codes: Vec<u16> = Vec::new();
+        for _ in 0..3 {
+            let mut socket = tungstenite::accept(listener.accept().unwrap().0).unwrap();
+            // The client may hang up before it has read all.
+            let _ = socket.send("x".repeat((4 << 20) + 1).into());
+            if let Ok(tungstenite::Message::Close(Some(frame))) = socket.read() {
+                codes.push(frame.code.into());
+            }
+            sockets.push(socket);
+        }
+        codes
+    });
+    let mut config = Config::default();
+    config.backoff.maximum = Duration::from_millis(10);
+    let client = dcrf_tokio::builder(&url).config(config).connect_lazy().unwrap();
+    let mut events = client.events();
+    let mut states = Vec::new();
+    while let Some(event) = events.next().await {
+        if let Notice::State(state) = event {
+            states.push(state);
+        }
+    }
+    let too_large = Lost::TooLarge { limit: 4 << 20 };
+    let lost = |state: &State| matches!(state, State::Waiting { error, .. } if *error == too_large);
+    assert_eq!(states.iter().filter(|state| lost(state)).count(), 2);
+    assert_eq!(client.state(), State::Closed(CloseReason::Fatal(too_large)));
+    assert_eq!(server.join().unwrap(), [1009; 3]);
 }
 
 #[tokio::test]

@@ -107,6 +107,7 @@ async fn l8_plain_values_are_sent_at_the_handshake() {
     assert_eq!(header("authorization"), "Token 1");
     assert_eq!(header("cookie"), "sessionid=a; csrftoken=b");
     assert_eq!(header("sec-websocket-protocol"), "token, 9944b09199");
+    assert_eq!(client.protocol().as_deref(), Some("token"));
     assert_eq!(header("host"), "example.com");
     assert_eq!(request.uri().to_string(), "/ws/?token=canary");
     drop(client);

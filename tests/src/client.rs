@@ -9,7 +9,8 @@ use std::time::Duration;
 use dcrf_blocking::{Pending, Receiver};
 use dcrf_proto::client::ChangeError;
 use dcrf_proto::{
-    Change, Close, Ended, Notice, Request, RequestError, State, Stats, Subscribe, UnsubscribeError,
+    Change, Close, CloseFrame, Ended, Notice, Request, RequestError, State, Stats, Subscribe,
+    UnsubscribeError,
 };
 use futures_core::FusedStream;
 use serde::Serialize;
@@ -146,6 +147,46 @@ impl Client {
         match self {
             Self::Async(client) => client.stats(),
             Self::Blocking(client) => client.stats(),
+        }
+    }
+
+    /// The subprotocol that the server picked.
+    pub fn protocol(&self) -> Option<String> {
+        match self {
+            Self::Async(client) => client.protocol(),
+            Self::Blocking(client) => client.protocol(),
+        }
+    }
+
+    /// Begins to connect.
+    pub fn open(&self) {
+        match self {
+            Self::Async(client) => client.open(),
+            Self::Blocking(client) => client.open(),
+        }
+    }
+
+    /// Asks at once whether the server is still there.
+    pub fn probe(&self) {
+        match self {
+            Self::Async(client) => client.probe(),
+            Self::Blocking(client) => client.probe(),
+        }
+    }
+
+    /// Makes a new connection in place of the one that there is.
+    pub fn reconnect(&self) {
+        match self {
+            Self::Async(client) => client.reconnect(),
+            Self::Blocking(client) => client.reconnect(),
+        }
+    }
+
+    /// Makes a new connection, and tells the server why.
+    pub fn reconnect_with(&self, frame: CloseFrame) {
+        match self {
+            Self::Async(client) => client.reconnect_with(frame),
+            Self::Blocking(client) => client.reconnect_with(frame),
         }
     }
 

@@ -106,6 +106,7 @@ scenarios! {
     connect {
         l14_connecting_fails_with_the_first_error
         l14_the_lazy_form_returns_at_once
+        l14_a_client_that_is_started_closed
         l14_a_wrong_url_is_not_dialled
         l5_gives_up_after_the_last_attempt
         l7_refused_credentials_end_the_client
@@ -115,6 +116,7 @@ scenarios! {
     }
     silence {
         l9_a_server_that_stands_still
+        l10_a_probe
     }
     close {
         c1_online_answers_what_is_in_flight
@@ -135,6 +137,11 @@ scenarios! {
     }
     streams {
         a_unix_socket
+    }
+    reconnect {
+        l13_a_planned_reconnect
+        l13_a_reconnect_ends_the_wait
+        f5_a_message_over_the_limit
     }
     tls {
         x2_a_client_with_a_certificate

@@ -6,12 +6,12 @@ use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::runtime::{Incoming, Outgoing, Received, Runtime, Socket};
 use super::shared::Shared;
+use super::suspension::{self, Clocks};
 use crate::error::Lost;
-use crate::event::State;
 use crate::id::Epoch;
 use crate::session::Session;
 use crate::transmit::{Attempt, Transmit};
@@ -22,6 +22,8 @@ const FRAMES_PER_ROUND: usize = 64;
 /// How much is read between two looks at the session, and how much is taken from the session between two
 /// looks at whether the socket takes more.
 const BYTES_PER_ROUND: usize = 64 << 10;
+/// How long a socket may take for what it has to tell the server after the connection is over.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Drives the session of `shared` until it is finished.
 pub(super) async fn drive<R: Runtime>(shared: Guard, runtime: R) {
@@ -41,6 +43,7 @@ pub(super) async fn drive<R: Runtime>(shared: Guard, runtime: R) {
             busy |= driver.receive(cx);
             busy |= driver.keep_time(cx, timer.as_mut());
             busy |= driver.send(cx, dial.as_mut(), &start);
+            driver.take_leave(cx);
             if driver.tell() && dial.is_none() {
                 return Poll::Ready(());
             }
@@ -70,10 +73,13 @@ struct Driver<'a, R: Runtime> {
     shared: Guard,
     runtime: &'a R,
     connection: Option<Connection<R::Socket>>,
+    /// The socket of a connection that is over, and when it is dropped at the latest.
+    leaving: Option<(R::Socket, Instant)>,
     /// The epoch of the dial in progress.
     dialling: Option<Epoch>,
     /// When the timer fires that is set.
     alarm: Option<Instant>,
+    clocks: Clocks,
     /// Half of what a subscription may hold: a prompt reader gets to run before a burst overruns it.
     frames_per_poll: usize,
     frames_left: usize,
@@ -99,8 +105,10 @@ impl<'a, R: Runtime> Driver<'a, R> {
             shared,
             runtime,
             connection: None,
+            leaving: None,
             dialling: None,
             alarm: None,
+            clocks: Clocks::new(R::now(), R::wall_clock()),
             transmits: Vec::new(),
             frames: Vec::new(),
             wakers: Vec::new(),
@@ -223,8 +231,12 @@ impl<'a, R: Runtime> Driver<'a, R> {
         self.dialling = None;
         match result {
             Ok(socket) => {
+                let protocol = socket.protocol().map(str::to_owned);
                 self.connection = Some(Connection { epoch, socket, unflushed: false });
-                self.session(|session, now| session.handle_opened(epoch, now));
+                let now = R::now();
+                let mut inner = self.shared.0.lock();
+                inner.protocol = protocol;
+                inner.session.handle_opened(epoch, now);
             }
             Err(lost) => self.lost(epoch, lost),
         }
@@ -274,13 +286,22 @@ impl<'a, R: Runtime> Driver<'a, R> {
     fn lose(&mut self, lost: Lost) {
         if let Some(connection) = self.connection.take() {
             self.lost(connection.epoch, lost);
+            self.leaving = Some((connection.socket, R::now() + FAREWELL));
+        }
+    }
+
+    /// Drops the socket of a connection that is over, once it has said farewell.
+    fn take_leave(&mut self, cx: &mut Context<'_>) {
+        let Some((socket, deadline)) = &mut self.leaving else { return };
+        if socket.poll_farewell(cx).is_ready() || *deadline <= R::now() {
+            self.leaving = None;
         }
     }
 
     fn lost(&self, epoch: Epoch, lost: Lost) {
-        // Code of the user, so outside of the lock. The end of a closed client is no failure.
-        let is_closed = self.session(|session, _| matches!(session.state(), State::Closed(_)));
-        let verdict = if is_closed { None } else { self.runtime.on_failure(&lost) };
+        // Code of the user, so outside of the lock.
+        let failed = self.session(|session, _| session.would_fail(epoch));
+        let verdict = if failed { self.runtime.on_failure(&lost) } else { None };
         self.session(|session, now| match verdict {
             Some(verdict) => session.handle_lost_with(epoch, lost, verdict, now),
             None => session.handle_lost(epoch, lost, now),
@@ -288,14 +309,22 @@ impl<'a, R: Runtime> Driver<'a, R> {
     }
 
     fn keep_time(&mut self, cx: &mut Context<'_>, mut timer: Pin<&mut Option<R::Timer>>) -> bool {
+        let now = R::now();
+        let suspended = self.clocks.was_suspended(now, R::wall_clock());
         let (due, next) = self.session(|session, now| {
+            if suspended {
+                // Before the deadlines are looked at: a ping that was under way has its time once more.
+                session.probe(now);
+            }
             let due = session.poll_timeout().is_some_and(|deadline| deadline <= now);
             if due {
                 session.handle_timeout(now);
             }
             (due, session.poll_timeout())
         });
-        let Some(next) = next else { return due };
+        let look = self.connection.is_some().then(|| now + suspension::LOOK);
+        let leave = self.leaving.as_ref().map(|(_, deadline)| *deadline);
+        let Some(next) = next.into_iter().chain(look).chain(leave).min() else { return due };
         // A timer that fires too early is cheaper than one that is set anew for each request.
         if self.alarm.is_none_or(|alarm| next < alarm) {
             timer.set(Some(self.runtime.sleep_until(next)));
@@ -316,7 +345,8 @@ impl<'a, R: Runtime> Driver<'a, R> {
         if self.connection.as_ref().is_none_or(|connection| !connection.unflushed) {
             inner.written(&mut self.wakers);
         }
-        let finished = inner.session.is_finished() && self.connection.is_none();
+        let is_gone = self.connection.is_none() && self.leaving.is_none();
+        let finished = inner.session.is_finished() && is_gone;
         drop(inner);
         self.wakers.drain(..).for_each(Waker::wake);
         finished

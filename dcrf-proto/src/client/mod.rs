@@ -9,6 +9,7 @@
 //! thread.
 
 mod calls;
+mod connection;
 mod driver;
 mod flush;
 mod listener;
@@ -19,6 +20,7 @@ mod response;
 mod runtime;
 mod shared;
 mod subscription;
+mod suspension;
 
 use std::fmt;
 use std::future::Future;
@@ -103,6 +105,28 @@ impl Client {
         seed: Seed,
         runtime: R,
     ) -> (Self, impl Future<Output = ()> + Send + use<R>) {
+        let (client, driver) = Self::idle(config, seed, runtime);
+        client.open();
+        (client, driver)
+    }
+
+    /// As [`new`](Self::new), but the client begins to connect when it is told to, by [`open`](Self::open).
+    ///
+    /// ```
+    /// use dcrf_proto::client::{Client, Runtime};
+    /// use dcrf_proto::{Config, Seed};
+    ///
+    /// fn offline<R: Runtime>(runtime: R, seed: Seed) -> Client {
+    ///     let (client, driver) = Client::idle(Config::default(), seed, runtime);
+    ///     std::thread::spawn(|| futures_lite::future::block_on(driver));
+    ///     client
+    /// }
+    /// ```
+    pub fn idle<R: Runtime>(
+        config: Config,
+        seed: Seed,
+        runtime: R,
+    ) -> (Self, impl Future<Output = ()> + Send + use<R>) {
         let shared = Arc::new(Shared::new(config, seed, R::now));
         let driver = driver::drive(driver::Guard(shared.clone()), runtime);
         (Self { handle: Arc::new(Handle::new(shared)) }, driver)
@@ -179,7 +203,7 @@ impl Client {
     }
 
     /// Waits for the first connection, or for the first attempt to fail (L14). Returns at once when the
-    /// client is connected.
+    /// client is connected. Does not open a client that was started closed, and waits until somebody does.
     ///
     /// ```no_run
     /// # use dcrf_proto::{Close, State, client::Client};

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::future::Future;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use crate::command::CloseFrame;
 use crate::error::Lost;
@@ -24,6 +24,13 @@ pub trait Runtime: Send + Sync + 'static {
 
     /// The time now, of the clock by which [`sleep_until`](Runtime::sleep_until) waits.
     fn now() -> Instant;
+
+    /// What the wall clock shows, which goes on while the machine is suspended: where it has moved 5 seconds further
+    /// than [`now`](Runtime::now), the driver asks whether the server is still there (L10).
+    #[expect(clippy::disallowed_methods, reason = "the driver's clock, and a test has its own")]
+    fn wall_clock() -> SystemTime {
+        SystemTime::now()
+    }
 
     /// Waits until `deadline`; a deadline that is past is ready at once.
     fn sleep_until(&self, deadline: Instant) -> Self::Timer;
@@ -54,6 +61,11 @@ pub trait Socket: Send + Unpin {
     /// A binary message as it was received.
     type Binary: AsRef<[u8]> + Send;
 
+    /// The subprotocol that the server picked in the handshake.
+    fn protocol(&self) -> Option<&str> {
+        None
+    }
+
     /// Ready when the socket takes another [`Outgoing`] frame.
     ///
     /// # Errors
@@ -83,6 +95,14 @@ pub trait Socket: Send + Unpin {
     /// The connection is over: closed by the server ([`Lost::Closed`]), or broken. It is not polled
     /// again after that.
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Received<Self>, Lost>>;
+
+    /// Polled after the connection is over, for a second at most; the driver drops the socket when it is ready. For
+    /// a socket that ends the connection itself, such as for a message over its limit, and has told the server why:
+    /// where what the server still sends is not read, the network takes back what was told.
+    fn poll_farewell(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let _ = cx;
+        Poll::Ready(())
+    }
 }
 
 /// What a socket receives.

@@ -27,6 +27,8 @@ pub(super) struct Shared {
 
 pub(super) struct Inner {
     pub(super) session: Session,
+    /// The subprotocol of the last connection.
+    pub(super) protocol: Option<String>,
     /// Woken by the next command.
     pub(super) driver: Option<Waker>,
     /// Set when the driver has ended: nothing is reported any more.
@@ -78,11 +80,10 @@ pub(super) struct Listener {
 
 impl Shared {
     pub(super) fn new(config: Config, seed: Seed, now: fn() -> Instant) -> Self {
-        let mut session = Session::new(config, seed, now());
-        session.open(now());
         Self {
             inner: Mutex::new(Inner {
-                session,
+                session: Session::new(config, seed, now()),
+                protocol: None,
                 driver: None,
                 finished: false,
                 responses: KeyMap::default(),

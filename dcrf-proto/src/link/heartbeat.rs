@@ -1,4 +1,4 @@
-//! Whether the server is still there (L9). Frames only note the time; the one timer looks at it when it
+//! Whether the server is still there (L9, L10). Frames only note the time; the one timer looks at it when it
 //! fires, so a frame costs no change of a deadline.
 
 use std::time::{Duration, Instant};
@@ -6,13 +6,22 @@ use std::time::{Duration, Instant};
 use crate::config::Heartbeat;
 use crate::context::FAR;
 
+/// How long the server has to answer a probe (L10).
+const PROBE: Duration = Duration::from_secs(2);
+
 /// The watch over one connection.
 #[derive(Debug)]
 pub(crate) struct Pulse {
-    heartbeat: Heartbeat,
+    heartbeat: Option<Heartbeat>,
     last_heard: Instant,
-    /// When the ping was sent that nothing has answered yet.
-    pinged: Option<Instant>,
+    unanswered: Option<Ping>,
+}
+
+/// A ping that nothing has answered yet.
+#[derive(Debug)]
+enum Ping {
+    Heartbeat { due: Instant },
+    Probe { due: Instant },
 }
 
 /// What to do when the timer has fired.
@@ -24,39 +33,52 @@ pub(crate) enum Beat {
     Ping(Instant),
     /// Nothing was heard for so long: the connection is lost.
     Silent(Duration),
+    /// There is no heartbeat, and nothing to look for.
+    Rest,
 }
 
 impl Pulse {
-    pub(crate) fn new(heartbeat: Heartbeat, now: Instant) -> Self {
-        let Heartbeat { interval, timeout } = heartbeat;
-        let heartbeat = Heartbeat { interval: interval.min(FAR), timeout: timeout.min(FAR) };
-        Self { heartbeat, last_heard: now, pinged: None }
+    pub(crate) fn new(heartbeat: Option<Heartbeat>, now: Instant) -> Self {
+        let heartbeat = heartbeat.map(|Heartbeat { interval, timeout }| Heartbeat {
+            interval: interval.min(FAR),
+            timeout: timeout.min(FAR),
+        });
+        Self { heartbeat, last_heard: now, unanswered: None }
     }
 
     pub(crate) fn heard(&mut self, now: Instant) {
         self.last_heard = now;
-        self.pinged = None;
+        self.unanswered = None;
     }
 
     /// When the timer first fires.
-    pub(crate) fn first(&self) -> Instant {
-        self.last_heard + self.heartbeat.interval
+    pub(crate) fn first(&self) -> Option<Instant> {
+        self.heartbeat.map(|heartbeat| self.last_heard + heartbeat.interval)
+    }
+
+    /// Sends a ping out of turn. Says when to look for its answer; `None` while one is under way already. The
+    /// time of a ping of the heartbeat begins anew, since a machine that slept has not waited for it.
+    pub(crate) fn probe(&mut self, now: Instant) -> Option<Instant> {
+        if let Some(Ping::Probe { .. }) = self.unanswered {
+            return None;
+        }
+        let due = now + PROBE;
+        self.unanswered = Some(Ping::Probe { due });
+        Some(due)
     }
 
     pub(crate) fn fired(&mut self, now: Instant) -> Beat {
         let idle = now.saturating_duration_since(self.last_heard);
-        match self.pinged {
-            Some(pinged) => {
-                let deadline = pinged + self.heartbeat.timeout;
-                if now < deadline { Beat::Wait(deadline) } else { Beat::Silent(idle) }
-            }
-            None if idle < self.heartbeat.interval => Beat::Wait(self.first()),
-            None => {
-                self.pinged = Some(now);
-                // A pong may come long before the timeout, and the next ping is an interval after it.
-                Beat::Ping(now + self.heartbeat.timeout.min(self.heartbeat.interval))
-            }
+        if let Some(Ping::Heartbeat { due } | Ping::Probe { due }) = self.unanswered {
+            return if now < due { Beat::Wait(due) } else { Beat::Silent(idle) };
         }
+        let Some(Heartbeat { interval, timeout }) = self.heartbeat else { return Beat::Rest };
+        if idle < interval {
+            return Beat::Wait(self.last_heard + interval);
+        }
+        self.unanswered = Some(Ping::Heartbeat { due: now + timeout });
+        // A pong may come long before the timeout, and the next ping is an interval after it.
+        Beat::Ping(now + timeout.min(interval))
     }
 }
 
@@ -71,7 +93,7 @@ mod tests {
         let at = |seconds| start + Duration::from_secs(seconds);
         let heartbeat =
             Heartbeat { interval: Duration::from_secs(1), timeout: Duration::from_secs(9) };
-        let mut pulse = Pulse::new(heartbeat, start);
+        let mut pulse = Pulse::new(Some(heartbeat), start);
 
         for second in 1..4 {
             let Beat::Ping(next) = pulse.fired(at(second)) else { panic!("no ping") };

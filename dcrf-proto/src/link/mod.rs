@@ -46,10 +46,17 @@ enum Phase {
     Open {
         epoch: Epoch,
         since: Instant,
-        pulse: Option<(Pulse, Instant)>,
+        pulse: Pulse,
+        /// When the timer fires that looks at the pulse.
+        look: Option<Instant>,
     },
     Waiting {
         until: Instant,
+    },
+    /// A planned reconnect (L13): the next dial comes when the socket has finished its closing handshake.
+    Parting {
+        epoch: Epoch,
+        deadline: Instant,
     },
     /// Closed for good, while the socket finishes its closing handshake.
     Lingering {
@@ -110,6 +117,7 @@ impl Link {
         match self.phase {
             Phase::Dialling { epoch, .. }
             | Phase::Open { epoch, .. }
+            | Phase::Parting { epoch, .. }
             | Phase::Lingering { epoch, .. } => Some(epoch),
             Phase::Idle | Phase::Waiting { .. } | Phase::Closed => None,
         }
@@ -118,18 +126,22 @@ impl Link {
     fn enter(&mut self, cx: &mut Context, phase: Phase, state: State) {
         self.leave(cx);
         self.phase = phase;
-        self.state = state.clone();
-        cx.notice_state(state);
+        if self.state != state {
+            self.state = state.clone();
+            cx.notice_state(state);
+        }
     }
 
     /// Clears the timers of the current phase.
     fn leave(&mut self, cx: &mut Context) {
         match &self.phase {
             Phase::Dialling { deadline, .. } => cx.timers.clear(*deadline, Timer::Dial),
-            Phase::Open { pulse: Some((_, at)), .. } => cx.timers.clear(*at, Timer::Heartbeat),
+            Phase::Open { look: Some(at), .. } => cx.timers.clear(*at, Timer::Heartbeat),
             Phase::Waiting { until } => cx.timers.clear(*until, Timer::Backoff),
-            Phase::Lingering { deadline, .. } => cx.timers.clear(*deadline, Timer::Close),
-            Phase::Idle | Phase::Open { pulse: None, .. } | Phase::Closed => {}
+            Phase::Parting { deadline, .. } | Phase::Lingering { deadline, .. } => {
+                cx.timers.clear(*deadline, Timer::Close);
+            }
+            Phase::Idle | Phase::Open { look: None, .. } | Phase::Closed => {}
         }
     }
 
@@ -145,6 +157,7 @@ impl Link {
             State::Connecting { attempt: self.attempts },
         );
         cx.timers.set(deadline, Timer::Dial);
+        self.commands.clear();
         self.commands.push_back(Transmit::Dial(epoch));
     }
 
@@ -153,14 +166,10 @@ impl Link {
         if !matches!(self.phase, Phase::Dialling { epoch: current, .. } if current == epoch) {
             return false;
         }
-        let pulse = cx.config.heartbeat.map(|heartbeat| {
-            let pulse = Pulse::new(heartbeat, cx.now);
-            let at = pulse.first();
-            (pulse, at)
-        });
-        let first = pulse.as_ref().map(|(_, at)| *at);
-        self.enter(cx, Phase::Open { epoch, since: cx.now, pulse }, State::Connected);
-        if let Some(at) = first {
+        let pulse = Pulse::new(cx.config.heartbeat, cx.now);
+        let look = pulse.first();
+        self.enter(cx, Phase::Open { epoch, since: cx.now, pulse, look }, State::Connected);
+        if let Some(at) = look {
             cx.timers.set(at, Timer::Heartbeat);
         }
         true
@@ -172,7 +181,7 @@ impl Link {
 
     /// Something arrived: the server is there.
     pub(crate) fn heard(&mut self, now: Instant) {
-        if let Phase::Open { pulse: Some((pulse, _)), .. } = &mut self.phase {
+        if let Phase::Open { pulse, .. } = &mut self.phase {
             pulse.heard(now);
         }
     }
@@ -201,9 +210,7 @@ impl Link {
         self.gone(cx);
         // L3: only a connection that has lasted wipes out the failures before it.
         if stable {
-            self.attempts = 0;
-            self.failures = 0;
-            self.strikes.reset();
+            self.begin_count();
         }
         let next = self.strikes.judge(why, verdict);
         if let Next::Stop(reason) = next {
@@ -231,24 +238,94 @@ impl Link {
         None
     }
 
+    /// What failed before no longer counts.
+    fn begin_count(&mut self) {
+        self.attempts = 0;
+        self.failures = 0;
+        self.strikes.reset();
+    }
+
     /// The heartbeat's timer has fired. Says so when the connection is lost.
     pub(crate) fn beat(&mut self, cx: &mut Context) -> Option<Lost> {
-        let Phase::Open { epoch, pulse: Some((pulse, at)), .. } = &mut self.phase else {
-            return None;
-        };
+        let Phase::Open { pulse, look, .. } = &mut self.phase else { return None };
         let (next, ping) = match pulse.fired(cx.now) {
             Beat::Silent(idle) => return Some(Lost::Silent(idle)),
-            Beat::Wait(next) => (next, false),
-            Beat::Ping(next) => (next, true),
+            Beat::Wait(next) => (Some(next), false),
+            Beat::Ping(next) => (Some(next), true),
+            Beat::Rest => (None, false),
         };
-        *at = next;
-        cx.timers.set(next, Timer::Heartbeat);
-        let command = Transmit::Ping(*epoch);
-        // One that the socket has not taken yet is enough.
-        if ping && !self.commands.contains(&command) {
-            self.commands.push_back(command);
+        *look = next;
+        if let Some(at) = next {
+            cx.timers.set(at, Timer::Heartbeat);
+        }
+        if ping {
+            self.ping();
         }
         None
+    }
+
+    /// Asks at once whether the server is still there (L10).
+    pub(crate) fn probe(&mut self, cx: &mut Context) {
+        let Phase::Open { pulse, look, .. } = &mut self.phase else { return };
+        let Some(due) = pulse.probe(cx.now) else { return };
+        if look.is_none_or(|at| due < at) {
+            if let Some(at) = look.replace(due) {
+                cx.timers.clear(at, Timer::Heartbeat);
+            }
+            cx.timers.set(due, Timer::Heartbeat);
+        }
+        self.ping();
+    }
+
+    fn ping(&mut self) {
+        let Some(epoch) = self.open_epoch() else { return };
+        let command = Transmit::Ping(epoch);
+        // One that the socket has not taken yet is enough.
+        if !self.commands.contains(&command) {
+            self.commands.push_back(command);
+        }
+    }
+
+    /// Begins anew with another connection (L13): at once, or when the socket has finished its closing handshake,
+    /// for which it has until `deadline`.
+    pub(crate) fn reconnect(&mut self, cx: &mut Context, frame: CloseFrame, deadline: Instant) {
+        match self.phase {
+            Phase::Open { epoch, .. } => {
+                self.begin_count();
+                self.commands.clear();
+                self.commands.push_back(Transmit::Close(epoch, frame));
+                let state = State::Connecting { attempt: 1 };
+                self.enter(cx, Phase::Parting { epoch, deadline }, state);
+                cx.timers.set(deadline, Timer::Close);
+            }
+            Phase::Idle | Phase::Dialling { .. } | Phase::Waiting { .. } => {
+                self.begin_count();
+                self.dial(cx);
+            }
+            Phase::Parting { .. } | Phase::Lingering { .. } | Phase::Closed => {}
+        }
+    }
+
+    /// The connection that was closed from here has ended, or has had its time to. Says whether there was one.
+    pub(crate) fn parted(&mut self, cx: &mut Context) -> bool {
+        match self.phase {
+            Phase::Parting { .. } => self.dial(cx),
+            Phase::Lingering { .. } | Phase::Closed => self.gone(cx),
+            _ => return false,
+        }
+        true
+    }
+
+    /// Whether the end of the connection or the dial of `epoch` would be a failure: not when it is over for the
+    /// session already, or is closed from here.
+    #[cfg(feature = "client")]
+    pub(crate) fn would_fail(&self, epoch: Epoch) -> bool {
+        match self.phase {
+            Phase::Dialling { epoch: current, .. } | Phase::Open { epoch: current, .. } => {
+                current == epoch
+            }
+            _ => false,
+        }
     }
 
     /// Closes for good: with a closing handshake until `linger_until` when a connection is open.
@@ -258,13 +335,23 @@ impl Link {
         reason: CloseReason,
         farewell: Option<(CloseFrame, Instant)>,
     ) {
-        self.commands.clear();
         let state = State::Closed(reason);
-        if let (Some(epoch), Some((frame, deadline))) = (self.open_epoch(), farewell) {
-            self.commands.push_back(Transmit::Close(epoch, frame));
+        let lingering = match (&self.phase, farewell) {
+            (Phase::Open { epoch, .. }, Some((frame, deadline))) => {
+                let epoch = *epoch;
+                self.commands.clear();
+                self.commands.push_back(Transmit::Close(epoch, frame));
+                Some((epoch, deadline))
+            }
+            // Its close frame is under way.
+            (Phase::Parting { epoch, deadline }, Some(_)) => Some((*epoch, *deadline)),
+            _ => None,
+        };
+        if let Some((epoch, deadline)) = lingering {
             self.enter(cx, Phase::Lingering { epoch, deadline }, state);
             cx.timers.set(deadline, Timer::Close);
         } else {
+            self.commands.clear();
             self.enter(cx, Phase::Closed, state);
         }
     }

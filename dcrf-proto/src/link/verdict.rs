@@ -87,6 +87,7 @@ fn rule(lost: &Lost) -> Rule {
         | Lost::Io { .. }
         | Lost::DialTimedOut(_)
         | Lost::Silent(_)
+        | Lost::Reconnect
         | Lost::Credentials { fatal: false, .. }
         | Lost::Tls(_)
         | Lost::Protocol(_) => Rule::Retry(Duration::ZERO),

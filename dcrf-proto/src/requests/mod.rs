@@ -117,6 +117,10 @@ impl Requests {
         self.outbox.len()
     }
 
+    pub(crate) fn waiting_bytes(&self) -> usize {
+        self.outbox_bytes
+    }
+
     /// What [`is_sent`](Self::is_sent) takes, for all that was accepted until now.
     #[cfg(feature = "client")]
     pub(crate) fn mark(&self) -> u64 {

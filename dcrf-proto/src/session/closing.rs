@@ -9,7 +9,7 @@ use crate::event::State;
 use crate::timer::Timer;
 
 /// How long the closing handshake may take.
-const LINGER: Duration = Duration::from_secs(1);
+pub(super) const LINGER: Duration = Duration::from_secs(1);
 
 /// A close that waits for what is in flight.
 #[derive(Debug)]
@@ -69,7 +69,7 @@ impl Session {
         if self.closing.is_some() {
             self.finish_close();
         } else {
-            self.link.gone(&mut self.cx);
+            self.link.parted(&mut self.cx);
         }
     }
 

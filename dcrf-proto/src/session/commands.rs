@@ -3,8 +3,9 @@
 use std::time::Instant;
 
 use super::Session;
-use crate::command::{Request, Subscribe};
-use crate::error::{CloseReason, Ended, Rejected, Rejection};
+use super::closing::LINGER;
+use crate::command::{CloseFrame, Request, Subscribe};
+use crate::error::{CloseReason, Ended, Lost, Rejected, Rejection};
 use crate::event::State;
 use crate::id::{ListenerKey, RepliesKey, RequestKey, SubscriptionKey};
 use crate::wire::selector::Selector;
@@ -287,6 +288,56 @@ impl Session {
         self.advance(now);
         if self.link.is_open() && self.closed().is_ok() {
             self.subscriptions.resubscribe(&mut self.cx);
+        }
+    }
+
+    /// Asks at once whether the server is still there (L10): when nothing arrives within 2 seconds, the connection
+    /// is lost with [`Lost::Silent`]. For whoever notices that the network has changed, or that the machine was
+    /// suspended. Does nothing without a connection, and while a probe is under way.
+    ///
+    /// ```
+    /// # use dcrf_proto::{Config, Seed, Session, Transmit};
+    /// # use std::time::Instant;
+    /// # let (mut session, now) = (Session::new(Config::default(), Seed::from([7; 32]), Instant::now()), Instant::now());
+    /// session.open(now);
+    /// let Some(Transmit::Dial(epoch)) = session.poll_transmit() else { unreachable!() };
+    /// session.handle_opened(epoch, now);
+    /// session.probe(now);
+    /// assert_eq!(session.poll_transmit(), Some(Transmit::Ping(epoch)));
+    /// ```
+    pub fn probe(&mut self, now: Instant) {
+        self.advance(now);
+        self.link.probe(&mut self.cx);
+    }
+
+    /// Makes a new connection in place of the one that there is (L13), and forgets earlier failures. An open
+    /// connection is closed with `frame`, and the session dials when the server has answered that, at the latest
+    /// after a second; otherwise it dials at once, in place of a wait or of a dial under way. What was on its way
+    /// is treated as at any loss, with [`Lost::Reconnect`] as the cause of gaps.
+    ///
+    /// Opens a session that was not opened yet. Does nothing when it is closed, or is being closed.
+    ///
+    /// ```
+    /// # use dcrf_proto::{CloseFrame, Config, Lost, Seed, Session, State, Transmit};
+    /// # use std::time::Instant;
+    /// # let (mut session, now) = (Session::new(Config::default(), Seed::from([7; 32]), Instant::now()), Instant::now());
+    /// session.open(now);
+    /// let Some(Transmit::Dial(epoch)) = session.poll_transmit() else { unreachable!() };
+    /// session.handle_lost(epoch, Lost::Dropped, now);
+    /// assert!(matches!(session.state(), State::Waiting { .. }));
+    /// session.reconnect(CloseFrame::normal(), now);
+    /// assert_eq!(*session.state(), State::Connecting { attempt: 1 });
+    /// ```
+    pub fn reconnect(&mut self, frame: CloseFrame, now: Instant) {
+        self.advance(now);
+        if self.closed().is_err() {
+            return;
+        }
+        let was_open = self.link.is_open();
+        let deadline = self.cx.after(LINGER);
+        self.link.reconnect(&mut self.cx, frame.sendable(), deadline);
+        if was_open {
+            self.connection_lost(Some(&Lost::Reconnect));
         }
     }
 

@@ -6,7 +6,7 @@ use super::Session;
 use crate::config::Framing;
 use crate::context::Route;
 use crate::error::{CloseReason, Lost};
-use crate::event::{Heard, State};
+use crate::event::Heard;
 use crate::id::Epoch;
 use crate::link::Verdict;
 use crate::selection::Taker;
@@ -134,7 +134,8 @@ impl Session {
         self.handle_lost_by(epoch, &why, None, now);
     }
 
-    /// As [`handle_lost`](Self::handle_lost), with the caller's own decision in place of the rules'.
+    /// As [`handle_lost`](Self::handle_lost), with the caller's own decision in place of the rules'. There is
+    /// nothing to decide about a connection that is closed from here, by a close or a planned reconnect.
     ///
     /// ```
     /// # use dcrf_proto::{Config, Lost, Seed, Session, State, Verdict};
@@ -275,8 +276,8 @@ impl Session {
     }
 
     fn lose(&mut self, why: &Lost, verdict: Option<Verdict>) {
-        if matches!(self.link.state(), State::Closed(_)) {
-            return self.link.gone(&mut self.cx);
+        if self.link.parted(&mut self.cx) {
+            return;
         }
         // What was missed was missed by the loss of a connection, not by the attempts to make the next one.
         let cause = self.link.is_open().then_some(why);
@@ -287,11 +288,16 @@ impl Session {
             }
             None => self.link.lost(&mut self.cx, why, verdict),
         };
-        self.cx.routes.forget_past();
-        self.subscriptions.lost(&mut self.cx, cause);
-        self.requests.lost(&mut self.cx);
+        self.connection_lost(cause);
         if let Some(reason) = stop {
             self.finish(reason, None);
         }
+    }
+
+    /// What was on its way is lost with the connection (R4), and what is subscribed to waits for the next one.
+    pub(super) fn connection_lost(&mut self, cause: Option<&Lost>) {
+        self.cx.routes.forget_past();
+        self.subscriptions.lost(&mut self.cx, cause);
+        self.requests.lost(&mut self.cx);
     }
 }

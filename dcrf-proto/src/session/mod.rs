@@ -116,6 +116,7 @@ impl Session {
         Stats {
             requests: self.requests.len(),
             waiting_requests: self.requests.waiting(),
+            waiting_bytes: self.requests.waiting_bytes(),
             subscriptions: self.subscriptions.len(),
             listeners: self.listeners.len(),
             ..self.cx.stats
@@ -222,6 +223,12 @@ impl Session {
     /// Whether all requests that were accepted before `mark`, and all subscriptions, have been handed to the socket.
     pub(crate) fn is_sent(&self, mark: u64) -> bool {
         self.requests.is_sent(mark) && !self.subscriptions.has_unsent()
+    }
+
+    /// Whether the end of the connection or the dial of `epoch` would be a failure, on which a policy may be asked.
+    #[cfg(feature = "client")]
+    pub(crate) fn would_fail(&self, epoch: Epoch) -> bool {
+        self.link.would_fail(epoch)
     }
 
     fn closed(&self) -> Result<(), Rejection> {

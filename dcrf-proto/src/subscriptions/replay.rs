@@ -55,7 +55,9 @@ impl Subscriptions {
             if wire.phase == Phase::Live {
                 wire.confirm();
             }
-            let unanswered = cause.filter(|_| wire.phase.was_sent());
+            // L13: that the program reconnects says nothing about the frame.
+            let unanswered = cause.filter(|cause| **cause != Lost::Reconnect);
+            let unanswered = unanswered.filter(|_| wire.phase.was_sent());
             wire.disconnect();
             let members = &mut self.members;
             wire.members.retain(|&key| {

@@ -42,6 +42,7 @@ pub struct Builder<N> {
     policy: Option<Policy>,
     config: Config,
     options: Options,
+    start_closed: bool,
     network: std::marker::PhantomData<fn() -> N>,
 }
 
@@ -123,6 +124,7 @@ impl<N: Network> Builder<N> {
             policy: None,
             config: Config::default(),
             options: Options::default(),
+            start_closed: false,
             network: std::marker::PhantomData,
         }
     }
@@ -301,6 +303,25 @@ impl<N: Network> Builder<N> {
         self
     }
 
+    /// Makes a client that does not connect before it is told to, by [`Client::open`]: until then it queues what it
+    /// is asked for. For [`connect_lazy`](Self::connect_lazy) and [`build`](Self::build);
+    /// [`connect`](Self::connect) opens the client in any case.
+    ///
+    /// ```
+    /// # use dcrf_proto::websocket::{Builder, ConnectError, Network};
+    /// fn in_two_steps<N: Network>() -> Result<(), ConnectError> {
+    ///     let client = Builder::<N>::new("ws://localhost:8000/ws/").start_closed().connect_lazy()?;
+    ///     let people = client.list::<serde_json::Value>("people");
+    ///     client.open();
+    /// #   drop(people);
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn start_closed(mut self) -> Self {
+        self.start_closed = true;
+        self
+    }
+
     /// Where it connects.
     ///
     /// ```
@@ -338,6 +359,7 @@ impl<N: Network> Builder<N> {
     pub async fn connect(self) -> Result<Client, ConnectError> {
         let endpoint = self.endpoint()?.clone();
         let client = self.connect_lazy()?;
+        client.open();
         match client.opened().await {
             Ok(()) => Ok(client),
             Err(error) => Err(ConnectError::at(&endpoint, error)),
@@ -367,7 +389,7 @@ impl<N: Network> Builder<N> {
         Ok(client)
     }
 
-    /// Makes the client, which begins to connect, and the driver that does its I/O: for an executor or a thread
+    /// Makes the client, which begins to connect unless it [starts closed](Self::start_closed), and the driver that does its I/O: for an executor or a thread
     /// of your own. Dropping the driver closes the client with [`CloseReason::DriverStopped`].
     ///
     /// ```
@@ -398,6 +420,7 @@ impl<N: Network> Builder<N> {
         if self.provider.is_some() {
             self.config.dial_timeout = dial_timeout.saturating_add(PROVIDER_TIMEOUT);
         }
+        let start_closed = self.start_closed;
         let connector = Connector {
             endpoint,
             credentials: self.credentials,
@@ -408,7 +431,11 @@ impl<N: Network> Builder<N> {
             dial_timeout,
             network,
         };
-        Ok(Client::new(self.config, seed, connector))
+        let (client, driver) = Client::idle(self.config, seed, connector);
+        if !start_closed {
+            client.open();
+        }
+        Ok((client, driver))
     }
 }
 

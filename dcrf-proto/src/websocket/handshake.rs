@@ -158,11 +158,13 @@ where
         .max_write_buffer_size(options.max_unwritten)
         .max_message_size(Some(options.max_incoming))
         .max_frame_size(Some(options.max_incoming));
-    let (stream, _response) =
+    let (stream, response) =
         client_async_with_config(request(endpoint, &options.credentials)?, stream, Some(config))
             .await
             .map_err(failure::handshake)?;
-    Ok(WebSocket::new(stream, options.max_incoming))
+    let protocol = response.headers().get(header::SEC_WEBSOCKET_PROTOCOL);
+    let protocol = protocol.and_then(|name| name.to_str().ok()).map(str::to_owned);
+    Ok(WebSocket::new(stream, options.max_incoming, protocol))
 }
 
 #[cfg(any(feature = "rustls", feature = "native-tls"))]

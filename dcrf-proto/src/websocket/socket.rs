@@ -19,6 +19,9 @@ use crate::client::{Incoming, Outgoing, Socket};
 use crate::command::CloseFrame;
 use crate::error::Lost;
 
+/// How often what nobody wants is read before other tasks get their turn.
+const UNWANTED_READS: usize = 64;
+
 /// A connected WebSocket, made by [`connect`](super::connect).
 ///
 /// It is the [`Socket`] of the driver, which polls all of it from one task. Pings are answered and
@@ -38,6 +41,7 @@ use crate::error::Lost;
 pub struct WebSocket<S> {
     stream: WebSocketStream<S>,
     max_incoming: usize,
+    protocol: Option<String>,
     state: State,
 }
 
@@ -47,6 +51,8 @@ enum State {
     WriteFailed(Lost),
     /// The server's close frame was read; the answer to it may not be written yet.
     Closing(CloseFrame),
+    /// Reported, and the server is being told that the end is its doing.
+    Refused(Lost),
     /// Reported.
     Over(Lost),
 }
@@ -71,14 +77,22 @@ pub struct Text(Utf8Bytes);
 pub struct Binary(Bytes);
 
 impl<S> WebSocket<S> {
-    pub(super) fn new(stream: WebSocketStream<S>, max_incoming: usize) -> Self {
-        Self { stream, max_incoming, state: State::Open }
+    pub(super) fn new(
+        stream: WebSocketStream<S>,
+        max_incoming: usize,
+        protocol: Option<String>,
+    ) -> Self {
+        Self { stream, max_incoming, protocol, state: State::Open }
     }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket for WebSocket<S> {
     type Text = Text;
     type Binary = Binary;
+
+    fn protocol(&self) -> Option<&str> {
+        self.protocol.as_deref()
+    }
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Lost>> {
         self.poll_write_side(cx, Sink::poll_ready)
@@ -87,7 +101,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket for WebSocket<S> {
     fn feed(&mut self, frame: Outgoing) -> Result<(), Lost> {
         match &self.state {
             State::Open => {}
-            State::Over(lost) => return Err(lost.clone()),
+            State::Refused(lost) | State::Over(lost) => return Err(lost.clone()),
             // `poll_receive` is about to say why.
             State::WriteFailed(_) | State::Closing(_) => return Ok(()),
         }
@@ -113,7 +127,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket for WebSocket<S> {
 
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Incoming<Text, Binary>, Lost>> {
         loop {
-            if let State::Over(lost) = &self.state {
+            if let State::Refused(lost) | State::Over(lost) = &self.state {
                 return Poll::Ready(Err(lost.clone()));
             }
             if let State::Closing(_) = &self.state {
@@ -145,6 +159,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket for WebSocket<S> {
             }
         }
     }
+
+    /// Reads what the server still sends, as it is, until the server hangs up. TCP resets a connection that is closed
+    /// with something unread, and then the server may never read the close frame that says why.
+    fn poll_farewell(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let State::Refused(_) = self.state else { return Poll::Ready(()) };
+        let _ = Pin::new(&mut self.stream).poll_flush(cx);
+        let mut unwanted = [0; 4096];
+        for _ in 0..UNWANTED_READS {
+            let stream = Pin::new(self.stream.get_mut());
+            match ready!(stream.poll_read(cx, &mut unwanted)) {
+                Ok(0) | Err(_) => return Poll::Ready(()),
+                Ok(_) => {}
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
@@ -155,7 +186,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     ) -> Poll<Result<(), Lost>> {
         match &self.state {
             State::Open => {}
-            State::Over(lost) => return Poll::Ready(Err(lost.clone())),
+            State::Refused(lost) | State::Over(lost) => return Poll::Ready(Err(lost.clone())),
             State::WriteFailed(_) | State::Closing(_) => return Poll::Pending,
         }
         match ready!(poll(Pin::new(&mut self.stream), cx)) {
@@ -180,15 +211,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
 
     /// Ends the connection for an error of reading, and tells the server when the error is its own.
     fn fail(&mut self, error: Error, cx: &mut Context<'_>) -> Lost {
-        if let Some(code) = failure::close_code(&error) {
+        let code = failure::close_code(&error);
+        let lost = self.end(failure::frame(error, self.max_incoming));
+        if let Some(code) = code {
             let frame = WireClose { code, reason: Utf8Bytes::default() };
             let mut stream = Pin::new(&mut self.stream);
-            // One try: the rest of an oversized message is not worth waiting for.
             if stream.as_mut().start_send(Message::Close(Some(frame))).is_ok() {
                 let _ = stream.poll_flush(cx);
+                self.state = State::Refused(lost.clone());
             }
         }
-        self.end(failure::frame(error, self.max_incoming))
+        lost
     }
 
     /// Ends the connection. What is known already about why goes before a mere `Dropped` or I/O error.
@@ -210,6 +243,7 @@ impl<S> fmt::Debug for WebSocket<S> {
             State::Open => "open",
             State::WriteFailed(_) => "write failed",
             State::Closing(_) => "closing",
+            State::Refused(_) => "refused",
             State::Over(_) => "over",
         };
         f.debug_struct("WebSocket").field("state", &state).finish_non_exhaustive()

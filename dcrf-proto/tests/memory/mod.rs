@@ -10,7 +10,7 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Wake, Waker};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use dcrf_proto::client::{Client, Incoming, Outgoing, Runtime, Socket};
 use dcrf_proto::{Attempt, CloseFrame, Config, Lost, Seed, Verdict};
@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 thread_local! {
     /// Each test runs on a thread of its own, and so has a clock of its own.
     static NOW: RefCell<Instant> = RefCell::new(Instant::now());
+    static WALL: RefCell<SystemTime> = const { RefCell::new(SystemTime::UNIX_EPOCH) };
 }
 
 /// The network: what the client sent on its current socket, and what waits for it.
@@ -28,12 +29,18 @@ pub struct Network {
     pub attempts: Vec<Attempt>,
     /// What the user's policy says of the next losses.
     pub verdicts: VecDeque<Option<Verdict>>,
+    /// What the server picks at the next dials.
+    pub protocol: Option<String>,
     /// How the next dials end; an open socket when nothing is said.
     pub refusals: VecDeque<Lost>,
     pub sent: Vec<Value>,
     pub flushes: usize,
     pub pings: usize,
     pub closed_with: Option<CloseFrame>,
+    /// When the driver last asked to be woken.
+    pub alarm: Option<Instant>,
+    /// Whether the socket has something to tell after its end.
+    pub lingers: bool,
     /// Whether a socket is held by the driver.
     pub connected: bool,
     /// Whether the socket takes frames.
@@ -54,7 +61,12 @@ impl Runtime for Memory {
         NOW.with_borrow(|now| *now)
     }
 
+    fn wall_clock() -> SystemTime {
+        WALL.with_borrow(|wall| *wall)
+    }
+
     fn sleep_until(&self, deadline: Instant) -> Self::Timer {
+        self.0.lock().unwrap().alarm = Some(deadline);
         Box::pin(poll_fn(
             move |_| if Self::now() < deadline { Poll::Pending } else { Poll::Ready(()) },
         ))
@@ -73,10 +85,11 @@ impl Runtime for Memory {
             verdicts: std::mem::take(&mut network.verdicts),
             sent: std::mem::take(&mut network.sent),
             refusals: std::mem::take(&mut network.refusals),
+            protocol: network.protocol.take(),
             connected: true,
             ..Network::default()
         };
-        Ok(MemorySocket(self.0.clone()))
+        Ok(MemorySocket { network: self.0.clone(), protocol: network.protocol.clone() })
     }
 
     fn on_failure(&self, _: &Lost) -> Option<Verdict> {
@@ -84,18 +97,25 @@ impl Runtime for Memory {
     }
 }
 
-pub struct MemorySocket(Arc<Mutex<Network>>);
+pub struct MemorySocket {
+    network: Arc<Mutex<Network>>,
+    protocol: Option<String>,
+}
 
 impl Socket for MemorySocket {
     type Text = String;
     type Binary = Vec<u8>;
 
+    fn protocol(&self) -> Option<&str> {
+        self.protocol.as_deref()
+    }
+
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Lost>> {
-        if self.0.lock().unwrap().stuck { Poll::Pending } else { Poll::Ready(Ok(())) }
+        if self.network.lock().unwrap().stuck { Poll::Pending } else { Poll::Ready(Ok(())) }
     }
 
     fn feed(&mut self, frame: Outgoing) -> Result<(), Lost> {
-        let mut network = self.0.lock().unwrap();
+        let mut network = self.network.lock().unwrap();
         match frame {
             Outgoing::Text(text) => network.sent.push(serde_json::from_str(&text).unwrap()),
             Outgoing::Binary(bytes) => network.sent.push(serde_json::from_slice(&bytes).unwrap()),
@@ -106,7 +126,7 @@ impl Socket for MemorySocket {
     }
 
     fn poll_flush(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Lost>> {
-        self.0.lock().unwrap().flushes += 1;
+        self.network.lock().unwrap().flushes += 1;
         Poll::Ready(Ok(()))
     }
 
@@ -114,7 +134,7 @@ impl Socket for MemorySocket {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Incoming<String, Vec<u8>>, Lost>> {
-        let mut network = self.0.lock().unwrap();
+        let mut network = self.network.lock().unwrap();
         if let Some(text) = network.incoming.pop_front() {
             return Poll::Ready(Ok(Incoming::Text(text)));
         }
@@ -124,11 +144,15 @@ impl Socket for MemorySocket {
         network.receiver = Some(cx.waker().clone());
         Poll::Pending
     }
+
+    fn poll_farewell(&mut self, _: &mut Context<'_>) -> Poll<()> {
+        if self.network.lock().unwrap().lingers { Poll::Pending } else { Poll::Ready(()) }
+    }
 }
 
 impl Drop for MemorySocket {
     fn drop(&mut self) {
-        self.0.lock().unwrap().connected = false;
+        self.network.lock().unwrap().connected = false;
     }
 }
 
@@ -155,9 +179,21 @@ impl World {
         Self { client: Some(client), driver: Some(Box::pin(driver)), memory }
     }
 
+    /// A client that is started closed.
+    pub fn idle() -> Self {
+        let memory = Memory::default();
+        let (client, driver) = Client::idle(Config::default(), Seed::from([7; 32]), memory.clone());
+        Self { client: Some(client), driver: Some(Box::pin(driver)), memory }
+    }
+
     /// A client that is connected.
     pub fn connected() -> Self {
-        let mut world = Self::new(Config::default());
+        Self::connected_with(Config::default())
+    }
+
+    /// A client that is connected, with options.
+    pub fn connected_with(config: Config) -> Self {
+        let mut world = Self::new(config);
         world.settle();
         assert!(world.network().connected);
         world
@@ -200,12 +236,27 @@ impl World {
         self.driver = None;
     }
 
+    pub fn now() -> Instant {
+        Memory::now()
+    }
+
     /// Moves the clock to the end of `duration`, second by second.
     pub fn passes(&mut self, duration: Duration) {
         for _ in 0..duration.as_secs() {
             NOW.with_borrow_mut(|now| *now += Duration::from_secs(1));
+            WALL.with_borrow_mut(|wall| *wall += Duration::from_secs(1));
             self.settle();
         }
+    }
+
+    /// The machine is suspended: the wall clock alone goes on, and nothing runs.
+    pub fn is_suspended(duration: Duration) {
+        WALL.with_borrow_mut(|wall| *wall += duration);
+    }
+
+    /// The wall clock is set back.
+    pub fn is_set_back(duration: Duration) {
+        WALL.with_borrow_mut(|wall| *wall -= duration);
     }
 
     /// The server sends frames.

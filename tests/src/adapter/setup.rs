@@ -34,6 +34,8 @@ pub struct Setup {
 
 #[derive(Clone)]
 enum Value {
+    MaxIncoming(usize),
+    StartClosed,
     Header(String, String),
     Cookie(String, String),
     Subprotocol(String),
@@ -46,6 +48,8 @@ macro_rules! apply {
         let mut builder = $builder.config($setup.config.clone()).tls($setup.tls.clone());
         for value in &$setup.values {
             builder = match value {
+                Value::MaxIncoming(bytes) => builder.max_incoming(*bytes),
+                Value::StartClosed => builder.start_closed(),
                 Value::Header(name, value) => builder.header(name, value),
                 Value::Cookie(name, value) => builder.cookie(name, value),
                 Value::Subprotocol(name) => builder.subprotocol(name),
@@ -71,6 +75,18 @@ impl Setup {
             tls: Tls::default(),
             unix_socket: None,
         }
+    }
+
+    /// The largest message that is accepted from the server.
+    #[must_use]
+    pub fn max_incoming(self, bytes: usize) -> Self {
+        self.value(Value::MaxIncoming(bytes))
+    }
+
+    /// A client that connects when it is told to.
+    #[must_use]
+    pub fn start_closed(self) -> Self {
+        self.value(Value::StartClosed)
     }
 
     /// A header of the handshake.

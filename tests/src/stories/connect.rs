@@ -8,7 +8,7 @@ use dcrf_proto::websocket::ConnectError;
 use dcrf_proto::{CloseFrame, CloseReason, Lost, Request, RequestError, State};
 use serde_json::Value;
 
-use crate::adapter::{Adapter, quick};
+use crate::adapter::{Adapter, Setup, quick};
 use crate::observe::{Mark, closed, connected, eventually, lost};
 use crate::server::{Kind, Server};
 
@@ -49,6 +49,32 @@ pub async fn l14_the_lazy_form_returns_at_once<A: Adapter>(adapter: A) {
     client.close().await;
     let reason = CloseReason::ByCaller;
     assert_eq!(waiting.await, Err(RequestError::Closed { reason, sent: false }));
+}
+
+/// A client that is started closed queues, and connects when it is told to; one that waits for its connection is.
+pub async fn l14_a_client_that_is_started_closed<A: Adapter>(adapter: A) {
+    let server = Server::shared();
+    let mark = Mark::new("/ws/");
+    let setup = Setup::new(&mark.url(server), quick()).start_closed();
+    let client = adapter.connect_lazy_with(setup.clone()).unwrap();
+    let waiting = client.call::<Value>(Request::new("tools", "echo").arg("n", 1));
+    let stats = client.stats();
+    assert_eq!((client.state(), stats.waiting_requests), (State::Idle, 1));
+    assert!(stats.waiting_bytes > 0);
+    assert_eq!(mark.connections(server).len(), 0);
+    client.open();
+    waiting.await.unwrap();
+    assert_eq!(client.stats().waiting_bytes, 0);
+    client.open();
+    client.close().await;
+
+    let unopened = adapter.connect_lazy_with(setup.clone()).unwrap();
+    unopened.close().await;
+    assert_eq!(mark.connections(server).len(), 1);
+
+    let client = adapter.connect_with(setup).await.unwrap();
+    assert_eq!(client.state(), State::Connected);
+    client.close().await;
 }
 
 /// What is no WebSocket URL is refused before anything is dialled.
@@ -142,7 +168,7 @@ pub async fn l4_a_dial_that_hangs_is_given_up<A: Adapter>(adapter: A) {
 }
 
 /// The Uvicorn of this test process; Daphne is the [`Server::shared`] one.
-fn uvicorn() -> &'static Server {
+pub(super) fn uvicorn() -> &'static Server {
     static UVICORN: OnceLock<Server> = OnceLock::new();
     UVICORN.get_or_init(|| Server::builder().kind(Kind::Uvicorn).start().unwrap())
 }

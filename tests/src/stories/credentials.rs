@@ -55,7 +55,9 @@ pub async fn l8_a_token_in_a_header<A: Adapter>(adapter: A) {
 /// The same in a subprotocol, beside the one that the server selects.
 pub async fn l8_a_token_in_a_subprotocol<A: Adapter>(adapter: A) {
     let setup = Setup::new(&door().1, quick()).subprotocol("dcrf").subprotocol("token.tok-alice");
-    assert_alice(&adapter.connect_with(setup).await.unwrap()).await;
+    let client = adapter.connect_with(setup).await.unwrap();
+    assert_alice(&client).await;
+    assert_eq!(client.protocol().as_deref(), Some("dcrf"));
 }
 
 /// The cookie of a session of Django, from its login over HTTP.

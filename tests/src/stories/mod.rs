@@ -13,6 +13,7 @@ pub mod credentials;
 pub mod endpoints;
 pub mod feeds;
 pub mod outage;
+pub mod reconnect;
 pub mod requests;
 pub mod silence;
 pub mod slow_readers;

@@ -50,3 +50,25 @@ pub async fn l9_a_server_that_stands_still<A: Adapter>(adapter: A) {
     adapter.within(Duration::from_secs(3), closing).await;
     server.resume().unwrap();
 }
+
+/// A program that knows that the network has changed has it looked at: the connection to a server that is there is
+/// kept, and the one to a server that stands still is lost within 2 seconds. There is no heartbeat to do that.
+pub async fn l10_a_probe<A: Adapter>(adapter: A) {
+    let server = Server::start().unwrap();
+    let mut config = quick();
+    config.heartbeat = None;
+    let client = adapter.connect(&server.url("/ws/"), config).await.unwrap();
+    let mut events = client.events();
+    for pongs in 1..=3 {
+        client.probe();
+        eventually(&adapter, "a pong arrives", || client.stats().received == pongs).await;
+    }
+
+    server.pause().unwrap();
+    client.probe();
+    let silent = adapter.within(Duration::from_secs(5), lost(&mut events)).await;
+    let Lost::Silent(silence) = silent else { panic!("it was not silent, but {silent:?}") };
+    assert!(silence >= Duration::from_secs(2));
+    server.resume().unwrap();
+    connected(&mut events).await;
+}

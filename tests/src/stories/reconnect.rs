@@ -1,0 +1,88 @@
+//! A connection that ends by the client's own doing, and the next one.
+
+use std::time::Duration;
+
+use dcrf_proto::{Change, CloseFrame, CloseReason, Lost, Request, RequestError, State, Subscribe};
+use serde_json::Value;
+
+use super::connect::uvicorn;
+use super::{create_task, rename, visit};
+use crate::adapter::{Adapter, Setup, quick};
+use crate::client::Response;
+use crate::models::Task;
+use crate::observe::{Mark, change, closed, connected, eventually, lost};
+use crate::server::Server;
+
+/// The server is told why, what was on its way is lost, subscriptions go on behind a gap, and it is not a failure.
+pub async fn l13_a_planned_reconnect<A: Adapter>(adapter: A) {
+    let server = Server::shared();
+    let mark = Mark::new("/ws/");
+    let setup = Setup::new(&mark.url(server), quick());
+    // It would end the client, if it were asked.
+    let setup = setup.on_failure(|_| Some(dcrf_proto::Verdict::Stop));
+    let client = adapter.connect_with(setup).await.unwrap();
+    let mut events = client.events();
+    let task = create_task(&client, "before").await;
+    let mut changes =
+        client.subscribe::<Task>(Subscribe::instance("tasks", task.pk)).await.unwrap();
+    let mute: Response<Value> = client.call(Request::new("tools", "mute"));
+    eventually(&adapter, "the request arrives", || mark.count(server, "tools/mute") == 1).await;
+
+    client.reconnect_with(CloseFrame { code: 4000, reason: "another user".into() });
+    assert_eq!(mute.await, Err(RequestError::ConnectionLost { sent: true }));
+    connected(&mut events).await;
+    let Change::Gap(gap) = change(&mut changes).await else { panic!("no gap") };
+    assert_eq!(gap.cause, Lost::Reconnect);
+    let renamed = rename(&visit(&adapter).await, &task, "after").await;
+    assert_eq!(change(&mut changes).await, Change::Update(renamed));
+    eventually(&adapter, "the server is told", || mark.close_codes(server) == [4000]).await;
+
+    client.reconnect();
+    connected(&mut events).await;
+    eventually(&adapter, "the server is told", || mark.close_codes(server) == [4000, 1000]).await;
+    assert_eq!(mark.connections(server).len(), 3);
+    client.close().await;
+    client.reconnect();
+    assert_eq!(client.state(), State::Closed(CloseReason::ByCaller));
+    assert_eq!(mark.connections(server).len(), 3);
+}
+
+/// A program that knows that the server is back does not wait for the next attempt.
+pub async fn l13_a_reconnect_ends_the_wait<A: Adapter>(adapter: A) {
+    let mut config = quick();
+    (config.backoff.minimum, config.backoff.jitter) = (Duration::from_secs(3_600), false);
+    config.backoff.maximum = Duration::from_secs(3_600);
+    let client = adapter.connect(&Server::shared().url("/ws/"), config).await.unwrap();
+    let mut events = client.events();
+    let crash = client.call::<Value>(Request::new("tools", "crash")).await;
+    assert_eq!(crash, Err(RequestError::ConnectionLost { sent: true }));
+    lost(&mut events).await;
+    client.reconnect();
+    connected(&mut events).await;
+}
+
+/// A message over the limit is refused with 1009, and the connection is made anew; the third in a row is the end.
+pub async fn f5_a_message_over_the_limit<A: Adapter>(adapter: A) {
+    for server in [Server::shared(), uvicorn()] {
+        let mark = Mark::new("/ws/");
+        let setup = Setup::new(&mark.url(server), quick()).max_incoming(100_000);
+        let client = adapter.connect_with(setup).await.unwrap();
+        let mut events = client.events();
+        let echo = |size: usize| -> Response<Value> {
+            client.call(Request::new("tools", "echo").arg("padding", "x".repeat(size)))
+        };
+        let too_large = Lost::TooLarge { limit: 100_000 };
+        for round in 1..=3 {
+            echo(50_000).await.unwrap();
+            let refused = echo(150_000).await;
+            if round < 3 {
+                assert_eq!(refused, Err(RequestError::ConnectionLost { sent: true }));
+                assert_eq!(lost(&mut events).await, too_large);
+                connected(&mut events).await;
+            }
+        }
+        assert_eq!(closed(&client).await, CloseReason::Fatal(too_large));
+        let told = || mark.close_codes(server) == [1009; 3];
+        eventually(&adapter, "the server is told each time", told).await;
+    }
+}
