@@ -15,14 +15,25 @@ pub(crate) struct Buffer<T> {
     bytes: usize,
 }
 
-impl<T: Measure> Buffer<T> {
-    pub(crate) fn new() -> Self {
+impl<T> Default for Buffer<T> {
+    fn default() -> Self {
         Self { items: VecDeque::new(), bytes: 0 }
     }
+}
 
+impl<T: Measure> Buffer<T> {
     pub(crate) fn push(&mut self, item: T) {
         self.bytes += item.bytes();
         self.items.push_back(item);
+    }
+
+    pub(crate) fn last_mut(&mut self) -> Option<&mut T> {
+        self.items.back_mut()
+    }
+
+    /// Whether `item` can be added without more than `limit` allows.
+    pub(crate) fn has_room_for(&self, item: &T, limit: Limit) -> bool {
+        self.items.len() < limit.count && self.bytes + item.bytes() <= limit.bytes
     }
 
     /// Whether there is more than `limit` allows. One item is allowed in any case, whatever its size.

@@ -185,7 +185,7 @@ pub(crate) struct Notices {
 
 impl Notices {
     pub(crate) fn new(limit: Limit) -> Self {
-        Self { items: Buffer::new(), missed: 0, limit }
+        Self { items: Buffer::default(), missed: 0, limit }
     }
 
     pub(crate) fn push(&mut self, notice: Notice) {

@@ -48,7 +48,7 @@ impl Listeners {
             return Err(Rejected { command: selector, reason });
         }
         let key =
-            self.0.insert_with(|_| Listener { waiting: Buffer::new(), lagged: 0, told: false });
+            self.0.insert_with(|_| Listener { waiting: Buffer::default(), lagged: 0, told: false });
         cx.selection.insert(cx.config.framing, selector, Taker::Listener(key));
         Ok(key)
     }

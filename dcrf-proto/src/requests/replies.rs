@@ -35,7 +35,12 @@ impl Measure for Json {
 
 impl Replies {
     pub(super) fn new(request: RequestKey) -> Self {
-        Self { progress: Progress::Open(request), waiting: Buffer::new(), received: 0, told: false }
+        Self {
+            progress: Progress::Open(request),
+            waiting: Buffer::default(),
+            received: 0,
+            told: false,
+        }
     }
 
     /// The event was polled.

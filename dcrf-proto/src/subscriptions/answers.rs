@@ -60,23 +60,10 @@ impl Subscriptions {
         action: Option<&str>,
         whole: impl FnOnce() -> Json,
     ) {
-        match self.wires.get(key) {
-            Some(wire) if wire.is_on_server() => {
-                self.deliver(cx, key, payload, action, whole);
-            }
-            _ => cx.stats.late += 1,
-        }
-    }
-
-    fn deliver(
-        &mut self,
-        cx: &mut Context,
-        key: WireKey,
-        payload: &Payload<'_>,
-        action: Option<&str>,
-        whole: impl FnOnce() -> Json,
-    ) {
-        let Some(wire) = self.wires.get_mut(key) else { return };
+        let Some(wire) = self.wires.get_mut(key).filter(|wire| wire.is_on_server()) else {
+            cx.stats.late += 1;
+            return;
+        };
         let refused = payload.outcome().err();
         let json = match (&refused, payload.data) {
             (Some(_), _) => Json::null(),

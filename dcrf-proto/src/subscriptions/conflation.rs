@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::buffer::Measure;
 use crate::config::Limit;
 use crate::event::{Change, Gap};
 use crate::wire::pk::Pk;
@@ -33,7 +34,6 @@ struct Entry {
     gap: Option<Gap>,
     change: Change,
     key: Option<Pk>,
-    size: usize,
 }
 
 /// How many changes gave way to another.
@@ -47,13 +47,7 @@ pub(super) struct GaveWay {
 
 impl Conflation {
     /// Adds a change, and says how many others gave way.
-    pub(super) fn push(
-        &mut self,
-        change: Change,
-        size: usize,
-        key: Option<Pk>,
-        limit: Limit,
-    ) -> GaveWay {
+    pub(super) fn push(&mut self, change: Change, key: Option<Pk>, limit: Limit) -> GaveWay {
         if let Change::Gap(gap) = change {
             self.gap = Some(gap);
             return GaveWay::default();
@@ -65,8 +59,8 @@ impl Conflation {
             self.superseded.extend(older);
         }
         let gap = self.gap.take();
-        self.entries.insert(number, Entry { gap, change, key, size });
-        self.bytes += size;
+        self.bytes += change.bytes();
+        self.entries.insert(number, Entry { gap, change, key });
         self.make_room(limit)
     }
 
@@ -89,8 +83,8 @@ impl Conflation {
 
     /// Takes a change out of every table.
     fn remove(&mut self, number: u64) -> Option<Change> {
-        let Entry { gap, change, key, size } = self.entries.remove(&number)?;
-        self.bytes -= size;
+        let Entry { gap, change, key } = self.entries.remove(&number)?;
+        self.bytes -= change.bytes();
         if let (false, Some(key)) = (self.superseded.remove(&number), key) {
             self.newest.remove(&key);
         }

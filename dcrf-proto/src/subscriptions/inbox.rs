@@ -1,9 +1,8 @@
 //! The changes that wait for one subscription's reader: bounded, and what happens when there are too many
 //! is the subscription's choice (S11).
 
-use std::collections::VecDeque;
-
 use super::conflation::{Conflation, GaveWay};
+use crate::buffer::{Buffer, Measure};
 use crate::command::WhenFull;
 use crate::config::Limit;
 use crate::event::{Change, Gap};
@@ -42,8 +41,8 @@ impl Inbox {
                 Ok(GaveWay { lagged: queue.push(change, limit), superseded: 0 })
             }
             Self::KeepNewest(conflation) => {
-                let (size, key) = (size(&change), key(&change, pk_field));
-                Ok(conflation.push(change, size, key, limit))
+                let key = key(&change, pk_field);
+                Ok(conflation.push(change, key, limit))
             }
             Self::End(queue) => queue.push_if_room(change, limit).map(|()| GaveWay::default()),
         }
@@ -68,8 +67,7 @@ impl Inbox {
 /// Changes in their order, and nothing else known of them.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
-    changes: VecDeque<Change>,
-    bytes: usize,
+    changes: Buffer<Change>,
     /// How many changes were dropped before the first that is left.
     lagged: u64,
     /// The last gap among those dropped: a gap is never lost (S5).
@@ -79,12 +77,9 @@ pub(crate) struct Queue {
 impl Queue {
     /// Adds a change, and says how many older ones gave way.
     fn push(&mut self, change: Change, limit: Limit) -> u64 {
-        self.bytes += size(&change);
-        self.changes.push_back(change);
+        self.changes.push(change);
         let before = self.lagged;
-        while self.changes.len() > limit.count.max(1)
-            || (self.bytes > limit.bytes && self.changes.len() > 1)
-        {
+        while self.changes.is_over(limit) {
             self.drop_oldest();
         }
         self.lagged - before
@@ -93,9 +88,8 @@ impl Queue {
     /// Adds a change if there is room, which there always is for a gap: it takes the place of one that nothing
     /// follows.
     fn push_if_room(&mut self, change: Change, limit: Limit) -> Result<(), Overflow> {
-        let size = size(&change);
-        let has_room = self.changes.len() < limit.count && self.bytes + size <= limit.bytes;
-        match (&change, self.changes.back_mut()) {
+        let has_room = self.changes.has_room_for(&change, limit);
+        match (&change, self.changes.last_mut()) {
             (Change::Gap(_), Some(last @ Change::Gap(_))) => {
                 *last = change;
                 return Ok(());
@@ -104,17 +98,15 @@ impl Queue {
             _ if has_room => {}
             _ => return Err(Overflow),
         }
-        self.bytes += size;
-        self.changes.push_back(change);
+        self.changes.push(change);
         Ok(())
     }
 
     fn drop_oldest(&mut self) {
-        let Some(change) = self.changes.pop_front() else { return };
-        self.bytes -= size(&change);
-        match change {
-            Change::Gap(gap) => self.lagged_gap = Some(gap),
-            _ => self.lagged += 1,
+        match self.changes.pop() {
+            Some(Change::Gap(gap)) => self.lagged_gap = Some(gap),
+            Some(_) => self.lagged += 1,
+            None => {}
         }
     }
 
@@ -125,13 +117,7 @@ impl Queue {
         if let Some(gap) = self.lagged_gap.take() {
             return Some(Change::Gap(gap));
         }
-        let change = self.changes.pop_front()?;
-        self.bytes -= size(&change);
-        // A buffer that a burst has grown is given back once it is empty.
-        if self.changes.is_empty() && self.changes.capacity() > 64 {
-            self.changes = VecDeque::new();
-        }
-        Some(change)
+        self.changes.pop()
     }
 }
 
@@ -144,15 +130,17 @@ fn key(change: &Change, pk_field: &str) -> Option<Pk> {
     }
 }
 
-fn size(change: &Change) -> usize {
-    match change {
-        Change::Create(data) | Change::Update(data) => data.len(),
-        Change::Delete(deleted) => deleted.data.len(),
-        Change::Refused(refusal) => {
-            length(refusal.action.as_deref()) + refusal.errors.len() + refusal.data.len()
+impl Measure for Change {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Create(data) | Self::Update(data) => data.len(),
+            Self::Delete(deleted) => deleted.data.len(),
+            Self::Refused(refusal) => {
+                length(refusal.action.as_deref()) + refusal.errors.len() + refusal.data.len()
+            }
+            Self::Other { action, payload } => length(action.as_deref()) + payload.len(),
+            Self::Gap(_) | Self::Lagged(_) => 0,
         }
-        Change::Other { action, payload } => length(action.as_deref()) + payload.len(),
-        Change::Gap(_) | Change::Lagged(_) => 0,
     }
 }
 
