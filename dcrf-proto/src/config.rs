@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::dialect::Dialect;
+use crate::wire::framing::Framing;
 
 /// The options of a session. Start from the default and set what differs:
 ///
@@ -89,18 +90,6 @@ impl Default for Config {
             ensure_pk_field_in_delete_events: true,
         }
     }
-}
-
-/// How payloads are wrapped on the wire (F1).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Framing {
-    /// `{"stream": …, "payload": …}`, for an endpoint behind channelsmultiplexer.
-    #[default]
-    Multiplexed,
-    /// The payload alone, for a consumer that is routed directly. The stream of a request is then a name
-    /// of your own, which never reaches the wire.
-    Bare,
 }
 
 /// How long to wait before attempt n (from 0): a time drawn evenly between zero and

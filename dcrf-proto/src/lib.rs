@@ -123,6 +123,7 @@ mod from_tungstenite;
 mod id;
 mod link;
 mod listeners;
+mod outgoing;
 mod requests;
 mod selection;
 mod session;
@@ -140,7 +141,7 @@ mod wire;
 pub mod rules {}
 
 pub use command::{Close, CloseFrame, Request, Subscribe, WhenFull};
-pub use config::{Backoff, Config, Framing, Heartbeat, Limit};
+pub use config::{Backoff, Config, Heartbeat, Limit};
 pub use dialect::{ChangeKind, Dialect, Message};
 pub use error::{
     CloseReason, Ended, Lost, Rejected, Rejection, RepliesEnded, RequestError, UnsubscribeError,
@@ -151,6 +152,7 @@ pub use link::Verdict;
 pub use session::Session;
 pub use stats::Stats;
 pub use transmit::{Attempt, Transmit};
+pub use wire::framing::Framing;
 pub use wire::json::{DecodeError, Json};
 pub use wire::page::Page;
 pub use wire::pk::{Deleted, Pk};

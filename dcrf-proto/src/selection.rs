@@ -7,9 +7,9 @@ use std::hash::{BuildHasherDefault, DefaultHasher};
 
 use serde_json::Value;
 
-use crate::config::Framing;
 use crate::dialect::ChangeKind;
 use crate::id::{ListenerKey, RequestKey, WireKey};
+use crate::wire::framing::Framing;
 use crate::wire::selector::Selector;
 
 /// Who takes a frame.

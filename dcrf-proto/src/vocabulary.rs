@@ -8,7 +8,7 @@ pub use crate::client::{
     Subscribing, Subscription,
 };
 pub use crate::command::{Close, CloseFrame, Request, Subscribe, WhenFull};
-pub use crate::config::{Backoff, Config, Framing, Heartbeat, Limit};
+pub use crate::config::{Backoff, Config, Heartbeat, Limit};
 pub use crate::dialect::{ChangeKind, Dialect, Message};
 pub use crate::error::{
     CloseReason, Ended, Lost, Rejected, Rejection, RepliesEnded, RequestError, UnsubscribeError,
@@ -27,6 +27,7 @@ pub use crate::websocket::{
 };
 #[cfg(any(feature = "rustls", feature = "native-tls"))]
 pub use crate::websocket::{Tls, TlsError};
+pub use crate::wire::framing::Framing;
 pub use crate::wire::json::{DecodeError, Json};
 pub use crate::wire::page::Page;
 pub use crate::wire::pk::{Deleted, Pk};

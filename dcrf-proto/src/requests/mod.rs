@@ -12,10 +12,11 @@ pub(crate) use self::replies::Replies;
 use crate::arena::Arena;
 use crate::command::Request;
 use crate::context::{Context, Route, Routes};
-use crate::dialect::{self, Message, Purpose};
+use crate::dialect::Message;
 use crate::error::{CloseReason, Rejected, Rejection, RequestError};
 use crate::event::Event;
 use crate::id::{RepliesKey, RequestId, RequestKey};
+use crate::outgoing::{self, Purpose};
 use crate::selection::Taker;
 use crate::timer::Timer;
 use crate::wire::envelope::Payload;
@@ -203,7 +204,8 @@ impl Requests {
         let id = cx.choose_id(request.id.as_ref(), Routes::is_unknown)?;
         let arguments = request.arguments.iter();
         let (stream, action) = (&request.stream, &request.action);
-        let message = dialect::encode(&cx.config, Purpose::Request, stream, action, &id, arguments);
+        let message =
+            outgoing::encode(&cx.config, Purpose::Request, stream, action, &id, arguments);
         let (size, limit) = (message.len(), cx.config.max_message);
         if size > limit {
             return Err(Rejection::TooLarge { size, limit });

@@ -4,10 +4,10 @@
 use super::{Answer, Phase, Repeat, Requests};
 use crate::buffer::{Buffer, Measure};
 use crate::context::Context;
-use crate::dialect::{self, Purpose};
 use crate::error::{RepliesEnded, RequestError};
 use crate::event::Event;
 use crate::id::{RepliesKey, RequestKey};
+use crate::outgoing::{self, Purpose};
 use crate::wire::json::Json;
 
 /// One stream of replies.
@@ -139,7 +139,7 @@ impl Requests {
         if let (Answer::Many(_), Some(action)) = (entry.answer, &entry.cancel_action) {
             let none = std::iter::empty();
             let (stream, id) = (&entry.stream, &entry.id);
-            let message = dialect::encode(&cx.config, Purpose::Request, stream, action, id, none);
+            let message = outgoing::encode(&cx.config, Purpose::Request, stream, action, id, none);
             self.farewells.push_back(message);
         }
     }

@@ -3,7 +3,6 @@
 use std::time::Instant;
 
 use super::Session;
-use crate::config::Framing;
 use crate::context::Route;
 use crate::error::{CloseReason, Lost};
 use crate::event::Heard;
@@ -12,6 +11,7 @@ use crate::link::Verdict;
 use crate::selection::Taker;
 use crate::timer::Timer;
 use crate::wire::envelope::{self, Envelope, Frame, IdField, Payload};
+use crate::wire::framing::Framing;
 use crate::wire::json::{self, Json};
 
 impl Session {

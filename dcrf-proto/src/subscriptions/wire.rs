@@ -6,12 +6,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::command::{Arguments, Subscribe};
-use crate::config::{Config, Framing};
+use crate::config::Config;
 use crate::context::Context;
-use crate::dialect::{self, ChangeKind, Message, Purpose};
+use crate::dialect::{ChangeKind, Message};
 use crate::id::{RequestId, SubscriptionKey, WireKey};
+use crate::outgoing::{self, Purpose};
 use crate::selection::Taker;
 use crate::wire::envelope::{self, Payload};
+use crate::wire::framing::Framing;
 
 #[derive(Debug)]
 pub(crate) struct Wire {
@@ -204,7 +206,7 @@ impl Wire {
     }
 
     fn encode(&self, config: &Config, purpose: Purpose, action: &str) -> Message {
-        dialect::encode(config, purpose, &self.stream, action, &self.id, self.arguments.iter())
+        outgoing::encode(config, purpose, &self.stream, action, &self.id, self.arguments.iter())
     }
 
     /// The size of the larger of its messages, before the hooks of a dialect, which are called when it is sent.

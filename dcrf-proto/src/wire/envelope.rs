@@ -11,8 +11,8 @@ use serde::ser::{SerializeMap, Serializer};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::config::Framing;
 use crate::id::RequestId;
+use crate::wire::framing::Framing;
 use crate::wire::json::Json;
 use crate::wire::refusal::Refusal;
 

@@ -2,6 +2,7 @@
 //! refusals, and selectors.
 
 pub(crate) mod envelope;
+pub(crate) mod framing;
 mod is_match;
 pub(crate) mod json;
 pub(crate) mod page;

@@ -7,7 +7,7 @@ use std::fmt;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::config::Framing;
+use crate::wire::framing::Framing;
 use crate::wire::is_match::is_match;
 
 /// Which of the server's frames to listen to: those of a stream, those that contain a pattern, or all (F2).

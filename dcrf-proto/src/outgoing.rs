@@ -1,0 +1,53 @@
+//! What is sent, as it is written: through the hooks of the dialect where there is one.
+
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+use crate::config::Config;
+use crate::dialect::Message;
+use crate::id::RequestId;
+use crate::wire::envelope;
+use crate::wire::framing::Framing;
+
+/// What a message is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    Request,
+    Subscribe,
+    Unsubscribe,
+}
+
+/// Writes a message for the server; `arguments` are the keys of its payload beside the action and the id.
+pub(crate) fn encode<'a>(
+    config: &Config,
+    purpose: Purpose,
+    stream: &str,
+    action: &str,
+    id: &RequestId,
+    arguments: impl Iterator<Item = (&'a str, &'a RawValue)> + Clone,
+) -> Message {
+    let Some(dialect) = &config.dialect else {
+        return Message::Text(envelope::encode(config.framing, stream, action, id, arguments));
+    };
+    let mut payload = Map::new();
+    if !action.is_empty() {
+        payload.insert("action".to_owned(), action.into());
+    }
+    payload.insert("request_id".to_owned(), id.to_value());
+    for (name, value) in arguments {
+        // It was written by serde_json, so it can be read by it.
+        let value = serde_json::from_str(value.get()).unwrap_or_default();
+        payload.insert(name.to_owned(), value);
+    }
+    let payload = match purpose {
+        Purpose::Request => payload,
+        Purpose::Subscribe => dialect.subscribe_payload(stream, payload),
+        Purpose::Unsubscribe => dialect.unsubscribe_payload(stream, payload),
+    };
+    let payload = dialect.preprocess_payload(stream, payload);
+    let message = match config.framing {
+        Framing::Multiplexed => dialect.multiplexed_message(stream, payload),
+        Framing::Bare => Value::Object(payload),
+    };
+    dialect.encode(&dialect.preprocess_message(message))
+}
