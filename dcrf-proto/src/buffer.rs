@@ -9,6 +9,21 @@ pub(crate) trait Measure {
     fn bytes(&self) -> usize;
 }
 
+/// How much is held: by one buffer, or by all of a kind together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Held {
+    pub(crate) count: usize,
+    pub(crate) bytes: usize,
+}
+
+impl Held {
+    /// One of those that are counted together holds `after` now, and held `before`.
+    pub(crate) fn change(&mut self, before: Held, after: Held) {
+        self.count = self.count + after.count - before.count;
+        self.bytes = self.bytes + after.bytes - before.bytes;
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Buffer<T> {
     items: VecDeque<T>,
@@ -22,6 +37,10 @@ impl<T> Default for Buffer<T> {
 }
 
 impl<T: Measure> Buffer<T> {
+    pub(crate) fn held(&self) -> Held {
+        Held { count: self.items.len(), bytes: self.bytes }
+    }
+
     pub(crate) fn push(&mut self, item: T) {
         self.bytes += item.bytes();
         self.items.push_back(item);

@@ -5,14 +5,15 @@ use std::collections::VecDeque;
 use std::collections::hash_map::Entry;
 use std::time::{Duration, Instant};
 
-use crate::buffer::{Buffer, Measure};
+use crate::buffer::{Buffer, Held, Measure};
 use crate::config::{Config, Limit};
 use crate::error::Rejection;
 use crate::event::{Event, Notice, State, Unhandled};
 use crate::id::{IdMap, Random, RequestId, RequestKey, Seed, WireKey};
 use crate::selection::Selection;
-use crate::stats::Stats;
+use crate::stats::{Dropped, Stats};
 use crate::timer::Timers;
+use crate::trace::Tracer;
 use crate::wire::json::Json;
 use crate::wire::selector::Selector;
 
@@ -32,7 +33,18 @@ pub(crate) struct Context {
     /// What each wait of the caller ends with. Bounded by [`Context::admit`].
     pub(crate) events: VecDeque<Event>,
     pub(crate) notices: Notices,
+    /// The counters; the gauges are taken when they are asked for.
     pub(crate) stats: Stats,
+    pub(crate) unread: Unread,
+    pub(crate) trace: Tracer,
+}
+
+/// What waits for its readers, in all buffers of a kind together.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Unread {
+    pub(crate) changes: Held,
+    pub(crate) replies: Held,
+    pub(crate) heard: Held,
 }
 
 impl Context {
@@ -47,6 +59,8 @@ impl Context {
             selection: Selection::default(),
             events: VecDeque::new(),
             stats: Stats::default(),
+            unread: Unread::default(),
+            trace: Tracer::new(now),
         }
     }
 
@@ -80,13 +94,32 @@ impl Context {
     }
 
     pub(crate) fn notice_state(&mut self, state: State) {
-        self.notices.push(Notice::State(state));
+        self.trace.state(&state, self.now);
+        self.notice(Notice::State(state));
+    }
+
+    fn notice(&mut self, notice: Notice) {
+        self.stats.missed += self.notices.push(notice);
+    }
+
+    /// A command was not accepted.
+    pub(crate) fn rejected(&mut self, reason: &Rejection) {
+        self.stats.rejected += 1;
+        self.trace.rejected(reason);
+    }
+
+    /// Tells the log whether a frame was dropped, as the counters say that were `before` it.
+    pub(crate) fn trace_dropped(&mut self, before: Dropped, bytes: usize) {
+        let now = self.stats.dropped();
+        if now != before {
+            self.trace.dropped(before, now, bytes);
+        }
     }
 
     pub(crate) fn unhandled(&mut self, text: &str) {
         self.stats.unhandled += 1;
         let frame = Json::from_checked(text.trim());
-        self.notices.push(Notice::Unhandled(Unhandled { frame }));
+        self.notice(Notice::Unhandled(Unhandled { frame }));
     }
 }
 
@@ -188,12 +221,19 @@ impl Notices {
         Self { items: Buffer::default(), missed: 0, limit }
     }
 
-    pub(crate) fn push(&mut self, notice: Notice) {
+    /// Adds a notice, and says how many older ones gave way.
+    pub(crate) fn push(&mut self, notice: Notice) -> u64 {
         self.items.push(notice);
+        let before = self.missed;
         while self.items.is_over(self.limit) {
             self.items.pop();
             self.missed += 1;
         }
+        self.missed - before
+    }
+
+    pub(crate) fn held(&self) -> Held {
+        self.items.held()
     }
 
     pub(crate) fn pop(&mut self) -> Option<Notice> {

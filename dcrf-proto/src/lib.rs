@@ -11,6 +11,8 @@
 //! - [`rules`] says what it promises, rule by rule, with the test that proves each.
 //! - The feature `client` adds the async handles and the driver that all adapters share (module
 //!   `client`); the feature `websocket` adds the WebSocket itself over any byte stream.
+//! - The feature `tracing` tells the crate `tracing` what the session does, as `dcrf-tokio` documents under "Logs". A
+//!   session of your own tells it during the call that led to it; times are those that you pass as `now`.
 //!
 //! [Django Channels REST Framework]: https://github.com/NilCoalescing/djangochannelsrestframework
 //!
@@ -130,6 +132,7 @@ mod session;
 mod stats;
 mod subscriptions;
 mod timer;
+mod trace;
 mod transmit;
 #[cfg(feature = "websocket")]
 pub mod vocabulary;

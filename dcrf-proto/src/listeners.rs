@@ -1,7 +1,7 @@
 //! Who listens to frames (F2): what has been heard and waits to be read.
 
 use crate::arena::Arena;
-use crate::buffer::{Buffer, Measure};
+use crate::buffer::{Buffer, Held, Measure};
 use crate::context::Context;
 use crate::error::{Rejected, Rejection};
 use crate::event::{Event, Heard};
@@ -60,20 +60,23 @@ impl Listeners {
     }
 
     pub(crate) fn unlisten(&mut self, cx: &mut Context, key: ListenerKey) {
-        if self.0.remove(key).is_some() {
-            cx.selection.remove(|taker| taker == Taker::Listener(key));
-        }
+        let Some(listener) = self.0.remove(key) else { return };
+        cx.unread.heard.change(listener.waiting.held(), Held::default());
+        cx.selection.remove(|taker| taker == Taker::Listener(key));
     }
 
     /// A frame has come that the listener wants.
     pub(crate) fn hear(&mut self, cx: &mut Context, key: ListenerKey, heard: Heard) {
         let Some(listener) = self.0.get_mut(key) else { return };
+        let (before, lagged) = (listener.waiting.held(), listener.lagged);
         listener.waiting.push(heard);
         while listener.waiting.is_over(cx.config.notices) {
             listener.waiting.pop();
             listener.lagged += 1;
-            cx.stats.lagged += 1;
         }
+        cx.unread.heard.change(before, listener.waiting.held());
+        cx.stats.lagged += listener.lagged - lagged;
+        cx.trace.lagged(None, listener.lagged - lagged);
         if !std::mem::replace(&mut listener.told, true) {
             cx.events.push_back(Event::Heard(key));
         }
@@ -85,11 +88,14 @@ impl Listeners {
         listener.map(|listener| listener.told = false).is_some()
     }
 
-    pub(crate) fn poll_heard(&mut self, key: ListenerKey) -> Option<Heard> {
+    pub(crate) fn poll_heard(&mut self, cx: &mut Context, key: ListenerKey) -> Option<Heard> {
         let listener = self.0.get_mut(key)?;
-        match std::mem::take(&mut listener.lagged) {
+        let before = listener.waiting.held();
+        let heard = match std::mem::take(&mut listener.lagged) {
             0 => listener.waiting.pop(),
             lagged => Some(Heard::Lagged(lagged)),
-        }
+        };
+        cx.unread.heard.change(before, listener.waiting.held());
+        heard
     }
 }

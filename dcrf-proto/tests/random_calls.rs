@@ -365,6 +365,13 @@ impl World {
         let stats = self.session.stats();
         assert!(stats.requests <= MAX && stats.waiting_requests <= stats.requests);
         assert!(stats.subscriptions <= MAX);
+        let settled = stats.requests_answered
+            + stats.requests_refused
+            + stats.requests_timed_out
+            + stats.requests_lost
+            + stats.requests_closed
+            + stats.requests_cancelled;
+        assert_eq!(settled + stats.requests as u64, stats.requests_made);
         if let Some(nth) = self.servers.len().checked_sub(1) {
             for key in self.ledger.subscriptions() {
                 if self.session.is_acknowledged(key)
@@ -389,6 +396,10 @@ impl World {
         assert_eq!(self.session.poll_transmit(), None);
         self.drain();
         self.ledger.settled();
+        let stats = self.session.stats();
+        assert_eq!((stats.unread_notices, stats.unread_events), (0, 0));
+        assert_eq!((stats.unread_changes, stats.unread_changes_bytes), (0, 0));
+        assert_eq!((stats.waiting_requests, stats.waiting_bytes), (0, 0));
         assert_eq!(self.session.poll_event(), None);
     }
 

@@ -48,6 +48,8 @@
 //! - `platform-roots`: the operating system's roots for rustls, by `Tls::platform_roots`.
 //! - `native-tls`: TLS by the operating system's library (OpenSSL, Secure Transport, `SChannel`). It is used
 //!   when `rustls` is turned off, or by `Tls::use_native_tls`.
+//! - `tracing`: spans and events for the crate `tracing`, with the targets `dcrf::connection`, `dcrf::request`,
+//!   `dcrf::subscription` and `dcrf::frame`. The documentation of `dcrf-tokio` lists them under "Logs".
 //!
 //! Without `rustls` and `native-tls`, `wss://` is [`UrlError::TlsNotBuiltIn`].
 

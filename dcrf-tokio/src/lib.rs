@@ -23,8 +23,41 @@
 //! - `platform-roots`: the operating system's roots for rustls, by `Tls::platform_roots`.
 //! - `native-tls`: TLS by the operating system's library (OpenSSL, Secure Transport, `SChannel`). It is used
 //!   when `rustls` is turned off, or by `Tls::use_native_tls`.
+//! - `tracing`: spans and events for the crate `tracing`, see below.
 //!
 //! Without `rustls` and `native-tls`, `wss://` is [`UrlError::TlsNotBuiltIn`].
+//!
+//! # Logs
+//!
+//! With the feature `tracing` a client tells what it does. To see it, give your program a subscriber, here that of
+//! `tracing-subscriber`:
+//!
+//! ```no_run
+//! use tracing::Level;
+//! use tracing_subscriber::{filter::Targets, fmt, prelude::*};
+//!
+//! let levels = Targets::new().with_default(Level::INFO).with_target("dcrf", Level::DEBUG);
+//! tracing_subscriber::registry().with(fmt::layer()).with(levels).init();
+//! ```
+//!
+//! | target | `WARN` | `INFO` | `DEBUG` | `TRACE` |
+//! | --- | --- | --- | --- | --- |
+//! | `dcrf::connection` | gave up, not authorized, closed by a failure | connected, lost and why, the first attempt that fails, closed | each attempt | |
+//! | `dcrf::request` | | | how each request ended, repeats, refused calls | |
+//! | `dcrf::subscription` | ended by a reconnect, the first lag on a connection | | acknowledged, refused, put off, sent anew, gaps | each lag |
+//! | `dcrf::frame` | the first frame on a connection that is no JSON object | | | each dropped frame, with its size |
+//!
+//! A request is a span (`request`, at `DEBUG`) from the call to its end, with the fields `stream`, `action`,
+//! `request_id`, `outcome` (`ok`, `refused 404`, `timed out`, `lost`, `closed`, `cancelled`, `overflowed`, or `sent`
+//! for a message that awaits no answer), `ms`, and `sent`: whether it was handed to the socket. Its parent is the span
+//! in which it was made. All else is in a span of the client (`client`, at `INFO`), which names the server. The events
+//! of the connection say which `attempt` was made last, how long the connection that has ended was open
+//! (`connected_ms`), and how long it is until the next attempt (`wait_ms`). A subscriber is needed: the feature `log`
+//! of `tracing` alone shows nothing.
+//!
+//! Payloads, queries, headers and the texts of close frames are in none of it; request ids are. Subscribers are called
+//! while the client's lock is free, so they may use the client. What `tungstenite` below writes to the crate `log` is
+//! another matter: keep its target at `info` where secrets must not be in logs.
 
 #![forbid(unsafe_code)]
 

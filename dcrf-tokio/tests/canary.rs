@@ -2,6 +2,10 @@
 //! received. This test has a process to itself, since a program has one logger.
 #![expect(clippy::result_large_err, reason = "the type of an answer is tungstenite's")]
 
+#[path = "../../dcrf-proto/tests/collector/mod.rs"]
+#[allow(dead_code, reason = "each test binary uses a part of it")]
+mod collector;
+
 use std::fmt::Debug;
 use std::sync::Mutex;
 
@@ -9,6 +13,7 @@ use async_tungstenite::accept_hdr_async;
 use async_tungstenite::tungstenite::handshake::server::{Request as Handshake, Response as Answer};
 use async_tungstenite::tungstenite::protocol::CloseFrame as WireClose;
 use async_tungstenite::tungstenite::{Message, Utf8Bytes};
+use collector::Collector;
 use dcrf_tokio::{
     Change, ChangeError, Close, Compat, ConnectError, Credentials, Ended, Notice, Request,
     RequestError, Subscribe,
@@ -92,6 +97,8 @@ fn silent_error(error: &impl std::error::Error) {
 async fn x1_no_secret_is_shown_or_logged() {
     log::set_logger(&RECORDS).unwrap();
     log::set_max_level(log::LevelFilter::Trace);
+    let traced = Collector::default();
+    tracing::subscriber::set_global_default(traced.clone()).unwrap();
 
     let url = format!("ws://example.com/ws/?token={CANARY}");
     let builder = dcrf_tokio::builder(&url)
@@ -160,6 +167,12 @@ async fn x1_no_secret_is_shown_or_logged() {
     let error: ConnectError = unreachable.unwrap_err();
     silent_error(&error);
 
+    let traced = [traced.spans(), traced.events()].concat().join("\n");
+    assert!(!traced.contains(CANARY) && !traced.contains(REASON), "{traced}");
+    for what in ["server=ws://example.com/ws/", "action=echo", "outcome=refused 400", "code 4000"] {
+        assert!(traced.contains(what), "{what} in {traced}");
+    }
+
     let records = RECORDS.0.lock().unwrap();
     // What the README warns of: when it is no longer so, it is to be taken out there.
     let seen = |secret: &str| {
@@ -178,5 +191,5 @@ async fn x1_no_secret_is_shown_or_logged() {
         [("tungstenite", log::Level::Debug), ("tungstenite", log::Level::Trace)]
     );
     let own = records.iter().filter(|(target, ..)| target.starts_with("dcrf")).count();
-    assert_eq!(own, 0, "this library logs nothing");
+    assert_eq!(own, 0, "this library logs nothing by this way");
 }

@@ -127,7 +127,7 @@ impl Client {
         seed: Seed,
         runtime: R,
     ) -> (Self, impl Future<Output = ()> + Send + use<R>) {
-        let shared = Arc::new(Shared::new(config, seed, R::now));
+        let shared = Arc::new(Shared::new(config, seed, R::now, || runtime.server()));
         let driver = driver::drive(driver::Guard(shared.clone()), runtime);
         (Self { handle: Arc::new(Handle::new(shared)) }, driver)
     }
@@ -199,7 +199,7 @@ impl Client {
     /// # }
     /// ```
     pub fn stats(&self) -> Stats {
-        self.handle.shared().lock().session.stats()
+        self.handle.shared().lock().stats()
     }
 
     /// Waits for the first connection, or for the first attempt to fail (L14). Returns at once when the

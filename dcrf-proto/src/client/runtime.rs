@@ -42,6 +42,11 @@ pub trait Runtime: Send + Sync + 'static {
     /// Why the attempt failed. The session decides from it whether to try again.
     fn dial(&self, attempt: Attempt) -> impl Future<Output = Result<Self::Socket, Lost>> + Send;
 
+    /// What the server is called in traces (feature `tracing`), such as its URL without the query (X1).
+    fn server(&self) -> Option<String> {
+        None
+    }
+
     /// What to do after a failed dial or the loss of a connection, in place of the rules (L6, L7); `None`
     /// leaves it to them. It is not called for what the session notices itself: a dial that takes too long,
     /// and a server that is silent.

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::future::poll_fn;
 use std::hash::{BuildHasherDefault, DefaultHasher};
+use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
@@ -16,6 +17,8 @@ use crate::error::{CloseReason, RequestError, UnsubscribeError};
 use crate::event::{Event, Notice, State};
 use crate::id::{ListenerKey, RepliesKey, RequestKey, Seed, SubscriptionKey};
 use crate::session::Session;
+use crate::stats::Stats;
+use crate::trace::Records;
 use crate::wire::json::Json;
 
 type KeyMap<K, V> = HashMap<K, V, BuildHasherDefault<DefaultHasher>>;
@@ -23,6 +26,34 @@ type KeyMap<K, V> = HashMap<K, V, BuildHasherDefault<DefaultHasher>>;
 pub(super) struct Shared {
     inner: Mutex<Inner>,
     now: fn() -> Instant,
+}
+
+/// The lock, held. What the session has for the log is told after the release: a subscriber of `tracing` is code of
+/// the user.
+pub(super) struct Locked<'a> {
+    // Dropped in this order.
+    inner: MutexGuard<'a, Inner>,
+    records: Records,
+}
+
+impl Deref for Locked<'_> {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.inner
+    }
+}
+
+impl DerefMut for Locked<'_> {
+    fn deref_mut(&mut self) -> &mut Inner {
+        &mut self.inner
+    }
+}
+
+impl Drop for Locked<'_> {
+    fn drop(&mut self) {
+        self.records = self.inner.session.take_records();
+    }
 }
 
 pub(super) struct Inner {
@@ -41,6 +72,8 @@ pub(super) struct Inner {
     finishers: Slab<Option<Waker>>,
     /// Those who wait until something has been written.
     pub(super) flushers: Slab<Flusher>,
+    /// How many notices the streams of events have dropped.
+    missed: u64,
 }
 
 /// What is read once the session has told that there is something.
@@ -79,10 +112,17 @@ pub(super) struct Listener {
 }
 
 impl Shared {
-    pub(super) fn new(config: Config, seed: Seed, now: fn() -> Instant) -> Self {
+    pub(super) fn new(
+        config: Config,
+        seed: Seed,
+        now: fn() -> Instant,
+        server: impl FnOnce() -> Option<String>,
+    ) -> Self {
+        let mut session = Session::new(config, seed, now());
+        session.collect_records(server);
         Self {
             inner: Mutex::new(Inner {
-                session: Session::new(config, seed, now()),
+                session,
                 protocol: None,
                 driver: None,
                 finished: false,
@@ -92,14 +132,16 @@ impl Shared {
                 listeners: Slab::new(),
                 finishers: Slab::new(),
                 flushers: Slab::new(),
+                missed: 0,
             }),
             now,
         }
     }
 
-    pub(super) fn lock(&self) -> MutexGuard<'_, Inner> {
+    pub(super) fn lock(&self) -> Locked<'_> {
         // No code of the user runs under the lock, so a poisoned lock is as good as any.
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        Locked { inner, records: Records::default() }
     }
 
     /// Gives the session a command, and the driver a reason to look at it.
@@ -189,6 +231,18 @@ impl Drop for Finisher<'_> {
 }
 
 impl Inner {
+    /// The session's, with what the streams of events hold and have dropped.
+    pub(super) fn stats(&self) -> Stats {
+        let mut stats = self.session.stats();
+        stats.missed += self.missed;
+        for (_, listener) in &self.listeners {
+            let held = listener.notices.held();
+            stats.unread_notices += held.count;
+            stats.unread_notices_bytes += held.bytes;
+        }
+        stats
+    }
+
     /// The answer to a request, once and for its one waiter.
     pub(super) fn poll_response(
         &mut self,
@@ -255,7 +309,7 @@ impl Inner {
 
     fn tell(&mut self, notice: &Notice, wakers: &mut Vec<Waker>) {
         for (_, listener) in &mut self.listeners {
-            listener.notices.push(notice.clone());
+            self.missed += listener.notices.push(notice.clone());
             wakers.extend(listener.waker.take());
         }
     }

@@ -166,6 +166,7 @@ impl Link {
         if !matches!(self.phase, Phase::Dialling { epoch: current, .. } if current == epoch) {
             return false;
         }
+        cx.stats.connections += 1;
         let pulse = Pulse::new(cx.config.heartbeat, cx.now);
         let look = pulse.first();
         self.enter(cx, Phase::Open { epoch, since: cx.now, pulse, look }, State::Connected);

@@ -1,15 +1,18 @@
 //! Requests: the outbox of those that wait, the replies of those that were sent, their deadlines. Each
 //! leaves through one function, once (R5).
 
+mod outcome;
 mod replies;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
+pub(crate) use self::outcome::Outcome;
 pub(crate) use self::replies::Replies;
 
 use crate::arena::Arena;
+use crate::buffer::Held;
 use crate::command::Request;
 use crate::context::{Context, Route, Routes};
 use crate::dialect::Message;
@@ -19,6 +22,7 @@ use crate::id::{RepliesKey, RequestId, RequestKey};
 use crate::outgoing::{self, Purpose};
 use crate::selection::Taker;
 use crate::timer::Timer;
+use crate::trace::Asked;
 use crate::wire::envelope::Payload;
 use crate::wire::json::Json;
 
@@ -51,6 +55,7 @@ struct Entry {
     cancel_action: Option<Cow<'static, str>>,
     /// Whether the dialect has a selector for its answers.
     is_selected: bool,
+    asked: Asked,
 }
 
 /// What the caller awaits.
@@ -62,6 +67,12 @@ enum Answer {
     Many(RepliesKey),
     /// Nothing (R10); `now_or_never` when the message is not for a later connection.
     None { now_or_never: bool },
+}
+
+impl Answer {
+    fn is_none(self) -> bool {
+        matches!(self, Self::None { .. })
+    }
 }
 
 /// Whether a request may be sent once more after a loss (R4).
@@ -114,12 +125,9 @@ impl Requests {
         self.entries.len()
     }
 
-    pub(crate) fn waiting(&self) -> usize {
-        self.outbox.len()
-    }
-
-    pub(crate) fn waiting_bytes(&self) -> usize {
-        self.outbox_bytes
+    /// What waits to be sent.
+    pub(crate) fn waiting(&self) -> Held {
+        Held { count: self.outbox.len(), bytes: self.outbox_bytes }
     }
 
     /// What [`is_sent`](Self::is_sent) takes, for all that was accepted until now.
@@ -228,6 +236,8 @@ impl Requests {
         self.next_sequence += 1;
         self.outbox_bytes += message.len();
         let selector = cx.reply_selector(&request.stream, &id);
+        cx.stats.requests_made += u64::from(!answer.is_none());
+        let asked = cx.trace.accepted(&request, &id, cx.now);
         let key = self.entries.insert_with(|_| Entry {
             id: id.clone(),
             stream: request.stream,
@@ -239,6 +249,7 @@ impl Requests {
             answer,
             cancel_action: request.cancel_action,
             is_selected: selector.is_some(),
+            asked,
         });
         self.outbox.insert(sequence, key);
         cx.routes
@@ -282,8 +293,8 @@ impl Requests {
             };
             self.outbox_bytes -= message.len();
             entry.phase = Phase::Sent((entry.repeat == Repeat::Once).then(|| message.clone()));
-            if let Answer::None { .. } = entry.answer {
-                self.cancel(cx, key);
+            if entry.answer.is_none() {
+                self.end(cx, key, Outcome::Sent);
             }
             return Some(message);
         }
@@ -316,7 +327,12 @@ impl Requests {
 
     /// The caller no longer wants the answer (R9).
     pub(crate) fn cancel(&mut self, cx: &mut Context, key: RequestKey) {
-        if let Some(entry) = self.release(cx, key) {
+        self.end(cx, key, Outcome::Cancelled);
+    }
+
+    /// Nobody waits for what the server may still answer.
+    fn end(&mut self, cx: &mut Context, key: RequestKey, outcome: Outcome) {
+        if let Some(entry) = self.release(cx, key, outcome) {
             if entry.is_in_flight() {
                 cx.routes.abandon(entry.id);
             }
@@ -335,6 +351,7 @@ impl Requests {
                 entry.repeat = Repeat::Spent;
                 self.outbox.insert(sequence, key);
                 cx.stats.repeated += 1;
+                cx.trace.repeated(&entry.asked);
             } else {
                 let sent = entry.was_sent();
                 self.settle(cx, key, Err(RequestError::ConnectionLost { sent }));
@@ -367,18 +384,19 @@ impl Requests {
         request: RequestKey,
         result: Result<Json, RequestError>,
     ) {
-        let Some(entry) = self.release(cx, request) else { return };
+        let Some(entry) = self.release(cx, request, Outcome::of(&result)) else { return };
         match (entry.answer, result) {
             (Answer::One, result) => cx.events.push_back(Event::Settled { request, result }),
             (Answer::Many(replies), Err(error)) => self.fail_replies(cx, replies, error),
-            (Answer::None { .. }, Err(_)) => cx.stats.unsent += 1,
-            (Answer::Many(_) | Answer::None { .. }, Ok(_)) => {}
+            (Answer::Many(_), Ok(_)) | (Answer::None { .. }, _) => {}
         }
     }
 
-    /// Takes a request out of every table.
-    fn release(&mut self, cx: &mut Context, key: RequestKey) -> Option<Entry> {
+    /// Takes a request out of every table, and counts how it ended.
+    fn release(&mut self, cx: &mut Context, key: RequestKey, outcome: Outcome) -> Option<Entry> {
         let entry = self.entries.remove(key)?;
+        outcome.count(&mut cx.stats, entry.answer.is_none());
+        cx.trace.ended(&entry.asked, outcome, entry.was_sent(), cx.now);
         cx.routes.remove(&entry.id);
         if let Some(deadline) = entry.deadline {
             cx.timers.clear(deadline, Timer::Request(key));

@@ -1,8 +1,8 @@
 //! Streams of replies (R12): what has come for a request with many replies and waits to be read, and how such a
 //! request ends.
 
-use super::{Answer, Phase, Repeat, Requests};
-use crate::buffer::{Buffer, Measure};
+use super::{Answer, Outcome, Phase, Repeat, Requests};
+use crate::buffer::{Buffer, Held, Measure};
 use crate::context::Context;
 use crate::error::{RepliesEnded, RequestError};
 use crate::event::Event;
@@ -61,9 +61,15 @@ impl Requests {
     }
 
     /// The next reply, or why there is none any more; the key is free after that.
-    pub(crate) fn poll_reply(&mut self, key: RepliesKey) -> Option<Result<Json, RepliesEnded>> {
+    pub(crate) fn poll_reply(
+        &mut self,
+        cx: &mut Context,
+        key: RepliesKey,
+    ) -> Option<Result<Json, RepliesEnded>> {
         let replies = self.replies.get_mut(key)?;
+        let before = replies.waiting.held();
         if let Some(json) = replies.waiting.pop() {
+            cx.unread.replies.change(before, replies.waiting.held());
             return Some(Ok(json));
         }
         let Progress::Ended(ended) = &replies.progress else { return None };
@@ -81,12 +87,14 @@ impl Requests {
         json: Json,
     ) {
         let Some(replies) = self.replies.get_mut(key) else { return };
+        let before = replies.waiting.held();
         replies.waiting.push(json);
+        cx.unread.replies.change(before, replies.waiting.held());
         replies.received += 1;
         let (received, overflowed) = (replies.received, replies.waiting.is_over(cx.config.replies));
         replies.tell(cx, key);
         if overflowed {
-            self.give_up(cx, request);
+            self.give_up(cx, request, Outcome::Overflowed);
             return self.end_replies(cx, key, RepliesEnded::Overflowed { received });
         }
         if let Some(entry) = self.entries.get_mut(request) {
@@ -117,18 +125,19 @@ impl Requests {
     /// to stop.
     pub(crate) fn leave_replies(&mut self, cx: &mut Context, key: RepliesKey, is_complete: bool) {
         let Some(replies) = self.replies.remove(key) else { return };
+        cx.unread.replies.change(replies.waiting.held(), Held::default());
         let Progress::Open(request) = replies.progress else { return };
         if is_complete {
-            self.cancel(cx, request);
+            self.end(cx, request, Outcome::Answered);
         } else {
-            self.give_up(cx, request);
+            self.give_up(cx, request, Outcome::Cancelled);
         }
     }
 
-    /// Cancels a request, and has the server told.
-    fn give_up(&mut self, cx: &mut Context, key: RequestKey) {
+    /// Ends a request, and has the server told.
+    fn give_up(&mut self, cx: &mut Context, key: RequestKey, outcome: Outcome) {
         self.say_farewell(cx, key);
-        self.cancel(cx, key);
+        self.end(cx, key, outcome);
     }
 
     /// Has the server told to send no more replies, where it may.

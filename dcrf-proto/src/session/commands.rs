@@ -366,9 +366,10 @@ impl Session {
         take: impl FnOnce(&mut Self, C) -> Result<K, Rejected<C>>,
     ) -> Result<K, Rejected<C>> {
         self.advance(now);
-        match self.closed() {
+        let accepted = match self.closed() {
             Ok(()) => take(self, command),
             Err(reason) => Err(Rejected { command, reason }),
-        }
+        };
+        accepted.inspect_err(|rejected| self.cx.rejected(&rejected.reason))
     }
 }

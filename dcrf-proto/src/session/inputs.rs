@@ -46,9 +46,10 @@ impl Session {
     /// assert_eq!(session.stats().unhandled, 1);
     /// ```
     pub fn handle_text(&mut self, epoch: Epoch, text: &str, now: Instant) {
-        if !self.hear(epoch, now) {
+        if !self.hear(epoch, text.len(), now) {
             return;
         }
+        let before = self.cx.stats.dropped();
         match self.cx.config.dialect.clone() {
             None => self.read(text),
             Some(dialect) => match dialect.decode_text(text) {
@@ -56,6 +57,7 @@ impl Session {
                 None => self.cx.stats.malformed += 1,
             },
         }
+        self.cx.trace_dropped(before, text.len());
         self.settle_close();
     }
 
@@ -92,14 +94,16 @@ impl Session {
     /// assert_eq!(session.stats().malformed, 1);
     /// ```
     pub fn handle_binary(&mut self, epoch: Epoch, bytes: &[u8], now: Instant) {
-        if !self.hear(epoch, now) {
+        if !self.hear(epoch, bytes.len(), now) {
             return;
         }
+        let before = self.cx.stats.dropped();
         let dialect = self.cx.config.dialect.as_ref();
         match dialect.and_then(|dialect| dialect.decode_binary(bytes)) {
             Some(text) => self.read(&text),
             None => self.cx.stats.malformed += 1,
         }
+        self.cx.trace_dropped(before, bytes.len());
         self.settle_close();
     }
 
@@ -115,7 +119,7 @@ impl Session {
     /// session.handle_pong(epoch, now);
     /// ```
     pub fn handle_pong(&mut self, epoch: Epoch, now: Instant) {
-        self.hear(epoch, now);
+        self.hear(epoch, 0, now);
     }
 
     /// The connection of `epoch`, or the attempt to make it, has ended.
@@ -194,12 +198,13 @@ impl Session {
     }
 
     /// A frame of `epoch` has arrived. Says whether it counts.
-    fn hear(&mut self, epoch: Epoch, now: Instant) -> bool {
+    fn hear(&mut self, epoch: Epoch, bytes: usize, now: Instant) -> bool {
         self.advance(now);
         let counts = self.link.is_open_in(epoch);
         if counts {
             self.link.heard(self.cx.now);
             self.cx.stats.received += 1;
+            self.cx.stats.received_bytes += bytes as u64;
         }
         counts
     }
@@ -281,6 +286,8 @@ impl Session {
         }
         // What was missed was missed by the loss of a connection, not by the attempts to make the next one.
         let cause = self.link.is_open().then_some(why);
+        self.cx.stats.losses += u64::from(cause.is_some());
+        self.cx.stats.failed_attempts += u64::from(cause.is_none());
         let stop = match &self.closing {
             Some(_) => {
                 self.link.gone(&mut self.cx);

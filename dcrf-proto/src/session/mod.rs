@@ -20,6 +20,8 @@ use crate::listeners::Listeners;
 use crate::requests::Requests;
 use crate::stats::Stats;
 use crate::subscriptions::Subscriptions;
+#[cfg(feature = "client")]
+use crate::trace::Records;
 use crate::transmit::Attempt;
 
 /// One client's side of the conversation with a server, over as many connections as it takes.
@@ -113,12 +115,23 @@ impl Session {
     /// # Ok::<(), dcrf_proto::Rejected<Request>>(())
     /// ```
     pub fn stats(&self) -> Stats {
+        let (waiting, unread) = (self.requests.waiting(), self.cx.unread);
+        let notices = self.cx.notices.held();
         Stats {
             requests: self.requests.len(),
-            waiting_requests: self.requests.waiting(),
-            waiting_bytes: self.requests.waiting_bytes(),
+            waiting_requests: waiting.count,
+            waiting_bytes: waiting.bytes,
             subscriptions: self.subscriptions.len(),
             listeners: self.listeners.len(),
+            unread_changes: unread.changes.count,
+            unread_changes_bytes: unread.changes.bytes,
+            unread_replies: unread.replies.count,
+            unread_replies_bytes: unread.replies.bytes,
+            unread_heard: unread.heard.count,
+            unread_heard_bytes: unread.heard.bytes,
+            unread_notices: notices.count,
+            unread_notices_bytes: notices.bytes,
+            unread_events: self.cx.events.len(),
             ..self.cx.stats
         }
     }
@@ -229,6 +242,19 @@ impl Session {
     #[cfg(feature = "client")]
     pub(crate) fn would_fail(&self, epoch: Epoch) -> bool {
         self.link.would_fail(epoch)
+    }
+
+    /// From now on what is to be traced is collected, for [`take_records`](Self::take_records): for a session behind
+    /// a lock.
+    #[cfg(feature = "client")]
+    pub(crate) fn collect_records(&mut self, server: impl FnOnce() -> Option<String>) {
+        self.cx.trace.collect(server);
+    }
+
+    /// What there is to trace, which is told once it is dropped.
+    #[cfg(feature = "client")]
+    pub(crate) fn take_records(&mut self) -> Records {
+        self.cx.trace.take()
     }
 
     fn closed(&self) -> Result<(), Rejection> {

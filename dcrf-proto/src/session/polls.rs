@@ -46,6 +46,8 @@ impl Session {
                 message
             }
         };
+        self.cx.stats.sent += 1;
+        self.cx.stats.sent_bytes += message.len() as u64;
         Some(Transmit::message(epoch, message))
     }
 
@@ -102,7 +104,7 @@ impl Session {
     /// Why the subscription has ended.
     #[must_use]
     pub fn poll_change(&mut self, subscription: SubscriptionKey) -> Option<Result<Change, Ended>> {
-        self.subscriptions.poll_change(subscription)
+        self.subscriptions.poll_change(&mut self.cx, subscription)
     }
 
     /// The next reply of a stream of replies. When it has ended, says why once all replies are read; the key is then
@@ -125,7 +127,7 @@ impl Session {
     /// Why the stream has ended.
     #[must_use]
     pub fn poll_reply(&mut self, replies: RepliesKey) -> Option<Result<Json, RepliesEnded>> {
-        self.requests.poll_reply(replies)
+        self.requests.poll_reply(&mut self.cx, replies)
     }
 
     /// The next frame that a listener has heard.
@@ -148,7 +150,7 @@ impl Session {
     /// ```
     #[must_use]
     pub fn poll_heard(&mut self, listener: ListenerKey) -> Option<Heard> {
-        self.listeners.poll_heard(listener)
+        self.listeners.poll_heard(&mut self.cx, listener)
     }
 
     /// When to call [`handle_timeout`](Self::handle_timeout) next.

@@ -6,6 +6,7 @@ use super::wire::Phase;
 use crate::context::Context;
 use crate::error::{Ended, UnsubscribeError};
 use crate::id::WireKey;
+use crate::trace::Told;
 use crate::wire::envelope::Payload;
 use crate::wire::json::Json;
 use crate::wire::refusal::Refusal;
@@ -71,10 +72,12 @@ impl Subscriptions {
             _ => whole(),
         };
         let event = Incoming { action, refused, data: payload.data, json };
+        let before = (cx.stats.gaps, cx.stats.lagged);
         let (members, loss) = (&mut self.members, self.last_loss.as_ref());
         wire.members.retain(|&key| {
             members.get_mut(key).is_some_and(|member| member.deliver(cx, key, loss, &event))
         });
+        wire.trace_missed(cx, before);
         if wire.members.is_empty() {
             self.leave(cx, key, None);
         }
@@ -83,15 +86,18 @@ impl Subscriptions {
     pub(super) fn acknowledged(&mut self, cx: &mut Context, key: WireKey) {
         self.enter(cx, key, Phase::Live);
         let Some(wire) = self.wires.get_mut(key) else { return };
+        wire.trace(cx, Told::Subscribed { again: wire.acknowledged });
         // What was only handed over the server can still refuse.
         if !wire.without_ack {
             wire.confirm();
         }
+        let before = (cx.stats.gaps, cx.stats.lagged);
         for &key in &wire.members {
             if let Some(member) = self.members.get_mut(key) {
                 member.acknowledge(cx, key, self.last_loss.as_ref());
             }
         }
+        wire.trace_missed(cx, before);
     }
 
     fn refused(&mut self, cx: &mut Context, key: WireKey, refusal: &Refusal) {
@@ -106,11 +112,14 @@ impl Subscriptions {
                     member.answered();
                 }
             }
+            cx.stats.put_off += 1;
+            wire.trace(cx, Told::PutOff { status: refusal.status, wait: delay });
             let until = cx.after(delay);
             self.enter(cx, key, Phase::PutOff { until, replayed });
             return;
         }
         let was_in_force = wire.acknowledged;
+        wire.trace(cx, Told::Refused { status: refusal.status, again: was_in_force });
         for key in std::mem::take(&mut wire.members) {
             if let Some(member) = self.members.get_mut(key) {
                 member.refuse(cx, key, was_in_force, refusal.clone());
@@ -160,6 +169,7 @@ impl Subscriptions {
                 self.enter(cx, key, Phase::Overdue);
             }
             Phase::Sent { .. } if wire.acknowledged => {
+                wire.trace(cx, Told::Late);
                 if self.end_newcomers(cx, key) {
                     self.enter(cx, key, Phase::Overdue);
                 } else {
@@ -167,6 +177,7 @@ impl Subscriptions {
                 }
             }
             Phase::Sent { .. } => {
+                wire.trace(cx, Told::Late);
                 self.end_members(cx, key, &Ended::TimedOut);
                 self.leave(cx, key, None);
             }

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::buffer::Measure;
+use crate::buffer::{Held, Measure};
 use crate::config::Limit;
 use crate::event::{Change, Gap};
 use crate::wire::pk::Pk;
@@ -95,6 +95,10 @@ impl Conflation {
             *place = place.take().or(gap);
         }
         Some(change)
+    }
+
+    pub(super) fn held(&self) -> Held {
+        Held { count: self.entries.len(), bytes: self.bytes }
     }
 
     pub(super) fn pop(&mut self) -> Option<Change> {

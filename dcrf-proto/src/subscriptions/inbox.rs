@@ -2,7 +2,7 @@
 //! is the subscription's choice (S11).
 
 use super::conflation::{Conflation, GaveWay};
-use crate::buffer::{Buffer, Measure};
+use crate::buffer::{Buffer, Held, Measure};
 use crate::command::WhenFull;
 use crate::config::Limit;
 use crate::event::{Change, Gap};
@@ -52,6 +52,13 @@ impl Inbox {
         match self {
             Self::DropOldest(queue) | Self::End(queue) => queue.pop(),
             Self::KeepNewest(conflation) => conflation.pop(),
+        }
+    }
+
+    pub(crate) fn held(&self) -> Held {
+        match self {
+            Self::DropOldest(queue) | Self::End(queue) => queue.changes.held(),
+            Self::KeepNewest(conflation) => conflation.held(),
         }
     }
 

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 
 use super::inbox::Inbox;
+use crate::buffer::Held;
 use crate::command::Subscribe;
 use crate::context::Context;
 use crate::error::{Ended, Lost};
@@ -119,6 +120,7 @@ impl Member {
     fn close_gap(&mut self, cx: &mut Context, key: SubscriptionKey, loss: Option<&Lost>) {
         let history = std::mem::replace(&mut self.history, History::Complete);
         if let (History::GapOwed, Some(cause)) = (history, loss) {
+            cx.stats.gaps += 1;
             self.push(cx, key, Change::Gap(Gap { cause: cause.clone() }));
         }
     }
@@ -127,14 +129,21 @@ impl Member {
     fn push(&mut self, cx: &mut Context, key: SubscriptionKey, change: Change) -> bool {
         let limit = cx.config.changes;
         let pk_field = self.pk_field.as_ref().unwrap_or(&cx.config.pk_field);
+        let before = self.held();
         let Ok(gave_way) = self.inbox.push(change, pk_field, limit) else {
             self.end(cx, key, Ended::Overflowed { limit });
             return false;
         };
         cx.stats.lagged += gave_way.lagged;
         cx.stats.superseded += gave_way.superseded;
+        cx.unread.changes.change(before, self.held());
         self.tell_readable(cx, key);
         true
+    }
+
+    /// What waits for the reader.
+    pub(crate) fn held(&self) -> Held {
+        self.inbox.held()
     }
 
     fn tell_readable(&mut self, cx: &mut Context, key: SubscriptionKey) {
@@ -186,8 +195,11 @@ impl Member {
     }
 
     pub(crate) fn end(&mut self, cx: &mut Context, key: SubscriptionKey, ended: Ended) {
+        cx.stats.subscriptions_ended += u64::from(!matches!(ended, Ended::Closed(_)));
         if ended == Ended::Unsubscribed {
+            let before = self.held();
             self.inbox.clear(); // S12: as after a cancel (S9), nothing more is delivered.
+            cx.unread.changes.change(before, self.held());
         }
         self.phase = Phase::Ended(ended);
         self.tell_readable(cx, key);

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use self::member::Member;
 use self::wire::{Phase, Wire};
 use crate::arena::Arena;
+use crate::buffer::Held;
 use crate::command::{Arguments, Subscribe};
 use crate::context::{Context, Route, Routes};
 use crate::dialect::Message;
@@ -22,6 +23,7 @@ use crate::error::{Ended, Lost, Rejected, Rejection, UnsubscribeError};
 use crate::event::{Change, Event};
 use crate::id::{SubscriptionKey, WireKey};
 use crate::timer::Timer;
+use crate::trace::Told;
 
 #[derive(Debug)]
 pub(crate) struct Subscriptions {
@@ -195,6 +197,7 @@ impl Subscriptions {
     /// Ends one of the caller's subscriptions: nothing more is delivered (S9).
     pub(crate) fn unsubscribe(&mut self, cx: &mut Context, key: SubscriptionKey) {
         let Some(member) = self.members.remove(key) else { return };
+        cx.unread.changes.change(member.held(), Held::default());
         let left = member.wire().and_then(|wire| self.without_member(wire, key));
         match left {
             Some(wire) => self.leave(cx, wire, Some(key)),
@@ -212,8 +215,15 @@ impl Subscriptions {
     }
 
     /// The next change of one of the caller's subscriptions, whose key is free once its end is told.
-    pub(crate) fn poll_change(&mut self, key: SubscriptionKey) -> Option<Result<Change, Ended>> {
-        let polled = self.members.get_mut(key)?.poll();
+    pub(crate) fn poll_change(
+        &mut self,
+        cx: &mut Context,
+        key: SubscriptionKey,
+    ) -> Option<Result<Change, Ended>> {
+        let member = self.members.get_mut(key)?;
+        let before = member.held();
+        let polled = member.poll();
+        cx.unread.changes.change(before, member.held());
         if let Some(Err(_)) = &polled {
             self.members.remove(key);
         }
@@ -223,6 +233,7 @@ impl Subscriptions {
     /// Nobody wants this wire any more.
     fn leave(&mut self, cx: &mut Context, key: WireKey, unsubscriber: Option<SubscriptionKey>) {
         let Some(wire) = self.wires.get_mut(key) else { return };
+        wire.trace(cx, Told::Left);
         wire.unsubscriber = unsubscriber;
         let on_server = wire.is_on_server();
         if on_server && wire.can_unsubscribe() {

@@ -8,6 +8,7 @@ use crate::context::Context;
 use crate::dialect::Message;
 use crate::error::{CloseReason, Ended, Lost};
 use crate::id::WireKey;
+use crate::trace::Told;
 
 /// How long an answer may take to count as late where there is no timeout.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -15,9 +16,12 @@ const PATIENCE: Duration = Duration::from_secs(30);
 impl Subscriptions {
     /// A connection is open: everything that is wanted is sent once, in the order of the calls.
     pub(crate) fn opened(&mut self, cx: &mut Context) {
+        let mut again = 0;
         for key in self.in_order() {
+            again += usize::from(self.wires.get(key).is_some_and(|wire| wire.acknowledged));
             self.enqueue(cx, key, Phase::Queued { replayed: true });
         }
+        cx.trace.replays(again);
     }
 
     /// Everything is sent once more on the same connection, in the window of the replays, except for what is on
@@ -64,6 +68,7 @@ impl Subscriptions {
                 members.get_mut(key).is_some_and(|member| member.lose(cx, key, unanswered))
             });
             if wire.members.is_empty() {
+                wire.trace(cx, Told::GivenUp);
                 self.remove_wire(cx, key, Ok(()));
             } else {
                 self.enter(cx, key, Phase::Offline);
@@ -93,8 +98,9 @@ impl Subscriptions {
             Phase::Queued { replayed } => {
                 let message = wire.subscribe_message(&cx.config);
                 wire.unanswered = wire.unanswered.saturating_add(1);
-                self.enter(cx, key, Phase::Sent { due, replayed });
                 cx.stats.subscribes_sent += 1;
+                cx.stats.replays += u64::from(wire.acknowledged);
+                self.enter(cx, key, Phase::Sent { due, replayed });
                 if without_ack {
                     self.acknowledged(cx, key);
                 }

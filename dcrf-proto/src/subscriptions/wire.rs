@@ -12,6 +12,7 @@ use crate::dialect::{ChangeKind, Message};
 use crate::id::{RequestId, SubscriptionKey, WireKey};
 use crate::outgoing::{self, Purpose};
 use crate::selection::Taker;
+use crate::trace::Told;
 use crate::wire::envelope::{self, Payload};
 use crate::wire::framing::Framing;
 
@@ -190,6 +191,19 @@ impl Wire {
     pub(crate) fn disconnect(&mut self) {
         self.unanswered = 0;
         self.resubscribed = false;
+    }
+
+    /// Tells the log what has become of it.
+    pub(crate) fn trace(&self, cx: &mut Context, told: Told) {
+        cx.trace.subscription(&self.stream, &self.action, &self.id, told);
+    }
+
+    /// Tells the log which changes its readers miss, as the counters of gaps and of lagged changes say.
+    pub(crate) fn trace_missed(&self, cx: &mut Context, (gaps, lagged): (u64, u64)) {
+        if cx.stats.gaps > gaps {
+            self.trace(cx, Told::Gap);
+        }
+        cx.trace.lagged(Some(&self.stream), cx.stats.lagged - lagged);
     }
 
     pub(crate) fn can_unsubscribe(&self) -> bool {

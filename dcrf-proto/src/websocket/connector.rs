@@ -110,6 +110,10 @@ impl<N: Network> Runtime for Connector<N> {
         self.network.sleep_until(deadline)
     }
 
+    fn server(&self) -> Option<String> {
+        Some(self.endpoint.to_string())
+    }
+
     /// The session gives the attempt the time of both parts; each part keeps to its own here, so that its
     /// error says which was late.
     async fn dial(&self, attempt: Attempt) -> Result<Self::Socket, Lost> {

@@ -1,0 +1,189 @@
+//! What the crate `tracing` is told by a client: outside of its lock, and by whose thread it may be.
+#![cfg(all(feature = "client", feature = "tracing"))]
+#![expect(clippy::disallowed_methods, reason = "a deadlock is noticed from another thread")]
+
+#[allow(dead_code, reason = "each test binary uses a part of it")]
+mod collector;
+#[allow(dead_code, reason = "each test binary uses a part of it")]
+mod memory;
+
+use std::sync::{Arc, Mutex, OnceLock, mpsc};
+use std::time::Duration;
+
+use collector::Collector;
+use dcrf_proto::client::Client;
+use dcrf_proto::{Config, Limit, Lost, Request, Selector, Subscribe};
+use memory::World;
+use serde_json::{Value, json};
+use tracing::span::{Attributes, Id, Record};
+use tracing::subscriber::{Interest, set_default};
+use tracing::{Event, Level, Metadata, Subscriber};
+
+/// Does something whenever it is told something, and collects it then.
+struct Busy<F> {
+    collector: Collector,
+    act: F,
+}
+
+/// With the name of the span or event that begins, where one does.
+impl<F: Fn(Option<&str>) + Send + Sync + 'static> Subscriber for Busy<F> {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        (self.act)(None);
+        self.collector.enabled(metadata)
+    }
+
+    fn register_callsite(&self, _: &'static Metadata<'static>) -> Interest {
+        Interest::sometimes()
+    }
+
+    fn new_span(&self, span: &Attributes<'_>) -> Id {
+        (self.act)(Some(span.metadata().name()));
+        self.collector.new_span(span)
+    }
+
+    fn record(&self, span: &Id, values: &Record<'_>) {
+        (self.act)(None);
+        self.collector.record(span, values);
+    }
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        (self.act)(Some(event.metadata().name()));
+        self.collector.event(event);
+    }
+
+    fn enter(&self, span: &Id) {
+        (self.act)(None);
+        self.collector.enter(span);
+    }
+
+    fn exit(&self, span: &Id) {
+        (self.act)(None);
+        self.collector.exit(span);
+    }
+
+    fn clone_span(&self, span: &Id) -> Id {
+        (self.act)(None);
+        self.collector.clone_span(span)
+    }
+
+    fn try_close(&self, span: Id) -> bool {
+        (self.act)(None);
+        self.collector.try_close(span)
+    }
+}
+
+#[test]
+fn a_subscriber_may_use_the_client() {
+    let (done, ended) = mpsc::channel();
+    // A deadlock would never end.
+    std::thread::spawn(move || {
+        let collector = Collector::default();
+        let client = Arc::new(OnceLock::<Client>::new());
+        let asked = client.clone();
+        let act = move |_: Option<&str>| {
+            let _ = asked.get().map(Client::stats);
+        };
+        let _guard = set_default(Busy { collector: collector.clone(), act });
+        let mut config = Config::default();
+        config.changes = Limit { count: 1, bytes: 100 };
+        let mut world = World::new(config);
+        client.set(world.client().clone()).unwrap();
+        world.settle();
+        let response = world.client().list::<Value>("tasks");
+        let dropped = world.client().list::<Value>("tasks");
+        let changes = world.client().subscribe::<Value>(Subscribe::instance("tasks", 7).id("s"));
+        let heard = world.client().listen::<Value>(Selector::any()).unwrap();
+        world.client().send(Request::new("tasks", "touch")).unwrap();
+        world.settle();
+        drop(dropped);
+        let subscribed =
+            world.network().sent.iter().position(|f| f["payload"]["request_id"] == "s");
+        world.answers(subscribed.unwrap(), 201, &Value::Null);
+        for n in 0..3 {
+            world.updates(subscribed.unwrap(), &json!(n));
+        }
+        world.receives([json!("no object")]);
+        world.loses(Lost::Dropped);
+        world.passes(Duration::from_secs(31));
+        drop((response, changes, heard));
+        world.client().close_now();
+        world.settle();
+        done.send((collector.spans(), collector.events())).unwrap();
+    });
+    let (spans, events) = ended.recv_timeout(Duration::from_secs(10)).expect("the story ends");
+    assert_eq!(spans.len(), 4, "{spans:#?}");
+    for target in ["connection", "request", "subscription", "frame"] {
+        let told = events.iter().filter(|event| event.contains(&format!(" dcrf::{target} ")));
+        assert!(told.count() > 0, "{target}: {events:#?}");
+    }
+}
+
+#[test]
+fn a_request_belongs_to_its_callers_span_and_the_rest_to_the_clients() {
+    let collector = Collector::default();
+    let _guard = collector.collect();
+    let setup = tracing::span!(target: "story", Level::INFO, "setup");
+    let mut world = setup.in_scope(World::connected);
+    drop(setup);
+    let span = tracing::span!(target: "story", Level::INFO, "checkout");
+    let response = span.in_scope(|| world.client().list::<Value>("tasks"));
+    world.settle();
+    world.answers(0, 200, &Value::Null);
+    world.client().close_now();
+    world.settle();
+    drop(response);
+    let spans = collector.spans();
+    let request = spans.iter().find(|span| span.contains(" request ")).unwrap();
+    assert!(request.contains(" in checkout outcome=ok"), "{request}");
+    assert!(spans.contains(&"INFO dcrf::connection client".to_owned()), "{spans:#?}");
+    let events = collector.events();
+    for event in [
+        "DEBUG dcrf::connection connecting, attempt 1 attempt=1 in client",
+        "INFO dcrf::connection connected attempt=1 in client",
+        "DEBUG dcrf::request ok in request",
+    ] {
+        assert!(events.contains(&event.to_owned()), "{events:#?}");
+    }
+    assert!(
+        events.last().unwrap().ends_with(" in client"),
+        "also what its caller does: {events:#?}"
+    );
+    drop(world);
+    drop(span);
+    assert_eq!(collector.open(), 0);
+}
+
+#[test]
+fn a_span_ends_also_where_the_driver_is_faster_than_the_caller() {
+    let (begun, begins) = mpsc::channel();
+    let (answered, answers) = mpsc::channel::<()>();
+    let collector = Collector::default();
+    let answers = Mutex::new(answers);
+    // The caller's thread begins the span, and meanwhile the driver's is told the answer.
+    let act = move |begins: Option<&str>| {
+        if begins == Some("request") {
+            begun.send(()).unwrap();
+            answers.lock().unwrap().recv_timeout(Duration::from_secs(10)).unwrap();
+        }
+    };
+    let slow = Busy { collector: collector.clone(), act };
+    let mut world = World::connected();
+    let client = world.client().clone();
+    let caller = std::thread::spawn(move || {
+        let _guard = set_default(slow);
+        client.list::<Value>("tasks")
+    });
+    begins.recv_timeout(Duration::from_secs(10)).unwrap();
+    world.settle();
+    world.answers(0, 200, &json!(1));
+    answered.send(()).unwrap();
+    let response = caller.join().unwrap();
+    assert_eq!(World::poll(response), Some(Ok(json!(1))));
+    let spans = collector.spans();
+    assert_eq!(spans.len(), 1);
+    assert!(spans[0].ends_with(" outcome=ok ms=0 sent=true"), "{spans:?}");
+    assert_eq!(collector.events(), ["DEBUG dcrf::request ok in request"]);
+    assert_eq!(collector.open(), 0);
+}

@@ -1,0 +1,85 @@
+//! What a program sees of a client with the feature `tracing`, over a WebSocket in memory. The tests of this crate
+//! are always built with that feature, see the manifest.
+
+#[path = "../../dcrf-proto/tests/collector/mod.rs"]
+#[allow(dead_code, reason = "each test binary uses a part of it")]
+mod collector;
+
+use async_tungstenite::accept_async;
+use async_tungstenite::tungstenite::Message;
+use collector::Collector;
+use dcrf_tokio::{Client, Compat, Notice, Request, State};
+use futures_lite::StreamExt;
+use serde_json::{Value, json};
+use tokio::io::{DuplexStream, duplex};
+use tracing::Level;
+
+/// Answers each request with 200, and is gone at the action `vanish`.
+async fn serve(far: DuplexStream) {
+    let Ok(mut socket) = accept_async(Compat::new(far)).await else { return };
+    while let Some(Ok(Message::Text(text))) = socket.next().await {
+        let frame: Value = serde_json::from_str(&text).unwrap();
+        let asked = &frame["payload"];
+        if asked["action"] == "vanish" {
+            return;
+        }
+        let answer = json!({"stream": frame["stream"], "payload": {"errors": [], "data": null,
+            "action": asked["action"], "response_status": 200, "request_id": asked["request_id"]}});
+        let _ = socket.send(Message::text(answer.to_string())).await;
+    }
+}
+
+async fn connect() -> Client {
+    let builder = dcrf_tokio::builder("ws://example.com/ws/?token=secret").connector(|_| {
+        let (near, far) = duplex(64 * 1024);
+        tokio::spawn(serve(far));
+        async { Ok(Compat::new(near)) }
+    });
+    builder.connect().await.unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_story_of_a_request_and_a_loss() {
+    let collector = Collector::default();
+    let _guard = collector.collect();
+    let client = connect().await;
+    let mut events = client.events();
+    let checkout = tracing::span!(target: "story", Level::INFO, "checkout");
+    let echo = checkout.in_scope(|| client.call::<()>(Request::new("tools", "echo").id("a")));
+    echo.await.unwrap();
+    client.call::<()>(Request::new("tools", "vanish").id("b")).await.unwrap_err();
+    while !matches!(events.next().await.unwrap(), Notice::State(State::Connected)) {}
+    client.close().await;
+
+    let told: Vec<String> = collector.events().iter().map(|event| without_times(event)).collect();
+    assert_eq!(
+        told,
+        [
+            "DEBUG dcrf::connection connecting, attempt 1 attempt=1 in client",
+            "INFO dcrf::connection connected attempt=1 in client",
+            "DEBUG dcrf::request ok in request",
+            "INFO dcrf::connection waiting for attempt 2: the connection ended without a close frame \
+             attempt=1 in client",
+            "DEBUG dcrf::request lost in request",
+            "DEBUG dcrf::connection connecting, attempt 2 attempt=2 in client",
+            "INFO dcrf::connection connected attempt=2 in client",
+            "INFO dcrf::connection closed: the client was closed attempt=2 in client",
+        ]
+    );
+    let spans: Vec<String> = collector.spans().iter().map(|span| without_times(span)).collect();
+    let request = "DEBUG dcrf::request request stream=tools";
+    assert_eq!(
+        spans,
+        [
+            "INFO dcrf::connection client server=ws://example.com/ws/".to_owned(),
+            "INFO story checkout".to_owned(),
+            format!("{request} action=echo request_id=a in checkout outcome=ok sent=true"),
+            format!("{request} action=vanish request_id=b outcome=lost sent=true"),
+        ]
+    );
+}
+
+fn without_times(text: &str) -> String {
+    let is_time = |word: &&str| !word.split('=').next().unwrap().ends_with("ms");
+    text.split(' ').filter(is_time).collect::<Vec<_>>().join(" ")
+}
