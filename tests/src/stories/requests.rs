@@ -53,7 +53,7 @@ pub async fn r9_a_cancelled_request_drops_its_answer<A: Adapter>(adapter: A) {
     let mark = Mark::new("/ws/");
     let client = adapter.connect(&mark.url(server), quick()).await.unwrap();
 
-    let slow: Response<Value> = client.call(Request::new("tools", "slow").arg("seconds", 0.3));
+    let slow: Response<Value> = client.call(Request::new("tools", "slow").arg("seconds", 1.5));
     eventually(&adapter, "the request arrives", || mark.count(server, "tools/slow") == 1).await;
     drop(slow);
     assert_eq!(client.stats().requests, 0);
