@@ -32,6 +32,7 @@
 #![forbid(unsafe_code)]
 
 mod builder;
+mod calls;
 mod client;
 mod pending;
 mod receiver;
@@ -43,7 +44,7 @@ pub use client::Client;
 #[doc(inline)]
 pub use dcrf_proto::vocabulary::*;
 pub use pending::{Pending, Response, Subscribing};
-pub use receiver::{Notices, Receiver, Subscription};
+pub use receiver::{Items, Listener, Notices, Pages, Receiver, Replies, Subscription};
 
 /// Connects to the server behind a `ws://` or `wss://` URL, with the default options.
 ///

@@ -8,10 +8,12 @@ use dcrf_proto::client;
 use dcrf_proto::vocabulary::UnsubscribeError;
 use futures_core::{FusedStream, Stream};
 use futures_lite::StreamExt;
+use serde::de::DeserializeOwned;
 
 use crate::thread::{self, Thread};
 
-/// What comes one by one: a [`Subscription`] or [`Notices`]. As an iterator it waits for each.
+/// What comes one by one: a [`Subscription`], [`Replies`], [`Pages`], a [`Listener`] or [`Notices`]. As an iterator it
+/// waits for each.
 ///
 /// Dropping it ends what it receives.
 #[must_use = "what it receives ends when it is dropped"]
@@ -53,6 +55,72 @@ pub type Subscription<T> = Receiver<client::Subscription<T>>;
 /// # }
 /// ```
 pub type Notices = Receiver<client::Notices>;
+
+/// The replies to a request of [`Client::stream`](crate::Client::stream), as an iterator, which waits for each.
+///
+/// The server does not tell which reply is the last: [`until`](Receiver::until) does. Without it they go on until this
+/// is dropped, or nothing has come for the time of the request's timeout. An end before the last reply is an error,
+/// the last item ([`ReplyError::Ended`](crate::ReplyError::Ended)).
+///
+/// Dropping it before the last reply sends the request's [cancel action](crate::Request::cancel_action), if it has one.
+///
+/// ```no_run
+/// # use dcrf_blocking::{Replies, ReplyError};
+/// # fn f(lines: Replies<String>) -> Result<(), ReplyError> {
+/// for line in lines.until(|line| line == "end") {
+///     println!("{}", line?);
+/// }
+/// # Ok(())
+/// # }
+/// ```
+pub type Replies<T> = Receiver<client::Replies<T>>;
+
+/// The pages of a list, in order, as an iterator, which waits for each: of
+/// [`Client::list_pages`](crate::Client::list_pages) and [`Client::stream_pages`](crate::Client::stream_pages). An error
+/// is the last item.
+///
+/// While one page is read, the next is on its way.
+///
+/// ```no_run
+/// # use dcrf_blocking::{Pages, ReplyError};
+/// # fn f(pages: Pages<String>) -> Result<(), ReplyError> {
+/// for page in pages {
+///     println!("{:?}", page?.results);
+/// }
+/// # Ok(())
+/// # }
+/// ```
+pub type Pages<T> = Receiver<client::Pages<T>>;
+
+/// The objects of a list in pages, one by one, as an iterator, which waits for each: of
+/// [`Client::list_all`](crate::Client::list_all), or of [`Pages::items`](Receiver::items). An error is the last item.
+///
+/// ```no_run
+/// # use dcrf_blocking::{Items, ReplyError};
+/// # fn f(names: Items<String>) -> Result<(), ReplyError> {
+/// let names: Vec<String> = names.collect::<Result<_, _>>()?;
+/// # Ok(())
+/// # }
+/// ```
+pub type Items<T> = Receiver<client::Items<T>>;
+
+/// The frames that a selector takes, as an iterator, which waits for each: of
+/// [`Client::listen`](crate::Client::listen). It goes on over every reconnect, and ends when the client is closed.
+///
+/// A slow reader misses the oldest, and is told how many ([`Heard::Lagged`](crate::Heard::Lagged)).
+///
+/// ```no_run
+/// # use dcrf_blocking::{DecodeError, Heard, Listener};
+/// # fn f(ticks: Listener<u64>) -> Result<(), DecodeError> {
+/// for heard in ticks {
+///     if let Heard::Frame { payload, .. } = heard? {
+///         println!("{payload}");
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
+pub type Listener<T> = Receiver<client::Listener<T>>;
 
 impl<S> Receiver<S> {
     /// Without a thread it does not keep the client alive.
@@ -150,6 +218,69 @@ impl<T> Receiver<client::Subscription<T>> {
         let cancelled = thread::wait(stream.cancel());
         drop(thread);
         cancelled
+    }
+}
+
+impl<T> Receiver<client::Replies<T>> {
+    /// Ends the replies with the first that `is_last` says so of; that one is still handed out.
+    ///
+    /// ```no_run
+    /// # use dcrf_blocking::{Client, ReplyError, Request};
+    /// # fn f(client: Client) -> Result<(), ReplyError> {
+    /// for line in client.stream::<String>(Request::new("reports", "print")).until(|line| line == "end") {
+    ///     println!("{}", line?);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn until(self, is_last: impl FnMut(&T) -> bool + Send + 'static) -> Self {
+        Self { stream: self.stream.until(is_last), thread: self.thread }
+    }
+}
+
+impl<T: DeserializeOwned> Receiver<client::Pages<T>> {
+    /// How many objects the server counted when it made the last page that was received; `None` before the first.
+    ///
+    /// ```no_run
+    /// # use dcrf_blocking::{Pages, ReplyError};
+    /// # fn f(mut pages: Pages<String>) -> Result<(), ReplyError> {
+    /// while let Some(page) = pages.recv() {
+    ///     println!("{} of {:?}", page?.results.len(), pages.total());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn total(&self) -> Option<u64> {
+        self.stream.total()
+    }
+
+    /// The objects, one by one.
+    ///
+    /// ```no_run
+    /// # use dcrf_blocking::{Pages, ReplyError};
+    /// # fn f(pages: Pages<String>) -> Result<(), ReplyError> {
+    /// for name in pages.items() {
+    ///     println!("{}", name?);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn items(self) -> Items<T> {
+        Receiver { stream: self.stream.items(), thread: self.thread }
+    }
+}
+
+impl<T: DeserializeOwned> Receiver<client::Items<T>> {
+    /// How many objects the list has, see [`Pages::total`](Receiver::total).
+    ///
+    /// ```no_run
+    /// # use dcrf_blocking::Items;
+    /// # fn f(names: Items<String>) {
+    /// println!("of {:?}", names.total());
+    /// # }
+    /// ```
+    pub fn total(&self) -> Option<u64> {
+        self.stream.total()
     }
 }
 

@@ -11,16 +11,16 @@ use std::time::{Duration, Instant};
 
 use dcrf_blocking::{
     Change, ChangeError, Client, Close, CloseReason, Config, ConnectError, Credentials,
-    CredentialsError, Ended, Lost, Notice, Request, RequestError, Response, State, Subscribe,
-    Subscription, UrlError, Verdict,
+    CredentialsError, Ended, Heard, Lost, Notice, Rejection, Request, RequestError, Response,
+    Selector, State, Subscribe, Subscription, UrlError, Verdict,
 };
 use serde_json::{Value, json};
 use tungstenite::{Message, WebSocket};
 
 const SOON: Duration = Duration::from_secs(10);
 
-/// A server for one connection, which answers each request with its arguments, leaves `mute` unanswered, and
-/// says to each `subscribe` that it has come, followed by three updates.
+/// A server for one connection, which answers each request with its arguments, leaves `mute` unanswered, says to each
+/// `subscribe` that it has come, followed by three updates, and to `count` the numbers to three.
 fn serve() -> (String, JoinHandle<()>) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let url = format!("ws://{}/ws/", listener.local_addr().unwrap());
@@ -44,6 +44,7 @@ fn answer_all<S: io::Read + io::Write>(mut socket: WebSocket<S>) {
                 say("subscribe", &Value::Null);
                 (1..=3).for_each(|number| say("update", &json!(number)));
             }
+            "count" => (1..=3).for_each(|number| say("count", &json!(number))),
             action => say(action, &payload["value"]),
         }
     }
@@ -211,6 +212,60 @@ fn a_subscription_is_received_from_with_and_without_waiting() {
     assert!(changes.is_ended());
     assert_eq!(changes.recv(), None);
     assert_eq!(changes.cancel(), Ok(()));
+}
+
+#[test]
+fn r12_replies_are_an_iterator() {
+    let (client, _server) = connected();
+    let count = || client.stream::<u32>(Request::new("tools", "count").cancel_action("stop"));
+    let numbers: Vec<_> = count().until(|number| *number == 3).map(Result::unwrap).collect();
+    assert_eq!(numbers, [1, 2, 3]);
+    let mut numbers = count();
+    assert_eq!(numbers.recv(), Some(Ok(1)));
+    drop(numbers);
+    assert_eq!(echo(&client, 7), Ok(7));
+    assert_eq!(client.stats().requests, 0);
+}
+
+#[test]
+fn r12_pages_and_their_items_are_iterators() {
+    let (client, _server) = connected();
+    let page = json!({"count": 2, "results": [1, 2], "limit": 2, "offset": 0});
+    let list = || Request::list("rows").arg("value", &page);
+    let mut pages = client.list_pages::<u32>(list());
+    assert_eq!(pages.total(), None);
+    assert_eq!(pages.recv().unwrap().unwrap().results, [1, 2]);
+    assert_eq!((pages.total(), pages.recv(), pages.is_ended()), (Some(2), None, true));
+    let mut items = client.list_all::<u32>(list());
+    assert_eq!((items.recv(), items.total()), (Some(Ok(1)), Some(2)));
+    let streamed = client.stream_pages::<u32>(list());
+    assert_eq!(streamed.items().map(Result::unwrap).collect::<Vec<_>>(), [1, 2]);
+}
+
+#[test]
+fn f2_what_is_heard_is_an_iterator() {
+    let (client, _server) = connected();
+    let mut heard = client.listen::<Value>(Selector::stream("tools")).unwrap();
+    assert_eq!(echo(&client, 7), Ok(7));
+    let Some(Ok(Heard::Frame { payload, .. })) = heard.recv_timeout(SOON) else { panic!() };
+    assert_eq!(payload["data"], 7);
+    assert_eq!(heard.try_recv(), None);
+    client.close();
+    assert_eq!(heard.recv(), None);
+    assert!(heard.is_ended());
+}
+
+#[test]
+fn c3_flush_waits_until_all_is_written() {
+    let (url, _server) = serve();
+    let client = dcrf_blocking::builder(&url).connect_lazy().unwrap();
+    client.send(Request::new("tools", "mute")).unwrap();
+    assert_eq!(client.flush(), Ok(()));
+    assert_eq!(client.stats().waiting_requests, 0);
+    client.send_now(Request::new("tools", "mute")).unwrap();
+    client.close();
+    let rejected = client.send_now(Request::new("tools", "mute")).unwrap_err();
+    assert_eq!(rejected.reason, Rejection::Closed(CloseReason::ByCaller));
 }
 
 #[test]

@@ -7,8 +7,8 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use dcrf_proto::{
-    Close, CloseFrame, Config, Event, Limit, Lost, Notice, Request, RequestKey, Seed, Session,
-    State, Subscribe, SubscriptionKey, Transmit, WhenFull,
+    Close, CloseFrame, Config, Event, Limit, ListenerKey, Lost, Notice, RepliesKey, Request,
+    RequestKey, Seed, Selector, Session, State, Subscribe, SubscriptionKey, Transmit, WhenFull,
 };
 use serde_json::{Value, json};
 
@@ -42,13 +42,15 @@ struct Run {
     sent: Vec<Value>,
     requests: Vec<RequestKey>,
     subscriptions: Vec<SubscriptionKey>,
+    streams: Vec<RepliesKey>,
+    listeners: Vec<ListenerKey>,
     output: String,
 }
 
 impl Run {
     fn call(&mut self) {
         let now = self.now;
-        match self.script.below(26) {
+        match self.script.below(34) {
             0..6 => self.answer(),
             6..9 => {
                 let mut request = Request::retrieve("tasks", self.script.below(9));
@@ -97,7 +99,46 @@ impl Run {
             }
             18 => self.session.probe(now),
             19 if self.script.below(9) == 0 => self.session.reconnect(CloseFrame::normal(), now),
+            20..24 => self.streams_and_messages(),
+            26..28 => self.listeners(),
             _ => self.drain(),
+        }
+    }
+
+    fn streams_and_messages(&mut self) {
+        let now = self.now;
+        match self.script.below(6) {
+            0..2 => {
+                let request = Request::list("tasks").cancel_action("list_cancel");
+                self.streams.extend(self.session.stream(request, now));
+            }
+            2 => {
+                if let Some(key) = self.script.pick(&self.streams) {
+                    self.session.finish_replies(key);
+                }
+            }
+            3 => {
+                if let Some(key) = self.script.pick(&self.streams) {
+                    self.session.cancel_replies(key);
+                }
+            }
+            4 => {
+                let sent = self.session.send(Request::new("tasks", "touch"), now);
+                self.line(format_args!("{sent:?}"));
+            }
+            _ => {
+                let sent = self.session.send_now(Request::new("tasks", "touch"), now);
+                self.line(format_args!("{sent:?}"));
+            }
+        }
+    }
+
+    fn listeners(&mut self) {
+        if self.listeners.len() < 4 {
+            let updates = Selector::stream("tasks").contains(json!({"action": "update"}));
+            self.listeners.extend(self.session.listen(updates, self.now));
+        } else {
+            self.session.unlisten(self.listeners.remove(0));
         }
     }
 
@@ -140,6 +181,17 @@ impl Run {
                 self.line(format_args!("{key:?} {change:?}"));
             }
         }
+        for key in self.streams.clone() {
+            while let Some(reply) = self.session.poll_reply(key) {
+                let reply = reply.map(|json| json.as_str().to_owned());
+                self.line(format_args!("{key:?} {reply:?}"));
+            }
+        }
+        for key in self.listeners.clone() {
+            while let Some(heard) = self.session.poll_heard(key) {
+                self.line(format_args!("{key:?} {heard:?}"));
+            }
+        }
         let next = self.session.poll_timeout().map(|next| next - self.base);
         self.line(format_args!("{next:?} {:?}", self.session.stats()));
     }
@@ -175,6 +227,8 @@ fn transcript() -> String {
         sent: Vec::new(),
         requests: Vec::new(),
         subscriptions: Vec::new(),
+        streams: Vec::new(),
+        listeners: Vec::new(),
         output: String::new(),
     };
     run.session.open(base);

@@ -1,126 +1,25 @@
 //! Random calls in any order, checked against a ledger: nothing panics, everything settles exactly
 //! once, nothing is sent twice that must not be, and nothing grows over its limit.
 
+mod calls;
 mod ledger;
 
 use std::time::{Duration, Instant};
 
+use calls::{ACTIONS, Call, EVENTS, JUNK, Which, call, loss};
 use dcrf_proto::{
-    Close, CloseFrame, Config, Epoch, Event, Limit, Lost, Request, Seed, Session, State, Subscribe,
-    Transmit, WhenFull,
+    Close, CloseFrame, Config, Epoch, Event, Limit, Rejection, Request, Seed, Selector, Session,
+    State, Subscribe, Transmit, WhenFull,
 };
-use ledger::{Ledger, Nth, action_of};
+use ledger::{CANCEL, Ledger, Nth, action_of, id_of};
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
 use serde_json::{Value, json};
 
-/// A call, or a few that belong together. Indices are taken modulo what there is.
-#[derive(Clone, Debug)]
-enum Call {
-    Open,
-    Request { action: usize, own_id: bool, timeout: Option<u64> },
-    Cancel(usize),
-    Subscribe { pk: u64, feed: bool, include_create: bool, when_full: WhenFull },
-    Unsubscribe(usize),
-    UnsubscribeAll,
-    Resubscribe,
-    Probe,
-    Reconnect,
-    Close { wait: u64, unsubscribe: bool },
-    StopDriving,
-    Transmit(usize),
-    Tell(usize),
-    Read(usize),
-    Opened(Which),
-    Lost(Which, usize),
-    Pong(Which),
-    Junk(Which, usize),
-    Answer(Which, usize, u16),
-    Events { which: Which, nth: usize, kind: usize, count: usize },
-    Sleep(u64),
-    Deadline,
-    Backwards(u64),
-}
-
-/// Which connection a call is about.
-#[derive(Clone, Debug)]
-enum Which {
-    Current,
-    Any(usize),
-}
-
-const ACTIONS: [&str; 4] = ["create", "list", "retrieve", "archive"];
-const EVENTS: [&str; 5] = ["update", "create", "delete", "moved", "failed"];
 const LIMIT: Limit = Limit { count: 4, bytes: 2_000 };
-/// What may wait in a subscription, and how many events come at once.
+/// What may wait in a subscription.
 const ROOM: Limit = Limit { count: 2, bytes: 300 };
-const BURSTS: [usize; 8] = [1, 1, 1, 1, 2, 3, 4, 5];
 const MAX: usize = 6;
-
-const POLICIES: [WhenFull; 3] = [WhenFull::DropOldest, WhenFull::KeepNewest, WhenFull::End];
-const STATUSES: [u16; 8] = [200, 201, 204, 400, 403, 404, 429, 503];
-
-/// A number that is drawn from as from a pack of cards: far cheaper to generate than a tree of choices.
-struct Pack(u64);
-
-impl Pack {
-    fn draw(&mut self, below: u64) -> u64 {
-        let drawn = self.0 % below;
-        self.0 /= below;
-        drawn
-    }
-
-    fn index(&mut self) -> usize {
-        usize::try_from(self.draw(8)).expect("small")
-    }
-
-    fn which(&mut self) -> Which {
-        if self.draw(10) < 9 { Which::Current } else { Which::Any(self.index()) }
-    }
-}
-
-fn call(number: u64) -> Call {
-    let mut pack = Pack(number);
-    match pack.draw(128) {
-        0..16 => Call::Transmit(pack.index() + 1),
-        16..30 => Call::Answer(pack.which(), pack.index(), STATUSES[pack.index()]),
-        30..42 => Call::Events {
-            which: pack.which(),
-            nth: pack.index(),
-            kind: pack.index(),
-            count: BURSTS[pack.index()],
-        },
-        42..54 => Call::Opened(pack.which()),
-        54..64 => Call::Request {
-            action: pack.index(),
-            own_id: pack.draw(5) == 0,
-            timeout: (pack.draw(2) == 0).then(|| pack.draw(3_000)),
-        },
-        64..74 => Call::Subscribe {
-            pk: pack.draw(3),
-            feed: pack.draw(2) == 0,
-            include_create: pack.draw(2) == 0,
-            when_full: POLICIES[pack.index() % 3],
-        },
-        74..82 => Call::Deadline,
-        82..87 => Call::Read(pack.index()),
-        87 if pack.draw(4) == 0 => Call::UnsubscribeAll,
-        87 => Call::Resubscribe,
-        88..94 => Call::Tell(pack.index() + 1),
-        94..100 => Call::Unsubscribe(pack.index()),
-        100..106 => Call::Lost(pack.which(), pack.index()),
-        106..110 => Call::Sleep(pack.draw(40_000)),
-        110..114 => Call::Cancel(pack.index()),
-        114..118 => Call::Junk(pack.which(), pack.index()),
-        118..121 => Call::Pong(pack.which()),
-        121..123 => Call::Backwards(pack.draw(5_000)),
-        123 if pack.draw(4) == 0 => Call::StopDriving,
-        123 => Call::Close { wait: pack.draw(8_000), unsubscribe: pack.draw(2) == 0 },
-        124 => Call::Probe,
-        125 => Call::Reconnect,
-        _ => Call::Open,
-    }
-}
 
 /// A connection as its server sees it.
 struct Server {
@@ -143,7 +42,8 @@ impl World {
         #[allow(clippy::disallowed_methods, reason = "the one base of the virtual clock")]
         let now = Instant::now();
         let mut config = Config::default();
-        (config.outbox, config.changes, config.notices) = (LIMIT, ROOM, LIMIT);
+        (config.outbox, config.changes) = (LIMIT, ROOM);
+        (config.notices, config.replies) = (LIMIT, LIMIT);
         (config.max_requests, config.max_subscriptions) = (MAX, MAX);
         config.replay_window = window;
         Self {
@@ -172,13 +72,26 @@ impl World {
             Call::Open => self.session.open(self.now),
             Call::Request { action, own_id, timeout } => self.request(*action, *own_id, *timeout),
             Call::Cancel(nth) => {
-                let keys = self.ledger.alive_requests();
-                let Some(nth) = nth.checked_rem(keys.len()) else { return };
+                let Some(key) = pick(&self.ledger.alive_requests(), *nth) else { return };
                 let before = self.session.stats().requests;
-                self.session.cancel(keys[nth]);
+                self.session.cancel(key);
                 let alive = self.session.stats().requests < before;
-                self.ledger.cancelled(keys[nth], alive);
+                self.ledger.cancelled(key, alive);
             }
+            Call::Stream { repeatable, cancels, timeout } => {
+                self.stream(*repeatable, *cancels, *timeout);
+            }
+            Call::LeaveReplies { nth, is_complete } => self.leave_replies(*nth, *is_complete),
+            Call::Print { nth, count } => self.print(*nth, *count),
+            Call::ReadReplies(nth) => self.read_replies(*nth),
+            Call::Send { now, timeout } => self.send(*now, *timeout),
+            Call::Listen { updates_only } => self.listen(*updates_only),
+            Call::Unlisten(nth) => {
+                let Some(key) = pick(&self.ledger.listening.keys(), *nth) else { return };
+                self.session.unlisten(key);
+                self.ledger.listening.ended(key);
+            }
+            Call::ReadHeard(nth) => self.read_heard(*nth),
             Call::Subscribe { pk, feed, include_create, when_full } => {
                 self.subscribe(*pk, *feed, *include_create, *when_full);
             }
@@ -194,10 +107,9 @@ impl World {
                 }
             }
             Call::Unsubscribe(nth) => {
-                let keys = self.ledger.subscriptions();
-                let Some(nth) = nth.checked_rem(keys.len()) else { return };
-                self.session.unsubscribe(keys[nth], self.now);
-                self.ledger.unwanted(keys[nth]);
+                let Some(key) = pick(&self.ledger.subscriptions(), *nth) else { return };
+                self.session.unsubscribe(key, self.now);
+                self.ledger.unwanted(key);
             }
             Call::Probe => self.session.probe(self.now),
             Call::Reconnect => self.session.reconnect(CloseFrame::normal(), self.now),
@@ -212,10 +124,9 @@ impl World {
             Call::Transmit(count) => _ = (0..*count).take_while(|_| self.transmit()).count(),
             Call::Tell(count) => _ = (0..*count).take_while(|_| self.tell()).count(),
             Call::Read(nth) => {
-                let keys = self.ledger.subscriptions();
-                let Some(nth) = nth.checked_rem(keys.len()) else { return };
-                if let Some(polled) = self.session.poll_change(keys[nth]) {
-                    self.ledger.read(keys[nth], &polled);
+                let Some(key) = pick(&self.ledger.subscriptions(), *nth) else { return };
+                if let Some(polled) = self.session.poll_change(key) {
+                    self.ledger.read(key, &polled);
                 }
             }
             Call::Opened(which) => {
@@ -230,8 +141,8 @@ impl World {
             }
             Call::Junk(which, junk) => {
                 let junk = JUNK[junk % JUNK.len()];
+                self.says(which, junk);
                 self.about(which, |session, epoch, now| {
-                    session.handle_text(epoch, junk, now);
                     session.handle_binary(epoch, junk.as_bytes(), now);
                 });
             }
@@ -270,6 +181,18 @@ impl World {
         }
     }
 
+    /// The server of one connection says something. Says whether the session took it.
+    fn says(&mut self, which: &Which, text: &str) -> bool {
+        let taken = |stats: dcrf_proto::Stats| stats.received - stats.malformed;
+        let before = taken(self.session.stats());
+        self.about(which, |session, epoch, now| session.handle_text(epoch, text, now));
+        let is_taken = taken(self.session.stats()) > before;
+        if is_taken {
+            self.ledger.listening.came(text);
+        }
+        is_taken
+    }
+
     fn request(&mut self, action: usize, own_id: bool, timeout: Option<u64>) {
         let number = self.next_number();
         let mut request = Request::new("tasks", ACTIONS[action % 4]).arg("number", number);
@@ -281,6 +204,80 @@ impl World {
         }
         if let Ok(key) = self.session.request(request, self.now) {
             self.ledger.asked(key, number, matches!(ACTIONS[action % 4], "list" | "retrieve"));
+        }
+    }
+
+    fn stream(&mut self, repeatable: bool, cancels: bool, timeout: Option<u64>) {
+        let number = self.next_number();
+        let mut request = Request::new("tasks", "print").arg("number", number);
+        request = request.safe_to_repeat(repeatable);
+        if cancels {
+            request = request.cancel_action(CANCEL);
+        }
+        if let Some(timeout) = timeout {
+            request = request.timeout(Duration::from_millis(timeout));
+        }
+        if let Ok(key) = self.session.stream(request, self.now) {
+            self.ledger.streamed(key, number, repeatable);
+        }
+    }
+
+    fn leave_replies(&mut self, nth: usize, is_complete: bool) {
+        let Some(key) = pick(&self.ledger.streams.keys(), nth) else { return };
+        if is_complete {
+            self.session.finish_replies(key);
+        } else {
+            self.session.cancel_replies(key);
+        }
+        self.ledger.streams.left(key);
+    }
+
+    fn read_replies(&mut self, nth: usize) {
+        let Some(key) = pick(&self.ledger.streams.keys(), nth) else { return };
+        if let Some(polled) = self.session.poll_reply(key) {
+            self.ledger.streams.read(key, &polled);
+        }
+    }
+
+    fn read_heard(&mut self, nth: usize) {
+        let Some(key) = pick(&self.ledger.listening.keys(), nth) else { return };
+        if let Some(heard) = self.session.poll_heard(key) {
+            self.ledger.listening.read(key, &heard);
+        }
+    }
+
+    fn send(&mut self, now: bool, timeout: Option<u64>) {
+        let number = self.next_number();
+        let mut message = Request::new("tasks", "said").arg("number", number);
+        if let Some(timeout) = timeout {
+            message = message.timeout(Duration::from_millis(timeout));
+        }
+        let connected = matches!(self.session.state(), State::Connected);
+        let accepted = if now {
+            self.session.send_now(message, self.now)
+        } else {
+            self.session.send(message, self.now)
+        };
+        match accepted {
+            Ok(()) => {
+                assert!(connected || !now, "R10: there is no connection");
+                let only_on = now.then(|| self.servers.len() - 1);
+                self.ledger.sends.accepted(number, only_on);
+            }
+            Err(rejected) => {
+                let offline = rejected.reason == Rejection::NotConnected;
+                assert!(!offline || (now && !connected), "R10: there is a connection");
+            }
+        }
+    }
+
+    fn listen(&mut self, updates_only: bool) {
+        let mut selector = Selector::any();
+        if updates_only {
+            selector = Selector::stream("tasks").contains(json!({"action": "update"}));
+        }
+        if let Ok(key) = self.session.listen(selector, self.now) {
+            self.ledger.listening.began(key, updates_only);
         }
     }
 
@@ -332,17 +329,34 @@ impl World {
         let Some(at) = self.server(which) else { return };
         let unanswered = &mut self.servers[at].unanswered;
         let Some(nth) = nth.checked_rem(unanswered.len()) else { return };
-        let frame = unanswered.remove(nth);
+        // A stream goes on until it is refused.
+        let frame = match action_of(&unanswered[nth]) {
+            "print" if status < 400 => unanswered[nth].clone(),
+            _ => unanswered.remove(nth),
+        };
+        let number = self.next_number();
         if status >= 400 {
             self.ledger.refused(at, &frame);
         }
         let errors = if status < 400 { json!([]) } else { json!(["no"]) };
         let payload = json!({
-            "errors": errors, "data": null, "action": frame["payload"]["action"],
+            "errors": errors, "data": {"connection": at, "number": number},
+            "action": frame["payload"]["action"],
             "response_status": status, "request_id": frame["payload"]["request_id"],
         });
         let text = json!({"stream": "tasks", "payload": payload}).to_string();
-        self.about(&Which::Any(at), |session, epoch, now| session.handle_text(epoch, &text, now));
+        if self.says(&Which::Any(at), &text) && status < 400 {
+            self.ledger.streams.said(&id_of(&frame), number);
+        }
+    }
+
+    fn print(&mut self, nth: usize, count: usize) {
+        let Some(server) = self.servers.last() else { return };
+        let is_stream = |at: &usize| action_of(&server.unanswered[*at]) == "print";
+        let streams: Vec<usize> = (0..server.unanswered.len()).filter(is_stream).collect();
+        if let Some(at) = pick(&streams, nth) {
+            (0..count).for_each(|_| self.answer(&Which::Current, at, 200));
+        }
     }
 
     fn event(&mut self, which: &Which, nth: usize, kind: usize) {
@@ -357,21 +371,23 @@ impl World {
             payload["response_status"] = json!(404);
             payload["errors"] = json!([mark]);
         }
-        let text = json!({"stream": "tasks", "payload": payload}).to_string();
-        self.about(&Which::Any(at), |session, epoch, now| session.handle_text(epoch, &text, now));
+        self.says(&Which::Any(at), &json!({"stream": "tasks", "payload": payload}).to_string());
     }
 
     fn check(&mut self) {
         let stats = self.session.stats();
         assert!(stats.requests <= MAX && stats.waiting_requests <= stats.requests);
-        assert!(stats.subscriptions <= MAX);
+        assert!(stats.subscriptions <= MAX && stats.listeners <= MAX);
+        assert!(self.ledger.streams.alive() <= MAX);
         let settled = stats.requests_answered
             + stats.requests_refused
             + stats.requests_timed_out
             + stats.requests_lost
             + stats.requests_closed
-            + stats.requests_cancelled;
-        assert_eq!(settled + stats.requests as u64, stats.requests_made);
+            + stats.requests_cancelled
+            + stats.requests_overflowed;
+        let waiting_messages = self.ledger.sends.unsent() - stats.unsent;
+        assert_eq!(settled + stats.requests as u64, stats.requests_made + waiting_messages);
         if let Some(nth) = self.servers.len().checked_sub(1) {
             for key in self.ledger.subscriptions() {
                 if self.session.is_acknowledged(key)
@@ -400,6 +416,7 @@ impl World {
         assert_eq!((stats.unread_notices, stats.unread_events), (0, 0));
         assert_eq!((stats.unread_changes, stats.unread_changes_bytes), (0, 0));
         assert_eq!((stats.waiting_requests, stats.waiting_bytes), (0, 0));
+        assert_eq!(self.session.stats().unsent, self.ledger.sends.unsent());
         assert_eq!(self.session.poll_event(), None);
     }
 
@@ -424,30 +441,27 @@ impl World {
             // A gap before each and behind the last, what gave way, and the end.
             assert!(changes <= 2 * ROOM.count + 3, "{changes} changes");
         }
+        for key in self.ledger.streams.keys() {
+            let mut replies = 0;
+            while let Some(polled) = self.session.poll_reply(key) {
+                self.ledger.streams.read(key, &polled);
+                replies += 1;
+            }
+            assert!(replies <= LIMIT.count + 2, "{replies} replies");
+        }
+        for key in self.ledger.listening.keys() {
+            let mut heard = 0;
+            while let Some(frame) = self.session.poll_heard(key) {
+                self.ledger.listening.read(key, &frame);
+                heard += 1;
+            }
+            assert!(heard <= LIMIT.count + 1, "{heard} frames");
+        }
     }
 }
 
-const JUNK: [&str; 9] = [
-    "",
-    "{",
-    "[]",
-    "NaN",
-    "{}",
-    r#"{"stream":"tasks","payload":{"type":"tick","n":NaN}}"#,
-    r#"{"stream":"tasks","payload":{"action":"update","request_id":0,"data":1}}"#,
-    r#"{"stream":"memos","payload":{"action":"list","request_id":1,"response_status":200}}"#,
-    r#"{"stream":"tasks","payload":{"errors":["no"],"response_status":403,"request_id":null}}"#,
-];
-
-fn loss(nth: usize) -> Lost {
-    let closed = |code| Lost::Closed(CloseFrame { code, reason: String::new() });
-    match nth {
-        0 => closed(1012),
-        1 => closed(1013),
-        2 => closed(4401),
-        3 => Lost::Refused { status: 404, retry_after: None },
-        _ => Lost::Dropped,
-    }
+fn pick<T: Copy>(keys: &[T], nth: usize) -> Option<T> {
+    nth.checked_rem(keys.len()).map(|nth| keys[nth])
 }
 
 proptest! {
@@ -464,6 +478,12 @@ proptest! {
         window in 1..4_usize,
     ) {
         let mut world = World::new(seed, window);
+        if seed % 2 == 0 {
+            // Else most are over before they are connected.
+            for call in [Call::Open, Call::Transmit(1), Call::Opened(Which::Current)] {
+                world.call(&call);
+            }
+        }
         for call in &calls {
             world.call(call);
         }

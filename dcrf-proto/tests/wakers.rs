@@ -13,7 +13,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use dcrf_proto::client::Client;
-use dcrf_proto::{Request, Subscribe};
+use dcrf_proto::{Close, Lost, Request, Selector, Subscribe};
 use memory::World;
 use serde_json::{Value, json};
 
@@ -116,6 +116,116 @@ fn of_a_stream_of_notices_that_is_read_or_dropped() {
         assert!(poll_by_a_task(&client, events.next()).is_ready());
         assert!(poll_by_a_task(&client, events.next()).is_pending());
         drop(events);
+    });
+}
+
+#[test]
+fn of_a_stream_of_replies_that_is_read_dropped_or_ended() {
+    without_deadlock(|| {
+        let mut world = World::connected();
+        let client = world.client().clone();
+        let print = || Request::new("reports", "print").cancel_action("stop");
+        let mut dropped = client.stream::<u32>(print());
+        let mut finished = client.stream::<u32>(print()).until(|number| *number == 1);
+        let mut interrupted = client.stream::<u32>(print());
+        let mut closed = client.stream::<u32>(print());
+        world.settle();
+        for lines in [&mut dropped, &mut finished, &mut interrupted, &mut closed] {
+            for _ in 0..2 {
+                assert!(poll_by_a_task(&client, lines.next()).is_pending());
+            }
+        }
+        drop(dropped);
+        world.answers(1, 200, &json!(1));
+        assert!(poll_by_a_task(&client, finished.next()).is_ready());
+        world.loses(Lost::Dropped);
+        assert!(poll_by_a_task(&client, interrupted.next()).is_ready());
+        client.close_now();
+        assert!(poll_by_a_task(&client, closed.next()).is_ready());
+    });
+}
+
+#[test]
+fn of_a_stream_of_replies_whose_end_is_read_before_the_driver_wakes_its_reader() {
+    without_deadlock(|| {
+        let mut world = World::connected();
+        let client = world.client().clone();
+        let mut lines = client.stream::<u32>(Request::new("reports", "print"));
+        world.settle();
+        assert!(poll_by_a_task(&client, lines.next()).is_pending());
+        client.close_now();
+        assert!(poll_by_a_task(&client, lines.next()).is_ready());
+    });
+}
+
+#[test]
+fn of_pages_that_are_read_or_dropped() {
+    without_deadlock(|| {
+        let mut world = World::connected();
+        let client = world.client().clone();
+        let mut asked = client.list_pages::<u32>(Request::list("rows"));
+        let mut streamed = client.stream_pages::<u32>(Request::list("rows"));
+        world.settle();
+        for pages in [&mut asked, &mut streamed] {
+            assert!(poll_by_a_task(&client, pages.next()).is_pending());
+        }
+        let page = json!({"count": 4, "results": [1, 2], "limit": 2, "offset": 0});
+        world.answers(0, 200, &page);
+        world.answers(1, 200, &page);
+        for pages in [&mut asked, &mut streamed] {
+            assert!(poll_by_a_task(&client, pages.next()).is_ready());
+            assert!(poll_by_a_task(&client, pages.next()).is_pending());
+        }
+    });
+}
+
+#[test]
+fn of_a_listener_that_is_read_dropped_or_ended() {
+    without_deadlock(|| {
+        let mut world = World::connected();
+        let client = world.client().clone();
+        let mut dropped = client.listen::<Value>(Selector::any()).unwrap();
+        let mut ended = client.listen::<Value>(Selector::any()).unwrap();
+        for heard in [&mut dropped, &mut ended] {
+            assert!(poll_by_a_task(&client, heard.next()).is_pending());
+        }
+        world.receives([json!({"stream": "tools", "payload": {"type": "tick"}})]);
+        world.settle();
+        for heard in [&mut dropped, &mut ended] {
+            assert!(poll_by_a_task(&client, heard.next()).is_ready());
+            assert!(poll_by_a_task(&client, heard.next()).is_pending());
+        }
+        drop(dropped);
+        world.drop_driver();
+        assert!(poll_by_a_task(&client, ended.next()).is_ready());
+    });
+}
+
+#[test]
+fn of_a_flush_that_resolves_fails_or_is_dropped() {
+    without_deadlock(|| {
+        let mut world = World::connected();
+        let client = world.client().clone();
+        world.network().stuck = true;
+        client.send(Request::new("chat", "typing")).unwrap();
+        let mut flushes: Vec<_> = (0..2).map(|_| Box::pin(client.flush())).collect();
+        for flush in &mut flushes {
+            for _ in 0..2 {
+                assert!(poll_by_a_task(&client, flush.as_mut()).is_pending());
+            }
+        }
+        drop(flushes.pop());
+        world.network().stuck = false;
+        world.settle();
+        assert!(poll_by_a_task(&client, flushes[0].as_mut()).is_ready());
+
+        world.network().stuck = true;
+        client.send(Request::new("chat", "typing")).unwrap();
+        let mut failing = Box::pin(client.flush());
+        assert!(poll_by_a_task(&client, failing.as_mut()).is_pending());
+        drop(client.close_with(Close::now()));
+        world.drop_driver();
+        assert!(poll_by_a_task(&client, failing.as_mut()).is_ready());
     });
 }
 

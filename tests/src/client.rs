@@ -1,5 +1,6 @@
 //! The client as the stories use it: that of an async adapter, or the one without async, whose answers a story
 //! asks for again and again. So each story is written once.
+#![expect(clippy::result_large_err, reason = "a command that is refused comes back whole")]
 
 use std::borrow::Cow;
 use std::future::Future;
@@ -7,10 +8,10 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use dcrf_blocking::{Pending, Receiver};
-use dcrf_proto::client::ChangeError;
+use dcrf_proto::client::{ChangeError, ReplyError};
 use dcrf_proto::{
-    Change, Close, CloseFrame, Ended, Notice, Request, RequestError, State, Stats, Subscribe,
-    UnsubscribeError,
+    Change, Close, CloseFrame, CloseReason, DecodeError, Ended, Heard, Notice, Page, Rejected,
+    Request, RequestError, Selector, State, Stats, Subscribe, UnsubscribeError,
 };
 use futures_core::FusedStream;
 use serde::Serialize;
@@ -126,6 +127,88 @@ impl Client {
         }
     }
 
+    /// Makes a request that is answered by any number of replies.
+    pub fn stream<T: DeserializeOwned>(&self, request: Request) -> Replies<T> {
+        match self {
+            Self::Async(client) => Replies::Async(client.stream(request)),
+            Self::Blocking(client) => Replies::Blocking(client.stream(request)),
+        }
+    }
+
+    /// A list, page by page.
+    pub fn list_pages<T: DeserializeOwned>(&self, request: Request) -> Pages<T> {
+        match self {
+            Self::Async(client) => Pages::Async(client.list_pages(request)),
+            Self::Blocking(client) => Pages::Blocking(client.list_pages(request)),
+        }
+    }
+
+    /// A list that the server streams, page by page.
+    pub fn stream_pages<T: DeserializeOwned + 'static>(&self, request: Request) -> Pages<T> {
+        match self {
+            Self::Async(client) => Pages::Async(client.stream_pages(request)),
+            Self::Blocking(client) => Pages::Blocking(client.stream_pages(request)),
+        }
+    }
+
+    /// All objects of a list in pages.
+    pub fn list_all<T: DeserializeOwned>(&self, request: Request) -> Items<T> {
+        match self {
+            Self::Async(client) => Items::Async(client.list_all(request)),
+            Self::Blocking(client) => Items::Blocking(client.list_all(request)),
+        }
+    }
+
+    /// Sends a message without an answer.
+    ///
+    /// # Errors
+    ///
+    /// It was not accepted.
+    pub fn send(&self, message: Request) -> Result<(), Rejected<Request>> {
+        match self {
+            Self::Async(client) => client.send(message),
+            Self::Blocking(client) => client.send(message),
+        }
+    }
+
+    /// Sends a message without an answer, on this connection or not at all.
+    ///
+    /// # Errors
+    ///
+    /// It was not accepted.
+    pub fn send_now(&self, message: Request) -> Result<(), Rejected<Request>> {
+        match self {
+            Self::Async(client) => client.send_now(message),
+            Self::Blocking(client) => client.send_now(message),
+        }
+    }
+
+    /// Waits until all was written, on a thread where the call waits.
+    pub fn flush(&self) -> Flush {
+        match self {
+            Self::Async(client) => Box::pin(client.flush()),
+            Self::Blocking(client) => {
+                let flushing = client.clone();
+                Box::pin(smol::unblock(move || flushing.flush()))
+            }
+        }
+    }
+
+    /// Listens to the frames that a selector takes.
+    ///
+    /// # Errors
+    ///
+    /// It was not accepted.
+    pub fn listen<T: DeserializeOwned>(
+        &self,
+        selector: Selector,
+    ) -> Result<Listener<T>, Rejected<Selector>> {
+        Ok(match self {
+            Self::Async(client) => Listener::Async(client.listen(selector)?),
+            Self::Blocking(client) => Listener::Blocking(client.listen(selector)?),
+        })
+    }
+
     /// What happens to the connection from now on.
     pub fn events(&self) -> Notices {
         match self {
@@ -232,6 +315,9 @@ impl Client {
 /// The answer to a request. Dropping it cancels the request.
 pub type Response<T> = Pin<Box<dyn Future<Output = Result<T, RequestError>> + Send>>;
 
+/// A wait until all was written.
+pub type Flush = Pin<Box<dyn Future<Output = Result<(), CloseReason>> + Send>>;
+
 /// A subscription that is not acknowledged yet. Dropping it unsubscribes.
 pub type Subscribing<T> = Pin<Box<dyn Future<Output = Result<Subscription<T>, Ended>> + Send>>;
 
@@ -284,6 +370,78 @@ impl Notices {
         match self {
             Self::Async(notices) => notices.next().await,
             Self::Blocking(notices) => received(notices).await,
+        }
+    }
+}
+
+/// What else comes one by one: the same name in both kinds of clients.
+macro_rules! receiver {
+    ($(#[$doc:meta])* $name:ident: $item:ty) => {
+        $(#[$doc])*
+        #[derive(Debug)]
+        #[must_use = "it ends when it is dropped"]
+        pub enum $name<T> {
+            /// Of an async client.
+            Async(dcrf_proto::client::$name<T>),
+            /// Of one without async.
+            Blocking(dcrf_blocking::$name<T>),
+        }
+
+        impl<T: DeserializeOwned + Send> $name<T> {
+            /// What comes next.
+            pub async fn next(&mut self) -> Option<$item> {
+                match self {
+                    Self::Async(stream) => stream.next().await,
+                    Self::Blocking(receiver) => received(receiver).await,
+                }
+            }
+        }
+    };
+}
+
+receiver! {
+    /// The replies to one request.
+    Replies: Result<T, ReplyError>
+}
+receiver! {
+    /// The pages of a list.
+    Pages: Result<Page<T>, ReplyError>
+}
+receiver! {
+    /// The objects of a list in pages.
+    Items: Result<T, ReplyError>
+}
+receiver! {
+    /// What a selector takes.
+    Listener: Result<Heard<T>, DecodeError>
+}
+
+impl<T> Replies<T> {
+    /// Ends with the first of which `is_last` says so.
+    pub fn until(self, is_last: impl FnMut(&T) -> bool + Send + 'static) -> Self {
+        match self {
+            Self::Async(replies) => Self::Async(replies.until(is_last)),
+            Self::Blocking(replies) => Self::Blocking(replies.until(is_last)),
+        }
+    }
+}
+
+impl<T: DeserializeOwned> Pages<T> {
+    /// How many objects the server counts.
+    pub fn total(&self) -> Option<u64> {
+        match self {
+            Self::Async(pages) => pages.total(),
+            Self::Blocking(pages) => pages.total(),
+        }
+    }
+}
+
+impl<T: DeserializeOwned> Items<T> {
+    /// How many objects the server counts.
+    pub fn total(&self) -> Option<u64> {
+        match self {
+            Self::Async(items) => items.total(),
+            Self::Blocking(items) => items.total(),
         }
     }
 }

@@ -35,19 +35,6 @@ pub struct Gadget {
     pub name: String,
 }
 
-/// A page of a paginated list.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct Page<T> {
-    /// How many objects there are in all.
-    pub count: u64,
-    /// The objects of this page.
-    pub results: Vec<T>,
-    /// How many objects a page has at most.
-    pub limit: u64,
-    /// How many objects come before this page.
-    pub offset: u64,
-}
-
 /// An object of the streams `row_pages` and `row_stream`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Row {

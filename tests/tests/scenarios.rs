@@ -62,6 +62,20 @@ scenarios! {
         f2_a_push_of_the_server_is_told
         r1_requests_wait_for_the_first_connection
     }
+    replies {
+        r12_a_streamed_list_is_read_to_its_end
+        r12_a_streamed_list_is_dropped_in_the_middle
+        r12_a_streamed_list_that_does_not_exist_is_refused
+        r12_pages_are_asked_for_one_after_the_other
+        r12_all_objects_of_a_list
+        r12_a_stream_is_interrupted_by_the_servers_death
+    }
+    messages {
+        r10_a_message_waits_for_the_connection
+        c3_a_flush_waits_for_the_socket
+        c3_a_flush_fails_when_the_client_is_closed_first
+        f2_pushes_are_heard_also_after_a_reconnect
+    }
     subscriptions {
         changes_of_an_object
         s10_a_delete_has_the_right_key
@@ -92,6 +106,10 @@ scenarios! {
     }
     endpoints {
         f1_a_bare_endpoint
+        f1_all_actions_on_a_bare_endpoint
+        f1_lists_on_bare_endpoints
+        f1_messages_and_pushes_on_a_bare_endpoint
+        f1_a_bare_endpoint_over_the_servers_death
     }
     credentials {
         l6_the_unknown_are_refused_twice_and_then_end

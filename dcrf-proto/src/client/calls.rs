@@ -278,7 +278,8 @@ impl Client {
     }
 
     /// Waits until all that was accepted before this call has been written to the network: requests, messages and
-    /// subscriptions (C3). Without a connection that is once there is one.
+    /// subscriptions (C3). Without a connection that is once there is one. A connection that is lost may take along
+    /// what was written: only an answer says that the server has it.
     ///
     /// ```no_run
     /// # use dcrf_proto::{Request, client::Client};

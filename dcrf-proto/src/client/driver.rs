@@ -80,7 +80,7 @@ struct Driver<'a, R: Runtime> {
     /// When the timer fires that is set.
     alarm: Option<Instant>,
     clocks: Clocks,
-    /// Half of what a subscription may hold: a prompt reader gets to run before a burst overruns it.
+    /// Half of what a reader may leave unread: a prompt one gets to run before a burst overruns it.
     frames_per_poll: usize,
     frames_left: usize,
     // Buffers that keep their capacity: what crosses the lock goes through them.
@@ -98,7 +98,8 @@ struct Connection<S> {
 
 impl<'a, R: Runtime> Driver<'a, R> {
     fn new(shared: Guard, runtime: &'a R) -> Self {
-        let capacity = shared.0.lock().session.config().changes.count;
+        let config = shared.0.lock().session.config().clone();
+        let capacity = config.changes.count.min(config.replies.count).min(config.notices.count);
         Self {
             frames_per_poll: (capacity / 2).max(1),
             frames_left: 0,
@@ -342,9 +343,8 @@ impl<'a, R: Runtime> Driver<'a, R> {
     fn tell(&mut self) -> bool {
         let mut inner = self.shared.0.lock();
         inner.drain_events(&mut self.wakers);
-        if self.connection.as_ref().is_none_or(|connection| !connection.unflushed) {
-            inner.written(&mut self.wakers);
-        }
+        let unflushed = self.connection.as_ref().is_some_and(|connection| connection.unflushed);
+        inner.looked_at(unflushed, &mut self.wakers);
         let is_gone = self.connection.is_none() && self.leaving.is_none();
         let finished = inner.session.is_finished() && is_gone;
         drop(inner);

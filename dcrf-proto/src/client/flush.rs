@@ -6,7 +6,6 @@ use std::task::{Context, Poll};
 
 use super::shared::{Flusher, Handle, Waiter};
 use crate::error::CloseReason;
-use crate::event::State;
 
 struct Flushing {
     handle: Arc<Handle>,
@@ -19,10 +18,9 @@ pub(super) fn flush(
 ) -> impl Future<Output = Result<(), CloseReason>> + Send + use<> {
     let place = handle.shared().command_with(|inner, _| {
         let mark = inner.session.mark();
-        let waiter = match inner.session.state() {
-            State::Closed(reason) if inner.finished => Waiter::Done(Err(reason.clone())),
-            _ => Waiter::Waiting(None),
-        };
+        // A driver that is left may be about to write, and says when it has.
+        let over = inner.flushed(mark).filter(|_| inner.finished);
+        let waiter = over.map_or(Waiter::Waiting(None), Waiter::Done);
         inner.flushers.insert(Flusher { mark, waiter })
     });
     let flushing = Flushing { handle: handle.clone(), place };

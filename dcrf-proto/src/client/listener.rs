@@ -20,7 +20,8 @@ use crate::wire::selector::Selector;
 /// The frames that a selector takes, with their payloads as `T`: the stream of
 /// [`Client::listen`](super::Client::listen). It goes on over every reconnect, and ends when the client is closed.
 ///
-/// A slow reader misses the oldest, and is told how many ([`Heard::Lagged`]). Dropping it ends the listening.
+/// A slow reader misses the oldest, and is told how many ([`Heard::Lagged`]). Dropping it ends the listening; until then
+/// it keeps the client alive.
 #[must_use = "the listening ends when it is dropped"]
 pub struct Listener<T> {
     handle: Arc<Handle>,

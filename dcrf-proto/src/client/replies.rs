@@ -137,7 +137,12 @@ impl<T: DeserializeOwned> Replies<T> {
             State::Open { handle, key } => {
                 let polled =
                     handle.shared().poll(cx, |inner, waker| match inner.session.poll_reply(*key) {
-                        Some(polled) => Poll::Ready(polled),
+                        Some(Ok(reply)) => Poll::Ready(Ok(reply)),
+                        Some(Err(ended)) => {
+                            // Of what has ended the session tells nothing more.
+                            *waker = inner.readers.remove(&Readable::Replies(*key));
+                            Poll::Ready(Err(ended))
+                        }
                         None => inner.await_readable(Readable::Replies(*key), waker),
                     });
                 let Poll::Ready(polled) = polled else { return Poll::Pending };

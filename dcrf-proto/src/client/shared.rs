@@ -74,6 +74,8 @@ pub(super) struct Inner {
     pub(super) flushers: Slab<Flusher>,
     /// How many notices the streams of events have dropped.
     missed: u64,
+    /// Whether the socket has taken frames that it has not written.
+    unwritten: bool,
 }
 
 /// What is read once the session has told that there is something.
@@ -133,6 +135,7 @@ impl Shared {
                 finishers: Slab::new(),
                 flushers: Slab::new(),
                 missed: 0,
+                unwritten: false,
             }),
             now,
         }
@@ -205,10 +208,7 @@ impl Shared {
         let driver = inner.driver.take();
         // Of a listener's end the session tells nothing.
         wakers.extend(inner.readers.drain().map(|(_, waker)| waker));
-        if let State::Closed(reason) = inner.session.state().clone() {
-            let flushers = inner.flushers.iter_mut();
-            wakers.extend(flushers.filter_map(|(_, f)| f.waiter.complete(Err(reason.clone()))));
-        }
+        inner.tell_flushers(&mut wakers);
         wakers.extend(inner.listeners.iter_mut().filter_map(|(_, listener)| listener.waker.take()));
         drop(inner);
         drop(driver);
@@ -294,17 +294,31 @@ impl Inner {
         }
     }
 
-    /// All that the session has handed out has been written, or its socket is gone: collects who waited for that
-    /// (C3).
-    pub(super) fn written(&mut self, wakers: &mut Vec<Waker>) {
-        for (_, flusher) in &mut self.flushers {
-            let result = match self.session.state() {
-                _ if self.session.is_sent(flusher.mark) => Ok(()),
-                State::Closed(reason) => Err(reason.clone()),
-                _ => continue,
-            };
-            wakers.extend(flusher.waiter.complete(result));
+    /// What has become of all that was accepted before `mark`, as far as that is known: it was written, or its
+    /// socket is gone, or it never will be (C3).
+    pub(super) fn flushed(&self, mark: u64) -> Option<Result<(), CloseReason>> {
+        let is_sent = self.session.is_sent(mark);
+        match self.session.state() {
+            _ if is_sent && !self.unwritten => Some(Ok(())),
+            State::Closed(reason) if !is_sent || self.finished => Some(Err(reason.clone())),
+            _ => None,
         }
+    }
+
+    /// The driver has looked at its socket: collects who waited for that.
+    pub(super) fn looked_at(&mut self, unwritten: bool, wakers: &mut Vec<Waker>) {
+        self.unwritten = unwritten;
+        self.tell_flushers(wakers);
+    }
+
+    fn tell_flushers(&mut self, wakers: &mut Vec<Waker>) {
+        let mut flushers = std::mem::take(&mut self.flushers);
+        for (_, flusher) in &mut flushers {
+            if let Some(result) = self.flushed(flusher.mark) {
+                wakers.extend(flusher.waiter.complete(result));
+            }
+        }
+        self.flushers = flushers;
     }
 
     fn tell(&mut self, notice: &Notice, wakers: &mut Vec<Waker>) {

@@ -1,24 +1,47 @@
 //! The reference against which random calls are checked: the little that a session must never break,
 //! kept in the simplest form.
 
+mod listening;
+mod sends;
+mod streams;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use dcrf_proto::{Change, Ended, Event, Json, RequestKey, SubscriptionKey, Transmit, WhenFull};
+use dcrf_proto::{
+    Change, Ended, Event, Json, RepliesKey, RequestKey, SubscriptionKey, Transmit, WhenFull,
+};
 use serde_json::Value;
+
+use self::listening::Listening;
+use self::sends::Sends;
+use self::streams::Streams;
 
 /// A connection, by the order of the dials.
 pub(crate) type Nth = usize;
 
+/// What tells the server to send no more replies.
+pub(crate) const CANCEL: &str = "stop";
+
 #[derive(Default)]
 pub(crate) struct Ledger {
     requests: BTreeMap<RequestKey, Asked>,
-    by_number: BTreeMap<u64, RequestKey>,
+    by_number: BTreeMap<u64, Key>,
+    pub(crate) streams: Streams,
+    pub(crate) sends: Sends,
+    pub(crate) listening: Listening,
     subscriptions: BTreeMap<SubscriptionKey, Wanted>,
     /// What a server of this connection believes to be subscribed: ids by target.
     live: BTreeMap<(Nth, String), BTreeSet<String>>,
     /// Of these, what may be sent once more, since the caller asked for it.
     again: BTreeMap<(Nth, String), BTreeSet<String>>,
     closed: bool,
+}
+
+/// What the number in a frame stands for.
+#[derive(Clone, Copy)]
+enum Key {
+    Request(RequestKey),
+    Stream(RepliesKey),
 }
 
 struct Asked {
@@ -65,7 +88,13 @@ impl Ledger {
         assert!(!self.closed, "a request was accepted after the close");
         let known = self.requests.insert(key, Asked { repeatable, sent: 0, end: None });
         assert!(known.is_none(), "a request's key was given out twice");
-        self.by_number.insert(number, key);
+        self.by_number.insert(number, Key::Request(key));
+    }
+
+    pub(crate) fn streamed(&mut self, key: RepliesKey, number: u64, repeatable: bool) {
+        assert!(!self.closed, "a stream was accepted after the close");
+        self.streams.asked(key, repeatable);
+        self.by_number.insert(number, Key::Stream(key));
     }
 
     /// `alive` says whether the session still held the request.
@@ -138,14 +167,25 @@ impl Ledger {
             "unsubscribe_instance" | "unsubscribe_feed" => {
                 self.live.entry((nth, target)).or_default().remove(&id);
             }
+            CANCEL => self.streams.cancel_sent(nth, frame, &id),
             _ => {
-                let number = frame["payload"]["number"].as_u64().expect("a number");
-                let asked = self.requests.get_mut(&self.by_number[&number]).expect("a request");
-                assert_eq!(asked.end, None, "{frame} was sent after its end");
-                asked.sent += 1;
-                assert!(asked.sent <= 1 + u32::from(asked.repeatable), "{frame} was sent again");
+                let number = number_of(&frame["payload"]);
+                if self.sends.sent(nth, number, frame) {
+                    return;
+                }
+                match self.by_number[&number] {
+                    Key::Request(key) => self.request_sent(key, frame),
+                    Key::Stream(key) => self.streams.sent(nth, key, frame, id),
+                }
             }
         }
+    }
+
+    fn request_sent(&mut self, key: RequestKey, frame: &Value) {
+        let asked = self.requests.get_mut(&key).expect("a request");
+        assert_eq!(asked.end, None, "{frame} was sent after its end");
+        asked.sent += 1;
+        assert!(asked.sent <= 1 + u32::from(asked.repeatable), "{frame} was sent again");
     }
 
     /// The server has refused this frame.
@@ -170,6 +210,8 @@ impl Ledger {
                 let is_known = matches!(phase, Phase::Alive | Phase::Withdrawn);
                 assert!(is_known, "{event:?} came after the end");
             }
+            Event::Replied(key) => self.streams.told(*key),
+            Event::Heard(key) => self.listening.told(*key),
             Event::Unsubscribed { subscription, .. } => {
                 let wanted = self.subscriptions.get_mut(subscription).expect("a subscription");
                 assert_eq!(wanted.phase, Phase::Leaving, "{event:?} was not asked for");
@@ -206,6 +248,8 @@ impl Ledger {
         for (key, wanted) in &self.subscriptions {
             assert_eq!(wanted.phase, Phase::Gone, "{key:?} has not ended");
         }
+        assert_eq!(self.streams.alive(), 0, "a stream has not ended");
+        self.listening.settled();
     }
 
     pub(crate) fn alive_requests(&self) -> Vec<RequestKey> {
@@ -242,8 +286,12 @@ fn mark_of(change: &Change) -> (Nth, u64) {
         Change::Other { payload, .. } => decode(payload)["data"].take(),
         other => panic!("{other:?} is no change of an object"),
     };
-    let number = |name: &str| data[name].as_u64().expect("a mark");
-    (usize::try_from(number("connection")).expect("small"), number("number"))
+    let connection = data["connection"].as_u64().expect("a mark");
+    (usize::try_from(connection).expect("small"), number_of(&data))
+}
+
+fn number_of(marked: &Value) -> u64 {
+    marked["number"].as_u64().expect("a number")
 }
 
 pub(crate) fn frame(text: &str) -> Value {
@@ -254,7 +302,7 @@ pub(crate) fn action_of(frame: &Value) -> &str {
     frame["payload"]["action"].as_str().expect("an action")
 }
 
-fn id_of(frame: &Value) -> String {
+pub(crate) fn id_of(frame: &Value) -> String {
     frame["payload"]["request_id"].to_string()
 }
 

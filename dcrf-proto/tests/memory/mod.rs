@@ -24,6 +24,7 @@ thread_local! {
 
 /// The network: what the client sent on its current socket, and what waits for it.
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is set by a test for itself")]
 pub struct Network {
     pub dials: usize,
     pub attempts: Vec<Attempt>,
@@ -43,8 +44,10 @@ pub struct Network {
     pub lingers: bool,
     /// Whether a socket is held by the driver.
     pub connected: bool,
-    /// Whether the socket takes frames.
+    /// Whether the socket takes no frames.
     pub stuck: bool,
+    /// Whether the socket does not get rid of the frames that it took.
+    pub clogged: bool,
     incoming: VecDeque<String>,
     end: Option<Lost>,
     receiver: Option<Waker>,
@@ -126,7 +129,11 @@ impl Socket for MemorySocket {
     }
 
     fn poll_flush(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Lost>> {
-        self.network.lock().unwrap().flushes += 1;
+        let mut network = self.network.lock().unwrap();
+        if network.clogged {
+            return Poll::Pending;
+        }
+        network.flushes += 1;
         Poll::Ready(Ok(()))
     }
 
@@ -168,6 +175,35 @@ struct Flag(AtomicBool);
 impl Wake for Flag {
     fn wake(self: Arc<Self>) {
         self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+/// One who polls, and is woken.
+#[derive(Clone)]
+pub struct Task(Arc<Flag>);
+
+impl Task {
+    pub fn new() -> Self {
+        Self(Arc::new(Flag(AtomicBool::new(false))))
+    }
+
+    /// What a future has come to, polled once.
+    pub fn poll<T>(&self, future: impl Future<Output = T>) -> Option<T> {
+        let waker = Waker::from(self.0.clone());
+        match std::pin::pin!(future).poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(value) => Some(value),
+            Poll::Pending => None,
+        }
+    }
+
+    /// Whether it was woken since this was asked last.
+    pub fn is_woken(&self) -> bool {
+        self.0.0.swap(false, Ordering::SeqCst)
+    }
+
+    /// Whether anyone may still wake it.
+    pub fn is_known(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
     }
 }
 
@@ -277,6 +313,12 @@ impl World {
         let request = self.network().sent[sent].clone();
         self.receives([event(&request, &json!("update"), 200, data)]);
         self.settle();
+    }
+
+    /// The actions that the client has sent so far.
+    pub fn sent_actions(&self) -> Vec<String> {
+        let action = |frame: &Value| frame["payload"]["action"].as_str().unwrap().to_owned();
+        self.network().sent.iter().map(action).collect()
     }
 
     /// The connection ends.

@@ -1,12 +1,12 @@
 //! Every action on every kind of model, and every way in which the server says no.
 
 use crate::client::Client;
-use dcrf_proto::{Lost, Request, RequestError};
+use dcrf_proto::{Lost, Page, Request, RequestError};
 use serde_json::{Value, json};
 
 use super::{create_task, visit};
 use crate::adapter::{Adapter, quick};
-use crate::models::{Gadget, Memo, Page, Row, Task};
+use crate::models::{Gadget, Memo, Row, Task};
 use crate::observe::{Mark, connected, lost, refusal};
 use crate::server::Server;
 

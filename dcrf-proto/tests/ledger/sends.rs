@@ -1,0 +1,37 @@
+//! Messages without an answer, kept in the simplest form (R10).
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::Nth;
+
+#[derive(Default)]
+pub(crate) struct Sends(BTreeMap<u64, Message>);
+
+struct Message {
+    /// The one connection that it is for, if it is for one only.
+    only_on: Option<Nth>,
+    sent: bool,
+}
+
+impl Sends {
+    pub(crate) fn accepted(&mut self, number: u64, only_on: Option<Nth>) {
+        self.0.insert(number, Message { only_on, sent: false });
+    }
+
+    /// Says whether the frame with this number is a message.
+    pub(super) fn sent(&mut self, nth: Nth, number: u64, frame: &Value) -> bool {
+        let Some(message) = self.0.get_mut(&number) else { return false };
+        assert!(!std::mem::replace(&mut message.sent, true), "{frame} was sent again");
+        let only_on = message.only_on.unwrap_or(nth);
+        assert_eq!(nth, only_on, "{frame} was sent on a later connection");
+        true
+    }
+
+    /// How many were never sent.
+    pub(crate) fn unsent(&self) -> u64 {
+        let unsent = self.0.values().filter(|message| !message.sent).count();
+        u64::try_from(unsent).expect("small")
+    }
+}
