@@ -47,8 +47,8 @@ impl Client {
         Self { client, thread: Arc::new(thread) }
     }
 
-    /// Ends all subscriptions of the client, on all its handles, and says how many. A [`Subscription`] that is
-    /// still held gets [`Ended::Unsubscribed`] next, without what it had not read. The server is told when there
+    /// Ends all subscriptions of the client, on all its handles, and says how many. A [`Subscription`](crate::Subscription) that is
+    /// still held gets [`Ended::Unsubscribed`](crate::Ended::Unsubscribed) next, without what it had not read. The server is told when there
     /// is a connection, which this does not wait for.
     ///
     /// ```no_run

@@ -60,6 +60,9 @@ pub struct Config {
     /// How many subscriptions may wait for their acknowledgement at once when they are replayed (S4).
     /// Default: 64.
     pub replay_window: usize,
+    /// How long a connection must last after a subscription was sent on it for the subscription not to be
+    /// suspected of its end (L12). Default: 5 s.
+    pub trial: Duration,
     /// The name of the primary key in the server's objects, under which delete events are delivered (S10).
     /// Default: `pk`, which is how the server sends it.
     pub pk_field: Cow<'static, str>,
@@ -86,6 +89,7 @@ impl Default for Config {
             replies: Limit { count: 1024, bytes: 4 << 20 },
             notices: Limit { count: 1024, bytes: 4 << 20 },
             replay_window: 64,
+            trial: Duration::from_secs(5),
             pk_field: Cow::Borrowed("pk"),
             ensure_pk_field_in_delete_events: true,
         }

@@ -284,13 +284,11 @@ pub enum Ended {
     /// [`Subscribe::without_ack`](crate::Subscribe::without_ack).
     #[error("the server did not acknowledge the subscription in time")]
     TimedOut,
-    /// Three connections in a row were lost before the server had acknowledged the subscription. The
-    /// subscription itself may be the reason: the multiplexer closes the connection for a stream that it does
-    /// not have, and a consumer that fails takes it down.
-    #[error(
-        "the connection was lost each time before the server had acknowledged the subscription: {cause}"
-    )]
-    ConnectionLost {
+    /// Three connections in a row died right after this subscription was sent on them, and before the server had
+    /// answered it (L12). The subscription itself is the likely reason: the multiplexer closes the connection
+    /// for a stream that it does not have, and a consumer that fails takes it down.
+    #[error("three connections in a row died of the subscription, unanswered: {cause}")]
+    Poisoned {
         /// Why the last of them was lost.
         cause: Lost,
     },

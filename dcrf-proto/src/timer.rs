@@ -16,6 +16,8 @@ pub(crate) enum Timer {
     Heartbeat,
     /// Stop waiting for what is in flight, or for the closing handshake (C1).
     Close,
+    /// Send again, after connections that died young (L12).
+    Hold,
     /// A request's deadline (R3).
     Request(RequestKey),
     /// A subscription's acknowledgement, next try, or unsubscribe is due; its phase says which.

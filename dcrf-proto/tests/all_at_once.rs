@@ -231,7 +231,7 @@ fn s12_resubscribe_does_not_send_twice_what_is_on_its_way() {
 
 #[test]
 fn s12_resubscribe_offline_does_nothing_and_the_replay_brings_all_once() {
-    let mut c = Conversation::idle(Config::default());
+    let mut c = Conversation::idle_with(|_| ());
     let key = c.subscribe(task(1));
     c.resubscribe();
     c.session.open(c.now);

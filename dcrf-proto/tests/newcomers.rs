@@ -3,40 +3,11 @@
 
 mod conversation;
 
-use conversation::{Conversation, closed, dropped, secs};
+use conversation::{Conversation, dropped, secs};
 use dcrf_proto::{Ended, Subscribe};
 
 fn task() -> Subscribe {
     Subscribe::instance("tasks", 7)
-}
-
-#[test]
-fn s3_a_newcomer_to_a_replay_that_ends_every_connection_ends_too() {
-    let mut c = Conversation::open();
-    let (_old, _) = c.subscribes(task());
-    c.lost(closed(1011));
-    let newcomer = c.subscribe(task());
-    for _ in 0..20 {
-        c.reopens();
-        c.flush();
-        c.lost(closed(1011));
-    }
-    assert_eq!(c.session.ended(newcomer), Some(&Ended::ConnectionLost { cause: closed(1011) }));
-}
-
-#[test]
-fn s3_who_joins_after_two_losses_has_three_connections_of_its_own() {
-    let mut c = Conversation::open();
-    c.subscribe(task());
-    for _ in 0..2 {
-        c.flush();
-        c.lost(closed(1011));
-        c.reopens();
-    }
-    let newcomer = c.subscribe(task());
-    c.flush();
-    c.lost(closed(1011));
-    assert_eq!(c.session.ended(newcomer), None, "after one connection");
 }
 
 #[test]

@@ -19,7 +19,7 @@ fn feed() -> Subscribe {
 
 #[test]
 fn s1_a_subscription_is_sent_once_on_each_connection() {
-    let mut c = Conversation::idle(Config::default());
+    let mut c = Conversation::idle_with(|_| ());
     let before = c.subscribe(Subscribe::instance("tasks", 1));
     c.session.open(c.now);
     c.redials();
@@ -256,22 +256,6 @@ fn s3_without_an_answer_in_time_it_ends_and_the_server_is_told() {
     assert_eq!(c.sent_actions(), ["unsubscribe_instance"]);
     c.answers(&frame, &Value::Null);
     assert_eq!(c.session.stats().late, 1);
-}
-
-#[test]
-fn s3_a_new_subscription_whose_frame_ends_every_connection_ends() {
-    let mut c = Conversation::open();
-    let (well, _) = c.subscribes(feed());
-    let fatal = c.subscribe(task());
-    for _ in 0..3 {
-        assert_eq!(c.session.ended(fatal), None);
-        assert!(c.sent_actions().contains(&"subscribe_instance".to_owned()));
-        c.lost(closed(1011));
-        c.reopens();
-    }
-    assert_eq!(c.session.ended(fatal), Some(&Ended::ConnectionLost { cause: closed(1011) }));
-    assert_eq!(c.sent_actions(), ["subscribe_all"]);
-    assert!(c.session.is_acknowledged(well));
 }
 
 #[test]

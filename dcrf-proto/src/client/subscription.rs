@@ -26,7 +26,7 @@ use crate::wire::json::{DecodeError, Json};
 ///
 /// - [`Ended::Refused`]: the server refused;
 /// - [`Ended::TimedOut`]: the server did not acknowledge in time;
-/// - [`Ended::ConnectionLost`]: three connections in a row were lost before the server had acknowledged;
+/// - [`Ended::Poisoned`]: three connections in a row died of it, before the server had answered;
 /// - [`Ended::Unsubscribed`]: [`Client::unsubscribe_all`](super::Client::unsubscribe_all) came first;
 /// - [`Ended::Closed`]: the client was closed first;
 /// - [`Ended::Rejected`]: it was not accepted and is handed back.

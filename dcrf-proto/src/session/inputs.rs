@@ -186,6 +186,7 @@ impl Session {
                     }
                 }
                 Timer::Close => self.close_timed_out(),
+                Timer::Hold => self.subscriptions.hold_is_over(),
                 Timer::Request(key) => self.requests.timed_out(&mut self.cx, key),
                 Timer::Wire(key) => self.subscriptions.timer_fired(&mut self.cx, key),
             }

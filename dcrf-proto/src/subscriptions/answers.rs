@@ -40,6 +40,7 @@ impl Subscriptions {
         let Some(wire) = self.wires.get_mut(key) else { return };
         // What does not acknowledge can still refuse: an action that the server does not know.
         let can_be_refused = wire.is_unanswered();
+        wire.suspicions = 0;
         if !wire.phase.is_leaving() {
             wire.unanswered = wire.unanswered.saturating_sub(1);
         }
@@ -107,11 +108,6 @@ impl Subscriptions {
             let delay = cx.config.backoff.delay(wire.put_off, &mut cx.random);
             wire.put_off = wire.put_off.saturating_add(1);
             let replayed = wire.phase.is_replayed();
-            for key in &wire.members {
-                if let Some(member) = self.members.get_mut(*key) {
-                    member.answered();
-                }
-            }
             cx.stats.put_off += 1;
             wire.trace(cx, Told::PutOff { status: refusal.status, wait: delay });
             let until = cx.after(delay);

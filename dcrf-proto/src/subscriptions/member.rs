@@ -15,10 +15,6 @@ use crate::wire::json::Json;
 use crate::wire::pk::Deleted;
 use crate::wire::refusal::Refusal;
 
-/// After how many connections in a row that ended before they acknowledged it a new subscription ends: its
-/// own frame may be what ends them (the multiplexer closes so where it has no such stream).
-const MAX_UNANSWERED_LOSSES: u32 = 3;
-
 #[derive(Debug)]
 pub(crate) struct Member {
     phase: Phase,
@@ -26,8 +22,6 @@ pub(crate) struct Member {
     include_create: bool,
     pk_field: Option<Cow<'static, str>>,
     history: History,
-    /// How many connections in a row ended before they had acknowledged it for the first time.
-    unanswered_losses: u32,
     /// Whether the event waits to be polled already.
     readable_told: bool,
     subscribed_told: bool,
@@ -59,7 +53,6 @@ impl Member {
             include_create: subscribe.include_create,
             pk_field: subscribe.pk_field.clone(),
             history: History::Empty,
-            unanswered_losses: 0,
             readable_told: false,
             subscribed_told: false,
         }
@@ -152,28 +145,11 @@ impl Member {
         }
     }
 
-    /// The connection is lost; `unanswered` when its subscribe had been sent on it and not been answered. Says
-    /// whether the subscription goes on.
-    pub(crate) fn lose(
-        &mut self,
-        cx: &mut Context,
-        key: SubscriptionKey,
-        unanswered: Option<&Lost>,
-    ) -> bool {
+    /// The connection is lost.
+    pub(crate) fn lose(&mut self) {
         if self.history == History::Complete {
             self.history = History::GapOwed;
         }
-        let Some(cause) = unanswered.filter(|_| !self.is_acknowledged()) else { return true };
-        self.unanswered_losses += 1;
-        if self.unanswered_losses == MAX_UNANSWERED_LOSSES {
-            self.end(cx, key, Ended::ConnectionLost { cause: cause.clone() });
-        }
-        self.unanswered_losses < MAX_UNANSWERED_LOSSES
-    }
-
-    /// The server has answered, if only that it is to be asked later.
-    pub(crate) fn answered(&mut self) {
-        self.unanswered_losses = 0;
     }
 
     /// The server refuses: what was in force is gone or revoked (S7). What does not acknowledge counts as

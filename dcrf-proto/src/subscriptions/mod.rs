@@ -6,6 +6,7 @@ mod conflation;
 mod inbox;
 mod member;
 mod replay;
+mod trial;
 mod wire;
 
 use std::collections::{HashMap, VecDeque};
@@ -13,6 +14,7 @@ use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;
 
 use self::member::Member;
+use self::trial::Trial;
 use self::wire::{Phase, Wire};
 use crate::arena::Arena;
 use crate::buffer::Held;
@@ -42,6 +44,7 @@ pub(crate) struct Subscriptions {
     leaving: usize,
     /// Wires that have a frame to send, now or once there is a connection.
     unsent: usize,
+    trial: Trial,
     next_sequence: u64,
     /// Why the last connection was lost.
     last_loss: Option<Lost>,
@@ -66,6 +69,7 @@ impl Subscriptions {
             unacknowledged: 0,
             leaving: 0,
             unsent: 0,
+            trial: Trial::default(),
             next_sequence: 0,
             last_loss: None,
         }

@@ -16,8 +16,14 @@ const PATIENCE: Duration = Duration::from_secs(30);
 impl Subscriptions {
     /// A connection is open: everything that is wanted is sent once, in the order of the calls.
     pub(crate) fn opened(&mut self, cx: &mut Context) {
+        self.begin_trial(cx);
+        let mut keys = self.in_order();
+        if self.is_careful() {
+            // L12: who is suspected least has its turn first, so that the innocent are in force when it is over.
+            keys.sort_by_key(|key| self.wires.get(*key).map(|wire| wire.suspicions));
+        }
         let mut again = 0;
-        for key in self.in_order() {
+        for key in keys {
             again += usize::from(self.wires.get(key).is_some_and(|wire| wire.acknowledged));
             self.enqueue(cx, key, Phase::Queued { replayed: true });
         }
@@ -47,6 +53,7 @@ impl Subscriptions {
     pub(crate) fn lost(&mut self, cx: &mut Context, cause: Option<&Lost>) {
         self.replays.clear();
         self.outgoing.clear();
+        self.end_trial(cx, cause);
         if let Some(cause) = cause {
             self.last_loss = Some(cause.clone());
         }
@@ -59,14 +66,12 @@ impl Subscriptions {
             if wire.phase == Phase::Live {
                 wire.confirm();
             }
-            // L13: that the program reconnects says nothing about the frame.
-            let unanswered = cause.filter(|cause| **cause != Lost::Reconnect);
-            let unanswered = unanswered.filter(|_| wire.phase.was_sent());
             wire.disconnect();
-            let members = &mut self.members;
-            wire.members.retain(|&key| {
-                members.get_mut(key).is_some_and(|member| member.lose(cx, key, unanswered))
-            });
+            for key in &wire.members {
+                if let Some(member) = self.members.get_mut(*key) {
+                    member.lose();
+                }
+            }
             if wire.members.is_empty() {
                 wire.trace(cx, Told::GivenUp);
                 self.remove_wire(cx, key, Ok(()));
@@ -79,6 +84,9 @@ impl Subscriptions {
     /// Hands out the next frame for the socket: replays as far as the window allows, then what is new.
     pub(crate) fn next_message(&mut self, cx: &mut Context) -> Outgoing {
         loop {
+            if self.is_held(cx) {
+                return Outgoing::Held;
+            }
             let has_room = self.unacknowledged < cx.config.replay_window.max(1);
             let replay = if has_room { self.replays.pop_front() } else { None };
             let Some(key) = replay.or_else(|| self.outgoing.pop_front()) else { break };
@@ -100,6 +108,7 @@ impl Subscriptions {
                 wire.unanswered = wire.unanswered.saturating_add(1);
                 cx.stats.subscribes_sent += 1;
                 cx.stats.replays += u64::from(wire.acknowledged);
+                self.try_out(cx, key, without_ack);
                 self.enter(cx, key, Phase::Sent { due, replayed });
                 if without_ack {
                     self.acknowledged(cx, key);
@@ -137,6 +146,7 @@ impl Subscriptions {
 
     /// The session is closed.
     pub(crate) fn close(&mut self, cx: &mut Context, reason: &CloseReason) {
+        self.end_trial(cx, None);
         self.replays.clear();
         self.outgoing.clear();
         for key in self.in_order() {

@@ -31,6 +31,8 @@ pub(crate) struct Wire {
     pub(crate) phase: Phase,
     /// Whether it was ever in force: what is sent from then on is a replay.
     pub(crate) acknowledged: bool,
+    /// How many connections in a row have died with its frame the unanswered one (L12).
+    pub(crate) suspicions: u32,
     /// How often in a row the server asked to come back later.
     pub(crate) put_off: u32,
     /// How many subscribes the server has not answered on this connection: an answer to them can still come.
@@ -131,6 +133,7 @@ impl Wire {
             members: Vec::with_capacity(1),
             phase: Phase::Offline,
             acknowledged: false,
+            suspicions: 0,
             put_off: 0,
             unanswered: 0,
             resubscribed: false,

@@ -73,11 +73,20 @@ impl Conversation {
         Self::open_with(|_| ())
     }
 
-    /// A session that is connected, with other options than the default ones.
-    pub(crate) fn open_with(change: impl FnOnce(&mut Config)) -> Self {
+    /// A session that is not opened yet, with other options than the default ones. Its connections may be as short
+    /// as a test likes: none is on trial (L12), unless the test wants that.
+    pub(crate) fn idle_with(change: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config::default();
+        config.trial = Duration::ZERO;
         change(&mut config);
-        let mut conversation = Self::dialling(config);
+        Self::idle(config)
+    }
+
+    /// The same, connected.
+    pub(crate) fn open_with(change: impl FnOnce(&mut Config)) -> Self {
+        let mut conversation = Self::idle_with(change);
+        conversation.session.open(conversation.now);
+        assert_eq!(conversation.dials(), 1);
         conversation.opens();
         conversation
     }
