@@ -9,7 +9,7 @@ use crate::buffer::{Buffer, Held, Measure};
 use crate::config::{Config, Limit};
 use crate::error::Rejection;
 use crate::event::{Event, Notice, State, Unhandled};
-use crate::id::{IdMap, Random, RequestId, RequestKey, Seed, WireKey};
+use crate::id::{IdMap, Random, RequestId, RequestKey, Seed, SubscriptionKey, WireKey};
 use crate::selection::Selection;
 use crate::stats::{Dropped, Stats};
 use crate::timer::Timers;
@@ -128,6 +128,8 @@ impl Context {
 pub(crate) enum Route {
     Request(RequestKey),
     Wire(WireKey),
+    /// The refresh of a subscription (S6).
+    Refresh(SubscriptionKey),
     /// The dialect has a selector for its answers.
     Selected,
     /// Nobody waits for it any more; an answer to it is late (R3, R9).

@@ -149,6 +149,9 @@ pub enum Change<T = Json> {
     Update(T),
     /// The object is gone.
     Delete(Deleted),
+    /// The objects as they are now: one for the subscription to an instance, all for a feed. Only for a
+    /// subscription that [refreshes](crate::Subscribe::refresh) (S6).
+    Snapshot(Vec<T>),
     /// The connection was lost and the subscription is in force again: changes may be missing before this
     /// point, none after it (S5).
     Gap(Gap),
@@ -181,8 +184,11 @@ impl<T> Change<T> {
     /// # Errors
     ///
     /// What `decode` says of the object.
-    pub fn try_map<U, E>(self, decode: impl FnOnce(T) -> Result<U, E>) -> Result<Change<U>, E> {
+    pub fn try_map<U, E>(self, mut decode: impl FnMut(T) -> Result<U, E>) -> Result<Change<U>, E> {
         Ok(match self {
+            Self::Snapshot(objects) => {
+                Change::Snapshot(objects.into_iter().map(decode).collect::<Result<_, E>>()?)
+            }
             Self::Create(object) => Change::Create(decode(object)?),
             Self::Update(object) => Change::Update(decode(object)?),
             Self::Delete(deleted) => Change::Delete(deleted),

@@ -8,7 +8,7 @@ use std::hash::{BuildHasherDefault, DefaultHasher};
 use serde_json::Value;
 
 use crate::dialect::ChangeKind;
-use crate::id::{ListenerKey, RequestKey, WireKey};
+use crate::id::{ListenerKey, RequestKey, SubscriptionKey, WireKey};
 use crate::wire::framing::Framing;
 use crate::wire::selector::Selector;
 
@@ -20,6 +20,8 @@ pub(crate) enum Taker {
     Request(RequestKey),
     /// As the answer to what was sent last.
     Wire(WireKey),
+    /// As the answer to a refresh.
+    Refresh(SubscriptionKey),
     /// As a change.
     Change(WireKey, ChangeKind),
 }

@@ -70,6 +70,8 @@ pub struct Stats {
     pub subscribes_sent: u64,
     /// Those of them that sent a subscription anew that had been in force (S4).
     pub replays: u64,
+    /// Requests that refresh a subscription, sent (S6).
+    pub refreshes: u64,
     /// Subscribes that the server put off to later (S3).
     pub put_off: u64,
     /// Subscriptions that ended otherwise than by their caller: refused, timed out, or lost.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use crate::id::{RequestKey, WireKey};
+use crate::id::{RequestKey, SubscriptionKey, WireKey};
 
 /// What a deadline is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -20,6 +20,8 @@ pub(crate) enum Timer {
     Hold,
     /// A request's deadline (R3).
     Request(RequestKey),
+    /// The answer to a refresh is due, or its next try (S6).
+    Refresh(SubscriptionKey),
     /// A subscription's acknowledgement, next try, or unsubscribe is due; its phase says which.
     Wire(WireKey),
 }

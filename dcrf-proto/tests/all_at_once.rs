@@ -3,7 +3,7 @@
 mod conversation;
 
 use conversation::{Conversation, closed, dropped, secs, update};
-use dcrf_proto::{Change, Close, Config, Ended, Event, Limit, Rejection, Request, Subscribe};
+use dcrf_proto::{Change, Close, Ended, Event, Limit, Rejection, Request, Subscribe};
 use serde_json::{Value, json};
 
 const NOTHING: [Value; 0] = [];

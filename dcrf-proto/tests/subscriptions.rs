@@ -3,7 +3,7 @@
 
 mod conversation;
 
-use conversation::{Conversation, closed, dropped, millis, secs, update};
+use conversation::{Conversation, dropped, millis, secs, update};
 use dcrf_proto::{Change, Close, CloseReason, Config, Ended, Event, Rejection, Request, Subscribe};
 use serde_json::{Value, json};
 

@@ -159,6 +159,7 @@ scenarios! {
     reconnect {
         l13_a_planned_reconnect
         l13_a_reconnect_ends_the_wait
+        s6_a_refreshed_subscriber_converges
         f5_a_message_over_the_limit
     }
     tls {

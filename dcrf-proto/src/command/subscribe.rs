@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 
-use super::Arguments;
+use super::{Arguments, Request};
 use crate::id::RequestId;
 use crate::wire::json::Json;
 
@@ -34,6 +34,15 @@ pub struct Subscribe {
     pub(crate) without_ack: bool,
     pub(crate) pk_field: Option<Cow<'static, str>>,
     pub(crate) when_full: WhenFull,
+    refresh: Option<Refreshing>,
+}
+
+/// What a subscription is refreshed by.
+#[derive(Clone, Debug, PartialEq)]
+enum Refreshing {
+    /// The object by `retrieve`, or the objects by `list`.
+    ByItself,
+    By(Box<Request>),
 }
 
 /// What happens when more changes wait in a subscription for its reader than
@@ -92,6 +101,7 @@ impl Subscribe {
             pk_field: None,
             pk: None,
             when_full: WhenFull::default(),
+            refresh: None,
         }
     }
 
@@ -234,6 +244,48 @@ impl Subscribe {
     pub fn when_full(mut self, when_full: WhenFull) -> Self {
         self.when_full = when_full;
         self
+    }
+
+    /// Asks the server for the state as it is, each time that the subscription is in force: at first, and after
+    /// every reconnect (S6). It is delivered as [`Change::Snapshot`](crate::Change::Snapshot), or as
+    /// [`Change::Delete`](crate::Change::Delete) when the object is not there. So whoever takes changes and
+    /// snapshots as they come ends with the state of the server, whatever was missed in between.
+    ///
+    /// A subscription to an instance asks with `retrieve`, another one with `list`, all pages of it.
+    ///
+    /// ```
+    /// # use dcrf_proto::Subscribe;
+    /// let person = Subscribe::instance("people", 4).refresh();
+    /// let all = Subscribe::new("people", "subscribe_all").include_create().refresh();
+    /// ```
+    #[must_use]
+    pub fn refresh(mut self) -> Self {
+        self.refresh = Some(Refreshing::ByItself);
+        self
+    }
+
+    /// As [`refresh`](Self::refresh), by a request of your own: one that gets an object, a list, or a page of it, which
+    /// the following pages are asked for after by `offset`.
+    ///
+    /// ```
+    /// # use dcrf_proto::{Request, Subscribe};
+    /// let red = Subscribe::new("people", "subscribe_team").arg("team", "red");
+    /// let red = red.refresh_with(Request::list("people").arg("team", "red").arg("limit", 100));
+    /// ```
+    #[must_use]
+    pub fn refresh_with(mut self, request: Request) -> Self {
+        self.refresh = Some(Refreshing::By(Box::new(request)));
+        self
+    }
+
+    pub(crate) fn refresh_request(&self) -> Option<Request> {
+        Some(match (self.refresh.as_ref()?, self.argument("pk")) {
+            (Refreshing::By(request), _) => (**request).clone(),
+            (Refreshing::ByItself, Some(pk)) if self.action == "subscribe_instance" => {
+                Request::retrieve(self.stream.clone(), pk)
+            }
+            (Refreshing::ByItself, _) => Request::list(self.stream.clone()),
+        })
     }
 
     /// The stream's name.

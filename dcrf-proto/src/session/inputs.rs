@@ -188,6 +188,7 @@ impl Session {
                 Timer::Close => self.close_timed_out(),
                 Timer::Hold => self.subscriptions.hold_is_over(),
                 Timer::Request(key) => self.requests.timed_out(&mut self.cx, key),
+                Timer::Refresh(key) => self.subscriptions.refresh_timer_fired(&mut self.cx, key),
                 Timer::Wire(key) => self.subscriptions.timer_fired(&mut self.cx, key),
             }
         }
@@ -226,6 +227,7 @@ impl Session {
                         self.listeners.hear(&mut self.cx, key, heard);
                     }
                     Taker::Request(key) => self.requests.reply(&mut self.cx, key, payload),
+                    Taker::Refresh(key) => self.subscriptions.refreshed(&mut self.cx, key, payload),
                     Taker::Wire(key) => self.subscriptions.answered(&mut self.cx, key, payload),
                     Taker::Change(key, kind) => {
                         let action = Some(kind.action());
@@ -258,6 +260,9 @@ impl Session {
             Some(Route::Wire(key)) if agrees(self.subscriptions.stream(key)) => {
                 let whole = || envelope::whole_payload(framing, text);
                 return self.subscriptions.handle(&mut self.cx, key, payload, whole);
+            }
+            Some(Route::Refresh(key)) if agrees(self.subscriptions.refreshes_on(key)) => {
+                self.subscriptions.refreshed(&mut self.cx, key, payload);
             }
             Some(Route::Abandoned | Route::Released) => self.cx.stats.late += 1,
             _ => return false,

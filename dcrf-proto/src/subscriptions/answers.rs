@@ -93,12 +93,17 @@ impl Subscriptions {
             wire.confirm();
         }
         let before = (cx.stats.gaps, cx.stats.lagged);
+        let mut refreshing = Vec::new();
         for &key in &wire.members {
             if let Some(member) = self.members.get_mut(key) {
                 member.acknowledge(cx, key, self.last_loss.as_ref());
+                refreshing.extend(member.refresh.is_some().then_some(key));
             }
         }
         wire.trace_missed(cx, before);
+        for key in refreshing {
+            self.refresh(cx, key);
+        }
     }
 
     fn refused(&mut self, cx: &mut Context, key: WireKey, refusal: &Refusal) {

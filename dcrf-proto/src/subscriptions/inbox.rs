@@ -6,6 +6,7 @@ use crate::buffer::{Buffer, Held, Measure};
 use crate::command::WhenFull;
 use crate::config::Limit;
 use crate::event::{Change, Gap};
+use crate::wire::json::Json;
 use crate::wire::pk::Pk;
 
 #[derive(Debug)]
@@ -133,7 +134,11 @@ fn key(change: &Change, pk_field: &str) -> Option<Pk> {
     match change {
         Change::Create(data) | Change::Update(data) => Pk::of(data, pk_field),
         Change::Delete(deleted) => deleted.pk.clone(),
-        Change::Gap(_) | Change::Lagged(_) | Change::Refused(_) | Change::Other { .. } => None,
+        Change::Snapshot(_)
+        | Change::Gap(_)
+        | Change::Lagged(_)
+        | Change::Refused(_)
+        | Change::Other { .. } => None,
     }
 }
 
@@ -142,6 +147,7 @@ impl Measure for Change {
         match self {
             Self::Create(data) | Self::Update(data) => data.len(),
             Self::Delete(deleted) => deleted.data.len(),
+            Self::Snapshot(objects) => objects.iter().map(Json::len).sum(),
             Self::Refused(refusal) => {
                 length(refusal.action.as_deref()) + refusal.errors.len() + refusal.data.len()
             }

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 
 use super::inbox::Inbox;
+use super::refresh::Refresh;
 use crate::buffer::Held;
 use crate::command::Subscribe;
 use crate::context::Context;
@@ -20,7 +21,8 @@ pub(crate) struct Member {
     phase: Phase,
     inbox: Inbox,
     include_create: bool,
-    pk_field: Option<Cow<'static, str>>,
+    pub(super) pk_field: Option<Cow<'static, str>>,
+    pub(super) refresh: Option<Box<Refresh>>,
     history: History,
     /// Whether the event waits to be polled already.
     readable_told: bool,
@@ -52,6 +54,7 @@ impl Member {
             inbox: Inbox::new(subscribe.when_full),
             include_create: subscribe.include_create,
             pk_field: subscribe.pk_field.clone(),
+            refresh: subscribe.refresh_request().map(|request| Box::new(Refresh::new(request))),
             history: History::Empty,
             readable_told: false,
             subscribed_told: false,
@@ -119,7 +122,7 @@ impl Member {
     }
 
     /// Adds a change for the reader, if there is room or something gives way; else the subscription ends (S11).
-    fn push(&mut self, cx: &mut Context, key: SubscriptionKey, change: Change) -> bool {
+    pub(super) fn push(&mut self, cx: &mut Context, key: SubscriptionKey, change: Change) -> bool {
         let limit = cx.config.changes;
         let pk_field = self.pk_field.as_ref().unwrap_or(&cx.config.pk_field);
         let before = self.held();

@@ -5,6 +5,7 @@ mod answers;
 mod conflation;
 mod inbox;
 mod member;
+mod refresh;
 mod replay;
 mod trial;
 mod wire;
@@ -45,6 +46,9 @@ pub(crate) struct Subscriptions {
     /// Wires that have a frame to send, now or once there is a connection.
     unsent: usize,
     trial: Trial,
+    /// Those who wait for their refresh to be sent, in order, and how many have theirs under way (S6).
+    refreshes: VecDeque<SubscriptionKey>,
+    refreshing: usize,
     next_sequence: u64,
     /// Why the last connection was lost.
     last_loss: Option<Lost>,
@@ -70,6 +74,8 @@ impl Subscriptions {
             leaving: 0,
             unsent: 0,
             trial: Trial::default(),
+            refreshes: VecDeque::new(),
+            refreshing: 0,
             next_sequence: 0,
             last_loss: None,
         }
@@ -133,7 +139,10 @@ impl Subscriptions {
         wire.members.push(key);
         wire.learn(subscribe);
         match (wire.phase, self.members.get_mut(key)) {
-            (Phase::Live, Some(member)) => member.acknowledge(cx, key, self.last_loss.as_ref()),
+            (Phase::Live, Some(member)) => {
+                member.acknowledge(cx, key, self.last_loss.as_ref());
+                self.refresh(cx, key);
+            }
             // The newcomer waits no longer than anyone for an answer that is late already.
             (Phase::Overdue, _) => {
                 let due = replay::due(cx);
@@ -200,6 +209,7 @@ impl Subscriptions {
 
     /// Ends one of the caller's subscriptions: nothing more is delivered (S9).
     pub(crate) fn unsubscribe(&mut self, cx: &mut Context, key: SubscriptionKey) {
+        self.stop_refresh(cx, key);
         let Some(member) = self.members.remove(key) else { return };
         cx.unread.changes.change(member.held(), Held::default());
         let left = member.wire().and_then(|wire| self.without_member(wire, key));
@@ -229,6 +239,7 @@ impl Subscriptions {
         let polled = member.poll();
         cx.unread.changes.change(before, member.held());
         if let Some(Err(_)) = &polled {
+            self.stop_refresh(cx, key);
             self.members.remove(key);
         }
         polled
@@ -308,7 +319,7 @@ impl Subscriptions {
 
     /// Whether a frame waits for the socket, or for a connection.
     pub(crate) fn has_unsent(&self) -> bool {
-        self.unsent > 0
+        self.unsent > 0 || !self.refreshes.is_empty()
     }
 
     /// Whether a frame waits to be sent, or the answer to an unsubscribe is awaited.

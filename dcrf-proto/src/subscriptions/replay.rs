@@ -54,6 +54,7 @@ impl Subscriptions {
         self.replays.clear();
         self.outgoing.clear();
         self.end_trial(cx, cause);
+        self.lose_refreshes(cx);
         if let Some(cause) = cause {
             self.last_loss = Some(cause.clone());
         }
@@ -94,7 +95,11 @@ impl Subscriptions {
                 return Outgoing::Message(message);
             }
         }
-        if self.replays.is_empty() { Outgoing::Nothing } else { Outgoing::Held }
+        match self.next_refresh(cx) {
+            Some(message) => Outgoing::Message(message),
+            None if self.replays.is_empty() => Outgoing::Nothing,
+            None => Outgoing::Held,
+        }
     }
 
     /// The frame that a wire has to send, if it still has one, is about to be sent.
@@ -147,6 +152,7 @@ impl Subscriptions {
     /// The session is closed.
     pub(crate) fn close(&mut self, cx: &mut Context, reason: &CloseReason) {
         self.end_trial(cx, None);
+        self.lose_refreshes(cx);
         self.replays.clear();
         self.outgoing.clear();
         for key in self.in_order() {

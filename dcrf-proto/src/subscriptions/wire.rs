@@ -162,7 +162,7 @@ impl Wire {
         if self.selected != Selected::default() {
             cx.selection.remove(|taker| match taker {
                 Taker::Wire(other) | Taker::Change(other, _) => other == key,
-                Taker::Listener(_) | Taker::Request(_) => false,
+                Taker::Listener(_) | Taker::Request(_) | Taker::Refresh(_) => false,
             });
         }
     }

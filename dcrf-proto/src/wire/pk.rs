@@ -117,6 +117,17 @@ impl Deleted {
     }
 }
 
+impl Deleted {
+    /// The event of an instance with this key.
+    pub(crate) fn of_key(key: &RawValue, pk_field: &str) -> Self {
+        let data = Object(vec![(Cow::Borrowed(pk_field), key)]);
+        Self {
+            pk: serde_json::from_str(key.get()).ok(),
+            data: Json::from_value(&data).unwrap_or_else(|_| Json::null()),
+        }
+    }
+}
+
 impl Pk {
     /// The key of an object, where it has one.
     pub(crate) fn of(object: &Json, pk_field: &str) -> Option<Self> {

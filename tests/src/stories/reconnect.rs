@@ -61,6 +61,27 @@ pub async fn l13_a_reconnect_ends_the_wait<A: Adapter>(adapter: A) {
     connected(&mut events).await;
 }
 
+/// What was missed while there was no connection is in the snapshot behind the gap.
+pub async fn s6_a_refreshed_subscriber_converges<A: Adapter>(adapter: A) {
+    let mut config = quick();
+    (config.backoff.minimum, config.backoff.jitter) = (Duration::from_secs(3_600), false);
+    config.backoff.maximum = Duration::from_secs(3_600);
+    let client = adapter.connect(&Server::shared().url("/ws/"), config).await.unwrap();
+    let mut events = client.events();
+    let task = create_task(&client, "before").await;
+    let subscribe = Subscribe::instance("tasks", task.pk).refresh();
+    let mut changes = client.subscribe::<Task>(subscribe).await.unwrap();
+    assert_eq!(change(&mut changes).await, Change::Snapshot(vec![task.clone()]));
+
+    let crash = client.call::<Value>(Request::new("tools", "crash")).await;
+    assert_eq!(crash, Err(RequestError::ConnectionLost { sent: true }));
+    lost(&mut events).await;
+    let renamed = rename(&visit(&adapter).await, &task, "after").await;
+    client.reconnect();
+    assert!(matches!(change(&mut changes).await, Change::Gap(_)));
+    assert_eq!(change(&mut changes).await, Change::Snapshot(vec![renamed]));
+}
+
 /// A message over the limit is refused with 1009, and the connection is made anew; the third in a row is the end.
 pub async fn f5_a_message_over_the_limit<A: Adapter>(adapter: A) {
     for server in [Server::shared(), uvicorn()] {

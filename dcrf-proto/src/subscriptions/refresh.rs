@@ -1,0 +1,243 @@
+//! What a subscriber asks the server for, each time that its subscription is in force, to have the server's state
+//! whatever it has missed (S6).
+
+use std::time::Instant;
+
+use super::{Subscriptions, replay};
+use crate::command::Request;
+use crate::context::{Context, Route, Routes};
+use crate::dialect::Message;
+use crate::event::Change;
+use crate::id::{RequestId, SubscriptionKey};
+use crate::outgoing::{self, Purpose};
+use crate::selection::Taker;
+use crate::timer::Timer;
+use crate::wire::envelope::Payload;
+use crate::wire::json::Json;
+use crate::wire::page::Page;
+use crate::wire::pk::Deleted;
+use crate::wire::refusal::Refusal;
+
+/// What one subscriber asks for, and how far that is.
+#[derive(Debug)]
+pub(crate) struct Refresh {
+    request: Request,
+    phase: Phase,
+    /// The objects of the pages that have come.
+    objects: Vec<Json>,
+    /// The offset of the page that is asked for, if it is not the first.
+    offset: Option<u64>,
+    /// How often in a row the server has failed.
+    failures: u32,
+}
+
+#[derive(Debug)]
+enum Phase {
+    Idle,
+    Queued,
+    Sent { id: RequestId, due: Instant, is_selected: bool },
+    PutOff { until: Instant },
+}
+
+impl Refresh {
+    pub(super) fn new(request: Request) -> Self {
+        Self { request, phase: Phase::Idle, objects: Vec::new(), offset: None, failures: 0 }
+    }
+
+    fn encode(&self, cx: &Context, id: &RequestId) -> Message {
+        let (stream, action) = (&self.request.stream, &self.request.action);
+        let paged = self.offset.map(|offset| self.request.clone().arg("offset", offset));
+        let arguments = paged.as_ref().unwrap_or(&self.request).arguments.iter();
+        outgoing::encode(&cx.config, Purpose::Request, stream, action, id, arguments)
+    }
+}
+
+impl Subscriptions {
+    /// The subscription is in force: it is refreshed, from the first page on.
+    pub(super) fn refresh(&mut self, cx: &mut Context, key: SubscriptionKey) {
+        self.stop_refresh(cx, key);
+        let Some(refresh) = self.refresh_of(key) else { return };
+        (refresh.objects, refresh.offset, refresh.failures) = (Vec::new(), None, 0);
+        self.queue_refresh(key);
+    }
+
+    fn refresh_of(&mut self, key: SubscriptionKey) -> Option<&mut Refresh> {
+        self.members.get_mut(key)?.refresh.as_deref_mut()
+    }
+
+    /// Not of a subscription that has ended.
+    fn queue_refresh(&mut self, key: SubscriptionKey) {
+        let is_alive = self.members.get(key).is_some_and(|member| member.wire().is_some());
+        let Some(refresh) = self.refresh_of(key).filter(|_| is_alive) else { return };
+        refresh.phase = Phase::Queued;
+        self.refreshes.push_back(key);
+    }
+
+    /// Nothing more is asked for, and an answer that is under way is late.
+    pub(super) fn stop_refresh(&mut self, cx: &mut Context, key: SubscriptionKey) {
+        let Some(refresh) = self.refresh_of(key) else { return };
+        match std::mem::replace(&mut refresh.phase, Phase::Idle) {
+            Phase::Idle | Phase::Queued => {}
+            Phase::PutOff { until } => cx.timers.clear(until, Timer::Refresh(key)),
+            sent @ Phase::Sent { .. } => {
+                refresh.phase = sent;
+                if let Some(id) = self.settle_refresh(cx, key) {
+                    cx.routes.abandon(id);
+                }
+            }
+        }
+    }
+
+    /// The next of the requests that wait to be sent, as far as the window allows.
+    pub(super) fn next_refresh(&mut self, cx: &mut Context) -> Option<Message> {
+        while self.refreshing < cx.config.replay_window.max(1) {
+            let key = self.refreshes.pop_front()?;
+            let due = replay::due(cx);
+            let Ok(id) = cx.choose_id(None, Routes::is_unknown) else { continue };
+            let Some(refresh) = self.refresh_of(key) else { continue };
+            if !matches!(refresh.phase, Phase::Queued) {
+                continue;
+            }
+            let message = refresh.encode(cx, &id);
+            let selector = cx.reply_selector(&refresh.request.stream, &id);
+            let is_selected = selector.is_some();
+            refresh.phase = Phase::Sent { id: id.clone(), due, is_selected };
+            self.refreshing += 1;
+            if let Some(selector) = selector {
+                cx.selection.insert(cx.config.framing, selector, Taker::Refresh(key));
+            }
+            cx.routes.insert(id, if is_selected { Route::Selected } else { Route::Refresh(key) });
+            cx.timers.set(due, Timer::Refresh(key));
+            cx.stats.refreshes += 1;
+            return Some(message);
+        }
+        None
+    }
+
+    /// Whether a frame on `stream` can answer the refresh of this subscription.
+    pub(crate) fn refreshes_on(&self, key: SubscriptionKey) -> Option<&str> {
+        let refresh = self.members.get(key)?.refresh.as_ref()?;
+        Some(&refresh.request.stream)
+    }
+
+    /// The server has answered a refresh.
+    pub(crate) fn refreshed(
+        &mut self,
+        cx: &mut Context,
+        key: SubscriptionKey,
+        payload: &Payload<'_>,
+    ) {
+        if self.settle_refresh(cx, key).is_none() {
+            cx.stats.late += 1;
+            return;
+        }
+        match payload.outcome() {
+            Ok(data) => self.refreshed_with(cx, key, &Json::from(data)),
+            // The server's own failures pass, as for a subscribe (S3).
+            Err(refusal) if matches!(refusal.status, Some(429 | 500..=599)) => {
+                self.put_off_refresh(cx, key);
+            }
+            Err(refusal) => self.refresh_refused(cx, key, refusal),
+        }
+    }
+
+    /// The request is not under way any more. Returns its id, if it was.
+    fn settle_refresh(&mut self, cx: &mut Context, key: SubscriptionKey) -> Option<RequestId> {
+        let refresh = self.refresh_of(key)?;
+        let (id, due, is_selected) = match &refresh.phase {
+            Phase::Sent { id, due, is_selected } => (id.clone(), *due, *is_selected),
+            _ => return None,
+        };
+        refresh.phase = Phase::Idle;
+        self.refreshing -= 1;
+        cx.timers.clear(due, Timer::Refresh(key));
+        cx.routes.remove(&id);
+        if is_selected {
+            cx.selection.remove(|taker| taker == Taker::Refresh(key));
+        }
+        Some(id)
+    }
+
+    fn refreshed_with(&mut self, cx: &mut Context, key: SubscriptionKey, data: &Json) {
+        let Some(refresh) = self.refresh_of(key) else { return };
+        let Ok(page) = data.decode::<Page<Json>>() else {
+            // No list: the object itself.
+            return self.deliver_snapshot(cx, key, vec![data.clone()]);
+        };
+        let is_last = page.is_last();
+        let next = page.offset.saturating_add(page.limit);
+        refresh.objects.extend(page.results);
+        if is_last || refresh.offset.is_some_and(|offset| next <= offset) {
+            let objects = std::mem::take(&mut refresh.objects);
+            return self.deliver_snapshot(cx, key, objects);
+        }
+        refresh.offset = Some(next);
+        self.queue_refresh(key);
+    }
+
+    fn deliver_snapshot(&mut self, cx: &mut Context, key: SubscriptionKey, objects: Vec<Json>) {
+        self.deliver_to(cx, key, Change::Snapshot(objects));
+    }
+
+    /// Delivers a change to one subscriber alone.
+    fn deliver_to(&mut self, cx: &mut Context, key: SubscriptionKey, change: Change) {
+        let Some(member) = self.members.get_mut(key) else { return };
+        let Some(wire) = member.wire() else { return };
+        if !member.push(cx, key, change) {
+            if let Some(wire) = self.without_member(wire, key) {
+                self.leave(cx, wire, None);
+            }
+        }
+    }
+
+    /// An object that is not there is deleted; another refusal is told as one.
+    fn refresh_refused(&mut self, cx: &mut Context, key: SubscriptionKey, refusal: Refusal) {
+        let Some(member) = self.members.get_mut(key) else { return };
+        let pk = member.refresh.as_ref().and_then(|refresh| {
+            let mut arguments = refresh.request.arguments.iter();
+            arguments.find(|(name, _)| *name == "pk").map(|(_, pk)| pk.to_owned())
+        });
+        let change = match (refusal.status, pk) {
+            (Some(404), Some(pk)) => {
+                let pk_field = member.pk_field.as_ref().unwrap_or(&cx.config.pk_field);
+                Change::Delete(Deleted::of_key(&pk, pk_field))
+            }
+            _ => Change::Refused(refusal),
+        };
+        self.deliver_to(cx, key, change);
+    }
+
+    fn put_off_refresh(&mut self, cx: &mut Context, key: SubscriptionKey) {
+        let Some(failures) = self.refresh_of(key).map(|refresh| refresh.failures) else { return };
+        let wait = cx.config.backoff.delay(failures, &mut cx.random);
+        let until = cx.after(wait);
+        if let Some(refresh) = self.refresh_of(key) {
+            refresh.failures = failures.saturating_add(1);
+            refresh.phase = Phase::PutOff { until };
+            cx.timers.set(until, Timer::Refresh(key));
+        }
+    }
+
+    /// The answer to a refresh is late, or its wait is over.
+    pub(crate) fn refresh_timer_fired(&mut self, cx: &mut Context, key: SubscriptionKey) {
+        let Some(refresh) = self.refresh_of(key) else { return };
+        match refresh.phase {
+            Phase::Sent { .. } => {
+                self.stop_refresh(cx, key);
+                self.put_off_refresh(cx, key);
+            }
+            Phase::PutOff { .. } => self.queue_refresh(key),
+            Phase::Idle | Phase::Queued => {}
+        }
+    }
+
+    /// The connection is lost: the next acknowledgement begins anew.
+    pub(super) fn lose_refreshes(&mut self, cx: &mut Context) {
+        self.refreshes.clear();
+        let keys: Vec<SubscriptionKey> = self.members.iter().map(|(key, _)| key).collect();
+        for key in keys {
+            self.settle_refresh(cx, key);
+            self.stop_refresh(cx, key);
+        }
+    }
+}
