@@ -9,6 +9,7 @@ mod recording;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
 
 use counterparts::Counterpart;
 use differences::DIFFERENCES;
@@ -76,23 +77,32 @@ fn every_difference_is_of_a_usage_and_stands_in_the_readme() {
 }
 
 #[test]
-fn every_fault_is_answered_by_a_test_that_is_there() {
+fn every_fault_and_every_feature_has_a_test_that_is_there() {
     let readme = fs::read_to_string(recording::folder().join("README.md")).expect("it is there");
-    let (_, faults) = readme.split_once("## Faults").expect("the section is there");
-    let rows = faults.lines().filter(|line| line.starts_with("| ") && !line.contains("| test |"));
-    let tests: Vec<&str> = rows
-        .filter_map(|row| row.split('|').nth(2))
-        .flat_map(|c| c.split('`').skip(1).step_by(2))
-        .collect();
-    assert!(tests.len() >= 12, "{tests:?}");
-    let folder = recording::folder().join("../../dcrf-proto/tests");
-    let files = fs::read_dir(folder).expect("the core has tests");
-    let code: String = files
-        .map(|file| file.expect("it can be listed").path())
-        .filter(|path| path.is_file())
-        .map(|path| fs::read_to_string(path).unwrap_or_default())
-        .collect();
-    let missing: Vec<_> =
-        tests.iter().filter(|test| !code.contains(&format!("#[test]\nfn {test}()"))).collect();
+    let (_, tables) = readme.split_once("## Faults").expect("the section is there");
+    let rows = tables.lines().filter(|line| line.starts_with("| "));
+    let named = |row: &str| -> Vec<String> {
+        let cell = row.split('|').nth(2).unwrap_or_default();
+        cell.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+    };
+    let tests: Vec<String> = rows.flat_map(named).collect();
+    assert!(tests.len() > 50, "{tests:?}");
+    let mut code = String::new();
+    for folder in ["dcrf-proto/tests", "dcrf-tokio/tests", "tests/src/stories", "tests/tests"] {
+        read_all(&recording::folder().join("../..").join(folder), &mut code);
+    }
+    let is_missing = |test: &&String| !code.contains(&format!("fn {test}"));
+    let missing: Vec<_> = tests.iter().filter(is_missing).collect();
     assert!(missing.is_empty(), "{missing:?}");
+}
+
+fn read_all(folder: &Path, code: &mut String) {
+    for entry in fs::read_dir(folder).expect("the folder is there") {
+        let path = entry.expect("it can be listed").path();
+        if path.is_dir() {
+            read_all(&path, code);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            code.push_str(&fs::read_to_string(&path).expect("it can be read"));
+        }
+    }
 }
