@@ -256,17 +256,23 @@ fn a_person_should_look_at_a_subscription_that_is_not_let_back_in() {
     let named = "stream=tasks action=subscribe_instance request_id=u";
     let late = format!("DEBUG dcrf::subscription not acknowledged in time {named}");
     assert!(collector.events().contains(&late));
+}
 
+#[test]
+fn a_person_should_look_at_a_subscription_of_which_connections_die() {
+    let collector = Collector::default();
+    let _guard = collector.collect();
+    let mut c = Conversation::open_with(|config| config.trial = secs(5));
     c.subscribe(Subscribe::instance("tasks", 9).id("v"));
-    for _ in 0..2 {
-        c.flush();
-        c.reconnects();
+    for _ in 0..3 {
+        while c.sent().is_empty() {
+            c.passes(millis(250));
+        }
+        c.lost(dropped());
+        c.reopens();
     }
-    c.flush();
-    c.lost(dropped());
     let named = "stream=tasks action=subscribe_instance request_id=v";
-    let given_up =
-        "WARN dcrf::subscription ended: each connection was lost before it was acknowledged";
+    let given_up = "WARN dcrf::subscription ended: three connections in a row died of it";
     assert!(collector.events().contains(&format!("{given_up} {named}")));
 }
 

@@ -249,11 +249,7 @@ impl Told {
             }
             Self::Late => subscription!(debug, named, "not acknowledged in time"),
             Self::GivenUp => {
-                subscription!(
-                    warn,
-                    named,
-                    "ended: each connection was lost before it was acknowledged"
-                );
+                subscription!(warn, named, "ended: three connections in a row died of it");
             }
             Self::Gap => subscription!(debug, named, "changes may be missing before this point"),
             Self::Left => subscription!(debug, named, "unsubscribed"),
