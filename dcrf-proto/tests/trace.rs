@@ -4,14 +4,14 @@
 mod collector;
 mod conversation;
 
-use collector::Collector;
+use collector::{Collecting, Collector};
 use conversation::{Conversation, closed, dropped, http, millis, secs};
 use dcrf_proto::{Close, CloseFrame, Config, Limit, Lost, Request, Selector, Subscribe};
 use serde_json::{Value, json};
 use tracing::Level;
 
 /// A conversation on a connection that was made before anyone looked.
-fn open() -> (Collector, tracing::subscriber::DefaultGuard, Conversation) {
+fn open() -> (Collector, Collecting, Conversation) {
     let collector = Collector::default();
     let guard = collector.collect();
     let c = Conversation::open_with(|config| {

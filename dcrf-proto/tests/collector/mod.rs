@@ -1,7 +1,7 @@
 //! A subscriber of `tracing` that keeps all that it is told, as text.
 
 use std::fmt::{self, Write};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
@@ -59,10 +59,20 @@ impl Collector {
         self.told().spans.iter().filter(|span| span.references > 0).count()
     }
 
-    /// Begins to collect what this thread does, until the guard is dropped.
-    pub(crate) fn collect(&self) -> tracing::subscriber::DefaultGuard {
-        tracing::subscriber::set_default(self.clone())
+    /// Begins to collect what this thread does, until the guard is dropped. Others wait meanwhile: which places in the
+    /// code are looked at is decided for all threads together.
+    pub(crate) fn collect(&self) -> Collecting {
+        static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+        let turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        Collecting { _default: tracing::subscriber::set_default(self.clone()), _turn: turn }
     }
+}
+
+/// A collector at work.
+pub(crate) struct Collecting {
+    // Dropped in this order.
+    _default: tracing::subscriber::DefaultGuard,
+    _turn: MutexGuard<'static, ()>,
 }
 
 impl Told {
