@@ -10,7 +10,7 @@ mod memory;
 use std::sync::{Arc, Mutex, OnceLock, mpsc};
 use std::time::Duration;
 
-use collector::Collector;
+use collector::{Collector, turn};
 use dcrf_proto::client::Client;
 use dcrf_proto::{Config, Limit, Lost, Request, Selector, Subscribe};
 use memory::World;
@@ -76,6 +76,7 @@ impl<F: Fn(Option<&str>) + Send + Sync + 'static> Subscriber for Busy<F> {
 
 #[test]
 fn a_subscriber_may_use_the_client() {
+    let _turn = turn();
     let (done, ended) = mpsc::channel();
     // A deadlock would never end.
     std::thread::spawn(move || {
@@ -157,6 +158,7 @@ fn a_request_belongs_to_its_callers_span_and_the_rest_to_the_clients() {
 
 #[test]
 fn a_span_ends_also_where_the_driver_is_faster_than_the_caller() {
+    let _turn = turn();
     let (begun, begins) = mpsc::channel();
     let (answered, answers) = mpsc::channel::<()>();
     let collector = Collector::default();

@@ -64,6 +64,21 @@ fn a_message_in_fragments_is_one_message() {
 }
 
 #[test]
+fn a_message_without_an_end_leaves_others_their_turn() {
+    let (mut client, network) = idle();
+    // Empty fragments of two bytes each, which never reach the limit, and are there faster than they are read.
+    network.receive(&[0x01, 0x00]);
+    network.receive(&vec![0; 4 << 20]);
+    let mut turns = 0;
+    block_on(poll_fn(|cx| {
+        turns += 1;
+        assert!(client.poll_receive(cx).is_pending());
+        if network.unread() == 0 { Poll::Ready(()) } else { Poll::Pending }
+    }));
+    assert!(turns > 4, "all was read in {turns} turns");
+}
+
+#[test]
 fn a_batch_that_is_larger_than_all_buffers_arrives() {
     let (mut client, server) = connected(|mut server| {
         for _ in 0..64 {

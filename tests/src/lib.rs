@@ -5,6 +5,7 @@
 //! - [`stories`] are the scenarios. Each is written once, over an [`adapter`], and runs on all of them from
 //!   `tests/scenarios.rs`.
 //! - [`authority`] makes certificates, for a server that speaks TLS.
+//! - [`proxy`] is a network that fails when it is told to.
 //! - [`observe`] waits for what a story is about to assert.
 
 pub mod adapter;
@@ -12,5 +13,6 @@ pub mod authority;
 pub mod client;
 pub mod models;
 pub mod observe;
+pub mod proxy;
 pub mod server;
 pub mod stories;

@@ -32,7 +32,12 @@ impl Mark {
 
     /// Where the client is to connect to.
     pub fn url(&self, server: &Server) -> String {
-        server.url(&format!("{}?{}", self.path, self.query))
+        server.url(&self.target())
+    }
+
+    /// The path and the query to connect to, for a client that connects through something else.
+    pub fn target(&self) -> String {
+        format!("{}?{}", self.path, self.query)
     }
 
     /// What the server received from the client, one journal for each connection, refused ones too.

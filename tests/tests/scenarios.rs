@@ -153,6 +153,13 @@ scenarios! {
         r4_repeated_at_most_once
         l2_a_planned_restart
     }
+    chaos {
+        every_fault_before_daphne
+        every_fault_before_uvicorn
+        daphne_dies
+        uvicorn_dies
+        cut_at_every_byte
+    }
     streams {
         a_unix_socket
     }

@@ -15,7 +15,15 @@ use futures_io::{AsyncRead, AsyncWrite, IoSlice};
 /// /// What [`connect`](dcrf_proto::websocket::connect) makes of a stream.
 /// struct Connection<S>(WebSocket<MaybeTls<S>>);
 /// ```
-pub struct MaybeTls<S>(Inner<S>);
+pub struct MaybeTls<S> {
+    inner: Inner<S>,
+    /// How many reads in a row had something.
+    reads: usize,
+}
+
+/// How many reads in a row have their turn before other tasks do. tungstenite reads on until a message is whole, and
+/// one of empty fragments never is: where they come faster than they are read, nothing else would ever be done.
+const READS_PER_TURN: usize = 32;
 
 enum Inner<S> {
     Plain(S),
@@ -27,24 +35,28 @@ enum Inner<S> {
 }
 
 impl<S> MaybeTls<S> {
+    fn new(inner: Inner<S>) -> Self {
+        Self { inner, reads: 0 }
+    }
+
     pub(super) fn plain(stream: S) -> Self {
-        Self(Inner::Plain(stream))
+        Self::new(Inner::Plain(stream))
     }
 
     #[cfg(feature = "rustls")]
     pub(super) fn rustls(stream: futures_rustls::client::TlsStream<S>) -> Self {
-        Self(Inner::Rustls(Box::new(stream)))
+        Self::new(Inner::Rustls(Box::new(stream)))
     }
 
     #[cfg(feature = "native-tls")]
     pub(super) fn native(stream: super::tls::NativeStream<S>) -> Self {
-        Self(Inner::Native(Box::new(stream)))
+        Self::new(Inner::Native(Box::new(stream)))
     }
 }
 
 impl<S> fmt::Debug for MaybeTls<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.0 {
+        f.write_str(match self.inner {
             Inner::Plain(_) => "MaybeTls(plain)",
             #[cfg(feature = "rustls")]
             Inner::Rustls(_) => "MaybeTls(rustls)",
@@ -57,7 +69,7 @@ impl<S> fmt::Debug for MaybeTls<S> {
 /// Calls a method of the stream inside.
 macro_rules! forward {
     ($self:ident, $method:ident $(, $argument:ident)*) => {
-        match &mut $self.0 {
+        match &mut $self.inner {
             Inner::Plain(stream) => Pin::new(stream).$method($($argument),*),
             #[cfg(feature = "rustls")]
             Inner::Rustls(stream) => Pin::new(stream).$method($($argument),*),
@@ -73,7 +85,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for MaybeTls<S> {
         cx: &mut Context<'_>,
         buf: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        forward!(self, poll_read, cx, buf)
+        if self.reads == READS_PER_TURN {
+            self.reads = 0;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let read = forward!(self, poll_read, cx, buf);
+        self.reads = if read.is_ready() { self.reads + 1 } else { 0 };
+        read
     }
 }
 

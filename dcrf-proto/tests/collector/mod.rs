@@ -59,13 +59,17 @@ impl Collector {
         self.told().spans.iter().filter(|span| span.references > 0).count()
     }
 
-    /// Begins to collect what this thread does, until the guard is dropped. Others wait meanwhile: which places in the
-    /// code are looked at is decided for all threads together.
+    /// Begins to collect what this thread does, until the guard is dropped; in its [`turn`].
     pub(crate) fn collect(&self) -> Collecting {
-        static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-        let turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        let turn = turn();
         Collecting { _default: tracing::subscriber::set_default(self.clone()), _turn: turn }
     }
+}
+
+/// Which places in the code are looked at is decided for all threads together, so one test at a time has its turn.
+pub(crate) fn turn() -> MutexGuard<'static, ()> {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A collector at work.

@@ -89,6 +89,11 @@ impl Control {
         self.0.lock().written
     }
 
+    /// How many bytes the near end has not read yet.
+    pub(crate) fn unread(&self) -> usize {
+        self.0.lock().to_near.len()
+    }
+
     pub(crate) fn set_capacity(&self, bytes: usize) {
         self.0.with(|state| state.capacity = bytes);
     }

@@ -147,7 +147,7 @@ impl Server {
         self.process.take().map(Process::kill).transpose()
     }
 
-    /// Asks the server to shut down (SIGTERM) and waits until it has.
+    /// Asks the server to shut down (SIGTERM) and waits until it has. One that has not after 5 seconds is killed.
     ///
     /// Returns how the process ended, and `None` where it was not running.
     ///

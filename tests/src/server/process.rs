@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -16,6 +16,10 @@ use super::error::StartError;
 
 /// How long a start may take; a loaded machine needs several seconds, and nothing needs this long.
 const START_LIMIT: Duration = Duration::from_secs(60);
+
+/// How long a server may take to shut down, until it is killed, as an operator's supervisor does. Daphne at times
+/// does not end at all where a request was being answered.
+const SHUTDOWN_LIMIT: Duration = Duration::from_secs(5);
 
 /// What the server prints in front of its address when it accepts connections.
 const ANNOUNCEMENT: &str = "listening on ";
@@ -66,7 +70,14 @@ impl Process {
         self.signal(Signal::TERM)?;
         // A paused process would see SIGTERM only when it goes on.
         self.signal(Signal::CONT)?;
-        self.child.wait()
+        let deadline = Instant::now() + SHUTDOWN_LIMIT;
+        while Instant::now() < deadline {
+            if let Some(status) = self.child.try_wait()? {
+                return Ok(status);
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+        self.kill()
     }
 
     fn wait_until_listening(

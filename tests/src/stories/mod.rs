@@ -7,6 +7,7 @@
 
 pub mod actions;
 pub mod all_at_once;
+pub mod chaos;
 pub mod close;
 pub mod connect;
 pub mod credentials;

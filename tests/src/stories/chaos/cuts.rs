@@ -1,0 +1,156 @@
+//! A connection that ends after each byte of a frame, on its way there and back.
+
+use std::any::TypeId;
+use std::ops::RangeInclusive;
+use std::time::{Duration, Instant};
+
+use dcrf_proto::{Change, Framing, RequestError, Subscribe};
+use serde_json::{Value, json};
+
+use super::recovery::Recoveries;
+use crate::adapter::{Adapter, TokioCurrentThread, quick};
+use crate::client::{Client, Subscription};
+use crate::models::Task;
+use crate::observe::{Mark, change};
+use crate::proxy::{Fault, Proxy, Way};
+use crate::server::Server;
+use crate::stories::{create_task, rename, visit};
+
+/// What takes longer hangs.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Each cut ends a fresh connection, within a subscribe or its acknowledgement, or within a create or its answer. A
+/// subscribe is sent anew and is in force; a create is not, and says that it was sent.
+///
+/// All bytes take a while, so that one adapter is cut after all of them and the others after each seventh.
+pub async fn cut_at_every_byte<A: Adapter>(adapter: A) {
+    let server = Server::shared();
+    let proxy = Proxy::before(server.address()).unwrap();
+    let mark = Mark::new("/ws/bare/tasks/");
+    let mut config = quick();
+    config.framing = Framing::Bare;
+    // The bytes that pass are those of the story's frames alone.
+    config.heartbeat = None;
+    // Each connection dies young, and nobody is to be blamed for it (L12).
+    config.trial = Duration::ZERO;
+    config.backoff.minimum = Duration::from_millis(1);
+    config.backoff.maximum = Duration::from_millis(5);
+    let client = adapter.connect(&proxy.url(&mark.target()), config).await.unwrap();
+    let writer = visit(&adapter).await;
+    let task = create_task(&writer, "0").await;
+    let mut story =
+        Story { adapter, proxy, client, writer, task, recoveries: Recoveries::default() };
+    let step = if TypeId::of::<A>() == TypeId::of::<TokioCurrentThread>() { 1 } else { 7 };
+
+    let (there, back) = story.lengths_of_a_subscribe().await;
+    for (way, length) in [(Way::ToServer, there), (Way::ToClient, back)] {
+        // The whole frame too, after which the connection ends all the same.
+        for bytes in (0..=length).step_by(step).chain([length]) {
+            let is_whole = (way, bytes) == (Way::ToClient, length);
+            story.cut_a_subscribe(Fault::Cut(way, bytes), is_whole).await;
+        }
+    }
+
+    let (there, back) = story.lengths_of_a_create().await;
+    let mut wanted: Vec<(String, RangeInclusive<usize>)> = Vec::new();
+    // Of the answer not the last byte: the keys in it may grow by a digit meanwhile.
+    for (way, length) in [(Way::ToServer, there), (Way::ToClient, back - 1)] {
+        for bytes in (0..=length).step_by(7).chain([length]) {
+            let title = story.title(way, bytes);
+            story.cut_a_create(Fault::Cut(way, bytes), &title).await;
+            let count = match way {
+                Way::ToServer if bytes < there => 0..=0,
+                Way::ToServer => 0..=1,
+                _ => 1..=1,
+            };
+            wanted.push((title, count));
+        }
+    }
+
+    let tasks: Vec<Task> = story.writer.list("tasks").await.unwrap();
+    for (title, wanted) in wanted {
+        let count = tasks.iter().filter(|task| task.title == title).count();
+        assert!(wanted.contains(&count), "{title:?} exists {count} times, and not {wanted:?}");
+    }
+    for connection in mark.connections(server) {
+        let mut subscribes: Vec<Value> = connection
+            .frames()
+            .filter(|frame| frame["action"] == "subscribe_instance")
+            .map(|mut frame| frame["request_id"].take())
+            .collect();
+        let sent = subscribes.len();
+        subscribes.dedup();
+        assert_eq!(subscribes.len(), sent, "one was sent twice on a connection");
+    }
+    story.client.close().await;
+    story.recoveries.print(&format!("{:?}, cuts", story.adapter));
+}
+
+struct Story<A> {
+    adapter: A,
+    proxy: Proxy,
+    client: Client,
+    writer: Client,
+    task: Task,
+    recoveries: Recoveries,
+}
+
+impl<A: Adapter> Story<A> {
+    async fn cut_a_subscribe(&mut self, cut: Fault, is_acknowledged: bool) {
+        self.proxy.strike(cut);
+        let started = Instant::now();
+        let mut changes = self.subscribe().await;
+        if is_acknowledged {
+            let next = self.adapter.within(PATIENCE, change(&mut changes)).await;
+            assert!(matches!(next, Change::Gap(_)), "no gap, but {next:?}");
+        }
+        self.recoveries.push(started.elapsed());
+        for title in ["one", "two"] {
+            let renamed = rename(&self.writer, &self.task, title).await;
+            let next = self.adapter.within(PATIENCE, change(&mut changes)).await;
+            assert_eq!(next, Change::Update(renamed), "{cut:?}");
+        }
+        self.adapter.within(PATIENCE, changes.cancel()).await.unwrap();
+    }
+
+    async fn cut_a_create(&mut self, cut: Fault, title: &str) {
+        self.proxy.strike(cut);
+        let started = Instant::now();
+        let create = self.client.create::<Task>("tasks", &json!({"title": title}));
+        let answer = self.adapter.within(PATIENCE, create).await;
+        let lost = RequestError::ConnectionLost { sent: true };
+        assert_eq!(answer, Err(lost), "{cut:?}");
+        // The next connection is there when it answers.
+        let retrieve = self.client.retrieve::<Task>("tasks", self.task.pk);
+        self.adapter.within(PATIENCE, retrieve).await.unwrap();
+        self.recoveries.push(started.elapsed());
+    }
+
+    /// A title that nobody else has, always of the same length.
+    fn title(&self, way: Way, bytes: usize) -> String {
+        format!("{:8} {bytes:04} {:06}", format!("{way:?}"), self.task.pk)
+    }
+
+    async fn subscribe(&self) -> Subscription<Task> {
+        let subscribe = self.client.subscribe(Subscribe::instance("tasks", self.task.pk));
+        self.adapter.within(PATIENCE, subscribe).await.unwrap()
+    }
+
+    /// How many bytes a subscribe has, and its acknowledgement.
+    async fn lengths_of_a_subscribe(&self) -> (usize, usize) {
+        let before = self.proxy.arrived();
+        let changes = self.subscribe().await;
+        let after = self.proxy.arrived();
+        changes.cancel().await.unwrap();
+        (after.0 - before.0, after.1 - before.1)
+    }
+
+    /// How many bytes a create has, and its answer at least.
+    async fn lengths_of_a_create(&self) -> (usize, usize) {
+        let before = self.proxy.arrived();
+        let data = json!({"title": self.title(Way::Both, 0)});
+        let _: Task = self.client.create("tasks", &data).await.unwrap();
+        let after = self.proxy.arrived();
+        (after.0 - before.0, after.1 - before.1)
+    }
+}
