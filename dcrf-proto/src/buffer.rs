@@ -1,6 +1,7 @@
 //! A queue of what waits to be read, with the size of its texts: for whoever bounds it.
 
 use std::collections::VecDeque;
+use std::ops::Add;
 
 use crate::config::Limit;
 
@@ -14,6 +15,14 @@ pub(crate) trait Measure {
 pub(crate) struct Held {
     pub(crate) count: usize,
     pub(crate) bytes: usize,
+}
+
+impl Add for Held {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self { count: self.count + other.count, bytes: self.bytes + other.bytes }
+    }
 }
 
 impl Held {

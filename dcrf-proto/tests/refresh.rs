@@ -114,6 +114,121 @@ fn s6_a_feed_is_listed_to_its_last_page() {
 }
 
 #[test]
+fn s6_what_changes_between_the_pages_comes_after_the_snapshot() {
+    let mut c = open();
+    let (key, frame, refresh) = subscribes(&mut c, feed());
+    c.event(&frame, "update", &json!("before"));
+    c.answers(&refresh, &page(&[1, 2], 0));
+    assert_eq!(c.changes(key), [update(&json!("before"))]);
+    let second = c.sent_one();
+    c.event(&frame, "update", &json!("between"));
+    assert_eq!((c.changes(key), c.session.stats().unread_changes), (vec![], 1));
+    c.answers(&second, &page(&[3, 4], 2));
+    let third = c.sent_one();
+    c.answers(&third, &page(&[5], 4));
+    c.event(&frame, "update", &json!("after"));
+    let all = snapshot(&[json!(1), json!(2), json!(3), json!(4), json!(5)]);
+    let changes = [all, update(&json!("between")), update(&json!("after"))];
+    assert_eq!(c.changes(key), changes);
+    assert_eq!(c.session.stats().unread_changes, 0);
+}
+
+#[test]
+fn s6_what_changes_between_the_pages_is_not_lost_with_them() {
+    let mut c = open();
+    let (key, frame, refresh) = subscribes(&mut c, feed());
+    let between = |c: &mut Conversation, refresh: &Value| {
+        c.answers(refresh, &page(&[1, 2], 0));
+        c.event(&frame, "update", &json!(0));
+        assert_eq!(c.changes(key), []);
+    };
+    // The server fails, and does not answer.
+    between(&mut c, &refresh);
+    let second = c.sent_one();
+    c.refuses(&second, 503);
+    assert_eq!(c.changes(key), [update(&json!(0))]);
+    c.passes(secs(1));
+    let refresh = c.sent_one();
+    assert_eq!(refresh["payload"].get("offset"), None, "from the first page on");
+    between(&mut c, &refresh);
+    c.passes(secs(30));
+    assert_eq!(c.changes(key), [update(&json!(0))]);
+    c.passes(secs(2));
+    // The connection is lost.
+    let refresh = c.sent().pop().expect("a refresh");
+    between(&mut c, &refresh);
+    c.reconnects();
+    assert_eq!((c.sent_one(), c.changes(key)), (frame.clone(), vec![update(&json!(0))]));
+    c.answers(&frame, &Value::Null);
+    assert!(matches!(c.changes(key)[..], [Change::Gap(_)]));
+    // The subscription ends.
+    let refresh = c.sent().pop().expect("a refresh");
+    between(&mut c, &refresh);
+    c.close(Close::now());
+    assert_eq!(c.changes_and_end(key).0, [update(&json!(0))]);
+    assert_eq!(c.session.stats().unread_changes, 0);
+}
+
+#[test]
+fn s6_more_between_the_pages_than_there_is_room_for_begins_them_anew() {
+    let mut c = Conversation::open_with(|config| {
+        config.changes = dcrf_proto::Limit { count: 2, bytes: 1_000 };
+        config.heartbeat = None;
+    });
+    let (key, frame, refresh) = subscribes(&mut c, feed());
+    c.answers(&refresh, &page(&[1, 2], 0));
+    let second = c.sent_one();
+    for n in 0..3 {
+        c.event(&frame, "update", &json!(n));
+    }
+    assert_eq!(c.changes(key), [Change::Lagged(1), update(&json!(1)), update(&json!(2))]);
+    c.answers(&second, &page(&[3, 4], 2));
+    let anew = c.sent_one();
+    assert_eq!(anew["payload"].get("offset"), None);
+    c.answers(&anew, &json!([9]));
+    assert_eq!(c.changes(key), [snapshot(&[json!(9)])]);
+}
+
+#[test]
+fn s6_a_list_that_shrinks_or_grows_between_its_pages_is_begun_anew_three_times() {
+    let mut c = open();
+    let (key, _, mut refresh) = subscribes(&mut c, feed());
+    for _ in 0..3 {
+        c.answers(&refresh, &page(&[1, 2], 0));
+        let second = c.sent_one();
+        let mut shrunk = page(&[4, 5], 2);
+        shrunk["count"] = json!(4);
+        c.answers(&second, &shrunk);
+        refresh = c.sent_one();
+        assert_eq!(refresh["payload"].get("offset"), None);
+    }
+    c.answers(&refresh, &page(&[1, 2], 0));
+    let second = c.sent_one();
+    c.answers(&second, &json!({"count": 4, "results": [4, 5], "limit": 2, "offset": 2}));
+    assert_eq!(c.changes(key), [snapshot(&[json!(1), json!(2), json!(4), json!(5)])]);
+}
+
+#[test]
+fn s6_a_list_that_is_larger_than_what_may_wait_ends_the_subscription() {
+    let mut c = Conversation::open_with(|config| {
+        config.changes = dcrf_proto::Limit { count: 10, bytes: 100 };
+        config.heartbeat = None;
+    });
+    let (key, _, mut refresh) = subscribes(&mut c, feed());
+    let long = "long".repeat(8);
+    for offset in (0..).step_by(2) {
+        let page = json!({"count": 1_000, "results": [long, long], "limit": 2, "offset": offset});
+        c.answers(&refresh, &page);
+        if c.session.ended(key).is_some() {
+            break;
+        }
+        refresh = c.sent_one();
+    }
+    assert!(matches!(c.end(key), dcrf_proto::Ended::Overflowed { .. }));
+    assert_eq!(c.sent_actions(), ["unsubscribe_all"]);
+}
+
+#[test]
 fn s6_a_list_without_pages_is_one_snapshot_and_a_server_that_knows_no_offset_ends() {
     let mut c = open();
     let (key, _, refresh) = subscribes(&mut c, feed());

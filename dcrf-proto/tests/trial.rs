@@ -178,6 +178,23 @@ fn l12_an_answer_clears_of_suspicion() {
 }
 
 #[test]
+fn l12_an_answer_clears_of_suspicion_also_while_the_socket_takes_nothing() {
+    let mut c = open();
+    let key = c.subscribes(task(2)).0;
+    c.lost(dropped());
+    c.reopens();
+    c.passes(secs(2));
+    let frame = c.sent_one();
+    c.answers(&frame, &Value::Null);
+    c.lost(dropped());
+    for deaths in 1..3 {
+        c.reopens();
+        dies_of(&mut c, 2);
+        assert_eq!(c.session.ended(key), None, "{deaths}");
+    }
+}
+
+#[test]
 fn l12_a_connection_that_has_lasted_ends_the_care() {
     let mut c = open();
     subscribe_all(&mut c, 1..4);

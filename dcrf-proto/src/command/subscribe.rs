@@ -251,7 +251,11 @@ impl Subscribe {
     /// [`Change::Delete`](crate::Change::Delete) when the object is not there. So whoever takes changes and
     /// snapshots as they come ends with the state of the server, whatever was missed in between.
     ///
-    /// A subscription to an instance asks with `retrieve`, another one with `list`, all pages of it.
+    /// A subscription to an instance asks with `retrieve`, another one with `list`, all pages of it. What changes
+    /// between the pages comes behind the snapshot. A list whose `count` changes between them is begun anew, three times
+    /// at most: where objects come and go all the time, pages by offset can miss one, and only a list in one page is
+    /// exact. A list of more bytes than [`Config::changes`](crate::Config::changes) ends the subscription with
+    /// [`Ended::Overflowed`](crate::Ended::Overflowed).
     ///
     /// ```
     /// # use dcrf_proto::Subscribe;

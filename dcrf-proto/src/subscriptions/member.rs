@@ -4,9 +4,9 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use super::inbox::Inbox;
+use super::inbox::{Inbox, Overflow};
 use super::refresh::Refresh;
-use crate::buffer::Held;
+use crate::buffer::{Buffer, Held};
 use crate::command::Subscribe;
 use crate::context::Context;
 use crate::error::{Ended, Lost};
@@ -109,7 +109,34 @@ impl Member {
         self.close_gap(cx, key, loss);
         let pk_field = self.pk_field.as_ref().unwrap_or(&cx.config.pk_field);
         let change = event.change(pk_field, cx.config.ensure_pk_field_in_delete_events);
-        self.push(cx, key, change)
+        let before = self.held();
+        let Some(pages) = self.refresh.as_mut().and_then(|refresh| refresh.pages.as_mut()) else {
+            return self.push(cx, key, change);
+        };
+        // S6: it is newer than what has come of the list.
+        pages.meanwhile.push(change);
+        let is_over = pages.meanwhile.is_over(cx.config.changes);
+        cx.unread.changes.change(before, self.held());
+        !is_over || self.give_up_pages(cx, key)
+    }
+
+    /// Gives up the pages of a refresh that have come. Returns what has changed since the first of them.
+    pub(super) fn take_pages(&mut self, cx: &mut Context) -> Buffer<Change> {
+        let before = self.held();
+        let Some(refresh) = &mut self.refresh else { return Buffer::default() };
+        let pages = refresh.pages.take();
+        cx.unread.changes.change(before, self.held());
+        pages.map(|pages| pages.meanwhile).unwrap_or_default()
+    }
+
+    fn give_up_pages(&mut self, cx: &mut Context, key: SubscriptionKey) -> bool {
+        let mut meanwhile = self.take_pages(cx);
+        while let Some(change) = meanwhile.pop() {
+            if !self.push(cx, key, change) {
+                return false;
+            }
+        }
+        true
     }
 
     /// S5: the gap comes before anything of the new connection.
@@ -123,23 +150,28 @@ impl Member {
 
     /// Adds a change for the reader, if there is room or something gives way; else the subscription ends (S11).
     pub(super) fn push(&mut self, cx: &mut Context, key: SubscriptionKey, change: Change) -> bool {
-        let limit = cx.config.changes;
-        let pk_field = self.pk_field.as_ref().unwrap_or(&cx.config.pk_field);
-        let before = self.held();
-        let Ok(gave_way) = self.inbox.push(change, pk_field, limit) else {
-            self.end(cx, key, Ended::Overflowed { limit });
+        if self.keep(cx, change).is_err() {
+            self.end(cx, key, Ended::Overflowed { limit: cx.config.changes });
             return false;
-        };
-        cx.stats.lagged += gave_way.lagged;
-        cx.stats.superseded += gave_way.superseded;
-        cx.unread.changes.change(before, self.held());
+        }
         self.tell_readable(cx, key);
         true
     }
 
+    fn keep(&mut self, cx: &mut Context, change: Change) -> Result<(), Overflow> {
+        let pk_field = self.pk_field.as_ref().unwrap_or(&cx.config.pk_field);
+        let before = self.held();
+        let gave_way = self.inbox.push(change, pk_field, cx.config.changes)?;
+        cx.stats.lagged += gave_way.lagged;
+        cx.stats.superseded += gave_way.superseded;
+        cx.unread.changes.change(before, self.held());
+        Ok(())
+    }
+
     /// What waits for the reader.
     pub(crate) fn held(&self) -> Held {
-        self.inbox.held()
+        let pages = self.refresh.as_ref().and_then(|refresh| refresh.pages.as_ref());
+        self.inbox.held() + pages.map(|pages| pages.meanwhile.held()).unwrap_or_default()
     }
 
     fn tell_readable(&mut self, cx: &mut Context, key: SubscriptionKey) {
@@ -175,6 +207,12 @@ impl Member {
 
     pub(crate) fn end(&mut self, cx: &mut Context, key: SubscriptionKey, ended: Ended) {
         cx.stats.subscriptions_ended += u64::from(!matches!(ended, Ended::Closed(_)));
+        let mut meanwhile = self.take_pages(cx);
+        while let Some(change) = meanwhile.pop() {
+            if self.keep(cx, change).is_err() {
+                break;
+            }
+        }
         if ended == Ended::Unsubscribed {
             let before = self.held();
             self.inbox.clear(); // S12: as after a cancel (S9), nothing more is delivered.

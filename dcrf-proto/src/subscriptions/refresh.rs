@@ -4,9 +4,11 @@
 use std::time::Instant;
 
 use super::{Subscriptions, replay};
+use crate::buffer::Buffer;
 use crate::command::Request;
 use crate::context::{Context, Route, Routes};
 use crate::dialect::Message;
+use crate::error::Ended;
 use crate::event::Change;
 use crate::id::{RequestId, SubscriptionKey};
 use crate::outgoing::{self, Purpose};
@@ -18,17 +20,33 @@ use crate::wire::page::Page;
 use crate::wire::pk::Deleted;
 use crate::wire::refusal::Refusal;
 
+/// How often the pages of a list are begun anew since it changed between them.
+const MAX_RESTARTS: u32 = 3;
+
 /// What one subscriber asks for, and how far that is.
 #[derive(Debug)]
 pub(crate) struct Refresh {
     request: Request,
     phase: Phase,
-    /// The objects of the pages that have come.
-    objects: Vec<Json>,
     /// The offset of the page that is asked for, if it is not the first.
     offset: Option<u64>,
+    /// From the first page until the last has come.
+    pub(super) pages: Option<Pages>,
+    /// How often the pages were begun anew since they did not fit together.
+    restarts: u32,
     /// How often in a row the server has failed.
     failures: u32,
+}
+
+/// The pages that have come, and what has changed since the first of them: that is newer than some of their objects,
+/// and so is told behind them.
+#[derive(Debug, Default)]
+pub(super) struct Pages {
+    objects: Vec<Json>,
+    bytes: usize,
+    /// How many objects there were at the first page.
+    count: u64,
+    pub(super) meanwhile: Buffer<Change>,
 }
 
 #[derive(Debug)]
@@ -41,7 +59,19 @@ enum Phase {
 
 impl Refresh {
     pub(super) fn new(request: Request) -> Self {
-        Self { request, phase: Phase::Idle, objects: Vec::new(), offset: None, failures: 0 }
+        let phase = Phase::Idle;
+        Self { request, phase, offset: None, pages: None, restarts: 0, failures: 0 }
+    }
+
+    /// Whether the pages so far and one with this count do not fit together: they were given up meanwhile, or objects
+    /// have come or gone, so that some may stand on no page. A list that never stands still is taken as it comes.
+    fn begins_anew(&mut self, count: u64) -> bool {
+        let anew = match &self.pages {
+            None => true,
+            Some(pages) => pages.count != count && self.restarts < MAX_RESTARTS,
+        };
+        self.restarts += u32::from(anew);
+        anew
     }
 
     fn encode(&self, cx: &Context, id: &RequestId) -> Message {
@@ -57,7 +87,7 @@ impl Subscriptions {
     pub(super) fn refresh(&mut self, cx: &mut Context, key: SubscriptionKey) {
         self.stop_refresh(cx, key);
         let Some(refresh) = self.refresh_of(key) else { return };
-        (refresh.objects, refresh.offset, refresh.failures) = (Vec::new(), None, 0);
+        (refresh.restarts, refresh.failures) = (0, 0);
         self.queue_refresh(key);
     }
 
@@ -73,8 +103,9 @@ impl Subscriptions {
         self.refreshes.push_back(key);
     }
 
-    /// Nothing more is asked for, and an answer that is under way is late.
+    /// Nothing more is asked for, an answer that is under way is late, and the next begins with the first page.
     pub(super) fn stop_refresh(&mut self, cx: &mut Context, key: SubscriptionKey) {
+        self.forget_pages(cx, key);
         let Some(refresh) = self.refresh_of(key) else { return };
         match std::mem::replace(&mut refresh.phase, Phase::Idle) {
             Phase::Idle | Phase::Queued => {}
@@ -164,19 +195,63 @@ impl Subscriptions {
             // No list: the object itself.
             return self.deliver_snapshot(cx, key, vec![data.clone()]);
         };
+        let asked = refresh.offset;
+        if asked.is_some() && refresh.begins_anew(page.count) {
+            self.forget_pages(cx, key);
+            return self.queue_refresh(key);
+        }
         let is_last = page.is_last();
         let next = page.offset.saturating_add(page.limit);
-        refresh.objects.extend(page.results);
-        if is_last || refresh.offset.is_some_and(|offset| next <= offset) {
-            let objects = std::mem::take(&mut refresh.objects);
+        let pages =
+            refresh.pages.get_or_insert_with(|| Pages { count: page.count, ..Pages::default() });
+        pages.bytes += page.results.iter().map(Json::len).sum::<usize>();
+        pages.objects.extend(page.results);
+        if is_last || asked.is_some_and(|asked| next <= asked) {
+            let objects = std::mem::take(&mut pages.objects);
             return self.deliver_snapshot(cx, key, objects);
+        }
+        if pages.bytes > cx.config.changes.bytes {
+            return self.overflow(cx, key);
         }
         refresh.offset = Some(next);
         self.queue_refresh(key);
     }
 
+    /// All pages are there: they come before what has changed since the first of them.
     fn deliver_snapshot(&mut self, cx: &mut Context, key: SubscriptionKey, objects: Vec<Json>) {
+        let meanwhile = self.take_pages(cx, key);
         self.deliver_to(cx, key, Change::Snapshot(objects));
+        self.deliver_all(cx, key, meanwhile);
+    }
+
+    /// The pages that have come are of no use any more; what has changed since is.
+    fn forget_pages(&mut self, cx: &mut Context, key: SubscriptionKey) {
+        let meanwhile = self.take_pages(cx, key);
+        self.deliver_all(cx, key, meanwhile);
+    }
+
+    fn take_pages(&mut self, cx: &mut Context, key: SubscriptionKey) -> Buffer<Change> {
+        let Some(member) = self.members.get_mut(key) else { return Buffer::default() };
+        if let Some(refresh) = &mut member.refresh {
+            refresh.offset = None;
+        }
+        member.take_pages(cx)
+    }
+
+    fn deliver_all(&mut self, cx: &mut Context, key: SubscriptionKey, mut changes: Buffer<Change>) {
+        while let Some(change) = changes.pop() {
+            self.deliver_to(cx, key, change);
+        }
+    }
+
+    /// The list is larger than what may wait for a reader.
+    fn overflow(&mut self, cx: &mut Context, key: SubscriptionKey) {
+        let Some(member) = self.members.get_mut(key) else { return };
+        let Some(wire) = member.wire() else { return };
+        member.end(cx, key, Ended::Overflowed { limit: cx.config.changes });
+        if let Some(wire) = self.without_member(wire, key) {
+            self.leave(cx, wire, None);
+        }
     }
 
     /// Delivers a change to one subscriber alone.
@@ -208,6 +283,7 @@ impl Subscriptions {
     }
 
     fn put_off_refresh(&mut self, cx: &mut Context, key: SubscriptionKey) {
+        self.forget_pages(cx, key);
         let Some(failures) = self.refresh_of(key).map(|refresh| refresh.failures) else { return };
         let wait = cx.config.backoff.delay(failures, &mut cx.random);
         let until = cx.after(wait);

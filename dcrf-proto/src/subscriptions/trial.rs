@@ -106,7 +106,10 @@ impl Subscriptions {
     /// it was so often enough.
     pub(super) fn end_trial(&mut self, cx: &mut Context, cause: Option<&Lost>) {
         self.release(cx);
-        let accused = self.trial.accused.take();
+        let accused = self.trial.accused.take().filter(|key| {
+            let wire = self.wires.get(*key);
+            wire.is_some_and(|wire| wire.without_ack || matches!(wire.phase, Phase::Sent { .. }))
+        });
         let Some(last) = self.trial.last_subscribe.take() else { return };
         // A silent server, and a program that reconnects, say nothing about a frame.
         let cause = cause.filter(|cause| !matches!(cause, Lost::Silent(_) | Lost::Reconnect));

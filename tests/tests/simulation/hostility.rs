@@ -1,0 +1,274 @@
+//! All that goes wrong: with dials, on the network, at the server, in what it says, and with the program's time.
+
+use std::time::Duration;
+
+use dcrf_proto::{CloseFrame, Lost};
+use serde_json::{Value, json};
+
+use crate::Nth;
+use crate::agenda::{FromServer, Happening};
+use crate::world::World;
+
+/// A close code that a server may send, and how often in a hundred.
+const CODES: [(u16, &str); 12] = [
+    (1000, "close 1000"),
+    (1001, "close 1001"),
+    (1011, "close 1011"),
+    (1012, "close 1012"),
+    (1013, "close 1013"),
+    (4001, "close 4001"),
+    (3000, "close 3000"),
+    (1008, "close 1008"),
+    (4401, "close 4401"),
+    (1002, "close 1002"),
+    (1007, "close 1007"),
+    (1010, "close 1010"),
+];
+
+impl World {
+    fn millis(&mut self, from: u64, to: u64) -> Duration {
+        Duration::from_millis(self.random.u64(from..to))
+    }
+
+    /// How long a connection is open before its slowest stream is (quirk 10).
+    pub(crate) fn unready_for(&mut self) -> Duration {
+        if self.is_calm || self.random.f64() >= self.temper.refusals / 4.0 {
+            return Duration::ZERO;
+        }
+        self.report.fault("a stream is not ready");
+        self.millis(1, 1_500)
+    }
+
+    /// The end of a dial.
+    pub(crate) fn dial(&mut self, nth: Nth) {
+        if self.is_calm || self.random.f64() >= self.temper.refusals {
+            let after = self.millis(1, 2 + 3 * self.network.delay);
+            return self.agenda.plan(self.clock.now + after, Happening::Dialled(nth, Ok(())));
+        }
+        let http = |status, seconds: Option<u64>| Lost::Refused {
+            status,
+            retry_after: seconds.map(Duration::from_secs),
+        };
+        let io = |kind| Lost::Io { kind, message: "no".to_owned() };
+        let credentials = |fatal| Lost::Credentials { message: "none".to_owned(), fatal };
+        let seconds = self.random.u64(0..100);
+        let (fault, end) = match self.random.u64(..1000) {
+            0..300 => ("dial refused", io(std::io::ErrorKind::ConnectionRefused)),
+            300..400 => ("dial cut", Lost::Dropped),
+            400..500 => {
+                // Nobody ever answers.
+                return self.report.fault("dial hangs");
+            }
+            500..600 => {
+                self.report.fault("dial slow");
+                let after = self.millis(1_000, 15_000);
+                return self.agenda.plan(self.clock.now + after, Happening::Dialled(nth, Ok(())));
+            }
+            600..750 => ("HTTP 500", http(500, None)),
+            750..800 => ("HTTP 502", http(502, None)),
+            800..850 => ("HTTP 503", http(503, Some(seconds))),
+            850..880 => ("HTTP 429", http(429, Some(10 * seconds))),
+            880..900 => ("HTTP 403", http(403, None)),
+            900..910 => ("HTTP 401", http(401, None)),
+            910..940 => ("HTTP 404", http(404, None)),
+            940..960 => ("TLS", Lost::Tls("no".to_owned())),
+            960..997 => ("no credentials", credentials(false)),
+            997 => ("no credentials for good", credentials(true)),
+            998 => ("certificate", Lost::Certificate("expired".to_owned())),
+            _ => ("HTTP 302", http(302, None)),
+        };
+        self.report.fault(fault);
+        let after = self.millis(1, 500);
+        self.agenda.plan(self.clock.now + after, Happening::Dialled(nth, Err(end)));
+    }
+
+    pub(crate) fn trouble(&mut self) {
+        match self.random.u64(..100) {
+            0..35 => self.network_trouble(),
+            35..60 => self.server_trouble(),
+            60..90 => self.says_something_else(),
+            _ => self.program_trouble(),
+        }
+    }
+
+    fn network_trouble(&mut self) {
+        let now = self.clock.now;
+        let Some(nth) = self.network.open() else { return };
+        match self.random.u64(..8) {
+            0 | 1 => {
+                self.fault("reset");
+                self.network.resets(nth, now, &mut self.agenda);
+            }
+            2 => {
+                self.fault("end without a close frame");
+                self.server.forgets(nth);
+                self.sends_down(nth, FromServer::Lost(Lost::Dropped));
+            }
+            3 => self.swallows("black hole up", nth, true, false),
+            4 => self.swallows("black hole down", nth, false, true),
+            5 => self.swallows("black hole both ways", nth, true, true),
+            6 => {
+                // What it has sent is taken by the system, and the server is gone.
+                self.fault("half-open");
+                self.server.forgets(nth);
+                self.network.swallows(nth, true, true);
+            }
+            _ => {
+                self.fault("socket full");
+                self.is_full = true;
+                let after = self.millis(10, 40_000);
+                self.agenda.plan(now + after, Happening::Drains);
+            }
+        }
+    }
+
+    fn swallows(&mut self, name: &'static str, nth: Nth, up: bool, down: bool) {
+        self.fault(name);
+        self.network.swallows(nth, up, down);
+        let after = self.millis(100, 90_000);
+        self.agenda.plan(self.clock.now + after, Happening::Heals);
+    }
+
+    fn fault(&mut self, name: &'static str) {
+        self.trace.say(self.clock.now, || format!("! {name}"));
+        self.report.fault(name);
+    }
+
+    fn server_trouble(&mut self) {
+        self.server.mood = if self.random.bool() { self.temper.moods } else { 0.0 };
+        self.server.sloth = self.server.mood / 10.0;
+        let Some(nth) = self.network.open() else { return };
+        let lost = match self.random.u64(..20) {
+            0..12 => {
+                // Those that end the session when they come again are rare.
+                let any = self.random.usize(..CODES.len());
+                let (code, name) =
+                    if self.random.u64(..4) == 0 { CODES[any] } else { CODES[any % 7] };
+                self.fault(name);
+                Lost::Closed(CloseFrame { code, reason: "because".to_owned() })
+            }
+            12..15 => {
+                self.fault("the server is killed");
+                Lost::Dropped
+            }
+            15..19 => {
+                self.fault("a consumer raises");
+                return self.agenda.plan(self.clock.now, Happening::Crashes(nth));
+            }
+            _ => {
+                self.fault("oversize");
+                Lost::TooLarge { limit: 4 << 20 }
+            }
+        };
+        self.server.forgets(nth);
+        self.sends_down(nth, FromServer::Lost(lost));
+    }
+
+    /// What no client has asked for.
+    fn says_something_else(&mut self) {
+        let Some(nth) = self.network.open() else { return };
+        let texts = match self.random.u64(..12) {
+            0 => {
+                self.fault("bad JSON");
+                let bad =
+                    ["", "{", "]", "{\"stream\":\"tasks\",\"payload\":{\"data\":nul}}", "\u{0}"];
+                vec![bad[self.random.usize(..bad.len())].to_owned()]
+            }
+            1 => {
+                self.fault("no object");
+                let foreign = ["[]", "1", "null", "\"tasks\"", "[{\"stream\":\"tasks\"}]", "{}"];
+                vec![foreign[self.random.usize(..foreign.len())].to_owned()]
+            }
+            2 => {
+                self.fault("binary");
+                return self.sends_down(nth, FromServer::Binary(vec![0, 159, 146, 150]));
+            }
+            3 => {
+                self.fault("flood");
+                let stream = ["tasks", "tools", "nowhere"][self.random.usize(..3)];
+                let frame = |n: u64| reply(stream, &json!(format!("flood {n}")), "update", 200);
+                (0..200).map(frame).collect()
+            }
+            4 => {
+                self.fault("event without an id");
+                vec![reply("tasks", &Value::Null, "update", 200)]
+            }
+            5 => {
+                self.fault("refusal without an id");
+                vec![reply("tasks", &Value::Null, "subscribe_instance", 403)]
+            }
+            6 => {
+                self.fault("unknown id");
+                vec![reply("tasks", &json!("nobody's"), "list", 200)]
+            }
+            7 => {
+                self.fault("late id");
+                let Some(id) = self.promises.requests.past_id(&mut self.random) else { return };
+                vec![reply("tasks", &id, "echo", 200)]
+            }
+            8 => {
+                self.fault("an id on another stream");
+                let Some(id) = self.promises.any_id(&mut self.random) else { return };
+                vec![reply("elsewhere", &id, "update", 200), reply("elsewhere", &id, "echo", 200)]
+            }
+            9 => {
+                self.fault("NaN");
+                let Some((id, stream)) = self.promises.live_id(nth, &mut self.random) else {
+                    return;
+                };
+                let event = reply(&stream, &id, "update", 200);
+                vec![event.replace("\"pk\":0", "\"pk\":0,\"ratio\":NaN")]
+            }
+            10 => {
+                self.fault("event twice");
+                let Some((id, stream)) = self.promises.live_id(nth, &mut self.random) else {
+                    return;
+                };
+                vec![reply(&stream, &id, "tick", 200), reply(&stream, &id, "tick", 200)]
+            }
+            _ => {
+                self.fault("deeply nested");
+                vec![format!("{}1{}", "[".repeat(1_000), "]".repeat(1_000))]
+            }
+        };
+        for text in texts {
+            self.sends_down(nth, FromServer::Text(text));
+        }
+    }
+
+    fn program_trouble(&mut self) {
+        if self.piled_up.is_some() {
+            return;
+        }
+        let now = self.clock.now;
+        match self.random.u64(..3) {
+            0 => {
+                self.fault("clock backwards");
+                let back = self.millis(1, 100_000);
+                let earlier = self.clock.instant().checked_sub(back);
+                self.session.handle_timeout(earlier.unwrap_or(self.clock.instant()));
+            }
+            which => {
+                let time = self.millis(1, 120_000);
+                let slept = (which == 1).then_some(time);
+                self.fault(if slept.is_some() {
+                    "the machine sleeps"
+                } else {
+                    "the program stands still"
+                });
+                self.piled_up = Some(Vec::new());
+                self.naps += 1;
+                self.agenda.plan(now + time, Happening::Wakes { nap: self.naps, slept });
+            }
+        }
+    }
+}
+
+fn reply(stream: &str, id: &Value, action: &str, status: u16) -> String {
+    let errors = if status < 400 { json!([]) } else { json!(["no"]) };
+    let payload = json!({
+        "errors": errors, "data": {"pk": 0}, "action": action,
+        "response_status": status, "request_id": id,
+    });
+    json!({"stream": stream, "payload": payload}).to_string()
+}

@@ -1,0 +1,155 @@
+//! The connection's life: how long the waits between attempts may be, and why a session may end (L2, L3, L5 to L7,
+//! L11).
+
+use std::time::{Duration, Instant};
+
+use dcrf_proto::{CloseReason, Lost, Session, State};
+
+use super::closed_reason;
+use crate::Nth;
+
+#[derive(Default)]
+pub(super) struct Link {
+    open: Option<(Nth, Instant)>,
+    /// How many waits there were since a connection was stable.
+    failures: u32,
+    /// The losses since then, in their order.
+    losses: Vec<Lost>,
+    closing: Closing,
+}
+
+#[derive(Default, PartialEq, Eq)]
+enum Closing {
+    #[default]
+    No,
+    /// The caller has closed, and what is in flight is waited for.
+    Waiting,
+    Done,
+}
+
+/// The losses that end a session when they come again and again.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Class {
+    Unauthorized,
+    NotFound,
+    Protocol,
+    TooLarge,
+}
+
+fn class(lost: &Lost) -> Option<Class> {
+    match lost {
+        Lost::Closed(frame) => match frame.code {
+            1008 | 4401 | 4403 => Some(Class::Unauthorized),
+            1002 | 1003 | 1007 | 1010 => Some(Class::Protocol),
+            _ => None,
+        },
+        Lost::Refused { status: 401 | 403, .. } => Some(Class::Unauthorized),
+        Lost::Refused { status: 404, .. } => Some(Class::NotFound),
+        Lost::TooLarge { .. } => Some(Class::TooLarge),
+        _ => None,
+    }
+}
+
+/// What the server asks to wait at least, and what it may take at most beside the backoff.
+fn asked(lost: &Lost) -> (Duration, Duration) {
+    let five_minutes = Duration::from_secs(300);
+    match lost {
+        Lost::Refused { status: 429 | 503, retry_after: Some(wait) } => {
+            let wait = (*wait).min(five_minutes);
+            (wait, wait)
+        }
+        Lost::Closed(frame) if frame.code == 1013 => {
+            (Duration::from_secs(10), Duration::from_secs(10))
+        }
+        Lost::Closed(frame) if matches!(frame.code, 1001 | 1012) => {
+            (Duration::ZERO, Duration::from_secs(5))
+        }
+        _ => (Duration::ZERO, Duration::ZERO),
+    }
+}
+
+impl Link {
+    pub(super) fn open(&self) -> Option<Nth> {
+        self.open.map(|(nth, _)| nth)
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.closing == Closing::Done
+    }
+
+    pub(super) fn opened(&mut self, nth: Nth, now: Instant) {
+        self.open = Some((nth, now));
+    }
+
+    pub(super) fn failed(&mut self, why: &Lost) {
+        self.losses.push(why.clone());
+    }
+
+    pub(super) fn lost(&mut self, why: Option<&Lost>, now: Instant) {
+        let (_, since) = self.open.take().expect("an open connection");
+        // L3
+        if now.duration_since(since) >= Duration::from_secs(10) {
+            self.begins_anew();
+        }
+        if let Some(why) = why {
+            self.losses.push(why.clone());
+        }
+    }
+
+    pub(super) fn begins_anew(&mut self) {
+        self.failures = 0;
+        self.losses.clear();
+    }
+
+    pub(super) fn closes(&mut self, is_done: bool) {
+        self.closing = if is_done { Closing::Done } else { Closing::Waiting };
+    }
+
+    pub(super) fn told(&mut self, state: &State, now: Instant, session: &Session) {
+        assert!(self.closing != Closing::Done || matches!(state, State::Closed(_)), "{state}");
+        match state {
+            State::Waiting { until, error, .. } => {
+                let wait = until.saturating_duration_since(now);
+                let (least, most) = asked(error);
+                let backoff = &session.config().backoff;
+                let growth = Duration::from_secs(1 << self.failures.min(6)).min(backoff.maximum);
+                assert!(wait <= growth.max(most), "L2: {wait:?} after {} failures", self.failures);
+                assert!(wait >= least, "L6, L7: {wait:?} is shorter than {least:?}");
+                self.failures += 1;
+            }
+            State::Closed(reason) => {
+                self.may_end(reason);
+                self.closes(true);
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether there was reason enough.
+    fn may_end(&self, reason: &CloseReason) {
+        let last = |count: usize, wanted: &dyn Fn(&Lost) -> bool| {
+            // An attempt without credentials says nothing about those that were refused.
+            let judged = |lost: &&Lost| !matches!(lost, Lost::Credentials { .. });
+            let last: Vec<&Lost> = self.losses.iter().rev().filter(judged).take(count).collect();
+            last.len() == count && last.into_iter().all(wanted)
+        };
+        match reason {
+            CloseReason::ByCaller => assert!(self.closing != Closing::No, "nobody has closed it"),
+            CloseReason::Unauthorized(_) => {
+                assert!(last(2, &|lost| class(lost) == Some(Class::Unauthorized)), "L6: {reason}");
+            }
+            CloseReason::Fatal(Lost::Certificate(_) | Lost::Credentials { fatal: true, .. }) => {}
+            CloseReason::Fatal(why) => {
+                let its = class(why);
+                assert!(its.is_some(), "{reason} ends nothing");
+                assert!(last(3, &|lost| class(lost) == its), "L7: {reason}");
+            }
+            other => panic!("{other} was not expected"),
+        }
+    }
+
+    pub(super) fn ended(&self, session: &Session) {
+        assert!(self.closing == Closing::Done && self.open.is_none());
+        assert!(closed_reason(session).is_some());
+    }
+}

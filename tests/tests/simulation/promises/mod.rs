@@ -1,0 +1,200 @@
+//! What was promised, in the simplest form: a ledger of what the caller wants, what reached the wire and what was told,
+//! in which every step of the session must make sense.
+
+mod link;
+mod reading;
+mod replies;
+mod requests;
+mod subscriptions;
+
+use std::time::Instant;
+
+use dcrf_proto::{CloseReason, Event, Lost, Notice, Session, State};
+use fastrand::Rng;
+use serde_json::Value;
+
+use self::link::Link;
+pub(crate) use self::replies::Next;
+use self::replies::Streams;
+pub(crate) use self::requests::Asked;
+use self::requests::Requests;
+use self::subscriptions::Subscriptions;
+pub(crate) use self::subscriptions::Wish;
+use crate::Nth;
+use crate::server::{Rows, Target};
+
+#[derive(Default)]
+pub(crate) struct Promises {
+    link: Link,
+    pub(crate) requests: Requests,
+    pub(crate) streams: Streams,
+    pub(crate) subscriptions: Subscriptions,
+    numbers: u64,
+}
+
+// The connection
+impl Promises {
+    /// A number that no other request has.
+    pub(crate) fn next_number(&mut self) -> u64 {
+        self.numbers += 1;
+        self.numbers
+    }
+
+    pub(crate) fn open_connection(&self) -> Option<Nth> {
+        self.link.open()
+    }
+
+    pub(crate) fn is_open(&self, nth: Nth) -> bool {
+        self.link.open() == Some(nth)
+    }
+
+    pub(crate) fn dials(&mut self, session: &Session) {
+        assert!(!self.link.is_closed(), "L11: a dial after the close");
+        assert!(self.link.open().is_none(), "a dial while a connection is open");
+        assert!(
+            matches!(session.state(), State::Connecting { .. }),
+            "a dial in {}",
+            session.state()
+        );
+    }
+
+    pub(crate) fn opened(&mut self, nth: Nth, now: Instant) {
+        self.link.opened(nth, now);
+    }
+
+    pub(crate) fn failed(&mut self, why: &Lost) {
+        self.link.failed(why);
+    }
+
+    /// The open connection is over, for a reason that came from outside or that the session has found by itself.
+    pub(crate) fn lost(&mut self, nth: Nth, why: Option<&Lost>, now: Instant) {
+        self.link.lost(why, now);
+        let found = why.is_none();
+        self.subscriptions.lost(nth, found, now);
+        self.requests.lost(nth);
+        self.streams.lost(nth);
+    }
+
+    pub(crate) fn reconnects(&mut self) {
+        self.link.begins_anew();
+    }
+
+    /// The caller has closed the session.
+    pub(crate) fn closes(&mut self, session: &Session) {
+        self.link.closes(matches!(session.state(), State::Closed(_)));
+    }
+}
+
+// The wire
+impl Promises {
+    pub(crate) fn transmitted(&mut self, nth: Nth, frame: &Value, session: &Session, now: Instant) {
+        assert!(self.is_open(nth), "{frame} is for a connection that is not open");
+        let size = frame.to_string().len();
+        assert!(size <= session.config().max_message + 64, "R11: {size} bytes");
+        let payload = &frame["payload"];
+        let action = payload["action"].as_str().expect("an action");
+        let stream = frame["stream"].as_str().expect("a stream");
+        if let Some(target) = Target::of(stream, action, payload["pk"].as_u64()) {
+            self.subscriptions.transmitted(nth, frame, &target, now);
+            return;
+        }
+        if payload["number"].is_u64() {
+            self.subscriptions.has_gone_first(nth, frame, session);
+        }
+        if action == "stop" {
+            self.streams.cancel_transmitted(nth, &payload["request_id"]);
+        } else if let Some(number) = payload["number"].as_u64() {
+            if !self.streams.transmitted(nth, number, frame) {
+                self.requests.transmitted(nth, number, frame);
+            }
+        } else {
+            self.subscriptions.refresh_transmitted(frame);
+        }
+    }
+
+    /// A frame is about to be handed to the session, on the connection that is open.
+    pub(crate) fn heard(&mut self, nth: Nth, text: &str) {
+        let text = text.replace(":NaN", ":null");
+        let Ok(frame) = serde_json::from_str::<Value>(&text) else { return };
+        self.subscriptions.heard(nth, &frame);
+        self.streams.heard(nth, &frame);
+    }
+
+    /// The id of something that lives, whatever it is.
+    pub(crate) fn any_id(&self, random: &mut Rng) -> Option<Value> {
+        let mut ids = self.subscriptions.ids();
+        ids.extend(self.requests.ids());
+        (!ids.is_empty()).then(|| ids.swap_remove(random.usize(..ids.len())))
+    }
+
+    /// The id of a subscription that is in force, and its stream.
+    pub(crate) fn live_id(&self, nth: Nth, random: &mut Rng) -> Option<(Value, String)> {
+        let mut live = self.subscriptions.live(nth);
+        (!live.is_empty()).then(|| live.swap_remove(random.usize(..live.len())))
+    }
+}
+
+// What the caller is told
+impl Promises {
+    pub(crate) fn told(&mut self, event: &Event, session: &Session, now: Instant) {
+        match event {
+            Event::Notice(Notice::State(state)) => self.link.told(state, now, session),
+            Event::Notice(Notice::Unhandled(_) | Notice::Missed(_)) => {}
+            Event::Settled { request, result } => self.requests.settled(*request, result, now),
+            Event::Replied(key) => self.streams.told(*key),
+            Event::Subscribed(key) | Event::Readable(key) => self.subscriptions.told(*key),
+            Event::Unsubscribed { subscription, .. } => {
+                self.subscriptions.unsubscribed(*subscription);
+            }
+            other => panic!("{other:?} was not expected"),
+        }
+    }
+
+    /// What holds after every step.
+    pub(crate) fn check(&mut self, session: &Session, now: Instant) {
+        self.requests.check(now);
+        let (stats, config) = (session.stats(), session.config());
+        assert!(stats.requests <= config.max_requests, "{} requests", stats.requests);
+        assert!(stats.subscriptions <= config.max_subscriptions, "{}", stats.subscriptions);
+        assert!(stats.unread_notices <= config.notices.count + 1, "{}", stats.unread_notices);
+        // As many again between the pages of a refresh (S6), and gaps, which give way to nothing.
+        let most = (2 * config.changes.count + 4) * stats.subscriptions;
+        assert!(stats.unread_changes <= most.max(1), "S11: {}", stats.unread_changes);
+    }
+
+    /// The session has ended, and all that it had to say was read.
+    pub(crate) fn ended(&self, session: &Session) {
+        self.link.ended(session);
+        self.requests.ended();
+        self.streams.ended();
+        self.subscriptions.ended();
+        let stats = session.stats();
+        assert_eq!((stats.requests, stats.waiting_requests, stats.waiting_bytes), (0, 0, 0));
+        assert_eq!((stats.subscriptions, stats.unread_changes, stats.unread_replies), (0, 0, 0));
+        assert_eq!((stats.unread_events, stats.unread_notices), (0, 0));
+        assert_eq!(session.poll_timeout(), None, "a timer is left");
+    }
+
+    /// Everything that is wanted is in force on this connection, and nothing else.
+    pub(crate) fn is_in_force(
+        &self,
+        nth: Nth,
+        on_server: &[(Value, Target)],
+        session: &Session,
+    ) -> Result<(), String> {
+        self.requests.all_settled()?;
+        self.subscriptions.are_in_force(nth, on_server, session)
+    }
+
+    /// Every subscriber that refreshes knows what the server holds.
+    pub(crate) fn knows(&self, rows: &Rows, session: &Session) -> Result<(), String> {
+        self.subscriptions.know(rows, session)
+    }
+}
+
+fn closed_reason(session: &Session) -> Option<&CloseReason> {
+    match session.state() {
+        State::Closed(reason) => Some(reason),
+        _ => None,
+    }
+}

@@ -1,0 +1,155 @@
+//! Streams of replies: each reply is read once and in order, and each stream ends once (R12).
+
+use std::collections::BTreeMap;
+
+use dcrf_proto::{Json, RepliesEnded, RepliesKey};
+use fastrand::Rng;
+use serde_json::Value;
+
+use crate::Nth;
+
+#[derive(Default)]
+pub(crate) struct Streams {
+    by_key: BTreeMap<RepliesKey, Stream>,
+    by_number: BTreeMap<u64, RepliesKey>,
+    /// The ids of those that were sent on the last connection, with how often they were cancelled.
+    cancels: BTreeMap<String, (Nth, u32)>,
+}
+
+struct Stream {
+    number: u64,
+    count: u64,
+    sent_on: Option<Nth>,
+    id: Value,
+    /// What has come, and how much of it was read.
+    said: Vec<u64>,
+    read: usize,
+    is_lost: bool,
+}
+
+/// What a reader does next.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Next {
+    Read,
+    /// That was the last.
+    Finish,
+    Ended,
+}
+
+impl Streams {
+    pub(crate) fn asked(&mut self, key: RepliesKey, number: u64, count: u64) {
+        let stream = Stream {
+            number,
+            count,
+            sent_on: None,
+            id: Value::Null,
+            said: Vec::new(),
+            read: 0,
+            is_lost: false,
+        };
+        self.by_number.insert(number, key);
+        assert!(self.by_key.insert(key, stream).is_none(), "a key was given out twice");
+    }
+
+    /// The caller wants no more.
+    pub(crate) fn left(&mut self, key: RepliesKey) {
+        if let Some(stream) = self.by_key.remove(&key) {
+            self.by_number.remove(&stream.number);
+        }
+    }
+
+    pub(crate) fn keys(&self) -> Vec<RepliesKey> {
+        self.by_key.keys().copied().collect()
+    }
+
+    pub(crate) fn any(&self, random: &mut Rng) -> Option<RepliesKey> {
+        let keys = self.keys();
+        (!keys.is_empty()).then(|| keys[random.usize(..keys.len())])
+    }
+
+    /// Whether the frame with this number is of a stream.
+    pub(super) fn transmitted(&mut self, nth: Nth, number: u64, frame: &Value) -> bool {
+        if frame["payload"]["action"] != "print" {
+            return false;
+        }
+        let Some(key) = self.by_number.get(&number) else {
+            panic!("R9: {frame} was sent after its end")
+        };
+        let stream = self.by_key.get_mut(key).expect("a stream");
+        assert!(stream.sent_on.is_none(), "R12: {frame} was sent again");
+        stream.sent_on = Some(nth);
+        stream.id = frame["payload"]["request_id"].clone();
+        self.cancels.insert(stream.id.to_string(), (nth, 0));
+        true
+    }
+
+    pub(super) fn cancel_transmitted(&mut self, nth: Nth, id: &Value) {
+        let Some((sent_on, count)) = self.cancels.get_mut(&id.to_string()) else {
+            panic!("R12: nothing with the id {id} was sent")
+        };
+        assert_eq!(*sent_on, nth, "R12: a cancel on another connection");
+        *count += 1;
+        assert_eq!(*count, 1, "R12: cancelled twice");
+    }
+
+    pub(super) fn heard(&mut self, nth: Nth, frame: &Value) {
+        let payload = &frame["payload"];
+        let (Some(number), Some(at)) =
+            (payload["data"]["echo"].as_u64(), payload["data"]["at"].as_u64())
+        else {
+            return;
+        };
+        let Some(key) = self.by_number.get(&number) else { return };
+        let stream = self.by_key.get_mut(key).expect("a stream");
+        if stream.sent_on == Some(nth) && !stream.is_lost {
+            stream.said.push(at);
+        }
+    }
+
+    pub(super) fn lost(&mut self, nth: Nth) {
+        for stream in self.by_key.values_mut().filter(|stream| stream.sent_on == Some(nth)) {
+            stream.is_lost = true;
+        }
+        self.cancels.clear();
+    }
+
+    pub(super) fn told(&self, key: RepliesKey) {
+        assert!(self.by_key.contains_key(&key), "R12: {key:?} was told of after its end");
+    }
+
+    pub(crate) fn read(&mut self, key: RepliesKey, polled: &Result<Json, RepliesEnded>) -> Next {
+        let stream = self.by_key.get_mut(&key).expect("R12: read after its end");
+        match polled {
+            Ok(json) => {
+                let data: Value = json.decode().expect("JSON");
+                assert_eq!(data["echo"], stream.number, "R12: {data} is of another stream");
+                let expected = stream.said.get(stream.read);
+                assert_eq!(data["at"].as_u64().as_ref(), expected, "R12: lost or invented");
+                stream.read += 1;
+                if data["at"].as_u64().is_some_and(|at| at + 1 == stream.count) {
+                    return Next::Finish;
+                }
+                Next::Read
+            }
+            Err(ended) => {
+                match ended {
+                    RepliesEnded::Interrupted { received } => {
+                        assert_eq!(*received, stream.read as u64, "R12: not all was read");
+                        assert_eq!(stream.said.len(), stream.read, "R12: not all came");
+                        assert!(stream.is_lost, "R12: its connection lives");
+                    }
+                    RepliesEnded::Overflowed { received } => {
+                        assert_eq!(*received, stream.read as u64);
+                    }
+                    _ => {}
+                }
+                self.left(key);
+                Next::Ended
+            }
+        }
+    }
+
+    pub(super) fn ended(&self) {
+        assert!(self.by_key.is_empty(), "R12: {:?} have not ended", self.by_key.keys());
+    }
+}

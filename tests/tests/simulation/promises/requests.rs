@@ -1,0 +1,168 @@
+//! Requests and messages: each settles exactly once and in time, and reaches the wire once unless it may be repeated
+//! (R3, R4, R5, R9, R10).
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Instant;
+
+use dcrf_proto::{Json, RequestError, RequestKey};
+use fastrand::Rng;
+use serde_json::Value;
+
+use crate::Nth;
+
+/// How many ids of requests that have settled are kept, for a server that is late.
+const PAST: usize = 20;
+
+#[derive(Default)]
+pub(crate) struct Requests {
+    alive: BTreeMap<RequestKey, Asked>,
+    by_number: BTreeMap<u64, RequestKey>,
+    deadlines: BTreeSet<(Instant, RequestKey)>,
+    /// Messages, and whether they were sent.
+    messages: BTreeMap<u64, bool>,
+    past: VecDeque<Value>,
+    /// Those that were on a connection that is lost, and may not be sent again.
+    lost: BTreeSet<RequestKey>,
+}
+
+pub(crate) struct Asked {
+    pub(crate) number: u64,
+    pub(crate) deadline: Option<Instant>,
+    pub(crate) is_repeatable: bool,
+    /// Whether its answer carries the number.
+    pub(crate) echoes: bool,
+    pub(crate) sent: u32,
+    pub(crate) sent_on: Option<Nth>,
+    pub(crate) id: Value,
+}
+
+// What the caller does
+impl Requests {
+    pub(crate) fn asked(&mut self, key: RequestKey, asked: Asked) {
+        if let Some(deadline) = asked.deadline {
+            self.deadlines.insert((deadline, key));
+        }
+        self.by_number.insert(asked.number, key);
+        assert!(self.alive.insert(key, asked).is_none(), "a key was given out twice");
+    }
+
+    pub(crate) fn cancelled(&mut self, key: RequestKey) {
+        self.remove(key);
+    }
+
+    pub(crate) fn any(&self, random: &mut Rng) -> Option<RequestKey> {
+        let keys: Vec<RequestKey> = self.alive.keys().copied().collect();
+        (!keys.is_empty()).then(|| keys[random.usize(..keys.len())])
+    }
+
+    pub(crate) fn said(&mut self, number: u64) {
+        self.messages.insert(number, false);
+    }
+
+    fn remove(&mut self, key: RequestKey) -> Option<Asked> {
+        let asked = self.alive.remove(&key)?;
+        self.lost.remove(&key);
+        if let Some(deadline) = asked.deadline {
+            self.deadlines.remove(&(deadline, key));
+        }
+        self.by_number.remove(&asked.number);
+        if !asked.id.is_null() {
+            self.past.push_back(asked.id.clone());
+            if self.past.len() > PAST {
+                self.past.pop_front();
+            }
+        }
+        Some(asked)
+    }
+}
+
+// What the session does
+impl Requests {
+    pub(super) fn transmitted(&mut self, nth: Nth, number: u64, frame: &Value) {
+        if let Some(is_sent) = self.messages.get_mut(&number) {
+            assert!(!std::mem::replace(is_sent, true), "R10: {frame} was sent again");
+            return;
+        }
+        let Some(key) = self.by_number.get(&number) else {
+            panic!("R3, R9: {frame} was sent after its end")
+        };
+        let asked = self.alive.get_mut(key).expect("a request that is alive");
+        asked.sent += 1;
+        let most = 1 + u32::from(asked.is_repeatable);
+        assert!(asked.sent <= most, "R4: {frame} was sent {} times", asked.sent);
+        assert_ne!(asked.sent_on, Some(nth), "R4: {frame} was sent twice on a connection");
+        asked.sent_on = Some(nth);
+        asked.id = frame["payload"]["request_id"].clone();
+    }
+
+    pub(super) fn lost(&mut self, nth: Nth) {
+        for (key, asked) in self.alive.iter().filter(|(_, asked)| asked.sent_on == Some(nth)) {
+            if !asked.is_repeatable || asked.sent > 1 {
+                self.lost.insert(*key);
+            }
+        }
+    }
+
+    pub(super) fn settled(
+        &mut self,
+        key: RequestKey,
+        result: &Result<Json, RequestError>,
+        now: Instant,
+    ) {
+        let was_lost = self.lost.contains(&key);
+        let Some(asked) = self.remove(key) else {
+            panic!("R5: {key:?} settles, which is over: {result:?}")
+        };
+        let was_sent = asked.sent > 0;
+        match result {
+            Ok(data) => {
+                assert!(was_sent, "an answer to what was not sent");
+                let data: Value = data.decode().expect("JSON");
+                let number = Value::from(asked.number);
+                assert!(!asked.echoes || data["echo"] == number, "R6: {data} for {number}");
+            }
+            Err(RequestError::Refused(_)) => assert!(was_sent, "a refusal of what was not sent"),
+            Err(RequestError::TimedOut { sent }) => {
+                let due = asked.deadline.expect("R3: it has no deadline");
+                assert!(now >= due, "R3: it timed out too early");
+                assert!(!sent || was_sent, "R3: it says that it was sent");
+                assert!(*sent || !was_sent || asked.is_repeatable, "R3: it says it was not sent");
+            }
+            Err(RequestError::ConnectionLost { sent }) => {
+                assert!(*sent && was_sent, "R4: what was not sent stays queued");
+                assert!(was_lost, "R4: it may be repeated, or its connection lives");
+            }
+            Err(RequestError::Closed { sent, .. }) => {
+                assert!(!sent || was_sent, "it says that it was sent");
+            }
+            Err(other) => panic!("{other} was not expected"),
+        }
+    }
+
+    pub(super) fn check(&self, now: Instant) {
+        if let Some((deadline, key)) = self.deadlines.first() {
+            assert!(*deadline > now, "R3: {key:?} is past its deadline");
+        }
+        assert!(self.lost.is_empty(), "R4: {:?} wait for a connection that is lost", self.lost);
+    }
+
+    pub(super) fn all_settled(&self) -> Result<(), String> {
+        match self.alive.values().next() {
+            Some(asked) => Err(format!("request {} has not settled", asked.number)),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn ended(&self) {
+        assert!(self.alive.is_empty(), "R5: {:?} have not settled", self.alive.keys());
+    }
+
+    pub(super) fn ids(&self) -> Vec<Value> {
+        self.alive.values().map(|asked| asked.id.clone()).filter(|id| !id.is_null()).collect()
+    }
+
+    /// The id of a request that has settled.
+    pub(crate) fn past_id(&self, random: &mut Rng) -> Option<Value> {
+        (!self.past.is_empty()).then(|| self.past[random.usize(..self.past.len())].clone())
+    }
+}

@@ -1,0 +1,174 @@
+//! One connection as the server sees it: its subscriptions, and what each of its streams is at work on.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::rows::{Commit, Kind, Rows};
+
+/// The consumer of a poisonous server raises when this object is subscribed to.
+pub(crate) const POISON: u64 = 1;
+
+/// What can be subscribed to.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Target {
+    Instance(String, u64),
+    /// A `model_observer` with a serializer, whose actions answer.
+    Feed(String),
+    /// One as in DCRF's docs, whose actions never answer.
+    Mute(String),
+}
+
+impl Target {
+    /// What a subscribe or unsubscribe is for.
+    pub(crate) fn of(stream: &str, action: &str, pk: Option<u64>) -> Option<Self> {
+        let stream = stream.to_owned();
+        match action.strip_prefix("un").unwrap_or(action) {
+            "subscribe_instance" => Some(Self::Instance(stream, pk.unwrap_or_default())),
+            "subscribe_feed" => Some(Self::Feed(stream)),
+            "subscribe_mute" => Some(Self::Mute(stream)),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn stream(&self) -> &str {
+        match self {
+            Self::Instance(stream, _) | Self::Feed(stream) | Self::Mute(stream) => stream,
+        }
+    }
+
+    pub(crate) fn pk(&self) -> Option<u64> {
+        self.object().map(|(_, pk)| pk)
+    }
+
+    pub(crate) fn object(&self) -> Option<(String, u64)> {
+        match self {
+            Self::Instance(stream, pk) => Some((stream.clone(), *pk)),
+            Self::Feed(_) | Self::Mute(_) => None,
+        }
+    }
+
+    pub(crate) fn is_mute(&self) -> bool {
+        matches!(self, Self::Mute(_))
+    }
+
+    pub(super) fn is_of(&self, commit: &Commit) -> bool {
+        match self {
+            Self::Instance(stream, pk) => {
+                *stream == commit.stream && *pk == commit.pk && commit.kind != Kind::Create
+            }
+            Self::Feed(stream) | Self::Mute(stream) => *stream == commit.stream,
+        }
+    }
+}
+
+/// An event on its way to a consumer.
+pub(super) struct Telling {
+    pub(super) id: Value,
+    pub(super) target: Target,
+    pub(super) commit: Commit,
+}
+
+impl Telling {
+    /// The payload that the consumer makes of it.
+    pub(super) fn payload(&self, rows: &Rows) -> Value {
+        let (action, pk) = (self.commit.kind.action(), self.commit.pk);
+        let say = |data: &Value, status: u16, errors: &Value| {
+            json!({
+                "errors": errors, "data": data, "action": action,
+                "response_status": status, "request_id": self.id,
+            })
+        };
+        match (&self.target, self.commit.kind) {
+            (Target::Instance(..), Kind::Delete) => say(&json!({"pk": pk}), 204, &json!([])),
+            // Quirk 3: an update is read when it is delivered.
+            (Target::Instance(stream, _), _) => match rows.get(stream, pk) {
+                Some(row) => say(&row, 200, &json!([])),
+                None => say(&Value::Null, 404, &json!(["Not found"])),
+            },
+            (Target::Feed(_), Kind::Create) => say(&self.commit.row, 201, &json!([])),
+            (Target::Feed(_), Kind::Update) => say(&self.commit.row, 200, &json!([])),
+            (Target::Feed(_), Kind::Delete) => say(&self.commit.row, 204, &json!([])),
+            (Target::Mute(_), _) => {
+                json!({"message": self.commit.row, "action": action, "request_id": self.id})
+            }
+        }
+    }
+}
+
+pub(super) struct Sub {
+    pub(super) id: Value,
+    pub(super) target: Target,
+    pub(super) is_silenced: bool,
+}
+
+pub(super) struct Peer {
+    pub(super) subs: Vec<Sub>,
+    /// The objects of which an event was delivered (quirk 1).
+    pub(super) told_of: BTreeSet<(String, u64)>,
+    /// A consumer has raised, and nothing is done any more.
+    pub(super) is_dying: bool,
+    /// The stream `notes` kills the connection before that.
+    pub(super) unready_until: Duration,
+    /// When the last event that was published arrives, and what waits, by stream.
+    pub(super) told_until: Duration,
+    pub(super) tellings: BTreeMap<String, VecDeque<Telling>>,
+    /// The ids of the streams of replies.
+    pub(super) printing: BTreeSet<String>,
+    /// Until when each stream is at work.
+    busy: BTreeMap<String, Duration>,
+}
+
+impl Peer {
+    pub(super) fn new(unready_until: Duration) -> Self {
+        Self {
+            subs: Vec::new(),
+            told_of: BTreeSet::new(),
+            is_dying: false,
+            unready_until,
+            told_until: Duration::ZERO,
+            tellings: BTreeMap::new(),
+            printing: BTreeSet::new(),
+            busy: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn free_at(&self, stream: &str) -> Duration {
+        self.busy.get(stream).copied().unwrap_or_default()
+    }
+
+    /// The stream works for `time` once it is free. Says until when.
+    pub(super) fn occupy(&mut self, stream: &str, now: Duration, time: Duration) -> Duration {
+        let done = self.free_at(stream).max(now) + time;
+        self.busy.insert(stream.to_owned(), done);
+        done
+    }
+
+    pub(super) fn hastens(&mut self) {
+        self.busy.clear();
+        self.told_until = Duration::ZERO;
+        self.unready_until = Duration::ZERO;
+    }
+
+    pub(super) fn subscribe(&mut self, id: &Value, target: &Target) {
+        if !self.subs.iter().any(|sub| sub.id == *id && sub.target == *target) {
+            let (id, target) = (id.clone(), target.clone());
+            self.subs.push(Sub { id, target, is_silenced: false });
+        }
+        for sub in self.subs.iter_mut().filter(|sub| sub.target == *target) {
+            sub.is_silenced = false;
+        }
+    }
+
+    pub(super) fn unsubscribe(&mut self, id: &Value, target: &Target) {
+        // Quirk 2: whatever it was used for.
+        self.subs.retain(|sub| sub.id != *id);
+        // Quirk 1: after an event, the other ids are silenced.
+        if target.object().is_some_and(|object| self.told_of.contains(&object)) {
+            for sub in self.subs.iter_mut().filter(|sub| sub.target == *target) {
+                sub.is_silenced = true;
+            }
+        }
+    }
+}

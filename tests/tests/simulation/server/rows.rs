@@ -1,0 +1,107 @@
+//! The server's tables: rows with a version that grows with every commit.
+
+use std::collections::BTreeMap;
+
+use fastrand::Rng;
+use serde_json::{Value, json};
+
+const PAGE: usize = 3;
+/// A table is not to grow without end.
+const MAX_ROWS: usize = 12;
+
+pub(crate) struct Rows {
+    versions: BTreeMap<(String, u64), u64>,
+    next_pk: u64,
+    next_version: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Create,
+    Update,
+    Delete,
+}
+
+/// What was written, with the row as it was then.
+#[derive(Clone)]
+pub(crate) struct Commit {
+    pub(crate) stream: String,
+    pub(crate) pk: u64,
+    pub(crate) kind: Kind,
+    pub(crate) row: Value,
+}
+
+impl Rows {
+    pub(crate) fn new() -> Self {
+        let mut rows = Self { versions: BTreeMap::new(), next_pk: 1, next_version: 1 };
+        for _ in 0..6 {
+            rows.create("tasks");
+            rows.create("notes");
+        }
+        rows
+    }
+
+    pub(crate) fn create(&mut self, stream: &str) -> Option<Commit> {
+        if self.pks(stream).len() >= MAX_ROWS {
+            return None;
+        }
+        let pk = self.next_pk;
+        self.next_pk += 1;
+        Some(self.write(stream, pk, Kind::Create))
+    }
+
+    pub(crate) fn update(&mut self, stream: &str, pk: u64) -> Option<Commit> {
+        self.has(stream, pk).then(|| self.write(stream, pk, Kind::Update))
+    }
+
+    pub(crate) fn delete(&mut self, stream: &str, pk: u64) -> Option<Commit> {
+        let row = self.get(stream, pk)?;
+        self.versions.remove(&(stream.to_owned(), pk));
+        Some(Commit { stream: stream.to_owned(), pk, kind: Kind::Delete, row })
+    }
+
+    fn write(&mut self, stream: &str, pk: u64, kind: Kind) -> Commit {
+        let version = self.next_version;
+        self.next_version += 1;
+        self.versions.insert((stream.to_owned(), pk), version);
+        Commit { stream: stream.to_owned(), pk, kind, row: row(pk, version) }
+    }
+
+    pub(crate) fn has(&self, stream: &str, pk: u64) -> bool {
+        self.versions.contains_key(&(stream.to_owned(), pk))
+    }
+
+    pub(crate) fn get(&self, stream: &str, pk: u64) -> Option<Value> {
+        self.versions.get(&(stream.to_owned(), pk)).map(|version| row(pk, *version))
+    }
+
+    pub(crate) fn pks(&self, stream: &str) -> Vec<u64> {
+        self.versions.keys().filter(|(its, _)| its == stream).map(|(_, pk)| *pk).collect()
+    }
+
+    pub(crate) fn any(&self, stream: &str, random: &mut Rng) -> Option<u64> {
+        let pks = self.pks(stream);
+        (!pks.is_empty()).then(|| pks[random.usize(..pks.len())])
+    }
+
+    pub(crate) fn versions(&self, stream: &str) -> BTreeMap<u64, u64> {
+        let of_stream = self.versions.iter().filter(|((its, _), _)| its == stream);
+        of_stream.map(|((_, pk), version)| (*pk, *version)).collect()
+    }
+
+    pub(crate) fn all(&self, stream: &str) -> Value {
+        self.versions(stream).into_iter().map(|(pk, version)| row(pk, version)).collect()
+    }
+
+    pub(crate) fn page(&self, stream: &str, offset: u64) -> Value {
+        let versions = self.versions(stream);
+        let skipped = usize::try_from(offset).unwrap_or(usize::MAX);
+        let rows = versions.iter().skip(skipped).take(PAGE);
+        let results: Vec<Value> = rows.map(|(pk, version)| row(*pk, *version)).collect();
+        json!({"count": versions.len(), "results": results, "limit": PAGE, "offset": offset})
+    }
+}
+
+fn row(pk: u64, version: u64) -> Value {
+    json!({"pk": pk, "version": version})
+}
