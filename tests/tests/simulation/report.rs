@@ -67,7 +67,11 @@ impl fmt::Display for Report {
         let at = |percent: usize| {
             sorted.get((sorted.len() * percent / 100).min(sorted.len().max(1) - 1))
         };
-        write!(f, "{} recoveries; what a server had asked to wait aside, all was well again after sorted.len())?;
+        write!(
+            f,
+            "{} recoveries; what a server had asked to wait aside, all was well again after",
+            sorted.len()
+        )?;
         for (name, percent) in [("p50", 50), ("p90", 90), ("p99", 99), ("max", 100)] {
             write!(f, " {name} {:.1} s", at(percent).map_or(0.0, Duration::as_secs_f64))?;
         }

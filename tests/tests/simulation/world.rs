@@ -189,6 +189,7 @@ impl World {
             self.happens(what);
             self.notices_loss(None);
         }
+        self.promises.is_alive(self.clock.instant());
         self.session.handle_timeout(self.clock.instant());
         self.notices_loss(None);
         if slept.is_some() {
@@ -226,6 +227,9 @@ impl World {
             return;
         }
         if !self.server.knows(nth) {
+            if matches!(frame, FromClient::Gone) {
+                return;
+            }
             // Nobody is there: the other side hears that, if it can.
             return self.sends_down(nth, FromServer::Lost(Lost::Dropped));
         }
@@ -243,10 +247,17 @@ impl World {
     }
 
     fn at_client(&mut self, nth: Nth, frame: FromServer) {
-        if self.network.is_over(nth) || !self.network.arrives_down(nth, &frame) {
+        if !self.network.arrives_down(nth, &frame) {
             return;
         }
+        // What comes too late is handed over too: an adapter may have read it before it dropped the socket.
+        if self.network.is_over(nth) {
+            self.report.fault("a frame of a connection that is over");
+        }
         let (epoch, now) = (self.network.epoch(nth), self.clock.instant());
+        if self.promises.is_open(nth) {
+            self.promises.is_alive(now);
+        }
         self.trace.say(self.clock.now, || format!("{nth} < {frame:?}"));
         match frame {
             FromServer::Text(text) => {
@@ -259,10 +270,13 @@ impl World {
             FromServer::Binary(bytes) => self.session.handle_binary(epoch, &bytes, now),
             FromServer::Pong => self.session.handle_pong(epoch, now),
             FromServer::Lost(why) => {
-                self.network.drops(nth);
-                self.sends_up(nth, FromClient::Gone);
+                let was_over = self.network.is_over(nth);
+                if !was_over {
+                    self.network.drops(nth);
+                    self.sends_up(nth, FromClient::Gone);
+                }
                 self.session.handle_lost(epoch, why.clone(), now);
-                self.notices_loss(Some(&why));
+                self.notices_loss(Some(&why).filter(|_| !was_over));
             }
         }
     }

@@ -16,6 +16,10 @@ pub(super) struct Link {
     /// The losses since then, in their order.
     losses: Vec<Lost>,
     closing: Closing,
+    /// When something was last heard, or the program went on after it had stood still.
+    heard: Option<Instant>,
+    /// The shares of the longest backoff that were waited, and how many.
+    shares: (f64, u32),
 }
 
 #[derive(Default, PartialEq, Eq)]
@@ -79,6 +83,7 @@ impl Link {
 
     pub(super) fn opened(&mut self, nth: Nth, now: Instant) {
         self.open = Some((nth, now));
+        self.heard(now);
     }
 
     pub(super) fn failed(&mut self, why: &Lost) {
@@ -94,6 +99,20 @@ impl Link {
         if let Some(why) = why {
             self.losses.push(why.clone());
         }
+    }
+
+    pub(super) fn heard(&mut self, now: Instant) {
+        self.heard = Some(now);
+    }
+
+    pub(super) fn check(&self, session: &Session, now: Instant) {
+        let Some(heartbeat) = session.config().heartbeat.filter(|_| self.open.is_some()) else {
+            return;
+        };
+        let silence = self.heard.map(|heard| now.saturating_duration_since(heard));
+        // A probe in the last moment has its 2 s.
+        let most = heartbeat.interval + heartbeat.timeout + Duration::from_secs(2);
+        assert!(silence.is_none_or(|silence| silence <= most), "L9: {silence:?} of silence");
     }
 
     pub(super) fn begins_anew(&mut self) {
@@ -116,6 +135,10 @@ impl Link {
                 assert!(wait <= growth.max(most), "L2: {wait:?} after {} failures", self.failures);
                 assert!(wait >= least, "L6, L7: {wait:?} is shorter than {least:?}");
                 self.failures += 1;
+                if least.is_zero() && most.is_zero() {
+                    self.shares.0 += wait.as_secs_f64() / growth.as_secs_f64();
+                    self.shares.1 += 1;
+                }
             }
             State::Closed(reason) => {
                 self.may_end(reason);
@@ -151,5 +174,8 @@ impl Link {
     pub(super) fn ended(&self, session: &Session) {
         assert!(self.closing == Closing::Done && self.open.is_none());
         assert!(closed_reason(session).is_some());
+        // Drawn evenly, and so many that none of 10,000 worlds is so unlucky.
+        let (sum, count) = self.shares;
+        assert!(count < 60 || sum > 0.25 * f64::from(count), "L2: {sum} of {count} waits");
     }
 }

@@ -75,6 +75,11 @@ impl Promises {
         self.streams.lost(nth);
     }
 
+    /// Something was heard on the connection that is open, or the program has only now come to listen.
+    pub(crate) fn is_alive(&mut self, now: Instant) {
+        self.link.heard(now);
+    }
+
     pub(crate) fn reconnects(&mut self) {
         self.link.begins_anew();
     }
@@ -152,6 +157,7 @@ impl Promises {
 
     /// What holds after every step.
     pub(crate) fn check(&mut self, session: &Session, now: Instant) {
+        self.link.check(session, now);
         self.requests.check(now);
         let (stats, config) = (session.stats(), session.config());
         assert!(stats.requests <= config.max_requests, "{} requests", stats.requests);
