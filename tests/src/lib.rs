@@ -6,6 +6,7 @@
 //!   `tests/scenarios.rs`.
 //! - [`authority`] makes certificates, for a server that speaks TLS.
 //! - [`proxy`] is a network that fails when it is told to.
+//! - [`recoveries`] are the times that clients needed to be themselves again.
 //! - [`observe`] waits for what a story is about to assert.
 
 pub mod adapter;
@@ -14,5 +15,6 @@ pub mod client;
 pub mod models;
 pub mod observe;
 pub mod proxy;
+pub mod recoveries;
 pub mod server;
 pub mod stories;

@@ -57,7 +57,13 @@ if REDIS_URL:
     CHANNEL_LAYERS = {
         "default": {
             "BACKEND": "channels_redis.core.RedisChannelLayer",
-            "CONFIG": {"hosts": [REDIS_URL]},
+            "CONFIG": {
+                # A consumer waits up to 5 s for its next event, which is also how long redis-py waits for
+                # any answer: without this, an idle connection dies of the race between the two.
+                "hosts": [{"address": REDIS_URL, "socket_timeout": None}],
+                # All connections of a worker share one queue, and what does not fit is dropped without a word.
+                "capacity": 20_000,
+            },
         }
     }
 else:

@@ -15,8 +15,8 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use rustix::process::Signal;
 
@@ -44,7 +44,7 @@ pub struct Server {
     address: SocketAddr,
     // Before `data`: fields are dropped in their order, and the process uses the folder.
     process: Option<Process>,
-    data: DataFolder,
+    data: Arc<DataFolder>,
 }
 
 /// Which of the two ASGI servers runs the application.
@@ -95,6 +95,17 @@ impl Server {
     pub fn shared() -> &'static Self {
         static SHARED: OnceLock<Server> = OnceLock::new();
         SHARED.get_or_init(|| Self::start().unwrap_or_else(|error| panic!("{error}")))
+    }
+
+    /// Starts another worker of the same kind on a port of its own, with the same database.
+    ///
+    /// Each sees the other's events only through [Redis](Builder::redis).
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`], as from [`Server::start`].
+    pub fn start_another(&self) -> Result<Self, StartError> {
+        self.builder.clone().start_in(environment::command()?, Arc::clone(&self.data))
     }
 
     /// The WebSocket address of a path, such as `/ws/`; it stays the same over restarts.
@@ -235,6 +246,10 @@ impl Builder {
         let command = environment::command()?;
         let data = DataFolder::new()
             .map_err(|source| StartError::io("make a folder for the test server's data", source))?;
+        self.start_in(command, Arc::new(data))
+    }
+
+    fn start_in(self, command: Command, data: Arc<DataFolder>) -> Result<Server, StartError> {
         let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let (process, address) = self.spawn(command, any_port, data.path())?;
         Ok(Server { builder: self, address, process: Some(process), data })

@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 use dcrf_proto::{Change, Framing, RequestError, Subscribe};
 use serde_json::{Value, json};
 
-use super::recovery::Recoveries;
 use crate::adapter::{Adapter, TokioCurrentThread, quick};
 use crate::client::{Client, Subscription};
 use crate::models::Task;
 use crate::observe::{Mark, change};
 use crate::proxy::{Fault, Proxy, Way};
+use crate::recoveries::Recoveries;
 use crate::server::Server;
 use crate::stories::{create_task, rename, visit};
 
@@ -83,7 +83,7 @@ pub async fn cut_at_every_byte<A: Adapter>(adapter: A) {
         assert_eq!(subscribes.len(), sent, "one was sent twice on a connection");
     }
     story.client.close().await;
-    story.recoveries.print(&format!("{:?}, cuts", story.adapter));
+    story.recoveries.print(&format!("chaos: {:?}, cuts", story.adapter));
 }
 
 struct Story<A> {

@@ -7,7 +7,6 @@
 mod cuts;
 mod order;
 mod program;
-mod recovery;
 
 use std::time::{Duration, Instant};
 
@@ -16,11 +15,11 @@ use dcrf_proto::{Config, Heartbeat};
 pub use self::cuts::cut_at_every_byte;
 use self::order::{seed, shuffle};
 use self::program::Program;
-use self::recovery::Recoveries;
 use super::connect::uvicorn;
 use crate::adapter::{Adapter, quick};
 use crate::observe::{Mark, eventually, restarted};
 use crate::proxy::{Fault, Proxy, Way};
+use crate::recoveries::Recoveries;
 use crate::server::{Kind, Server};
 
 /// What stands for a second in "one byte a second": so slow that no frame arrives within the heartbeat's time.
@@ -137,7 +136,7 @@ async fn weather<A: Adapter>(adapter: A, kind: Kind, server: &Server, mut storms
         program.all_are_told().await;
     }
     program.verify(&mark, server).await;
-    recoveries.print(&format!("{adapter:?}, network faults before {kind:?}"));
+    recoveries.print(&format!("chaos: {adapter:?}, network faults before {kind:?}"));
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -175,7 +174,7 @@ async fn deaths<A: Adapter>(adapter: A, kind: Kind) {
         program.all_are_told().await;
     }
     program.verify(&mark, &server).await;
-    recoveries.print(&format!("{adapter:?}, deaths of {kind:?}"));
+    recoveries.print(&format!("chaos: {adapter:?}, deaths of {kind:?}"));
 }
 
 /// Stops a server, and meanwhile leaves the client's runtime to itself.

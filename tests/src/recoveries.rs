@@ -4,20 +4,21 @@ use std::time::Duration;
 
 /// The times between the end of each fault and the moment at which all was well.
 #[derive(Debug, Default)]
-pub(super) struct Recoveries(Vec<Duration>);
+pub struct Recoveries(Vec<Duration>);
 
 impl Recoveries {
-    pub(super) fn push(&mut self, time: Duration) {
+    /// One more.
+    pub fn push(&mut self, time: Duration) {
         self.0.push(time);
     }
 
     /// Prints the percentiles, for a reader of the tests' output.
-    pub(super) fn print(mut self, whose: &str) {
+    pub fn print(mut self, whose: &str) {
         self.0.sort_unstable();
         let [p50, p90, p99, max] = [50, 90, 99, 100].map(|percent| self.percentile(percent));
         let count = self.0.len();
         println!(
-            "chaos: {whose}: recovered {count} times, p50 {p50:.0?}, p90 {p90:.0?}, \
+            "{whose}: recovered {count} times, p50 {p50:.0?}, p90 {p90:.0?}, \
              p99 {p99:.0?}, max {max:.0?}"
         );
     }

@@ -1,0 +1,131 @@
+//! One subscriber: what it knows of its row, built from its changes alone, and whether it was told of all that it
+//! missed.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use dcrf_tests::models::Task;
+use dcrf_tokio::{Change, Subscription};
+use tokio::sync::watch;
+
+/// A subscriber that reads on, in a task of its own.
+pub(crate) struct Reader {
+    row: usize,
+    known: watch::Receiver<Known>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Known {
+    version: Option<i64>,
+    since: Instant,
+    /// Told of a gap, and not yet of the state after it.
+    in_gap: bool,
+    events: u64,
+    gaps: u64,
+    /// What was missed without a word.
+    unannounced: Vec<(i64, i64)>,
+}
+
+impl Reader {
+    pub(crate) fn start(row: usize, mut changes: Subscription<Task>) -> Self {
+        let (sender, known) = watch::channel(Known::new());
+        tokio::spawn(async move {
+            while let Some(change) = changes.next().await {
+                let change = change.unwrap();
+                sender.send_modify(|known| known.learns(&change));
+            }
+        });
+        Self { row, known }
+    }
+
+    pub(crate) fn row(&self) -> usize {
+        self.row
+    }
+
+    /// Waits until it knows this version. Says since when it does.
+    pub(crate) async fn reaches(mut self, version: i64, limit: Duration) -> (Known, Instant) {
+        let row = self.row;
+        let reached = async {
+            let known = self.known.wait_for(|known| known.version == Some(version)).await;
+            known.unwrap().clone()
+        };
+        let reached = tokio::time::timeout(limit, reached).await;
+        let known = reached.unwrap_or_else(|_| {
+            panic!("row {row} has the version {version}, and {:?}", self.known.borrow())
+        });
+        let since = known.since;
+        (known, since)
+    }
+}
+
+impl Known {
+    fn new() -> Self {
+        let (events, gaps) = (0, 0);
+        let since = Instant::now();
+        Self { version: None, since, in_gap: false, events, gaps, unannounced: Vec::new() }
+    }
+
+    fn learns(&mut self, change: &Change<Task>) {
+        match change {
+            Change::Update(task) => {
+                self.events += 1;
+                let before = self.version.unwrap_or(task.priority);
+                // The event of what the snapshot had already told is no difference.
+                if !self.in_gap && self.version.is_some() && task.priority > before + 1 {
+                    self.unannounced.push((before, task.priority));
+                }
+                assert!(task.priority >= before, "{before} and then {}", task.priority);
+                self.knows(task.priority);
+            }
+            Change::Snapshot(tasks) => {
+                let [task] = &tasks[..] else { panic!("one row, and not {tasks:?}") };
+                assert!(self.version.is_none_or(|before| task.priority >= before));
+                self.in_gap = false;
+                self.knows(task.priority);
+            }
+            Change::Gap(_) => {
+                self.gaps += 1;
+                self.in_gap = true;
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn knows(&mut self, version: i64) {
+        if self.version.replace(version) != Some(version) {
+            self.since = Instant::now();
+        }
+    }
+}
+
+/// All subscribers together.
+#[derive(Default)]
+pub(crate) struct Report {
+    subscribers: u64,
+    events: u64,
+    gaps: u64,
+    unannounced: Vec<(i64, i64)>,
+}
+
+impl Report {
+    pub(crate) fn add(&mut self, known: &Known) {
+        self.subscribers += 1;
+        self.events += known.events;
+        self.gaps += known.gaps;
+        self.unannounced.extend(&known.unannounced);
+    }
+
+    /// Whatever was missed was announced, and the restarts were felt.
+    pub(crate) fn check(&self, restarts: usize) {
+        assert_eq!(self.unannounced, [], "missed without a gap");
+        assert!(self.events > self.subscribers, "hardly anything happened: {self}");
+        assert!(self.gaps >= self.subscribers, "{restarts} restarts, and hardly a gap: {self}");
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { subscribers, events, gaps, .. } = self;
+        write!(f, "{events} events to {subscribers} subscribers, {gaps} gaps")
+    }
+}

@@ -1,0 +1,53 @@
+//! The workers: servers on one database, restarted one after the other as a deployment does.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use dcrf_tests::server::Server;
+
+pub(crate) struct Workers(Vec<Server>);
+
+impl Workers {
+    pub(crate) fn start(count: usize, redis: &str) -> Self {
+        let first = Server::builder().redis(redis).start().unwrap();
+        let mut workers = vec![first];
+        while workers.len() < count {
+            let next = workers[0].start_another().unwrap();
+            workers.push(next);
+        }
+        Self(workers)
+    }
+
+    pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
+        self.0.iter().map(Server::address).collect()
+    }
+
+    /// Asks each to shut down, but kills the last of each round, and starts it anew. Says how many restarts that were.
+    pub(crate) async fn restart_one_after_the_other(
+        self,
+        rounds: usize,
+        rest: Duration,
+    ) -> (Self, usize) {
+        let mut workers = self.0;
+        let mut restarts = 0;
+        for _ in 0..rounds {
+            for nth in 0..workers.len() {
+                let mut worker = workers.remove(nth);
+                let kills = nth == workers.len();
+                let restarted = tokio::task::spawn_blocking(move || {
+                    if kills {
+                        worker.kill().unwrap();
+                    } else {
+                        worker.terminate().unwrap();
+                    }
+                    worker.restart().unwrap();
+                    worker
+                });
+                workers.insert(nth, restarted.await.unwrap());
+                restarts += 1;
+                tokio::time::sleep(rest).await;
+            }
+        }
+        (Self(workers), restarts)
+    }
+}
