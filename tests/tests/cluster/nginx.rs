@@ -46,8 +46,8 @@ impl Nginx {
 fn configuration(address: SocketAddr, workers: &[SocketAddr]) -> String {
     let mut servers = String::new();
     for worker in workers {
-        // One that refuses is left out for a second, and is tried again then.
-        writeln!(servers, "        server {worker} max_fails=1 fail_timeout=1s;").unwrap();
+        // One that refuses is passed over at once, each time; none is left out for a while, as that could be all.
+        writeln!(servers, "        server {worker} max_fails=0;").unwrap();
     }
     let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
         .map(|name| format!("    {name}_temp_path {name};\n"))

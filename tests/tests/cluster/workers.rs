@@ -1,7 +1,7 @@
 //! The workers: servers on one database, restarted one after the other as a deployment does.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use dcrf_tests::server::Server;
 
@@ -22,32 +22,26 @@ impl Workers {
         self.0.iter().map(Server::address).collect()
     }
 
-    /// Asks each to shut down, but kills the last of each round, and starts it anew. Says how many restarts that were.
-    pub(crate) async fn restart_one_after_the_other(
-        self,
-        rounds: usize,
-        rest: Duration,
-    ) -> (Self, usize) {
+    /// Asks each to shut down, but kills the last, and starts it anew. Says when each went.
+    pub(crate) async fn restart_one_after_the_other(self, rest: Duration) -> (Self, Vec<Instant>) {
         let mut workers = self.0;
-        let mut restarts = 0;
-        for _ in 0..rounds {
-            for nth in 0..workers.len() {
-                let mut worker = workers.remove(nth);
-                let kills = nth == workers.len();
-                let restarted = tokio::task::spawn_blocking(move || {
-                    if kills {
-                        worker.kill().unwrap();
-                    } else {
-                        worker.terminate().unwrap();
-                    }
-                    worker.restart().unwrap();
-                    worker
-                });
-                workers.insert(nth, restarted.await.unwrap());
-                restarts += 1;
-                tokio::time::sleep(rest).await;
-            }
+        let mut ends = Vec::new();
+        for nth in 0..workers.len() {
+            let mut worker = workers.remove(nth);
+            let kills = nth == workers.len();
+            ends.push(Instant::now());
+            let restarted = tokio::task::spawn_blocking(move || {
+                if kills {
+                    worker.kill().unwrap();
+                } else {
+                    worker.terminate().unwrap();
+                }
+                worker.restart().unwrap();
+                worker
+            });
+            workers.insert(nth, restarted.await.unwrap());
+            tokio::time::sleep(rest).await;
         }
-        (Self(workers), restarts)
+        (Self(workers), ends)
     }
 }

@@ -1,0 +1,30 @@
+//! What the fuzzer gives the core, and what must hold of it then. Each function takes any bytes and panics when
+//! something does not hold; `tests/tests/corpora.rs` runs them over the stored inputs with a stable compiler.
+
+pub mod calls;
+pub mod envelope;
+pub mod handshake;
+pub mod repair;
+pub mod selector;
+pub mod text;
+
+use std::time::Instant;
+
+use dcrf_proto::{Config, Epoch, Seed, Session, Transmit};
+
+/// A session that is connected, and its epoch.
+#[allow(clippy::disallowed_methods, reason = "the one base of the virtual clock")]
+fn connected(config: Config) -> (Session, Epoch, Instant) {
+    let now = Instant::now();
+    let mut session = Session::new(config, Seed::from([7; 32]), now);
+    session.open(now);
+    let Some(Transmit::Dial(epoch)) = session.poll_transmit() else { panic!("no dial") };
+    session.handle_opened(epoch, now);
+    (session, epoch, now)
+}
+
+/// The next frame that the session sends.
+fn sent(session: &mut Session) -> serde_json::Value {
+    let Some(Transmit::Text(_, text)) = session.poll_transmit() else { panic!("nothing is sent") };
+    serde_json::from_str(&text).expect("what is sent is JSON")
+}
