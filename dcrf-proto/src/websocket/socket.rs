@@ -39,7 +39,10 @@ const UNWANTED_READS: usize = 64;
 /// }
 /// ```
 pub struct WebSocket<S> {
-    stream: WebSocketStream<S>,
+    /// Until the server has been told that the end is its doing.
+    stream: Option<WebSocketStream<S>>,
+    /// From then on, without the buffers that held half a message.
+    unframed: Option<S>,
     max_incoming: usize,
     protocol: Option<String>,
     state: State,
@@ -82,7 +85,8 @@ impl<S> WebSocket<S> {
         max_incoming: usize,
         protocol: Option<String>,
     ) -> Self {
-        Self { stream, max_incoming, protocol, state: State::Open }
+        let (stream, unframed) = (Some(stream), None);
+        Self { stream, unframed, max_incoming, protocol, state: State::Open }
     }
 }
 
@@ -112,7 +116,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket for WebSocket<S> {
             Outgoing::Close(frame) => Message::Close(frame.into()),
         };
         let is_close = matches!(message, Message::Close(_));
-        match Pin::new(&mut self.stream).start_send(message) {
+        let Some(stream) = &mut self.stream else { return Ok(()) };
+        match Pin::new(stream).start_send(message) {
             // Closing twice is closing once.
             Err(Error::Protocol(ProtocolError::SendAfterClosing)) if is_close => {}
             Err(error) => self.state = State::WriteFailed(failure::frame(error, self.max_incoming)),
@@ -134,7 +139,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket for WebSocket<S> {
                 ready!(self.poll_answer_to_close(cx));
                 return Poll::Ready(Err(self.end(Lost::Dropped)));
             }
-            let message = match Pin::new(&mut self.stream).poll_next(cx) {
+            let Some(stream) = &mut self.stream else {
+                return Poll::Ready(Err(self.end(Lost::Dropped)));
+            };
+            let message = match Pin::new(stream).poll_next(cx) {
                 Poll::Ready(Some(Ok(message))) => message,
                 Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(self.fail(error, cx))),
                 Poll::Ready(None) => return Poll::Ready(Err(self.end(Lost::Dropped))),
@@ -164,11 +172,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket for WebSocket<S> {
     /// with something unread, and then the server may never read the close frame that says why.
     fn poll_farewell(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let State::Refused(_) = self.state else { return Poll::Ready(()) };
-        let _ = Pin::new(&mut self.stream).poll_flush(cx);
+        let has_told = |stream: &mut WebSocketStream<S>| Pin::new(stream).poll_flush(cx).is_ready();
+        if let Some(stream) = self.stream.take_if(has_told) {
+            self.unframed = Some(stream.into_inner());
+        }
         let mut unwanted = [0; 4096];
         for _ in 0..UNWANTED_READS {
-            let stream = Pin::new(self.stream.get_mut());
-            match ready!(stream.poll_read(cx, &mut unwanted)) {
+            let framed = self.stream.as_mut().map(WebSocketStream::get_mut);
+            let Some(stream) = framed.or(self.unframed.as_mut()) else { break };
+            match ready!(Pin::new(stream).poll_read(cx, &mut unwanted)) {
                 Ok(0) | Err(_) => return Poll::Ready(()),
                 Ok(_) => {}
             }
@@ -189,7 +201,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
             State::Refused(lost) | State::Over(lost) => return Poll::Ready(Err(lost.clone())),
             State::WriteFailed(_) | State::Closing(_) => return Poll::Pending,
         }
-        match ready!(poll(Pin::new(&mut self.stream), cx)) {
+        let Some(stream) = &mut self.stream else { return Poll::Pending };
+        match ready!(poll(Pin::new(stream), cx)) {
             Ok(()) => Poll::Ready(Ok(())),
             Err(error) => {
                 self.state = State::WriteFailed(failure::frame(error, self.max_incoming));
@@ -202,20 +215,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
 
     /// Ready when the answer to the server's close frame has been written, or can't be.
     fn poll_answer_to_close(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if Pin::new(&mut self.stream).poll_flush(cx).is_ready() {
+        let Some(stream) = &mut self.stream else { return Poll::Ready(()) };
+        if Pin::new(&mut *stream).poll_flush(cx).is_ready() {
             return Poll::Ready(());
         }
         // A server that hangs up without reading its answer ends the wait.
-        Pin::new(&mut self.stream).poll_next(cx).map(|_| ())
+        Pin::new(stream).poll_next(cx).map(|_| ())
     }
 
     /// Ends the connection for an error of reading, and tells the server when the error is its own.
     fn fail(&mut self, error: Error, cx: &mut Context<'_>) -> Lost {
         let code = failure::close_code(&error);
         let lost = self.end(failure::frame(error, self.max_incoming));
-        if let Some(code) = code {
+        if let (Some(code), Some(stream)) = (code, &mut self.stream) {
             let frame = WireClose { code, reason: Utf8Bytes::default() };
-            let mut stream = Pin::new(&mut self.stream);
+            let mut stream = Pin::new(stream);
             if stream.as_mut().start_send(Message::Close(Some(frame))).is_ok() {
                 let _ = stream.poll_flush(cx);
                 self.state = State::Refused(lost.clone());

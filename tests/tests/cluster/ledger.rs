@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use dcrf_tests::models::Task;
-use dcrf_tokio::{Client, Request, RequestError};
+use dcrf_tokio::{Client, RequestError};
 use serde_json::json;
 use tokio::task::JoinHandle;
 
@@ -44,33 +44,34 @@ impl Ledger {
     }
 }
 
-/// Writes the rows in turn until it is told to stop.
+/// Writes the rows in turn until it is told to stop, and then each once more: who had missed something without a word
+/// finds out by that.
 pub(crate) async fn write_on(writer: Client, ledger: Arc<Ledger>, pace: Duration) -> Client {
     let mut ticks = tokio::time::interval(pace);
-    for row in (0..ledger.rows.len()).cycle() {
+    for row in ledger.rows.iter().cycle() {
         ticks.tick().await;
         if ledger.is_over.load(Ordering::SeqCst) {
             break;
         }
-        let Row { pk, version } = &ledger.rows[row];
-        let next = version.load(Ordering::SeqCst) + 1;
-        if write(&writer, *pk, next).await {
-            version.store(next, Ordering::SeqCst);
-        }
+        write(&writer, row).await;
+    }
+    for row in &ledger.rows {
+        write(&writer, row).await;
     }
     writer
 }
 
-/// Says whether the row has this version now. Where the answer was lost, the server is asked.
-async fn write(writer: &Client, pk: i64, version: i64) -> bool {
-    match writer.patch::<Task>("tasks", pk, &json!({"priority": version})).await {
-        Ok(task) => task.priority == version,
-        Err(RequestError::ConnectionLost { .. } | RequestError::TimedOut { .. }) => {
-            let asked = Request::retrieve("tasks", pk).no_timeout();
-            let task: Task = writer.call(asked).await.unwrap();
-            task.priority == version
+/// Writes the next version until the server has answered. A worker that dies between its commit and the event tells
+/// nobody of what it wrote, and its writer gets no answer; written again, it is told.
+async fn write(writer: &Client, row: &Row) {
+    let version = row.version.load(Ordering::SeqCst) + 1;
+    loop {
+        match writer.patch::<Task>("tasks", row.pk, &json!({"priority": version})).await {
+            Ok(task) => assert_eq!(task.priority, version),
+            Err(RequestError::ConnectionLost { .. } | RequestError::TimedOut { .. }) => continue,
+            Err(error) => panic!("{error}"),
         }
-        Err(error) => panic!("{error}"),
+        return row.version.store(version, Ordering::SeqCst);
     }
 }
 

@@ -21,6 +21,8 @@ pub(crate) struct Known {
     since: Instant,
     /// Told of a gap, and not yet of the state after it.
     in_gap: bool,
+    /// Told of a gap, and of nothing since: only the first change after it may be of any version.
+    may_jump: bool,
     events: u64,
     gaps: u64,
     /// When the state was told again after a gap.
@@ -70,6 +72,7 @@ impl Known {
             version: None,
             since: Instant::now(),
             in_gap: false,
+            may_jump: false,
             events: 0,
             gaps: 0,
             told_again: Vec::new(),
@@ -83,7 +86,7 @@ impl Known {
                 self.events += 1;
                 let before = self.version.unwrap_or(task.priority);
                 // The event of what the snapshot had already told is no difference.
-                if !self.in_gap && self.version.is_some() && task.priority > before + 1 {
+                if !self.may_jump && task.priority > before + 1 {
                     self.unannounced.push((before, task.priority));
                 }
                 assert!(task.priority >= before, "{before} and then {}", task.priority);
@@ -99,13 +102,14 @@ impl Known {
             }
             Change::Gap(_) => {
                 self.gaps += 1;
-                self.in_gap = true;
+                (self.in_gap, self.may_jump) = (true, true);
             }
             other => panic!("{other:?}"),
         }
     }
 
     fn knows(&mut self, version: i64) {
+        self.may_jump = false;
         if self.version.replace(version) != Some(version) {
             self.since = Instant::now();
         }

@@ -48,6 +48,7 @@ macro_rules! on_each {
 
 on_each! {
     endless_fragments: MESSAGE;
+    large_fragments: MESSAGE;
     a_message_of_64_mib: MESSAGE;
     endless_empty_fragments: MESSAGE;
     a_million_unknown_ids: MESSAGE + UNREAD;

@@ -31,6 +31,18 @@ pub(crate) async fn endless_fragments<A: Adapter>(adapter: A) {
     ends_with_1009(adapter, &server).await;
 }
 
+/// Each fragment is a large part of what a message may be, and so are the buffers that hold it.
+pub(crate) async fn large_fragments<A: Adapter>(adapter: A) {
+    let server = Server::after_the_handshake(|peer| {
+        let content = vec![b'x'; 1 << 20];
+        peer.fragment(TEXT, &content)?;
+        loop {
+            peer.fragment(CONTINUATION, &content)?;
+        }
+    });
+    ends_with_1009(adapter, &server).await;
+}
+
 /// A message that says that it is over the limit is not waited for.
 pub(crate) async fn a_message_of_64_mib<A: Adapter>(adapter: A) {
     let server = Server::after_the_handshake(|peer| {
