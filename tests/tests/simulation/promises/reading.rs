@@ -172,22 +172,34 @@ impl Reader {
             return true;
         }
         let is_owed = self.owed.contains(told);
+        // What gives way behind gaps that were told as one does not make them due.
+        if is_owed && self.skips > 0 {
+            self.joins_gaps(told);
+        }
         while is_owed && self.skips > 0 && self.owed.front().is_some_and(|owed| owed != told) {
             self.skip();
         }
         if self.lagged_gap == LaggedGap::Due {
             return self.settles(told, when_full);
         }
-        // Gaps with nothing between may be told as one, since they must not fill a buffer.
         let gaps = self.owed.iter().take_while(|owed| **owed == Owed::Gap).count();
-        if self.is_after_gap && *told != Owed::Gap && self.owed.get(gaps) == Some(told) {
-            self.owed.drain(..gaps);
+        if self.owed.get(gaps) == Some(told) {
+            self.joins_gaps(told);
         }
         let is_next = self.owed.front() == Some(told);
         if is_next {
             self.owed.pop_front();
         }
         is_next
+    }
+
+    /// Gaps with nothing between may be told as one, since they must not fill a buffer.
+    fn joins_gaps(&mut self, told: &Owed) {
+        if self.is_after_gap && *told != Owed::Gap {
+            while self.owed.front() == Some(&Owed::Gap) {
+                self.owed.pop_front();
+            }
+        }
     }
 
     fn skip(&mut self) {
