@@ -1,0 +1,72 @@
+//! One line of the report: what was measured, beside what, and whether that is good enough.
+
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+
+/// What a value is to be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Goal {
+    AtMost(f64),
+    AtLeast(f64),
+}
+
+impl Goal {
+    fn holds(self, value: f64) -> bool {
+        match self {
+            Self::AtMost(goal) => value <= goal,
+            Self::AtLeast(goal) => value >= goal,
+        }
+    }
+}
+
+impl fmt::Display for Goal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AtMost(goal) => write!(f, "<= {goal}"),
+            Self::AtLeast(goal) => write!(f, ">= {goal}"),
+        }
+    }
+}
+
+impl Serialize for Goal {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Line {
+    pub(crate) name: &'static str,
+    /// Ours by the reference; ours alone where there is none.
+    pub(crate) value: f64,
+    pub(crate) goal: Goal,
+    pub(crate) ours: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) reference: Option<f64>,
+    pub(crate) unit: &'static str,
+    pub(crate) ok: bool,
+}
+
+impl Line {
+    pub(crate) fn ratio(
+        name: &'static str,
+        goal: Goal,
+        (ours, reference): (f64, f64),
+        unit: &'static str,
+    ) -> Self {
+        let value = rounded(ours / reference);
+        let (ours, reference) = (rounded(ours), Some(rounded(reference)));
+        Self { name, value, goal, ours, reference, unit, ok: goal.holds(value) }
+    }
+
+    pub(crate) fn amount(name: &'static str, goal: Goal, ours: f64, unit: &'static str) -> Self {
+        let value = rounded(ours);
+        Self { name, value, goal, ours: value, reference: None, unit, ok: goal.holds(value) }
+    }
+}
+
+/// Three digits behind the point say more than these machines know.
+fn rounded(value: f64) -> f64 {
+    (value * 1000.0).round() / 1000.0
+}

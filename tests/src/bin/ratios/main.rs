@@ -1,0 +1,83 @@
+//! What this library costs above the socket and the parser: each line beside a reference that does the same work in the
+//! same run, interleaved. Prints a JSON object a line.
+//!
+//! `cargo run --release -p dcrf-tests --bin ratios`, with `--only NAME` for one line, and with `--peer` for those that
+//! compare with dcrf-client on Node.
+
+mod allocations;
+mod core;
+mod echo;
+mod frames;
+mod line;
+mod memory;
+mod raw;
+mod rounds;
+mod sockets;
+
+use std::io;
+use std::process::ExitCode;
+
+use echo::Echo;
+use line::Line;
+
+/// What this program is asked by itself.
+const SERVE: &str = "--serve";
+const IDLE: &str = "--idle-clients";
+
+const USAGE: &str = "usage: ratios [--peer] [--only NAME]...\n";
+
+/// The name of a line, and what measures it.
+type Measure = (&'static str, fn(&Echo) -> io::Result<Line>);
+
+const LINES: [Measure; 14] = [
+    ("event_small", |_| Ok(core::event_small())),
+    ("event_large", |_| Ok(core::event_large())),
+    ("event_100k", |_| Ok(core::event_100k())),
+    ("pipelined_tokio", |echo| Ok(sockets::pipelined_tokio(echo))),
+    ("pipelined_smol", |echo| Ok(sockets::pipelined_smol(echo))),
+    ("sequential_tokio", |echo| Ok(sockets::sequential_tokio(echo))),
+    ("sequential_smol", |echo| Ok(sockets::sequential_smol(echo))),
+    ("sequential_blocking", |echo| Ok(sockets::sequential_blocking(echo))),
+    ("deliver_tokio", |echo| Ok(sockets::deliver_tokio(echo))),
+    ("replay_10k", |echo| Ok(sockets::replay_10k(echo))),
+    ("bytes_per_subscription", |echo| Ok(memory::bytes_per_subscription(echo))),
+    ("bytes_per_client", memory::bytes_per_client),
+    ("allocations_event", |_| Ok(allocations::event())),
+    ("allocations_request", |echo| Ok(allocations::request(echo))),
+];
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("ratios: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Says whether all that was measured is good enough.
+fn run() -> io::Result<bool> {
+    memory::raise_the_limit_of_files()?;
+    let mut only = Vec::new();
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        match (&*argument, arguments.next()) {
+            (SERVE, None) => return echo::serve().map(|()| true),
+            (IDLE, Some(url)) => return memory::idle(&url).map(|()| true),
+            ("--only", Some(name)) => only.push(name),
+            _ => return Err(io::Error::other(USAGE)),
+        }
+    }
+    let echo = Echo::start()?;
+    let mut ok = true;
+    for (name, measure) in LINES {
+        if only.is_empty() || only.iter().any(|other| other == name) {
+            let line = measure(&echo)?;
+            println!("{}", serde_json::to_string(&line).map_err(io::Error::other)?);
+            ok &= line.ok;
+        }
+    }
+    Ok(ok)
+}
