@@ -25,7 +25,7 @@ pub(crate) fn event() -> Line {
 /// A request through the handles and the socket, its answer left as the text that came.
 pub(crate) fn request(echo: &Echo) -> Line {
     let single = Single::new(echo);
-    let mut ask = || (0..COUNT).for_each(|_| drop(single.ask::<Json>()));
+    let ask = || (0..COUNT).for_each(|_| drop(single.ask::<Json>()));
     ask();
     let taken = measure(ask).count_total;
     Line::amount("allocations_request", Goal::AtMost(6.0), each(taken), "allocations/request")
