@@ -33,48 +33,62 @@ impl Held {
     }
 }
 
+/// The one item that waits for a prompt reader needs no memory of its own.
 #[derive(Debug)]
 pub(crate) struct Buffer<T> {
-    items: VecDeque<T>,
+    first: Option<T>,
+    /// Those behind the first; there may be some without a first.
+    others: VecDeque<T>,
     bytes: usize,
 }
 
 impl<T> Default for Buffer<T> {
     fn default() -> Self {
-        Self { items: VecDeque::new(), bytes: 0 }
+        Self { first: None, others: VecDeque::new(), bytes: 0 }
     }
 }
 
 impl<T: Measure> Buffer<T> {
     pub(crate) fn held(&self) -> Held {
-        Held { count: self.items.len(), bytes: self.bytes }
+        Held { count: self.len(), bytes: self.bytes }
+    }
+
+    fn len(&self) -> usize {
+        usize::from(self.first.is_some()) + self.others.len()
     }
 
     pub(crate) fn push(&mut self, item: T) {
         self.bytes += item.bytes();
-        self.items.push_back(item);
+        if self.len() == 0 {
+            self.first = Some(item);
+        } else {
+            self.others.push_back(item);
+        }
     }
 
     pub(crate) fn last_mut(&mut self) -> Option<&mut T> {
-        self.items.back_mut()
+        self.others.back_mut().or(self.first.as_mut())
     }
 
     /// Whether `item` can be added without more than `limit` allows.
     pub(crate) fn has_room_for(&self, item: &T, limit: Limit) -> bool {
-        self.items.len() < limit.count && self.bytes + item.bytes() <= limit.bytes
+        self.len() < limit.count && self.bytes + item.bytes() <= limit.bytes
     }
 
     /// Whether there is more than `limit` allows. One item is allowed in any case, whatever its size.
     pub(crate) fn is_over(&self, limit: Limit) -> bool {
-        self.items.len() > limit.count.max(1) || (self.bytes > limit.bytes && self.items.len() > 1)
+        self.len() > limit.count.max(1) || (self.bytes > limit.bytes && self.len() > 1)
     }
 
     pub(crate) fn pop(&mut self) -> Option<T> {
-        let item = self.items.pop_front()?;
+        let item = match self.first.take() {
+            Some(first) => first,
+            None => self.others.pop_front()?,
+        };
         self.bytes -= item.bytes();
         // A buffer that a burst has grown is given back once it is empty.
-        if self.items.is_empty() && self.items.capacity() > 64 {
-            self.items = VecDeque::new();
+        if self.others.is_empty() && self.others.capacity() > 64 {
+            self.others = VecDeque::new();
         }
         Some(item)
     }

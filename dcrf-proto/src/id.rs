@@ -3,10 +3,11 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::hash::{BuildHasherDefault, DefaultHasher};
+use std::hash::{Hash, Hasher};
 
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{RngCore, SeedableRng};
+use rustc_hash::FxBuildHasher;
 use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
@@ -96,10 +97,10 @@ index!(ListenerKey);
 /// assert_ne!(RequestId::from(77), RequestId::from("77"));
 /// assert_eq!(RequestId::from("a-1").to_string(), "a-1");
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestId(Repr);
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Repr {
     /// A string that is a lower-case hyphenated UUID: no allocation, and a short comparison.
     Uuid(Uuid),
@@ -132,16 +133,90 @@ impl RequestId {
     }
 }
 
+impl Hash for RequestId {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match &self.0 {
+            // A half of it is random enough.
+            Repr::Uuid(uuid) => state.write_u64(uuid.as_u64_pair().0),
+            Repr::Text(text) => text.hash(state),
+            Repr::Number(number) => state.write_i64(*number),
+        }
+    }
+}
+
 impl From<&str> for RequestId {
     fn from(text: &str) -> Self {
-        // Only the one spelling that we write ourselves: "A…" and "a…" are different ids to the server.
-        if text.len() == 36 && !text.bytes().any(|byte| byte.is_ascii_uppercase()) {
-            if let Ok(uuid) = Uuid::try_parse(text) {
-                return Self(Repr::Uuid(uuid));
-            }
-        }
-        Self(Repr::Text(text.into()))
+        Self(uuid(text).map_or_else(|| Repr::Text(text.into()), Repr::Uuid))
     }
+}
+
+/// Reads the one spelling of a UUID that we write ourselves: "A…" and "a…" are different ids to the server.
+fn uuid(text: &str) -> Option<Uuid> {
+    let text: &[u8; 36] = text.as_bytes().try_into().ok()?;
+    let [
+        a @ ..,
+        b'-',
+        b0,
+        b1,
+        b2,
+        b3,
+        b'-',
+        c0,
+        c1,
+        c2,
+        c3,
+        b'-',
+        d0,
+        d1,
+        d2,
+        d3,
+        b'-',
+        _,
+        _,
+        _,
+        _,
+        _,
+        _,
+        _,
+        _,
+        _,
+        _,
+        _,
+        _,
+    ] = text
+    else {
+        return None;
+    };
+    let [.., e0, e1, e2, e3, _, _, _, _, _, _, _, _] = text;
+    let [.., f0, f1, f2, f3, f4, f5, f6, f7] = text;
+    let words = [
+        *a,
+        [*b0, *b1, *b2, *b3, *c0, *c1, *c2, *c3],
+        [*d0, *d1, *d2, *d3, *e0, *e1, *e2, *e3],
+        [*f0, *f1, *f2, *f3, *f4, *f5, *f6, *f7],
+    ];
+    let mut uuid = 0_u128;
+    for word in words {
+        uuid = uuid << 32 | u128::from(eight_digits(word)?);
+    }
+    Some(Uuid::from_u128(uuid))
+}
+
+/// Reads eight lower-case hexadecimal digits at once.
+fn eight_digits(digits: [u8; 8]) -> Option<u32> {
+    const ONES: u64 = u64::MAX / 255;
+    let text = u64::from_be_bytes(digits);
+    // A letter has bit 6, and is the ninth after the digit with its lower half.
+    let letters = text >> 6 & ONES;
+    let values = (text & (ONES * 0xf)) + letters * 9;
+    // What is none is written otherwise than it was, or has more than four bits.
+    let written = values + ONES * u64::from(b'0') + (values + ONES * 6 >> 4 & ONES) * 39;
+    if written != text || values & (ONES * 0xf0) != 0 {
+        return None;
+    }
+    let bytes = (values | values >> 4) & 0x00ff_00ff_00ff_00ff;
+    let halves = (bytes | bytes >> 8) & 0x0000_ffff_0000_ffff;
+    u32::try_from((halves | halves >> 16) & 0xffff_ffff).ok()
 }
 
 impl From<String> for RequestId {
@@ -191,9 +266,12 @@ impl Serialize for RequestId {
     }
 }
 
-/// A map by request id. Its hasher has a fixed key, so that a session does the same in every process;
-/// only ids of our own calls are ever inserted, so a server can't choose keys that collide.
-pub(crate) type IdMap<V> = HashMap<RequestId, V, BuildHasherDefault<DefaultHasher>>;
+/// A map by what is ours: ids and keys of our own calls. Its hasher is the same in every process, and so is what a
+/// session does. A server can't choose what is inserted, and so no keys that collide.
+pub(crate) type OwnMap<K, V> = HashMap<K, V, FxBuildHasher>;
+
+/// A map by request id.
+pub(crate) type IdMap<V> = OwnMap<RequestId, V>;
 
 /// What a session draws its randomness from: 256 bits, given by the caller.
 ///

@@ -2,13 +2,11 @@
 //! only those who may want it are asked.
 
 use std::cell::OnceCell;
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, DefaultHasher};
 
 use serde_json::Value;
 
 use crate::dialect::ChangeKind;
-use crate::id::{ListenerKey, RequestKey, SubscriptionKey, WireKey};
+use crate::id::{ListenerKey, OwnMap, RequestKey, SubscriptionKey, WireKey};
 use crate::wire::framing::Framing;
 use crate::wire::selector::Selector;
 
@@ -29,7 +27,7 @@ pub(crate) enum Taker {
 #[derive(Debug, Default)]
 pub(crate) struct Selection {
     /// Those that want frames of one stream only.
-    by_stream: HashMap<Box<str>, Vec<Entry>, BuildHasherDefault<DefaultHasher>>,
+    by_stream: OwnMap<Box<str>, Vec<Entry>>,
     of_any_stream: Vec<Entry>,
 }
 

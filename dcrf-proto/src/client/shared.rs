@@ -1,8 +1,6 @@
 //! What the handles and the driver share: the session, and who waits for what.
 
-use std::collections::HashMap;
 use std::future::poll_fn;
-use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -15,13 +13,11 @@ use crate::config::Config;
 use crate::context::Notices;
 use crate::error::{CloseReason, RequestError, UnsubscribeError};
 use crate::event::{Event, Notice, State};
-use crate::id::{ListenerKey, RepliesKey, RequestKey, Seed, SubscriptionKey};
+use crate::id::{ListenerKey, OwnMap, RepliesKey, RequestKey, Seed, SubscriptionKey};
 use crate::session::Session;
 use crate::stats::Stats;
 use crate::trace::Records;
 use crate::wire::json::Json;
-
-type KeyMap<K, V> = HashMap<K, V, BuildHasherDefault<DefaultHasher>>;
 
 pub(super) struct Shared {
     inner: Mutex<Inner>,
@@ -64,9 +60,9 @@ pub(super) struct Inner {
     pub(super) driver: Option<Waker>,
     /// Set when the driver has ended: nothing is reported any more.
     pub(super) finished: bool,
-    pub(super) responses: KeyMap<RequestKey, Waiter<Result<Json, RequestError>>>,
-    pub(super) readers: KeyMap<Readable, Waker>,
-    pub(super) unsubscribes: KeyMap<SubscriptionKey, Waiter<Result<(), UnsubscribeError>>>,
+    pub(super) responses: OwnMap<RequestKey, Waiter<Result<Json, RequestError>>>,
+    pub(super) readers: OwnMap<Readable, Waker>,
+    pub(super) unsubscribes: OwnMap<SubscriptionKey, Waiter<Result<(), UnsubscribeError>>>,
     pub(super) listeners: Slab<Listener>,
     /// Those who wait for the driver's end.
     finishers: Slab<Option<Waker>>,
@@ -128,9 +124,9 @@ impl Shared {
                 protocol: None,
                 driver: None,
                 finished: false,
-                responses: KeyMap::default(),
-                readers: KeyMap::default(),
-                unsubscribes: KeyMap::default(),
+                responses: OwnMap::default(),
+                readers: OwnMap::default(),
+                unsubscribes: OwnMap::default(),
                 listeners: Slab::new(),
                 finishers: Slab::new(),
                 flushers: Slab::new(),

@@ -307,9 +307,11 @@ impl Requests {
             return;
         };
         match (entry.answer, payload.outcome()) {
-            (Answer::Many(replies), Ok(data)) => self.replied(cx, key, replies, Json::from(data)),
+            (Answer::Many(replies), Ok(data)) => {
+                self.replied(cx, key, replies, Json::from_checked_or_null(data))
+            }
             (_, outcome) => {
-                let result = outcome.map(Json::from).map_err(RequestError::Refused);
+                let result = outcome.map(Json::from_checked_or_null).map_err(RequestError::Refused);
                 self.settle(cx, key, result);
             }
         }

@@ -214,7 +214,7 @@ impl Session {
     /// The one place where a frame is routed: to who waits for it by its id, and to who takes it by a selector.
     fn route(&mut self, framing: Framing, envelope: &Envelope<'_>, text: &str) {
         let payload = &envelope.payload;
-        let stream = envelope.stream.as_ref().and_then(|stream| stream.0.as_deref());
+        let stream = envelope.stream.as_deref();
         let owned = self.hand_to_owner(framing, stream, payload, text);
         let taken = !self.cx.selection.is_empty() && {
             let takers = self.cx.selection.takers(framing, stream, text);

@@ -40,7 +40,7 @@ impl Subscriptions {
         let Some(wire) = self.wires.get_mut(key) else { return };
         // What does not acknowledge can still refuse: an action that the server does not know.
         let can_be_refused = wire.is_unanswered();
-        wire.suspicions = 0;
+        wire.sent.suspicions = 0;
         if !wire.phase.is_leaving() {
             wire.unanswered = wire.unanswered.saturating_sub(1);
         }
@@ -69,14 +69,16 @@ impl Subscriptions {
         let refused = payload.outcome().err();
         let json = match (&refused, payload.data) {
             (Some(_), _) => Json::null(),
-            (None, Some(data)) if Incoming::is_of_an_object(action, Some(data)) => Json::from(data),
+            (None, Some(data)) if Incoming::is_of_an_object(action, Some(data)) => {
+                Json::from_checked(data)
+            }
             _ => whole(),
         };
         let event = Incoming { action, refused, data: payload.data, json };
         let before = (cx.stats.gaps, cx.stats.lagged);
         let (members, loss) = (&mut self.members, self.last_loss.as_ref());
-        wire.members.retain(|&key| {
-            members.get_mut(key).is_some_and(|member| member.deliver(cx, key, loss, &event))
+        wire.members.retain(|key| {
+            members.get_mut(*key).is_some_and(|member| member.deliver(cx, *key, loss, &event))
         });
         wire.trace_missed(cx, before);
         if wire.members.is_empty() {
@@ -110,8 +112,8 @@ impl Subscriptions {
         let Some(wire) = self.wires.get_mut(key) else { return };
         // S3: too many requests, and failures of the server itself, pass.
         if matches!(refusal.status, Some(429 | 500..=599)) {
-            let delay = cx.config.backoff.delay(wire.put_off, &mut cx.random);
-            wire.put_off = wire.put_off.saturating_add(1);
+            let delay = cx.config.backoff.delay(wire.sent.put_off, &mut cx.random);
+            wire.sent.put_off = wire.sent.put_off.saturating_add(1);
             let replayed = wire.phase.is_replayed();
             cx.stats.put_off += 1;
             wire.trace(cx, Told::PutOff { status: refusal.status, wait: delay });
@@ -152,7 +154,7 @@ impl Subscriptions {
         result: Result<(), UnsubscribeError>,
     ) {
         let Some(wire) = self.wires.get(key) else { return };
-        let id = wire.id.clone();
+        let id = wire.sent.id.clone();
         let is_over = !wire.is_unanswered() && result.is_ok();
         self.remove_wire(cx, key, result);
         if is_over {
@@ -196,9 +198,9 @@ impl Subscriptions {
     fn end_newcomers(&mut self, cx: &mut Context, key: WireKey) -> bool {
         let Some(wire) = self.wires.get_mut(key) else { return false };
         let members = &mut self.members;
-        wire.members.retain(|&key| match members.get_mut(key) {
+        wire.members.retain(|key| match members.get_mut(*key) {
             Some(member) if !member.is_acknowledged() => {
-                member.end(cx, key, Ended::TimedOut);
+                member.end(cx, *key, Ended::TimedOut);
                 false
             }
             _ => true,

@@ -75,57 +75,120 @@ impl Inbox {
 /// Changes in their order, and nothing else known of them.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
-    changes: Buffer<Change>,
-    /// How many changes were dropped before the first that is left.
+    changes: Buffer<Kept>,
+    /// What was dropped before the first that is left.
+    dropped: Option<Box<Dropped>>,
+}
+
+#[derive(Debug, Default)]
+struct Dropped {
     lagged: u64,
-    /// The last gap among those dropped: a gap is never lost (S5).
-    lagged_gap: Option<Gap>,
+    /// The last gap: a gap is never lost (S5).
+    gap: Option<Gap>,
+}
+
+/// A change as it waits: what comes most is kept small.
+#[derive(Debug)]
+enum Kept {
+    Create(Json),
+    Update(Json),
+    Other(Box<Change>),
+}
+
+impl From<Change> for Kept {
+    fn from(change: Change) -> Self {
+        match change {
+            Change::Create(data) => Self::Create(data),
+            Change::Update(data) => Self::Update(data),
+            other => Self::Other(Box::new(other)),
+        }
+    }
+}
+
+impl From<Kept> for Change {
+    fn from(kept: Kept) -> Self {
+        match kept {
+            Kept::Create(data) => Self::Create(data),
+            Kept::Update(data) => Self::Update(data),
+            Kept::Other(change) => *change,
+        }
+    }
+}
+
+impl Kept {
+    fn as_gap(&self) -> Option<&Gap> {
+        match self {
+            Self::Other(change) => match &**change {
+                Change::Gap(gap) => Some(gap),
+                _ => None,
+            },
+            Self::Create(_) | Self::Update(_) => None,
+        }
+    }
+}
+
+impl Measure for Kept {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Create(data) | Self::Update(data) => data.len(),
+            Self::Other(change) => change.bytes(),
+        }
+    }
 }
 
 impl Queue {
     /// Adds a change, and says how many older ones gave way.
     fn push(&mut self, change: Change, limit: Limit) -> u64 {
-        self.changes.push(change);
-        let before = self.lagged;
+        self.changes.push(change.into());
+        let mut lagged = 0;
         while self.changes.is_over(limit) {
-            self.drop_oldest();
+            lagged += self.drop_oldest();
         }
-        self.lagged - before
+        lagged
     }
 
     /// Adds a change if there is room, which there always is for a gap: it takes the place of one that nothing
     /// follows.
     fn push_if_room(&mut self, change: Change, limit: Limit) -> Result<(), Overflow> {
-        let has_room = self.changes.has_room_for(&change, limit);
-        match (&change, self.changes.last_mut()) {
-            (Change::Gap(_), Some(last @ Change::Gap(_))) => {
-                *last = change;
+        let kept = Kept::from(change);
+        let has_room = self.changes.has_room_for(&kept, limit);
+        let is_gap = kept.as_gap().is_some();
+        match self.changes.last_mut() {
+            Some(last) if is_gap && last.as_gap().is_some() => {
+                *last = kept;
                 return Ok(());
             }
-            (Change::Gap(_), _) | (_, None) => {}
-            _ if has_room => {}
-            _ => return Err(Overflow),
+            Some(_) if !is_gap && !has_room => return Err(Overflow),
+            _ => {}
         }
-        self.changes.push(change);
+        self.changes.push(kept);
         Ok(())
     }
 
-    fn drop_oldest(&mut self) {
-        match self.changes.pop() {
-            Some(Change::Gap(gap)) => self.lagged_gap = Some(gap),
-            Some(_) => self.lagged += 1,
-            None => {}
+    /// Says how many changes that the reader is told of gave way.
+    fn drop_oldest(&mut self) -> u64 {
+        let Some(oldest) = self.changes.pop() else { return 0 };
+        let dropped = self.dropped.get_or_insert_default();
+        if let Some(gap) = oldest.as_gap() {
+            dropped.gap = Some(gap.clone());
+            return 0;
         }
+        dropped.lagged += 1;
+        1
     }
 
     fn pop(&mut self) -> Option<Change> {
-        if self.lagged > 0 {
-            return Some(Change::Lagged(std::mem::take(&mut self.lagged)));
+        if let Some(dropped) = &mut self.dropped {
+            if dropped.lagged > 0 {
+                return Some(Change::Lagged(std::mem::take(&mut dropped.lagged)));
+            }
+            let gap = dropped.gap.take();
+            self.dropped = None;
+            if gap.is_some() {
+                return gap.map(Change::Gap);
+            }
         }
-        if let Some(gap) = self.lagged_gap.take() {
-            return Some(Change::Gap(gap));
-        }
-        self.changes.pop()
+        self.changes.pop().map(Change::from)
     }
 }
 

@@ -2,8 +2,6 @@
 
 use std::borrow::Cow;
 
-use serde_json::value::RawValue;
-
 use super::inbox::{Inbox, Overflow};
 use super::refresh::Refresh;
 use crate::buffer::{Buffer, Held};
@@ -44,7 +42,8 @@ enum History {
 enum Phase {
     Pending(WireKey),
     Acknowledged(WireKey),
-    Ended(Ended),
+    /// Boxed, since those that go on are not to pay for its size.
+    Ended(Box<Ended>),
 }
 
 impl Member {
@@ -218,7 +217,7 @@ impl Member {
             self.inbox.clear(); // S12: as after a cancel (S9), nothing more is delivered.
             cx.unread.changes.change(before, self.held());
         }
-        self.phase = Phase::Ended(ended);
+        self.phase = Phase::Ended(Box::new(ended));
         self.tell_readable(cx, key);
     }
 
@@ -235,7 +234,7 @@ impl Member {
     pub(crate) fn poll(&mut self) -> Option<Result<Change, Ended>> {
         match (self.inbox.pop(), &self.phase) {
             (Some(change), _) => Some(Ok(change)),
-            (None, Phase::Ended(ended)) => Some(Err(ended.clone())),
+            (None, Phase::Ended(ended)) => Some(Err((**ended).clone())),
             (None, _) => None,
         }
     }
@@ -245,14 +244,14 @@ impl Member {
 pub(crate) struct Incoming<'a> {
     pub(crate) action: Option<&'a str>,
     pub(crate) refused: Option<Refusal>,
-    pub(crate) data: Option<&'a RawValue>,
+    pub(crate) data: Option<&'a str>,
     /// The data or, where it is of another kind, the payload; the members share it.
     pub(crate) json: Json,
 }
 
 impl Incoming<'_> {
     /// Whether the event is a change of an object: else it is delivered with its whole payload (S15).
-    pub(crate) fn is_of_an_object(action: Option<&str>, data: Option<&RawValue>) -> bool {
+    pub(crate) fn is_of_an_object(action: Option<&str>, data: Option<&str>) -> bool {
         data.is_some() && matches!(action, Some("create" | "update" | "delete"))
     }
 

@@ -10,13 +10,11 @@ mod replay;
 mod trial;
 mod wire;
 
-use std::collections::{HashMap, VecDeque};
-use std::hash::{BuildHasherDefault, DefaultHasher};
-use std::sync::Arc;
+use std::collections::VecDeque;
 
 use self::member::Member;
 use self::trial::Trial;
-use self::wire::{Phase, Wire};
+use self::wire::{Phase, Target, Wire};
 use crate::arena::Arena;
 use crate::buffer::Held;
 use crate::command::{Arguments, Subscribe};
@@ -24,7 +22,7 @@ use crate::context::{Context, Route, Routes};
 use crate::dialect::Message;
 use crate::error::{Ended, Lost, Rejected, Rejection, UnsubscribeError};
 use crate::event::{Change, Event};
-use crate::id::{SubscriptionKey, WireKey};
+use crate::id::{OwnMap, SubscriptionKey, WireKey};
 use crate::timer::Timer;
 use crate::trace::Told;
 
@@ -32,8 +30,8 @@ use crate::trace::Told;
 pub(crate) struct Subscriptions {
     members: Arena<SubscriptionKey, Member>,
     wires: Arena<WireKey, Wire>,
-    /// The wires that a new member of the same target joins. Looked up, never iterated.
-    by_target: HashMap<Arc<str>, WireKey, BuildHasherDefault<DefaultHasher>>,
+    /// The wires that a new member of the same target joins, by the target's fingerprint. Looked up, never iterated.
+    by_target: OwnMap<u64, WireKey>,
     /// Wires that are to be replayed, in order (S4).
     replays: VecDeque<WireKey>,
     /// Wires that have another frame to send, in order. In both queues those that have none any more are
@@ -67,7 +65,7 @@ impl Subscriptions {
         Self {
             members: Arena::new(),
             wires: Arena::new(),
-            by_target: HashMap::default(),
+            by_target: OwnMap::default(),
             replays: VecDeque::new(),
             outgoing: VecDeque::new(),
             unacknowledged: 0,
@@ -109,13 +107,13 @@ impl Subscriptions {
         open: bool,
     ) -> Result<SubscriptionKey, Rejected<Subscribe>> {
         let arguments = subscribe.arguments(&cx.config.pk_field);
-        let target = wire::target(&subscribe, &arguments);
+        let target = Target::new(&subscribe.stream, &subscribe.action, &arguments);
         let wire = match self.check(cx, &arguments) {
             Err(reason) => Err(reason),
-            Ok(()) => match self.by_target.get(&target) {
-                Some(&wire) => self.accept_join(cx, &subscribe, wire).map(|()| wire),
+            Ok(()) => match self.by_target(&target) {
+                Some(wire) => self.accept_join(cx, &subscribe, wire).map(|()| wire),
                 None => self
-                    .accept(cx, &subscribe, target, arguments.into_owned())
+                    .accept(cx, &subscribe, target.fingerprint(), arguments.into_owned())
                     .map(|wire| self.insert_wire(cx, &subscribe, wire, open)),
             },
         };
@@ -126,6 +124,15 @@ impl Subscriptions {
         let key = self.members.insert_with(|_| Member::new(wire_key, &subscribe));
         self.join(cx, wire_key, key, &subscribe);
         Ok(key)
+    }
+
+    /// The wire to the same target, of those that still take members.
+    fn by_target(&self, target: &Target) -> Option<WireKey> {
+        let key = *self.by_target.get(&target.fingerprint())?;
+        // Others may have this fingerprint too, if hardly ever.
+        let is_same =
+            self.wires.get(key).is_some_and(|wire| wire.sent.target(&wire.stream) == *target);
+        is_same.then_some(key)
     }
 
     fn join(
@@ -165,7 +172,7 @@ impl Subscriptions {
         subscribe: &Subscribe,
         key: WireKey,
     ) -> Result<(), Rejection> {
-        let own = self.wires.get(key).map(|wire| &wire.id);
+        let own = self.wires.get(key).map(|wire| &wire.sent.id);
         match &subscribe.id {
             Some(id) if Some(id) != own && !cx.routes.is_free(id) => Err(Rejection::IdInUse),
             _ => Ok(()),
@@ -176,7 +183,7 @@ impl Subscriptions {
         &self,
         cx: &mut Context,
         subscribe: &Subscribe,
-        target: Arc<str>,
+        target: u64,
         arguments: Arguments,
     ) -> Result<Wire, Rejection> {
         let id = cx.choose_id(subscribe.id.as_ref(), Routes::is_free)?;
@@ -193,14 +200,14 @@ impl Subscriptions {
         open: bool,
     ) -> WireKey {
         self.next_sequence += 1;
-        let (id, target) = (wire.id.clone(), wire.target.clone());
+        let (id, target) = (wire.sent.id.clone(), wire.target);
         self.unsent += usize::from(wire.phase.is_unsent());
         let key = self.wires.insert_with(|_| wire);
         if let Some(wire) = self.wires.get_mut(key) {
             wire.select(cx, key, subscribe);
         }
         cx.routes.insert(id, Route::Wire(key));
-        self.by_target.insert(target, key);
+        self.by_target.entry(target).or_insert(key);
         if open {
             self.enqueue(cx, key, Phase::Queued { replayed: false });
         }
@@ -249,13 +256,14 @@ impl Subscriptions {
     fn leave(&mut self, cx: &mut Context, key: WireKey, unsubscriber: Option<SubscriptionKey>) {
         let Some(wire) = self.wires.get_mut(key) else { return };
         wire.trace(cx, Told::Left);
-        wire.unsubscriber = unsubscriber;
+        wire.sent.unsubscriber = unsubscriber;
         let on_server = wire.is_on_server();
         if on_server && wire.can_unsubscribe() {
-            self.by_target.remove(&wire.target);
+            let target = wire.target;
+            self.give_up_target(target, key);
             self.enqueue(cx, key, Phase::Leaving);
         } else {
-            let id = wire.id.clone();
+            let id = wire.sent.id.clone();
             self.remove_wire(cx, key, Ok(()));
             if on_server {
                 // The server will go on for as long as this connection lasts.
@@ -274,14 +282,18 @@ impl Subscriptions {
         self.enter(cx, key, Phase::Offline);
         let Some(wire) = self.wires.remove(key) else { return };
         self.unsent -= usize::from(wire.phase.is_unsent());
-        cx.routes.remove(&wire.id);
+        cx.routes.remove(&wire.sent.id);
         wire.deselect(cx, key);
-        // A wire that is left has given its target up, maybe to a successor.
-        if self.by_target.get(&wire.target) == Some(&key) {
-            self.by_target.remove(&wire.target);
-        }
-        if let Some(subscription) = wire.unsubscriber {
+        self.give_up_target(wire.target, key);
+        if let Some(subscription) = wire.sent.unsubscriber {
             cx.events.push_back(Event::Unsubscribed { subscription, result });
+        }
+    }
+
+    /// Nobody joins this wire any more. One that was left has given its target up before, maybe to a successor.
+    fn give_up_target(&mut self, target: u64, key: WireKey) {
+        if self.by_target.get(&target) == Some(&key) {
+            self.by_target.remove(&target);
         }
     }
 

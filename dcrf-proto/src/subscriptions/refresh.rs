@@ -163,7 +163,7 @@ impl Subscriptions {
             return;
         }
         match payload.outcome() {
-            Ok(data) => self.refreshed_with(cx, key, &Json::from(data)),
+            Ok(data) => self.refreshed_with(cx, key, &Json::from_checked_or_null(data)),
             // The server's own failures pass, as for a subscribe (S3).
             Err(refusal) if matches!(refusal.status, Some(429 | 500..=599)) => {
                 self.put_off_refresh(cx, key);

@@ -20,7 +20,7 @@ impl Subscriptions {
         let mut keys = self.in_order();
         if self.is_careful() {
             // L12: who is suspected least has its turn first, so that the innocent are in force when it is over.
-            keys.sort_by_key(|key| self.wires.get(*key).map(|wire| wire.suspicions));
+            keys.sort_by_key(|key| self.wires.get(*key).map(|wire| wire.sent.suspicions));
         }
         let mut again = 0;
         for key in keys {
@@ -164,7 +164,7 @@ impl Subscriptions {
     /// The wires in the order of the calls.
     fn in_order(&self) -> Vec<WireKey> {
         let mut keys: Vec<(u64, WireKey)> =
-            self.wires.iter().map(|(key, wire)| (wire.sequence, key)).collect();
+            self.wires.iter().map(|(key, wire)| (wire.sent.sequence, key)).collect();
         keys.sort_unstable();
         keys.into_iter().map(|(_, key)| key).collect()
     }

@@ -66,7 +66,7 @@ impl Subscriptions {
         }
         let accused = self.trial.accused.take().and_then(|key| self.wires.get_mut(key));
         if let Some(wire) = accused {
-            wire.suspicions = 0;
+            wire.sent.suspicions = 0;
         }
     }
 
@@ -120,8 +120,8 @@ impl Subscriptions {
         self.trial.deaths = self.trial.deaths.saturating_add(1);
         let Some(key) = accused.or_else(|| self.only_unanswered()) else { return };
         let Some(wire) = self.wires.get_mut(key) else { return };
-        wire.suspicions += 1;
-        if wire.suspicions >= MAX_SUSPICIONS {
+        wire.sent.suspicions += 1;
+        if wire.sent.suspicions >= MAX_SUSPICIONS {
             self.end_members(cx, key, &Ended::Poisoned { cause: cause.clone() });
         }
     }

@@ -2,8 +2,11 @@
 
 use std::borrow::Cow;
 use std::fmt::Write;
-use std::sync::Arc;
+use std::hash::BuildHasher;
 use std::time::Instant;
+
+use rustc_hash::FxBuildHasher;
+use smallvec::SmallVec;
 
 use crate::command::{Arguments, Subscribe};
 use crate::config::Config;
@@ -16,32 +19,42 @@ use crate::trace::Told;
 use crate::wire::envelope::{self, Payload};
 use crate::wire::framing::Framing;
 
+/// What each event looks at comes with it; the rest stands aside, so that many subscriptions fit into a cache.
 #[derive(Debug)]
 pub(crate) struct Wire {
+    pub(crate) stream: Cow<'static, str>,
+    pub(crate) members: SmallVec<[SubscriptionKey; 2]>,
+    pub(crate) phase: Phase,
+    /// How many subscribes the server has not answered on this connection: an answer to them can still come.
+    pub(crate) unanswered: u32,
+    pub(crate) without_ack: bool,
+    /// Whether it was ever in force: what is sent from then on is a replay.
+    pub(crate) acknowledged: bool,
+    /// Whether the server may hold it on this connection while it is to be sent, or put off, once more (S12).
+    pub(crate) resubscribed: bool,
+    pub(crate) selected: Selected,
+    /// Whether an action that it sends is called as those of events are.
+    sends_like_events: bool,
+    /// The fingerprint of its [`Target`].
+    pub(crate) target: u64,
+    pub(crate) sent: Box<Sent>,
+}
+
+/// What is sent for a subscription, and what became of it.
+#[derive(Debug)]
+pub(crate) struct Sent {
     pub(crate) id: RequestId,
-    pub(crate) target: Arc<str>,
     /// The order of the subscribe calls, in which subscriptions are replayed.
     pub(crate) sequence: u64,
-    pub(crate) stream: Cow<'static, str>,
     action: Cow<'static, str>,
     unsubscribe_action: Option<Cow<'static, str>>,
     arguments: Arguments,
-    pub(crate) without_ack: bool,
-    pub(crate) members: Vec<SubscriptionKey>,
-    pub(crate) phase: Phase,
-    /// Whether it was ever in force: what is sent from then on is a replay.
-    pub(crate) acknowledged: bool,
     /// How many connections in a row have died with its frame the unanswered one (L12).
     pub(crate) suspicions: u32,
     /// How often in a row the server asked to come back later.
     pub(crate) put_off: u32,
-    /// How many subscribes the server has not answered on this connection: an answer to them can still come.
-    pub(crate) unanswered: u32,
-    /// Whether the server may hold it on this connection while it is to be sent, or put off, once more (S12).
-    pub(crate) resubscribed: bool,
     /// Who waits for the unsubscribe.
     pub(crate) unsubscriber: Option<SubscriptionKey>,
-    pub(crate) selected: Selected,
 }
 
 /// What the dialect has selectors for.
@@ -117,41 +130,46 @@ impl Wire {
     pub(crate) fn new(
         subscribe: &Subscribe,
         id: RequestId,
-        target: Arc<str>,
+        target: u64,
         arguments: Arguments,
         sequence: u64,
     ) -> Self {
-        Self {
-            id,
-            target,
-            sequence,
+        let mut wire = Self {
             stream: subscribe.stream.clone(),
-            action: subscribe.action.clone(),
-            unsubscribe_action: subscribe.unsubscribe_action.clone(),
-            arguments,
-            without_ack: subscribe.without_ack,
-            members: Vec::with_capacity(1),
+            members: SmallVec::new(),
             phase: Phase::Offline,
-            acknowledged: false,
-            suspicions: 0,
-            put_off: 0,
             unanswered: 0,
+            without_ack: subscribe.without_ack,
+            acknowledged: false,
             resubscribed: false,
-            unsubscriber: None,
             selected: Selected::default(),
-        }
+            sends_like_events: false,
+            target,
+            sent: Box::new(Sent {
+                id,
+                sequence,
+                action: subscribe.action.clone(),
+                unsubscribe_action: None,
+                arguments,
+                suspicions: 0,
+                put_off: 0,
+                unsubscriber: None,
+            }),
+        };
+        wire.learn(subscribe);
+        wire
     }
 
     /// Has those frames handed to it that the dialect selects.
     pub(crate) fn select(&mut self, cx: &mut Context, key: WireKey, subscribe: &Subscribe) {
         let Some(dialect) = cx.config.dialect.clone() else { return };
         let framing = cx.config.framing;
-        if let Some(selector) = dialect.reply_selector(&self.stream, &self.id) {
+        if let Some(selector) = dialect.reply_selector(&self.stream, &self.sent.id) {
             self.selected.answers = true;
             cx.selection.insert(framing, selector, Taker::Wire(key));
         }
         for kind in ChangeKind::ALL {
-            if let Some(selector) = dialect.change_selector(kind, subscribe, &self.id) {
+            if let Some(selector) = dialect.change_selector(kind, subscribe, &self.sent.id) {
                 self.selected.changes = true;
                 cx.selection.insert(framing, selector, Taker::Change(key, kind));
             }
@@ -169,15 +187,18 @@ impl Wire {
 
     /// One of those who share it knows how it is undone.
     pub(crate) fn learn(&mut self, subscribe: &Subscribe) {
-        if self.unsubscribe_action.is_none() {
-            self.unsubscribe_action.clone_from(&subscribe.unsubscribe_action);
+        let sent = &mut *self.sent;
+        if sent.unsubscribe_action.is_none() {
+            sent.unsubscribe_action.clone_from(&subscribe.unsubscribe_action);
         }
+        self.sends_like_events = is_of_events(&sent.action)
+            || sent.unsubscribe_action.as_deref().is_some_and(is_of_events);
     }
 
     /// It was in force: what is sent from now on is a replay.
     pub(crate) fn confirm(&mut self) {
         self.acknowledged = true;
-        self.put_off = 0;
+        self.sent.put_off = 0;
     }
 
     /// Whether the server may hold the subscription on this connection.
@@ -198,7 +219,7 @@ impl Wire {
 
     /// Tells the log what has become of it.
     pub(crate) fn trace(&self, cx: &mut Context, told: Told) {
-        cx.trace.subscription(&self.stream, &self.action, &self.id, told);
+        cx.trace.subscription(&self.stream, &self.sent.action, &self.sent.id, told);
     }
 
     /// Tells the log which changes its readers miss, as the counters of gaps and of lagged changes say.
@@ -210,55 +231,83 @@ impl Wire {
     }
 
     pub(crate) fn can_unsubscribe(&self) -> bool {
-        self.unsubscribe_action.is_some()
+        self.sent.unsubscribe_action.is_some()
     }
 
     pub(crate) fn subscribe_message(&self, config: &Config) -> Message {
-        self.encode(config, Purpose::Subscribe, &self.action)
+        self.encode(config, Purpose::Subscribe, &self.sent.action)
     }
 
     pub(crate) fn unsubscribe_message(&self, config: &Config) -> Option<Message> {
-        let action = self.unsubscribe_action.as_deref()?;
+        let action = self.sent.unsubscribe_action.as_deref()?;
         Some(self.encode(config, Purpose::Unsubscribe, action))
     }
 
     fn encode(&self, config: &Config, purpose: Purpose, action: &str) -> Message {
-        outgoing::encode(config, purpose, &self.stream, action, &self.id, self.arguments.iter())
+        let Sent { id, arguments, .. } = &*self.sent;
+        outgoing::encode(config, purpose, &self.stream, action, id, arguments.iter())
     }
 
     /// The size of the larger of its messages, before the hooks of a dialect, which are called when it is sent.
     pub(crate) fn size(&self, framing: Framing) -> usize {
-        let longest = self.unsubscribe_action.iter().chain([&self.action]).max_by_key(|a| a.len());
+        let Sent { id, action, unsubscribe_action, arguments, .. } = &*self.sent;
+        let longest = unsubscribe_action.iter().chain([action]).max_by_key(|a| a.len());
         let action = longest.map_or("", |action| action);
-        envelope::encode(framing, &self.stream, action, &self.id, self.arguments.iter()).len()
+        envelope::encode(framing, &self.stream, action, id, arguments.iter()).len()
     }
 
     /// Whether a frame with this subscription's id answers what was sent last: events carry the same id,
     /// some also a status (R6).
     pub(crate) fn is_answered_by(&self, payload: &Payload<'_>) -> bool {
+        let action = payload.action();
+        if !self.sends_like_events && action.is_some_and(is_of_events) {
+            return false;
+        }
         let sent = match self.phase {
-            Phase::Leaving | Phase::Left { .. } => self.unsubscribe_action.as_deref(),
-            _ => Some(&*self.action),
+            Phase::Leaving | Phase::Left { .. } => self.sent.unsubscribe_action.as_deref(),
+            _ => Some(&*self.sent.action),
         };
-        match payload.action() {
+        match action {
             Some(action) => Some(action) == sent,
             None => payload.has_status(),
         }
     }
 }
 
-/// What a subscription is to: equal targets share one subscription on the wire (S2).
-pub(crate) fn target(subscribe: &Subscribe, arguments: &Arguments) -> Arc<str> {
-    let mut arguments: Vec<(&str, &str)> =
-        arguments.iter().map(|(name, value)| (name, value.get())).collect();
-    arguments.sort_unstable();
-    let mut target = format!("{:?}{:?}", subscribe.stream, subscribe.action);
-    for (name, value) in arguments {
-        // To the server 7 and "7" are the same object, and unsubscribing one silences the other.
-        let is_pk = name == "pk" && subscribe.action == "subscribe_instance";
-        let value = if is_pk { value.trim_matches('"') } else { value };
-        // Writing to a string can't fail.
-        let _ = write!(target, "{name:?}{value}");
+/// What events are called by DCRF.
+fn is_of_events(action: &str) -> bool {
+    matches!(action, "create" | "update" | "delete")
+}
+
+impl Sent {
+    /// What the wire is to.
+    pub(crate) fn target(&self, stream: &str) -> Target {
+        Target::new(stream, &self.action, &self.arguments)
     }
-    target.into()
+}
+
+/// What a subscription is to: equal targets share one subscription on the wire (S2).
+#[derive(PartialEq, Eq)]
+pub(crate) struct Target(String);
+
+impl Target {
+    pub(crate) fn new(stream: &str, action: &str, arguments: &Arguments) -> Self {
+        let mut arguments: Vec<(&str, &str)> =
+            arguments.iter().map(|(name, value)| (name, value.get())).collect();
+        arguments.sort_unstable();
+        let mut target = format!("{stream:?}{action:?}");
+        for (name, value) in arguments {
+            // To the server 7 and "7" are the same object, and unsubscribing one silences the other.
+            let is_pk = name == "pk" && action == "subscribe_instance";
+            let value = if is_pk { value.trim_matches('"') } else { value };
+            // Writing to a string can't fail.
+            let _ = write!(target, "{name:?}{value}");
+        }
+        Self(target)
+    }
+
+    /// A number that is the same for equal targets: a tenth of what the target takes.
+    pub(crate) fn fingerprint(&self) -> u64 {
+        FxBuildHasher.hash_one(&self.0)
+    }
 }

@@ -2,19 +2,16 @@
 //! pass that borrows from the frame and leaves `data` and `errors` as text.
 
 use std::borrow::Cow;
-use std::fmt;
-use std::marker::PhantomData;
 
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
-use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::id::RequestId;
 use crate::wire::framing::Framing;
 use crate::wire::json::Json;
 use crate::wire::refusal::Refusal;
+use crate::wire::scan::Scan;
 
 /// A frame of the server, read.
 #[derive(Debug)]
@@ -27,33 +24,28 @@ pub(crate) enum Frame<'a> {
     Malformed,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug)]
 pub(crate) struct Envelope<'a> {
     /// Absent in bare framing.
-    #[serde(borrow)]
-    pub(crate) stream: Option<Text<'a>>,
-    #[serde(borrow, deserialize_with = "object")]
+    pub(crate) stream: Option<Cow<'a, str>>,
     pub(crate) payload: Payload<'a>,
 }
 
 /// The keys of a payload that matter to the session. A key of an unexpected type counts as absent.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default)]
 pub(crate) struct Payload<'a> {
-    #[serde(borrow, default)]
-    pub(crate) action: Text<'a>,
-    #[serde(default)]
+    action: Option<Cow<'a, str>>,
     pub(crate) request_id: IdField,
-    #[serde(default)]
     response_status: Status,
-    #[serde(borrow)]
-    errors: Option<&'a RawValue>,
-    #[serde(borrow)]
-    pub(crate) data: Option<&'a RawValue>,
+    /// As text.
+    errors: Option<&'a str>,
+    /// As text.
+    pub(crate) data: Option<&'a str>,
 }
 
 impl<'a> Payload<'a> {
     pub(crate) fn action(&self) -> Option<&str> {
-        self.action.0.as_deref()
+        self.action.as_deref()
     }
 
     pub(crate) fn has_status(&self) -> bool {
@@ -61,7 +53,7 @@ impl<'a> Payload<'a> {
     }
 
     /// The data of a success, or the refusal (R7).
-    pub(crate) fn outcome(&self) -> Result<Option<&'a RawValue>, Refusal> {
+    pub(crate) fn outcome(&self) -> Result<Option<&'a str>, Refusal> {
         let status = match self.response_status {
             Status::Number(200..=299) => return Ok(self.data),
             Status::Number(status) => Some(status),
@@ -73,14 +65,14 @@ impl<'a> Payload<'a> {
         Err(Refusal {
             status,
             action: self.action().map(str::to_owned),
-            errors: Json::from(self.errors),
-            data: Json::from(self.data),
+            errors: Json::from_checked_or_null(self.errors),
+            data: Json::from_checked_or_null(self.data),
         })
     }
 }
 
-fn is_empty(errors: &RawValue) -> bool {
-    let mut text = errors.get().bytes().filter(|byte| !byte.is_ascii_whitespace());
+fn is_empty(errors: &str) -> bool {
+    let mut text = errors.bytes().filter(|byte| !byte.is_ascii_whitespace());
     let ends = (text.next(), text.next(), text.next());
     matches!(
         ends,
@@ -90,35 +82,76 @@ fn is_empty(errors: &RawValue) -> bool {
     )
 }
 
-/// Reads a frame.
+/// Reads a frame, in one pass.
 pub(crate) fn decode(framing: Framing, text: &str) -> Frame<'_> {
-    if !text.trim_start().starts_with('{') {
+    let mut scan = Scan::new(text);
+    if !scan.is_object() {
         return Frame::Malformed;
     }
     let envelope = match framing {
-        Framing::Multiplexed => serde_json::from_str(text),
+        Framing::Multiplexed => read_multiplexed(&mut scan),
         Framing::Bare => {
-            serde_json::from_str(text).map(|payload| Envelope { stream: None, payload })
+            Payload::read(&mut scan).map(|payload| Some(Envelope { stream: None, payload }))
         }
     };
-    if let Ok(envelope) = envelope {
-        return Frame::Envelope(envelope);
+    match envelope {
+        Some(envelope) if scan.is_at_end() => envelope.map_or(Frame::Foreign, Frame::Envelope),
+        _ => Frame::Malformed,
     }
-    if serde_json::from_str::<IgnoredAny>(text).is_ok() { Frame::Foreign } else { Frame::Malformed }
+}
+
+/// An object with a stream and a payload; `Some(None)` for one of another shape, `None` for what is no JSON.
+fn read_multiplexed<'a>(scan: &mut Scan<'a>) -> Option<Option<Envelope<'a>>> {
+    let (mut stream, mut payload) = (None, None);
+    scan.entries(["stream", "payload"], |scan, nth| {
+        match nth {
+            Some(0) => stream = Some(scan.raw()?),
+            Some(_) if scan.is_object() => payload = Some(Payload::read(scan)?),
+            Some(_) | None => scan.skip()?,
+        }
+        Some(())
+    })?;
+    Some(payload.map(|payload| Envelope { stream: stream.and_then(string), payload }))
+}
+
+impl<'a> Payload<'a> {
+    fn read(scan: &mut Scan<'a>) -> Option<Self> {
+        // In the order in which DCRF writes them.
+        let keys = ["errors", "data", "action", "response_status", "request_id"];
+        let [errors, data, action, status, id] = scan.values(keys)?;
+        Some(Self {
+            action: action.and_then(string),
+            request_id: id.map_or(IdField::Absent, IdField::read),
+            response_status: status.map_or(Status::Missing, Status::read),
+            errors: errors.filter(|raw| *raw != "null"),
+            data: data.filter(|raw| *raw != "null"),
+        })
+    }
+}
+
+/// A string, borrowed where it holds no escapes; anything else counts as absent, and so does a string with half of a
+/// surrogate pair, which JSON has and text has not.
+fn string(raw: &str) -> Option<Cow<'_, str>> {
+    let text = raw.strip_prefix('"')?.strip_suffix('"')?;
+    // A fold is faster than a search where nothing is found.
+    if text.bytes().fold(false, |found, byte| found | (byte == b'\\')) {
+        return serde_json::from_str(raw).ok().map(Cow::Owned);
+    }
+    Some(Cow::Borrowed(text))
 }
 
 /// The payload of a frame that [`decode`] has read, whole.
 pub(crate) fn whole_payload(framing: Framing, text: &str) -> Json {
-    #[derive(Deserialize)]
-    struct Outer<'a> {
-        #[serde(borrow)]
-        payload: &'a RawValue,
-    }
-    match framing {
-        Framing::Multiplexed => serde_json::from_str::<Outer<'_>>(text)
-            .map_or_else(|_| Json::null(), |outer| Json::from(outer.payload)),
-        Framing::Bare => Json::from_checked(text.trim()),
-    }
+    let payload = match framing {
+        Framing::Multiplexed => payload_in(text),
+        Framing::Bare => Some(text.trim()),
+    };
+    Json::from_checked_or_null(payload)
+}
+
+fn payload_in(text: &str) -> Option<&str> {
+    let [payload] = Scan::new(text).values(["payload"])?;
+    payload
 }
 
 /// Writes a message for the server; `arguments` are the keys of its payload beside the action and the id.
@@ -167,25 +200,6 @@ where
     }
 }
 
-/// Reads an object only: serde takes an array for a struct too.
-fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
-    struct ObjectVisitor<T>(PhantomData<T>);
-    impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
-        type Value = T;
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("an object")
-        }
-        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-            T::deserialize(MapAccessDeserializer::new(map))
-        }
-    }
-    deserializer.deserialize_map(ObjectVisitor(PhantomData))
-}
-
-/// A string, borrowed where it holds no escapes; anything else counts as absent.
-#[derive(Debug, Default)]
-pub(crate) struct Text<'a>(pub(crate) Option<Cow<'a, str>>);
-
 /// `request_id`, which the server sends back with the JSON type that the client gave it.
 #[derive(Debug, Default)]
 pub(crate) enum IdField {
@@ -204,110 +218,27 @@ enum Status {
     Other,
 }
 
-/// The visitor methods for values of a type that is not looked for: they are read over.
-macro_rules! other_types {
-    ($other:expr) => {
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("any value")
+impl IdField {
+    fn read(raw: &str) -> Self {
+        match raw.as_bytes() {
+            b"null" => Self::Absent,
+            [b'"', ..] => string(raw).map_or(Self::Other, |id| Self::Id((&*id).into())),
+            // Minus zero is a float, and comes back as one.
+            b"-0" => Self::Other,
+            _ => raw.parse::<i64>().map_or(Self::Other, |number| Self::Id(number.into())),
         }
-        fn visit_bool<E: Error>(self, _: bool) -> Result<Self::Value, E> {
-            Ok($other)
-        }
-        fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-            while seq.next_element::<IgnoredAny>()?.is_some() {}
-            Ok($other)
-        }
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-            while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-            Ok($other)
-        }
-    };
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct TextVisitor;
-        impl<'de> Visitor<'de> for TextVisitor {
-            type Value = Text<'de>;
-            other_types!(Text(None));
-            fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Self::Value, E> {
-                Ok(Text(Some(Cow::Borrowed(text))))
-            }
-            fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(Text(Some(Cow::Owned(text.to_owned()))))
-            }
-            fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
-                Ok(Text(None))
-            }
-            fn visit_i64<E: Error>(self, _: i64) -> Result<Self::Value, E> {
-                Ok(Text(None))
-            }
-            fn visit_u64<E: Error>(self, _: u64) -> Result<Self::Value, E> {
-                Ok(Text(None))
-            }
-            fn visit_f64<E: Error>(self, _: f64) -> Result<Self::Value, E> {
-                Ok(Text(None))
-            }
-        }
-        deserializer.deserialize_any(TextVisitor)
     }
 }
 
-impl<'de> Deserialize<'de> for IdField {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct IdVisitor;
-        impl<'de> Visitor<'de> for IdVisitor {
-            type Value = IdField;
-            other_types!(IdField::Other);
-            fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(IdField::Id(RequestId::from(text)))
-            }
-            fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
-                Ok(IdField::Absent)
-            }
-            fn visit_i64<E: Error>(self, number: i64) -> Result<Self::Value, E> {
-                Ok(IdField::Id(RequestId::from(number)))
-            }
-            fn visit_u64<E: Error>(self, number: u64) -> Result<Self::Value, E> {
-                Ok(i64::try_from(number)
-                    .map_or(IdField::Other, |number| IdField::Id(number.into())))
-            }
-            fn visit_f64<E: Error>(self, _: f64) -> Result<Self::Value, E> {
-                Ok(IdField::Other)
-            }
+impl Status {
+    fn read(raw: &str) -> Self {
+        if raw == "null" {
+            return Self::Missing;
         }
-        deserializer.deserialize_any(IdVisitor)
-    }
-}
-
-impl<'de> Deserialize<'de> for Status {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct StatusVisitor;
-        impl<'de> Visitor<'de> for StatusVisitor {
-            type Value = Status;
-            other_types!(Status::Other);
-            fn visit_str<E: Error>(self, _: &str) -> Result<Self::Value, E> {
-                Ok(Status::Other)
-            }
-            fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
-                Ok(Status::Missing)
-            }
-            fn visit_i64<E: Error>(self, _: i64) -> Result<Self::Value, E> {
-                Ok(Status::Number(0))
-            }
-            fn visit_u64<E: Error>(self, number: u64) -> Result<Self::Value, E> {
-                Ok(Status::Number(u16::try_from(number).unwrap_or(u16::MAX)))
-            }
-            fn visit_f64<E: Error>(self, number: f64) -> Result<Self::Value, E> {
-                // A float cast saturates, so -1.5 is 0 and 1e9 is 65,535: neither is a success.
-                #[expect(
-                    clippy::cast_possible_truncation,
-                    clippy::cast_sign_loss,
-                    reason = "it saturates"
-                )]
-                Ok(Status::Number(number as u16))
-            }
-        }
-        deserializer.deserialize_any(StatusVisitor)
+        // A float cast saturates, so -1.5 is 0 and 1e9 is 65,535: neither is a success.
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it saturates")]
+        raw.parse()
+            .or_else(|_| raw.parse::<f64>().map(|number| number as u16))
+            .map_or(Self::Other, Self::Number)
     }
 }

@@ -63,17 +63,16 @@ impl Json {
     pub(crate) fn from_checked(text: &str) -> Self {
         Self(text.into())
     }
+
+    /// The same, where there may be none.
+    pub(crate) fn from_checked_or_null(text: Option<&str>) -> Self {
+        Self::from_checked(text.unwrap_or("null"))
+    }
 }
 
 impl From<&RawValue> for Json {
     fn from(raw: &RawValue) -> Self {
         Self(raw.get().into())
-    }
-}
-
-impl From<Option<&RawValue>> for Json {
-    fn from(raw: Option<&RawValue>) -> Self {
-        raw.map_or_else(Self::null, Self::from)
     }
 }
 

@@ -8,4 +8,5 @@ pub(crate) mod json;
 pub(crate) mod page;
 pub(crate) mod pk;
 pub(crate) mod refusal;
+pub(crate) mod scan;
 pub(crate) mod selector;

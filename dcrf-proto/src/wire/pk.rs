@@ -100,18 +100,18 @@ impl fmt::Debug for Deleted {
 impl Deleted {
     /// Reads the data of a delete event. DCRF calls the key of an instance's event `pk`, also where the
     /// serializer has another name for it; with `rename` it gets that name.
-    pub(crate) fn read(data: &RawValue, pk_field: &str, rename: bool) -> Self {
-        let Ok(mut object) = serde_json::from_str::<Object<'_>>(data.get()) else {
-            return Self { pk: None, data: Json::from(data) };
+    pub(crate) fn read(data: &str, pk_field: &str, rename: bool) -> Self {
+        let Ok(mut object) = serde_json::from_str::<Object<'_>>(data) else {
+            return Self { pk: None, data: Json::from_checked(data) };
         };
         let position = object.pk_position(pk_field);
         let pk = position.and_then(|position| object.pk_at(position));
         let data = match position {
             Some(position) if rename && object.0[position].0 != pk_field => {
                 object.0[position].0 = Cow::Borrowed(pk_field);
-                Json::from_value(&object).unwrap_or_else(|_| Json::from(data))
+                Json::from_value(&object).unwrap_or_else(|_| Json::from_checked(data))
             }
-            _ => Json::from(data),
+            _ => Json::from_checked(data),
         };
         Self { pk, data }
     }
