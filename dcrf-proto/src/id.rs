@@ -197,7 +197,7 @@ fn uuid(text: &str) -> Option<Uuid> {
     ];
     let mut uuid = 0_u128;
     for word in words {
-        uuid = uuid << 32 | u128::from(eight_digits(word)?);
+        uuid = (uuid << 32) | u128::from(eight_digits(word)?);
     }
     Some(Uuid::from_u128(uuid))
 }
@@ -207,16 +207,17 @@ fn eight_digits(digits: [u8; 8]) -> Option<u32> {
     const ONES: u64 = u64::MAX / 255;
     let text = u64::from_be_bytes(digits);
     // A letter has bit 6, and is the ninth after the digit with its lower half.
-    let letters = text >> 6 & ONES;
+    let letters = (text >> 6) & ONES;
     let values = (text & (ONES * 0xf)) + letters * 9;
     // What is none is written otherwise than it was, or has more than four bits.
-    let written = values + ONES * u64::from(b'0') + (values + ONES * 6 >> 4 & ONES) * 39;
+    let letters = ((values + ONES * 6) >> 4) & ONES;
+    let written = values + ONES * u64::from(b'0') + letters * 39;
     if written != text || values & (ONES * 0xf0) != 0 {
         return None;
     }
-    let bytes = (values | values >> 4) & 0x00ff_00ff_00ff_00ff;
-    let halves = (bytes | bytes >> 8) & 0x0000_ffff_0000_ffff;
-    u32::try_from((halves | halves >> 16) & 0xffff_ffff).ok()
+    let bytes = (values | (values >> 4)) & 0x00ff_00ff_00ff_00ff;
+    let halves = (bytes | (bytes >> 8)) & 0x0000_ffff_0000_ffff;
+    u32::try_from((halves | (halves >> 16)) & 0xffff_ffff).ok()
 }
 
 impl From<String> for RequestId {

@@ -308,7 +308,7 @@ impl Requests {
         };
         match (entry.answer, payload.outcome()) {
             (Answer::Many(replies), Ok(data)) => {
-                self.replied(cx, key, replies, Json::from_checked_or_null(data))
+                self.replied(cx, key, replies, Json::from_checked_or_null(data));
             }
             (_, outcome) => {
                 let result = outcome.map(Json::from_checked_or_null).map_err(RequestError::Refused);

@@ -21,6 +21,7 @@ use crate::wire::framing::Framing;
 
 /// What each event looks at comes with it; the rest stands aside, so that many subscriptions fit into a cache.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is true or false by itself")]
 pub(crate) struct Wire {
     pub(crate) stream: Cow<'static, str>,
     pub(crate) members: SmallVec<[SubscriptionKey; 2]>,

@@ -88,30 +88,27 @@ pub(crate) fn decode(framing: Framing, text: &str) -> Frame<'_> {
     if !scan.is_object() {
         return Frame::Malformed;
     }
-    let envelope = match framing {
+    let frame = match framing {
         Framing::Multiplexed => read_multiplexed(&mut scan),
-        Framing::Bare => {
-            Payload::read(&mut scan).map(|payload| Some(Envelope { stream: None, payload }))
-        }
+        Framing::Bare => Payload::read(&mut scan)
+            .map(|payload| Frame::Envelope(Envelope { stream: None, payload })),
     };
-    match envelope {
-        Some(envelope) if scan.is_at_end() => envelope.map_or(Frame::Foreign, Frame::Envelope),
-        _ => Frame::Malformed,
-    }
+    frame.filter(|_| scan.is_at_end()).unwrap_or(Frame::Malformed)
 }
 
-/// An object with a stream and a payload; `Some(None)` for one of another shape, `None` for what is no JSON.
-fn read_multiplexed<'a>(scan: &mut Scan<'a>) -> Option<Option<Envelope<'a>>> {
+/// An object with a stream and a payload, or of another shape; `None` for what is no JSON.
+fn read_multiplexed<'a>(scan: &mut Scan<'a>) -> Option<Frame<'a>> {
     let (mut stream, mut payload) = (None, None);
     scan.entries(["stream", "payload"], |scan, nth| {
         match nth {
-            Some(0) => stream = Some(scan.raw()?),
-            Some(_) if scan.is_object() => payload = Some(Payload::read(scan)?),
-            Some(_) | None => scan.skip()?,
+            0 => stream = Some(scan.raw()?),
+            1 if scan.is_object() => payload = Some(Payload::read(scan)?),
+            _ => scan.skip()?,
         }
         Some(())
     })?;
-    Some(payload.map(|payload| Envelope { stream: stream.and_then(string), payload }))
+    let stream = stream.and_then(string);
+    Some(payload.map_or(Frame::Foreign, |payload| Frame::Envelope(Envelope { stream, payload })))
 }
 
 impl<'a> Payload<'a> {
@@ -133,8 +130,8 @@ impl<'a> Payload<'a> {
 /// surrogate pair, which JSON has and text has not.
 fn string(raw: &str) -> Option<Cow<'_, str>> {
     let text = raw.strip_prefix('"')?.strip_suffix('"')?;
-    // A fold is faster than a search where nothing is found.
-    if text.bytes().fold(false, |found, byte| found | (byte == b'\\')) {
+    // To count is faster than to search where nothing is found.
+    if text.bytes().filter(|byte| *byte == b'\\').count() > 0 {
         return serde_json::from_str(raw).ok().map(Cow::Owned);
     }
     Some(Cow::Borrowed(text))

@@ -31,20 +31,21 @@ impl<'a> Scan<'a> {
         let mut values = [None; N];
         self.entries(keys, |scan, nth| {
             let value = scan.raw()?;
-            if let Some(nth) = nth {
-                values[nth] = Some(value);
+            if let Some(place) = values.get_mut(nth) {
+                *place = Some(value);
             }
             Some(())
         })?;
         Some(values)
     }
 
-    /// Goes over an object. `value` goes over the value that the scan stands before, and is told which of `keys` it has.
+    /// Goes over an object. `value` goes over the value that the scan stands before, and is told which of
+    /// `keys` it has: the one behind the last where it has none of them.
     #[inline]
     pub(crate) fn entries<const N: usize>(
         &mut self,
         keys: [&str; N],
-        mut value: impl FnMut(&mut Self, Option<usize>) -> Option<()>,
+        mut value: impl FnMut(&mut Self, usize) -> Option<()>,
     ) -> Option<()> {
         self.expect(b'{')?;
         if self.accept(b'}') {
@@ -147,19 +148,19 @@ impl<'a> Scan<'a> {
         Some(())
     }
 
-    /// Goes over a key, and says which it is.
+    /// Goes over a key, and says which of `keys` it is: the one behind the last where it is none.
     #[inline]
-    fn key_among<const N: usize>(&mut self, keys: [&str; N]) -> Option<Option<usize>> {
+    fn key_among<const N: usize>(&mut self, keys: [&str; N]) -> Option<usize> {
         self.expect(b'"')?;
         let rest = self.text.as_bytes().get(self.at..)?;
         for (nth, key) in keys.into_iter().enumerate() {
             if rest.get(key.len()) == Some(&b'"') && rest.starts_with(key.as_bytes()) {
                 self.at += key.len() + 1;
-                return self.expect(b':').map(|()| Some(nth));
+                return self.expect(b':').map(|()| nth);
             }
         }
         self.string()?;
-        self.expect(b':').map(|()| None)
+        self.expect(b':').map(|()| N)
     }
 
     fn key(&mut self) -> Option<()> {
@@ -315,6 +316,7 @@ fn plain(bytes: &[u8]) -> usize {
     at + bytes[at..].iter().take_while(|byte| !is_special(**byte)).count()
 }
 
+#[expect(clippy::needless_bitwise_bool, reason = "a branch less")]
 fn is_special(byte: u8) -> bool {
     (byte < b' ') | (byte == b'"') | (byte == b'\\')
 }
