@@ -238,6 +238,47 @@ fn a_burst_does_not_overrun_a_prompt_reader() {
     }
 }
 
+/// As Tokio's current-thread runtime does, which polls its other tasks 61 times before its main one.
+#[test]
+fn s11_a_reader_that_was_woken_gets_its_turn_before_a_burst_overruns_it() {
+    let mut world = World::connected();
+    let mut subscribing = pin!(world.client().subscribe::<u32>(Subscribe::instance("tasks", 7)));
+    world.settle();
+    world.answers(0, 201, &Value::Null);
+    let mut changes = World::poll(subscribing.as_mut()).unwrap().unwrap();
+    let request = world.network().sent[0].clone();
+    let mut events = (0..20_000).map(|n| event(&request, &json!("update"), 200, &json!(n)));
+    let mut seen = 0;
+    while seen < 20_000 {
+        while let Some(change) = World::poll(changes.next()) {
+            assert_eq!(change, Some(Ok(Change::Update(seen))));
+            seen += 1;
+        }
+        for _ in 0..61 {
+            // As much as one read brings.
+            world.receives(events.by_ref().take(75));
+            world.poll_driver();
+        }
+    }
+}
+
+#[test]
+fn s11_a_reader_that_does_not_come_holds_up_nobody() {
+    let mut world = World::connected();
+    let mut subscribing = pin!(world.client().subscribe::<u32>(Subscribe::instance("tasks", 7)));
+    world.settle();
+    world.answers(0, 201, &Value::Null);
+    let mut changes = World::poll(subscribing.as_mut()).unwrap().unwrap();
+    assert_eq!(World::poll(changes.next()), None);
+    let request = world.network().sent[0].clone();
+    world.receives((0..20_000).map(|n| event(&request, &json!("update"), 200, &json!(n))));
+    let mut reply = pin!(world.client().list::<Value>("tasks"));
+    world.settle();
+    world.answers(1, 200, &json!([]));
+    assert_eq!(World::poll(reply.as_mut()), Some(Ok(json!([]))));
+    assert_eq!(World::poll(changes.next()), Some(Some(Ok(Change::Lagged(18_976)))));
+}
+
 #[test]
 fn l14_opened_resolves_at_the_first_open() {
     let mut world = World::new(Config::default());

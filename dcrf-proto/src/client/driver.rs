@@ -22,6 +22,9 @@ const FRAMES_PER_ROUND: usize = 64;
 /// How much is read between two looks at the session, and how much is taken from the session between two
 /// looks at whether the socket takes more.
 const BYTES_PER_ROUND: usize = 64 << 10;
+/// How often other tasks get their turn before a burst goes on, where somebody was woken by it and has not looked yet:
+/// more than a runtime polls one task before another. It takes well under a millisecond.
+const TURNS: usize = 1_000;
 /// How long a socket may take for what it has to tell the server after the connection is over.
 const FAREWELL: Duration = Duration::from_secs(1);
 
@@ -36,7 +39,7 @@ pub(super) async fn drive<R: Runtime>(shared: Guard, runtime: R) {
     let mut dial = pin!(None);
     let mut timer = pin!(None);
     poll_fn(|cx| {
-        driver.frames_left = driver.frames_per_poll;
+        driver.begin_poll();
         for _ in 0..ROUNDS_PER_POLL {
             driver.begin_round(cx, dial.as_mut());
             let mut busy = driver.dial(cx, dial.as_mut());
@@ -47,7 +50,7 @@ pub(super) async fn drive<R: Runtime>(shared: Guard, runtime: R) {
             if driver.tell() && dial.is_none() {
                 return Poll::Ready(());
             }
-            if !busy {
+            if !busy && driver.frames_left > 0 {
                 return Poll::Pending;
             }
             if driver.frames_left == 0 {
@@ -83,6 +86,8 @@ struct Driver<'a, R: Runtime> {
     /// Half of what a reader may leave unread: a prompt one gets to run before a burst overruns it.
     frames_per_poll: usize,
     frames_left: usize,
+    /// How many turns others have had since there were frames left.
+    turns: usize,
     // Buffers that keep their capacity: what crosses the lock goes through them.
     transmits: Vec<Transmit>,
     frames: Vec<Received<R::Socket>>,
@@ -103,6 +108,7 @@ impl<'a, R: Runtime> Driver<'a, R> {
         Self {
             frames_per_poll: (capacity / 2).max(1),
             frames_left: 0,
+            turns: 0,
             shared,
             runtime,
             connection: None,
@@ -119,6 +125,20 @@ impl<'a, R: Runtime> Driver<'a, R> {
     fn session<T>(&self, act: impl FnOnce(&mut Session, Instant) -> T) -> T {
         let now = R::now();
         act(&mut self.shared.0.lock().session, now)
+    }
+
+    /// Reads on without end, unless somebody was woken whose turn is to come before they are overrun.
+    fn begin_poll(&mut self) {
+        let readers = &mut self.shared.0.lock().readers;
+        if readers.are_expected() {
+            if self.turns < TURNS {
+                self.turns += usize::from(self.frames_left == 0);
+                return;
+            }
+            readers.expect_nobody();
+        }
+        self.frames_left = self.frames_per_poll;
+        self.turns = 0;
     }
 
     /// Asks to be woken by commands, and drops what the session has given up.

@@ -10,7 +10,8 @@ use std::task::{Context, Poll};
 use futures_core::{FusedStream, Stream};
 use serde::de::DeserializeOwned;
 
-use super::shared::{Handle, Readable};
+use super::readers::Readable;
+use super::shared::Handle;
 use crate::error::Rejected;
 use crate::event::Heard;
 use crate::id::ListenerKey;
@@ -71,10 +72,10 @@ impl<T: DeserializeOwned> Listener<T> {
 
     fn poll(&mut self, cx: &Context<'_>) -> Poll<Option<Result<Heard<T>, DecodeError>>> {
         let polled = self.handle.shared().poll(cx, |inner, waker| {
+            let readable = Readable::Listener(self.key);
+            inner.readers.looks(readable);
             match inner.session.poll_heard(self.key) {
-                None if !inner.finished => {
-                    inner.await_readable(Readable::Listener(self.key), waker)
-                }
+                None if !inner.finished => inner.readers.wait(readable, waker),
                 heard => Poll::Ready(heard),
             }
         });
@@ -101,7 +102,7 @@ impl<T> Drop for Listener<T> {
     fn drop(&mut self) {
         let waker = self.handle.shared().command_with(|inner, _| {
             inner.session.unlisten(self.key);
-            inner.readers.remove(&Readable::Listener(self.key))
+            inner.readers.forget(Readable::Listener(self.key))
         });
         // After the lock is released.
         drop(waker);

@@ -15,6 +15,7 @@ mod flush;
 mod listener;
 mod notices;
 mod pages;
+mod readers;
 mod replies;
 mod response;
 mod runtime;

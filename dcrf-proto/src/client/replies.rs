@@ -10,7 +10,8 @@ use std::task::{Context, Poll};
 use futures_core::{FusedStream, Stream};
 use serde::de::DeserializeOwned;
 
-use super::shared::{Handle, Readable};
+use super::readers::Readable;
+use super::shared::Handle;
 use crate::command::Request;
 use crate::error::{RepliesEnded, RequestError};
 use crate::id::RepliesKey;
@@ -102,7 +103,7 @@ impl<T> Replies<T> {
 fn leave(handle: &Handle, key: RepliesKey, leave: impl FnOnce(&mut crate::session::Session)) {
     let waker = handle.shared().command_with(|inner, _| {
         leave(&mut inner.session);
-        inner.readers.remove(&Readable::Replies(key))
+        inner.readers.forget(Readable::Replies(key))
     });
     drop(waker);
 }
@@ -135,16 +136,19 @@ impl<T: DeserializeOwned> Replies<T> {
     fn poll(&mut self, cx: &Context<'_>) -> Poll<Option<Result<T, ReplyError>>> {
         let polled = match &self.state {
             State::Open { handle, key } => {
-                let polled =
-                    handle.shared().poll(cx, |inner, waker| match inner.session.poll_reply(*key) {
+                let readable = Readable::Replies(*key);
+                let polled = handle.shared().poll(cx, |inner, waker| {
+                    inner.readers.looks(readable);
+                    match inner.session.poll_reply(*key) {
                         Some(Ok(reply)) => Poll::Ready(Ok(reply)),
                         Some(Err(ended)) => {
                             // Of what has ended the session tells nothing more.
-                            *waker = inner.readers.remove(&Readable::Replies(*key));
+                            *waker = inner.readers.forget(readable);
                             Poll::Ready(Err(ended))
                         }
-                        None => inner.await_readable(Readable::Replies(*key), waker),
-                    });
+                        None => inner.readers.wait(readable, waker),
+                    }
+                });
                 let Poll::Ready(polled) = polled else { return Poll::Pending };
                 polled
             }

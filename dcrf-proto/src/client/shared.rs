@@ -8,12 +8,13 @@ use std::time::Instant;
 
 use slab::Slab;
 
+use super::readers::{Readable, Readers};
 use crate::command::Close;
 use crate::config::Config;
 use crate::context::Notices;
 use crate::error::{CloseReason, RequestError, UnsubscribeError};
 use crate::event::{Event, Notice, State};
-use crate::id::{ListenerKey, OwnMap, RepliesKey, RequestKey, Seed, SubscriptionKey};
+use crate::id::{OwnMap, RequestKey, Seed, SubscriptionKey};
 use crate::session::Session;
 use crate::stats::Stats;
 use crate::trace::Records;
@@ -61,7 +62,7 @@ pub(super) struct Inner {
     /// Set when the driver has ended: nothing is reported any more.
     pub(super) finished: bool,
     pub(super) responses: OwnMap<RequestKey, Waiter<Result<Json, RequestError>>>,
-    pub(super) readers: OwnMap<Readable, Waker>,
+    pub(super) readers: Readers,
     pub(super) unsubscribes: OwnMap<SubscriptionKey, Waiter<Result<(), UnsubscribeError>>>,
     pub(super) listeners: Slab<Listener>,
     /// Those who wait for the driver's end.
@@ -72,14 +73,6 @@ pub(super) struct Inner {
     missed: u64,
     /// Whether the socket has taken frames that it has not written.
     unwritten: bool,
-}
-
-/// What is read once the session has told that there is something.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Readable {
-    Subscription(SubscriptionKey),
-    Replies(RepliesKey),
-    Listener(ListenerKey),
 }
 
 /// One who waits until all has been written that was accepted before `mark`.
@@ -125,7 +118,7 @@ impl Shared {
                 driver: None,
                 finished: false,
                 responses: OwnMap::default(),
-                readers: OwnMap::default(),
+                readers: Readers::default(),
                 unsubscribes: OwnMap::default(),
                 listeners: Slab::new(),
                 finishers: Slab::new(),
@@ -203,7 +196,7 @@ impl Shared {
         wakers.extend(inner.finishers.iter_mut().filter_map(|(_, finisher)| finisher.take()));
         let driver = inner.driver.take();
         // Of a listener's end the session tells nothing.
-        wakers.extend(inner.readers.drain().map(|(_, waker)| waker));
+        wakers.extend(inner.readers.forget_all());
         inner.tell_flushers(&mut wakers);
         wakers.extend(inner.listeners.iter_mut().filter_map(|(_, listener)| listener.waker.take()));
         drop(inner);
@@ -255,18 +248,6 @@ impl Inner {
         }
     }
 
-    /// Has a reader woken by what comes next.
-    pub(super) fn await_readable<T>(
-        &mut self,
-        readable: Readable,
-        waker: &mut Option<Waker>,
-    ) -> Poll<T> {
-        if let Some(waker_now) = waker.take() {
-            *waker = self.readers.insert(readable, waker_now);
-        }
-        Poll::Pending
-    }
-
     /// Hands what the session tells to those who wait for it, and collects whom to wake once the lock is
     /// released.
     pub(super) fn drain_events(&mut self, wakers: &mut Vec<Waker>) {
@@ -277,10 +258,10 @@ impl Inner {
                     wakers.extend(waiter.and_then(|waiter| waiter.complete(result)));
                 }
                 Event::Readable(key) | Event::Subscribed(key) => {
-                    wakers.extend(self.readers.remove(&Readable::Subscription(key)));
+                    wakers.extend(self.readers.wake(Readable::Subscription(key)));
                 }
-                Event::Replied(key) => wakers.extend(self.readers.remove(&Readable::Replies(key))),
-                Event::Heard(key) => wakers.extend(self.readers.remove(&Readable::Listener(key))),
+                Event::Replied(key) => wakers.extend(self.readers.wake(Readable::Replies(key))),
+                Event::Heard(key) => wakers.extend(self.readers.wake(Readable::Listener(key))),
                 Event::Unsubscribed { subscription, result } => {
                     let waiter = self.unsubscribes.get_mut(&subscription);
                     wakers.extend(waiter.and_then(|waiter| waiter.complete(result)));

@@ -10,7 +10,8 @@ use std::task::{Context, Poll};
 use futures_core::{FusedStream, Stream};
 use serde::de::DeserializeOwned;
 
-use super::shared::{Handle, Readable, Waiter};
+use super::readers::Readable;
+use super::shared::{Handle, Waiter};
 use crate::command::Subscribe;
 use crate::error::{Ended, UnsubscribeError};
 use crate::event::Change;
@@ -204,21 +205,27 @@ struct Registration {
 
 impl Registration {
     fn poll_acknowledged(&self, cx: &Context<'_>) -> Poll<Result<(), Ended>> {
+        let readable = Readable::Subscription(self.key);
         self.handle.shared().poll(cx, |inner, waker| {
+            inner.readers.looks(readable);
             if inner.session.is_acknowledged(self.key) {
                 return Poll::Ready(Ok(()));
             }
             if let Some(ended) = inner.session.ended(self.key) {
                 return Poll::Ready(Err(ended.clone()));
             }
-            inner.await_readable(Readable::Subscription(self.key), waker)
+            inner.readers.wait(readable, waker)
         })
     }
 
     fn poll_change(&self, cx: &Context<'_>) -> Poll<Result<Change, Ended>> {
-        self.handle.shared().poll(cx, |inner, waker| match inner.session.poll_change(self.key) {
-            Some(polled) => Poll::Ready(polled),
-            None => inner.await_readable(Readable::Subscription(self.key), waker),
+        let readable = Readable::Subscription(self.key);
+        self.handle.shared().poll(cx, |inner, waker| {
+            inner.readers.looks(readable);
+            match inner.session.poll_change(self.key) {
+                Some(polled) => Poll::Ready(polled),
+                None => inner.readers.wait(readable, waker),
+            }
         })
     }
 }
@@ -227,7 +234,7 @@ impl Drop for Registration {
     fn drop(&mut self) {
         let waker = self.handle.shared().command_with(|inner, now| {
             inner.session.unsubscribe(self.key, now);
-            inner.readers.remove(&Readable::Subscription(self.key))
+            inner.readers.forget(Readable::Subscription(self.key))
         });
         // After the lock is released.
         drop(waker);
