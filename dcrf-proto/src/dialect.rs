@@ -150,12 +150,6 @@ pub enum Message {
     Binary(Vec<u8>),
 }
 
-impl Default for Message {
-    fn default() -> Self {
-        Self::Text(String::new())
-    }
-}
-
 impl Message {
     pub(crate) fn len(&self) -> usize {
         match self {

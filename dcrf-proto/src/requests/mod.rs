@@ -13,7 +13,7 @@ pub(crate) use self::replies::Replies;
 
 use crate::arena::Arena;
 use crate::buffer::Held;
-use crate::command::Request;
+use crate::command::{Arguments, Request};
 use crate::context::{Context, Route, Routes};
 use crate::dialect::Message;
 use crate::error::{CloseReason, Rejected, Rejection, RequestError};
@@ -76,10 +76,14 @@ impl Answer {
 }
 
 /// Whether a request may be sent once more after a loss (R4).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 enum Repeat {
     Never,
-    Once,
+    /// What it is then written from: its hooks are asked again, as those of a subscription are.
+    Once {
+        action: Cow<'static, str>,
+        arguments: Arguments,
+    },
     /// It has been sent on an earlier connection.
     Spent,
 }
@@ -87,14 +91,14 @@ enum Repeat {
 #[derive(Debug)]
 enum Phase {
     Waiting(Message),
-    /// Handed to the socket; the text is kept where it may be sent again.
-    Sent(Option<Message>),
+    /// Handed to the socket.
+    Sent,
 }
 
 impl Entry {
     /// Whether the server may have seen it.
     fn was_sent(&self) -> bool {
-        self.is_in_flight() || self.repeat == Repeat::Spent
+        self.is_in_flight() || matches!(self.repeat, Repeat::Spent)
     }
 
     /// Whether it does not simply wait for the next connection when this one is lost.
@@ -104,7 +108,7 @@ impl Entry {
 
     /// Whether it was sent on this connection.
     fn is_in_flight(&self) -> bool {
-        matches!(self.phase, Phase::Sent(_))
+        matches!(self.phase, Phase::Sent)
     }
 }
 
@@ -245,7 +249,11 @@ impl Requests {
             phase: Phase::Waiting(message),
             timeout,
             deadline: None,
-            repeat: if request.safe_to_repeat { Repeat::Once } else { Repeat::Never },
+            repeat: if request.safe_to_repeat {
+                Repeat::Once { action: request.action, arguments: request.arguments }
+            } else {
+                Repeat::Never
+            },
             answer,
             cancel_action: request.cancel_action,
             is_selected: selector.is_some(),
@@ -287,12 +295,10 @@ impl Requests {
                 self.timed_out(cx, key);
                 continue;
             }
-            let Phase::Waiting(message) = std::mem::replace(&mut entry.phase, Phase::Sent(None))
-            else {
+            let Phase::Waiting(message) = std::mem::replace(&mut entry.phase, Phase::Sent) else {
                 continue;
             };
             self.outbox_bytes -= message.len();
-            entry.phase = Phase::Sent((entry.repeat == Repeat::Once).then(|| message.clone()));
             if entry.answer.is_none() {
                 self.end(cx, key, Outcome::Sent);
             }
@@ -346,10 +352,19 @@ impl Requests {
         self.farewells.clear();
         for (sequence, key) in self.in_order(Entry::is_over_with_its_connection) {
             let Some(entry) = self.entries.get_mut(key) else { continue };
-            if let Phase::Sent(Some(message)) = &mut entry.phase {
-                let message = std::mem::take(message);
-                self.outbox_bytes += message.len();
-                entry.phase = Phase::Waiting(message);
+            if let (Phase::Sent, Repeat::Once { action, arguments }) = (&entry.phase, &entry.repeat)
+            {
+                let (stream, id) = (&entry.stream, &entry.id);
+                let again = outgoing::encode(
+                    &cx.config,
+                    Purpose::Request,
+                    stream,
+                    action,
+                    id,
+                    arguments.iter(),
+                );
+                self.outbox_bytes += again.len();
+                entry.phase = Phase::Waiting(again);
                 entry.repeat = Repeat::Spent;
                 self.outbox.insert(sequence, key);
                 cx.stats.repeated += 1;

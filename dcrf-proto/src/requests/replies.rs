@@ -1,7 +1,7 @@
 //! Streams of replies (R12): what has come for a request with many replies and waits to be read, and how such a
 //! request ends.
 
-use super::{Answer, Outcome, Phase, Repeat, Requests};
+use super::{Answer, Outcome, Repeat, Requests};
 use crate::buffer::{Buffer, Held, Measure};
 use crate::context::Context;
 use crate::error::{RepliesEnded, RequestError};
@@ -100,7 +100,6 @@ impl Requests {
         if let Some(entry) = self.entries.get_mut(request) {
             // What has come can't be taken back: it is not sent again (R4).
             entry.repeat = Repeat::Never;
-            entry.phase = Phase::Sent(None);
         }
         self.arm(cx, request);
     }

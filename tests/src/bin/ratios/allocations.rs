@@ -2,7 +2,7 @@
 //! What decoding into the caller's type takes is not counted.
 
 use allocation_counter::measure;
-use dcrf_tokio::Json;
+use serde::de::IgnoredAny;
 
 use crate::core::Live;
 use crate::echo::Echo;
@@ -22,10 +22,10 @@ pub(crate) fn event() -> Line {
     Line::amount("allocations_event", Goal::AtMost(2.0), each(taken), "allocations/event")
 }
 
-/// A request through the handles and the socket, its answer left as the text that came.
+/// A request through the handles and the socket, whose answer is decoded into nothing.
 pub(crate) fn request(echo: &Echo) -> Line {
     let single = Single::new(echo);
-    let ask = || (0..COUNT).for_each(|_| drop(single.ask::<Json>()));
+    let ask = || (0..COUNT).for_each(|_| _ = single.ask::<IgnoredAny>());
     ask();
     let taken = measure(ask).count_total;
     Line::amount("allocations_request", Goal::AtMost(6.0), each(taken), "allocations/request")
