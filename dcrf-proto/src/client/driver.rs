@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::runtime::{Incoming, Outgoing, Received, Runtime, Socket};
 use super::shared::Shared;
+use super::signal::Signal;
 use super::suspension::{self, Clocks};
 use crate::error::Lost;
 use crate::id::Epoch;
@@ -39,11 +40,11 @@ pub(super) async fn drive<R: Runtime>(shared: Guard, runtime: R) {
     let mut dial = pin!(None);
     let mut timer = pin!(None);
     poll_fn(|cx| {
-        driver.begin_poll();
+        driver.begin_poll(cx);
         for _ in 0..ROUNDS_PER_POLL {
-            driver.begin_round(cx, dial.as_mut());
+            driver.begin_round(dial.as_mut());
             let mut busy = driver.dial(cx, dial.as_mut());
-            busy |= driver.receive(cx);
+            busy |= driver.receive();
             busy |= driver.keep_time(cx, timer.as_mut());
             busy |= driver.send(cx, dial.as_mut(), &start);
             driver.take_leave(cx);
@@ -80,9 +81,15 @@ struct Driver<'a, R: Runtime> {
     leaving: Option<(R::Socket, Instant)>,
     /// The epoch of the dial in progress.
     dialling: Option<Epoch>,
+    /// Whether the socket is to be looked at.
+    readable: Arc<Signal>,
     /// When the timer fires that is set.
     alarm: Option<Instant>,
     clocks: Clocks,
+    /// When this round began.
+    now: Instant,
+    /// Whether this poll has found that the machine was suspended, and no round has dealt with it yet.
+    was_suspended: bool,
     /// Half of what a reader may leave unread: a prompt one gets to run before a burst overruns it.
     frames_per_poll: usize,
     frames_left: usize,
@@ -114,8 +121,11 @@ impl<'a, R: Runtime> Driver<'a, R> {
             connection: None,
             leaving: None,
             dialling: None,
+            readable: Signal::new(),
             alarm: None,
             clocks: Clocks::new(R::now(), R::wall_clock()),
+            now: R::now(),
+            was_suspended: false,
             transmits: Vec::new(),
             frames: Vec::new(),
             wakers: Vec::new(),
@@ -123,12 +133,18 @@ impl<'a, R: Runtime> Driver<'a, R> {
     }
 
     fn session<T>(&self, act: impl FnOnce(&mut Session, Instant) -> T) -> T {
-        let now = R::now();
-        act(&mut self.shared.0.lock().session, now)
+        act(&mut self.shared.0.lock().session, self.now)
     }
 
     /// Reads on without end, unless somebody was woken whose turn is to come before they are overrun.
-    fn begin_poll(&mut self) {
+    fn begin_poll(&mut self, cx: &Context<'_>) {
+        self.readable.wakes(cx.waker());
+        self.was_suspended |= self.clocks.was_suspended(R::now(), R::wall_clock());
+        // Commands wake this task from now on.
+        let _ = self.shared.0.poll(cx, |inner, waker| {
+            std::mem::swap(&mut inner.driver, waker);
+            Poll::<()>::Pending
+        });
         let readers = &mut self.shared.0.lock().readers;
         if readers.are_expected() {
             if self.turns < TURNS {
@@ -141,14 +157,10 @@ impl<'a, R: Runtime> Driver<'a, R> {
         self.turns = 0;
     }
 
-    /// Asks to be woken by commands, and drops what the session has given up.
-    fn begin_round<D>(&mut self, cx: &Context<'_>, mut dial: Pin<&mut Option<D>>) {
-        let mut epoch = None;
-        let _ = self.shared.0.poll(cx, |inner, waker| {
-            std::mem::swap(&mut inner.driver, waker);
-            epoch = inner.session.epoch();
-            Poll::<()>::Pending
-        });
+    /// Drops what the session has given up.
+    fn begin_round<D>(&mut self, mut dial: Pin<&mut Option<D>>) {
+        self.now = R::now();
+        let epoch = self.session(|session, _| session.epoch());
         if self.dialling.is_some() && self.dialling != epoch {
             dial.set(None);
             self.dialling = None;
@@ -201,7 +213,10 @@ impl<'a, R: Runtime> Driver<'a, R> {
                 self.lose(lost);
                 true
             }
-            Poll::Pending => false,
+            Poll::Pending => {
+                self.readable.raise();
+                false
+            }
         }
     }
 
@@ -238,7 +253,8 @@ impl<'a, R: Runtime> Driver<'a, R> {
         match connection.socket.poll_flush(cx) {
             Poll::Ready(Ok(())) => connection.unflushed = false,
             Poll::Ready(Err(lost)) => self.lose(lost),
-            Poll::Pending => {}
+            // Why it can't be written may be known on the other side.
+            Poll::Pending => self.readable.raise(),
         }
     }
 
@@ -254,22 +270,28 @@ impl<'a, R: Runtime> Driver<'a, R> {
             Ok(socket) => {
                 let protocol = socket.protocol().map(str::to_owned);
                 self.connection = Some(Connection { epoch, socket, unflushed: false });
-                let now = R::now();
+                self.readable.raise();
                 let mut inner = self.shared.0.lock();
                 inner.protocol = protocol;
-                inner.session.handle_opened(epoch, now);
+                inner.session.handle_opened(epoch, self.now);
             }
             Err(lost) => self.lost(epoch, lost),
         }
         true
     }
 
-    fn receive(&mut self, cx: &mut Context<'_>) -> bool {
+    fn receive(&mut self) -> bool {
         let Some(connection) = &mut self.connection else { return false };
+        let most = FRAMES_PER_ROUND.min(self.frames_left);
+        if most == 0 || !self.readable.take() {
+            return false;
+        }
+        let waker = Waker::from(self.readable.clone());
+        let cx = &mut Context::from_waker(&waker);
+        let mut has_more = true;
         let epoch = connection.epoch;
         let mut bytes = 0;
         let mut lost = None;
-        let most = FRAMES_PER_ROUND.min(self.frames_left);
         while self.frames.len() < most && bytes < BYTES_PER_ROUND {
             match connection.socket.poll_receive(cx) {
                 Poll::Ready(Ok(frame)) => {
@@ -280,14 +302,20 @@ impl<'a, R: Runtime> Driver<'a, R> {
                     lost = Some(why);
                     break;
                 }
-                Poll::Pending => break,
+                Poll::Pending => {
+                    has_more = false;
+                    break;
+                }
             }
+        }
+        if has_more {
+            self.readable.raise();
         }
         if self.frames.is_empty() && lost.is_none() {
             return false;
         }
         self.frames_left -= self.frames.len();
-        let now = R::now();
+        let now = self.now;
         let mut inner = self.shared.0.lock();
         for frame in self.frames.drain(..) {
             match frame {
@@ -307,14 +335,14 @@ impl<'a, R: Runtime> Driver<'a, R> {
     fn lose(&mut self, lost: Lost) {
         if let Some(connection) = self.connection.take() {
             self.lost(connection.epoch, lost);
-            self.leaving = Some((connection.socket, R::now() + FAREWELL));
+            self.leaving = Some((connection.socket, self.now + FAREWELL));
         }
     }
 
     /// Drops the socket of a connection that is over, once it has said farewell.
     fn take_leave(&mut self, cx: &mut Context<'_>) {
         let Some((socket, deadline)) = &mut self.leaving else { return };
-        if socket.poll_farewell(cx).is_ready() || *deadline <= R::now() {
+        if socket.poll_farewell(cx).is_ready() || *deadline <= self.now {
             self.leaving = None;
         }
     }
@@ -330,8 +358,7 @@ impl<'a, R: Runtime> Driver<'a, R> {
     }
 
     fn keep_time(&mut self, cx: &mut Context<'_>, mut timer: Pin<&mut Option<R::Timer>>) -> bool {
-        let now = R::now();
-        let suspended = self.clocks.was_suspended(now, R::wall_clock());
+        let suspended = std::mem::take(&mut self.was_suspended);
         let (due, next) = self.session(|session, now| {
             if suspended {
                 // Before the deadlines are looked at: a ping that was under way has its time once more.
@@ -343,7 +370,7 @@ impl<'a, R: Runtime> Driver<'a, R> {
             }
             (due, session.poll_timeout())
         });
-        let look = self.connection.is_some().then(|| now + suspension::LOOK);
+        let look = self.connection.is_some().then(|| self.now + suspension::LOOK);
         let leave = self.leaving.as_ref().map(|(_, deadline)| *deadline);
         let Some(next) = next.into_iter().chain(look).chain(leave).min() else { return due };
         // A timer that fires too early is cheaper than one that is set anew for each request.

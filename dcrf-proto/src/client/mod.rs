@@ -20,6 +20,7 @@ mod replies;
 mod response;
 mod runtime;
 mod shared;
+mod signal;
 mod subscription;
 mod suspension;
 

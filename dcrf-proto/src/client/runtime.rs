@@ -59,7 +59,8 @@ pub trait Runtime: Send + Sync + 'static {
 /// A connected WebSocket, as one poll loop drives it.
 ///
 /// Pings of the server are answered by the implementation. An error of writing may be left to
-/// [`poll_receive`](Socket::poll_receive), which knows the close frame that often comes before it.
+/// [`poll_receive`](Socket::poll_receive), which knows the close frame that often comes before it: it is polled when it
+/// has been woken, and when `poll_ready` or `poll_flush` is pending.
 pub trait Socket: Send + Unpin {
     /// A text message as it was received.
     type Text: AsRef<str> + Send;

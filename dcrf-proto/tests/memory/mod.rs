@@ -297,7 +297,9 @@ impl World {
 
     /// The server sends frames.
     pub fn receives(&mut self, frames: impl IntoIterator<Item = Value>) {
-        self.network().incoming.extend(frames.into_iter().map(|frame| frame.to_string()));
+        let mut network = self.network();
+        network.incoming.extend(frames.into_iter().map(|frame| frame.to_string()));
+        network.receiver.take().into_iter().for_each(Waker::wake);
     }
 
     /// The server answers the frame that the client sent as number `sent`.
@@ -323,7 +325,10 @@ impl World {
 
     /// The connection ends.
     pub fn loses(&mut self, lost: Lost) {
-        self.network().end = Some(lost);
+        let mut network = self.network();
+        network.end = Some(lost);
+        network.receiver.take().into_iter().for_each(Waker::wake);
+        drop(network);
         self.settle();
     }
 
