@@ -34,9 +34,9 @@ pub(super) async fn drive<R: Runtime>(shared: Guard, runtime: R) {
     let mut driver = Driver::new(shared, &runtime);
     let start = |epoch, attempt| {
         let dial = runtime.dial(attempt);
-        async move { (epoch, dial.await) }
+        // A handshake, with TLS or without, is some 16 KiB, and a client that is connected has none.
+        Box::pin(async move { (epoch, dial.await) })
     };
-    // A dial and a timer are replaced in place: nothing is boxed.
     let mut dial = pin!(None);
     let mut timer = pin!(None);
     poll_fn(|cx| {

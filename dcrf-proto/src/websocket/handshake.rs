@@ -13,9 +13,9 @@ use super::Tls;
 use super::{Credentials, Endpoint, MaybeTls, WebSocket, failure};
 use crate::error::Lost;
 
-/// A read takes at most this much, and zeroes as much before: large enough for a burst of events,
-/// small enough not to be felt when they come one by one.
-const READ_BUFFER: usize = 16 * 1024;
+/// A read takes at most this much, and zeroes as much before; each connection holds it also while nothing comes. What
+/// comes in a burst is read ahead by [`MaybeTls`].
+const READ_BUFFER: usize = 4 * 1024;
 
 /// Frames are written when this much has been fed, or at a flush.
 const WRITE_BUFFER: usize = 16 * 1024;

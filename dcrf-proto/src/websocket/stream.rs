@@ -19,6 +19,28 @@ pub struct MaybeTls<S> {
     inner: Inner<S>,
     /// How many reads in a row had something.
     reads: usize,
+    /// Only while more comes than a read takes, so that a connection that is idle holds nothing.
+    ahead: Option<Box<Ahead>>,
+}
+
+/// What was read before it was asked for: a system call for many frames.
+struct Ahead {
+    bytes: [u8; READ_AHEAD],
+    from: usize,
+    to: usize,
+}
+
+/// Some 70 events of the usual size.
+const READ_AHEAD: usize = 16 * 1024;
+
+impl Ahead {
+    fn take(&mut self, buf: &mut [u8]) -> usize {
+        let bytes = &self.bytes[self.from..self.to];
+        let count = bytes.len().min(buf.len());
+        buf[..count].copy_from_slice(&bytes[..count]);
+        self.from += count;
+        count
+    }
 }
 
 /// How many reads in a row have their turn before other tasks do. tungstenite reads on until a message is whole, and
@@ -36,7 +58,7 @@ enum Inner<S> {
 
 impl<S> MaybeTls<S> {
     fn new(inner: Inner<S>) -> Self {
-        Self { inner, reads: 0 }
+        Self { inner, reads: 0, ahead: None }
     }
 
     pub(super) fn plain(stream: S) -> Self {
@@ -85,14 +107,32 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for MaybeTls<S> {
         cx: &mut Context<'_>,
         buf: &mut [u8],
     ) -> Poll<io::Result<usize>> {
+        if let Some(ahead) = self.ahead.as_mut().filter(|ahead| ahead.from < ahead.to) {
+            return Poll::Ready(Ok(ahead.take(buf)));
+        }
         if self.reads == READS_PER_TURN {
             self.reads = 0;
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        let read = forward!(self, poll_read, cx, buf);
-        self.reads = if read.is_ready() { self.reads + 1 } else { 0 };
-        read
+        let Some(mut ahead) = self.ahead.take() else {
+            let read = forward!(self, poll_read, cx, buf);
+            self.reads = if read.is_ready() { self.reads + 1 } else { 0 };
+            if matches!(read, Poll::Ready(Ok(count)) if count == buf.len()) {
+                self.ahead = Some(Box::new(Ahead { bytes: [0; READ_AHEAD], from: 0, to: 0 }));
+            }
+            return read;
+        };
+        let bytes = &mut ahead.bytes;
+        let Poll::Ready(read) = forward!(self, poll_read, cx, bytes) else {
+            self.reads = 0;
+            return Poll::Pending;
+        };
+        self.reads += 1;
+        (ahead.from, ahead.to) = (0, read?);
+        let count = ahead.take(buf);
+        self.ahead = Some(ahead);
+        Poll::Ready(Ok(count))
     }
 }
 
