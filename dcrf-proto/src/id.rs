@@ -2,7 +2,7 @@
 //! connections, and the seeded generator that ids and jitter come from.
 
 use std::collections::HashMap;
-use std::fmt;
+use std::fmt::{self, Write};
 use std::hash::{Hash, Hasher};
 
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -10,6 +10,8 @@ use rand_xoshiro::rand_core::{RngCore, SeedableRng};
 use rustc_hash::FxBuildHasher;
 use serde::{Serialize, Serializer};
 use uuid::Uuid;
+
+use crate::wire::json::push_string;
 
 /// Which connection of a session something belongs to. Each dial begins a new epoch, and input for an
 /// epoch that is over is ignored.
@@ -254,15 +256,28 @@ impl fmt::Display for RequestId {
     }
 }
 
-impl Serialize for RequestId {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+impl RequestId {
+    /// Writes it as JSON.
+    pub(crate) fn push_json(&self, json: &mut String) {
         match &self.0 {
             Repr::Uuid(uuid) => {
                 let mut buffer = Uuid::encode_buffer();
-                serializer.serialize_str(uuid.as_hyphenated().encode_lower(&mut buffer))
+                json.push('"');
+                json.push_str(uuid.as_hyphenated().encode_lower(&mut buffer));
+                json.push('"');
             }
-            Repr::Text(text) => serializer.serialize_str(text),
+            Repr::Text(text) => push_string(json, text),
+            // Writing to a string can't fail.
+            Repr::Number(number) => _ = write!(json, "{number}"),
+        }
+    }
+}
+
+impl Serialize for RequestId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match &self.0 {
             Repr::Number(number) => serializer.serialize_i64(*number),
+            Repr::Uuid(_) | Repr::Text(_) => serializer.collect_str(self),
         }
     }
 }

@@ -1,13 +1,15 @@
 //! Requests: the outbox of those that wait, the replies of those that were sent, their deadlines. Each
 //! leaves through one function, once (R5).
 
+mod outbox;
 mod outcome;
 mod replies;
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use self::outbox::Outbox;
 pub(crate) use self::outcome::Outcome;
 pub(crate) use self::replies::Replies;
 
@@ -29,9 +31,7 @@ use crate::wire::json::Json;
 #[derive(Debug)]
 pub(crate) struct Requests {
     entries: Arena<RequestKey, Entry>,
-    /// What waits to be sent, by the order of the calls; a request that is sent again takes its old place.
-    outbox: BTreeMap<u64, RequestKey>,
-    outbox_bytes: usize,
+    outbox: Outbox,
     next_sequence: u64,
     replies: Arena<RepliesKey, Replies>,
     /// What tells the server to stop sending replies, on this connection only.
@@ -116,8 +116,7 @@ impl Requests {
     pub(crate) fn new() -> Self {
         Self {
             entries: Arena::new(),
-            outbox: BTreeMap::new(),
-            outbox_bytes: 0,
+            outbox: Outbox::default(),
             next_sequence: 0,
             replies: Arena::new(),
             farewells: VecDeque::new(),
@@ -131,7 +130,7 @@ impl Requests {
 
     /// What waits to be sent.
     pub(crate) fn waiting(&self) -> Held {
-        Held { count: self.outbox.len(), bytes: self.outbox_bytes }
+        self.outbox.held()
     }
 
     /// What [`is_sent`](Self::is_sent) takes, for all that was accepted until now.
@@ -142,9 +141,8 @@ impl Requests {
 
     /// Whether all that was accepted before `mark` has been handed to a socket, or has settled.
     pub(crate) fn is_sent(&self, mark: u64) -> bool {
-        let first_unsent = self.outbox.first_key_value().map(|(sequence, _)| *sequence);
         let is_later = |sequence: Option<u64>| sequence.is_none_or(|sequence| sequence >= mark);
-        is_later(first_unsent) && is_later(self.never_sent) && self.farewells.is_empty()
+        is_later(self.outbox.first()) && is_later(self.never_sent) && self.farewells.is_empty()
     }
 
     pub(crate) fn stream_of(&self, key: RequestKey) -> Option<&str> {
@@ -208,9 +206,9 @@ impl Requests {
     ) -> Result<(RequestId, Message), Rejection> {
         cx.admit()?;
         request.arguments.check()?;
-        let outbox = cx.config.outbox;
+        let (waiting, limit) = (self.outbox.held(), cx.config.outbox);
         let alive = self.entries.len().max(self.replies.len());
-        if self.outbox.len() >= outbox.count || alive >= cx.config.max_requests {
+        if waiting.count >= limit.count || alive >= cx.config.max_requests {
             return Err(Rejection::QueueFull);
         }
         let id = cx.choose_id(request.id.as_ref(), Routes::is_unknown)?;
@@ -218,11 +216,11 @@ impl Requests {
         let (stream, action) = (&request.stream, &request.action);
         let message =
             outgoing::encode(&cx.config, Purpose::Request, stream, action, &id, arguments);
-        let (size, limit) = (message.len(), cx.config.max_message);
-        if size > limit {
-            return Err(Rejection::TooLarge { size, limit });
+        let (size, most) = (message.len(), cx.config.max_message);
+        if size > most {
+            return Err(Rejection::TooLarge { size, limit: most });
         }
-        if self.outbox_bytes + size > outbox.bytes {
+        if waiting.bytes + size > limit.bytes {
             return Err(Rejection::QueueFull);
         }
         Ok((id, message))
@@ -238,7 +236,7 @@ impl Requests {
     ) -> RequestKey {
         let sequence = self.next_sequence;
         self.next_sequence += 1;
-        self.outbox_bytes += message.len();
+        let size = message.len();
         let selector = cx.reply_selector(&request.stream, &id);
         cx.stats.requests_made += u64::from(!answer.is_none());
         let asked = cx.trace.accepted(&request, &id, cx.now);
@@ -259,7 +257,7 @@ impl Requests {
             is_selected: selector.is_some(),
             asked,
         });
-        self.outbox.insert(sequence, key);
+        self.outbox.insert(sequence, key, size);
         cx.routes
             .insert(id, if selector.is_some() { Route::Selected } else { Route::Request(key) });
         if let Some(selector) = selector {
@@ -288,7 +286,7 @@ impl Requests {
             return Some(message);
         }
         loop {
-            let (_, key) = self.outbox.pop_first()?;
+            let key = self.outbox.pop()?;
             let Some(entry) = self.entries.get_mut(key) else { continue };
             // R3: one whose deadline has passed is never sent, also before its timer is looked at.
             if entry.deadline.is_some_and(|deadline| deadline <= cx.now) {
@@ -298,7 +296,7 @@ impl Requests {
             let Phase::Waiting(message) = std::mem::replace(&mut entry.phase, Phase::Sent) else {
                 continue;
             };
-            self.outbox_bytes -= message.len();
+            self.outbox.taken(message.len());
             if entry.answer.is_none() {
                 self.end(cx, key, Outcome::Sent);
             }
@@ -363,10 +361,9 @@ impl Requests {
                     id,
                     arguments.iter(),
                 );
-                self.outbox_bytes += again.len();
+                self.outbox.insert(sequence, key, again.len());
                 entry.phase = Phase::Waiting(again);
                 entry.repeat = Repeat::Spent;
-                self.outbox.insert(sequence, key);
                 cx.stats.repeated += 1;
                 cx.trace.repeated(&entry.asked);
             } else {
@@ -379,7 +376,7 @@ impl Requests {
     /// The session is closed: all that is left settles with it.
     pub(crate) fn close(&mut self, cx: &mut Context, reason: &CloseReason) {
         self.farewells.clear();
-        self.never_sent = self.outbox.first_key_value().map(|(sequence, _)| *sequence);
+        self.never_sent = self.outbox.first();
         for (_, key) in self.in_order(|_| true) {
             let sent = self.entries.get(key).is_some_and(Entry::was_sent);
             self.settle(cx, key, Err(RequestError::Closed { reason: reason.clone(), sent }));
@@ -419,8 +416,7 @@ impl Requests {
             cx.timers.clear(deadline, Timer::Request(key));
         }
         if let Phase::Waiting(message) = &entry.phase {
-            self.outbox.remove(&entry.sequence);
-            self.outbox_bytes -= message.len();
+            self.outbox.remove(entry.sequence, message.len());
         }
         if entry.is_selected {
             cx.selection.remove(|taker| taker == Taker::Request(key));

@@ -9,6 +9,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
+use crate::wire::scan;
+
 /// A JSON value as text: well-formed, cheap to clone, decoded when you ask.
 ///
 /// `Debug` shows the length only, since payloads stay out of logs (X1).
@@ -127,6 +129,18 @@ impl From<serde_json::Error> for DecodeError {
             format!("expected {expected}")
         };
         Self { expected, line, column }
+    }
+}
+
+/// Writes a string as JSON.
+pub(crate) fn push_string(json: &mut String, text: &str) {
+    if scan::is_plain(text) {
+        json.push('"');
+        json.push_str(text);
+        json.push('"');
+    } else {
+        // A string has a form in JSON whatever it says.
+        json.push_str(&serde_json::to_string(text).unwrap_or_default());
     }
 }
 
