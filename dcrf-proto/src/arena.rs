@@ -30,8 +30,8 @@ impl<K: Key, V> Arena<K, V> {
         let generation = self.next_generation;
         self.next_generation = generation.wrapping_add(1);
         if self.slots.len() == self.slots.capacity() {
-            // By a quarter, where a vector would double: many entries are to take little more than they need.
-            self.slots.reserve_exact(self.slots.len() / 4 + 4);
+            // By an eighth, where a vector would double: many entries are to take little more than they need.
+            self.slots.reserve_exact(self.slots.len() / 8 + 4);
         }
         let entry = self.slots.vacant_entry();
         let index = u32::try_from(entry.key()).expect("limits keep an arena below 2^32 entries");

@@ -1,5 +1,7 @@
 //! What a connection's beginning and end mean for the subscriptions, and what they have to send on it.
 
+use std::collections::VecDeque;
+
 use std::time::{Duration, Instant};
 
 use super::wire::Phase;
@@ -89,8 +91,8 @@ impl Subscriptions {
                 return Outgoing::Held;
             }
             let has_room = self.unacknowledged < cx.config.replay_window.max(1);
-            let replay = if has_room { self.replays.pop_front() } else { None };
-            let Some(key) = replay.or_else(|| self.outgoing.pop_front()) else { break };
+            let replay = if has_room { pop(&mut self.replays) } else { None };
+            let Some(key) = replay.or_else(|| pop(&mut self.outgoing)) else { break };
             if let Some(message) = self.message_of(cx, key) {
                 return Outgoing::Message(message);
             }
@@ -168,6 +170,15 @@ impl Subscriptions {
         keys.sort_unstable();
         keys.into_iter().map(|(_, key)| key).collect()
     }
+}
+
+/// Takes the first out of a queue, which is given back when it is empty and was long.
+fn pop(queue: &mut VecDeque<WireKey>) -> Option<WireKey> {
+    let key = queue.pop_front()?;
+    if queue.is_empty() && queue.capacity() > 64 {
+        *queue = VecDeque::new();
+    }
+    Some(key)
 }
 
 /// When an answer that is asked for now is due. Without a timeout it is awaited all the same, but no
