@@ -2,12 +2,13 @@
 //! same run, interleaved. Prints a JSON object a line.
 //!
 //! `cargo run --release -p dcrf-tests --bin ratios`, with `--only NAME` for one line, and with `--peer` for those that
-//! compare with dcrf-client on Node.
+//! compare with dcrf-client on Node. With `--growth` it prints the points of the curves in `dcrf-proto/benches/growth`.
 
 mod allocations;
 mod core;
 mod echo;
 mod frames;
+mod growth;
 mod line;
 mod memory;
 mod raw;
@@ -23,8 +24,9 @@ use line::Line;
 /// What this program is asked by itself.
 const SERVE: &str = "--serve";
 const IDLE: &str = "--idle-clients";
+const GROWING: &str = "--growing-clients";
 
-const USAGE: &str = "usage: ratios [--peer] [--only NAME]...\n";
+const USAGE: &str = "usage: ratios [--peer] [--only NAME]... | --growth\n";
 
 /// The name of a line, and what measures it.
 type Measure = (&'static str, fn(&Echo) -> io::Result<Line>);
@@ -66,6 +68,8 @@ fn run() -> io::Result<bool> {
         match (&*argument, arguments.next()) {
             (SERVE, None) => return echo::serve().map(|()| true),
             (IDLE, Some(url)) => return memory::idle(&url).map(|()| true),
+            (GROWING, Some(url)) => return growth::connect(&url).map(|()| true),
+            ("--growth", None) => return growth::run(&Echo::start()?).map(|()| true),
             ("--only", Some(name)) => only.push(name),
             _ => return Err(io::Error::other(USAGE)),
         }

@@ -59,7 +59,7 @@ pub(crate) fn idle(url: &str) -> io::Result<()> {
 }
 
 /// The resident memory of this process, in bytes.
-fn resident() -> io::Result<u64> {
+pub(crate) fn resident() -> io::Result<u64> {
     let status = fs::read_to_string("/proc/self/status")?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let kibibytes = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());

@@ -87,6 +87,8 @@ impl Runtime for Smol {
 fn large() -> Config {
     let mut config = Config::default();
     config.max_subscriptions = 20_000;
+    // And for all requests that are made at once.
+    config.outbox.count = 8_192;
     config
 }
 
@@ -107,13 +109,25 @@ pub(crate) fn sequential_smol(echo: &Echo) -> Line {
     requests("sequential_smol", Goal::AtLeast(0.85), &Smol::default(), echo, (SEQUENTIAL, 1))
 }
 
+/// Requests a second on Tokio with so many in flight, by the client and raw.
+pub(crate) fn throughput(echo: &Echo, window: usize) -> (f64, f64) {
+    // About as long for each.
+    let count = if window < 8 { SEQUENTIAL } else { PIPELINED / 2 };
+    rates(&Tokio::new(), echo, (count.next_multiple_of(window), window))
+}
+
 fn requests<R: Runtime>(
     name: &'static str,
     goal: Goal,
     runtime: &R,
     echo: &Echo,
-    (count, window): (usize, usize),
+    work: (usize, usize),
 ) -> Line {
+    Line::ratio(name, goal, rates(runtime, echo, work), "requests/s")
+}
+
+/// Requests a second by the client and raw: so many, of which `window` are in flight at once.
+fn rates<R: Runtime>(runtime: &R, echo: &Echo, (count, window): (usize, usize)) -> (f64, f64) {
     let client = runtime.block_on(runtime.client(&echo.url()));
     let mut raw = runtime
         .block_on(async { Raw::new(echo.address, runtime.stream(echo.address).await).await });
@@ -129,7 +143,7 @@ fn requests<R: Runtime>(
     };
     let measured = interleaved(ours, reference);
     runtime.block_on(client.close());
-    Line::ratio(name, goal, measured, "requests/s")
+    measured
 }
 
 /// So many requests with their answers as objects, of which `window` are in flight at once.
