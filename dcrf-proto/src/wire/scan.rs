@@ -9,11 +9,14 @@
 pub(crate) struct Scan<'a> {
     text: &'a str,
     at: usize,
+    /// Whether all of the text is without backslashes and control characters: then a string ends at the next quote.
+    is_simple: bool,
 }
 
 impl<'a> Scan<'a> {
     pub(crate) fn new(text: &'a str) -> Self {
-        Self { text, at: 0 }
+        let is_simple = none(text.as_bytes(), |byte| (byte < b' ') | (byte == b'\\'));
+        Self { text, at: 0, is_simple }
     }
 
     /// Whether an object begins here.
@@ -171,6 +174,11 @@ impl<'a> Scan<'a> {
 
     /// Goes over a string whose first quote is behind.
     fn string(&mut self) -> Option<()> {
+        if self.is_simple {
+            let rest = self.text.as_bytes().get(self.at..)?;
+            self.at += next_quote(rest)? + 1;
+            return Some(());
+        }
         loop {
             self.at += plain(self.text.as_bytes().get(self.at..)?);
             match self.next()? {
@@ -294,6 +302,26 @@ impl Nesting {
     }
 }
 
+/// Where the next quote is.
+#[inline]
+fn next_quote(bytes: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    for word in bytes.chunks_exact(8).take(8) {
+        let quotes = zeros(word_of(word) ^ (ONES * u64::from(b'"')));
+        if quotes != 0 {
+            return Some(at + quotes.trailing_zeros() as usize / 8);
+        }
+        at += 8;
+    }
+    for block in bytes[at..].chunks_exact(64) {
+        if !none(block, |byte| byte == b'"') {
+            break;
+        }
+        at += 64;
+    }
+    bytes[at..].iter().position(|byte| *byte == b'"').map(|place| at + place)
+}
+
 /// How many bytes at the front are nothing but themselves in a string: no quote, backslash or control character.
 #[inline]
 fn plain(bytes: &[u8]) -> usize {
@@ -307,13 +335,18 @@ fn plain(bytes: &[u8]) -> usize {
         at += 8;
     }
     for block in bytes[at..].chunks_exact(64) {
-        // Without a branch, so that it becomes a few vector instructions.
-        if block.iter().fold(false, |found, byte| found | is_special(*byte)) {
+        if !none(block, is_special) {
             break;
         }
         at += 64;
     }
     at + bytes[at..].iter().take_while(|byte| !is_special(**byte)).count()
+}
+
+/// Whether all bytes are others: without a branch, so that it becomes a few vector instructions.
+#[inline]
+pub(crate) fn none(bytes: &[u8], is_one: impl Fn(u8) -> bool) -> bool {
+    bytes.iter().fold(0, |found, byte| found | u8::from(is_one(*byte))) == 0
 }
 
 /// Whether a text stands in a JSON string as it is.
@@ -328,14 +361,24 @@ fn is_special(byte: u8) -> bool {
 
 /// Sets the highest bit of the first special byte among eight; bits above that one mean nothing.
 fn specials(eight: &[u8]) -> u64 {
-    const ONES: u64 = u64::MAX / 255;
-    let word = eight.try_into().map_or(0, u64::from_le_bytes);
-    let quote = word ^ (ONES * u64::from(b'"'));
-    let backslash = word ^ (ONES * u64::from(b'\\'));
-    let control = word.wrapping_sub(ONES * u64::from(b' ')) & !word;
-    let zero = |word: u64| word.wrapping_sub(ONES) & !word;
-    (control | zero(quote) | zero(backslash)) & (ONES << 7)
+    let word = word_of(eight);
+    let quotes = zeros(word ^ (ONES * u64::from(b'"')));
+    let backslashes = zeros(word ^ (ONES * u64::from(b'\\')));
+    let controls = word.wrapping_sub(ONES * u64::from(b' ')) & !word & HIGHEST;
+    controls | quotes | backslashes
 }
+
+/// Sets the highest bit of the first zero among eight bytes; bits above that one mean nothing.
+fn zeros(word: u64) -> u64 {
+    word.wrapping_sub(ONES) & !word & HIGHEST
+}
+
+fn word_of(eight: &[u8]) -> u64 {
+    eight.try_into().map_or(0, u64::from_le_bytes)
+}
+
+const ONES: u64 = u64::MAX / 255;
+const HIGHEST: u64 = ONES << 7;
 
 #[cfg(test)]
 mod tests {
