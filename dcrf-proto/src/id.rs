@@ -11,8 +11,6 @@ use rustc_hash::FxBuildHasher;
 use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
-use crate::wire::json::push_string;
-
 /// Which connection of a session something belongs to. Each dial begins a new epoch, and input for an
 /// epoch that is over is ignored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -275,7 +273,8 @@ impl RequestId {
                 json.push_str(uuid.as_hyphenated().encode_lower(&mut buffer));
                 json.push('"');
             }
-            Repr::Text(text) => push_string(json, text),
+            // A string has a form in JSON whatever it says.
+            Repr::Text(text) => json.push_str(&serde_json::to_string(text).unwrap_or_default()),
             // Writing to a string can't fail.
             Repr::Number(number) => _ = write!(json, "{number}"),
         }
