@@ -1,15 +1,19 @@
 //! From a URL to a [`Client`] and its thread.
 
 use std::io::{self, Read, Write};
+#[cfg(unix)]
+use std::os::fd::AsFd as AsSocket;
+#[cfg(windows)]
+use std::os::windows::io::AsSocket;
 use std::sync::Arc;
 
 use async_io::{Async, IoSafe};
-use dcrf_proto::vocabulary::{
-    Attempt, Config, ConnectError, Credentials, CredentialsError, Endpoint, Lost, Verdict,
-};
 
-use crate::Client;
+use crate::forward::forward;
 use crate::thread::Thread;
+use crate::{
+    Attempt, Client, Config, ConnectError, Credentials, CredentialsError, Endpoint, Lost, Verdict,
+};
 
 /// Makes a [`Client`] with options of its own, from [`builder`](crate::builder).
 ///
@@ -21,79 +25,74 @@ use crate::thread::Thread;
 /// ```
 #[must_use = "a builder does nothing until `connect` or `connect_lazy`"]
 #[derive(Debug)]
-pub struct Builder(dcrf_smol::Builder);
+pub struct Builder(pub(crate) dcrf_smol::Builder);
 
-/// A byte stream of the operating system that a client can wait for: a TCP connection, a Unix socket.
-#[cfg(unix)]
-pub trait Source: Read + Write + IoSafe + std::os::fd::AsFd + Send + Sync + 'static {}
+/// A byte stream of the operating system that a client can wait for: a TCP connection, on Unix also a Unix socket.
+pub trait Source: Read + Write + IoSafe + AsSocket + Send + Sync + 'static {}
 
-#[cfg(unix)]
-impl<S: Read + Write + IoSafe + std::os::fd::AsFd + Send + Sync + 'static> Source for S {}
-
-/// A byte stream of the operating system that a client can wait for: a TCP connection.
-#[cfg(windows)]
-pub trait Source:
-    Read + Write + IoSafe + std::os::windows::io::AsSocket + Send + Sync + 'static
-{
-}
-
-#[cfg(windows)]
-impl<S: Read + Write + IoSafe + std::os::windows::io::AsSocket + Send + Sync + 'static> Source
-    for S
-{
-}
+impl<S: Read + Write + IoSafe + AsSocket + Send + Sync + 'static> Source for S {}
 
 impl Builder {
-    pub(crate) fn new(url: &str) -> Self {
-        Self(dcrf_smol::builder(url))
-    }
+    forward! {
+        /// The client's options: deadlines, limits, backoff, heartbeat.
+        ///
+        /// ```no_run
+        /// # use dcrf_blocking::Config;
+        /// let mut config = Config::default();
+        /// config.request_timeout = None;
+        /// let builder = dcrf_blocking::builder("ws://localhost:8000/ws/").config(config);
+        /// ```
+        pub fn config(self, config: Config) -> Self;
 
-    /// The client's options: deadlines, limits, backoff, heartbeat.
-    ///
-    /// ```no_run
-    /// # use dcrf_blocking::Config;
-    /// let mut config = Config::default();
-    /// config.request_timeout = None;
-    /// let builder = dcrf_blocking::builder("ws://localhost:8000/ws/").config(config);
-    /// ```
-    pub fn config(self, config: Config) -> Self {
-        Self(self.0.config(config))
-    }
+        /// A header of the handshake, see [`Credentials::header`].
+        ///
+        /// ```no_run
+        /// let builder = dcrf_blocking::builder("wss://example.com/ws/").header("authorization", "Token 9944b091");
+        /// ```
+        pub fn header(self, name: &str, value: &str) -> Self;
 
-    /// A header of the handshake, see [`Credentials::header`].
-    ///
-    /// ```no_run
-    /// let builder = dcrf_blocking::builder("wss://example.com/ws/").header("authorization", "Token 9944b091");
-    /// ```
-    pub fn header(self, name: &str, value: &str) -> Self {
-        Self(self.0.header(name, value))
-    }
+        /// A cookie of the handshake, see [`Credentials::cookie`].
+        ///
+        /// ```no_run
+        /// let builder = dcrf_blocking::builder("wss://example.com/ws/").cookie("sessionid", "u1bl9vpf0ohzy2ht");
+        /// ```
+        pub fn cookie(self, name: &str, value: &str) -> Self;
 
-    /// A cookie of the handshake, see [`Credentials::cookie`].
-    ///
-    /// ```no_run
-    /// let builder = dcrf_blocking::builder("wss://example.com/ws/").cookie("sessionid", "u1bl9vpf0ohzy2ht");
-    /// ```
-    pub fn cookie(self, name: &str, value: &str) -> Self {
-        Self(self.0.cookie(name, value))
-    }
+        /// Offers a subprotocol, see [`Credentials::subprotocol`].
+        ///
+        /// ```no_run
+        /// let builder = dcrf_blocking::builder("wss://example.com/ws/").subprotocol("v1");
+        /// ```
+        pub fn subprotocol(self, name: &str) -> Self;
 
-    /// Offers a subprotocol, see [`Credentials::subprotocol`].
-    ///
-    /// ```no_run
-    /// let builder = dcrf_blocking::builder("wss://example.com/ws/").subprotocol("v1");
-    /// ```
-    pub fn subprotocol(self, name: &str) -> Self {
-        Self(self.0.subprotocol(name))
-    }
+        /// The `Origin`, in place of the one that is derived from the URL, see [`Credentials::origin`].
+        ///
+        /// ```no_run
+        /// let builder = dcrf_blocking::builder("ws://10.0.0.7:8000/ws/").origin("https://www.example.com");
+        /// ```
+        pub fn origin(self, origin: &str) -> Self;
 
-    /// The `Origin`, in place of the one that is derived from the URL, see [`Credentials::origin`].
-    ///
-    /// ```no_run
-    /// let builder = dcrf_blocking::builder("ws://10.0.0.7:8000/ws/").origin("https://www.example.com");
-    /// ```
-    pub fn origin(self, origin: &str) -> Self {
-        Self(self.0.origin(origin))
+        /// The largest message that is accepted from the server, in bytes: 4 MiB unless it is set here.
+        ///
+        /// ```no_run
+        /// let builder = dcrf_blocking::builder("ws://localhost:8000/ws/").max_incoming(16 * 1024 * 1024);
+        /// ```
+        pub fn max_incoming(self, bytes: usize) -> Self;
+
+        /// Makes a client that does not connect before it is told to, by [`Client::open`]: until then it queues what it
+        /// is asked for. For [`connect_lazy`](Self::connect_lazy); [`connect`](Self::connect) opens the client in any
+        /// case.
+        ///
+        /// ```no_run
+        /// use dcrf_blocking::{Request, Response};
+        ///
+        /// let client = dcrf_blocking::builder("ws://localhost:8000/ws/").start_closed().connect_lazy()?;
+        /// let people: Response<serde_json::Value> = client.start(Request::list("people"));
+        /// client.open();
+        /// println!("{}", people.wait()?);
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
+        pub fn start_closed(self) -> Self;
     }
 
     /// Asks `provide` for credentials at each attempt to connect, over those given here. It may block, on a
@@ -162,15 +161,6 @@ impl Builder {
         }))
     }
 
-    /// The largest message that is accepted from the server, in bytes: 4 MiB unless it is set here.
-    ///
-    /// ```no_run
-    /// let builder = dcrf_blocking::builder("ws://localhost:8000/ws/").max_incoming(16 * 1024 * 1024);
-    /// ```
-    pub fn max_incoming(self, bytes: usize) -> Self {
-        Self(self.0.max_incoming(bytes))
-    }
-
     /// Which servers are trusted with `wss://`, and the certificate that is shown to them. What is wrong
     /// with it is refused when connecting.
     ///
@@ -184,23 +174,6 @@ impl Builder {
     #[cfg(any(feature = "rustls", feature = "native-tls"))]
     pub fn tls(self, tls: crate::Tls) -> Self {
         Self(self.0.tls(tls))
-    }
-
-    /// Makes a client that does not connect before it is told to, by [`Client::open`]: until then it queues what it
-    /// is asked for. For [`connect_lazy`](Self::connect_lazy); [`connect`](Self::connect) opens the client in any
-    /// case.
-    ///
-    /// ```no_run
-    /// use dcrf_blocking::{Request, Response};
-    ///
-    /// let client = dcrf_blocking::builder("ws://localhost:8000/ws/").start_closed().connect_lazy()?;
-    /// let people: Response<serde_json::Value> = client.start(Request::list("people"));
-    /// client.open();
-    /// println!("{}", people.wait()?);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn start_closed(self) -> Self {
-        Self(self.0.start_closed())
     }
 
     /// Makes the client, and waits for its first connection. Later losses are its own to repair.
@@ -234,8 +207,8 @@ impl Builder {
     /// What stands in the way of any attempt: the URL, a header that can't be sent, the lack of a thread.
     pub fn connect_lazy(self) -> Result<Client, ConnectError> {
         let (client, driver) = self.0.build()?;
-        let thread =
-            Thread::spawn(driver).map_err(|error| ConnectError::NoThread(error.to_string()))?;
-        Ok(Client::new(client, thread))
+        let thread = Thread::spawn(driver);
+        client.attach(thread.map_err(|error| ConnectError::NoThread(error.to_string()))?);
+        Ok(Client(client))
     }
 }

@@ -3,15 +3,13 @@
 
 use std::borrow::Cow;
 
-use dcrf_proto::vocabulary::{
-    CloseReason, Ended, Rejected, Request, RequestError, Selector, Subscribe,
-};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::forward::forward;
 use crate::{
-    Client, Items, Listener, Pages, Pending, Receiver, Replies, Response, Subscribing,
-    Subscription, thread,
+    Client, CloseReason, Ended, Items, Listener, Pages, Pending, Receiver, Rejected, Replies,
+    Request, RequestError, Response, Selector, Subscribe, Subscribing, Subscription, thread,
 };
 
 impl Client {
@@ -136,7 +134,7 @@ impl Client {
         stream: impl Into<Cow<'static, str>>,
         pk: impl Serialize,
     ) -> Result<(), RequestError> {
-        thread::wait(self.client.delete(stream, pk))
+        thread::wait(self.0.delete(stream, pk))
     }
 
     /// Makes any request.
@@ -155,7 +153,7 @@ impl Client {
     ///
     /// See [`Response`].
     pub fn call<T: DeserializeOwned>(&self, request: Request) -> Result<T, RequestError> {
-        thread::wait(self.client.call(request))
+        thread::wait(self.0.call(request))
     }
 
     /// Makes any request, and does not wait for its answer: for many at once, or to do something else
@@ -171,7 +169,7 @@ impl Client {
     /// # }
     /// ```
     pub fn start<T: DeserializeOwned + 'static>(&self, request: Request) -> Response<T> {
-        Pending::new(self.client.call(request), self.thread.clone())
+        Pending::new(self.0.call(request))
     }
 
     /// Makes a request that is answered by any number of replies, and does not wait for the first.
@@ -186,7 +184,7 @@ impl Client {
     /// # }
     /// ```
     pub fn stream<T: DeserializeOwned>(&self, request: Request) -> Replies<T> {
-        self.receive(self.client.stream(request))
+        Receiver(self.0.stream(request))
     }
 
     /// A paginated list, page by page, by as many requests as it has pages: for consumers with
@@ -202,7 +200,7 @@ impl Client {
     /// # }
     /// ```
     pub fn list_pages<T: DeserializeOwned>(&self, request: Request) -> Pages<T> {
-        self.receive(self.client.list_pages(request))
+        Receiver(self.0.list_pages(request))
     }
 
     /// All objects of a list, page by page inside. A list without pages works too.
@@ -217,7 +215,7 @@ impl Client {
     /// # }
     /// ```
     pub fn list_all<T: DeserializeOwned>(&self, request: Request) -> Items<T> {
-        self.receive(self.client.list_all(request))
+        Receiver(self.0.list_all(request))
     }
 
     /// A paginated list that the server streams, page by page, in answer to one request: for consumers with
@@ -234,43 +232,41 @@ impl Client {
     /// # }
     /// ```
     pub fn stream_pages<T: DeserializeOwned + 'static>(&self, request: Request) -> Pages<T> {
-        self.receive(self.client.stream_pages(request))
+        Receiver(self.0.stream_pages(request))
     }
 
-    /// Sends a message and awaits no answer. It waits for a connection like a request does, as long as the client
-    /// lives unless it has a [timeout](Request::timeout); a reply is dropped. The call returns at once.
-    ///
-    /// ```no_run
-    /// # use dcrf_blocking::{Rejected, Request};
-    /// # fn f(client: dcrf_blocking::Client) -> Result<(), Rejected<Request>> {
-    /// client.send(Request::new("chat", "typing").arg("room", 7))?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// The message, with the reason why it was not accepted.
-    pub fn send(&self, message: Request) -> Result<(), Rejected<Request>> {
-        self.client.send(message)
-    }
+    forward! {
+        /// Sends a message and awaits no answer. It waits for a connection like a request does, as long as the client
+        /// lives unless it has a [timeout](Request::timeout); a reply is dropped. The call returns at once.
+        ///
+        /// ```no_run
+        /// # use dcrf_blocking::{Rejected, Request};
+        /// # fn f(client: dcrf_blocking::Client) -> Result<(), Rejected<Request>> {
+        /// client.send(Request::new("chat", "typing").arg("room", 7))?;
+        /// # Ok(())
+        /// # }
+        /// ```
+        ///
+        /// # Errors
+        ///
+        /// The message, with the reason why it was not accepted.
+        pub fn send(&self, message: Request) -> Result<(), Rejected<Request>>;
 
-    /// As [`send`](Self::send), on this connection or not at all.
-    ///
-    /// ```no_run
-    /// # use dcrf_blocking::Request;
-    /// # fn f(client: dcrf_blocking::Client) {
-    /// if client.send_now(Request::new("chat", "typing")).is_err() {
-    ///     println!("offline");
-    /// }
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// The message, with [`Rejection::NotConnected`](crate::Rejection::NotConnected) or another reason.
-    pub fn send_now(&self, message: Request) -> Result<(), Rejected<Request>> {
-        self.client.send_now(message)
+        /// As [`send`](Self::send), on this connection or not at all.
+        ///
+        /// ```no_run
+        /// # use dcrf_blocking::Request;
+        /// # fn f(client: dcrf_blocking::Client) {
+        /// if client.send_now(Request::new("chat", "typing")).is_err() {
+        ///     println!("offline");
+        /// }
+        /// # }
+        /// ```
+        ///
+        /// # Errors
+        ///
+        /// The message, with [`Rejection::NotConnected`](crate::Rejection::NotConnected) or another reason.
+        pub fn send_now(&self, message: Request) -> Result<(), Rejected<Request>>;
     }
 
     /// Waits until all that was accepted before this call has been written to the network: requests, messages and
@@ -290,7 +286,7 @@ impl Client {
     ///
     /// Why the client was closed before that.
     pub fn flush(&self) -> Result<(), CloseReason> {
-        thread::wait(self.client.flush())
+        thread::wait(self.0.flush())
     }
 
     /// Listens to all frames that `selector` takes, also those that answer a request or tell a change: what the
@@ -318,7 +314,7 @@ impl Client {
         &self,
         selector: Selector,
     ) -> Result<Listener<T>, Rejected<Selector>> {
-        Ok(self.receive(self.client.listen(selector)?))
+        Ok(Receiver(self.0.listen(selector)?))
     }
 
     /// Subscribes to changes, and returns when the server has acknowledged it.
@@ -348,7 +344,7 @@ impl Client {
         &self,
         subscribe: Subscribe,
     ) -> Result<Subscription<T>, Ended> {
-        Ok(self.receive(thread::wait(self.client.subscribe(subscribe))?))
+        Ok(Receiver(thread::wait(self.0.subscribe(subscribe))?))
     }
 
     /// Subscribes to changes, and does not wait for the server: for a program that may start offline.
@@ -366,9 +362,7 @@ impl Client {
         &self,
         subscribe: Subscribe,
     ) -> Subscribing<T> {
-        let subscribing = self.client.subscribe(subscribe);
-        let thread = self.thread.clone();
-        let subscribed = async move { Ok(Receiver::new(subscribing.await?, Some(thread))) };
-        Pending::new(subscribed, self.thread.clone())
+        let subscribing = self.0.subscribe(subscribe);
+        Pending::new(async { Ok(Receiver(subscribing.await?)) })
     }
 }

@@ -1,19 +1,18 @@
 //! The client, and its connection.
 
 use std::fmt;
-use std::sync::Arc;
 
 use dcrf_proto::client;
-use dcrf_proto::vocabulary::{Close, CloseFrame, OpenError, State, Stats};
 
-use crate::thread::{self, Thread};
-use crate::{Notices, Receiver};
+use crate::forward::forward;
+use crate::{Close, CloseFrame, Notices, OpenError, Receiver, State, Stats, thread};
 
 /// A client of one server: makes requests and subscribes, over one WebSocket that reconnects by itself.
 ///
 /// Clones are handles to the same client, also for other threads. When the last clone is dropped, and the last of
-/// what it has handed out but [`Notices`], it closes and its thread ends, which that drop waits for: a second at most,
-/// and as long as a policy of [`Builder::on_failure`](crate::Builder::on_failure) runs that it meets.
+/// what it has handed out but [`Notices`] is dropped or has ended, it closes and its thread ends, which that waits
+/// for: a second at most, and as long as a policy of [`Builder::on_failure`](crate::Builder::on_failure) runs that it
+/// meets.
 ///
 /// Every method works in every state of the connection, as for the
 /// [async client](client::Client): requests wait while it is offline, and a call returns at the request's
@@ -36,41 +35,113 @@ use crate::{Notices, Receiver};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]
-pub struct Client {
-    // Dropped before the thread, whose end waits for it.
-    pub(crate) client: client::Client,
-    pub(crate) thread: Arc<Thread>,
-}
+pub struct Client(pub(crate) client::Client);
 
 impl Client {
-    pub(crate) fn new(client: client::Client, thread: Thread) -> Self {
-        Self { client, thread: Arc::new(thread) }
-    }
+    forward! {
+        /// Ends all subscriptions of the client, on all its handles, and says how many. A [`Subscription`](crate::Subscription) that is
+        /// still held gets [`Ended::Unsubscribed`](crate::Ended::Unsubscribed) next, without what it had not read. The server is told when there
+        /// is a connection, which this does not wait for.
+        ///
+        /// ```no_run
+        /// # fn f(client: dcrf_blocking::Client) {
+        /// println!("{} subscriptions ended", client.unsubscribe_all());
+        /// # }
+        /// ```
+        pub fn unsubscribe_all(&self) -> usize;
 
-    /// Ends all subscriptions of the client, on all its handles, and says how many. A [`Subscription`](crate::Subscription) that is
-    /// still held gets [`Ended::Unsubscribed`](crate::Ended::Unsubscribed) next, without what it had not read. The server is told when there
-    /// is a connection, which this does not wait for.
-    ///
-    /// ```no_run
-    /// # fn f(client: dcrf_blocking::Client) {
-    /// println!("{} subscriptions ended", client.unsubscribe_all());
-    /// # }
-    /// ```
-    pub fn unsubscribe_all(&self) -> usize {
-        self.client.unsubscribe_all()
-    }
+        /// Sends all subscriptions once more on this connection: for a server that has lost them. Readers notice
+        /// nothing, unless the server refuses, which ends a subscription as after a reconnect. Without a connection
+        /// there is nothing to do, since the next one brings them all.
+        ///
+        /// ```no_run
+        /// # fn f(client: dcrf_blocking::Client) {
+        /// client.resubscribe();
+        /// # }
+        /// ```
+        pub fn resubscribe(&self);
 
-    /// Sends all subscriptions once more on this connection: for a server that has lost them. Readers notice
-    /// nothing, unless the server refuses, which ends a subscription as after a reconnect. Without a connection
-    /// there is nothing to do, since the next one brings them all.
-    ///
-    /// ```no_run
-    /// # fn f(client: dcrf_blocking::Client) {
-    /// client.resubscribe();
-    /// # }
-    /// ```
-    pub fn resubscribe(&self) {
-        self.client.resubscribe();
+        /// The state of the connection now.
+        ///
+        /// ```no_run
+        /// # use dcrf_blocking::State;
+        /// # fn f(client: dcrf_blocking::Client) {
+        /// let online = client.state() == State::Connected;
+        /// # }
+        /// ```
+        pub fn state(&self) -> State;
+
+        /// Counters and gauges.
+        ///
+        /// ```no_run
+        /// # fn f(client: dcrf_blocking::Client) {
+        /// println!("{} requests wait", client.stats().waiting_requests);
+        /// # }
+        /// ```
+        pub fn stats(&self) -> Stats;
+
+        /// The subprotocol that the server picked for the connection that there is.
+        ///
+        /// ```no_run
+        /// # fn f(client: dcrf_blocking::Client) {
+        /// if client.protocol().as_deref() == Some("v2") {
+        ///     println!("the server knows the second version");
+        /// }
+        /// # }
+        /// ```
+        pub fn protocol(&self) -> Option<String>;
+
+        /// Begins to connect: for a client that was started closed. Has no effect when it was opened or closed before.
+        ///
+        /// ```no_run
+        /// # fn f(client: dcrf_blocking::Client) -> Result<(), dcrf_blocking::OpenError> {
+        /// client.open();
+        /// client.opened()?;
+        /// # Ok(())
+        /// # }
+        /// ```
+        pub fn open(&self);
+
+        /// Asks at once whether the server is still there, as [`client::Client::probe`]: for a program that notices a
+        /// change of the network.
+        ///
+        /// ```no_run
+        /// # fn f(client: dcrf_blocking::Client) {
+        /// client.probe();
+        /// # }
+        /// ```
+        pub fn probe(&self);
+
+        /// Makes a new connection in place of the one that there is, as [`client::Client::reconnect`]. It does not wait
+        /// for it.
+        ///
+        /// ```no_run
+        /// # fn f(client: dcrf_blocking::Client) -> Result<(), dcrf_blocking::OpenError> {
+        /// client.reconnect();
+        /// client.opened()?;
+        /// # Ok(())
+        /// # }
+        /// ```
+        pub fn reconnect(&self);
+
+        /// As [`reconnect`](Self::reconnect), and tells the server this code and reason.
+        ///
+        /// ```no_run
+        /// # use dcrf_blocking::CloseFrame;
+        /// # fn f(client: dcrf_blocking::Client) {
+        /// client.reconnect_with(CloseFrame { code: 4000, reason: "another user".to_owned() });
+        /// # }
+        /// ```
+        pub fn reconnect_with(&self, frame: CloseFrame);
+
+        /// Closes the client without waiting for anything; what is pending settles at once.
+        ///
+        /// ```no_run
+        /// # fn f(client: dcrf_blocking::Client) {
+        /// client.close_now();
+        /// # }
+        /// ```
+        pub fn close_now(&self);
     }
 
     /// What happens to the connection from now on, and the frames that belong to nobody. It does not keep
@@ -90,94 +161,7 @@ impl Client {
     /// # }
     /// ```
     pub fn events(&self) -> Notices {
-        Receiver::new(self.client.events(), None)
-    }
-
-    /// The state of the connection now.
-    ///
-    /// ```no_run
-    /// # use dcrf_blocking::State;
-    /// # fn f(client: dcrf_blocking::Client) {
-    /// let online = client.state() == State::Connected;
-    /// # }
-    /// ```
-    pub fn state(&self) -> State {
-        self.client.state()
-    }
-
-    /// Counters and gauges.
-    ///
-    /// ```no_run
-    /// # fn f(client: dcrf_blocking::Client) {
-    /// println!("{} requests wait", client.stats().waiting_requests);
-    /// # }
-    /// ```
-    pub fn stats(&self) -> Stats {
-        self.client.stats()
-    }
-
-    /// The subprotocol that the server picked for the connection that there is.
-    ///
-    /// ```no_run
-    /// # fn f(client: dcrf_blocking::Client) {
-    /// if client.protocol().as_deref() == Some("v2") {
-    ///     println!("the server knows the second version");
-    /// }
-    /// # }
-    /// ```
-    pub fn protocol(&self) -> Option<String> {
-        self.client.protocol()
-    }
-
-    /// Begins to connect: for a client that was started closed. Has no effect when it was opened or closed before.
-    ///
-    /// ```no_run
-    /// # fn f(client: dcrf_blocking::Client) -> Result<(), dcrf_blocking::OpenError> {
-    /// client.open();
-    /// client.opened()?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn open(&self) {
-        self.client.open();
-    }
-
-    /// Asks at once whether the server is still there, as [`client::Client::probe`]: for a program that notices a
-    /// change of the network.
-    ///
-    /// ```no_run
-    /// # fn f(client: dcrf_blocking::Client) {
-    /// client.probe();
-    /// # }
-    /// ```
-    pub fn probe(&self) {
-        self.client.probe();
-    }
-
-    /// Makes a new connection in place of the one that there is, as [`client::Client::reconnect`]. It does not wait
-    /// for it.
-    ///
-    /// ```no_run
-    /// # fn f(client: dcrf_blocking::Client) -> Result<(), dcrf_blocking::OpenError> {
-    /// client.reconnect();
-    /// client.opened()?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn reconnect(&self) {
-        self.client.reconnect();
-    }
-
-    /// As [`reconnect`](Self::reconnect), and tells the server this code and reason.
-    ///
-    /// ```no_run
-    /// # use dcrf_blocking::CloseFrame;
-    /// # fn f(client: dcrf_blocking::Client) {
-    /// client.reconnect_with(CloseFrame { code: 4000, reason: "another user".to_owned() });
-    /// # }
-    /// ```
-    pub fn reconnect_with(&self, frame: CloseFrame) {
-        self.client.reconnect_with(frame);
+        Receiver(self.0.events())
     }
 
     /// Waits for the first connection, or for the first attempt to fail. Returns at once when the client is
@@ -195,7 +179,7 @@ impl Client {
     ///
     /// Why the attempt failed, or why the client is closed.
     pub fn opened(&self) -> Result<(), OpenError> {
-        thread::wait(self.client.opened())
+        thread::wait(self.0.opened())
     }
 
     /// Closes the client: waits up to 5 seconds for what is in flight, performs the closing handshake, and
@@ -220,28 +204,12 @@ impl Client {
     /// # }
     /// ```
     pub fn close_with(&self, close: Close) {
-        thread::wait(self.client.close_with(close));
-    }
-
-    /// Closes the client without waiting for anything; what is pending settles at once.
-    ///
-    /// ```no_run
-    /// # fn f(client: dcrf_blocking::Client) {
-    /// client.close_now();
-    /// # }
-    /// ```
-    pub fn close_now(&self) {
-        self.client.close_now();
-    }
-
-    /// What comes one by one, and keeps the client alive until it is dropped.
-    pub(crate) fn receive<S>(&self, stream: S) -> Receiver<S> {
-        Receiver::new(stream, Some(self.thread.clone()))
+        thread::wait(self.0.close_with(close));
     }
 }
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.client.fmt(f)
+        self.0.fmt(f)
     }
 }

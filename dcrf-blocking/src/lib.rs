@@ -34,6 +34,7 @@
 mod builder;
 mod calls;
 mod client;
+mod forward;
 mod pending;
 mod receiver;
 mod thread;
@@ -74,5 +75,5 @@ pub fn connect(url: &str) -> Result<Client, ConnectError> {
 /// # Ok::<(), dcrf_blocking::ConnectError>(())
 /// ```
 pub fn builder(url: &str) -> Builder {
-    Builder::new(url)
+    Builder(dcrf_smol::builder(url))
 }

@@ -1,25 +1,16 @@
 //! What was started and is not waited for yet.
 
 use std::fmt;
-use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::time::Duration;
 
-use dcrf_proto::vocabulary::{Ended, RequestError};
-
-use crate::Subscription;
-use crate::thread::{self, Thread};
+use crate::{Ended, RequestError, Subscription, thread};
 
 /// What a call has started and did not wait for: a [`Response`] or a [`Subscribing`].
 ///
 /// Dropping it cancels what was started.
 #[must_use = "what was started is cancelled when this is dropped"]
-pub struct Pending<R> {
-    // Dropped before the thread, whose end waits for it.
-    result: Pin<Box<dyn Future<Output = R> + Send>>,
-    _thread: Arc<Thread>,
-}
+pub struct Pending<R>(Pin<Box<dyn Future<Output = R> + Send>>);
 
 /// The answer to a request of [`Client::start`](crate::Client::start), once it comes. It always does, or an error
 /// in its place: at the request's deadline, at the loss of the connection it was sent on, or when the client is
@@ -70,11 +61,8 @@ pub type Response<T> = Pending<Result<T, RequestError>>;
 pub type Subscribing<T> = Pending<Result<Subscription<T>, Ended>>;
 
 impl<R> Pending<R> {
-    pub(crate) fn new(
-        result: impl Future<Output = R> + Send + 'static,
-        thread: Arc<Thread>,
-    ) -> Self {
-        Self { result: Box::pin(result), _thread: thread }
+    pub(crate) fn new(result: impl Future<Output = R> + Send + 'static) -> Self {
+        Self(Box::pin(result))
     }
 
     /// Waits for the result.
@@ -87,7 +75,7 @@ impl<R> Pending<R> {
     /// # }
     /// ```
     pub fn wait(self) -> R {
-        thread::wait(self.result)
+        thread::wait(self.0)
     }
 
     /// Waits for the result, at most this long; hands itself back when it has not come.
@@ -108,7 +96,7 @@ impl<R> Pending<R> {
     ///
     /// Itself, when the result has not come in time.
     pub fn wait_timeout(mut self, timeout: Duration) -> Result<R, Self> {
-        thread::wait_timeout(&mut self.result, timeout).ok_or(self)
+        thread::wait_timeout(&mut self.0, timeout).ok_or(self)
     }
 
     /// The result if it has come; hands itself back when it has not.
@@ -128,7 +116,7 @@ impl<R> Pending<R> {
     ///
     /// Itself, when the result has not come yet.
     pub fn try_wait(mut self) -> Result<R, Self> {
-        thread::now(&mut self.result).ok_or(self)
+        thread::now(&mut self.0).ok_or(self)
     }
 }
 

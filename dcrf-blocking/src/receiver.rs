@@ -1,27 +1,21 @@
 //! What comes one by one, as an iterator that waits for each.
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use dcrf_proto::client;
-use dcrf_proto::vocabulary::UnsubscribeError;
-use futures_core::{FusedStream, Stream};
+use futures_core::FusedStream;
 use futures_lite::StreamExt;
 use serde::de::DeserializeOwned;
 
-use crate::thread::{self, Thread};
+use crate::{UnsubscribeError, thread};
 
 /// What comes one by one: a [`Subscription`], [`Replies`], [`Pages`], a [`Listener`] or [`Notices`]. As an iterator it
 /// waits for each.
 ///
 /// Dropping it ends what it receives.
 #[must_use = "what it receives ends when it is dropped"]
-pub struct Receiver<S> {
-    // Dropped before the thread, whose end waits for it.
-    stream: S,
-    thread: Option<Arc<Thread>>,
-}
+pub struct Receiver<S>(pub(crate) S);
 
 /// A subscription, as an iterator over changes, which waits for each. It goes on over every reconnect and ends
 /// with an error that says why ([`ChangeError::Ended`](crate::ChangeError::Ended)).
@@ -122,14 +116,7 @@ pub type Items<T> = Receiver<client::Items<T>>;
 /// ```
 pub type Listener<T> = Receiver<client::Listener<T>>;
 
-impl<S> Receiver<S> {
-    /// Without a thread it does not keep the client alive.
-    pub(crate) fn new(stream: S, thread: Option<Arc<Thread>>) -> Self {
-        Self { stream, thread }
-    }
-}
-
-impl<S: Stream + Unpin> Receiver<S> {
+impl<S: FusedStream + Unpin> Receiver<S> {
     /// Waits for the next; `None` after the end.
     ///
     /// ```no_run
@@ -144,7 +131,7 @@ impl<S: Stream + Unpin> Receiver<S> {
     /// # }
     /// ```
     pub fn recv(&mut self) -> Option<S::Item> {
-        thread::wait(self.stream.next())
+        thread::wait(self.0.next())
     }
 
     /// Waits for the next, at most this long; `None` when none has come, and after the end.
@@ -159,7 +146,7 @@ impl<S: Stream + Unpin> Receiver<S> {
     /// # }
     /// ```
     pub fn recv_timeout(&mut self, timeout: Duration) -> Option<S::Item> {
-        thread::wait_timeout(self.stream.next(), timeout).flatten()
+        thread::wait_timeout(self.0.next(), timeout).flatten()
     }
 
     /// The next if it has come; `None` when none has, and after the end.
@@ -173,11 +160,9 @@ impl<S: Stream + Unpin> Receiver<S> {
     /// # }
     /// ```
     pub fn try_recv(&mut self) -> Option<S::Item> {
-        thread::now(self.stream.next()).flatten()
+        thread::now(self.0.next()).flatten()
     }
-}
 
-impl<S: FusedStream> Receiver<S> {
     /// Whether the end has been received: nothing comes after it. It tells the two meanings of `None` apart that
     /// [`try_recv`](Self::try_recv) and [`recv_timeout`](Self::recv_timeout) have.
     ///
@@ -192,7 +177,7 @@ impl<S: FusedStream> Receiver<S> {
     /// }
     /// ```
     pub fn is_ended(&self) -> bool {
-        self.stream.is_terminated()
+        self.0.is_terminated()
     }
 }
 
@@ -214,10 +199,7 @@ impl<T> Receiver<client::Subscription<T>> {
     ///
     /// When the server refuses, or does not answer in time. The subscription is over all the same.
     pub fn cancel(self) -> Result<(), UnsubscribeError> {
-        let Self { stream, thread } = self;
-        let cancelled = thread::wait(stream.cancel());
-        drop(thread);
-        cancelled
+        thread::wait(self.0.cancel())
     }
 }
 
@@ -234,7 +216,7 @@ impl<T> Receiver<client::Replies<T>> {
     /// # }
     /// ```
     pub fn until(self, is_last: impl FnMut(&T) -> bool + Send + 'static) -> Self {
-        Self { stream: self.stream.until(is_last), thread: self.thread }
+        Self(self.0.until(is_last))
     }
 }
 
@@ -251,7 +233,7 @@ impl<T: DeserializeOwned> Receiver<client::Pages<T>> {
     /// # }
     /// ```
     pub fn total(&self) -> Option<u64> {
-        self.stream.total()
+        self.0.total()
     }
 
     /// The objects, one by one.
@@ -266,7 +248,7 @@ impl<T: DeserializeOwned> Receiver<client::Pages<T>> {
     /// # }
     /// ```
     pub fn items(self) -> Items<T> {
-        Receiver { stream: self.stream.items(), thread: self.thread }
+        Receiver(self.0.items())
     }
 }
 
@@ -280,11 +262,11 @@ impl<T: DeserializeOwned> Receiver<client::Items<T>> {
     /// # }
     /// ```
     pub fn total(&self) -> Option<u64> {
-        self.stream.total()
+        self.0.total()
     }
 }
 
-impl<S: Stream + Unpin> Iterator for Receiver<S> {
+impl<S: FusedStream + Unpin> Iterator for Receiver<S> {
     type Item = S::Item;
 
     fn next(&mut self) -> Option<S::Item> {
@@ -294,6 +276,6 @@ impl<S: Stream + Unpin> Iterator for Receiver<S> {
 
 impl<S: fmt::Debug> fmt::Debug for Receiver<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.stream.fmt(f)
+        self.0.fmt(f)
     }
 }

@@ -1,16 +1,14 @@
 //! The thread in the background of a client, and how a call waits for it.
 
-use std::future::Future;
 use std::io;
-use std::pin::pin;
-use std::task::{Context, Poll, Waker};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use futures_lite::future::{block_on, or};
+use async_io::Timer;
+use futures_lite::future::{block_on, or, poll_once};
 
-/// The thread that drives one client. Whoever drops this last waits for its end: the client is closed by
-/// then, and a closing handshake takes a second at most.
+/// The thread that drives one client. Whoever drops this waits for its end: the client is closed by then, and a
+/// closing handshake takes a second at most.
 pub(crate) struct Thread(Option<JoinHandle<()>>);
 
 impl Thread {
@@ -39,10 +37,7 @@ pub(crate) fn wait<T>(future: impl Future<Output = T>) -> T {
 /// What `future` resolves to within `timeout`.
 pub(crate) fn wait_timeout<T>(future: impl Future<Output = T>, timeout: Duration) -> Option<T> {
     let late = async {
-        match Instant::now().checked_add(timeout) {
-            Some(deadline) => _ = async_io::Timer::at(deadline).await,
-            None => std::future::pending().await,
-        }
+        Timer::after(timeout).await;
         None
     };
     block_on(or(async { Some(future.await) }, late))
@@ -50,8 +45,5 @@ pub(crate) fn wait_timeout<T>(future: impl Future<Output = T>, timeout: Duration
 
 /// What `future` has resolved to by now.
 pub(crate) fn now<T>(future: impl Future<Output = T>) -> Option<T> {
-    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(value) => Some(value),
-        Poll::Pending => None,
-    }
+    block_on(poll_once(future))
 }

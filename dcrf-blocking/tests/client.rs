@@ -104,6 +104,30 @@ fn c2_each_handle_keeps_the_client_alive() {
 }
 
 #[test]
+fn c2_whichever_handle_goes_last_waits_for_the_end() {
+    type Take = fn(&Client) -> Box<dyn std::any::Any>;
+    let take: [Take; 5] = [
+        |client| Box::new(client.clone()),
+        |client| Box::new(client.start::<Value>(Request::new("tools", "mute"))),
+        |client| Box::new(client.start_subscribe::<u32>(Subscribe::new("tools", "mute"))),
+        |client| Box::new(client.stream::<u32>(Request::new("tools", "mute"))),
+        |client| Box::new(client.listen::<Value>(Selector::any()).unwrap()),
+    ];
+    for take in take {
+        let (client, server) = connected();
+        let (last, mut events) = (take(&client), client.events());
+        drop(client);
+        assert_eq!(events.try_recv(), None, "it keeps the client alive");
+        drop(last);
+        let closed = Notice::State(State::Closed(CloseReason::ByCaller));
+        assert_eq!(events.try_recv(), Some(closed));
+        assert_eq!(events.try_recv(), None);
+        assert!(events.is_ended(), "the thread has ended");
+        server.join().unwrap();
+    }
+}
+
+#[test]
 fn c2_the_last_handle_can_go_on_the_clients_own_thread() {
     let handle: Arc<Mutex<Option<Client>>> = Arc::default();
     let last = handle.clone();

@@ -164,6 +164,19 @@ fn c2_a_dropped_wait_for_the_end_keeps_no_waker() {
     assert_eq!(alive.load(Ordering::SeqCst), 0);
 }
 
+#[test]
+fn c2_what_is_attached_is_dropped_behind_the_last_handle() {
+    let mut world = World::connected();
+    let changes = subscribed(&mut world);
+    let attached = Arc::new(AtomicUsize::new(1));
+    world.client().attach(Counted(attached.clone()));
+    world.client = None;
+    world.settle();
+    assert_eq!(attached.load(Ordering::SeqCst), 1, "a subscription keeps its client alive");
+    drop(changes);
+    assert_eq!(attached.load(Ordering::SeqCst), 0);
+}
+
 /// Panics when it is decoded.
 #[derive(Debug)]
 struct Panics;

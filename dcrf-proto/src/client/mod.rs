@@ -134,6 +134,32 @@ impl Client {
         (Self { handle: Arc::new(Handle::new(shared)) }, driver)
     }
 
+    /// Keeps `attachment` as long as any handle of the client is left, [`Notices`] aside. Then the client closes, and
+    /// `attachment` is dropped: for an adapter that waits there for the end of the thread of its driver.
+    ///
+    /// ```
+    /// # use std::thread::{self, JoinHandle};
+    /// # use dcrf_proto::client::{Client, Runtime};
+    /// # use dcrf_proto::{Config, Seed};
+    /// struct Joined(Option<JoinHandle<()>>);
+    ///
+    /// impl Drop for Joined {
+    ///     fn drop(&mut self) {
+    ///         self.0.take().map(JoinHandle::join);
+    ///     }
+    /// }
+    ///
+    /// fn offline<R: Runtime>(runtime: R, seed: Seed) -> Client {
+    ///     let (client, driver) = Client::idle(Config::default(), seed, runtime);
+    ///     let thread = thread::spawn(|| futures_lite::future::block_on(driver));
+    ///     client.attach(Joined(Some(thread)));
+    ///     client
+    /// }
+    /// ```
+    pub fn attach(&self, attachment: impl Send + 'static) {
+        self.handle.attach(Box::new(attachment));
+    }
+
     /// Ends all subscriptions of the client, on all its handles, and says how many (S12). A [`Subscription`] that
     /// is still held gets [`Ended::Unsubscribed`](crate::Ended::Unsubscribed) next, without what it had not
     /// read; a [`Subscribing`] fails with it. The server is told when there is a connection.

@@ -1,5 +1,6 @@
 //! What the handles and the driver share: the session, and who waits for what.
 
+use std::any::Any;
 use std::future::poll_fn;
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -307,20 +308,28 @@ impl Inner {
 }
 
 /// What keeps a client alive: the last one that is dropped closes it (C2).
-pub(super) struct Handle(Arc<Shared>);
+pub(super) struct Handle {
+    shared: Arc<Shared>,
+    /// What is dropped behind that.
+    attached: Mutex<Vec<Box<dyn Any + Send>>>,
+}
 
 impl Handle {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self(shared)
+        Self { shared, attached: Mutex::default() }
     }
 
     pub(super) fn shared(&self) -> &Arc<Shared> {
-        &self.0
+        &self.shared
+    }
+
+    pub(super) fn attach(&self, attachment: Box<dyn Any + Send>) {
+        self.attached.lock().unwrap_or_else(PoisonError::into_inner).push(attachment);
     }
 }
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        self.0.command(|session, now| session.close(Close::now(), now));
+        self.shared.command(|session, now| session.close(Close::now(), now));
     }
 }
