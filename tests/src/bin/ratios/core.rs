@@ -3,9 +3,9 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use dcrf_proto::{Config, Epoch, Event, Seed, Session, Subscribe, Transmit};
+use dcrf_proto::{Change, Config, Epoch, Event, Seed, Session, Subscribe, Transmit};
 
-use crate::frames::{Envelope, frame, id, update};
+use crate::frames::{Envelope, Task, frame, id, update};
 use crate::line::{Goal, Line};
 use crate::rounds::{interleaved, nanoseconds};
 
@@ -41,14 +41,23 @@ impl Live {
         &self.ids[nth]
     }
 
+    pub(crate) fn ids(&self) -> impl Iterator<Item = &str> {
+        self.ids.iter().map(String::as_str)
+    }
+
     /// An event arrives and is read.
     pub(crate) fn hear(&mut self, text: &str) {
+        black_box(self.read(text));
+    }
+
+    fn read(&mut self, text: &str) -> Change {
         self.session.handle_text(self.epoch, black_box(text), self.now);
         let Some(Event::Readable(key)) = self.session.poll_event() else {
             unreachable!("it is told")
         };
-        black_box(self.session.poll_change(key)).expect("a change").expect("it goes on");
+        let change = self.session.poll_change(key).expect("a change").expect("it goes on");
         assert!(self.session.poll_change(key).is_none(), "one event is one change");
+        change
     }
 }
 
@@ -108,4 +117,15 @@ pub(crate) fn drawn(live: &mut Live, random: &mut fastrand::Rng) -> f64 {
         events += u32::try_from(BATCH).expect("few");
     }
     taken.as_secs_f64() * 1e9 / f64::from(events)
+}
+
+/// How many events a second become objects, each for a subscription that is drawn at random among these frames.
+pub(crate) fn dispatched(live: &mut Live, frames: &[String], random: &mut fastrand::Rng) -> f64 {
+    let each = nanoseconds(TIME, 1_000, || {
+        let change = live.read(&frames[random.usize(..frames.len())]);
+        let Change::Update(data) = change else { unreachable!("it is an update") };
+        let task: Task = data.decode().expect("a task");
+        black_box(task.sum());
+    });
+    1e9 / each
 }

@@ -20,7 +20,7 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::frames::{frame, task};
+use crate::frames::{event, frame, object};
 
 /// The server, until it is dropped.
 pub(crate) struct Echo {
@@ -86,6 +86,7 @@ struct Payload<'a> {
     action: Cow<'a, str>,
     #[serde(borrow)]
     request_id: Cow<'a, str>,
+    pk: Option<u64>,
     /// How many events are to come.
     count: Option<usize>,
 }
@@ -94,15 +95,15 @@ type Socket = WebSocketStream<Compat<TcpStream>>;
 
 struct Connection {
     socket: Socket,
-    /// The ids of what the client has subscribed to.
-    subscribed: Vec<String>,
+    /// What the client has subscribed to: the ids, and the keys of the objects.
+    subscribed: Vec<(String, u64)>,
     data: String,
 }
 
 async fn answer(stream: TcpStream) -> tungstenite::Result<()> {
     let config = WebSocketConfig::default().read_buffer_size(16 << 10).write_buffer_size(16 << 10);
     let socket = accept_async_with_config(Compat::new(stream), Some(config)).await?;
-    let mut connection = Connection { socket, subscribed: Vec::new(), data: task(40) };
+    let mut connection = Connection { socket, subscribed: Vec::new(), data: object(7) };
     loop {
         let ready = future::poll_once(connection.socket.next()).await;
         let message = if let Some(message) = ready {
@@ -128,11 +129,11 @@ impl Connection {
         let (status, data) = match &*asked.action {
             "hang_up" => return Ok(false),
             "subscribe_instance" => {
-                self.subscribed.push(id.to_owned());
+                self.subscribed.push((id.to_owned(), asked.pk.unwrap_or_default()));
                 (201, "null")
             }
             "unsubscribe_instance" => {
-                self.subscribed.retain(|other| other != id);
+                self.subscribed.retain(|(other, _)| other != id);
                 (204, "null")
             }
             "flood" => {
@@ -148,10 +149,9 @@ impl Connection {
 
     /// Events for all that is subscribed to, in turn.
     async fn flood(&mut self, count: usize) -> tungstenite::Result<()> {
-        for nth in 0..count {
-            let id = &self.subscribed[nth % self.subscribed.len()];
-            let event = frame("update", 200, &self.data, id);
-            self.feed(event).await?;
+        let events: Vec<_> = self.subscribed.iter().map(|(id, pk)| event(*pk, id)).collect();
+        for event in events.iter().cycle().take(count) {
+            self.feed(event.clone()).await?;
         }
         Ok(())
     }

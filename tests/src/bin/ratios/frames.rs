@@ -92,12 +92,25 @@ pub(crate) fn frame(action: &str, status: u16, data: &str, id: &str) -> String {
 }
 
 /// A task, as a serializer writes it, with so many letters in its title.
-pub(crate) fn task(letters: usize) -> String {
-    format!(r#"{{"pk":7,"title":"{}","done":false,"priority":1}}"#, "x".repeat(letters))
+fn task(pk: u64, letters: usize) -> String {
+    format!(r#"{{"pk":{pk},"title":"{}","done":false,"priority":1}}"#, "x".repeat(letters))
+}
+
+/// In the title of each of the server's objects.
+const LETTERS: usize = 40;
+
+/// The object that the server has for this key.
+pub(crate) fn object(pk: u64) -> String {
+    task(pk, LETTERS)
+}
+
+/// The event of it, as the server sends it.
+pub(crate) fn event(pk: u64, id: &str) -> String {
+    frame("update", 200, &object(pk), id)
 }
 
 /// An update event of exactly this size.
 pub(crate) fn update(size: usize, id: &str) -> String {
-    let room = size - frame("update", 200, &task(0), id).len();
-    frame("update", 200, &task(room), id)
+    let room = size - frame("update", 200, &task(7, 0), id).len();
+    frame("update", 200, &task(7, room), id)
 }

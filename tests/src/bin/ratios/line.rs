@@ -38,7 +38,7 @@ impl Serialize for Goal {
 #[derive(Debug, Serialize)]
 pub(crate) struct Line {
     pub(crate) name: &'static str,
-    /// Ours by the reference; ours alone where there is none.
+    /// Ours by the reference, or the reverse where it says how many times faster; ours alone where there is none.
     pub(crate) value: f64,
     pub(crate) goal: Goal,
     pub(crate) ours: f64,
@@ -55,7 +55,27 @@ impl Line {
         (ours, reference): (f64, f64),
         unit: &'static str,
     ) -> Self {
-        let value = rounded(ours / reference);
+        Self::compared(name, goal, ours / reference, (ours, reference), unit)
+    }
+
+    /// How many times less ours takes.
+    pub(crate) fn faster(
+        name: &'static str,
+        goal: Goal,
+        (ours, reference): (f64, f64),
+        unit: &'static str,
+    ) -> Self {
+        Self::compared(name, goal, reference / ours, (ours, reference), unit)
+    }
+
+    fn compared(
+        name: &'static str,
+        goal: Goal,
+        value: f64,
+        (ours, reference): (f64, f64),
+        unit: &'static str,
+    ) -> Self {
+        let value = rounded(value);
         let (ours, reference) = (rounded(ours), Some(rounded(reference)));
         Self { name, value, goal, ours, reference, unit, ok: goal.holds(value) }
     }

@@ -11,6 +11,7 @@ mod frames;
 mod growth;
 mod line;
 mod memory;
+mod peer;
 mod raw;
 mod rounds;
 mod sockets;
@@ -48,6 +49,17 @@ const LINES: [Measure; 14] = [
     ("allocations_request", |echo| Ok(allocations::request(echo))),
 ];
 
+/// Those that need Node.
+const PEER_LINES: [Measure; 7] = [
+    ("peer_dispatch_1k", peer::dispatch),
+    ("peer_deliver_1k", peer::deliver),
+    ("peer_pipelined", peer::pipelined),
+    ("peer_sequential", peer::sequential),
+    ("peer_replay_1k", peer::replay),
+    ("peer_bytes_per_subscription", peer::bytes_per_subscription),
+    ("peer_bytes_per_client", peer::bytes_per_client),
+];
+
 fn main() -> ExitCode {
     match run() {
         Ok(true) => ExitCode::SUCCESS,
@@ -62,26 +74,45 @@ fn main() -> ExitCode {
 /// Says whether all that was measured is good enough.
 fn run() -> io::Result<bool> {
     memory::raise_the_limit_of_files()?;
-    let mut only = Vec::new();
+    let usage = || io::Error::other(USAGE);
+    let (mut only, mut lines) = (Vec::new(), LINES.to_vec());
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
-        match (&*argument, arguments.next()) {
-            (SERVE, None) => return echo::serve().map(|()| true),
-            (IDLE, Some(url)) => return memory::idle(&url).map(|()| true),
-            (GROWING, Some(url)) => return growth::connect(&url).map(|()| true),
-            ("--growth", None) => return growth::run(&Echo::start()?).map(|()| true),
-            ("--only", Some(name)) => only.push(name),
-            _ => return Err(io::Error::other(USAGE)),
+        let mut value = || arguments.next().ok_or_else(usage);
+        match &*argument {
+            SERVE => return echo::serve().map(|()| true),
+            IDLE => {
+                let (url, count) = (value()?, value()?.parse().map_err(|_| usage())?);
+                return memory::idle(&url, count).map(|()| true);
+            }
+            GROWING => return growth::connect(&value()?).map(|()| true),
+            "--growth" => return growth::run(&Echo::start()?).map(|()| true),
+            "--peer" => lines.extend(PEER_LINES),
+            "--only" => only.push(value()?),
+            _ => return Err(usage()),
         }
     }
     let echo = Echo::start()?;
     let mut ok = true;
-    for (name, measure) in LINES {
-        if only.is_empty() || only.iter().any(|other| other == name) {
-            let line = measure(&echo)?;
-            println!("{}", serde_json::to_string(&line).map_err(io::Error::other)?);
-            ok &= line.ok;
-        }
+    for (_, measure) in chosen(lines, &only)? {
+        let line = measure(&echo)?;
+        println!("{}", serde_json::to_string(&line).map_err(io::Error::other)?);
+        ok &= line.ok;
     }
     Ok(ok)
+}
+
+/// The lines with these names, or all, if they can be measured here.
+fn chosen(mut lines: Vec<Measure>, only: &[String]) -> io::Result<Vec<Measure>> {
+    let is = |name: &String| lines.iter().any(|(other, _)| other == name);
+    if let Some(unknown) = only.iter().find(|name| !is(name)) {
+        let needs =
+            if unknown.starts_with("peer_") { "; those with dcrf-client need --peer" } else { "" };
+        return Err(io::Error::other(format!("there is no line {unknown}{needs}")));
+    }
+    lines.retain(|(name, _)| only.is_empty() || only.iter().any(|other| other == name));
+    if lines.iter().any(|(name, _)| PEER_LINES.iter().any(|(other, _)| other == name)) {
+        peer::installed()?;
+    }
+    Ok(lines)
 }

@@ -11,28 +11,38 @@ use crate::echo::Echo;
 use crate::line::{Goal, Line};
 use crate::sockets::Single;
 
-const SUBSCRIPTIONS: u32 = 10_000;
-const CLIENTS: u64 = 10_000;
+const SUBSCRIPTIONS: usize = 10_000;
+const CLIENTS: usize = 10_000;
 
 /// What 10,000 subscriptions in force hold, as the allocator says, with the handles and the driver.
 pub(crate) fn bytes_per_subscription(echo: &Echo) -> Line {
+    let each = each_subscription(echo, SUBSCRIPTIONS);
+    Line::amount("bytes_per_subscription", Goal::AtMost(600.0), each, "bytes")
+}
+
+/// What each of so many subscriptions holds.
+pub(crate) fn each_subscription(echo: &Echo, count: usize) -> f64 {
     let single = Single::new(echo);
     let mut subscriptions = Vec::new();
-    let subscribe = || subscriptions = single.subscriptions(SUBSCRIPTIONS as usize);
-    let taken = measure(subscribe).bytes_current;
+    let taken = measure(|| subscriptions = single.subscriptions(count)).bytes_current;
     drop(subscriptions);
     #[expect(clippy::cast_precision_loss, reason = "megabytes")]
-    let each = taken as f64 / f64::from(SUBSCRIPTIONS);
-    Line::amount("bytes_per_subscription", Goal::AtMost(600.0), each, "bytes")
+    let each = taken as f64 / count as f64;
+    each
 }
 
 /// What 10,000 clients hold that are connected and idle, as the system says. They have a process of their own.
 pub(crate) fn bytes_per_client(echo: &Echo) -> io::Result<Line> {
-    let own = std::env::current_exe()?;
-    let output = Command::new(own).args([super::IDLE, &echo.url()]).output()?;
-    let printed = String::from_utf8_lossy(&output.stdout);
-    let each = printed.trim().parse().map_err(|_| io::Error::other(format!("{output:?}")))?;
+    let each = each_client(echo, CLIENTS)?;
     Ok(Line::amount("bytes_per_client", Goal::AtMost(16384.0), each, "bytes"))
+}
+
+/// What each of so many clients holds.
+pub(crate) fn each_client(echo: &Echo, count: usize) -> io::Result<f64> {
+    let own = std::env::current_exe()?;
+    let output = Command::new(own).args([super::IDLE, &echo.url(), &count.to_string()]).output()?;
+    let printed = String::from_utf8_lossy(&output.stdout);
+    printed.trim().parse().map_err(|_| io::Error::other(format!("{output:?}")))
 }
 
 /// As many open files as the system allows, for this program and those that it starts.
@@ -41,8 +51,8 @@ pub(crate) fn raise_the_limit_of_files() -> io::Result<()> {
     Ok(setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit })?)
 }
 
-/// Connects idle clients, and prints what each of them holds.
-pub(crate) fn idle(url: &str) -> io::Result<()> {
+/// Connects so many idle clients, and prints what each of them holds.
+pub(crate) fn idle(url: &str, count: u64) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let connect = async || dcrf_tokio::connect(url).await.map_err(io::Error::other);
@@ -50,10 +60,10 @@ pub(crate) fn idle(url: &str) -> io::Result<()> {
         let _first = connect().await?;
         let before = resident()?;
         let mut clients = Vec::new();
-        for _ in 0..CLIENTS {
+        for _ in 0..count {
             clients.push(connect().await?);
         }
-        println!("{}", (resident()? - before) / CLIENTS);
+        println!("{}", (resident()? - before) / count);
         Ok(())
     })
 }

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::hint::black_box;
 use std::net::SocketAddr;
+use std::slice;
 use std::time::Instant;
 
 use dcrf_tokio::{Change, Client, Compat, Config, Notice, Request, State, Subscribe, Subscription};
@@ -191,21 +192,9 @@ pub(crate) fn deliver_tokio(echo: &Echo) -> Line {
         raw.subscribe(1, 1).await;
         raw
     });
-    let mut deliver = async || {
-        let answer = client.call::<Value>(Request::new("tasks", "flood").arg("count", EVENTS));
-        let mut sum = 0;
-        for _ in 0..EVENTS {
-            match tasks.next().await {
-                Some(Ok(Change::Update(task))) => sum += task.sum(),
-                other => panic!("{other:?} is not an update"),
-            }
-        }
-        answer.await.expect("an answer");
-        sum
-    };
     let ours = || {
         let began = Instant::now();
-        black_box(runtime.block_on(deliver()));
+        black_box(runtime.block_on(deliver(&client, slice::from_mut(&mut tasks), EVENTS)));
         per_second(EVENTS, began)
     };
     let reference = || {
@@ -217,6 +206,22 @@ pub(crate) fn deliver_tokio(echo: &Echo) -> Line {
     Line::ratio("deliver_tokio", Goal::AtLeast(0.85), measured, "events/s")
 }
 
+/// So many events as objects, in turn for each of the subscriptions.
+async fn deliver(client: &Client, tasks: &mut [Subscription<Task>], count: usize) -> u64 {
+    let answer = client.call::<Value>(Request::new("tasks", "flood").arg("count", count));
+    let mut sum = 0;
+    for _ in 0..count / tasks.len() {
+        for tasks in &mut *tasks {
+            match tasks.next().await {
+                Some(Ok(Change::Update(task))) => sum += task.sum(),
+                other => panic!("{other:?} is not an update"),
+            }
+        }
+    }
+    answer.await.expect("an answer");
+    sum
+}
+
 pub(crate) fn replay_10k(echo: &Echo) -> Line {
     const COUNT: usize = 10_000;
     // As many as the client has unacknowledged at once, and what divides them.
@@ -224,29 +229,34 @@ pub(crate) fn replay_10k(echo: &Echo) -> Line {
     let runtime = Tokio::new();
     let client = runtime.block_on(runtime.client(&echo.url()));
     let mut subscriptions = runtime.block_on(subscribed(&client, COUNT));
-    let mut replay = async || {
-        let mut events = client.events();
-        client.reconnect();
-        while events.next().await != Some(Notice::State(State::Connected)) {}
-        let began = Instant::now();
-        // Each is told when it is in force again.
-        for subscription in &mut subscriptions {
-            let change = subscription.next().await;
-            assert!(matches!(change, Some(Ok(Change::Gap(_)))), "{change:?} is not a gap");
-        }
-        began.elapsed().as_secs_f64() * 1e3
-    };
     let raw = async || {
         let mut raw = Raw::new(echo.address, runtime.stream(echo.address).await).await;
         let began = Instant::now();
         raw.subscribe(COUNT, WINDOW).await;
         began.elapsed().as_secs_f64() * 1e3
     };
-    let measured = interleaved(|| runtime.block_on(replay()), || runtime.block_on(raw()));
+    let measured = interleaved(
+        || runtime.block_on(replay(&client, &mut subscriptions)),
+        || runtime.block_on(raw()),
+    );
     Line::ratio("replay_10k", Goal::AtMost(2.0), measured, "ms")
 }
 
-/// A client on Tokio with all of its work on this thread, for what is counted by thread.
+/// How many milliseconds a new connection needs, once it is open, until all subscriptions are acknowledged on it.
+async fn replay(client: &Client, subscriptions: &mut [Subscription<Task>]) -> f64 {
+    let mut events = client.events();
+    client.reconnect();
+    while events.next().await != Some(Notice::State(State::Connected)) {}
+    let began = Instant::now();
+    // Each is told when it is in force again.
+    for subscription in subscriptions {
+        let change = subscription.next().await;
+        assert!(matches!(change, Some(Ok(Change::Gap(_)))), "{change:?} is not a gap");
+    }
+    began.elapsed().as_secs_f64() * 1e3
+}
+
+/// A client on Tokio with all of its work on this thread: for what is counted by thread, and beside Node, which has one.
 pub(crate) struct Single {
     runtime: Tokio,
     client: Client,
@@ -265,6 +275,25 @@ impl Single {
 
     pub(crate) fn subscriptions(&self, count: usize) -> Vec<Subscription<Task>> {
         self.runtime.block_on(subscribed(&self.client, count))
+    }
+
+    /// Requests a second, of which `window` are in flight at once.
+    pub(crate) fn requests(&self, count: usize, window: usize) -> f64 {
+        let began = Instant::now();
+        black_box(self.runtime.block_on(ask(&self.client, count, window)));
+        per_second(count, began)
+    }
+
+    /// Events a second, in turn for each of the subscriptions.
+    pub(crate) fn deliver(&self, tasks: &mut [Subscription<Task>], count: usize) -> f64 {
+        let began = Instant::now();
+        black_box(self.runtime.block_on(deliver(&self.client, tasks, count)));
+        per_second(count, began)
+    }
+
+    /// Milliseconds from the open of a new connection until all subscriptions are acknowledged on it.
+    pub(crate) fn replay(&self, subscriptions: &mut [Subscription<Task>]) -> f64 {
+        self.runtime.block_on(replay(&self.client, subscriptions))
     }
 }
 
