@@ -15,7 +15,7 @@ pub(crate) struct Scan<'a> {
 
 impl<'a> Scan<'a> {
     pub(crate) fn new(text: &'a str) -> Self {
-        let is_simple = none(text.as_bytes(), |byte| (byte < b' ') | (byte == b'\\'));
+        let is_simple = none(text.as_bytes(), |byte| byte < b' ' || byte == b'\\');
         Self { text, at: 0, is_simple }
     }
 
@@ -354,9 +354,8 @@ pub(crate) fn is_plain(text: &str) -> bool {
     plain(text.as_bytes()) == text.len()
 }
 
-#[expect(clippy::needless_bitwise_bool, reason = "a branch less")]
 fn is_special(byte: u8) -> bool {
-    (byte < b' ') | (byte == b'"') | (byte == b'\\')
+    byte < b' ' || byte == b'"' || byte == b'\\'
 }
 
 /// Sets the highest bit of the first special byte among eight; bits above that one mean nothing.

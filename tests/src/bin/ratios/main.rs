@@ -57,7 +57,7 @@ const PEER_LINES: [Measure; 7] = [
     ("peer_sequential", peer::sequential),
     ("peer_replay_1k", peer::replay),
     ("peer_bytes_per_subscription", peer::bytes_per_subscription),
-    ("peer_bytes_per_client", peer::bytes_per_client),
+    ("peer_bytes_per_client", |echo| Ok(peer::bytes_per_client(echo))),
 ];
 
 fn main() -> ExitCode {

@@ -108,12 +108,12 @@ pub(crate) fn bytes_per_subscription(echo: &Echo) -> io::Result<Line> {
 }
 
 /// What 5,000 clients hold that are connected and idle, as the system says, each time in a new process.
-pub(crate) fn bytes_per_client(echo: &Echo) -> io::Result<Line> {
+pub(crate) fn bytes_per_client(echo: &Echo) -> Line {
     let settings = json!({"clients": CLIENTS});
     let ours = || memory::each_client(echo, CLIENTS).expect("our clients are measured");
     let theirs = || Peer::start(echo, "client", &settings).expect("Node starts").round();
     let measured = interleaved(ours, theirs);
-    Ok(Line::ratio("peer_bytes_per_client", Goal::AtMost(0.5), measured, "bytes"))
+    Line::ratio("peer_bytes_per_client", Goal::AtMost(0.5), measured, "bytes")
 }
 
 /// dcrf-client in a process of its own, which measures when it is told to, until it is dropped.
