@@ -30,7 +30,8 @@ pub enum Lost {
     Refused {
         /// The HTTP status. Channels answers 403 to a refused connect, and 500 to a path without a route.
         status: u16,
-        /// How long to wait before the next attempt, when the server said so in `Retry-After`.
+        /// How long to wait before the next attempt, when the server said so in `Retry-After`, in seconds. As a date,
+        /// which would need the server's clock, it is not read.
         retry_after: Option<Duration>,
     },
     /// The host name could not be resolved, the socket failed, or a connector of the program's own did.

@@ -6,7 +6,7 @@ mod conversation;
 mod memory;
 
 use conversation::{Conversation, dropped, http, secs};
-use dcrf_proto::{Close, Config, Limit, Request, Selector, Stats, Subscribe};
+use dcrf_proto::{Close, Config, Limit, Request, Selector, Stats, Subscribe, WhenFull};
 use serde_json::{Value, json};
 
 fn create() -> Request {
@@ -159,6 +159,23 @@ fn of_subscriptions() {
     c.subscribes(Subscribe::instance("tasks", 9));
     c.close(Close::now());
     assert_eq!(c.stats().subscriptions_ended, 1, "those are the caller's own");
+}
+
+#[test]
+fn of_refreshes_and_superseded_changes() {
+    let limits = |config: &mut Config| config.changes = Limit { count: 2, bytes: usize::MAX };
+    let mut c = Conversation::open_with(limits);
+    let newest = Subscribe::instance("tasks", 7).refresh().when_full(WhenFull::KeepNewest);
+    let (key, frame) = c.subscribes(newest);
+    let retrieve = c.sent_one();
+    assert_eq!((c.stats().refreshes, c.stats().requests_made), (1, 0));
+    c.answers(&retrieve, &json!({"pk": 7}));
+    assert_eq!(c.changes(key).len(), 1);
+    for _ in 0..5 {
+        c.event(&frame, "update", &json!({"pk": 7}));
+    }
+    assert_eq!((c.stats().superseded, c.stats().lagged), (3, 0));
+    assert_eq!(c.stats().refreshes, 1);
 }
 
 #[test]

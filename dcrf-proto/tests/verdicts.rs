@@ -61,6 +61,13 @@ fn l6_the_callers_retry_still_obeys_retry_after() {
 }
 
 #[test]
+fn l7_the_callers_retry_still_waits_ten_seconds_after_1013() {
+    let mut c = Conversation::open_with(|config| config.backoff.jitter = false);
+    lost_with(&mut c, &closed(1013), Verdict::Retry);
+    assert_eq!(c.redials(), Duration::from_secs(10));
+}
+
+#[test]
 fn l7_the_callers_refresh_is_tried_once_more_and_then_ends() {
     let mut c = Conversation::open();
     lost_with(&mut c, &closed(4001), Verdict::RefreshCredentials);

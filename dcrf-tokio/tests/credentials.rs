@@ -110,6 +110,7 @@ async fn l8_plain_values_are_sent_at_the_handshake() {
     assert_eq!(client.protocol().as_deref(), Some("token"));
     assert_eq!(header("host"), "example.com");
     assert_eq!(request.uri().to_string(), "/ws/?token=canary");
+    assert!(!request.headers().contains_key("sec-websocket-extensions"));
     drop(client);
 }
 

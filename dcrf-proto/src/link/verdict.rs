@@ -23,7 +23,8 @@ use crate::error::{CloseReason, Lost};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Verdict {
-    /// Try again, as after a connection that was cut.
+    /// Try again, as after a connection that was cut, but no sooner than the server has asked for: by `Retry-After`, or
+    /// by the close code 1013, which stands for ten seconds.
     Retry,
     /// Try again with fresh credentials ([`Attempt::refresh`](crate::Attempt::refresh)); the second time in a
     /// row the session closes with [`CloseReason::Unauthorized`](crate::CloseReason::Unauthorized).
@@ -72,13 +73,12 @@ fn rule(lost: &Lost) -> Rule {
             1001 | 1012 => Rule::Restarted,
             1002 | 1003 | 1007 | 1010 => Rule::Limited(Class::Protocol),
             1008 | 4401 | 4403 => Rule::Limited(Class::Unauthorized),
-            1013 => Rule::Retry(TRY_AGAIN_LATER),
-            _ => Rule::Retry(Duration::ZERO),
+            _ => Rule::Retry(asked_for(lost)),
         },
-        Lost::Refused { status, retry_after } => match status {
+        Lost::Refused { status, .. } => match status {
             401 | 403 => Rule::Limited(Class::Unauthorized),
             404 => Rule::Limited(Class::NotFound),
-            429 | 503 => Rule::Retry(at_least(*retry_after)),
+            429 | 503 => Rule::Retry(asked_for(lost)),
             _ => Rule::Retry(Duration::ZERO),
         },
         Lost::Certificate(_) | Lost::Credentials { fatal: true, .. } => Rule::Stop,
@@ -95,16 +95,22 @@ fn rule(lost: &Lost) -> Rule {
 }
 
 fn decided(verdict: Verdict, lost: &Lost) -> Rule {
-    match (verdict, lost) {
-        (Verdict::Retry, Lost::Refused { retry_after, .. }) => Rule::Retry(at_least(*retry_after)),
-        (Verdict::Retry, _) => Rule::Retry(Duration::ZERO),
-        (Verdict::RefreshCredentials, _) => Rule::Limited(Class::Unauthorized),
-        (Verdict::Stop, _) => Rule::Stop,
+    match verdict {
+        Verdict::Retry => Rule::Retry(asked_for(lost)),
+        Verdict::RefreshCredentials => Rule::Limited(Class::Unauthorized),
+        Verdict::Stop => Rule::Stop,
     }
 }
 
-fn at_least(retry_after: Option<Duration>) -> Duration {
-    retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER)
+/// How long the server wants to be left alone.
+fn asked_for(lost: &Lost) -> Duration {
+    match lost {
+        Lost::Closed(frame) if frame.code == 1013 => TRY_AGAIN_LATER,
+        Lost::Refused { retry_after, .. } => {
+            retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER)
+        }
+        _ => Duration::ZERO,
+    }
 }
 
 /// What comes next after a loss.
