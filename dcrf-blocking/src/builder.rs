@@ -28,6 +28,12 @@ use crate::{
 pub struct Builder(pub(crate) dcrf_smol::Builder);
 
 /// A byte stream of the operating system that a client can wait for: a TCP connection, on Unix also a Unix socket.
+///
+/// ```
+/// fn through<S: dcrf_blocking::Source>(open: fn() -> std::io::Result<S>) -> dcrf_blocking::Builder {
+///     dcrf_blocking::builder("ws://localhost/ws/").connector(move |_endpoint| open())
+/// }
+/// ```
 pub trait Source: Read + Write + IoSafe + AsSocket + Send + Sync + 'static {}
 
 impl<S: Read + Write + IoSafe + AsSocket + Send + Sync + 'static> Source for S {}

@@ -9,6 +9,15 @@ use crate::{Ended, RequestError, Subscription, thread};
 /// What a call has started and did not wait for: a [`Response`] or a [`Subscribing`].
 ///
 /// Dropping it cancels what was started.
+///
+/// ```no_run
+/// use dcrf_blocking::Pending;
+///
+/// /// Waits for all of them.
+/// fn all<R>(started: Vec<Pending<R>>) -> Vec<R> {
+///     started.into_iter().map(Pending::wait).collect()
+/// }
+/// ```
 #[must_use = "what was started is cancelled when this is dropped"]
 pub struct Pending<R>(Pin<Box<dyn Future<Output = R> + Send>>);
 

@@ -14,6 +14,15 @@ use crate::{UnsubscribeError, thread};
 /// waits for each.
 ///
 /// Dropping it ends what it receives.
+///
+/// ```no_run
+/// # fn f(mut names: dcrf_blocking::Subscription<String>) {
+/// for change in names.by_ref().take(10) {
+///     println!("{change:?}");
+/// }
+/// println!("and now, without waiting: {:?}", names.try_recv());
+/// # }
+/// ```
 #[must_use = "what it receives ends when it is dropped"]
 pub struct Receiver<S>(pub(crate) S);
 

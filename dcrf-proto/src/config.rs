@@ -98,6 +98,14 @@ impl Default for Config {
 
 /// How long to wait before attempt n (from 0): a time drawn evenly between zero and
 /// `min(maximum, minimum · factorⁿ)`, so that clients of one server do not return in step (L2).
+///
+/// ```
+/// use dcrf_proto::{Backoff, Config};
+/// use std::time::Duration;
+///
+/// let mut config = Config::default();
+/// config.backoff = Backoff { maximum: Duration::from_secs(5), ..Backoff::default() };
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Backoff {
     /// The bound of the first wait. Default: 1 s.
@@ -122,6 +130,14 @@ impl Default for Backoff {
 }
 
 /// When to ask whether the server is still there (L9).
+///
+/// ```
+/// use dcrf_proto::{Config, Heartbeat};
+/// use std::time::Duration;
+///
+/// let mut config = Config::default();
+/// config.heartbeat = Some(Heartbeat { interval: Duration::from_secs(5), ..Heartbeat::default() });
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Heartbeat {
     /// How long without any frame until a ping is sent. Default: 20 s.
@@ -137,6 +153,13 @@ impl Default for Heartbeat {
 }
 
 /// How much a queue may hold.
+///
+/// ```
+/// use dcrf_proto::{Config, Limit};
+///
+/// let mut config = Config::default();
+/// config.changes = Limit { count: 100_000, bytes: 64 << 20 };
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limit {
     /// The number of items.

@@ -112,6 +112,20 @@ pub trait Dialect: Send + Sync + 'static {
 }
 
 /// What a change did to an object.
+///
+/// ```
+/// use dcrf_proto::{ChangeKind, Dialect, RequestId, Selector, Subscribe};
+///
+/// /// A server whose events say `person.update` for `update`.
+/// struct Dotted;
+///
+/// impl Dialect for Dotted {
+///     fn change_selector(&self, kind: ChangeKind, _: &Subscribe, _: &RequestId) -> Option<Selector> {
+///         let event = format!("person.{}", kind.action());
+///         Some(Selector::stream("people").contains(serde_json::json!({"event": event})))
+///     }
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ChangeKind {
     /// It was created.
@@ -142,6 +156,13 @@ impl ChangeKind {
 /// A message as it is written on the wire.
 ///
 /// `Debug` shows the length only (X1).
+///
+/// ```
+/// use dcrf_proto::Message;
+///
+/// // What is sent is not shown.
+/// assert_eq!(format!("{:?}", Message::Text("a secret".to_owned())), "Text(8 bytes)");
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub enum Message {
     /// A text message.

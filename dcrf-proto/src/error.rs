@@ -15,6 +15,19 @@ use crate::wire::selector::InvalidPattern;
 ///
 /// The adapter reports it to [`Session::handle_lost`](crate::Session::handle_lost); the session decides
 /// what follows (rules L6 and L7) and shows it to the user in [`State`](crate::State) and in errors.
+///
+/// ```
+/// use dcrf_proto::Lost;
+///
+/// fn advice(lost: &Lost) -> &'static str {
+///     match lost {
+///         Lost::Refused { status: 500, .. } => "does the path lead to a consumer?",
+///         Lost::Certificate(_) => "is the server's CA known here?",
+///         _ => "wait, it is tried again",
+///     }
+/// }
+/// assert_eq!(advice(&Lost::Dropped), "wait, it is tried again");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Lost {
@@ -87,6 +100,16 @@ impl From<io::Error> for Lost {
 }
 
 /// Why a session is closed for good.
+///
+/// ```
+/// use dcrf_proto::{CloseReason, State};
+///
+/// /// Whether the user is to log in again.
+/// fn wants_login(state: &State) -> bool {
+///     matches!(state, State::Closed(CloseReason::Unauthorized(_)))
+/// }
+/// assert!(!wants_login(&State::Closed(CloseReason::ByCaller)));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CloseReason {
@@ -115,6 +138,15 @@ pub enum CloseReason {
 }
 
 /// Why a command was not accepted. Nothing was sent and nothing waits.
+///
+/// ```
+/// use dcrf_proto::{Rejected, Rejection, Request};
+///
+/// /// What is to be tried again later.
+/// fn later(rejected: Rejected<Request>) -> Option<Request> {
+///     matches!(rejected.reason, Rejection::QueueFull).then_some(rejected.command)
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Rejection {
@@ -206,6 +238,22 @@ impl From<Rejected<Subscribe>> for Ended {
 }
 
 /// Why a request failed.
+///
+/// ```
+/// use dcrf_proto::RequestError;
+///
+/// /// Whether the server may have done what it was asked for.
+/// fn may_have_happened(error: &RequestError) -> bool {
+///     match error {
+///         RequestError::TimedOut { sent } | RequestError::ConnectionLost { sent } => *sent,
+///         RequestError::Closed { sent, .. } => *sent,
+///         // It answered, with something else than was expected.
+///         RequestError::Decode(_) => true,
+///         _ => false,
+///     }
+/// }
+/// assert!(!may_have_happened(&RequestError::TimedOut { sent: false }));
+/// ```
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RequestError {
@@ -246,6 +294,13 @@ fn sent_or_not(sent: bool) -> &'static str {
 }
 
 /// Why a stream of replies ended before the caller ended it (R12).
+///
+/// ```
+/// use dcrf_proto::RepliesEnded;
+///
+/// let ended = RepliesEnded::Interrupted { received: 3 };
+/// assert_eq!(ended.to_string(), "the connection was lost after 3 replies");
+/// ```
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RepliesEnded {
@@ -269,6 +324,19 @@ pub enum RepliesEnded {
 }
 
 /// Why a subscription ended, or never began.
+///
+/// ```
+/// use dcrf_proto::Ended;
+///
+/// fn tell(ended: &Ended) -> String {
+///     match ended {
+///         Ended::Gone(_) => "it was deleted".to_owned(),
+///         Ended::Revoked(_) => "you may no longer see it".to_owned(),
+///         other => other.to_string(),
+///     }
+/// }
+/// assert_eq!(tell(&Ended::Unsubscribed), "all subscriptions were ended");
+/// ```
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Ended {
@@ -316,6 +384,13 @@ pub enum Ended {
 
 /// Why the unsubscribe of [`Session::unsubscribe`](crate::Session::unsubscribe) was not confirmed. The
 /// subscription is over for the caller all the same.
+///
+/// ```
+/// use dcrf_proto::UnsubscribeError;
+///
+/// let late = UnsubscribeError::TimedOut;
+/// assert_eq!(late.to_string(), "the server did not confirm the unsubscribe in time");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UnsubscribeError {

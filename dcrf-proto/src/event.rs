@@ -11,6 +11,25 @@ use crate::wire::pk::Deleted;
 use crate::wire::refusal::Refusal;
 
 /// What a session reports by [`Session::poll_event`](crate::Session::poll_event).
+///
+/// ```
+/// use dcrf_proto::{Event, Session};
+/// use std::time::Instant;
+///
+/// fn tell(session: &mut Session) {
+///     while let Some(event) = session.poll_event() {
+///         match event {
+///             Event::Settled { result: Ok(data), .. } => println!("answered: {} bytes", data.as_str().len()),
+///             Event::Readable(subscription) => {
+///                 while let Some(change) = session.poll_change(subscription) {
+///                     println!("{change:?}");
+///                 }
+///             }
+///             other => println!("{other:?}"),
+///         }
+///     }
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Event {
@@ -45,6 +64,19 @@ pub enum Event {
 }
 
 /// Something about the session as a whole.
+///
+/// ```
+/// use dcrf_proto::{Notice, State};
+///
+/// fn tell(notice: &Notice) -> String {
+///     match notice {
+///         Notice::State(state) => state.to_string(),
+///         Notice::Unhandled(push) => push.frame.as_str().to_owned(),
+///         other => format!("{other:?}"),
+///     }
+/// }
+/// assert_eq!(tell(&Notice::State(State::Connected)), "connected");
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Notice {
@@ -103,6 +135,14 @@ impl fmt::Display for State {
 }
 
 /// A frame that belongs to no request and no subscription: the server pushed it, or it came too late.
+///
+/// ```
+/// use dcrf_proto::Unhandled;
+///
+/// fn tell(push: &Unhandled) {
+///     println!("the server says: {}", push.frame.as_str());
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Unhandled {
@@ -111,6 +151,18 @@ pub struct Unhandled {
 }
 
 /// What a listener hears, with the payload as `T` (F2).
+///
+/// ```
+/// use dcrf_proto::Heard;
+///
+/// fn tell(heard: &Heard<u64>) {
+///     match heard {
+///         Heard::Frame { payload, .. } => println!("{payload}"),
+///         Heard::Lagged(count) => println!("{count} were missed"),
+///         _ => {}
+///     }
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Heard<T = Json> {
@@ -128,6 +180,14 @@ pub enum Heard<T = Json> {
 impl<T> Heard<T> {
     /// The same with another payload, such as a decoded one.
     ///
+    /// ```
+    /// use dcrf_proto::{DecodeError, Heard};
+    ///
+    /// fn read(heard: Heard) -> Result<Heard<u64>, DecodeError> {
+    ///     heard.try_map(|payload| payload.decode())
+    /// }
+    /// ```
+    ///
     /// # Errors
     ///
     /// What `decode` says of the payload.
@@ -140,6 +200,19 @@ impl<T> Heard<T> {
 }
 
 /// A change that a subscription delivers, with the object as `T`.
+///
+/// ```
+/// use dcrf_proto::Change;
+///
+/// fn tell(change: &Change<String>) {
+///     match change {
+///         Change::Create(name) | Change::Update(name) => println!("{name}"),
+///         Change::Delete(deleted) => println!("{:?} is gone", deleted.pk),
+///         Change::Gap(_) | Change::Lagged(_) => println!("something may be missing here"),
+///         _ => {}
+///     }
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Change<T = Json> {
@@ -171,6 +244,15 @@ pub enum Change<T = Json> {
 }
 
 /// The connection was lost between what came before and what comes after.
+///
+/// ```
+/// use dcrf_proto::{Gap, Lost};
+///
+/// /// Whether we did it ourselves.
+/// fn is_planned(gap: &Gap) -> bool {
+///     gap.cause == Lost::Reconnect
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Gap {
@@ -180,6 +262,14 @@ pub struct Gap {
 
 impl<T> Change<T> {
     /// The same change with another object, such as a decoded one.
+    ///
+    /// ```
+    /// use dcrf_proto::{Change, DecodeError};
+    ///
+    /// fn read(change: Change) -> Result<Change<String>, DecodeError> {
+    ///     change.try_map(|object| object.decode())
+    /// }
+    /// ```
     ///
     /// # Errors
     ///

@@ -36,6 +36,14 @@ impl Transmit {
 }
 
 /// What is known of an attempt to connect, for [`Session::attempt`](crate::Session::attempt).
+///
+/// ```
+/// use dcrf_proto::Attempt;
+///
+/// fn token(attempt: Attempt, kept: &str) -> String {
+///     if attempt.refresh { "a new one".to_owned() } else { kept.to_owned() }
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Attempt {

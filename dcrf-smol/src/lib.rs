@@ -132,6 +132,13 @@ pub fn builder(url: &str) -> Builder {
 /// async-io and this crate's executor as the client sees them: TCP, a timer, tasks.
 ///
 /// [`connect`] and [`builder`] use it by themselves.
+///
+/// ```
+/// use dcrf_proto::websocket::Network;
+///
+/// // It needs no runtime around it.
+/// assert!(dcrf_smol::Smol::current().is_some());
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Smol;
 

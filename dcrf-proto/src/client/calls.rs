@@ -26,6 +26,10 @@ impl Client {
     /// # Errors
     ///
     /// See [`Response`].
+    ///
+    /// # Cancel safety
+    ///
+    /// See [`Response`].
     pub fn list<T: DeserializeOwned>(&self, stream: impl Into<Cow<'static, str>>) -> Response<T> {
         self.call(Request::list(stream))
     }
@@ -42,6 +46,10 @@ impl Client {
     /// ```
     ///
     /// # Errors
+    ///
+    /// See [`Response`].
+    ///
+    /// # Cancel safety
     ///
     /// See [`Response`].
     pub fn create<T: DeserializeOwned>(
@@ -65,6 +73,10 @@ impl Client {
     /// # Errors
     ///
     /// See [`Response`]. An object that does not exist is refused with status 404.
+    ///
+    /// # Cancel safety
+    ///
+    /// See [`Response`].
     pub fn retrieve<T: DeserializeOwned>(
         &self,
         stream: impl Into<Cow<'static, str>>,
@@ -85,6 +97,10 @@ impl Client {
     /// ```
     ///
     /// # Errors
+    ///
+    /// See [`Response`].
+    ///
+    /// # Cancel safety
     ///
     /// See [`Response`].
     pub fn update<T: DeserializeOwned>(
@@ -110,6 +126,10 @@ impl Client {
     /// # Errors
     ///
     /// See [`Response`].
+    ///
+    /// # Cancel safety
+    ///
+    /// See [`Response`].
     pub fn patch<T: DeserializeOwned>(
         &self,
         stream: impl Into<Cow<'static, str>>,
@@ -132,6 +152,10 @@ impl Client {
     /// # Errors
     ///
     /// See [`Response`].
+    ///
+    /// # Cancel safety
+    ///
+    /// See [`Response`].
     pub fn delete(&self, stream: impl Into<Cow<'static, str>>, pk: impl Serialize) -> Response<()> {
         Response::new(&self.handle, Request::delete(stream, pk), |_| Ok(()))
     }
@@ -149,6 +173,10 @@ impl Client {
     /// ```
     ///
     /// # Errors
+    ///
+    /// See [`Response`].
+    ///
+    /// # Cancel safety
     ///
     /// See [`Response`].
     pub fn call<T: DeserializeOwned>(&self, request: Request) -> Response<T> {
@@ -352,6 +380,10 @@ impl Client {
     /// ```
     ///
     /// # Errors
+    ///
+    /// See [`Subscribing`].
+    ///
+    /// # Cancel safety
     ///
     /// See [`Subscribing`].
     pub fn subscribe<T: DeserializeOwned>(&self, subscribe: Subscribe) -> Subscribing<T> {

@@ -23,6 +23,18 @@ use crate::wire::selector::Selector;
 ///
 /// A slow reader misses the oldest, and is told how many ([`Heard::Lagged`]). Dropping it ends the listening; until then
 /// it keeps the client alive.
+///
+/// ```no_run
+/// # use dcrf_proto::{DecodeError, Heard, client::Listener};
+/// # async fn example(mut ticks: Listener<u64>) -> Result<(), DecodeError> {
+/// while let Some(heard) = ticks.next().await {
+///     if let Heard::Frame { payload, .. } = heard? {
+///         println!("{payload}");
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "the listening ends when it is dropped"]
 pub struct Listener<T> {
     handle: Arc<Handle>,

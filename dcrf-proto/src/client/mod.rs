@@ -84,6 +84,17 @@ pub struct Client {
 }
 
 /// Why a client did not connect.
+///
+/// ```no_run
+/// # use dcrf_proto::client::{Client, OpenError};
+/// # async fn example(client: Client) {
+/// match client.opened().await {
+///     Ok(()) => println!("online"),
+///     Err(OpenError::Attempt(lost)) => println!("offline for now: {lost}"),
+///     Err(error) => println!("{error}"),
+/// }
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
@@ -100,8 +111,21 @@ impl Client {
     /// Makes a client that begins to connect, and the driver that does its I/O. The driver is to be
     /// spawned on the runtime; it ends when the client is closed and its socket is gone.
     ///
-    /// Dropping the driver before that closes the client with
-    /// [`CloseReason::DriverStopped`], so that nobody waits for ever.
+    /// ```
+    /// use dcrf_proto::client::{Client, Runtime};
+    /// use dcrf_proto::{Config, Seed};
+    ///
+    /// fn online<R: Runtime>(runtime: R, seed: Seed) -> Client {
+    ///     let (client, driver) = Client::new(Config::default(), seed, runtime);
+    ///     std::thread::spawn(|| futures_lite::future::block_on(driver));
+    ///     client
+    /// }
+    /// ```
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the driver before its end closes the client with [`CloseReason::DriverStopped`], so that nobody waits
+    /// for ever.
     pub fn new<R: Runtime>(
         config: Config,
         seed: Seed,
@@ -124,6 +148,10 @@ impl Client {
     ///     client
     /// }
     /// ```
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`new`](Self::new).
     pub fn idle<R: Runtime>(
         config: Config,
         seed: Seed,

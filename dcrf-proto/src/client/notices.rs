@@ -16,6 +16,15 @@ use crate::event::Notice;
 /// [`Client::events`](super::Client::events).
 ///
 /// A slow reader misses the oldest, and is told how many ([`Notice::Missed`]).
+///
+/// ```no_run
+/// # async fn example(client: dcrf_proto::client::Client) {
+/// let mut events = client.events();
+/// while let Some(event) = events.next().await {
+///     println!("{event:?}");
+/// }
+/// # }
+/// ```
 pub struct Notices {
     shared: Arc<Shared>,
     listener: usize,

@@ -20,6 +20,16 @@ use crate::wire::page::Page;
 ///
 /// Objects that are created or deleted meanwhile can shift those behind them, so that one is in two pages or in
 /// none: that is in the nature of pages by offset.
+///
+/// ```no_run
+/// # use dcrf_proto::client::{Pages, ReplyError};
+/// # async fn example(mut pages: Pages<String>) -> Result<(), ReplyError> {
+/// while let Some(page) = pages.next().await {
+///     println!("{:?}", page?.results);
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "the list is cancelled when it is dropped"]
 pub struct Pages<T> {
     source: Source<T>,
@@ -39,6 +49,16 @@ enum Source<T> {
 }
 
 /// The objects of a list in pages, one by one: of [`Client::list_all`], or of [`Pages::items`].
+///
+/// ```no_run
+/// # use dcrf_proto::client::{Items, ReplyError};
+/// # async fn example(mut names: Items<String>) -> Result<(), ReplyError> {
+/// while let Some(name) = names.next().await {
+///     println!("{}", name?);
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "the list is cancelled when it is dropped"]
 pub struct Items<T> {
     pages: Pages<T>,

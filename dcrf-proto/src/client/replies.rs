@@ -25,6 +25,17 @@ use crate::wire::json::{DecodeError, Json};
 /// Dropping it before the last reply sends the request's
 /// [cancel action](crate::Request::cancel_action), if it has one; what the server still sends is dropped.
 ///
+/// ```no_run
+/// # use dcrf_proto::client::{Replies, ReplyError};
+/// # async fn example(lines: Replies<String>) -> Result<(), ReplyError> {
+/// let mut lines = lines.until(|line| line == "end");
+/// while let Some(line) = lines.next().await {
+///     println!("{}", line?);
+/// }
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 ///
 /// [`ReplyError::Ended`] is the last item. After [`ReplyError::Decode`] the stream goes on.
@@ -44,6 +55,18 @@ enum State {
 }
 
 /// Why a stream of replies has no reply to give.
+///
+/// ```no_run
+/// # use dcrf_proto::client::{Replies, ReplyError};
+/// # async fn example(mut lines: Replies<String>) {
+/// match lines.next().await {
+///     Some(Ok(line)) => println!("{line}"),
+///     Some(Err(ReplyError::Ended(why))) => println!("no more lines: {why}"),
+///     Some(Err(error)) => println!("a line that is none: {error}"),
+///     None => println!("that was the last line"),
+/// }
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReplyError {

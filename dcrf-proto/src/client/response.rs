@@ -19,6 +19,16 @@ use crate::wire::json::{DecodeError, Json};
 /// an error at the request's deadline, at the loss of the connection it was sent on, or when the client
 /// is closed.
 ///
+/// ```no_run
+/// # use dcrf_proto::client::{Client, Response};
+/// # async fn example(client: Client) -> Result<(), dcrf_proto::RequestError> {
+/// let people: Response<Vec<String>> = client.list("people");
+/// // It is on its way already.
+/// println!("{} people", people.await?.len());
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 ///
 /// - [`RequestError::Refused`]: the server answered with another status than 2xx;

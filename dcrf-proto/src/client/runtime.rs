@@ -16,6 +16,33 @@ use crate::transmit::Attempt;
 /// [`dial`](Runtime::dial) is one whole attempt: name lookup, TCP, TLS and the WebSocket handshake.
 /// It needs no time limit of its own, since the session gives up on a dial that takes too long and
 /// the driver then drops the future.
+///
+/// ```
+/// use dcrf_proto::client::Runtime;
+/// use dcrf_proto::{Attempt, Lost};
+/// use std::time::Instant;
+///
+/// /// Does all as another runtime does, and tells when it dials.
+/// struct Loud<R>(R);
+///
+/// impl<R: Runtime> Runtime for Loud<R> {
+///     type Socket = R::Socket;
+///     type Timer = R::Timer;
+///
+///     fn now() -> Instant {
+///         R::now()
+///     }
+///
+///     fn sleep_until(&self, deadline: Instant) -> R::Timer {
+///         self.0.sleep_until(deadline)
+///     }
+///
+///     async fn dial(&self, attempt: Attempt) -> Result<R::Socket, Lost> {
+///         println!("attempt {}", attempt.number);
+///         self.0.dial(attempt).await
+///     }
+/// }
+/// ```
 pub trait Runtime: Send + Sync + 'static {
     /// A connected WebSocket.
     type Socket: Socket;
@@ -61,6 +88,40 @@ pub trait Runtime: Send + Sync + 'static {
 /// Pings of the server are answered by the implementation. An error of writing may be left to
 /// [`poll_receive`](Socket::poll_receive), which knows the close frame that often comes before it: it is polled when it
 /// has been woken, and when `poll_ready` or `poll_flush` is pending.
+///
+/// ```
+/// use dcrf_proto::Lost;
+/// use dcrf_proto::client::{Outgoing, Received, Socket};
+/// use std::task::{Context, Poll};
+///
+/// /// A socket that counts what it is given to send.
+/// struct Counting<S> {
+///     socket: S,
+///     sent: u64,
+/// }
+///
+/// impl<S: Socket> Socket for Counting<S> {
+///     type Text = S::Text;
+///     type Binary = S::Binary;
+///
+///     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Lost>> {
+///         self.socket.poll_ready(cx)
+///     }
+///
+///     fn feed(&mut self, frame: Outgoing) -> Result<(), Lost> {
+///         self.sent += 1;
+///         self.socket.feed(frame)
+///     }
+///
+///     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Lost>> {
+///         self.socket.poll_flush(cx)
+///     }
+///
+///     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Received<Self>, Lost>> {
+///         self.socket.poll_receive(cx)
+///     }
+/// }
+/// ```
 pub trait Socket: Send + Unpin {
     /// A text message as it was received.
     type Text: AsRef<str> + Send;
@@ -112,9 +173,24 @@ pub trait Socket: Send + Unpin {
 }
 
 /// What a socket receives.
+///
+/// ```
+/// use dcrf_proto::client::{Incoming, Received, Socket};
+///
+/// fn is_message<S: Socket>(received: &Received<S>) -> bool {
+///     matches!(received, Incoming::Text(_) | Incoming::Binary(_))
+/// }
+/// ```
 pub type Received<S> = Incoming<<S as Socket>::Text, <S as Socket>::Binary>;
 
 /// A frame for the server.
+///
+/// ```
+/// use dcrf_proto::client::Outgoing;
+///
+/// // What is sent is not shown.
+/// assert_eq!(format!("{:?}", Outgoing::Text("a secret".to_owned())), "Text(8 bytes)");
+/// ```
 pub enum Outgoing {
     /// A text message.
     Text(String),
@@ -127,6 +203,14 @@ pub enum Outgoing {
 }
 
 /// A frame from the server.
+///
+/// ```
+/// use dcrf_proto::client::Incoming;
+///
+/// // What is received is not shown.
+/// let frame: Incoming<&str, Vec<u8>> = Incoming::Text("a secret");
+/// assert_eq!(format!("{frame:?}"), "Text(8 bytes)");
+/// ```
 pub enum Incoming<T, B> {
     /// A text message.
     Text(T),

@@ -23,6 +23,16 @@ use crate::wire::json::{DecodeError, Json};
 /// It is registered already when this future is made. Without a connection it waits for one; with one,
 /// the server has [`Config::request_timeout`](crate::Config::request_timeout) to acknowledge it.
 ///
+/// ```no_run
+/// # use dcrf_proto::{Subscribe, client::{Client, Subscribing}};
+/// # async fn example(client: Client) -> Result<(), dcrf_proto::Ended> {
+/// let names: Subscribing<String> = client.subscribe(Subscribe::instance("people", 4));
+/// let names = names.await?;
+/// # drop(names);
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 ///
 /// - [`Ended::Refused`]: the server refused;
@@ -87,6 +97,20 @@ impl<T> Future for Subscribing<T> {
 /// says why.
 ///
 /// Dropping it unsubscribes.
+///
+/// ```no_run
+/// # use dcrf_proto::{Change, client::{ChangeError, Subscription}};
+/// # async fn example(mut names: Subscription<String>) -> Result<(), ChangeError> {
+/// while let Some(change) = names.next().await {
+///     match change? {
+///         Change::Update(name) => println!("now {name}"),
+///         Change::Gap(gap) => println!("changes may be missing: {}", gap.cause),
+///         _ => {}
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "the subscription ends when it is dropped"]
 pub struct Subscription<T> {
     registration: Registration,
@@ -95,6 +119,18 @@ pub struct Subscription<T> {
 }
 
 /// Why a [`Subscription`] has no change to give.
+///
+/// ```no_run
+/// # use dcrf_proto::{Ended, client::{ChangeError, Subscription}};
+/// # async fn example(mut names: Subscription<String>) {
+/// match names.next().await {
+///     Some(Ok(change)) => println!("{change:?}"),
+///     Some(Err(ChangeError::Ended(Ended::Gone(_)))) => println!("it was deleted while we were offline"),
+///     Some(Err(error)) => println!("{error}"),
+///     None => println!("its end was told before"),
+/// }
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ChangeError {

@@ -82,6 +82,13 @@ impl Close {
 /// The code and reason of a WebSocket close frame (RFC 6455, section 7.4).
 ///
 /// `Debug` shows the code and the length of the reason, since a reason can hold anything (X1).
+///
+/// ```
+/// use dcrf_proto::CloseFrame;
+///
+/// let frame = CloseFrame { code: 4000, reason: "another user".to_owned() };
+/// assert!(!format!("{frame:?}").contains("another user"), "what may be secret is not shown");
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct CloseFrame {
     /// The close code, such as 1000 for a normal closure.

@@ -273,11 +273,19 @@ impl Request {
     }
 
     /// The stream's name.
+    ///
+    /// ```
+    /// assert_eq!(dcrf_proto::Request::list("people").stream(), "people");
+    /// ```
     pub fn stream(&self) -> &str {
         &self.stream
     }
 
     /// The action's name; empty for a payload without one.
+    ///
+    /// ```
+    /// assert_eq!(dcrf_proto::Request::list("people").action(), "list");
+    /// ```
     pub fn action(&self) -> &str {
         &self.action
     }

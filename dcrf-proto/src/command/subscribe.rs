@@ -293,11 +293,19 @@ impl Subscribe {
     }
 
     /// The stream's name.
+    ///
+    /// ```
+    /// assert_eq!(dcrf_proto::Subscribe::instance("people", 4).stream(), "people");
+    /// ```
     pub fn stream(&self) -> &str {
         &self.stream
     }
 
     /// The subscribing action's name.
+    ///
+    /// ```
+    /// assert_eq!(dcrf_proto::Subscribe::instance("people", 4).action(), "subscribe_instance");
+    /// ```
     pub fn action(&self) -> &str {
         &self.action
     }

@@ -49,6 +49,19 @@ pub struct Builder<N> {
 /// Why there is no client.
 ///
 /// No message has more of the URL than scheme, host and path.
+///
+/// ```
+/// use dcrf_proto::Lost;
+/// use dcrf_proto::websocket::ConnectError;
+///
+/// /// Whether it is worth to try again later.
+/// fn may_pass(error: &ConnectError) -> bool {
+///     match error {
+///         ConnectError::Failed { error, .. } => !matches!(error, Lost::Certificate(_)),
+///         _ => false,
+///     }
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectError {
@@ -405,6 +418,10 @@ impl<N: Network> Builder<N> {
     /// # Errors
     ///
     /// As [`connect_lazy`](Self::connect_lazy).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the driver closes the client, as for [`Client::new`].
     pub fn build(
         mut self,
     ) -> Result<(Client, impl Future<Output = ()> + Send + use<N>), ConnectError> {

@@ -40,6 +40,13 @@ pub struct Credentials {
 /// A header, cookie, subprotocol or URL that can't be sent.
 ///
 /// No message repeats a value.
+///
+/// ```
+/// use dcrf_proto::websocket::InvalidCredentials;
+///
+/// let invalid = InvalidCredentials::ReservedHeader("upgrade".to_owned());
+/// assert_eq!(invalid.to_string(), "the header `upgrade` belongs to the handshake itself");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidCredentials {

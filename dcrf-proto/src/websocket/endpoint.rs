@@ -33,6 +33,13 @@ pub struct Endpoint {
 /// What is wrong with a URL.
 ///
 /// No message repeats the URL, which may hold a token or a password.
+///
+/// ```
+/// use dcrf_proto::websocket::{Endpoint, UrlError};
+///
+/// assert_eq!(Endpoint::parse("example.com/ws/").unwrap_err(), UrlError::NoScheme);
+/// assert_eq!(Endpoint::parse("https://example.com/ws/").unwrap_err(), UrlError::Http);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UrlError {

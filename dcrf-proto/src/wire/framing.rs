@@ -1,6 +1,14 @@
 //! How payloads are wrapped.
 
 /// How payloads are wrapped on the wire (F1).
+///
+/// ```
+/// use dcrf_proto::{Config, Framing};
+///
+/// // A consumer that is routed directly, without a multiplexer in front.
+/// let mut config = Config::default();
+/// config.framing = Framing::Bare;
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Framing {

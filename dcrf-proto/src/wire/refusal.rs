@@ -10,6 +10,18 @@ use crate::wire::json::Json;
 ///
 /// `Display` and `Debug` show the action and the status only, since errors can repeat what the request
 /// carried; [`messages`](Refusal::messages) has the reasons.
+///
+/// ```
+/// use dcrf_proto::{Refusal, RequestError};
+///
+/// /// What a form shows beside its fields.
+/// fn reasons(error: &RequestError) -> Vec<String> {
+///     match error {
+///         RequestError::Refused(refusal) if refusal.status == Some(400) => refusal.messages(),
+///         other => vec![other.to_string()],
+///     }
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// `response_status`; `None` when the server sent none and `errors` was not empty.
