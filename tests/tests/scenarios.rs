@@ -167,6 +167,7 @@ scenarios! {
         l13_a_planned_reconnect
         l13_a_reconnect_ends_the_wait
         s6_a_refreshed_subscriber_converges
+        l12_a_poisoned_subscription_ends_and_the_others_live_on
         f5_a_message_over_the_limit
     }
     tls {

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use dcrf_proto::{Change, CloseFrame, CloseReason, Lost, Request, RequestError, State, Subscribe};
+use dcrf_proto::{
+    Change, CloseFrame, CloseReason, Ended, Lost, Request, RequestError, State, Subscribe,
+};
 use serde_json::Value;
 
 use super::connect::uvicorn;
@@ -80,6 +82,27 @@ pub async fn s6_a_refreshed_subscriber_converges<A: Adapter>(adapter: A) {
     client.reconnect();
     assert!(matches!(change(&mut changes).await, Change::Gap(_)));
     assert_eq!(change(&mut changes).await, Change::Snapshot(vec![renamed]));
+}
+
+/// The multiplexer ends the connection for a stream that it does not have. The subscription to it ends, and the one
+/// beside it is in force on each connection.
+pub async fn l12_a_poisoned_subscription_ends_and_the_others_live_on<A: Adapter>(adapter: A) {
+    for server in [Server::shared(), uvicorn()] {
+        let mark = Mark::new("/ws/");
+        let client = adapter.connect(&mark.url(server), quick()).await.unwrap();
+        let task = create_task(&client, "before").await;
+        let subscribe = Subscribe::instance("tasks", task.pk).refresh();
+        let mut changes = client.subscribe::<Task>(subscribe).await.unwrap();
+        let poisoned = client.subscribe::<Value>(Subscribe::instance("nowhere", 1)).await;
+        let ended = poisoned.unwrap_err();
+        assert!(matches!(ended, Ended::Poisoned { .. }), "{ended:?}");
+
+        let renamed = rename(&client, &task, "after").await;
+        while change(&mut changes).await != Change::Update(renamed.clone()) {}
+        // Each of three had the subscription that was to blame, and the fourth has it no more.
+        assert_eq!(mark.count(server, "nowhere/subscribe_instance"), 3);
+        assert_eq!(mark.connections(server).len(), 4);
+    }
 }
 
 /// A message over the limit is refused with 1009, and the connection is made anew; the third in a row is the end.
