@@ -10,7 +10,8 @@ use crate::id::RequestId;
 use crate::wire::framing::Framing;
 use crate::wire::json::{self, Json};
 use crate::wire::refusal::Refusal;
-use crate::wire::scan::{self, Scan};
+use crate::wire::scan::Scan;
+use crate::wire::swar;
 
 /// A frame of the server, read.
 #[derive(Debug)]
@@ -129,7 +130,7 @@ impl<'a> Payload<'a> {
 /// surrogate pair, which JSON has and text has not.
 fn string(raw: &str) -> Option<Cow<'_, str>> {
     let text = raw.strip_prefix('"')?.strip_suffix('"')?;
-    if !scan::none(text.as_bytes(), |byte| byte == b'\\') {
+    if !swar::none(text.as_bytes(), |byte| byte == b'\\') {
         return serde_json::from_str(raw).ok().map(Cow::Owned);
     }
     Some(Cow::Borrowed(text))

@@ -10,3 +10,4 @@ pub(crate) mod pk;
 pub(crate) mod refusal;
 pub(crate) mod scan;
 pub(crate) mod selector;
+mod swar;

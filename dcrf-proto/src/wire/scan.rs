@@ -4,6 +4,8 @@
 //! It stands here since all that arrives goes through it, and it is two thirds of what an event costs. DESIGN.md has what
 //! it saves.
 
+use crate::wire::swar::{before_quote, none, plain};
+
 /// A position in JSON text.
 #[derive(Clone, Debug)]
 pub(crate) struct Scan<'a> {
@@ -174,13 +176,9 @@ impl<'a> Scan<'a> {
 
     /// Goes over a string whose first quote is behind.
     fn string(&mut self) -> Option<()> {
-        if self.is_simple {
-            let rest = self.text.as_bytes().get(self.at..)?;
-            self.at += next_quote(rest)? + 1;
-            return Some(());
-        }
         loop {
-            self.at += plain(self.text.as_bytes().get(self.at..)?);
+            let rest = self.text.as_bytes().get(self.at..)?;
+            self.at += if self.is_simple { before_quote(rest) } else { plain(rest) };
             match self.next()? {
                 b'"' => return Some(()),
                 b'\\' => self.escape()?,
@@ -301,83 +299,6 @@ impl Nesting {
         self.innermost & 1 == 1
     }
 }
-
-/// Where the next quote is.
-#[inline]
-fn next_quote(bytes: &[u8]) -> Option<usize> {
-    let mut at = 0;
-    for word in bytes.chunks_exact(8).take(8) {
-        let quotes = zeros(word_of(word) ^ (ONES * u64::from(b'"')));
-        if quotes != 0 {
-            return Some(at + quotes.trailing_zeros() as usize / 8);
-        }
-        at += 8;
-    }
-    for block in bytes[at..].chunks_exact(64) {
-        if !none(block, |byte| byte == b'"') {
-            break;
-        }
-        at += 64;
-    }
-    bytes[at..].iter().position(|byte| *byte == b'"').map(|place| at + place)
-}
-
-/// How many bytes at the front are nothing but themselves in a string: no quote, backslash or control character.
-#[inline]
-fn plain(bytes: &[u8]) -> usize {
-    let mut at = 0;
-    // Most strings end within the first words, and what is long is looked at by larger pieces.
-    for word in bytes.chunks_exact(8).take(8) {
-        let special = specials(word);
-        if special != 0 {
-            return at + special.trailing_zeros() as usize / 8;
-        }
-        at += 8;
-    }
-    for block in bytes[at..].chunks_exact(64) {
-        if !none(block, is_special) {
-            break;
-        }
-        at += 64;
-    }
-    at + bytes[at..].iter().take_while(|byte| !is_special(**byte)).count()
-}
-
-/// Whether all bytes are others: without a branch, so that it becomes a few vector instructions.
-#[inline]
-pub(crate) fn none(bytes: &[u8], is_one: impl Fn(u8) -> bool) -> bool {
-    bytes.iter().fold(0, |found, byte| found | u8::from(is_one(*byte))) == 0
-}
-
-/// Whether a text stands in a JSON string as it is.
-pub(crate) fn is_plain(text: &str) -> bool {
-    plain(text.as_bytes()) == text.len()
-}
-
-fn is_special(byte: u8) -> bool {
-    byte < b' ' || byte == b'"' || byte == b'\\'
-}
-
-/// Sets the highest bit of the first special byte among eight; bits above that one mean nothing.
-fn specials(eight: &[u8]) -> u64 {
-    let word = word_of(eight);
-    let quotes = zeros(word ^ (ONES * u64::from(b'"')));
-    let backslashes = zeros(word ^ (ONES * u64::from(b'\\')));
-    let controls = word.wrapping_sub(ONES * u64::from(b' ')) & !word & HIGHEST;
-    controls | quotes | backslashes
-}
-
-/// Sets the highest bit of the first zero among eight bytes; bits above that one mean nothing.
-fn zeros(word: u64) -> u64 {
-    word.wrapping_sub(ONES) & !word & HIGHEST
-}
-
-fn word_of(eight: &[u8]) -> u64 {
-    eight.try_into().map_or(0, u64::from_le_bytes)
-}
-
-const ONES: u64 = u64::MAX / 255;
-const HIGHEST: u64 = ONES << 7;
 
 #[cfg(test)]
 mod tests {
