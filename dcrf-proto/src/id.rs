@@ -161,51 +161,18 @@ impl From<&str> for RequestId {
 /// Reads the one spelling of a UUID that we write ourselves: "A…" and "a…" are different ids to the server.
 fn uuid(text: &str) -> Option<Uuid> {
     let text: &[u8; 36] = text.as_bytes().try_into().ok()?;
-    let [
-        a @ ..,
-        b'-',
-        b0,
-        b1,
-        b2,
-        b3,
-        b'-',
-        c0,
-        c1,
-        c2,
-        c3,
-        b'-',
-        d0,
-        d1,
-        d2,
-        d3,
-        b'-',
-        _,
-        _,
-        _,
-        _,
-        _,
-        _,
-        _,
-        _,
-        _,
-        _,
-        _,
-        _,
-    ] = text
-    else {
+    if [text[8], text[13], text[18], text[23]] != [b'-'; 4] {
         return None;
-    };
-    let [.., e0, e1, e2, e3, _, _, _, _, _, _, _, _] = text;
-    let [.., f0, f1, f2, f3, f4, f5, f6, f7] = text;
-    let words = [
-        *a,
-        [*b0, *b1, *b2, *b3, *c0, *c1, *c2, *c3],
-        [*d0, *d1, *d2, *d3, *e0, *e1, *e2, *e3],
-        [*f0, *f1, *f2, *f3, *f4, *f5, *f6, *f7],
-    ];
+    }
+    let mut digits = [0; 32];
+    digits[..8].copy_from_slice(&text[..8]);
+    digits[8..12].copy_from_slice(&text[9..13]);
+    digits[12..16].copy_from_slice(&text[14..18]);
+    digits[16..20].copy_from_slice(&text[19..23]);
+    digits[20..].copy_from_slice(&text[24..]);
     let mut uuid = 0_u128;
-    for word in words {
-        uuid = (uuid << 32) | u128::from(eight_digits(word)?);
+    for eight in digits.chunks_exact(8) {
+        uuid = (uuid << 32) | u128::from(eight_digits(eight.try_into().ok()?)?);
     }
     Some(Uuid::from_u128(uuid))
 }
@@ -336,5 +303,26 @@ impl Random {
         #[expect(clippy::cast_precision_loss, reason = "53 bits fit")]
         let unit = (self.0.next_u64() >> 11) as f64 / (1_u64 << 53) as f64;
         unit
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn r8_an_id_is_sent_as_it_was_given_whatever_letter_stands_in_it() {
+        let uuid = "0189abcd-ef01-4234-8567-89abcdef0123";
+        assert!(matches!(RequestId::from(uuid).0, Repr::Uuid(..)));
+        for at in 0..uuid.len() {
+            for letter in 0..=0x7f {
+                let mut text = uuid.to_owned();
+                text.replace_range(at..=at, char::from(letter).encode_utf8(&mut [0; 4]));
+                let id = RequestId::from(text.as_str());
+                assert_eq!(id.to_string(), text);
+                let is_ours = Uuid::try_parse(&text).is_ok() && !letter.is_ascii_uppercase();
+                assert_eq!(matches!(id.0, Repr::Uuid(..)), is_ours, "{text}");
+            }
+        }
     }
 }

@@ -121,7 +121,7 @@ impl<'a, R: Runtime> Driver<'a, R> {
             connection: None,
             leaving: None,
             dialling: None,
-            readable: Signal::new(),
+            readable: Arc::default(),
             alarm: None,
             clocks: Clocks::new(R::now(), R::wall_clock()),
             now: R::now(),

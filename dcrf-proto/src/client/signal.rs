@@ -2,29 +2,30 @@
 //! something else to do. On a runtime that does not remember, each look is a system call.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Wake, Waker};
 
 /// Raised by the socket's waker, which wakes the driver too.
+#[derive(Default)]
 pub(super) struct Signal {
     raised: AtomicBool,
-    driver: Mutex<Waker>,
+    /// Until it has been woken: it says so anew each time that it is polled.
+    driver: Mutex<Option<Waker>>,
 }
 
 impl Signal {
-    pub(super) fn new() -> Arc<Self> {
-        Arc::new(Self { raised: AtomicBool::new(false), driver: Mutex::new(Waker::noop().clone()) })
-    }
-
     /// Has this one woken when the signal is raised.
     pub(super) fn wakes(&self, driver: &Waker) {
-        let mut known = self.driver.lock().unwrap_or_else(PoisonError::into_inner);
-        if !known.will_wake(driver) {
-            let before = std::mem::replace(&mut *known, driver.clone());
-            drop(known);
-            // Its drop may run code of the executor.
+        if !self.driver().as_ref().is_some_and(|known| known.will_wake(driver)) {
+            // To clone and to drop a waker runs code of the executor, which the lock is not held for.
+            let driver = driver.clone();
+            let before = self.driver().replace(driver);
             drop(before);
         }
+    }
+
+    fn driver(&self) -> MutexGuard<'_, Option<Waker>> {
+        self.driver.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn raise(&self) {
@@ -44,7 +45,7 @@ impl Wake for Signal {
 
     fn wake_by_ref(self: &Arc<Self>) {
         self.raise();
-        let driver = self.driver.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        driver.wake();
+        let driver = self.driver().take();
+        driver.into_iter().for_each(Waker::wake);
     }
 }
