@@ -125,6 +125,11 @@ impl RequestId {
 }
 
 impl RequestId {
+    /// An id as the session makes them, a lower-case hyphenated UUID.
+    pub(crate) fn from_uuid(text: &str) -> Option<Self> {
+        uuid(text).map(Repr::from).map(Self)
+    }
+
     /// The id as it stands in a payload.
     ///
     /// ```
@@ -154,7 +159,7 @@ impl Hash for RequestId {
 
 impl From<&str> for RequestId {
     fn from(text: &str) -> Self {
-        Self(uuid(text).map_or_else(|| Repr::Text(text.into()), Repr::from))
+        Self::from_uuid(text).unwrap_or_else(|| Self(Repr::Text(text.into())))
     }
 }
 

@@ -10,7 +10,7 @@ use crate::id::Epoch;
 use crate::link::Verdict;
 use crate::selection::Taker;
 use crate::timer::Timer;
-use crate::wire::envelope::{self, Envelope, Frame, IdField, Payload};
+use crate::wire::envelope::{self, Envelope, Frame, Payload};
 use crate::wire::framing::Framing;
 use crate::wire::json::{self, Json};
 
@@ -63,7 +63,7 @@ impl Session {
 
     fn read(&mut self, text: &str) {
         let framing = self.cx.config.framing;
-        match envelope::decode(framing, text) {
+        match self.template.decode(framing, text) {
             Frame::Envelope(envelope) => self.route(framing, &envelope, text),
             Frame::Foreign => self.foreign(framing, text),
             Frame::Malformed => self.repair(framing, text),
@@ -250,7 +250,7 @@ impl Session {
         payload: &Payload<'_>,
         text: &str,
     ) -> bool {
-        let IdField::Id(id) = &payload.request_id else { return false };
+        let Some(id) = &payload.request_id else { return false };
         // R6: an answer comes on the stream that was asked.
         let agrees = |own: Option<&str>| framing == Framing::Bare || own == stream;
         match self.cx.routes.get(id) {

@@ -23,6 +23,7 @@ use crate::subscriptions::Subscriptions;
 #[cfg(feature = "client")]
 use crate::trace::Records;
 use crate::transmit::Attempt;
+use crate::wire::template::Template;
 
 /// One client's side of the conversation with a server, over as many connections as it takes.
 ///
@@ -45,6 +46,7 @@ pub struct Session {
     subscriptions: Subscriptions,
     listeners: Listeners,
     closing: Option<Closing>,
+    template: Template,
 }
 
 impl fmt::Debug for Session {
@@ -76,6 +78,7 @@ impl Session {
             subscriptions: Subscriptions::new(),
             listeners: Listeners::new(),
             closing: None,
+            template: Template::default(),
         }
     }
 

@@ -11,10 +11,9 @@ use crate::wire::framing::Framing;
 use crate::wire::json::{self, Json};
 use crate::wire::refusal::Refusal;
 use crate::wire::scan::Scan;
-use crate::wire::swar;
 
 /// A frame of the server, read.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(crate) enum Frame<'a> {
     /// A frame of the expected shape.
     Envelope(Envelope<'a>),
@@ -24,7 +23,7 @@ pub(crate) enum Frame<'a> {
     Malformed,
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(crate) struct Envelope<'a> {
     /// Absent in bare framing.
     pub(crate) stream: Option<Cow<'a, str>>,
@@ -32,13 +31,16 @@ pub(crate) struct Envelope<'a> {
 }
 
 /// The keys of a payload that matter to the session. A key of an unexpected type counts as absent.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub(crate) struct Payload<'a> {
-    action: Option<Cow<'a, str>>,
-    pub(crate) request_id: IdField,
-    response_status: Status,
+    pub(crate) action: Option<Cow<'a, str>>,
+    /// `None` for what no id of ours can be.
+    pub(crate) request_id: Option<RequestId>,
+    /// The id as it stands in the frame, without quotes.
+    pub(crate) id_text: &'a str,
+    pub(crate) response_status: Status,
     /// As text.
-    errors: Option<&'a str>,
+    pub(crate) errors: Option<&'a str>,
     /// As text.
     pub(crate) data: Option<&'a str>,
 }
@@ -85,9 +87,6 @@ fn is_empty(errors: &str) -> bool {
 /// Reads a frame, in one pass.
 pub(crate) fn decode(framing: Framing, text: &str) -> Frame<'_> {
     let mut scan = Scan::new(text);
-    if !scan.is_object() {
-        return Frame::Malformed;
-    }
     let frame = match framing {
         Framing::Multiplexed => read_multiplexed(&mut scan),
         Framing::Bare => Payload::read(&mut scan)
@@ -96,41 +95,52 @@ pub(crate) fn decode(framing: Framing, text: &str) -> Frame<'_> {
     frame.filter(|_| scan.is_at_end()).unwrap_or(Frame::Malformed)
 }
 
-/// An object with a stream and a payload, or of another shape; `None` for what is no JSON.
+/// An object with a stream and a payload, or of another shape; `None` for what is no JSON, or no object.
 fn read_multiplexed<'a>(scan: &mut Scan<'a>) -> Option<Frame<'a>> {
     let (mut stream, mut payload) = (None, None);
-    scan.entries(["stream", "payload"], |scan, nth| {
-        match nth {
-            0 => stream = Some(scan.raw()?),
-            1 if scan.is_object() => payload = Some(Payload::read(scan)?),
+    scan.entries(|scan, key| {
+        match key {
+            b"stream" => stream = string(scan.raw()?),
+            b"payload" if scan.is_object() => payload = Some(Payload::read(scan)?),
             _ => scan.skip()?,
         }
         Some(())
     })?;
-    let stream = stream.and_then(string);
     Some(payload.map_or(Frame::Foreign, |payload| Frame::Envelope(Envelope { stream, payload })))
 }
 
 impl<'a> Payload<'a> {
     fn read(scan: &mut Scan<'a>) -> Option<Self> {
-        // In the order in which DCRF writes them.
-        let keys = ["errors", "data", "action", "response_status", "request_id"];
-        let [errors, data, action, status, id] = scan.values(keys)?;
-        Some(Self {
-            action: action.and_then(string),
-            request_id: id.map_or(IdField::Absent, IdField::read),
-            response_status: status.map_or(Status::Missing, Status::read),
-            errors: errors.filter(|raw| *raw != "null"),
-            data: data.filter(|raw| *raw != "null"),
-        })
+        let mut payload = Self::default();
+        scan.entries(|scan, key| {
+            let value = scan.raw()?;
+            // Of a key that is there twice the last counts. Compared as a whole, which a pattern would not be.
+            match key {
+                _ if key == b"errors" => payload.errors = not_null(value),
+                _ if key == b"data" => payload.data = not_null(value),
+                _ if key == b"action" => payload.action = string(value),
+                _ if key == b"response_status" => payload.response_status = Status::read(value),
+                _ if key == b"request_id" => {
+                    payload.request_id = read_id(value);
+                    payload.id_text = value.trim_matches('"');
+                }
+                _ => {}
+            }
+            Some(())
+        })?;
+        Some(payload)
     }
+}
+
+pub(crate) fn not_null(value: &str) -> Option<&str> {
+    (value != "null").then_some(value)
 }
 
 /// A string, borrowed where it holds no escapes; anything else counts as absent, and so does a string with half of a
 /// surrogate pair, which JSON has and text has not.
 fn string(raw: &str) -> Option<Cow<'_, str>> {
     let text = raw.strip_prefix('"')?.strip_suffix('"')?;
-    if !swar::none(text.as_bytes(), |byte| byte == b'\\') {
+    if text.as_bytes().contains(&b'\\') {
         return serde_json::from_str(raw).ok().map(Cow::Owned);
     }
     Some(Cow::Borrowed(text))
@@ -146,7 +156,14 @@ pub(crate) fn whole_payload(framing: Framing, text: &str) -> Json {
 }
 
 fn payload_in(text: &str) -> Option<&str> {
-    let [payload] = Scan::new(text).values(["payload"])?;
+    let mut payload = None;
+    Scan::new(text).entries(|scan, key| {
+        let value = scan.raw()?;
+        if key == b"payload" {
+            payload = Some(value);
+        }
+        Some(())
+    })?;
     payload
 }
 
@@ -202,33 +219,21 @@ fn length<'a>(
 }
 
 /// `request_id`, which the server sends back with the JSON type that the client gave it.
-#[derive(Debug, Default)]
-pub(crate) enum IdField {
-    #[default]
-    Absent,
-    Id(RequestId),
-    /// Of a type that no id of ours has.
-    Other,
+fn read_id(raw: &str) -> Option<RequestId> {
+    match raw.as_bytes() {
+        [b'"', ..] => string(raw).map(|id| (&*id).into()),
+        // Minus zero is a float, and comes back as one.
+        b"-0" => None,
+        _ => raw.parse::<i64>().ok().map(RequestId::from),
+    }
 }
 
-#[derive(Debug, Default)]
-enum Status {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Status {
     #[default]
     Missing,
     Number(u16),
     Other,
-}
-
-impl IdField {
-    fn read(raw: &str) -> Self {
-        match raw.as_bytes() {
-            b"null" => Self::Absent,
-            [b'"', ..] => string(raw).map_or(Self::Other, |id| Self::Id((&*id).into())),
-            // Minus zero is a float, and comes back as one.
-            b"-0" => Self::Other,
-            _ => raw.parse::<i64>().map_or(Self::Other, |number| Self::Id(number.into())),
-        }
-    }
 }
 
 impl Status {

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use crate::wire::swar;
+use crate::wire::block;
 
 /// A JSON value as text: well-formed, cheap to clone, decoded when you ask.
 ///
@@ -134,7 +134,7 @@ impl From<serde_json::Error> for DecodeError {
 
 /// Writes a string as JSON.
 pub(crate) fn push_string(json: &mut String, text: &str) {
-    if swar::is_plain(text) {
+    if block::is_plain(text) {
         json.push('"');
         json.push_str(text);
         json.push('"');

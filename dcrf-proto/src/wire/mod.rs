@@ -1,6 +1,7 @@
 //! What travels on the wire: the envelope around each payload, JSON as text, primary keys, pages,
 //! refusals, and selectors.
 
+pub(crate) mod block;
 pub(crate) mod envelope;
 pub(crate) mod framing;
 mod is_match;
@@ -10,4 +11,4 @@ pub(crate) mod pk;
 pub(crate) mod refusal;
 pub(crate) mod scan;
 pub(crate) mod selector;
-mod swar;
+pub(crate) mod template;

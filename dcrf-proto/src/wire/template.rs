@@ -1,0 +1,228 @@
+//! What stood around the data of the last frame. A server repeats it to the byte, but for the id, as long as it tells
+//! of one stream: then it is compared as a whole, and only the data is gone over.
+//!
+//! What it saves stands in DESIGN.md: the keys around the data cost more than the data of most events.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use uuid::fmt::Hyphenated;
+
+use crate::id::RequestId;
+use crate::wire::envelope::{self, Envelope, Frame, Payload, Status, not_null};
+use crate::wire::framing::Framing;
+use crate::wire::scan::Scan;
+
+/// The last frame with data and a UUID behind it, without these two. All places are counted in what is left.
+#[derive(Debug, Default)]
+pub(crate) struct Template {
+    around: String,
+    /// Where the data stood.
+    data: usize,
+    /// Where the UUID stood.
+    id: usize,
+    stream: Option<Range<usize>>,
+    action: Option<Range<usize>>,
+    errors: Option<Range<usize>>,
+    status: Status,
+}
+
+impl Template {
+    /// Reads a frame, as [`envelope::decode`] does.
+    pub(crate) fn decode<'a>(&mut self, framing: Framing, text: &'a str) -> Frame<'a> {
+        if let Some(envelope) = self.read(text) {
+            return Frame::Envelope(envelope);
+        }
+        let frame = envelope::decode(framing, text);
+        if let Frame::Envelope(envelope) = &frame {
+            let _ = self.learn(text, envelope);
+        }
+        frame
+    }
+
+    /// Reads a frame that is as the last one but for its data and its id.
+    fn read<'a>(&self, text: &'a str) -> Option<Envelope<'a>> {
+        let (before, rest) = self.around.split_at(self.data);
+        let (between, behind) = rest.split_at(self.id - self.data);
+        if before.is_empty() || !text.starts_with(before) {
+            return None;
+        }
+        let mut scan = Scan::behind(text, before.len());
+        let data = scan.raw()?;
+        let behind_data = text.len() - scan.rest().len();
+        let id_text = scan.rest().strip_prefix(between)?.strip_suffix(behind)?;
+        let request_id = RequestId::from_uuid(id_text)?;
+        let piece = |place: &Option<Range<usize>>| {
+            let Range { start, end } = place.clone()?;
+            let moved = match start {
+                start if start < self.data => 0,
+                start if start < self.id => behind_data - self.data,
+                _ => behind_data - self.data + id_text.len(),
+            };
+            text.get(start + moved..end + moved)
+        };
+        let payload = Payload {
+            action: piece(&self.action).map(Cow::Borrowed),
+            request_id: Some(request_id),
+            id_text,
+            response_status: self.status,
+            errors: piece(&self.errors),
+            data: not_null(data),
+        };
+        Some(Envelope { stream: piece(&self.stream).map(Cow::Borrowed), payload })
+    }
+
+    /// Takes the place of the last frame, if this one has the two pieces that differ from frame to frame.
+    fn learn(&mut self, text: &str, envelope: &Envelope<'_>) -> Option<()> {
+        let Envelope { stream, payload } = envelope;
+        let has_escapes = |name: &Option<Cow<'_, str>>| matches!(name, Some(Cow::Owned(_)));
+        let is_uuid = payload.id_text.len() == Hyphenated::LENGTH;
+        if !is_uuid || has_escapes(stream) || has_escapes(&payload.action) {
+            return None;
+        }
+        let (data, id) = (place(text, payload.data?), place(text, payload.id_text));
+        if id.start < data.end {
+            return None;
+        }
+        let piece = |piece: &str| {
+            let Range { start, end } = place(text, piece);
+            let moved = match start {
+                start if start < data.start => 0,
+                start if start < id.start => data.len(),
+                _ => data.len() + id.len(),
+            };
+            start - moved..end - moved
+        };
+        self.stream = stream.as_deref().map(piece);
+        self.action = payload.action().map(piece);
+        self.errors = payload.errors.map(piece);
+        self.status = payload.response_status;
+        self.around.clear();
+        self.around.push_str(&text[..data.start]);
+        self.data = self.around.len();
+        self.around.push_str(&text[data.end..id.start]);
+        self.id = self.around.len();
+        self.around.push_str(&text[id.end..]);
+        Some(())
+    }
+}
+
+/// Where a piece of a text stands in it.
+fn place(text: &str, piece: &str) -> Range<usize> {
+    let start = piece.as_ptr().addr() - text.as_ptr().addr();
+    start..start + piece.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const UUID: &str = "0e0e0e0e-0e0e-4e0e-8a8a-8a8a8a8a8a8a";
+
+    /// Whether the frames are read as without a template, and which of them by it.
+    fn agrees(framing: Framing, frames: &[String]) -> Vec<bool> {
+        let mut template = Template::default();
+        frames
+            .iter()
+            .map(|text| {
+                let by_template = template.read(text).is_some();
+                assert_eq!(
+                    template.decode(framing, text),
+                    envelope::decode(framing, text),
+                    "{text} of {frames:?}"
+                );
+                by_template
+            })
+            .collect()
+    }
+
+    fn event(data: &str, id: &str) -> String {
+        format!(
+            r#"{{"stream": "a", "payload": {{"errors": [], "data": {data}, "action": "update", "response_status": 200, "request_id": "{id}"}}}}"#
+        )
+    }
+
+    #[test]
+    fn what_differs_by_its_data_and_its_id_is_read_by_the_template() {
+        let other = "1e0e0e0e-0e0e-4e0e-8a8a-8a8a8a8a8a8b";
+        let frames = [
+            event("{}", UUID),
+            event(r#"{"a": "}\"é"}"#, other),
+            event("[1]", UUID),
+            event("  null", UUID),
+            event("7", other),
+            // No JSON, twice: the template stays.
+            event("{", UUID),
+            event("1 2", UUID),
+            event(r#""b""#, UUID),
+            // Another kind of frame takes its place.
+            event("1", UUID).replace("update", "create"),
+            event("1", UUID).replace("update", "create"),
+        ];
+        let expected = [false, true, true, true, true, false, false, true, false, true];
+        assert_eq!(agrees(Framing::Multiplexed, &frames), expected);
+    }
+
+    #[test]
+    fn what_is_no_uuid_is_read_to_its_end() {
+        // As long as one, with a key of its own.
+        let two = r#"a","request_id":"aaaaaaaaaaaaaaaaaaa"#;
+        assert_eq!(two.len(), UUID.len());
+        for id in [two, &UUID.to_uppercase(), "a", ""] {
+            let frames = [event("1", UUID), event("1", id), event("1", id)];
+            assert_eq!(agrees(Framing::Multiplexed, &frames), [false; 3], "{id}");
+        }
+    }
+
+    fn frame() -> impl Strategy<Value = String> {
+        let data = ["1", "null", " {\"a\": [\"\\u00e9}\"]}", "\"\"", "{]", "1,\"data\":2"];
+        let id = [
+            "\"0e0e0e0e-0e0e-4e0e-8a8a-8a8a8a8a8a8a\"",
+            "\"1e0e0e0e-0e0e-4e0e-8a8a-8a8a8a8a8a8a\"",
+            "\"a\"",
+            "7",
+            "null",
+            "\"0e0e0e0e-0e0e-4e0e-8a8a-8a8a8a8a8a8\\u0061\"",
+        ];
+        let action = ["\"update\"", "\"create\"", "\"cr\\u0065ate\"", "\"\"", "null", "1"];
+        let errors = ["[]", "null", "[\"no\"]"];
+        let keys = ["errors", "data", "action", "response_status", "request_id"];
+        let order =
+            prop_oneof![Just(keys.to_vec()).boxed(), Just(keys.to_vec()).prop_shuffle().boxed()];
+        let values = (
+            prop::sample::select(errors.to_vec()),
+            prop::sample::select(data.to_vec()),
+            prop::sample::select(action.to_vec()),
+            prop::sample::select(vec!["200", "404", "null"]),
+            prop::sample::select(id.to_vec()),
+        );
+        let around = prop::sample::select(vec![
+            (r#"{"stream":"a","payload":"#, "}"),
+            (r#"{"payload": "#, r#", "stream": "b"} "#),
+            (r#"{"stream":"a\n","payload":"#, "}"),
+            ("", ""),
+            (r#"{"stream":"a","payload":"#, "}}"),
+        ]);
+        (order, values, around).prop_map(move |(order, values, (before, behind))| {
+            let (errors, data, action, status, id) = values;
+            let values = [errors, data, action, status, id];
+            let value = |key| values[keys.iter().position(|other| *other == key).unwrap_or(0)];
+            let entries: Vec<_> =
+                order.into_iter().map(|key| format!("\"{key}\":{}", value(key))).collect();
+            format!("{before}{{{}}}{behind}", entries.join(","))
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+        #[test]
+        fn a_template_changes_nothing(frames in prop::collection::vec(frame(), 1..6), bare: bool) {
+            let framing = if bare { Framing::Bare } else { Framing::Multiplexed };
+            // Each twice, since a template is made by the first.
+            let frames: Vec<_> = frames.into_iter().flat_map(|frame| [frame.clone(), frame]).collect();
+            agrees(framing, &frames);
+        }
+    }
+}
