@@ -12,8 +12,9 @@ use std::process::ExitCode;
 /// A path: its name, and what takes it. It says how many operations were counted.
 type Path = (&'static str, fn(&mut Meter) -> u32);
 
-const PATHS: [Path; 7] = [
+const PATHS: [Path; 8] = [
     ("event_small", |meter| session::event(meter, 221, 1)),
+    ("event_mixed", |meter| session::event_mixed(meter, 221)),
     ("event_large", |meter| session::event(meter, 2_040, 1)),
     ("event_100k", |meter| session::event(meter, 221, 100_000)),
     ("request", session::request),

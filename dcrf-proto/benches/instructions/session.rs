@@ -111,6 +111,23 @@ pub(crate) fn event(meter: &mut Meter, size: usize, subscriptions: u32) -> u32 {
     })
 }
 
+/// Events of so many kinds in turns that the session does not know the last one of any.
+pub(crate) fn event_mixed(meter: &mut Meter, size: usize) -> u32 {
+    let mut live = Live::new(1);
+    let kinds: Vec<_> = (0..8)
+        .map(|nth| {
+            let spaces = " ".repeat(nth);
+            update(size, &live.ids[0]).replace("[]", &format!("[{spaces}]"))
+        })
+        .collect();
+    meter.measure(|meter| {
+        for kind in kinds.iter().cycle().take(EVENTS as usize) {
+            meter.run(|| live.hear(kind));
+        }
+        EVENTS
+    })
+}
+
 /// Requests, each from the call to its settled answer.
 pub(crate) fn request(meter: &mut Meter) -> u32 {
     let mut live = Live::new(0);

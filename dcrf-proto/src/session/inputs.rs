@@ -63,7 +63,7 @@ impl Session {
 
     fn read(&mut self, text: &str) {
         let framing = self.cx.config.framing;
-        match self.template.decode(framing, text) {
+        match self.templates.decode(framing, text) {
             Frame::Envelope(envelope) => self.route(framing, &envelope, text),
             Frame::Foreign => self.foreign(framing, text),
             Frame::Malformed => self.repair(framing, text),

@@ -23,7 +23,7 @@ use crate::subscriptions::Subscriptions;
 #[cfg(feature = "client")]
 use crate::trace::Records;
 use crate::transmit::Attempt;
-use crate::wire::template::Template;
+use crate::wire::template::Templates;
 
 /// One client's side of the conversation with a server, over as many connections as it takes.
 ///
@@ -46,7 +46,7 @@ pub struct Session {
     subscriptions: Subscriptions,
     listeners: Listeners,
     closing: Option<Closing>,
-    template: Template,
+    templates: Templates,
 }
 
 impl fmt::Debug for Session {
@@ -78,7 +78,7 @@ impl Session {
             subscriptions: Subscriptions::new(),
             listeners: Listeners::new(),
             closing: None,
-            template: Template::default(),
+            templates: Templates::default(),
         }
     }
 

@@ -108,14 +108,14 @@ impl Member {
         self.close_gap(cx, key, loss);
         let pk_field = self.pk_field.as_ref().unwrap_or(&cx.config.pk_field);
         let change = event.change(pk_field, cx.config.ensure_pk_field_in_delete_events);
-        let before = self.held();
         let Some(pages) = self.refresh.as_mut().and_then(|refresh| refresh.pages.as_mut()) else {
             return self.push(cx, key, change);
         };
         // S6: it is newer than what has come of the list.
+        let before = pages.meanwhile.held();
         pages.meanwhile.push(change);
         let is_over = pages.meanwhile.is_over(cx.config.changes);
-        cx.unread.changes.change(before, self.held());
+        cx.unread.changes.change(before, pages.meanwhile.held());
         !is_over || self.give_up_pages(cx, key)
     }
 

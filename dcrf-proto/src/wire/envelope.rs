@@ -100,7 +100,7 @@ fn read_multiplexed<'a>(scan: &mut Scan<'a>) -> Option<Frame<'a>> {
     let (mut stream, mut payload) = (None, None);
     scan.entries(|scan, key| {
         match key {
-            b"stream" => stream = string(scan.raw()?),
+            b"stream" => stream = scan.raw().map(|value| string(scan, value))?,
             b"payload" if scan.is_object() => payload = Some(Payload::read(scan)?),
             _ => scan.skip()?,
         }
@@ -111,24 +111,25 @@ fn read_multiplexed<'a>(scan: &mut Scan<'a>) -> Option<Frame<'a>> {
 
 impl<'a> Payload<'a> {
     fn read(scan: &mut Scan<'a>) -> Option<Self> {
-        let mut payload = Self::default();
+        const KEYS: [&[u8]; 5] = [b"errors", b"data", b"action", b"response_status", b"request_id"];
+        let mut values = [None; KEYS.len()];
         scan.entries(|scan, key| {
             let value = scan.raw()?;
-            // Of a key that is there twice the last counts. Compared as a whole, which a pattern would not be.
-            match key {
-                _ if key == b"errors" => payload.errors = not_null(value),
-                _ if key == b"data" => payload.data = not_null(value),
-                _ if key == b"action" => payload.action = string(value),
-                _ if key == b"response_status" => payload.response_status = Status::read(value),
-                _ if key == b"request_id" => {
-                    payload.request_id = read_id(value);
-                    payload.id_text = value.trim_matches('"');
-                }
-                _ => {}
+            // Of a key that is there twice the last counts.
+            if let Some(nth) = KEYS.iter().position(|known| *known == key) {
+                values[nth] = Some(value);
             }
             Some(())
         })?;
-        Some(payload)
+        let [errors, data, action, status, id] = values;
+        Some(Self {
+            action: action.and_then(|action| string(scan, action)),
+            request_id: id.and_then(|id| read_id(scan, id)),
+            id_text: id.and_then(in_quotes).unwrap_or_default(),
+            response_status: status.map_or(Status::Missing, Status::read),
+            errors: errors.and_then(not_null),
+            data: data.and_then(not_null),
+        })
     }
 }
 
@@ -136,14 +137,18 @@ pub(crate) fn not_null(value: &str) -> Option<&str> {
     (value != "null").then_some(value)
 }
 
-/// A string, borrowed where it holds no escapes; anything else counts as absent, and so does a string with half of a
-/// surrogate pair, which JSON has and text has not.
-fn string(raw: &str) -> Option<Cow<'_, str>> {
-    let text = raw.strip_prefix('"')?.strip_suffix('"')?;
-    if text.as_bytes().contains(&b'\\') {
+/// A string that is behind, borrowed where it holds no escapes. Anything else counts as absent, and so does a string with
+/// half of a surrogate pair, which JSON has and text has not.
+fn string<'a>(scan: &Scan<'a>, raw: &'a str) -> Option<Cow<'a, str>> {
+    let text = in_quotes(raw)?;
+    if scan.has_escapes && text.contains('\\') {
         return serde_json::from_str(raw).ok().map(Cow::Owned);
     }
     Some(Cow::Borrowed(text))
+}
+
+fn in_quotes(raw: &str) -> Option<&str> {
+    raw.strip_prefix('"')?.strip_suffix('"')
 }
 
 /// The payload of a frame that [`decode`] has read, whole.
@@ -219,9 +224,9 @@ fn length<'a>(
 }
 
 /// `request_id`, which the server sends back with the JSON type that the client gave it.
-fn read_id(raw: &str) -> Option<RequestId> {
+fn read_id(scan: &Scan<'_>, raw: &str) -> Option<RequestId> {
     match raw.as_bytes() {
-        [b'"', ..] => string(raw).map(|id| (&*id).into()),
+        [b'"', ..] => string(scan, raw).map(|id| (&*id).into()),
         // Minus zero is a float, and comes back as one.
         b"-0" => None,
         _ => raw.parse::<i64>().ok().map(RequestId::from),

@@ -15,11 +15,13 @@ pub(crate) struct Scan<'a> {
     block_end: usize,
     /// A bit for each byte of that block that means something in a string.
     specials: u64,
+    /// Whether a string with escapes is behind.
+    pub(crate) has_escapes: bool,
 }
 
 impl<'a> Scan<'a> {
     pub(crate) fn new(text: &'a str) -> Self {
-        Self { text, at: 0, block_end: 0, specials: 0 }
+        Self { text, at: 0, block_end: 0, specials: 0, has_escapes: false }
     }
 
     /// The scan of a text, of which this much is behind.
@@ -190,6 +192,7 @@ impl<'a> Scan<'a> {
     }
 
     fn escape(&mut self) -> Option<()> {
+        self.has_escapes = true;
         match self.next()? {
             b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some(()),
             b'u' => {

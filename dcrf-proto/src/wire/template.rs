@@ -1,5 +1,5 @@
-//! What stood around the data of the last frame. A server repeats it to the byte, but for the id, as long as it tells
-//! of one stream: then it is compared as a whole, and only the data is gone over.
+//! What stood around the data of the last frames. A server repeats it to the byte, but for the id, as long as it tells
+//! the same of the same stream: then it is compared as a whole, and only the data is gone over.
 //!
 //! What it saves stands in DESIGN.md: the keys around the data cost more than the data of most events.
 
@@ -13,9 +13,52 @@ use crate::wire::envelope::{self, Envelope, Frame, Payload, Status, not_null};
 use crate::wire::framing::Framing;
 use crate::wire::scan::Scan;
 
-/// The last frame with data and a UUID behind it, without these two. All places are counted in what is left.
+/// How many kinds of frames are known at once.
+const KINDS: usize = 4;
+
+/// The kinds of frames that came last.
 #[derive(Debug, Default)]
-pub(crate) struct Template {
+pub(crate) struct Templates {
+    known: Vec<Template>,
+    /// The one that makes room for another kind.
+    oldest: usize,
+}
+
+impl Templates {
+    /// Reads a frame, as [`envelope::decode`] does.
+    pub(crate) fn decode<'a>(&mut self, framing: Framing, text: &'a str) -> Frame<'a> {
+        if let Some(envelope) = self.read(text) {
+            return Frame::Envelope(envelope);
+        }
+        let frame = envelope::decode(framing, text);
+        if let Frame::Envelope(envelope) = &frame {
+            self.learn(text, envelope);
+        }
+        frame
+    }
+
+    fn read<'a>(&self, text: &'a str) -> Option<Envelope<'a>> {
+        self.known.iter().find_map(|template| template.read(text))
+    }
+
+    fn learn(&mut self, text: &str, envelope: &Envelope<'_>) {
+        if let Some(oldest) = self.known.get_mut(self.oldest) {
+            if oldest.learn(text, envelope).is_some() {
+                self.oldest = (self.oldest + 1) % KINDS;
+            }
+            return;
+        }
+        let mut template = Template::default();
+        if template.learn(text, envelope).is_some() {
+            self.known.push(template);
+            self.oldest = self.known.len() % KINDS;
+        }
+    }
+}
+
+/// A frame with data and a UUID behind it, without these two. All places are counted in what is left.
+#[derive(Debug, Default)]
+struct Template {
     around: String,
     /// Where the data stood.
     data: usize,
@@ -28,23 +71,11 @@ pub(crate) struct Template {
 }
 
 impl Template {
-    /// Reads a frame, as [`envelope::decode`] does.
-    pub(crate) fn decode<'a>(&mut self, framing: Framing, text: &'a str) -> Frame<'a> {
-        if let Some(envelope) = self.read(text) {
-            return Frame::Envelope(envelope);
-        }
-        let frame = envelope::decode(framing, text);
-        if let Frame::Envelope(envelope) = &frame {
-            let _ = self.learn(text, envelope);
-        }
-        frame
-    }
-
-    /// Reads a frame that is as the last one but for its data and its id.
+    /// Reads a frame that is the same but for its data and its id.
     fn read<'a>(&self, text: &'a str) -> Option<Envelope<'a>> {
         let (before, rest) = self.around.split_at(self.data);
         let (between, behind) = rest.split_at(self.id - self.data);
-        if before.is_empty() || !text.starts_with(before) {
+        if !text.starts_with(before) {
             return None;
         }
         let mut scan = Scan::behind(text, before.len());
@@ -72,7 +103,7 @@ impl Template {
         Some(Envelope { stream: piece(&self.stream).map(Cow::Borrowed), payload })
     }
 
-    /// Takes the place of the last frame, if this one has the two pieces that differ from frame to frame.
+    /// Becomes the template of this frame, if it has the two pieces that differ from frame to frame.
     fn learn(&mut self, text: &str, envelope: &Envelope<'_>) -> Option<()> {
         let Envelope { stream, payload } = envelope;
         let has_escapes = |name: &Option<Cow<'_, str>>| matches!(name, Some(Cow::Owned(_)));
@@ -123,13 +154,13 @@ mod tests {
 
     /// Whether the frames are read as without a template, and which of them by it.
     fn agrees(framing: Framing, frames: &[String]) -> Vec<bool> {
-        let mut template = Template::default();
+        let mut templates = Templates::default();
         frames
             .iter()
             .map(|text| {
-                let by_template = template.read(text).is_some();
+                let by_template = templates.read(text).is_some();
                 assert_eq!(
-                    template.decode(framing, text),
+                    templates.decode(framing, text),
                     envelope::decode(framing, text),
                     "{text} of {frames:?}"
                 );
@@ -157,11 +188,21 @@ mod tests {
             event("{", UUID),
             event("1 2", UUID),
             event(r#""b""#, UUID),
-            // Another kind of frame takes its place.
-            event("1", UUID).replace("update", "create"),
-            event("1", UUID).replace("update", "create"),
+            // Other kinds.
+            event("1", UUID).replace("update", "a"),
+            event("1", UUID).replace("update", "b"),
+            event("1", UUID).replace("update", "c"),
+            event("2", other).replace("update", "b"),
+            event("2", other),
+            // One too many: it takes the place of the first.
+            event("1", UUID).replace("update", "d"),
+            event("2", other).replace("update", "a"),
+            event("2", other),
         ];
-        let expected = [false, true, true, true, true, false, false, true, false, true];
+        let mut expected = [true; 16];
+        for by_itself in [0, 5, 6, 8, 9, 10, 13, 15] {
+            expected[by_itself] = false;
+        }
         assert_eq!(agrees(Framing::Multiplexed, &frames), expected);
     }
 
