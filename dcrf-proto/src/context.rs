@@ -10,6 +10,7 @@ use crate::config::{Config, Limit};
 use crate::error::Rejection;
 use crate::event::{Event, Notice, State, Unhandled};
 use crate::id::{IdMap, Random, RequestId, RequestKey, Seed, SubscriptionKey, WireKey};
+use crate::inbox::Inboxes;
 use crate::selection::Selection;
 use crate::stats::{Dropped, Stats};
 use crate::timer::Timers;
@@ -40,9 +41,11 @@ pub(crate) struct Context {
 }
 
 /// What waits for its readers, in all buffers of a kind together.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Unread {
-    pub(crate) changes: Held,
+    pub(crate) inboxes: Inboxes,
+    /// Changes that came while the pages of a refresh did.
+    pub(crate) meanwhile: Held,
     pub(crate) replies: Held,
     pub(crate) heard: Held,
 }

@@ -123,6 +123,7 @@ mod event;
 #[cfg(feature = "tungstenite")]
 mod from_tungstenite;
 mod id;
+mod inbox;
 mod link;
 mod listeners;
 mod outgoing;

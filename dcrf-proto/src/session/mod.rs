@@ -118,7 +118,8 @@ impl Session {
     /// # Ok::<(), dcrf_proto::Rejected<Request>>(())
     /// ```
     pub fn stats(&self) -> Stats {
-        let (waiting, unread) = (self.requests.waiting(), self.cx.unread);
+        let (waiting, unread) = (self.requests.waiting(), &self.cx.unread);
+        let changes = unread.inboxes.held() + unread.meanwhile;
         let notices = self.cx.notices.held();
         Stats {
             requests: self.requests.len(),
@@ -126,8 +127,8 @@ impl Session {
             waiting_bytes: waiting.bytes,
             subscriptions: self.subscriptions.len(),
             listeners: self.listeners.len(),
-            unread_changes: unread.changes.count,
-            unread_changes_bytes: unread.changes.bytes,
+            unread_changes: changes.count,
+            unread_changes_bytes: changes.bytes,
             unread_replies: unread.replies.count,
             unread_replies_bytes: unread.replies.bytes,
             unread_heard: unread.heard.count,

@@ -2,14 +2,14 @@
 
 use std::borrow::Cow;
 
-use super::inbox::{Inbox, Overflow};
 use super::refresh::Refresh;
 use crate::buffer::{Buffer, Held};
-use crate::command::Subscribe;
+use crate::command::{Subscribe, WhenFull};
 use crate::context::Context;
 use crate::error::{Ended, Lost};
 use crate::event::{Change, Event, Gap};
 use crate::id::{SubscriptionKey, WireKey};
+use crate::inbox::{Overflow, Place};
 use crate::wire::json::Json;
 use crate::wire::pk::Deleted;
 use crate::wire::refusal::Refusal;
@@ -17,9 +17,12 @@ use crate::wire::refusal::Refusal;
 #[derive(Debug)]
 pub(crate) struct Member {
     phase: Phase,
-    inbox: Inbox,
+    /// What waits for its reader.
+    inbox: Place,
+    when_full: WhenFull,
     include_create: bool,
-    pub(super) pk_field: Option<Cow<'static, str>>,
+    /// Boxed, since few have one of their own.
+    pub(super) pk_field: Option<Box<Cow<'static, str>>>,
     pub(super) refresh: Option<Box<Refresh>>,
     history: History,
     /// Whether the event waits to be polled already.
@@ -50,9 +53,10 @@ impl Member {
     pub(crate) fn new(wire: WireKey, subscribe: &Subscribe) -> Self {
         Self {
             phase: Phase::Pending(wire),
-            inbox: Inbox::new(subscribe.when_full),
+            inbox: Place::default(),
+            when_full: subscribe.when_full,
             include_create: subscribe.include_create,
-            pk_field: subscribe.pk_field.clone(),
+            pk_field: subscribe.pk_field.clone().map(Box::new),
             refresh: subscribe.refresh_request().map(|request| Box::new(Refresh::new(request))),
             history: History::Empty,
             readable_told: false,
@@ -106,7 +110,7 @@ impl Member {
             return true; // S13
         }
         self.close_gap(cx, key, loss);
-        let pk_field = self.pk_field.as_ref().unwrap_or(&cx.config.pk_field);
+        let pk_field = self.pk_field.as_deref().unwrap_or(&cx.config.pk_field);
         let change = event.change(pk_field, cx.config.ensure_pk_field_in_delete_events);
         let Some(pages) = self.refresh.as_mut().and_then(|refresh| refresh.pages.as_mut()) else {
             return self.push(cx, key, change);
@@ -115,17 +119,16 @@ impl Member {
         let before = pages.meanwhile.held();
         pages.meanwhile.push(change);
         let is_over = pages.meanwhile.is_over(cx.config.changes);
-        cx.unread.changes.change(before, pages.meanwhile.held());
+        cx.unread.meanwhile.change(before, pages.meanwhile.held());
         !is_over || self.give_up_pages(cx, key)
     }
 
     /// Gives up the pages of a refresh that have come. Returns what has changed since the first of them.
     pub(super) fn take_pages(&mut self, cx: &mut Context) -> Buffer<Change> {
-        let before = self.held();
-        let Some(refresh) = &mut self.refresh else { return Buffer::default() };
-        let pages = refresh.pages.take();
-        cx.unread.changes.change(before, self.held());
-        pages.map(|pages| pages.meanwhile).unwrap_or_default()
+        let pages = self.refresh.as_mut().and_then(|refresh| refresh.pages.take());
+        let meanwhile = pages.map(|pages| pages.meanwhile).unwrap_or_default();
+        cx.unread.meanwhile.change(meanwhile.held(), Held::default());
+        meanwhile
     }
 
     fn give_up_pages(&mut self, cx: &mut Context, key: SubscriptionKey) -> bool {
@@ -158,19 +161,19 @@ impl Member {
     }
 
     fn keep(&mut self, cx: &mut Context, change: Change) -> Result<(), Overflow> {
-        let pk_field = self.pk_field.as_ref().unwrap_or(&cx.config.pk_field);
-        let before = self.held();
-        let gave_way = self.inbox.push(change, pk_field, cx.config.changes)?;
-        cx.stats.lagged += gave_way.lagged;
-        cx.stats.superseded += gave_way.superseded;
-        cx.unread.changes.change(before, self.held());
+        let Context { unread, stats, config, .. } = cx;
+        let pk_field = self.pk_field.as_deref().unwrap_or(&config.pk_field);
+        let (when_full, limit) = (self.when_full, config.changes);
+        let gave_way = unread.inboxes.push(&mut self.inbox, when_full, change, pk_field, limit)?;
+        stats.lagged += gave_way.lagged;
+        stats.superseded += gave_way.superseded;
         Ok(())
     }
 
-    /// What waits for the reader.
-    pub(crate) fn held(&self) -> Held {
-        let pages = self.refresh.as_ref().and_then(|refresh| refresh.pages.as_ref());
-        self.inbox.held() + pages.map(|pages| pages.meanwhile.held()).unwrap_or_default()
+    /// Drops all that waits for the reader.
+    pub(crate) fn forget(&mut self, cx: &mut Context) {
+        cx.unread.inboxes.clear(&mut self.inbox);
+        self.take_pages(cx);
     }
 
     fn tell_readable(&mut self, cx: &mut Context, key: SubscriptionKey) {
@@ -213,9 +216,8 @@ impl Member {
             }
         }
         if ended == Ended::Unsubscribed {
-            let before = self.held();
-            self.inbox.clear(); // S12: as after a cancel (S9), nothing more is delivered.
-            cx.unread.changes.change(before, self.held());
+            // S12: as after a cancel (S9), nothing more is delivered.
+            cx.unread.inboxes.clear(&mut self.inbox);
         }
         self.phase = Phase::Ended(Box::new(ended));
         self.tell_readable(cx, key);
@@ -231,8 +233,8 @@ impl Member {
     }
 
     /// The next change, or the end once all changes are read.
-    pub(crate) fn poll(&mut self) -> Option<Result<Change, Ended>> {
-        match (self.inbox.pop(), &self.phase) {
+    pub(crate) fn poll(&mut self, cx: &mut Context) -> Option<Result<Change, Ended>> {
+        match (cx.unread.inboxes.pop(&mut self.inbox), &self.phase) {
             (Some(change), _) => Some(Ok(change)),
             (None, Phase::Ended(ended)) => Some(Err((**ended).clone())),
             (None, _) => None,

@@ -2,8 +2,6 @@
 //! (S2), sent anew on each connection, and handed to its readers in the server's order.
 
 mod answers;
-mod conflation;
-mod inbox;
 mod member;
 mod refresh;
 mod replay;
@@ -16,7 +14,6 @@ use self::member::Member;
 use self::trial::Trial;
 use self::wire::{Phase, Target, Wire};
 use crate::arena::Arena;
-use crate::buffer::Held;
 use crate::command::{Arguments, Subscribe};
 use crate::context::{Context, Route, Routes};
 use crate::dialect::Message;
@@ -217,8 +214,8 @@ impl Subscriptions {
     /// Ends one of the caller's subscriptions: nothing more is delivered (S9).
     pub(crate) fn unsubscribe(&mut self, cx: &mut Context, key: SubscriptionKey) {
         self.stop_refresh(cx, key);
-        let Some(member) = self.members.remove(key) else { return };
-        cx.unread.changes.change(member.held(), Held::default());
+        let Some(mut member) = self.members.remove(key) else { return };
+        member.forget(cx);
         let left = member.wire().and_then(|wire| self.without_member(wire, key));
         match left {
             Some(wire) => self.leave(cx, wire, Some(key)),
@@ -241,10 +238,7 @@ impl Subscriptions {
         cx: &mut Context,
         key: SubscriptionKey,
     ) -> Option<Result<Change, Ended>> {
-        let member = self.members.get_mut(key)?;
-        let before = member.held();
-        let polled = member.poll();
-        cx.unread.changes.change(before, member.held());
+        let polled = self.members.get_mut(key)?.poll(cx);
         if let Some(Err(_)) = &polled {
             self.stop_refresh(cx, key);
             self.members.remove(key);

@@ -274,7 +274,7 @@ impl Subscriptions {
         });
         let change = match (refusal.status, pk) {
             (Some(404), Some(pk)) => {
-                let pk_field = member.pk_field.as_ref().unwrap_or(&cx.config.pk_field);
+                let pk_field = member.pk_field.as_deref().unwrap_or(&cx.config.pk_field);
                 Change::Delete(Deleted::of_key(&pk, pk_field))
             }
             _ => Change::Refused(refusal),

@@ -1,7 +1,16 @@
-//! The changes that wait for one subscription's reader: bounded, and what happens when there are too many
-//! is the subscription's choice (S11).
+//! The changes that wait for the readers of subscriptions: bounded, and what happens when there are too many is the
+//! subscription's choice (S11).
+//!
+//! An inbox is made for a change and dropped by who finds it empty. So the many subscriptions for which nothing waits
+//! take no memory for it, and the few whose readers are prompt use the same inboxes over and over.
 
-use super::conflation::{Conflation, GaveWay};
+mod conflation;
+
+use std::num::NonZeroU32;
+
+use slab::Slab;
+
+use self::conflation::{Conflation, GaveWay};
 use crate::buffer::{Buffer, Held, Measure};
 use crate::command::WhenFull;
 use crate::config::Limit;
@@ -9,11 +18,21 @@ use crate::event::{Change, Gap};
 use crate::wire::json::Json;
 use crate::wire::pk::Pk;
 
+/// The inboxes of all subscriptions.
+#[derive(Debug, Default)]
+pub(crate) struct Inboxes {
+    inboxes: Slab<Inbox>,
+    held: Held,
+}
+
+/// Where the inbox of a subscription stands, if it has one: one behind its place in the slab.
+#[derive(Debug, Default)]
+pub(crate) struct Place(Option<NonZeroU32>);
+
 #[derive(Debug)]
-pub(crate) enum Inbox {
+enum Inbox {
     DropOldest(Queue),
-    // The other policies' subscriptions are not to pay for its size.
-    KeepNewest(Box<Conflation>),
+    KeepNewest(Conflation),
     End(Queue),
 }
 
@@ -21,22 +40,75 @@ pub(crate) enum Inbox {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Overflow;
 
-impl Inbox {
-    pub(crate) fn new(when_full: WhenFull) -> Self {
-        match when_full {
-            WhenFull::DropOldest => Self::DropOldest(Queue::default()),
-            WhenFull::KeepNewest => Self::KeepNewest(Box::default()),
-            WhenFull::End => Self::End(Queue::default()),
-        }
-    }
-
+impl Inboxes {
     /// Adds a change, and says what gave way to it.
     pub(crate) fn push(
         &mut self,
+        place: &mut Place,
+        when_full: WhenFull,
         change: Change,
         pk_field: &str,
         limit: Limit,
     ) -> Result<GaveWay, Overflow> {
+        let inboxes = &mut self.inboxes;
+        let index = place.index().unwrap_or_else(|| {
+            let index = inboxes.insert(Inbox::new(when_full));
+            place.0 = u32::try_from(index + 1).ok().and_then(NonZeroU32::new);
+            index
+        });
+        let inbox = &mut inboxes[index];
+        let before = inbox.held();
+        let gave_way = inbox.push(change, pk_field, limit);
+        self.held.change(before, inbox.held());
+        gave_way
+    }
+
+    pub(crate) fn pop(&mut self, place: &mut Place) -> Option<Change> {
+        let inbox = self.inboxes.get_mut(place.index()?)?;
+        let before = inbox.held();
+        let Some(change) = inbox.pop() else {
+            self.clear(place);
+            return None;
+        };
+        self.held.change(before, inbox.held());
+        Some(change)
+    }
+
+    /// Drops what waits for one subscription.
+    pub(crate) fn clear(&mut self, place: &mut Place) {
+        let index = place.index();
+        if let Some(inbox) = index.and_then(|index| self.inboxes.try_remove(index)) {
+            self.held.change(inbox.held(), Held::default());
+        }
+        *place = Place::default();
+        // What a burst has grown is given back once all is read.
+        if self.inboxes.is_empty() && self.inboxes.capacity() > 64 {
+            self.inboxes = Slab::new();
+        }
+    }
+
+    /// What waits for all of them.
+    pub(crate) fn held(&self) -> Held {
+        self.held
+    }
+}
+
+impl Place {
+    fn index(&self) -> Option<usize> {
+        Some(self.0?.get() as usize - 1)
+    }
+}
+
+impl Inbox {
+    fn new(when_full: WhenFull) -> Self {
+        match when_full {
+            WhenFull::DropOldest => Self::DropOldest(Queue::default()),
+            WhenFull::KeepNewest => Self::KeepNewest(Conflation::default()),
+            WhenFull::End => Self::End(Queue::default()),
+        }
+    }
+
+    fn push(&mut self, change: Change, pk_field: &str, limit: Limit) -> Result<GaveWay, Overflow> {
         match self {
             Self::DropOldest(queue) => {
                 Ok(GaveWay { lagged: queue.push(change, limit), superseded: 0 })
@@ -49,32 +121,24 @@ impl Inbox {
         }
     }
 
-    pub(crate) fn pop(&mut self) -> Option<Change> {
+    fn pop(&mut self) -> Option<Change> {
         match self {
             Self::DropOldest(queue) | Self::End(queue) => queue.pop(),
             Self::KeepNewest(conflation) => conflation.pop(),
         }
     }
 
-    pub(crate) fn held(&self) -> Held {
+    fn held(&self) -> Held {
         match self {
             Self::DropOldest(queue) | Self::End(queue) => queue.changes.held(),
             Self::KeepNewest(conflation) => conflation.held(),
-        }
-    }
-
-    /// Drops what waits.
-    pub(crate) fn clear(&mut self) {
-        match self {
-            Self::DropOldest(queue) | Self::End(queue) => *queue = Queue::default(),
-            Self::KeepNewest(conflation) => **conflation = Conflation::default(),
         }
     }
 }
 
 /// Changes in their order, and nothing else known of them.
 #[derive(Debug, Default)]
-pub(crate) struct Queue {
+struct Queue {
     changes: Buffer<Kept>,
     /// What was dropped before the first that is left.
     dropped: Option<Box<Dropped>>,

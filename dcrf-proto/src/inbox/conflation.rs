@@ -11,7 +11,7 @@ use crate::event::{Change, Gap};
 use crate::wire::pk::Pk;
 
 #[derive(Debug, Default)]
-pub(crate) struct Conflation {
+pub(super) struct Conflation {
     /// By their numbers, which count in the server's order.
     entries: BTreeMap<u64, Entry>,
     next_number: u64,
@@ -38,11 +38,11 @@ struct Entry {
 
 /// How many changes gave way to another.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct GaveWay {
+pub(crate) struct GaveWay {
     /// The oldest, of which the reader is told.
-    pub(super) lagged: u64,
+    pub(crate) lagged: u64,
     /// Those with a newer one of their key.
-    pub(super) superseded: u64,
+    pub(crate) superseded: u64,
 }
 
 impl Conflation {
