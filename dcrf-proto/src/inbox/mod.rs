@@ -8,8 +8,6 @@ mod conflation;
 
 use std::num::NonZeroU32;
 
-use slab::Slab;
-
 use self::conflation::{Conflation, GaveWay};
 use crate::buffer::{Buffer, Held, Measure};
 use crate::command::WhenFull;
@@ -21,11 +19,13 @@ use crate::wire::pk::Pk;
 /// The inboxes of all subscriptions.
 #[derive(Debug, Default)]
 pub(crate) struct Inboxes {
-    inboxes: Slab<Inbox>,
+    all: Vec<Inbox>,
+    /// Those that are empty and nobody's. The last is taken first, which is still in the cache.
+    free: Vec<u32>,
     held: Held,
 }
 
-/// Where the inbox of a subscription stands, if it has one: one behind its place in the slab.
+/// Where the inbox of a subscription stands, if it has one, from 1.
 #[derive(Debug, Default)]
 pub(crate) struct Place(Option<NonZeroU32>);
 
@@ -50,40 +50,55 @@ impl Inboxes {
         pk_field: &str,
         limit: Limit,
     ) -> Result<GaveWay, Overflow> {
-        let inboxes = &mut self.inboxes;
-        let index = place.index().unwrap_or_else(|| {
-            let index = inboxes.insert(Inbox::new(when_full));
-            place.0 = u32::try_from(index + 1).ok().and_then(NonZeroU32::new);
-            index
-        });
-        let inbox = &mut inboxes[index];
+        let inbox = match place.index() {
+            Some(index) => &mut self.all[index],
+            None => self.make(place, when_full),
+        };
         let before = inbox.held();
         let gave_way = inbox.push(change, pk_field, limit);
-        self.held.change(before, inbox.held());
+        let after = inbox.held();
+        self.held.change(before, after);
         gave_way
     }
 
+    fn make(&mut self, place: &mut Place, when_full: WhenFull) -> &mut Inbox {
+        let index = self.free.pop().map_or(self.all.len(), |index| index as usize);
+        // There are no more of them than subscriptions.
+        place.0 = u32::try_from(index + 1).ok().and_then(NonZeroU32::new);
+        if index == self.all.len() {
+            self.all.push(Inbox::new(when_full));
+        } else if !self.all[index].is_of(when_full) {
+            self.all[index] = Inbox::new(when_full);
+        }
+        &mut self.all[index]
+    }
+
     pub(crate) fn pop(&mut self, place: &mut Place) -> Option<Change> {
-        let inbox = self.inboxes.get_mut(place.index()?)?;
+        let inbox = &mut self.all[place.index()?];
         let before = inbox.held();
-        let Some(change) = inbox.pop() else {
-            self.clear(place);
-            return None;
-        };
-        self.held.change(before, inbox.held());
-        Some(change)
+        let popped = inbox.pop();
+        if popped.is_some() {
+            self.held.change(before, inbox.held());
+        } else {
+            self.release(place);
+        }
+        popped
     }
 
     /// Drops what waits for one subscription.
     pub(crate) fn clear(&mut self, place: &mut Place) {
-        let index = place.index();
-        if let Some(inbox) = index.and_then(|index| self.inboxes.try_remove(index)) {
-            self.held.change(inbox.held(), Held::default());
-        }
-        *place = Place::default();
+        let Some(index) = place.index() else { return };
+        self.held.change(self.all[index].held(), Held::default());
+        self.all[index] = Inbox::new(WhenFull::default());
+        self.release(place);
+    }
+
+    /// This inbox is empty, and may be another subscription's.
+    fn release(&mut self, place: &mut Place) {
+        self.free.extend(std::mem::take(place).0.map(|place| place.get() - 1));
         // What a burst has grown is given back once all is read.
-        if self.inboxes.is_empty() && self.inboxes.capacity() > 64 {
-            self.inboxes = Slab::new();
+        if self.free.len() == self.all.len() && self.all.len() > 64 {
+            (self.all, self.free) = Default::default();
         }
     }
 
@@ -106,6 +121,15 @@ impl Inbox {
             WhenFull::KeepNewest => Self::KeepNewest(Conflation::default()),
             WhenFull::End => Self::End(Queue::default()),
         }
+    }
+
+    fn is_of(&self, when_full: WhenFull) -> bool {
+        matches!(
+            (self, when_full),
+            (Self::DropOldest(_), WhenFull::DropOldest)
+                | (Self::KeepNewest(_), WhenFull::KeepNewest)
+                | (Self::End(_), WhenFull::End)
+        )
     }
 
     fn push(&mut self, change: Change, pk_field: &str, limit: Limit) -> Result<GaveWay, Overflow> {
