@@ -42,10 +42,10 @@ impl Subscriptions {
         let can_be_refused = wire.is_unanswered();
         wire.sent.suspicions = 0;
         if !wire.phase.is_leaving() {
-            wire.unanswered = wire.unanswered.saturating_sub(1);
+            wire.sent.unanswered = wire.sent.unanswered.saturating_sub(1);
         }
         match (wire.phase, payload.outcome()) {
-            (Phase::Left { .. }, outcome) => self.left(cx, key, outcome.err()),
+            (Phase::Left, outcome) => self.left(cx, key, outcome.err()),
             (Phase::Sent { .. } | Phase::Overdue, Ok(_)) => self.acknowledged(cx, key),
             (Phase::Sent { .. } | Phase::Overdue, Err(refusal)) => self.refused(cx, key, &refusal),
             (Phase::Live, Err(refusal)) if can_be_refused => self.refused(cx, key, &refusal),
@@ -118,7 +118,7 @@ impl Subscriptions {
             cx.stats.put_off += 1;
             wire.trace(cx, Told::PutOff { status: refusal.status, wait: delay });
             let until = cx.after(delay);
-            self.enter(cx, key, Phase::PutOff { until, replayed });
+            self.enter_until(cx, key, Phase::PutOff { replayed }, until);
             return;
         }
         let was_in_force = wire.acknowledged;
@@ -167,7 +167,7 @@ impl Subscriptions {
     pub(crate) fn timer_fired(&mut self, cx: &mut Context, key: WireKey) {
         let Some(wire) = self.wires.get(key) else { return };
         match wire.phase {
-            Phase::PutOff { replayed, .. } => self.enqueue(cx, key, Phase::Queued { replayed }),
+            Phase::PutOff { replayed } => self.enqueue(cx, key, Phase::Queued { replayed }),
             Phase::Sent { .. } if cx.config.request_timeout.is_none() => {
                 self.enter(cx, key, Phase::Overdue);
             }
@@ -184,7 +184,7 @@ impl Subscriptions {
                 self.end_members(cx, key, &Ended::TimedOut);
                 self.leave(cx, key, None);
             }
-            Phase::Left { .. } => self.give_up_id(cx, key, Err(UnsubscribeError::TimedOut)),
+            Phase::Left => self.give_up_id(cx, key, Err(UnsubscribeError::TimedOut)),
             Phase::Offline
             | Phase::Queued { .. }
             | Phase::Overdue

@@ -5,12 +5,15 @@ mod answers;
 mod member;
 mod refresh;
 mod replay;
+mod streams;
 mod trial;
 mod wire;
 
 use std::collections::VecDeque;
+use std::time::Instant;
 
 use self::member::Member;
+use self::streams::Streams;
 use self::trial::Trial;
 use self::wire::{Phase, Target, Wire};
 use crate::arena::Arena;
@@ -27,6 +30,7 @@ use crate::trace::Told;
 pub(crate) struct Subscriptions {
     members: Arena<SubscriptionKey, Member>,
     wires: Arena<WireKey, Wire>,
+    streams: Streams,
     /// The wires that a new member of the same target joins, by the target's fingerprint. Looked up, never iterated.
     by_target: OwnMap<u64, WireKey>,
     /// Wires that are to be replayed, in order (S4).
@@ -62,6 +66,7 @@ impl Subscriptions {
         Self {
             members: Arena::new(),
             wires: Arena::new(),
+            streams: Streams::default(),
             by_target: OwnMap::default(),
             replays: VecDeque::new(),
             outgoing: VecDeque::new(),
@@ -150,7 +155,7 @@ impl Subscriptions {
             // The newcomer waits no longer than anyone for an answer that is late already.
             (Phase::Overdue, _) => {
                 let due = replay::due(cx);
-                self.enter(cx, wire_key, Phase::Sent { due, replayed: false });
+                self.enter_until(cx, wire_key, Phase::Sent { replayed: false }, due);
             }
             _ => {}
         }
@@ -177,16 +182,21 @@ impl Subscriptions {
     }
 
     fn accept(
-        &self,
+        &mut self,
         cx: &mut Context,
         subscribe: &Subscribe,
         target: u64,
         arguments: Arguments,
     ) -> Result<Wire, Rejection> {
         let id = cx.choose_id(subscribe.id.as_ref(), Routes::is_free)?;
-        let wire = Wire::new(subscribe, id, target, arguments, self.next_sequence);
+        let stream = self.streams.name(&subscribe.stream);
+        let wire = Wire::new(subscribe, stream, id, target, arguments, self.next_sequence);
         let (size, limit) = (wire.size(cx.config.framing), cx.config.max_message);
-        if size <= limit { Ok(wire) } else { Err(Rejection::TooLarge { size, limit }) }
+        if size <= limit {
+            return Ok(wire);
+        }
+        self.streams.release(&wire.stream);
+        Err(Rejection::TooLarge { size, limit })
     }
 
     fn insert_wire(
@@ -197,7 +207,7 @@ impl Subscriptions {
         open: bool,
     ) -> WireKey {
         self.next_sequence += 1;
-        let (id, target) = (wire.sent.id.clone(), wire.target);
+        let (id, target) = (wire.sent.id.clone(), wire.sent.target);
         self.unsent += usize::from(wire.phase.is_unsent());
         let key = self.wires.insert_with(|_| wire);
         if let Some(wire) = self.wires.get_mut(key) {
@@ -253,7 +263,7 @@ impl Subscriptions {
         wire.sent.unsubscriber = unsubscriber;
         let on_server = wire.is_on_server();
         if on_server && wire.can_unsubscribe() {
-            let target = wire.target;
+            let target = wire.sent.target;
             self.give_up_target(target, key);
             self.enqueue(cx, key, Phase::Leaving);
         } else {
@@ -278,7 +288,8 @@ impl Subscriptions {
         self.unsent -= usize::from(wire.phase.is_unsent());
         cx.routes.remove(&wire.sent.id);
         wire.deselect(cx, key);
-        self.give_up_target(wire.target, key);
+        self.give_up_target(wire.sent.target, key);
+        self.streams.release(&wire.stream);
         if let Some(subscription) = wire.sent.unsubscriber {
             cx.events.push_back(Event::Unsubscribed { subscription, result });
         }
@@ -294,7 +305,7 @@ impl Subscriptions {
     /// The one place where a wire changes its phase.
     fn enter(&mut self, cx: &mut Context, key: WireKey, phase: Phase) {
         let Some(wire) = self.wires.get_mut(key) else { return };
-        if let Some(at) = wire.phase.deadline() {
+        if let Some(at) = wire.sent.deadline.take() {
             cx.timers.clear(at, Timer::Wire(key));
         }
         self.unacknowledged -= usize::from(wire.phase.fills_window());
@@ -304,8 +315,13 @@ impl Subscriptions {
         self.leaving -= usize::from(wire.phase.is_leaving());
         self.leaving += usize::from(phase.is_leaving());
         wire.phase = phase;
-        if let Some(at) = phase.deadline() {
-            cx.timers.set(at, Timer::Wire(key));
+    }
+
+    fn enter_until(&mut self, cx: &mut Context, key: WireKey, phase: Phase, deadline: Instant) {
+        self.enter(cx, key, phase);
+        if let Some(wire) = self.wires.get_mut(key) {
+            wire.sent.deadline = Some(deadline);
+            cx.timers.set(deadline, Timer::Wire(key));
         }
     }
 

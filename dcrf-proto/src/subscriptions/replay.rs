@@ -112,11 +112,11 @@ impl Subscriptions {
         match wire.phase {
             Phase::Queued { replayed } => {
                 let message = wire.subscribe_message(&cx.config);
-                wire.unanswered = wire.unanswered.saturating_add(1);
+                wire.sent.unanswered = wire.sent.unanswered.saturating_add(1);
                 cx.stats.subscribes_sent += 1;
                 cx.stats.replays += u64::from(wire.acknowledged);
                 self.try_out(cx, key, without_ack);
-                self.enter(cx, key, Phase::Sent { due, replayed });
+                self.enter_until(cx, key, Phase::Sent { replayed }, due);
                 if without_ack {
                     self.acknowledged(cx, key);
                 }
@@ -128,7 +128,7 @@ impl Subscriptions {
                     // What never replies does not reply to this either.
                     self.give_up_id(cx, key, Ok(()));
                 } else {
-                    self.enter(cx, key, Phase::Left { due });
+                    self.enter_until(cx, key, Phase::Left, due);
                 }
                 message
             }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 use std::hash::BuildHasher;
+use std::sync::Arc;
 use std::time::Instant;
 
 use rustc_hash::FxBuildHasher;
@@ -23,11 +24,10 @@ use crate::wire::framing::Framing;
 #[derive(Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is true or false by itself")]
 pub(crate) struct Wire {
-    pub(crate) stream: Cow<'static, str>,
+    /// Shared by all that are on this stream.
+    pub(crate) stream: Arc<str>,
     pub(crate) members: SmallVec<[SubscriptionKey; 2]>,
     pub(crate) phase: Phase,
-    /// How many subscribes the server has not answered on this connection: an answer to them can still come.
-    pub(crate) unanswered: u32,
     pub(crate) without_ack: bool,
     /// Whether it was ever in force: what is sent from then on is a replay.
     pub(crate) acknowledged: bool,
@@ -36,8 +36,6 @@ pub(crate) struct Wire {
     pub(crate) selected: Selected,
     /// Whether an action that it sends is called as those of events are.
     sends_like_events: bool,
-    /// The fingerprint of its [`Target`].
-    pub(crate) target: u64,
     pub(crate) sent: Box<Sent>,
 }
 
@@ -50,6 +48,12 @@ pub(crate) struct Sent {
     action: Cow<'static, str>,
     unsubscribe_action: Option<Cow<'static, str>>,
     arguments: Arguments,
+    /// The fingerprint of its [`Target`].
+    pub(crate) target: u64,
+    /// When the phase ends by itself.
+    pub(crate) deadline: Option<Instant>,
+    /// How many subscribes the server has not answered on this connection: an answer to them can still come.
+    pub(crate) unanswered: u32,
     /// How many connections in a row have died with its frame the unanswered one (L12).
     pub(crate) suspicions: u32,
     /// How often in a row the server asked to come back later.
@@ -72,34 +76,24 @@ pub(crate) enum Phase {
     Offline,
     /// The subscribe waits to be sent.
     Queued { replayed: bool },
-    /// The subscribe was sent; the acknowledgement is due by then.
-    Sent { due: Instant, replayed: bool },
+    /// The subscribe was sent; the acknowledgement is due by the deadline.
+    Sent { replayed: bool },
     /// The acknowledgement of a replay is late. It is still wanted, and no longer holds up the others.
     Overdue,
     /// In force.
     Live,
-    /// The server put it off until then (S3).
-    PutOff { until: Instant, replayed: bool },
+    /// The server put it off until the deadline (S3).
+    PutOff { replayed: bool },
     /// Nobody wants it any more; the unsubscribe waits to be sent.
     Leaving,
-    /// The unsubscribe was sent; the answer is due by then.
-    Left { due: Instant },
+    /// The unsubscribe was sent; the answer is due by the deadline.
+    Left,
 }
 
 impl Phase {
-    pub(crate) fn deadline(self) -> Option<Instant> {
-        match self {
-            Self::Sent { due, .. } | Self::Left { due } => Some(due),
-            Self::PutOff { until, .. } => Some(until),
-            Self::Offline | Self::Queued { .. } | Self::Overdue | Self::Live | Self::Leaving => {
-                None
-            }
-        }
-    }
-
     /// Whether it takes a place in the window of unacknowledged replays (S4).
     pub(crate) fn fills_window(self) -> bool {
-        matches!(self, Self::Sent { replayed: true, .. })
+        matches!(self, Self::Sent { replayed: true })
     }
 
     /// Whether what is sent in this phase, or after it, is a replay.
@@ -107,8 +101,8 @@ impl Phase {
         matches!(
             self,
             Self::Queued { replayed: true }
-                | Self::Sent { replayed: true, .. }
-                | Self::PutOff { replayed: true, .. }
+                | Self::Sent { replayed: true }
+                | Self::PutOff { replayed: true }
         )
     }
 
@@ -118,7 +112,7 @@ impl Phase {
     }
 
     pub(crate) fn is_leaving(self) -> bool {
-        matches!(self, Self::Leaving | Self::Left { .. })
+        matches!(self, Self::Leaving | Self::Left)
     }
 
     /// Whether the subscribe was sent on this connection, and not put off.
@@ -130,28 +124,30 @@ impl Phase {
 impl Wire {
     pub(crate) fn new(
         subscribe: &Subscribe,
+        stream: Arc<str>,
         id: RequestId,
         target: u64,
         arguments: Arguments,
         sequence: u64,
     ) -> Self {
         let mut wire = Self {
-            stream: subscribe.stream.clone(),
+            stream,
             members: SmallVec::new(),
             phase: Phase::Offline,
-            unanswered: 0,
             without_ack: subscribe.without_ack,
             acknowledged: false,
             resubscribed: false,
             selected: Selected::default(),
             sends_like_events: false,
-            target,
             sent: Box::new(Sent {
                 id,
                 sequence,
                 action: subscribe.action.clone(),
                 unsubscribe_action: None,
                 arguments,
+                target,
+                deadline: None,
+                unanswered: 0,
                 suspicions: 0,
                 put_off: 0,
                 unsubscriber: None,
@@ -209,12 +205,12 @@ impl Wire {
 
     /// Whether an answer to a subscribe can still come.
     pub(crate) fn is_unanswered(&self) -> bool {
-        self.unanswered > 0 || self.without_ack
+        self.sent.unanswered > 0 || self.without_ack
     }
 
     /// What was sent on the connection is over with it.
     pub(crate) fn disconnect(&mut self) {
-        self.unanswered = 0;
+        self.sent.unanswered = 0;
         self.resubscribed = false;
     }
 
@@ -265,7 +261,7 @@ impl Wire {
             return false;
         }
         let sent = match self.phase {
-            Phase::Leaving | Phase::Left { .. } => self.sent.unsubscribe_action.as_deref(),
+            Phase::Leaving | Phase::Left => self.sent.unsubscribe_action.as_deref(),
             _ => Some(&*self.sent.action),
         };
         match action {
