@@ -1,8 +1,8 @@
 //! What the server says to a subscription, and what follows when it says nothing.
 
 use super::Subscriptions;
-use super::member::Incoming;
-use super::wire::Phase;
+use super::member::{Incoming, Member};
+use super::wire::{Phase, Wire};
 use crate::context::Context;
 use crate::error::{Ended, UnsubscribeError};
 use crate::id::WireKey;
@@ -21,7 +21,7 @@ impl Subscriptions {
         payload: &Payload<'_>,
         whole: impl FnOnce() -> Json,
     ) -> bool {
-        let Some(wire) = self.wires.get(key) else { return false };
+        let Some(wire) = self.pairs.get(key) else { return false };
         let answered = wire.is_answered_by(payload);
         let is_selected = if answered { wire.selected.answers } else { wire.selected.changes };
         if is_selected {
@@ -37,7 +37,7 @@ impl Subscriptions {
 
     /// The server has answered what was sent last, or has sent that answer once more.
     pub(crate) fn answered(&mut self, cx: &mut Context, key: WireKey, payload: &Payload<'_>) {
-        let Some(wire) = self.wires.get_mut(key) else { return };
+        let Some(wire) = self.pairs.get_mut(key) else { return };
         // What does not acknowledge can still refuse: an action that the server does not know.
         let can_be_refused = wire.is_unanswered();
         wire.sent.suspicions = 0;
@@ -62,10 +62,10 @@ impl Subscriptions {
         action: Option<&str>,
         whole: impl FnOnce() -> Json,
     ) {
-        let Some(wire) = self.wires.get_mut(key).filter(|wire| wire.is_on_server()) else {
+        if !self.pairs.get(key).is_some_and(Wire::is_on_server) {
             cx.stats.late += 1;
             return;
-        };
+        }
         let refused = payload.outcome().err();
         let json = match (&refused, payload.data) {
             (Some(_), _) => Json::null(),
@@ -76,10 +76,9 @@ impl Subscriptions {
         };
         let event = Incoming { action, refused, data: payload.data, json };
         let before = (cx.stats.gaps, cx.stats.lagged);
-        let (members, loss) = (&mut self.members, self.last_loss.as_ref());
-        wire.members.retain(|key| {
-            members.get_mut(*key).is_some_and(|member| member.deliver(cx, *key, loss, &event))
-        });
+        let loss = self.last_loss.as_ref();
+        let deliver = |key, member: &mut Member| member.deliver(cx, key, loss, &event);
+        let Some(wire) = self.pairs.retain_members(key, deliver) else { return };
         wire.trace_missed(cx, before);
         if wire.members.is_empty() {
             self.leave(cx, key, None);
@@ -88,7 +87,7 @@ impl Subscriptions {
 
     pub(super) fn acknowledged(&mut self, cx: &mut Context, key: WireKey) {
         self.enter(cx, key, Phase::Live);
-        let Some(wire) = self.wires.get_mut(key) else { return };
+        let Some(wire) = self.pairs.get_mut(key) else { return };
         wire.trace(cx, Told::Subscribed { again: wire.acknowledged });
         // What was only handed over the server can still refuse.
         if !wire.without_ack {
@@ -96,12 +95,12 @@ impl Subscriptions {
         }
         let before = (cx.stats.gaps, cx.stats.lagged);
         let mut refreshing = Vec::new();
-        for &key in &wire.members {
-            if let Some(member) = self.members.get_mut(key) {
-                member.acknowledge(cx, key, self.last_loss.as_ref());
-                refreshing.extend(member.refresh.is_some().then_some(key));
-            }
-        }
+        let acknowledge = |key, member: &mut Member| {
+            member.acknowledge(cx, key, self.last_loss.as_ref());
+            refreshing.extend(member.refresh.is_some().then_some(key));
+            true
+        };
+        let Some(wire) = self.pairs.retain_members(key, acknowledge) else { return };
         wire.trace_missed(cx, before);
         for key in refreshing {
             self.refresh(cx, key);
@@ -109,7 +108,7 @@ impl Subscriptions {
     }
 
     fn refused(&mut self, cx: &mut Context, key: WireKey, refusal: &Refusal) {
-        let Some(wire) = self.wires.get_mut(key) else { return };
+        let Some(wire) = self.pairs.get_mut(key) else { return };
         // S3: too many requests, and failures of the server itself, pass.
         if matches!(refusal.status, Some(429 | 500..=599)) {
             let delay = cx.config.backoff.delay(wire.sent.put_off, &mut cx.random);
@@ -121,14 +120,14 @@ impl Subscriptions {
             self.enter_until(cx, key, Phase::PutOff { replayed }, until);
             return;
         }
-        let was_in_force = wire.acknowledged;
+        let (was_in_force, resubscribed) = (wire.acknowledged, wire.resubscribed);
         wire.trace(cx, Told::Refused { status: refusal.status, again: was_in_force });
         for key in std::mem::take(&mut wire.members) {
-            if let Some(member) = self.members.get_mut(key) {
+            if let Some(member) = self.pairs.get_mut(key) {
                 member.refuse(cx, key, was_in_force, refusal.clone());
             }
         }
-        if wire.resubscribed {
+        if resubscribed {
             // The server may still hold what was in force before.
             self.leave(cx, key, None);
         } else {
@@ -153,7 +152,7 @@ impl Subscriptions {
         key: WireKey,
         result: Result<(), UnsubscribeError>,
     ) {
-        let Some(wire) = self.wires.get(key) else { return };
+        let Some(wire) = self.pairs.get(key) else { return };
         let id = wire.sent.id.clone();
         let is_over = !wire.is_unanswered() && result.is_ok();
         self.remove_wire(cx, key, result);
@@ -165,7 +164,7 @@ impl Subscriptions {
     }
 
     pub(crate) fn timer_fired(&mut self, cx: &mut Context, key: WireKey) {
-        let Some(wire) = self.wires.get(key) else { return };
+        let Some(wire) = self.pairs.get(key) else { return };
         match wire.phase {
             Phase::PutOff { replayed } => self.enqueue(cx, key, Phase::Queued { replayed }),
             Phase::Sent { .. } if cx.config.request_timeout.is_none() => {
@@ -196,22 +195,20 @@ impl Subscriptions {
     /// A replay is not acknowledged in time: those who wait for their first acknowledgement have waited
     /// long enough, the others go on. Says whether there are others.
     fn end_newcomers(&mut self, cx: &mut Context, key: WireKey) -> bool {
-        let Some(wire) = self.wires.get_mut(key) else { return false };
-        let members = &mut self.members;
-        wire.members.retain(|key| match members.get_mut(*key) {
-            Some(member) if !member.is_acknowledged() => {
-                member.end(cx, *key, Ended::TimedOut);
-                false
+        let end = |key, member: &mut Member| {
+            let has_waited = !member.is_acknowledged();
+            if has_waited {
+                member.end(cx, key, Ended::TimedOut);
             }
-            _ => true,
-        });
-        !wire.members.is_empty()
+            !has_waited
+        };
+        self.pairs.retain_members(key, end).is_some_and(|wire| !wire.members.is_empty())
     }
 
     pub(super) fn end_members(&mut self, cx: &mut Context, key: WireKey, ended: &Ended) {
-        let Some(wire) = self.wires.get_mut(key) else { return };
+        let Some(wire) = self.pairs.get_mut(key) else { return };
         for key in std::mem::take(&mut wire.members) {
-            if let Some(member) = self.members.get_mut(key) {
+            if let Some(member) = self.pairs.get_mut(key) {
                 member.end(cx, key, ended.clone());
             }
         }

@@ -3,6 +3,7 @@
 
 mod answers;
 mod member;
+mod pairs;
 mod refresh;
 mod replay;
 mod streams;
@@ -13,10 +14,10 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use self::member::Member;
+use self::pairs::Pairs;
 use self::streams::Streams;
 use self::trial::Trial;
 use self::wire::{Phase, Target, Wire};
-use crate::arena::Arena;
 use crate::command::{Arguments, Subscribe};
 use crate::context::{Context, Route, Routes};
 use crate::dialect::Message;
@@ -28,8 +29,7 @@ use crate::trace::Told;
 
 #[derive(Debug)]
 pub(crate) struct Subscriptions {
-    members: Arena<SubscriptionKey, Member>,
-    wires: Arena<WireKey, Wire>,
+    pairs: Pairs,
     streams: Streams,
     /// The wires that a new member of the same target joins, by the target's fingerprint. Looked up, never iterated.
     by_target: OwnMap<u64, WireKey>,
@@ -64,8 +64,7 @@ pub(crate) enum Outgoing {
 impl Subscriptions {
     pub(crate) fn new() -> Self {
         Self {
-            members: Arena::new(),
-            wires: Arena::new(),
+            pairs: Pairs::default(),
             streams: Streams::default(),
             by_target: OwnMap::default(),
             replays: VecDeque::new(),
@@ -82,23 +81,23 @@ impl Subscriptions {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.members.len()
+        self.pairs.members()
     }
 
     pub(crate) fn stream(&self, key: WireKey) -> Option<&str> {
-        self.wires.get(key).map(|wire| &*wire.stream)
+        self.pairs.get(key).map(|wire| &*wire.stream)
     }
 
     pub(crate) fn member_mut(&mut self, key: SubscriptionKey) -> Option<&mut Member> {
-        self.members.get_mut(key)
+        self.pairs.get_mut(key)
     }
 
     pub(crate) fn is_acknowledged(&self, key: SubscriptionKey) -> bool {
-        self.members.get(key).is_some_and(Member::is_acknowledged)
+        self.pairs.get(key).is_some_and(Member::is_acknowledged)
     }
 
     pub(crate) fn ended(&self, key: SubscriptionKey) -> Option<&Ended> {
-        self.members.get(key).and_then(Member::ended)
+        self.pairs.get(key).and_then(Member::ended)
     }
 
     /// Registers what the caller wants.
@@ -123,7 +122,7 @@ impl Subscriptions {
             Ok(key) => key,
             Err(reason) => return Err(Rejected { command: subscribe, reason }),
         };
-        let key = self.members.insert_with(|_| Member::new(wire_key, &subscribe));
+        let key = self.pairs.insert_member(wire_key, Member::new(wire_key, &subscribe));
         self.join(cx, wire_key, key, &subscribe);
         Ok(key)
     }
@@ -133,7 +132,7 @@ impl Subscriptions {
         let key = *self.by_target.get(&target.fingerprint())?;
         // Others may have this fingerprint too, if hardly ever.
         let is_same =
-            self.wires.get(key).is_some_and(|wire| wire.sent.target(&wire.stream) == *target);
+            self.pairs.get(key).is_some_and(|wire| wire.sent.target(&wire.stream) == *target);
         is_same.then_some(key)
     }
 
@@ -144,10 +143,10 @@ impl Subscriptions {
         key: SubscriptionKey,
         subscribe: &Subscribe,
     ) {
-        let Some(wire) = self.wires.get_mut(wire_key) else { return };
+        let Some(wire) = self.pairs.get_mut(wire_key) else { return };
         wire.members.push(key);
         wire.learn(subscribe);
-        match (wire.phase, self.members.get_mut(key)) {
+        match (wire.phase, self.pairs.get_mut(key)) {
             (Phase::Live, Some(member)) => {
                 member.acknowledge(cx, key, self.last_loss.as_ref());
                 self.refresh(cx, key);
@@ -164,7 +163,7 @@ impl Subscriptions {
     fn check(&self, cx: &Context, arguments: &Arguments) -> Result<(), Rejection> {
         cx.admit()?;
         arguments.check()?;
-        let count = self.members.len().max(self.wires.len());
+        let count = self.pairs.members().max(self.pairs.wires());
         if count < cx.config.max_subscriptions { Ok(()) } else { Err(Rejection::QueueFull) }
     }
 
@@ -174,7 +173,7 @@ impl Subscriptions {
         subscribe: &Subscribe,
         key: WireKey,
     ) -> Result<(), Rejection> {
-        let own = self.wires.get(key).map(|wire| &wire.sent.id);
+        let own = self.pairs.get(key).map(|wire| &wire.sent.id);
         match &subscribe.id {
             Some(id) if Some(id) != own && !cx.routes.is_free(id) => Err(Rejection::IdInUse),
             _ => Ok(()),
@@ -209,8 +208,8 @@ impl Subscriptions {
         self.next_sequence += 1;
         let (id, target) = (wire.sent.id.clone(), wire.sent.target);
         self.unsent += usize::from(wire.phase.is_unsent());
-        let key = self.wires.insert_with(|_| wire);
-        if let Some(wire) = self.wires.get_mut(key) {
+        let key = self.pairs.insert_wire(wire);
+        if let Some(wire) = self.pairs.get_mut(key) {
             wire.select(cx, key, subscribe);
         }
         cx.routes.insert(id, Route::Wire(key));
@@ -224,7 +223,7 @@ impl Subscriptions {
     /// Ends one of the caller's subscriptions: nothing more is delivered (S9).
     pub(crate) fn unsubscribe(&mut self, cx: &mut Context, key: SubscriptionKey) {
         self.stop_refresh(cx, key);
-        let Some(mut member) = self.members.remove(key) else { return };
+        let Some(mut member) = self.pairs.remove(key) else { return };
         member.forget(cx);
         let left = member.wire().and_then(|wire| self.without_member(wire, key));
         match left {
@@ -235,7 +234,7 @@ impl Subscriptions {
 
     /// Takes a member off its wire, and returns the wire when that was the last one.
     fn without_member(&mut self, wire_key: WireKey, member: SubscriptionKey) -> Option<WireKey> {
-        let wire = self.wires.get_mut(wire_key)?;
+        let wire = self.pairs.get_mut(wire_key)?;
         if let Some(place) = wire.members.iter().position(|other| *other == member) {
             wire.members.swap_remove(place);
         }
@@ -248,17 +247,17 @@ impl Subscriptions {
         cx: &mut Context,
         key: SubscriptionKey,
     ) -> Option<Result<Change, Ended>> {
-        let polled = self.members.get_mut(key)?.poll(cx);
+        let polled = self.pairs.get_mut(key)?.poll(cx);
         if let Some(Err(_)) = &polled {
             self.stop_refresh(cx, key);
-            self.members.remove(key);
+            self.pairs.remove(key);
         }
         polled
     }
 
     /// Nobody wants this wire any more.
     fn leave(&mut self, cx: &mut Context, key: WireKey, unsubscriber: Option<SubscriptionKey>) {
-        let Some(wire) = self.wires.get_mut(key) else { return };
+        let Some(wire) = self.pairs.get_mut(key) else { return };
         wire.trace(cx, Told::Left);
         wire.sent.unsubscriber = unsubscriber;
         let on_server = wire.is_on_server();
@@ -284,7 +283,7 @@ impl Subscriptions {
         result: Result<(), UnsubscribeError>,
     ) {
         self.enter(cx, key, Phase::Offline);
-        let Some(wire) = self.wires.remove(key) else { return };
+        let Some(wire) = self.pairs.remove(key) else { return };
         self.unsent -= usize::from(wire.phase.is_unsent());
         cx.routes.remove(&wire.sent.id);
         wire.deselect(cx, key);
@@ -304,7 +303,7 @@ impl Subscriptions {
 
     /// The one place where a wire changes its phase.
     fn enter(&mut self, cx: &mut Context, key: WireKey, phase: Phase) {
-        let Some(wire) = self.wires.get_mut(key) else { return };
+        let Some(wire) = self.pairs.get_mut(key) else { return };
         if let Some(at) = wire.sent.deadline.take() {
             cx.timers.clear(at, Timer::Wire(key));
         }
@@ -319,7 +318,7 @@ impl Subscriptions {
 
     fn enter_until(&mut self, cx: &mut Context, key: WireKey, phase: Phase, deadline: Instant) {
         self.enter(cx, key, phase);
-        if let Some(wire) = self.wires.get_mut(key) {
+        if let Some(wire) = self.pairs.get_mut(key) {
             wire.sent.deadline = Some(deadline);
             cx.timers.set(deadline, Timer::Wire(key));
         }
@@ -327,12 +326,12 @@ impl Subscriptions {
 
     fn enqueue(&mut self, cx: &mut Context, key: WireKey, phase: Phase) {
         self.enter(cx, key, phase);
-        let wires = &self.wires;
+        let pairs = &self.pairs;
         let queue = if phase.is_replayed() { &mut self.replays } else { &mut self.outgoing };
         // Keys whose wire has nothing to send any more are dropped before they outnumber the wires.
-        if queue.len() > 2 * wires.len() + 16 {
+        if queue.len() > 2 * pairs.wires() + 16 {
             queue.retain(|key| {
-                let phase = wires.get(*key).map(|wire| wire.phase);
+                let phase = pairs.get(*key).map(|wire| wire.phase);
                 matches!(phase, Some(Phase::Queued { .. } | Phase::Leaving))
             });
         }

@@ -92,12 +92,12 @@ impl Subscriptions {
     }
 
     fn refresh_of(&mut self, key: SubscriptionKey) -> Option<&mut Refresh> {
-        self.members.get_mut(key)?.refresh.as_deref_mut()
+        self.pairs.get_mut(key)?.refresh.as_deref_mut()
     }
 
     /// Not of a subscription that has ended.
     fn queue_refresh(&mut self, key: SubscriptionKey) {
-        let is_alive = self.members.get(key).is_some_and(|member| member.wire().is_some());
+        let is_alive = self.pairs.get(key).is_some_and(|member| member.wire().is_some());
         let Some(refresh) = self.refresh_of(key).filter(|_| is_alive) else { return };
         refresh.phase = Phase::Queued;
         self.refreshes.push_back(key);
@@ -147,7 +147,7 @@ impl Subscriptions {
 
     /// Whether a frame on `stream` can answer the refresh of this subscription.
     pub(crate) fn refreshes_on(&self, key: SubscriptionKey) -> Option<&str> {
-        let refresh = self.members.get(key)?.refresh.as_ref()?;
+        let refresh = self.pairs.get(key)?.refresh.as_ref()?;
         Some(&refresh.request.stream)
     }
 
@@ -231,7 +231,7 @@ impl Subscriptions {
     }
 
     fn take_pages(&mut self, cx: &mut Context, key: SubscriptionKey) -> Buffer<Change> {
-        let Some(member) = self.members.get_mut(key) else { return Buffer::default() };
+        let Some(member) = self.pairs.get_mut(key) else { return Buffer::default() };
         if let Some(refresh) = &mut member.refresh {
             refresh.offset = None;
         }
@@ -246,7 +246,7 @@ impl Subscriptions {
 
     /// The list is larger than what may wait for a reader.
     fn overflow(&mut self, cx: &mut Context, key: SubscriptionKey) {
-        let Some(member) = self.members.get_mut(key) else { return };
+        let Some(member) = self.pairs.get_mut(key) else { return };
         let Some(wire) = member.wire() else { return };
         member.end(cx, key, Ended::Overflowed { limit: cx.config.changes });
         if let Some(wire) = self.without_member(wire, key) {
@@ -256,7 +256,7 @@ impl Subscriptions {
 
     /// Delivers a change to one subscriber alone.
     fn deliver_to(&mut self, cx: &mut Context, key: SubscriptionKey, change: Change) {
-        let Some(member) = self.members.get_mut(key) else { return };
+        let Some(member) = self.pairs.get_mut(key) else { return };
         let Some(wire) = member.wire() else { return };
         if !member.push(cx, key, change) {
             if let Some(wire) = self.without_member(wire, key) {
@@ -267,7 +267,7 @@ impl Subscriptions {
 
     /// An object that is not there is deleted; another refusal is told as one.
     fn refresh_refused(&mut self, cx: &mut Context, key: SubscriptionKey, refusal: Refusal) {
-        let Some(member) = self.members.get_mut(key) else { return };
+        let Some(member) = self.pairs.get_mut(key) else { return };
         let pk = member.refresh.as_ref().and_then(|refresh| {
             let mut arguments = refresh.request.arguments.iter();
             arguments.find(|(name, _)| *name == "pk").map(|(_, pk)| pk.to_owned())
@@ -310,7 +310,8 @@ impl Subscriptions {
     /// The connection is lost: the next acknowledgement begins anew.
     pub(super) fn lose_refreshes(&mut self, cx: &mut Context) {
         self.refreshes.clear();
-        let keys: Vec<SubscriptionKey> = self.members.iter().map(|(key, _)| key).collect();
+        let keys: Vec<SubscriptionKey> =
+            self.pairs.iter::<SubscriptionKey>().map(|(key, _)| key).collect();
         for key in keys {
             self.settle_refresh(cx, key);
             self.stop_refresh(cx, key);

@@ -1,9 +1,9 @@
 //! What a connection's beginning and end mean for the subscriptions, and what they have to send on it.
 
 use std::collections::VecDeque;
-
 use std::time::{Duration, Instant};
 
+use super::member::Member;
 use super::wire::Phase;
 use super::{Outgoing, Subscriptions};
 use crate::context::Context;
@@ -22,11 +22,11 @@ impl Subscriptions {
         let mut keys = self.in_order();
         if self.is_careful() {
             // L12: who is suspected least has its turn first, so that the innocent are in force when it is over.
-            keys.sort_by_key(|key| self.wires.get(*key).map(|wire| wire.sent.suspicions));
+            keys.sort_by_key(|key| self.pairs.get(*key).map(|wire| wire.sent.suspicions));
         }
         let mut again = 0;
         for key in keys {
-            again += usize::from(self.wires.get(key).is_some_and(|wire| wire.acknowledged));
+            again += usize::from(self.pairs.get(key).is_some_and(|wire| wire.acknowledged));
             self.enqueue(cx, key, Phase::Queued { replayed: true });
         }
         cx.trace.replays(again);
@@ -36,7 +36,7 @@ impl Subscriptions {
     /// its way (S12). Nothing was missed, so there is no gap.
     pub(crate) fn resubscribe(&mut self, cx: &mut Context) {
         for key in self.in_order() {
-            let Some(wire) = self.wires.get_mut(key) else { continue };
+            let Some(wire) = self.pairs.get_mut(key) else { continue };
             let replayed = match wire.phase {
                 Phase::Live => {
                     wire.confirm();
@@ -61,7 +61,7 @@ impl Subscriptions {
             self.last_loss = Some(cause.clone());
         }
         for key in self.in_order() {
-            let Some(wire) = self.wires.get_mut(key) else { continue };
+            let Some(wire) = self.pairs.get_mut(key) else { continue };
             if wire.phase.is_leaving() {
                 self.remove_wire(cx, key, Ok(()));
                 continue;
@@ -70,11 +70,11 @@ impl Subscriptions {
                 wire.confirm();
             }
             wire.disconnect();
-            for key in &wire.members {
-                if let Some(member) = self.members.get_mut(*key) {
-                    member.lose();
-                }
-            }
+            let lose = |_, member: &mut Member| {
+                member.lose();
+                true
+            };
+            let Some(wire) = self.pairs.retain_members(key, lose) else { continue };
             if wire.members.is_empty() {
                 wire.trace(cx, Told::GivenUp);
                 self.remove_wire(cx, key, Ok(()));
@@ -107,7 +107,7 @@ impl Subscriptions {
     /// The frame that a wire has to send, if it still has one, is about to be sent.
     fn message_of(&mut self, cx: &mut Context, key: WireKey) -> Option<Message> {
         let due = due(cx);
-        let wire = self.wires.get_mut(key)?;
+        let wire = self.pairs.get_mut(key)?;
         let without_ack = wire.without_ack;
         match wire.phase {
             Phase::Queued { replayed } => {
@@ -141,7 +141,7 @@ impl Subscriptions {
     pub(crate) fn leave_all(&mut self, cx: &mut Context, ended: &Ended) -> usize {
         let mut count = 0;
         for key in self.in_order() {
-            let members = self.wires.get(key).map_or(0, |wire| wire.members.len());
+            let members = self.pairs.get(key).map_or(0, |wire| wire.members.len());
             if members > 0 {
                 count += members;
                 self.end_members(cx, key, ended);
@@ -166,7 +166,7 @@ impl Subscriptions {
     /// The wires in the order of the calls.
     fn in_order(&self) -> Vec<WireKey> {
         let mut keys: Vec<(u64, WireKey)> =
-            self.wires.iter().map(|(key, wire)| (wire.sent.sequence, key)).collect();
+            self.pairs.iter::<WireKey>().map(|(key, wire)| (wire.sent.sequence, key)).collect();
         keys.sort_unstable();
         keys.into_iter().map(|(_, key)| key).collect()
     }

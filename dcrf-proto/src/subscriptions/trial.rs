@@ -64,7 +64,7 @@ impl Subscriptions {
         if self.accused_is_unanswered() {
             return;
         }
-        let accused = self.trial.accused.take().and_then(|key| self.wires.get_mut(key));
+        let accused = self.trial.accused.take().and_then(|key| self.pairs.get_mut(key));
         if let Some(wire) = accused {
             wire.sent.suspicions = 0;
         }
@@ -87,7 +87,7 @@ impl Subscriptions {
     }
 
     fn accused_is_unanswered(&self) -> bool {
-        let wire = self.trial.accused.and_then(|key| self.wires.get(key));
+        let wire = self.trial.accused.and_then(|key| self.pairs.get(key));
         wire.is_some_and(|wire| matches!(wire.phase, Phase::Sent { .. }))
     }
 
@@ -107,7 +107,7 @@ impl Subscriptions {
     pub(super) fn end_trial(&mut self, cx: &mut Context, cause: Option<&Lost>) {
         self.release(cx);
         let accused = self.trial.accused.take().filter(|key| {
-            let wire = self.wires.get(*key);
+            let wire = self.pairs.get(*key);
             wire.is_some_and(|wire| wire.without_ack || matches!(wire.phase, Phase::Sent { .. }))
         });
         let Some(last) = self.trial.last_subscribe.take() else { return };
@@ -119,7 +119,7 @@ impl Subscriptions {
         };
         self.trial.deaths = self.trial.deaths.saturating_add(1);
         let Some(key) = accused.or_else(|| self.only_unanswered()) else { return };
-        let Some(wire) = self.wires.get_mut(key) else { return };
+        let Some(wire) = self.pairs.get_mut(key) else { return };
         wire.sent.suspicions += 1;
         if wire.sent.suspicions >= MAX_SUSPICIONS {
             self.end_members(cx, key, &Ended::Poisoned { cause: cause.clone() });
@@ -129,8 +129,8 @@ impl Subscriptions {
     /// The wire whose subscribe the server has not answered, if it is only one.
     fn only_unanswered(&self) -> Option<WireKey> {
         let mut unanswered = self
-            .wires
-            .iter()
+            .pairs
+            .iter::<WireKey>()
             .filter(|(_, wire)| wire.phase.was_sent() && wire.phase != Phase::Live);
         let (key, _) = unanswered.next()?;
         unanswered.next().is_none().then_some(key)

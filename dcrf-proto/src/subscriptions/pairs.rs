@@ -1,0 +1,151 @@
+//! What is subscribed to on the wire and by the caller's subscriptions: two tables in one. Most often one of the caller's
+//! has a wire for itself, and stands beside it: an event then goes to one place in memory, and not to two.
+
+use slab::Slab;
+
+use super::member::Member;
+use super::wire::Wire;
+use crate::arena::Key;
+use crate::id::{SubscriptionKey, WireKey};
+
+#[derive(Debug, Default)]
+pub(super) struct Pairs {
+    slots: Slab<Slot>,
+    wires: usize,
+    members: usize,
+    next_generation: u32,
+}
+
+/// A wire and the first of those who want it. Either may be there without the other.
+#[derive(Debug, Default)]
+pub(super) struct Slot {
+    wire: Option<(u32, Wire)>,
+    member: Option<(u32, Member)>,
+}
+
+/// The key of one half of a pair.
+pub(super) trait HalfKey: Key {
+    type Half;
+    fn half(slot: &Slot) -> Option<&(u32, Self::Half)>;
+    fn half_mut(slot: &mut Slot) -> &mut Option<(u32, Self::Half)>;
+    fn count(pairs: &mut Pairs) -> &mut usize;
+}
+
+impl HalfKey for WireKey {
+    type Half = Wire;
+
+    fn half(slot: &Slot) -> Option<&(u32, Wire)> {
+        slot.wire.as_ref()
+    }
+
+    fn half_mut(slot: &mut Slot) -> &mut Option<(u32, Wire)> {
+        &mut slot.wire
+    }
+
+    fn count(pairs: &mut Pairs) -> &mut usize {
+        &mut pairs.wires
+    }
+}
+
+impl HalfKey for SubscriptionKey {
+    type Half = Member;
+
+    fn half(slot: &Slot) -> Option<&(u32, Member)> {
+        slot.member.as_ref()
+    }
+
+    fn half_mut(slot: &mut Slot) -> &mut Option<(u32, Member)> {
+        &mut slot.member
+    }
+
+    fn count(pairs: &mut Pairs) -> &mut usize {
+        &mut pairs.members
+    }
+}
+
+impl Pairs {
+    pub(super) fn get<K: HalfKey>(&self, key: K) -> Option<&K::Half> {
+        let (index, generation) = key.parts();
+        let half = K::half(self.slots.get(index as usize)?)?;
+        (half.0 == generation).then_some(&half.1)
+    }
+
+    pub(super) fn get_mut<K: HalfKey>(&mut self, key: K) -> Option<&mut K::Half> {
+        let (index, generation) = key.parts();
+        let half = K::half_mut(self.slots.get_mut(index as usize)?).as_mut()?;
+        (half.0 == generation).then_some(&mut half.1)
+    }
+
+    pub(super) fn insert_wire(&mut self, wire: Wire) -> WireKey {
+        let index = self.vacant();
+        self.insert(index, wire)
+    }
+
+    /// The caller's subscription to this wire: beside it, where that place is free.
+    pub(super) fn insert_member(&mut self, wire: WireKey, member: Member) -> SubscriptionKey {
+        let beside = wire.parts().0 as usize;
+        let is_free = self.slots.get(beside).is_some_and(|slot| slot.member.is_none());
+        let index = if is_free { beside } else { self.vacant() };
+        self.insert(index, member)
+    }
+
+    fn vacant(&mut self) -> usize {
+        if self.slots.len() == self.slots.capacity() {
+            // By an eighth, where a vector would double: many entries are to take little more than they need.
+            self.slots.reserve_exact(self.slots.len() / 8 + 4);
+        }
+        self.slots.insert(Slot::default())
+    }
+
+    fn insert<K: HalfKey>(&mut self, index: usize, half: K::Half) -> K {
+        let generation = self.next_generation;
+        self.next_generation = generation.wrapping_add(1);
+        *K::half_mut(&mut self.slots[index]) = Some((generation, half));
+        *K::count(self) += 1;
+        K::new(u32::try_from(index).expect("limits keep a table below 2^32 entries"), generation)
+    }
+
+    pub(super) fn remove<K: HalfKey>(&mut self, key: K) -> Option<K::Half> {
+        self.get(key)?;
+        let index = key.parts().0 as usize;
+        let slot = &mut self.slots[index];
+        let half = K::half_mut(slot).take();
+        if slot.wire.is_none() && slot.member.is_none() {
+            self.slots.remove(index);
+        }
+        *K::count(self) -= 1;
+        half.map(|half| half.1)
+    }
+
+    /// Goes over the caller's subscriptions to a wire, and takes those off it that `keep` says no to.
+    pub(super) fn retain_members(
+        &mut self,
+        wire: WireKey,
+        mut keep: impl FnMut(SubscriptionKey, &mut Member) -> bool,
+    ) -> Option<&mut Wire> {
+        let mut members = std::mem::take(&mut self.get_mut(wire)?.members);
+        members.retain(|key| self.get_mut(*key).is_some_and(|member| keep(*key, member)));
+        let wire = self.get_mut(wire)?;
+        wire.members = members;
+        Some(wire)
+    }
+
+    pub(super) fn wires(&self) -> usize {
+        self.wires
+    }
+
+    pub(super) fn members(&self) -> usize {
+        self.members
+    }
+
+    /// The wires, or the caller's subscriptions, by index.
+    pub(super) fn iter<K: HalfKey>(&self) -> impl Iterator<Item = (K, &K::Half)>
+    where
+        K::Half: 'static,
+    {
+        self.slots.iter().filter_map(|(index, slot)| {
+            let (generation, half) = K::half(slot)?;
+            Some((K::new(u32::try_from(index).unwrap_or(u32::MAX), *generation), half))
+        })
+    }
+}
