@@ -11,6 +11,8 @@ use crate::agenda::{Agenda, FromClient, FromServer, Happening};
 
 pub(crate) struct Network {
     connections: Vec<Connection>,
+    /// The first connection of the client that is there now.
+    of_this_client: Nth,
     /// The longest way of a frame, in milliseconds.
     pub(crate) delay: u64,
 }
@@ -62,7 +64,16 @@ impl<T> Pipe<T> {
 
 impl Network {
     pub(crate) fn new(delay: u64) -> Self {
-        Self { connections: Vec::new(), delay }
+        Self { connections: Vec::new(), of_this_client: 0, delay }
+    }
+
+    /// Another client has taken the place of the last one.
+    pub(crate) fn begins_anew(&mut self) {
+        self.of_this_client = self.connections.len();
+    }
+
+    pub(crate) fn is_of_a_former_client(&self, nth: Nth) -> bool {
+        nth < self.of_this_client
     }
 
     pub(crate) fn dials(&mut self, epoch: Epoch) -> Nth {
