@@ -30,8 +30,8 @@ const TURNS: usize = 1_000;
 const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Drives the session of `shared` until it is finished.
-pub(super) async fn drive<R: Runtime>(shared: Guard, runtime: R) {
-    let mut driver = Driver::new(shared, &runtime);
+pub(super) async fn drive<R: Runtime>(shared: Guard, runtime: &R) {
+    let mut driver = Driver::new(shared, runtime);
     let start = |epoch, attempt| {
         let dial = runtime.dial(attempt);
         // A handshake, with TLS or without, is some 16 KiB, and a client that is connected has none.
@@ -77,8 +77,8 @@ struct Driver<'a, R: Runtime> {
     shared: Guard,
     runtime: &'a R,
     connection: Option<Connection<R::Socket>>,
-    /// The socket of a connection that is over, and when it is dropped at the latest.
-    leaving: Option<(R::Socket, Instant)>,
+    /// The socket of a connection that is over, and when it is dropped at the latest. Boxed, since there is seldom one.
+    leaving: Option<Box<(R::Socket, Instant)>>,
     /// The epoch of the dial in progress.
     dialling: Option<Epoch>,
     /// Whether the socket is to be looked at.
@@ -335,13 +335,13 @@ impl<'a, R: Runtime> Driver<'a, R> {
     fn lose(&mut self, lost: Lost) {
         if let Some(connection) = self.connection.take() {
             self.lost(connection.epoch, lost);
-            self.leaving = Some((connection.socket, self.now + FAREWELL));
+            self.leaving = Some(Box::new((connection.socket, self.now + FAREWELL)));
         }
     }
 
     /// Drops the socket of a connection that is over, once it has said farewell.
     fn take_leave(&mut self, cx: &mut Context<'_>) {
-        let Some((socket, deadline)) = &mut self.leaving else { return };
+        let Some((socket, deadline)) = self.leaving.as_deref_mut() else { return };
         if socket.poll_farewell(cx).is_ready() || *deadline <= self.now {
             self.leaving = None;
         }
@@ -371,7 +371,7 @@ impl<'a, R: Runtime> Driver<'a, R> {
             (due, session.poll_timeout())
         });
         let look = self.connection.is_some().then(|| self.now + suspension::LOOK);
-        let leave = self.leaving.as_ref().map(|(_, deadline)| *deadline);
+        let leave = self.leaving.as_ref().map(|leaving| leaving.1);
         let Some(next) = next.into_iter().chain(look).chain(leave).min() else { return due };
         // A timer that fires too early is cheaper than one that is set anew for each request.
         if self.alarm.is_none_or(|alarm| next < alarm) {

@@ -158,7 +158,9 @@ impl Client {
         runtime: R,
     ) -> (Self, impl Future<Output = ()> + Send + use<R>) {
         let shared = Arc::new(Shared::new(config, seed, R::now, || runtime.server()));
-        let driver = driver::drive(driver::Guard(shared.clone()), runtime);
+        let guard = driver::Guard(shared.clone());
+        // By reference: an async function would keep what it is given twice.
+        let driver = async move { driver::drive(guard, &runtime).await };
         (Self { handle: Arc::new(Handle::new(shared)) }, driver)
     }
 
