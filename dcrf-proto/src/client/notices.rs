@@ -93,7 +93,11 @@ impl FusedStream for Notices {
 impl Drop for Notices {
     fn drop(&mut self) {
         // Its waker is dropped after the lock is released.
-        let listener = self.shared.lock().listeners.try_remove(self.listener);
+        let mut inner = self.shared.lock();
+        let listener = inner.listeners.try_remove(self.listener);
+        // A client that is idle holds none, and `Client::opened` has made the first.
+        inner.listeners.shrink_to_fit();
+        drop(inner);
         drop(listener);
     }
 }
