@@ -36,7 +36,6 @@ use crate::transmit::Attempt;
 #[must_use = "a builder does nothing until `connect` or `connect_lazy`"]
 pub struct Builder<N> {
     endpoint: Result<Endpoint, UrlError>,
-    credentials: Credentials,
     provider: Option<Provider>,
     open_stream: Option<OpenStream>,
     policy: Option<Policy>,
@@ -131,7 +130,6 @@ impl<N: Network> Builder<N> {
     pub fn new(url: &str) -> Self {
         Self {
             endpoint: Endpoint::parse(url),
-            credentials: Credentials::new(),
             provider: None,
             open_stream: None,
             policy: None,
@@ -164,7 +162,7 @@ impl<N: Network> Builder<N> {
     /// }
     /// ```
     pub fn header(mut self, name: &str, value: &str) -> Self {
-        self.credentials = self.credentials.header(name, value);
+        self.options.credentials = self.options.credentials.header(name, value);
         self
     }
 
@@ -177,7 +175,7 @@ impl<N: Network> Builder<N> {
     /// }
     /// ```
     pub fn cookie(mut self, name: &str, value: &str) -> Self {
-        self.credentials = self.credentials.cookie(name, value);
+        self.options.credentials = self.options.credentials.cookie(name, value);
         self
     }
 
@@ -190,7 +188,7 @@ impl<N: Network> Builder<N> {
     /// }
     /// ```
     pub fn subprotocol(mut self, name: &str) -> Self {
-        self.credentials = self.credentials.subprotocol(name);
+        self.options.credentials = self.options.credentials.subprotocol(name);
         self
     }
 
@@ -203,7 +201,7 @@ impl<N: Network> Builder<N> {
     /// }
     /// ```
     pub fn origin(mut self, origin: &str) -> Self {
-        self.credentials = self.credentials.origin(origin);
+        self.options.credentials = self.options.credentials.origin(origin);
         self
     }
 
@@ -426,7 +424,7 @@ impl<N: Network> Builder<N> {
         mut self,
     ) -> Result<(Client, impl Future<Output = ()> + Send + use<N>), ConnectError> {
         let endpoint = self.endpoint?;
-        self.credentials.check()?;
+        self.options.credentials.check()?;
         #[cfg(any(feature = "rustls", feature = "native-tls"))]
         // The URL of a provider may ask for TLS where this one does not.
         self.options.tls.check(endpoint.is_tls() || self.provider.is_some())?;
@@ -440,7 +438,6 @@ impl<N: Network> Builder<N> {
         let start_closed = self.start_closed;
         let connector = Connector {
             endpoint,
-            credentials: self.credentials,
             provider: self.provider,
             open_stream: self.open_stream,
             policy: self.policy,
@@ -460,7 +457,6 @@ impl<N> fmt::Debug for Builder<N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Builder")
             .field("endpoint", &self.endpoint)
-            .field("credentials", &self.credentials)
             .field("config", &self.config)
             .field("options", &self.options)
             .finish_non_exhaustive()

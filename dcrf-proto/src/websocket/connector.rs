@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use futures_io::{AsyncRead, AsyncWrite};
 
 use super::credentials::Provider;
-use super::{Credentials, Endpoint, MaybeTls, Network, Options, WebSocket, handshake, network};
+use super::{Endpoint, MaybeTls, Network, Options, WebSocket, handshake, network};
 use crate::client::Runtime;
 use crate::context::FAR;
 use crate::error::Lost;
@@ -38,7 +38,6 @@ pub(super) type Policy = Arc<dyn Fn(&Lost) -> Option<Verdict> + Send + Sync>;
 /// The [`Runtime`] that dials an endpoint over the network of `N`.
 pub(super) struct Connector<N> {
     pub(super) endpoint: Endpoint,
-    pub(super) credentials: Credentials,
     pub(super) provider: Option<Provider>,
     pub(super) open_stream: Option<OpenStream>,
     pub(super) policy: Option<Policy>,
@@ -48,25 +47,23 @@ pub(super) struct Connector<N> {
 }
 
 impl<N: Network> Connector<N> {
-    async fn credentials(&self, attempt: Attempt) -> Result<Credentials, Lost> {
-        let credentials = self.credentials.clone();
-        let Some(provider) = &self.provider else { return Ok(credentials) };
+    /// The options, with the provider's credentials over their own.
+    async fn options(&self, attempt: Attempt) -> Result<Options, Lost> {
+        let mut options = self.options.clone();
+        let Some(provider) = &self.provider else { return Ok(options) };
         let late = || Lost::Credentials {
             message: format!("none within {PROVIDER_TIMEOUT:?}"),
             fatal: false,
         };
         let newer = self.within(PROVIDER_TIMEOUT, provider.ask(attempt), late).await?;
-        Ok(credentials.merge(newer))
+        options.credentials = options.credentials.merge(newer);
+        Ok(options)
     }
 
-    async fn connect(
-        &self,
-        credentials: Credentials,
-    ) -> Result<WebSocket<MaybeTls<BoxedStream>>, Lost> {
-        let endpoint = credentials.endpoint().unwrap_or(&self.endpoint).clone();
-        let stream = self.open(&endpoint).await.map_err(|error| not_opened(&error))?;
-        let options = self.options.clone().credentials(credentials);
-        handshake::connect(&endpoint, stream, &options).await
+    async fn connect(&self, options: Options) -> Result<WebSocket<MaybeTls<BoxedStream>>, Lost> {
+        let endpoint = options.credentials.endpoint().unwrap_or(&self.endpoint);
+        let stream = self.open(endpoint).await.map_err(|error| not_opened(&error))?;
+        handshake::connect(endpoint, stream, &options).await
     }
 
     async fn open(&self, endpoint: &Endpoint) -> io::Result<BoxedStream> {
@@ -117,9 +114,9 @@ impl<N: Network> Runtime for Connector<N> {
     /// The session gives the attempt the time of both parts; each part keeps to its own here, so that its
     /// error says which was late.
     async fn dial(&self, attempt: Attempt) -> Result<Self::Socket, Lost> {
-        let credentials = self.credentials(attempt).await?;
+        let options = self.options(attempt).await?;
         let late = || Lost::DialTimedOut(self.dial_timeout);
-        self.within(self.dial_timeout, self.connect(credentials), late).await
+        self.within(self.dial_timeout, self.connect(options), late).await
     }
 
     fn on_failure(&self, lost: &Lost) -> Option<Verdict> {

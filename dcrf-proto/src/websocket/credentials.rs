@@ -29,7 +29,8 @@ use crate::transmit::Attempt;
 /// ```
 #[derive(Clone)]
 pub struct Credentials {
-    url: Option<Endpoint>,
+    /// Boxed, since it is seldom another than the client's.
+    url: Option<Box<Endpoint>>,
     /// All but those of the two lists.
     headers: HeaderMap,
     cookies: HeaderList,
@@ -110,7 +111,7 @@ impl Credentials {
     #[must_use]
     pub fn url(mut self, url: &str) -> Self {
         match Endpoint::parse(url) {
-            Ok(endpoint) => self.url = Some(endpoint),
+            Ok(endpoint) => self.url = Some(Box::new(endpoint)),
             Err(error) => self.fail(error.into()),
         }
         self
@@ -202,7 +203,7 @@ impl Credentials {
     }
 
     pub(super) fn endpoint(&self) -> Option<&Endpoint> {
-        self.url.as_ref()
+        self.url.as_deref()
     }
 
     /// The headers as they are sent.

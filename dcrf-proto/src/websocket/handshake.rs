@@ -33,7 +33,7 @@ const MAX_UNWRITTEN: usize = 16 * 1024 * 1024;
 /// ```
 #[derive(Clone)]
 pub struct Options {
-    credentials: Credentials,
+    pub(super) credentials: Credentials,
     max_incoming: usize,
     max_unwritten: usize,
     #[cfg(any(feature = "rustls", feature = "native-tls"))]
