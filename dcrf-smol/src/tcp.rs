@@ -1,9 +1,10 @@
 //! A TCP connection of async-io, which closes as a stream of futures-io should.
 
 use std::io;
+use std::mem;
 use std::net::{Shutdown, TcpStream};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use async_io::Async;
 use futures_io::{AsyncRead, AsyncWrite, IoSlice};
@@ -16,11 +17,15 @@ use futures_io::{AsyncRead, AsyncWrite, IoSlice};
 /// }
 /// ```
 #[derive(Debug)]
-pub struct Tcp(Async<TcpStream>);
+pub struct Tcp {
+    stream: Async<TcpStream>,
+    /// The last read had room for more than there was.
+    is_drained: bool,
+}
 
 impl Tcp {
     pub(crate) fn new(stream: Async<TcpStream>) -> Self {
-        Self(stream)
+        Self { stream, is_drained: false }
     }
 
     /// The socket inside, which is in non-blocking mode.
@@ -31,11 +36,19 @@ impl Tcp {
     /// }
     /// ```
     pub fn get_ref(&self) -> &TcpStream {
-        self.0.get_ref()
+        self.stream.get_ref()
     }
 
     fn inner(self: Pin<&mut Self>) -> Pin<&mut Async<TcpStream>> {
-        Pin::new(&mut self.get_mut().0)
+        Pin::new(&mut self.get_mut().stream)
+    }
+
+    /// Waits for more than has been read. What has come since the read wakes the task too: async-io asks the system
+    /// anew here, which tells of all that is there to be read.
+    fn poll_more(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // The first time it may still be ready for what has been read already.
+        ready!(self.stream.poll_readable(cx))?;
+        self.stream.poll_readable(cx)
     }
 }
 
@@ -45,7 +58,14 @@ impl AsyncRead for Tcp {
         cx: &mut Context<'_>,
         buf: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        self.inner().poll_read(cx, buf)
+        let this = self.get_mut();
+        // To read a socket that is drained is a system call in vain.
+        if mem::take(&mut this.is_drained) {
+            ready!(this.poll_more(cx))?;
+        }
+        let read = Pin::new(&mut this.stream).poll_read(cx, buf);
+        this.is_drained = matches!(read, Poll::Ready(Ok(count)) if 0 < count && count < buf.len());
+        read
     }
 }
 

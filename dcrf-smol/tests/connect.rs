@@ -10,7 +10,7 @@ use dcrf_proto::websocket::Network;
 use dcrf_smol::{
     Client, CloseReason, ConnectError, Lost, Request, RequestError, Smol, State, UrlError,
 };
-use futures_lite::future::{block_on, or};
+use futures_lite::future::{block_on, or, poll_once};
 use futures_lite::io::{AsyncReadExt, AsyncWriteExt};
 use serde_json::{Value, json};
 
@@ -209,6 +209,25 @@ fn closing_a_connection_ends_what_the_server_reads() {
     });
     assert_eq!(answer, "OVER TO YOU");
     server.join().unwrap();
+}
+
+#[test]
+fn a_socket_that_is_drained_is_not_read_again_before_more_has_come() {
+    let listener = listener();
+    let mut tcp = block_on(Smol.connect(listener.local_addr().unwrap())).unwrap();
+    let mut server = accept(&listener);
+    let mut buf = [0; 16];
+    server.write_all(b"first").unwrap();
+    assert_eq!(block_on(tcp.read(&mut buf)).unwrap(), 5);
+    server.write_all(b"second").unwrap();
+    while tcp.get_ref().peek(&mut [0]).is_err() {
+        thread::yield_now();
+    }
+    // There was less than there was room for. That more has come since is told, and not found by asking.
+    assert!(block_on(poll_once(tcp.read(&mut buf))).is_none());
+    assert_eq!(block_on(tcp.read(&mut buf)).unwrap(), 6);
+    drop(server);
+    assert_eq!(block_on(tcp.read(&mut buf)).unwrap(), 0);
 }
 
 #[test]
