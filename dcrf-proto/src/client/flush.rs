@@ -29,12 +29,9 @@ pub(super) fn flush(
 
 impl Flushing {
     fn poll(&self, cx: &Context<'_>) -> Poll<Result<(), CloseReason>> {
-        self.handle.shared().poll(cx, |inner, waker| match &mut inner.flushers[self.place].waiter {
+        self.handle.shared().look(cx, |inner, task| match &mut inner.flushers[self.place].waiter {
             Waiter::Done(result) => Poll::Ready(result.clone()),
-            Waiter::Waiting(slot) => {
-                std::mem::swap(slot, waker);
-                Poll::Pending
-            }
+            Waiter::Waiting(place) => task.waits(place),
         })
     }
 }

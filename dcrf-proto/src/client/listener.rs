@@ -83,11 +83,11 @@ impl<T: DeserializeOwned> Listener<T> {
     }
 
     fn poll(&mut self, cx: &Context<'_>) -> Poll<Option<Result<Heard<T>, DecodeError>>> {
-        let polled = self.handle.shared().poll(cx, |inner, waker| {
+        let polled = self.handle.shared().look(cx, |inner, task| {
             let readable = Readable::Listener(self.key);
             inner.readers.looks(readable);
             match inner.session.poll_heard(self.key) {
-                None if !inner.finished => inner.readers.wait(readable, waker),
+                None if !inner.finished => inner.readers.wait(readable, task),
                 heard => Poll::Ready(heard),
             }
         });

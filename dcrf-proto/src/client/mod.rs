@@ -23,6 +23,7 @@ mod shared;
 mod signal;
 mod subscription;
 mod suspension;
+mod task;
 
 use std::fmt;
 use std::future::Future;

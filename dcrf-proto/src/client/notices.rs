@@ -58,16 +58,13 @@ impl Notices {
     }
 
     fn poll(&mut self, cx: &Context<'_>) -> Poll<Option<Notice>> {
-        let polled = self.shared.poll(cx, |inner, waker| {
+        let polled = self.shared.look(cx, |inner, task| {
             let finished = inner.finished;
             let Some(listener) = inner.listeners.get_mut(self.listener) else {
                 return Poll::Ready(None);
             };
             match listener.notices.pop() {
-                None if !finished => {
-                    std::mem::swap(&mut listener.waker, waker);
-                    Poll::Pending
-                }
+                None if !finished => task.waits(&mut listener.waker),
                 notice => Poll::Ready(notice),
             }
         });

@@ -5,6 +5,7 @@ use std::task::{Poll, Waker};
 
 use rustc_hash::FxBuildHasher;
 
+use super::task::Task;
 use crate::id::{ListenerKey, OwnMap, RepliesKey, SubscriptionKey};
 
 /// What is read once the session has told that there is something.
@@ -17,7 +18,7 @@ pub(super) enum Readable {
 
 #[derive(Default)]
 pub(super) struct Readers {
-    waiting: OwnMap<Readable, Waker>,
+    waiting: OwnMap<Readable, Option<Waker>>,
     /// Those that were woken and have not looked since.
     expected: HashSet<Readable, FxBuildHasher>,
 }
@@ -30,17 +31,14 @@ impl Readers {
         }
     }
 
-    /// There was nothing: has the reader woken by what comes next. Leaves the waker that was there before.
-    pub(super) fn wait<T>(&mut self, readable: Readable, waker: &mut Option<Waker>) -> Poll<T> {
-        if let Some(now) = waker.take() {
-            *waker = self.waiting.insert(readable, now);
-        }
-        Poll::Pending
+    /// There was nothing: has the reader woken by what comes next.
+    pub(super) fn wait<T>(&mut self, readable: Readable, task: &mut Task<'_>) -> Poll<T> {
+        task.waits(self.waiting.entry(readable).or_default())
     }
 
     /// There is something to read.
     pub(super) fn wake(&mut self, readable: Readable) -> Option<Waker> {
-        let waker = self.waiting.remove(&readable)?;
+        let waker = self.waiting.remove(&readable)??;
         self.expected.insert(readable);
         Some(waker)
     }
@@ -48,11 +46,11 @@ impl Readers {
     /// The reader is gone.
     pub(super) fn forget(&mut self, readable: Readable) -> Option<Waker> {
         self.expected.remove(&readable);
-        self.waiting.remove(&readable)
+        self.waiting.remove(&readable)?
     }
 
     pub(super) fn forget_all(&mut self) -> impl Iterator<Item = Waker> {
-        self.waiting.drain().map(|(_, waker)| waker)
+        self.waiting.drain().filter_map(|(_, waker)| waker)
     }
 
     /// Whether somebody was woken whose turn has not come yet.

@@ -160,16 +160,16 @@ impl<T: DeserializeOwned> Replies<T> {
         let polled = match &self.state {
             State::Open { handle, key } => {
                 let readable = Readable::Replies(*key);
-                let polled = handle.shared().poll(cx, |inner, waker| {
+                let polled = handle.shared().look(cx, |inner, task| {
                     inner.readers.looks(readable);
                     match inner.session.poll_reply(*key) {
                         Some(Ok(reply)) => Poll::Ready(Ok(reply)),
                         Some(Err(ended)) => {
                             // Of what has ended the session tells nothing more.
-                            *waker = inner.readers.forget(readable);
+                            task.drops(inner.readers.forget(readable));
                             Poll::Ready(Err(ended))
                         }
-                        None => inner.readers.wait(readable, waker),
+                        None => inner.readers.wait(readable, task),
                     }
                 });
                 let Poll::Ready(polled) = polled else { return Poll::Pending };

@@ -87,7 +87,7 @@ impl<T> Future for Response<T> {
         let this = &mut *self;
         let result = match mem::replace(&mut this.state, State::Resolved) {
             State::Waiting { handle, key } => {
-                match handle.shared().poll(cx, |inner, waker| inner.poll_response(key, waker)) {
+                match handle.shared().look(cx, |inner, task| inner.poll_response(key, task)) {
                     Poll::Ready(result) => result,
                     Poll::Pending => {
                         this.state = State::Waiting { handle, key };

@@ -10,6 +10,7 @@ use std::time::Instant;
 use slab::Slab;
 
 use super::readers::{Readable, Readers};
+use super::task::Task;
 use crate::command::Close;
 use crate::config::Config;
 use crate::context::Notices;
@@ -157,30 +158,30 @@ impl Shared {
         result
     }
 
-    /// Polls under the lock. `poll` exchanges the waker for the one in its place when it is pending: cloning
-    /// and dropping a waker runs code of the executor, and of the user where its task owns handles, so that
-    /// happens before the lock is taken and after it is released.
-    pub(super) fn poll<T>(
+    /// Looks under the lock, for a second time where there is nothing and the task is to wait.
+    pub(super) fn look<T>(
         &self,
         cx: &Context<'_>,
-        poll: impl FnOnce(&mut Inner, &mut Option<Waker>) -> Poll<T>,
-    ) -> Poll<T> {
-        let mut waker = Some(cx.waker().clone());
-        let polled = poll(&mut self.lock(), &mut waker);
-        drop(waker);
-        polled
+        mut look: impl FnMut(&mut Inner, &mut Task<'_>) -> T,
+    ) -> T {
+        let mut task = Task::new(cx.waker());
+        loop {
+            let found = look(&mut self.lock(), &mut task);
+            if !task.looks_again() {
+                return found;
+            }
+        }
     }
 
     /// Resolves when the driver has ended.
     pub(super) async fn finished(&self) {
         let finisher = Finisher { shared: self, place: self.lock().finishers.insert(None) };
         poll_fn(|cx| {
-            self.poll(cx, |inner, waker| {
+            self.look(cx, |inner, task| {
                 if inner.finished {
                     return Poll::Ready(());
                 }
-                std::mem::swap(&mut inner.finishers[finisher.place], waker);
-                Poll::Pending
+                task.waits(&mut inner.finishers[finisher.place])
             })
         })
         .await;
@@ -237,11 +238,10 @@ impl Inner {
     pub(super) fn poll_response(
         &mut self,
         key: RequestKey,
-        waker: &mut Option<Waker>,
+        task: &mut Task<'_>,
     ) -> Poll<Result<Json, RequestError>> {
-        if let Some(Waiter::Waiting(slot)) = self.responses.get_mut(&key) {
-            std::mem::swap(slot, waker);
-            return Poll::Pending;
+        if let Some(Waiter::Waiting(place)) = self.responses.get_mut(&key) {
+            return task.waits(place);
         }
         match self.responses.remove(&key) {
             Some(Waiter::Done(result)) => Poll::Ready(result),

@@ -242,7 +242,7 @@ struct Registration {
 impl Registration {
     fn poll_acknowledged(&self, cx: &Context<'_>) -> Poll<Result<(), Ended>> {
         let readable = Readable::Subscription(self.key);
-        self.handle.shared().poll(cx, |inner, waker| {
+        self.handle.shared().look(cx, |inner, task| {
             inner.readers.looks(readable);
             if inner.session.is_acknowledged(self.key) {
                 return Poll::Ready(Ok(()));
@@ -250,17 +250,17 @@ impl Registration {
             if let Some(ended) = inner.session.ended(self.key) {
                 return Poll::Ready(Err(ended.clone()));
             }
-            inner.readers.wait(readable, waker)
+            inner.readers.wait(readable, task)
         })
     }
 
     fn poll_change(&self, cx: &Context<'_>) -> Poll<Result<Change, Ended>> {
         let readable = Readable::Subscription(self.key);
-        self.handle.shared().poll(cx, |inner, waker| {
+        self.handle.shared().look(cx, |inner, task| {
             inner.readers.looks(readable);
             match inner.session.poll_change(self.key) {
                 Some(polled) => Poll::Ready(polled),
-                None => inner.readers.wait(readable, waker),
+                None => inner.readers.wait(readable, task),
             }
         })
     }
@@ -285,11 +285,8 @@ struct Cancelling {
 
 impl Cancelling {
     fn poll(&self, cx: &Context<'_>) -> Poll<Result<(), UnsubscribeError>> {
-        self.handle.shared().poll(cx, |inner, waker| match inner.unsubscribes.get_mut(&self.key) {
-            Some(Waiter::Waiting(slot)) => {
-                std::mem::swap(slot, waker);
-                Poll::Pending
-            }
+        self.handle.shared().look(cx, |inner, task| match inner.unsubscribes.get_mut(&self.key) {
+            Some(Waiter::Waiting(place)) => task.waits(place),
             Some(Waiter::Done(result)) => Poll::Ready(result.clone()),
             None => Poll::Ready(Ok(())),
         })
