@@ -26,6 +26,8 @@ const BYTES_PER_ROUND: usize = 64 << 10;
 /// How often other tasks get their turn before a burst goes on, where somebody was woken by it and has not looked yet:
 /// more than a runtime polls one task before another. It takes well under a millisecond.
 const TURNS: usize = 1_000;
+/// Each of so many turns is a whole poll: a timer and what is to be written do not wait for all of them.
+const TURNS_PER_POLL: usize = 8;
 /// How long a socket may take for what it has to tell the server after the connection is over.
 const FAREWELL: Duration = Duration::from_secs(1);
 
@@ -40,23 +42,30 @@ pub(super) async fn drive<R: Runtime>(shared: Guard, runtime: &R) {
     let mut dial = pin!(None);
     let mut timer = pin!(None);
     poll_fn(|cx| {
-        driver.begin_poll(cx);
+        if driver.gives_way() {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        driver.begin_poll(cx, dial.as_mut());
         for _ in 0..ROUNDS_PER_POLL {
-            driver.begin_round(dial.as_mut());
             let mut busy = driver.dial(cx, dial.as_mut());
             busy |= driver.receive();
-            busy |= driver.keep_time(cx, timer.as_mut());
+            busy |= driver.keep_time();
             busy |= driver.send(cx, dial.as_mut(), &start);
             driver.take_leave(cx);
-            if driver.tell() && dial.is_none() {
+            let told = driver.tell();
+            busy |= driver.give_up(told.epoch, dial.as_mut());
+            if told.is_finished && driver.is_idle() {
                 return Poll::Ready(());
             }
+            busy |= driver.set_alarm(cx, timer.as_mut(), told.deadline);
             if !busy && driver.frames_left > 0 {
                 return Poll::Pending;
             }
             if driver.frames_left == 0 {
                 break;
             }
+            driver.now = R::now();
         }
         cx.waker().wake_by_ref();
         Poll::Pending
@@ -108,6 +117,15 @@ struct Connection<S> {
     unflushed: bool,
 }
 
+/// How the session is at the end of a round.
+struct Told {
+    /// Of the connection or the dial that it wants.
+    epoch: Option<Epoch>,
+    is_finished: bool,
+    /// When it is to be looked at.
+    deadline: Option<Instant>,
+}
+
 impl<'a, R: Runtime> Driver<'a, R> {
     fn new(shared: Guard, runtime: &'a R) -> Self {
         let config = shared.0.lock().session.config().clone();
@@ -136,61 +154,81 @@ impl<'a, R: Runtime> Driver<'a, R> {
         act(&mut self.shared.0.lock().session, self.now)
     }
 
+    /// Whether others still have their turn, and nothing is to be done meanwhile.
+    fn gives_way(&mut self) -> bool {
+        if self.frames_left > 0 || self.turns % TURNS_PER_POLL == 0 {
+            return false;
+        }
+        let inner = self.shared.0.lock();
+        // A command takes the driver's waker.
+        let gives_way = inner.driver.is_some() && inner.readers.are_expected();
+        drop(inner);
+        self.turns += usize::from(gives_way);
+        gives_way
+    }
+
     /// Reads on without end, unless somebody was woken whose turn is to come before they are overrun.
-    fn begin_poll(&mut self, cx: &Context<'_>) {
+    fn begin_poll<D>(&mut self, cx: &Context<'_>, dial: Pin<&mut Option<D>>) {
         self.readable.wakes(cx.waker());
-        self.was_suspended |= self.clocks.was_suspended(R::now(), R::wall_clock());
-        // Commands wake this task from now on.
-        let _ = self.shared.0.poll(cx, |inner, waker| {
-            std::mem::swap(&mut inner.driver, waker);
-            Poll::<()>::Pending
-        });
-        let readers = &mut self.shared.0.lock().readers;
-        if readers.are_expected() {
-            if self.turns < TURNS {
-                self.turns += usize::from(self.frames_left == 0);
-                return;
-            }
-            readers.expect_nobody();
-        }
-        self.frames_left = self.frames_per_poll;
-        self.turns = 0;
-    }
-
-    /// Drops what the session has given up.
-    fn begin_round<D>(&mut self, mut dial: Pin<&mut Option<D>>) {
         self.now = R::now();
-        let epoch = self.session(|session, _| session.epoch());
-        if self.dialling.is_some() && self.dialling != epoch {
-            dial.set(None);
-            self.dialling = None;
+        self.was_suspended |= self.clocks.was_suspended(self.now, R::wall_clock());
+        let have_had_turns = self.turns >= TURNS;
+        let (are_expected, epoch) = self.shared.0.look(cx, |inner, task| {
+            // Commands wake this task from now on.
+            let _: Poll<()> = task.waits(&mut inner.driver);
+            if have_had_turns {
+                inner.readers.expect_nobody();
+            }
+            (inner.readers.are_expected(), inner.session.epoch())
+        });
+        if are_expected {
+            self.turns += usize::from(self.frames_left == 0);
+        } else {
+            self.frames_left = self.frames_per_poll;
+            self.turns = 0;
         }
-        if self.connection.as_ref().is_some_and(|connection| Some(connection.epoch) != epoch) {
-            self.connection = None;
-        }
+        self.give_up(epoch, dial);
     }
 
-    /// Feeds all that is ready to the socket, then flushes once.
+    /// Drops what the session has given up, and says whether there was something.
+    fn give_up<D>(&mut self, epoch: Option<Epoch>, mut dial: Pin<&mut Option<D>>) -> bool {
+        let is_over = |of: Epoch| Some(of) != epoch;
+        let dialling = self.dialling.take_if(|dialling| is_over(*dialling));
+        if dialling.is_some() {
+            dial.set(None);
+        }
+        let connection = self.connection.take_if(|connection| is_over(connection.epoch));
+        dialling.is_some() || connection.is_some()
+    }
+
+    /// Whether there is neither a connection nor a dial.
+    fn is_idle(&self) -> bool {
+        self.connection.is_none() && self.leaving.is_none() && self.dialling.is_none()
+    }
+
+    /// Feeds all that is ready to the socket, then flushes once. Says whether the next round has something to do by that.
     fn send<D>(
         &mut self,
         cx: &mut Context<'_>,
         mut dial: Pin<&mut Option<D>>,
         start: &impl Fn(Epoch, Attempt) -> D,
     ) -> bool {
-        let mut busy = false;
-        while self.poll_ready(cx) {
-            self.take_transmits();
-            if self.transmits.is_empty() {
-                break;
+        let was_connected = self.connection.is_some();
+        let (mut dials, mut feeds) = (false, false);
+        let is_ready = loop {
+            if !self.poll_ready(cx) {
+                break false;
             }
-            busy = true;
+            let is_all = self.take_transmits();
             let mut transmits = std::mem::take(&mut self.transmits);
+            feeds |= !transmits.is_empty();
             for transmit in transmits.drain(..) {
                 match transmit {
                     Transmit::Dial(epoch) => {
                         let attempt = self.session(|session, _| session.attempt());
                         dial.set(Some(start(epoch, attempt)));
                         self.dialling = Some(epoch);
+                        dials = true;
                     }
                     Transmit::Text(epoch, text) => self.feed(epoch, Outgoing::Text(text)),
                     Transmit::Binary(epoch, bytes) => self.feed(epoch, Outgoing::Binary(bytes)),
@@ -199,9 +237,13 @@ impl<'a, R: Runtime> Driver<'a, R> {
                 }
             }
             self.transmits = transmits;
-        }
+            if is_all {
+                break true;
+            }
+        };
         self.flush(cx);
-        busy
+        let is_lost = was_connected && self.connection.is_none();
+        dials || is_lost || feeds && !(is_ready && self.is_flushed())
     }
 
     /// Whether what the session has to send can be taken from it.
@@ -220,11 +262,12 @@ impl<'a, R: Runtime> Driver<'a, R> {
         }
     }
 
-    fn take_transmits(&mut self) {
+    /// Says whether that is all that the session has to send.
+    fn take_transmits(&mut self) -> bool {
         let mut bytes = 0;
         let mut inner = self.shared.0.lock();
         while bytes < BYTES_PER_ROUND {
-            let Some(transmit) = inner.session.poll_transmit() else { break };
+            let Some(transmit) = inner.session.poll_transmit() else { return true };
             bytes += match &transmit {
                 Transmit::Text(_, text) => text.len(),
                 Transmit::Binary(_, bytes) => bytes.len(),
@@ -232,6 +275,7 @@ impl<'a, R: Runtime> Driver<'a, R> {
             };
             self.transmits.push(transmit);
         }
+        false
     }
 
     fn feed(&mut self, epoch: Epoch, frame: Outgoing) {
@@ -256,6 +300,10 @@ impl<'a, R: Runtime> Driver<'a, R> {
             // Why it can't be written may be known on the other side.
             Poll::Pending => self.readable.raise(),
         }
+    }
+
+    fn is_flushed(&self) -> bool {
+        self.connection.as_ref().is_none_or(|connection| !connection.unflushed)
     }
 
     fn dial<D>(&mut self, cx: &mut Context<'_>, mut dial: Pin<&mut Option<D>>) -> bool
@@ -325,10 +373,11 @@ impl<'a, R: Runtime> Driver<'a, R> {
             }
         }
         drop(inner);
+        let is_lost = lost.is_some();
         if let Some(lost) = lost {
             self.lose(lost);
         }
-        true
+        has_more || is_lost
     }
 
     /// The socket has failed or ended.
@@ -357,22 +406,32 @@ impl<'a, R: Runtime> Driver<'a, R> {
         });
     }
 
-    fn keep_time(&mut self, cx: &mut Context<'_>, mut timer: Pin<&mut Option<R::Timer>>) -> bool {
+    /// Looks at what is due. Says whether something was.
+    fn keep_time(&mut self) -> bool {
         let suspended = std::mem::take(&mut self.was_suspended);
-        let (due, next) = self.session(|session, now| {
+        self.session(|session, now| {
             if suspended {
                 // Before the deadlines are looked at: a ping that was under way has its time once more.
                 session.probe(now);
             }
-            let due = session.poll_timeout().is_some_and(|deadline| deadline <= now);
-            if due {
+            let is_due = session.poll_timeout().is_some_and(|deadline| deadline <= now);
+            if is_due {
                 session.handle_timeout(now);
             }
-            (due, session.poll_timeout())
-        });
+            is_due
+        })
+    }
+
+    /// Has the driver polled at `deadline`. Says whether that is now.
+    fn set_alarm(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut timer: Pin<&mut Option<R::Timer>>,
+        deadline: Option<Instant>,
+    ) -> bool {
         let look = self.connection.is_some().then(|| self.now + suspension::LOOK);
         let leave = self.leaving.as_ref().map(|leaving| leaving.1);
-        let Some(next) = next.into_iter().chain(look).chain(leave).min() else { return due };
+        let Some(next) = deadline.into_iter().chain(look).chain(leave).min() else { return false };
         // A timer that fires too early is cheaper than one that is set anew for each request.
         if self.alarm.is_none_or(|alarm| next < alarm) {
             timer.set(Some(self.runtime.sleep_until(next)));
@@ -383,20 +442,22 @@ impl<'a, R: Runtime> Driver<'a, R> {
             timer.set(None);
             self.alarm = None;
         }
-        due || fired
+        fired
     }
 
-    /// Tells those who wait. Says whether nothing is left to do once no dial is.
-    fn tell(&mut self) -> bool {
+    /// Tells those who wait, and learns how the session is.
+    fn tell(&mut self) -> Told {
         let mut inner = self.shared.0.lock();
         inner.drain_events(&mut self.wakers);
-        let unflushed = self.connection.as_ref().is_some_and(|connection| connection.unflushed);
-        inner.looked_at(unflushed, &mut self.wakers);
-        let is_gone = self.connection.is_none() && self.leaving.is_none();
-        let finished = inner.session.is_finished() && is_gone;
+        inner.looked_at(!self.is_flushed(), &mut self.wakers);
+        let told = Told {
+            epoch: inner.session.epoch(),
+            is_finished: inner.session.is_finished(),
+            deadline: inner.session.poll_timeout(),
+        };
         drop(inner);
         self.wakers.drain(..).for_each(Waker::wake);
-        finished
+        told
     }
 }
 
