@@ -13,6 +13,10 @@ fn task() -> Subscribe {
     Subscribe::instance("tasks", 7)
 }
 
+fn id_of(frame: &Value) -> &str {
+    frame["payload"]["request_id"].as_str().expect("a textual id")
+}
+
 #[test]
 fn s9_nothing_is_delivered_after_an_unsubscribe() {
     let mut c = Conversation::open();
@@ -150,6 +154,84 @@ fn r8_an_id_that_is_used_again_outlives_the_memory_of_its_past() {
     }
     c.event(&frame, "update", &json!(1));
     assert_eq!(c.changes(key), [update(&json!(1))]);
+}
+
+#[test]
+fn r8_an_id_that_the_session_has_made_is_in_use_while_its_subscription_lives() {
+    let mut c = Conversation::idle_with(|_| ());
+    let key = c.subscribe(task());
+    c.session.open(c.now);
+    c.redials();
+    c.opens();
+    let frame = c.sent_one();
+    let id = id_of(&frame);
+
+    assert_in_use(&mut c, id);
+    c.answers(&frame, &Value::Null);
+    assert_in_use(&mut c, id);
+    c.lost(dropped());
+    assert_in_use(&mut c, id);
+    c.reopens();
+    let frame = c.sent_one();
+    c.answers(&frame, &Value::Null);
+    c.unsubscribe(key);
+    let unsubscribe = c.sent_one();
+    assert_in_use(&mut c, id);
+
+    // From now on another subscription may use it, but no request.
+    c.answers(&unsubscribe, &Value::Null);
+    let (key, frame) = c.subscribes(task().id(id));
+    assert_in_use(&mut c, id);
+    c.event(&frame, "update", &json!(1));
+    assert_eq!(c.changes(key), [update(&json!(1))]);
+}
+
+fn assert_in_use(c: &mut Conversation, id: &str) {
+    let request = c.session.request(Request::retrieve("tasks", 8).id(id), c.now);
+    assert_eq!(request.unwrap_err().reason, Rejection::IdInUse);
+    let rows = c.session.stream(Request::list("rows").id(id), c.now);
+    assert_eq!(rows.unwrap_err().reason, Rejection::IdInUse);
+    let sent = c.session.send(Request::list("rows").id(id), c.now);
+    assert_eq!(sent.unwrap_err().reason, Rejection::IdInUse);
+    let subscription = c.session.subscribe(Subscribe::instance("tasks", 8).id(id), c.now);
+    assert_eq!(subscription.unwrap_err().reason, Rejection::IdInUse);
+}
+
+#[test]
+fn r8_who_shares_a_subscription_may_give_its_id_and_no_others() {
+    let mut c = Conversation::open();
+    let (_, other) = c.subscribes(Subscribe::instance("tasks", 8));
+    let (_, frame) = c.subscribes(task());
+    c.subscribe(task().id(id_of(&frame)));
+    let foreign = c.session.subscribe(task().id(id_of(&other)), c.now);
+    assert_eq!(foreign.unwrap_err().reason, Rejection::IdInUse);
+    assert_eq!(c.sent(), NOTHING);
+}
+
+#[test]
+fn r8_an_id_that_is_used_again_is_not_that_of_who_follows_in_its_place() {
+    let mut c = Conversation::open();
+    let (first, former) = c.subscribes(task());
+    c.unsubscribe(first);
+    let unsubscribe = c.sent_one();
+    c.answers(&unsubscribe, &Value::Null);
+    // Ids that the session makes say where the subscription stands in its memory.
+    let (successor, frame) = c.subscribes(Subscribe::instance("tasks", 8));
+    c.event(&former, "update", &json!(1));
+    assert_eq!((c.session.stats().late, c.changes(successor)), (1, vec![]));
+
+    let (heir, again) = c.subscribes(Subscribe::instance("tasks", 9).id(id_of(&former)));
+    c.event(&again, "update", &json!(2));
+    c.event(&frame, "update", &json!(3));
+    assert_eq!(c.changes(heir), [update(&json!(2))]);
+    assert_eq!(c.changes(successor), [update(&json!(3))]);
+
+    c.unsubscribe(successor);
+    let unsubscribe = c.sent_one();
+    c.answers(&unsubscribe, &Value::Null);
+    c.event(&again, "update", &json!(4));
+    c.event(&frame, "update", &json!(5));
+    assert_eq!((c.session.stats().late, c.changes(heir)), (2, vec![update(&json!(4))]));
 }
 
 #[test]
