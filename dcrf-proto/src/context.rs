@@ -78,16 +78,18 @@ impl Context {
         if self.events.len() < limit { Ok(()) } else { Err(Rejection::QueueFull) }
     }
 
-    /// The id for a new request or subscription: the caller's, when `is_free` says so (R8), or a new one.
+    /// The id for a new request or subscription: the caller's, when `is_free` says so (R8), or the one that `make`
+    /// makes.
     pub(crate) fn choose_id(
         &mut self,
         wanted: Option<&RequestId>,
         is_free: impl FnOnce(&Routes, &RequestId) -> bool,
+        make: impl FnOnce(&mut Random) -> RequestId,
     ) -> Result<RequestId, Rejection> {
         match wanted {
             Some(id) if !is_free(&self.routes, id) => Err(Rejection::IdInUse),
             Some(id) => Ok(id.clone()),
-            None => Ok(RequestId::random(&mut self.random)),
+            None => Ok(make(&mut self.random)),
         }
     }
 
@@ -130,6 +132,8 @@ impl Context {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Route {
     Request(RequestKey),
+    /// A subscription with an id of the caller's own: one that the session makes carries its place, and needs no
+    /// route ([`Subscriptions::wire_of`](crate::subscriptions::Subscriptions::wire_of)).
     Wire(WireKey),
     /// The refresh of a subscription (S6).
     Refresh(SubscriptionKey),
@@ -142,7 +146,7 @@ pub(crate) enum Route {
     Released,
 }
 
-/// One lookup from a request id to who waits for it.
+/// One lookup from a request id to who waits for it, but for ids that carry their place.
 #[derive(Debug, Default)]
 pub(crate) struct Routes {
     by_id: IdMap<Route>,
@@ -174,12 +178,13 @@ impl Routes {
         self.by_id.remove(id);
     }
 
-    /// Whether a request may use an id.
+    /// Whether a request may use an id that no subscription has.
     pub(crate) fn is_unknown(&self, id: &RequestId) -> bool {
         self.get(id).is_none()
     }
 
-    /// Whether a subscription may use an id: a late event does no harm to it, while it would answer a request.
+    /// Whether a subscription may use an id that no other has: a late event does no harm to it, while it would answer
+    /// a request.
     pub(crate) fn is_free(&self, id: &RequestId) -> bool {
         matches!(self.get(id), None | Some(Route::Released))
     }

@@ -116,11 +116,29 @@ impl From<Uuid> for Repr {
     }
 }
 
+/// The part of an id's second half that carries a place.
+const LAST_32_BITS: u64 = 0xffff_ffff;
+
 impl RequestId {
     pub(crate) fn random(random: &mut Random) -> Self {
-        let mut bytes = [0; 16];
-        random.0.fill_bytes(&mut bytes);
-        Self(Repr::from(uuid::Builder::from_random_bytes(bytes).into_uuid()))
+        let (high, low) = random.uuid();
+        Self(Repr::Uuid(high, low))
+    }
+
+    /// A new id that carries a place, so that a frame with it needs no map to find who it is for. The place is laid
+    /// over other random bits of the same id, so it looks as random as any other, and 90 of its bits still are.
+    pub(crate) fn random_at(place: u32, random: &mut Random) -> Self {
+        let (high, low) = random.uuid();
+        let carried = (high >> 32) ^ u64::from(place);
+        Self(Repr::Uuid(high, (low & !LAST_32_BITS) | carried))
+    }
+
+    /// The place that it carries, if it carries one: every UUID may.
+    pub(crate) fn place(&self) -> Option<u32> {
+        match &self.0 {
+            Repr::Uuid(high, low) => u32::try_from(((high >> 32) ^ low) & LAST_32_BITS).ok(),
+            Repr::Text(_) | Repr::Number(_) => None,
+        }
     }
 }
 
@@ -302,6 +320,13 @@ impl Random {
         Self(Xoshiro256PlusPlus::from_seed(seed.0))
     }
 
+    /// The halves of a new UUID v4.
+    fn uuid(&mut self) -> (u64, u64) {
+        let mut bytes = [0; 16];
+        self.0.fill_bytes(&mut bytes);
+        uuid::Builder::from_random_bytes(bytes).into_uuid().as_u64_pair()
+    }
+
     /// A number drawn evenly from 0 (included) to 1 (not included).
     pub(crate) fn unit(&mut self) -> f64 {
         // The upper 53 bits: as many as an f64 holds exactly.
@@ -314,6 +339,61 @@ impl Random {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const PLACES: [u32; 8] = [0, 1, 2, 255, 99_999, 0x8000_0000, u32::MAX - 1, u32::MAX];
+
+    fn random() -> Random {
+        Random::new(&Seed::from([7; 32]))
+    }
+
+    #[test]
+    fn r8_an_id_that_carries_a_place_is_a_uuid_v4_like_any_other() {
+        let mut random = random();
+        for place in PLACES {
+            let first = RequestId::random_at(place, &mut random);
+            let second = RequestId::random_at(place, &mut random);
+            assert_ne!(first, second);
+            for id in [first, second] {
+                let uuid = Uuid::try_parse(&id.to_string()).unwrap();
+                assert_eq!(uuid.get_version_num(), 4, "{id}");
+                assert_eq!(uuid.get_variant(), uuid::Variant::RFC4122, "{id}");
+                // As it comes back from the server.
+                assert_eq!(RequestId::from(id.to_string()).place(), Some(place), "{id}");
+            }
+        }
+        assert_eq!(RequestId::from("place-1").place(), None);
+        assert_eq!(RequestId::from(1).place(), None);
+    }
+
+    #[test]
+    fn r8_no_bit_of_an_id_tells_its_place() {
+        let mut random = random();
+        // How often each bit is set: half of the time, but for the six that say "v4".
+        let mut set = [0; 128];
+        for _ in 0..4096 {
+            let Repr::Uuid(high, low) = RequestId::random_at(0, &mut random).0 else {
+                unreachable!("it is a UUID");
+            };
+            let uuid = Uuid::from_u64_pair(high, low).as_u128();
+            for (bit, set) in set.iter_mut().enumerate() {
+                *set += usize::from(uuid >> bit & 1 == 1);
+            }
+        }
+        let fixed = [(62, 0), (63, 4096), (76, 0), (77, 0), (78, 4096), (79, 0)];
+        for (bit, set) in set.into_iter().enumerate() {
+            match fixed.iter().find(|(fixed, _)| *fixed == bit) {
+                Some((_, expected)) => assert_eq!(set, *expected, "bit {bit}"),
+                None => assert!((1800..2300).contains(&set), "bit {bit}: {set}"),
+            }
+        }
+    }
+
+    #[test]
+    fn r8_an_id_of_a_request_carries_a_place_by_chance_only() {
+        let mut random = random();
+        let is_of_a_hundred = |id: RequestId| id.place().is_some_and(|place| place < 100);
+        assert!(!(0..10_000).any(|_| is_of_a_hundred(RequestId::random(&mut random))));
+    }
 
     #[test]
     fn r8_an_id_is_sent_as_it_was_given_whatever_letter_stands_in_it() {

@@ -16,13 +16,14 @@ pub(crate) use self::replies::Replies;
 use crate::arena::Arena;
 use crate::buffer::Held;
 use crate::command::{Arguments, Request};
-use crate::context::{Context, Route, Routes};
+use crate::context::{Context, Route};
 use crate::dialect::Message;
 use crate::error::{CloseReason, Rejected, Rejection, RequestError};
 use crate::event::Event;
 use crate::id::{RepliesKey, RequestId, RequestKey};
 use crate::outgoing::{self, Purpose};
 use crate::selection::Taker;
+use crate::subscriptions::Subscriptions;
 use crate::timer::Timer;
 use crate::trace::Asked;
 use crate::wire::envelope::Payload;
@@ -153,20 +154,22 @@ impl Requests {
     pub(crate) fn request(
         &mut self,
         cx: &mut Context,
+        subscriptions: &Subscriptions,
         request: Request,
     ) -> Result<RequestKey, Rejected<Request>> {
         let timeout = request.timeout.or(cx.config.request_timeout);
-        self.enqueue(cx, request, timeout, Answer::One)
+        self.enqueue(cx, subscriptions, request, timeout, Answer::One)
     }
 
     /// Accepts a request into the outbox, for any number of replies (R12).
     pub(crate) fn stream(
         &mut self,
         cx: &mut Context,
+        subscriptions: &Subscriptions,
         request: Request,
     ) -> Result<RepliesKey, Rejected<Request>> {
         let timeout = request.timeout.or(cx.config.request_timeout);
-        let key = self.enqueue(cx, request, timeout, Answer::One)?;
+        let key = self.enqueue(cx, subscriptions, request, timeout, Answer::One)?;
         let replies = self.replies.insert_with(|_| Replies::new(key));
         if let Some(entry) = self.entries.get_mut(key) {
             entry.answer = Answer::Many(replies);
@@ -179,21 +182,23 @@ impl Requests {
     pub(crate) fn send(
         &mut self,
         cx: &mut Context,
+        subscriptions: &Subscriptions,
         request: Request,
         now_or_never: bool,
     ) -> Result<(), Rejected<Request>> {
         let timeout = request.timeout.or(None);
-        self.enqueue(cx, request, timeout, Answer::None { now_or_never }).map(drop)
+        self.enqueue(cx, subscriptions, request, timeout, Answer::None { now_or_never }).map(drop)
     }
 
     fn enqueue(
         &mut self,
         cx: &mut Context,
+        subscriptions: &Subscriptions,
         request: Request,
         timeout: Option<Duration>,
         answer: Answer,
     ) -> Result<RequestKey, Rejected<Request>> {
-        match self.accept(cx, &request) {
+        match self.accept(cx, subscriptions, &request) {
             Ok(message) => Ok(self.insert(cx, request, message, timeout, answer)),
             Err(reason) => Err(Rejected { command: request, reason }),
         }
@@ -202,6 +207,7 @@ impl Requests {
     fn accept(
         &self,
         cx: &mut Context,
+        subscriptions: &Subscriptions,
         request: &Request,
     ) -> Result<(RequestId, Message), Rejection> {
         cx.admit()?;
@@ -211,7 +217,11 @@ impl Requests {
         if waiting.count >= limit.count || alive >= cx.config.max_requests {
             return Err(Rejection::QueueFull);
         }
-        let id = cx.choose_id(request.id.as_ref(), Routes::is_unknown)?;
+        let id = cx.choose_id(
+            request.id.as_ref(),
+            |routes, id| subscriptions.is_unknown(routes, id),
+            RequestId::random,
+        )?;
         let arguments = request.arguments.iter();
         let (stream, action) = (&request.stream, &request.action);
         let message =

@@ -253,7 +253,8 @@ impl Session {
         let Some(id) = &payload.request_id else { return false };
         // R6: an answer comes on the stream that was asked.
         let agrees = |own: Option<&str>| framing == Framing::Bare || own == stream;
-        match self.cx.routes.get(id) {
+        let place = self.subscriptions.wire_of(id).map(Route::Wire);
+        match place.or_else(|| self.cx.routes.get(id)) {
             Some(Route::Request(key)) if agrees(self.requests.stream_of(key)) => {
                 self.requests.reply(&mut self.cx, key, payload);
             }

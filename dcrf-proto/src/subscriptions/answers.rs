@@ -153,7 +153,7 @@ impl Subscriptions {
         result: Result<(), UnsubscribeError>,
     ) {
         let Some(wire) = self.pairs.get(key) else { return };
-        let id = wire.sent.id.clone();
+        let id = wire.id.clone();
         let is_over = !wire.is_unanswered() && result.is_ok();
         self.remove_wire(cx, key, result);
         if is_over {

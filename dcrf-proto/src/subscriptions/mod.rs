@@ -23,7 +23,7 @@ use crate::context::{Context, Route, Routes};
 use crate::dialect::Message;
 use crate::error::{Ended, Lost, Rejected, Rejection, UnsubscribeError};
 use crate::event::{Change, Event};
-use crate::id::{OwnMap, SubscriptionKey, WireKey};
+use crate::id::{OwnMap, RequestId, SubscriptionKey, WireKey};
 use crate::timer::Timer;
 use crate::trace::Told;
 
@@ -86,6 +86,23 @@ impl Subscriptions {
 
     pub(crate) fn stream(&self, key: WireKey) -> Option<&str> {
         self.pairs.get(key).map(|wire| &*wire.stream)
+    }
+
+    /// The wire with this id, if it carries its place: found without a map, whose entries would be one more memory
+    /// that each event touches.
+    pub(crate) fn wire_of(&self, id: &RequestId) -> Option<WireKey> {
+        let (key, wire) = self.pairs.wire_at(id.place()?)?;
+        (wire.id == *id).then_some(key)
+    }
+
+    /// Whether a request may use an id (R8).
+    pub(crate) fn is_unknown(&self, routes: &Routes, id: &RequestId) -> bool {
+        self.wire_of(id).is_none() && routes.is_unknown(id)
+    }
+
+    /// Whether a subscription may use an id (R8).
+    fn is_free(&self, routes: &Routes, id: &RequestId) -> bool {
+        self.wire_of(id).is_none() && routes.is_free(id)
     }
 
     pub(crate) fn member_mut(&mut self, key: SubscriptionKey) -> Option<&mut Member> {
@@ -173,9 +190,9 @@ impl Subscriptions {
         subscribe: &Subscribe,
         key: WireKey,
     ) -> Result<(), Rejection> {
-        let own = self.pairs.get(key).map(|wire| &wire.sent.id);
+        let own = self.pairs.get(key).map(|wire| &wire.id);
         match &subscribe.id {
-            Some(id) if Some(id) != own && !cx.routes.is_free(id) => Err(Rejection::IdInUse),
+            Some(id) if Some(id) != own && !self.is_free(&cx.routes, id) => Err(Rejection::IdInUse),
             _ => Ok(()),
         }
     }
@@ -187,7 +204,12 @@ impl Subscriptions {
         target: u64,
         arguments: Arguments,
     ) -> Result<Wire, Rejection> {
-        let id = cx.choose_id(subscribe.id.as_ref(), Routes::is_free)?;
+        let place = self.pairs.next_index();
+        let id = cx.choose_id(
+            subscribe.id.as_ref(),
+            |routes, id| self.is_free(routes, id),
+            |random| RequestId::random_at(place, random),
+        )?;
         let stream = self.streams.name(&subscribe.stream);
         let wire = Wire::new(subscribe, stream, id, target, arguments, self.next_sequence);
         let (size, limit) = (wire.size(cx.config.framing), cx.config.max_message);
@@ -206,13 +228,15 @@ impl Subscriptions {
         open: bool,
     ) -> WireKey {
         self.next_sequence += 1;
-        let (id, target) = (wire.sent.id.clone(), wire.sent.target);
+        let target = wire.sent.target;
         self.unsent += usize::from(wire.phase.is_unsent());
         let key = self.pairs.insert_wire(wire);
         if let Some(wire) = self.pairs.get_mut(key) {
             wire.select(cx, key, subscribe);
         }
-        cx.routes.insert(id, Route::Wire(key));
+        if let Some(id) = &subscribe.id {
+            cx.routes.insert(id.clone(), Route::Wire(key));
+        }
         self.by_target.entry(target).or_insert(key);
         if open {
             self.enqueue(cx, key, Phase::Queued { replayed: false });
@@ -266,7 +290,7 @@ impl Subscriptions {
             self.give_up_target(target, key);
             self.enqueue(cx, key, Phase::Leaving);
         } else {
-            let id = wire.sent.id.clone();
+            let id = wire.id.clone();
             self.remove_wire(cx, key, Ok(()));
             if on_server {
                 // The server will go on for as long as this connection lasts.
@@ -285,7 +309,7 @@ impl Subscriptions {
         self.enter(cx, key, Phase::Offline);
         let Some(wire) = self.pairs.remove(key) else { return };
         self.unsent -= usize::from(wire.phase.is_unsent());
-        cx.routes.remove(&wire.sent.id);
+        cx.routes.remove(&wire.id);
         wire.deselect(cx, key);
         self.give_up_target(wire.sent.target, key);
         self.streams.release(&wire.stream);

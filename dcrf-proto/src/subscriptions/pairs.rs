@@ -76,6 +76,17 @@ impl Pairs {
         (half.0 == generation).then_some(&mut half.1)
     }
 
+    /// The wire in this place, whatever its generation.
+    pub(super) fn wire_at(&self, index: u32) -> Option<(WireKey, &Wire)> {
+        let (generation, wire) = self.slots.get(index as usize)?.wire.as_ref()?;
+        Some((WireKey::new(index, *generation), wire))
+    }
+
+    /// The place of the next wire.
+    pub(super) fn next_index(&self) -> u32 {
+        checked(self.slots.vacant_key())
+    }
+
     pub(super) fn insert_wire(&mut self, wire: Wire) -> WireKey {
         let index = self.vacant();
         self.insert(index, wire)
@@ -102,7 +113,7 @@ impl Pairs {
         self.next_generation = generation.wrapping_add(1);
         *K::half_mut(&mut self.slots[index]) = Some((generation, half));
         *K::count(self) += 1;
-        K::new(u32::try_from(index).expect("limits keep a table below 2^32 entries"), generation)
+        K::new(checked(index), generation)
     }
 
     pub(super) fn remove<K: HalfKey>(&mut self, key: K) -> Option<K::Half> {
@@ -145,7 +156,11 @@ impl Pairs {
     {
         self.slots.iter().filter_map(|(index, slot)| {
             let (generation, half) = K::half(slot)?;
-            Some((K::new(u32::try_from(index).unwrap_or(u32::MAX), *generation), half))
+            Some((K::new(checked(index), *generation), half))
         })
     }
+}
+
+fn checked(index: usize) -> u32 {
+    u32::try_from(index).expect("limits keep a table below 2^32 entries")
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::{Subscriptions, replay};
 use crate::buffer::Buffer;
 use crate::command::Request;
-use crate::context::{Context, Route, Routes};
+use crate::context::{Context, Route};
 use crate::dialect::Message;
 use crate::error::Ended;
 use crate::event::Change;
@@ -124,7 +124,7 @@ impl Subscriptions {
         while self.refreshing < cx.config.replay_window.max(1) {
             let key = self.refreshes.pop_front()?;
             let due = replay::due(cx);
-            let Ok(id) = cx.choose_id(None, Routes::is_unknown) else { continue };
+            let id = RequestId::random(&mut cx.random);
             let Some(refresh) = self.refresh_of(key) else { continue };
             if !matches!(refresh.phase, Phase::Queued) {
                 continue;

@@ -24,6 +24,8 @@ use crate::wire::framing::Framing;
 #[derive(Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is true or false by itself")]
 pub(crate) struct Wire {
+    /// What a frame's id is compared with, where it carries its place.
+    pub(crate) id: RequestId,
     /// Shared by all that are on this stream.
     pub(crate) stream: Arc<str>,
     pub(crate) members: SmallVec<[SubscriptionKey; 2]>,
@@ -42,7 +44,6 @@ pub(crate) struct Wire {
 /// What is sent for a subscription, and what became of it.
 #[derive(Debug)]
 pub(crate) struct Sent {
-    pub(crate) id: RequestId,
     /// The order of the subscribe calls, in which subscriptions are replayed.
     pub(crate) sequence: u64,
     action: Cow<'static, str>,
@@ -131,6 +132,7 @@ impl Wire {
         sequence: u64,
     ) -> Self {
         let mut wire = Self {
+            id,
             stream,
             members: SmallVec::new(),
             phase: Phase::Offline,
@@ -140,7 +142,6 @@ impl Wire {
             selected: Selected::default(),
             sends_like_events: false,
             sent: Box::new(Sent {
-                id,
                 sequence,
                 action: subscribe.action.clone(),
                 unsubscribe_action: None,
@@ -161,12 +162,12 @@ impl Wire {
     pub(crate) fn select(&mut self, cx: &mut Context, key: WireKey, subscribe: &Subscribe) {
         let Some(dialect) = cx.config.dialect.clone() else { return };
         let framing = cx.config.framing;
-        if let Some(selector) = dialect.reply_selector(&self.stream, &self.sent.id) {
+        if let Some(selector) = dialect.reply_selector(&self.stream, &self.id) {
             self.selected.answers = true;
             cx.selection.insert(framing, selector, Taker::Wire(key));
         }
         for kind in ChangeKind::ALL {
-            if let Some(selector) = dialect.change_selector(kind, subscribe, &self.sent.id) {
+            if let Some(selector) = dialect.change_selector(kind, subscribe, &self.id) {
                 self.selected.changes = true;
                 cx.selection.insert(framing, selector, Taker::Change(key, kind));
             }
@@ -216,7 +217,7 @@ impl Wire {
 
     /// Tells the log what has become of it.
     pub(crate) fn trace(&self, cx: &mut Context, told: Told) {
-        cx.trace.subscription(&self.stream, &self.sent.action, &self.sent.id, told);
+        cx.trace.subscription(&self.stream, &self.sent.action, &self.id, told);
     }
 
     /// Tells the log which changes its readers miss, as the counters of gaps and of lagged changes say.
@@ -241,16 +242,16 @@ impl Wire {
     }
 
     fn encode(&self, config: &Config, purpose: Purpose, action: &str) -> Message {
-        let Sent { id, arguments, .. } = &*self.sent;
-        outgoing::encode(config, purpose, &self.stream, action, id, arguments.iter())
+        let arguments = self.sent.arguments.iter();
+        outgoing::encode(config, purpose, &self.stream, action, &self.id, arguments)
     }
 
     /// The size of the larger of its messages, before the hooks of a dialect, which are called when it is sent.
     pub(crate) fn size(&self, framing: Framing) -> usize {
-        let Sent { id, action, unsubscribe_action, arguments, .. } = &*self.sent;
+        let Sent { action, unsubscribe_action, arguments, .. } = &*self.sent;
         let longest = unsubscribe_action.iter().chain([action]).max_by_key(|a| a.len());
         let action = longest.map_or("", |action| action);
-        envelope::encode(framing, &self.stream, action, id, arguments.iter()).len()
+        envelope::encode(framing, &self.stream, action, &self.id, arguments.iter()).len()
     }
 
     /// Whether a frame with this subscription's id answers what was sent last: events carry the same id,
