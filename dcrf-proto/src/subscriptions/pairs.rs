@@ -19,27 +19,30 @@ pub(super) struct Pairs {
 /// A wire and the first of those who want it. Either may be there without the other.
 #[derive(Debug, Default)]
 pub(super) struct Slot {
-    wire: Option<(u32, Wire)>,
-    member: Option<(u32, Member)>,
+    wire: Option<Wire>,
+    member: Option<Member>,
+    // Beside each other they need no padding.
+    wire_generation: u32,
+    member_generation: u32,
 }
 
 /// The key of one half of a pair.
 pub(super) trait HalfKey: Key {
     type Half;
-    fn half(slot: &Slot) -> Option<&(u32, Self::Half)>;
-    fn half_mut(slot: &mut Slot) -> &mut Option<(u32, Self::Half)>;
+    fn half(slot: &Slot) -> (Option<&Self::Half>, u32);
+    fn half_mut(slot: &mut Slot) -> (&mut Option<Self::Half>, &mut u32);
     fn count(pairs: &mut Pairs) -> &mut usize;
 }
 
 impl HalfKey for WireKey {
     type Half = Wire;
 
-    fn half(slot: &Slot) -> Option<&(u32, Wire)> {
-        slot.wire.as_ref()
+    fn half(slot: &Slot) -> (Option<&Wire>, u32) {
+        (slot.wire.as_ref(), slot.wire_generation)
     }
 
-    fn half_mut(slot: &mut Slot) -> &mut Option<(u32, Wire)> {
-        &mut slot.wire
+    fn half_mut(slot: &mut Slot) -> (&mut Option<Wire>, &mut u32) {
+        (&mut slot.wire, &mut slot.wire_generation)
     }
 
     fn count(pairs: &mut Pairs) -> &mut usize {
@@ -50,12 +53,12 @@ impl HalfKey for WireKey {
 impl HalfKey for SubscriptionKey {
     type Half = Member;
 
-    fn half(slot: &Slot) -> Option<&(u32, Member)> {
-        slot.member.as_ref()
+    fn half(slot: &Slot) -> (Option<&Member>, u32) {
+        (slot.member.as_ref(), slot.member_generation)
     }
 
-    fn half_mut(slot: &mut Slot) -> &mut Option<(u32, Member)> {
-        &mut slot.member
+    fn half_mut(slot: &mut Slot) -> (&mut Option<Member>, &mut u32) {
+        (&mut slot.member, &mut slot.member_generation)
     }
 
     fn count(pairs: &mut Pairs) -> &mut usize {
@@ -66,20 +69,20 @@ impl HalfKey for SubscriptionKey {
 impl Pairs {
     pub(super) fn get<K: HalfKey>(&self, key: K) -> Option<&K::Half> {
         let (index, generation) = key.parts();
-        let half = K::half(self.slots.get(index as usize)?)?;
-        (half.0 == generation).then_some(&half.1)
+        let (half, its) = K::half(self.slots.get(index as usize)?);
+        half.filter(|_| its == generation)
     }
 
     pub(super) fn get_mut<K: HalfKey>(&mut self, key: K) -> Option<&mut K::Half> {
         let (index, generation) = key.parts();
-        let half = K::half_mut(self.slots.get_mut(index as usize)?).as_mut()?;
-        (half.0 == generation).then_some(&mut half.1)
+        let (half, its) = K::half_mut(self.slots.get_mut(index as usize)?);
+        half.as_mut().filter(|_| *its == generation)
     }
 
     /// The wire in this place, whatever its generation.
     pub(super) fn wire_at(&self, index: u32) -> Option<(WireKey, &Wire)> {
-        let (generation, wire) = self.slots.get(index as usize)?.wire.as_ref()?;
-        Some((WireKey::new(index, *generation), wire))
+        let slot = self.slots.get(index as usize)?;
+        Some((WireKey::new(index, slot.wire_generation), slot.wire.as_ref()?))
     }
 
     /// The place of the next wire.
@@ -111,7 +114,8 @@ impl Pairs {
     fn insert<K: HalfKey>(&mut self, index: usize, half: K::Half) -> K {
         let generation = self.next_generation;
         self.next_generation = generation.wrapping_add(1);
-        *K::half_mut(&mut self.slots[index]) = Some((generation, half));
+        let (place, its) = K::half_mut(&mut self.slots[index]);
+        (*place, *its) = (Some(half), generation);
         *K::count(self) += 1;
         K::new(checked(index), generation)
     }
@@ -120,12 +124,12 @@ impl Pairs {
         self.get(key)?;
         let index = key.parts().0 as usize;
         let slot = &mut self.slots[index];
-        let half = K::half_mut(slot).take();
+        let half = K::half_mut(slot).0.take();
         if slot.wire.is_none() && slot.member.is_none() {
             self.slots.remove(index);
         }
         *K::count(self) -= 1;
-        half.map(|half| half.1)
+        half
     }
 
     /// Goes over the caller's subscriptions to a wire, and takes those off it that `keep` says no to.
@@ -155,8 +159,8 @@ impl Pairs {
         K::Half: 'static,
     {
         self.slots.iter().filter_map(|(index, slot)| {
-            let (generation, half) = K::half(slot)?;
-            Some((K::new(checked(index), *generation), half))
+            let (half, generation) = K::half(slot);
+            Some((K::new(checked(index), generation), half?))
         })
     }
 }
