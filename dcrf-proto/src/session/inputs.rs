@@ -6,7 +6,7 @@ use super::Session;
 use crate::context::Route;
 use crate::error::{CloseReason, Lost};
 use crate::event::Heard;
-use crate::id::Epoch;
+use crate::id::{Epoch, RequestId};
 use crate::link::Verdict;
 use crate::selection::Taker;
 use crate::timer::Timer;
@@ -63,7 +63,8 @@ impl Session {
 
     fn read(&mut self, text: &str) {
         let framing = self.cx.config.framing;
-        match self.templates.decode(framing, text) {
+        let owner_of = |id: &RequestId| self.subscriptions.wire_of(id);
+        match self.templates.decode(framing, text, owner_of) {
             Frame::Envelope(envelope) => self.route(framing, &envelope, text),
             Frame::Foreign => self.foreign(framing, text),
             Frame::Malformed => self.repair(framing, text),
@@ -253,8 +254,8 @@ impl Session {
         let Some(id) = &payload.request_id else { return false };
         // R6: an answer comes on the stream that was asked.
         let agrees = |own: Option<&str>| framing == Framing::Bare || own == stream;
-        let place = self.subscriptions.wire_of(id).map(Route::Wire);
-        match place.or_else(|| self.cx.routes.get(id)) {
+        let wire = payload.owner.or_else(|| self.subscriptions.wire_of(id));
+        match wire.map(Route::Wire).or_else(|| self.cx.routes.get(id)) {
             Some(Route::Request(key)) if agrees(self.requests.stream_of(key)) => {
                 self.requests.reply(&mut self.cx, key, payload);
             }

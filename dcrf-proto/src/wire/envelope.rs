@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 use uuid::fmt::Hyphenated;
 
-use crate::id::RequestId;
+use crate::id::{RequestId, WireKey};
 use crate::wire::framing::Framing;
 use crate::wire::json::{self, Json};
 use crate::wire::refusal::Refusal;
@@ -36,6 +36,8 @@ pub(crate) struct Payload<'a> {
     pub(crate) action: Option<Cow<'a, str>>,
     /// `None` for what no id of ours can be.
     pub(crate) request_id: Option<RequestId>,
+    /// The subscription on the wire with this id, where it was looked for.
+    pub(crate) owner: Option<WireKey>,
     /// The id as it stands in the frame, without quotes.
     pub(crate) id_text: &'a str,
     pub(crate) response_status: Status,
@@ -125,6 +127,7 @@ impl<'a> Payload<'a> {
         Some(Self {
             action: action.and_then(|action| string(scan, action)),
             request_id: id.and_then(|id| read_id(scan, id)),
+            owner: None,
             id_text: id.and_then(in_quotes).unwrap_or_default(),
             response_status: status.map_or(Status::Missing, Status::read),
             errors: errors.and_then(not_null),

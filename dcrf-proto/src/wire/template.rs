@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use uuid::fmt::Hyphenated;
 
-use crate::id::RequestId;
+use crate::id::{RequestId, WireKey};
 use crate::wire::envelope::{self, Envelope, Frame, Payload, Status, not_null};
 use crate::wire::framing::Framing;
 use crate::wire::scan::Scan;
@@ -25,9 +25,15 @@ pub(crate) struct Templates {
 }
 
 impl Templates {
-    /// Reads a frame, as [`envelope::decode`] does.
-    pub(crate) fn decode<'a>(&mut self, framing: Framing, text: &'a str) -> Frame<'a> {
-        if let Some(envelope) = self.read(text) {
+    /// Reads a frame, as [`envelope::decode`] does. Whose it is may be asked before its data is gone over: where the
+    /// answer has to come from far away in memory, it is on its way meanwhile.
+    pub(crate) fn decode<'a>(
+        &mut self,
+        framing: Framing,
+        text: &'a str,
+        owner_of: impl Fn(&RequestId) -> Option<WireKey>,
+    ) -> Frame<'a> {
+        if let Some(envelope) = self.read(text, owner_of) {
             return Frame::Envelope(envelope);
         }
         let frame = envelope::decode(framing, text);
@@ -37,8 +43,12 @@ impl Templates {
         frame
     }
 
-    fn read<'a>(&self, text: &'a str) -> Option<Envelope<'a>> {
-        self.known.iter().find_map(|template| template.read(text))
+    fn read<'a>(
+        &self,
+        text: &'a str,
+        owner_of: impl Fn(&RequestId) -> Option<WireKey>,
+    ) -> Option<Envelope<'a>> {
+        self.known.iter().find_map(|template| template.read(text, &owner_of))
     }
 
     fn learn(&mut self, text: &str, envelope: &Envelope<'_>) {
@@ -72,17 +82,27 @@ struct Template {
 
 impl Template {
     /// Reads a frame that is the same but for its data and its id.
-    fn read<'a>(&self, text: &'a str) -> Option<Envelope<'a>> {
+    fn read<'a>(
+        &self,
+        text: &'a str,
+        owner_of: impl Fn(&RequestId) -> Option<WireKey>,
+    ) -> Option<Envelope<'a>> {
         let (before, rest) = self.around.split_at(self.data);
         let (between, behind) = rest.split_at(self.id - self.data);
         if !text.starts_with(before) {
             return None;
         }
+        let before_id = text.len().checked_sub(Hyphenated::LENGTH + behind.len())?;
+        let (_, from_id) = text.split_at_checked(before_id)?;
+        let id_text = from_id.strip_suffix(behind)?;
+        let request_id = RequestId::from_uuid(id_text)?;
+        let owner = owner_of(&request_id);
         let mut scan = Scan::behind(text, before.len());
         let data = scan.raw()?;
         let behind_data = text.len() - scan.rest().len();
-        let id_text = scan.rest().strip_prefix(between)?.strip_suffix(behind)?;
-        let request_id = RequestId::from_uuid(id_text)?;
+        if text.get(behind_data..before_id) != Some(between) {
+            return None;
+        }
         let piece = |place: &Option<Range<usize>>| {
             let Range { start, end } = place.clone()?;
             let moved = match start {
@@ -95,6 +115,7 @@ impl Template {
         let payload = Payload {
             action: piece(&self.action).map(Cow::Borrowed),
             request_id: Some(request_id),
+            owner,
             id_text,
             response_status: self.status,
             errors: piece(&self.errors),
@@ -158,9 +179,9 @@ mod tests {
         frames
             .iter()
             .map(|text| {
-                let by_template = templates.read(text).is_some();
+                let by_template = templates.read(text, |_| None).is_some();
                 assert_eq!(
-                    templates.decode(framing, text),
+                    templates.decode(framing, text, |_| None),
                     envelope::decode(framing, text),
                     "{text} of {frames:?}"
                 );
