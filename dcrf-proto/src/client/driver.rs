@@ -26,8 +26,6 @@ const BYTES_PER_ROUND: usize = 64 << 10;
 /// How often other tasks get their turn before a burst goes on, where somebody was woken by it and has not looked yet:
 /// more than a runtime polls one task before another. It takes well under a millisecond.
 const TURNS: usize = 1_000;
-/// Each of so many turns is a whole poll: a timer and what is to be written do not wait for all of them.
-const TURNS_PER_POLL: usize = 8;
 /// How long a socket may take for what it has to tell the server after the connection is over.
 const FAREWELL: Duration = Duration::from_secs(1);
 
@@ -42,10 +40,6 @@ pub(super) async fn drive<R: Runtime>(shared: Guard, runtime: &R) {
     let mut dial = pin!(None);
     let mut timer = pin!(None);
     poll_fn(|cx| {
-        if driver.gives_way() {
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
-        }
         driver.begin_poll(cx, dial.as_mut());
         for _ in 0..ROUNDS_PER_POLL {
             let mut busy = driver.dial(cx, dial.as_mut());
@@ -152,19 +146,6 @@ impl<'a, R: Runtime> Driver<'a, R> {
 
     fn session<T>(&self, act: impl FnOnce(&mut Session, Instant) -> T) -> T {
         act(&mut self.shared.0.lock().session, self.now)
-    }
-
-    /// Whether others still have their turn, and nothing is to be done meanwhile.
-    fn gives_way(&mut self) -> bool {
-        if self.frames_left > 0 || self.turns % TURNS_PER_POLL == 0 {
-            return false;
-        }
-        let inner = self.shared.0.lock();
-        // A command takes the driver's waker.
-        let gives_way = inner.driver.is_some() && inner.readers.are_expected();
-        drop(inner);
-        self.turns += usize::from(gives_way);
-        gives_way
     }
 
     /// Reads on without end, unless somebody was woken whose turn is to come before they are overrun.
