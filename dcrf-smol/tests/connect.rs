@@ -1,7 +1,12 @@
 //! Connecting on executors of all kinds and on none: what stands in the way of it, and what this crate brings.
 
+use std::future::Future;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Wake, Waker};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -228,6 +233,28 @@ fn a_socket_that_is_drained_is_not_read_again_before_more_has_come() {
     assert_eq!(block_on(tcp.read(&mut buf)).unwrap(), 6);
     drop(server);
     assert_eq!(block_on(tcp.read(&mut buf)).unwrap(), 0);
+}
+
+#[test]
+fn who_waits_for_an_answer_looks_for_it_as_soon_as_the_question_is_written() {
+    struct Woken(AtomicBool);
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+    let listener = listener();
+    let mut tcp = block_on(Smol.connect(listener.local_addr().unwrap())).unwrap();
+    let mut server = accept(&listener);
+    let woken = Arc::new(Woken(AtomicBool::new(false)));
+    let waker = Waker::from(woken.clone());
+    let mut buf = [0; 16];
+    let read = pin!(tcp.read(&mut buf)).poll(&mut Context::from_waker(&waker));
+    assert!(read.is_pending());
+    block_on(tcp.write_all(b"question")).unwrap();
+    assert!(woken.0.load(Ordering::Relaxed), "the reader is woken");
+    server.write_all(b"answer").unwrap();
+    assert_eq!(block_on(tcp.read(&mut buf)).unwrap(), 6);
 }
 
 #[test]
