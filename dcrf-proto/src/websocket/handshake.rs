@@ -2,20 +2,22 @@
 
 use std::fmt;
 
-use async_tungstenite::client_async_with_config;
 use async_tungstenite::tungstenite::handshake::client::{Request, generate_key};
-use async_tungstenite::tungstenite::protocol::WebSocketConfig;
+use async_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
+use async_tungstenite::{WebSocketStream, client_async_with_config};
 use futures_io::{AsyncRead, AsyncWrite};
 use http::header;
 
 #[cfg(any(feature = "rustls", feature = "native-tls"))]
 use super::Tls;
+use super::head::Head;
 use super::{Credentials, Endpoint, MaybeTls, WebSocket, failure};
 use crate::error::Lost;
 
-/// A read takes at most this much, and zeroes as much before; each connection holds it also while nothing comes. What
-/// comes in a burst is read ahead by [`MaybeTls`].
-const READ_BUFFER: usize = 4 * 1024;
+/// tungstenite takes at most this much at once, and zeroes as much before; each connection holds it also while nothing
+/// comes. Under 1 KiB it would make a new buffer for each frame, of that frame's size. What is read from the network at
+/// once is more: see [`MaybeTls`].
+const READ_BUFFER: usize = 1024;
 
 /// Frames are written when this much has been fed, or at a flush.
 const WRITE_BUFFER: usize = 16 * 1024;
@@ -151,17 +153,20 @@ pub async fn connect<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
-    let stream = secure(endpoint, stream, options).await?;
+    let mut stream = secure(endpoint, stream, options).await?;
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER)
         .write_buffer_size(WRITE_BUFFER)
         .max_write_buffer_size(options.max_unwritten)
         .max_message_size(Some(options.max_incoming))
         .max_frame_size(Some(options.max_incoming));
-    let (stream, response) =
-        client_async_with_config(request(endpoint, &options.credentials)?, stream, Some(config))
-            .await
-            .map_err(failure::handshake)?;
+    let request = request(endpoint, &options.credentials)?;
+    // The buffer that it reads the answer into would be kept as long as the connection, so it gets no more than the
+    // answer, and frames are read with another.
+    let (_, response) = client_async_with_config(request, Head::of(&mut stream), Some(config))
+        .await
+        .map_err(failure::handshake)?;
+    let stream = WebSocketStream::from_raw_socket(stream, Role::Client, Some(config)).await;
     let protocol = response.headers().get(header::SEC_WEBSOCKET_PROTOCOL);
     let protocol = protocol.and_then(|name| name.to_str().ok()).map(str::to_owned);
     Ok(WebSocket::new(stream, options.max_incoming, protocol))

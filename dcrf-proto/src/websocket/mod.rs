@@ -16,6 +16,7 @@ mod credentials;
 mod endpoint;
 mod failure;
 mod handshake;
+mod head;
 mod header_list;
 mod network;
 mod socket;

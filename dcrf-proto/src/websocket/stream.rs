@@ -1,9 +1,10 @@
 //! A byte stream with or without TLS, as one type.
 
+use std::cell::Cell;
 use std::fmt;
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use futures_io::{AsyncRead, AsyncWrite, IoSlice};
 
@@ -19,7 +20,7 @@ pub struct MaybeTls<S> {
     inner: Inner<S>,
     /// How many reads in a row had something.
     reads: usize,
-    /// Only while more comes than a read takes, so that a connection that is idle holds nothing.
+    /// Only while there is something in it, so that a connection that is idle holds none.
     ahead: Option<Box<Ahead>>,
 }
 
@@ -33,13 +34,20 @@ struct Ahead {
 /// Some 70 events of the usual size.
 const READ_AHEAD: usize = 16 * 1024;
 
+thread_local! {
+    /// All that this thread reads goes through it, as long as it is taken out before the next stream has its turn.
+    static SPARE: Cell<Option<Box<Ahead>>> = const { Cell::new(None) };
+}
+
 impl Ahead {
-    fn take(&mut self, buf: &mut [u8]) -> usize {
-        let bytes = &self.bytes[self.from..self.to];
-        let count = bytes.len().min(buf.len());
-        buf[..count].copy_from_slice(&bytes[..count]);
-        self.from += count;
-        count
+    fn spare() -> Box<Self> {
+        // There is none left while the thread ends.
+        let spare = SPARE.try_with(Cell::take).ok().flatten();
+        spare.unwrap_or_else(|| Box::new(Self { bytes: [0; READ_AHEAD], from: 0, to: 0 }))
+    }
+
+    fn put_back(self: Box<Self>) {
+        let _ = SPARE.try_with(|spare| spare.set(Some(self)));
     }
 }
 
@@ -101,37 +109,56 @@ macro_rules! forward {
     };
 }
 
+impl<S: AsyncRead + AsyncWrite + Unpin> MaybeTls<S> {
+    /// What comes next, of which as much has gone as is [consumed](Self::consume).
+    pub(super) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
+        if self.ahead.is_none() {
+            if self.reads == READS_PER_TURN {
+                self.reads = 0;
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            let mut ahead = Ahead::spare();
+            let bytes = &mut ahead.bytes;
+            match forward!(self, poll_read, cx, bytes) {
+                Poll::Ready(Ok(count)) => {
+                    self.reads += 1;
+                    (ahead.from, ahead.to) = (0, count);
+                    self.ahead = Some(ahead);
+                }
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => {
+                    self.reads = 0;
+                    ahead.put_back();
+                    return Poll::Pending;
+                }
+            }
+        }
+        let ahead = self.ahead.as_ref();
+        Poll::Ready(Ok(ahead.map_or(&[], |ahead| &ahead.bytes[ahead.from..ahead.to])))
+    }
+
+    pub(super) fn consume(&mut self, count: usize) {
+        let Some(mut ahead) = self.ahead.take() else { return };
+        ahead.from += count;
+        if ahead.from < ahead.to {
+            self.ahead = Some(ahead);
+        } else {
+            ahead.put_back();
+        }
+    }
+}
+
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for MaybeTls<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        if let Some(ahead) = self.ahead.as_mut().filter(|ahead| ahead.from < ahead.to) {
-            return Poll::Ready(Ok(ahead.take(buf)));
-        }
-        if self.reads == READS_PER_TURN {
-            self.reads = 0;
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        let Some(mut ahead) = self.ahead.take() else {
-            let read = forward!(self, poll_read, cx, buf);
-            self.reads = if read.is_ready() { self.reads + 1 } else { 0 };
-            if matches!(read, Poll::Ready(Ok(count)) if count == buf.len()) {
-                self.ahead = Some(Box::new(Ahead { bytes: [0; READ_AHEAD], from: 0, to: 0 }));
-            }
-            return read;
-        };
-        let bytes = &mut ahead.bytes;
-        let Poll::Ready(read) = forward!(self, poll_read, cx, bytes) else {
-            self.reads = 0;
-            return Poll::Pending;
-        };
-        self.reads += 1;
-        (ahead.from, ahead.to) = (0, read?);
-        let count = ahead.take(buf);
-        self.ahead = Some(ahead);
+        let bytes = ready!(self.poll_fill(cx))?;
+        let count = bytes.len().min(buf.len());
+        buf[..count].copy_from_slice(&bytes[..count]);
+        self.consume(count);
         Poll::Ready(Ok(count))
     }
 }
