@@ -26,6 +26,12 @@ fn of_block(block: &[u8; BLOCK]) -> u64 {
     specials
 }
 
+/// How many bytes stand before the first block with such a byte, or before the rest that is shorter than a block.
+pub(crate) fn plain(bytes: &[u8]) -> usize {
+    let is_plain = |block: &&[u8]| !block.iter().fold(false, |any, byte| any | is_special(*byte));
+    BLOCK * bytes.chunks_exact(BLOCK).take_while(is_plain).count()
+}
+
 /// Whether a text stands in a JSON string as it is.
 pub(crate) fn is_plain(text: &str) -> bool {
     !text.bytes().fold(false, |any, byte| any | is_special(byte))

@@ -179,6 +179,10 @@ impl<'a> Scan<'a> {
                 return Some(());
             }
             self.at = self.block_end;
+            if self.specials == 0 {
+                // A long string.
+                self.at += block::plain(self.text.as_bytes().get(self.at..)?);
+            }
         }
     }
 
