@@ -29,10 +29,7 @@ impl<K: Key, V> Arena<K, V> {
     pub(crate) fn insert_with(&mut self, make: impl FnOnce(K) -> V) -> K {
         let generation = self.next_generation;
         self.next_generation = generation.wrapping_add(1);
-        if self.slots.len() == self.slots.capacity() {
-            // By an eighth, where a vector would double: many entries are to take little more than they need.
-            self.slots.reserve_exact(self.slots.len() / 8 + 4);
-        }
+        make_room(&mut self.slots);
         let entry = self.slots.vacant_entry();
         let index = u32::try_from(entry.key()).expect("limits keep an arena below 2^32 entries");
         let key = K::new(index, generation);
@@ -61,5 +58,13 @@ impl<K: Key, V> Arena<K, V> {
         self.slots.iter().map(|(index, (generation, value))| {
             (K::new(u32::try_from(index).unwrap_or(u32::MAX), *generation), value)
         })
+    }
+}
+
+/// Room for one more in a table of many, by an eighth, where a vector would double: many entries are to take little
+/// more than they need.
+pub(crate) fn make_room<T>(slots: &mut Slab<T>) {
+    if slots.len() == slots.capacity() {
+        slots.reserve_exact(slots.len() / 8 + 4);
     }
 }

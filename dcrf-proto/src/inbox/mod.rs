@@ -311,3 +311,65 @@ impl Measure for Change {
 fn length(action: Option<&str>) -> usize {
     action.map_or(0, str::len)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: Limit = Limit { count: 2, bytes: 1_000 };
+
+    fn update(number: u32) -> Change {
+        Change::Update(Json::from_checked(&format!(r#"{{"pk":{number}}}"#)))
+    }
+
+    fn push(inboxes: &mut Inboxes, place: &mut Place, when_full: WhenFull, number: u32) -> bool {
+        inboxes.push(place, when_full, update(number), "pk", LIMIT).is_ok()
+    }
+
+    #[test]
+    fn s11_an_inbox_that_is_read_is_used_again_by_a_subscription_of_another_kind() {
+        let mut inboxes = Inboxes::default();
+        let (mut first, mut second) = (Place::default(), Place::default());
+        for number in 0..3 {
+            assert!(push(&mut inboxes, &mut first, WhenFull::DropOldest, number));
+        }
+        assert_eq!(inboxes.pop(&mut first), Some(Change::Lagged(1)));
+        for number in 1..3 {
+            assert_eq!(inboxes.pop(&mut first), Some(update(number)));
+        }
+        assert_eq!(inboxes.pop(&mut first), None);
+        assert_eq!((inboxes.held(), first.index()), (Held::default(), None));
+        // Where nothing may give way there is no room for a third, also in what was the other's.
+        let pushed = (0..3).map(|nth| push(&mut inboxes, &mut second, WhenFull::End, nth));
+        assert_eq!(pushed.collect::<Vec<_>>(), [true, true, false]);
+        assert_eq!(inboxes.all.len(), 1);
+    }
+
+    #[test]
+    fn s9_what_is_dropped_is_told_to_nobody_who_comes_after() {
+        let mut inboxes = Inboxes::default();
+        let mut place = Place::default();
+        for number in 0..3 {
+            push(&mut inboxes, &mut place, WhenFull::DropOldest, number);
+        }
+        inboxes.clear(&mut place);
+        assert_eq!((inboxes.held(), inboxes.pop(&mut place)), (Held::default(), None));
+        push(&mut inboxes, &mut place, WhenFull::DropOldest, 7);
+        assert_eq!(inboxes.pop(&mut place), Some(update(7)));
+        assert_eq!(inboxes.pop(&mut place), None);
+    }
+
+    #[test]
+    fn what_a_burst_has_grown_is_given_back_once_all_is_read() {
+        let mut inboxes = Inboxes::default();
+        let mut places: Vec<_> = (0..100).map(|_| Place::default()).collect();
+        for place in &mut places {
+            push(&mut inboxes, place, WhenFull::KeepNewest, 1);
+        }
+        for place in &mut places {
+            assert_eq!(inboxes.pop(place), Some(update(1)));
+            assert_eq!(inboxes.pop(place), None);
+        }
+        assert_eq!((inboxes.all.capacity(), inboxes.free.capacity()), (0, 0));
+    }
+}

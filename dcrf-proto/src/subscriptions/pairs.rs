@@ -5,7 +5,7 @@ use slab::Slab;
 
 use super::member::Member;
 use super::wire::Wire;
-use crate::arena::Key;
+use crate::arena::{self, Key};
 use crate::id::{SubscriptionKey, WireKey};
 
 #[derive(Debug, Default)]
@@ -104,10 +104,7 @@ impl Pairs {
     }
 
     fn vacant(&mut self) -> usize {
-        if self.slots.len() == self.slots.capacity() {
-            // By an eighth, where a vector would double: many entries are to take little more than they need.
-            self.slots.reserve_exact(self.slots.len() / 8 + 4);
-        }
+        arena::make_room(&mut self.slots);
         self.slots.insert(Slot::default())
     }
 

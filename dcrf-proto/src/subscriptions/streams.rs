@@ -26,3 +26,22 @@ impl Streams {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_kept_once_and_forgotten_with_its_last_subscription() {
+        let mut streams = Streams::default();
+        let (first, second) = (streams.name("tasks"), streams.name("tasks"));
+        assert!(Arc::ptr_eq(&first, &second));
+        let other = streams.name("notes");
+        streams.release(&first);
+        drop(first);
+        assert_eq!(streams.0.len(), 2, "one is left on it");
+        streams.release(&second);
+        assert_eq!(streams.0.len(), 1);
+        assert!(streams.0.contains(&other));
+    }
+}
