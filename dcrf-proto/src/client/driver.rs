@@ -52,7 +52,7 @@ pub(super) async fn drive<R: Runtime>(shared: Guard, runtime: &R) {
             if told.is_finished && driver.is_idle() {
                 return Poll::Ready(());
             }
-            busy |= driver.set_alarm(cx, timer.as_mut(), told.deadline);
+            busy |= driver.set_alarm(cx, timer.as_mut());
             if !busy && driver.frames_left > 0 {
                 return Poll::Pending;
             }
@@ -86,6 +86,8 @@ struct Driver<'a, R: Runtime> {
     dialling: Option<Epoch>,
     /// Whether the socket is to be looked at.
     readable: Arc<Signal>,
+    /// When the session is to be looked at, as it said last.
+    deadline: Option<Instant>,
     /// When the timer fires that is set.
     alarm: Option<Instant>,
     clocks: Clocks,
@@ -116,8 +118,6 @@ struct Told {
     /// Of the connection or the dial that it wants.
     epoch: Option<Epoch>,
     is_finished: bool,
-    /// When it is to be looked at.
-    deadline: Option<Instant>,
 }
 
 impl<'a, R: Runtime> Driver<'a, R> {
@@ -134,6 +134,7 @@ impl<'a, R: Runtime> Driver<'a, R> {
             leaving: None,
             dialling: None,
             readable: Arc::default(),
+            deadline: None,
             alarm: None,
             clocks: Clocks::new(R::now(), R::wall_clock()),
             now: R::now(),
@@ -154,14 +155,15 @@ impl<'a, R: Runtime> Driver<'a, R> {
         self.now = R::now();
         self.was_suspended |= self.clocks.was_suspended(self.now, R::wall_clock());
         let have_had_turns = self.turns >= TURNS;
-        let (are_expected, epoch) = self.shared.0.look(cx, |inner, task| {
+        let (are_expected, epoch, deadline) = self.shared.0.look(cx, |inner, task| {
             // Commands wake this task from now on.
             let _: Poll<()> = task.waits(&mut inner.driver);
             if have_had_turns {
                 inner.readers.expect_nobody();
             }
-            (inner.readers.are_expected(), inner.session.epoch())
+            (inner.readers.are_expected(), inner.session.epoch(), inner.session.poll_timeout())
         });
+        self.deadline = deadline;
         if are_expected {
             self.turns += usize::from(self.frames_left == 0);
         } else {
@@ -390,6 +392,10 @@ impl<'a, R: Runtime> Driver<'a, R> {
     /// Looks at what is due. Says whether something was.
     fn keep_time(&mut self) -> bool {
         let suspended = std::mem::take(&mut self.was_suspended);
+        // What was accepted since it was asked has its time still before it, so the lock is not taken for that.
+        if !suspended && self.deadline.is_none_or(|deadline| deadline > self.now) {
+            return false;
+        }
         self.session(|session, now| {
             if suspended {
                 // Before the deadlines are looked at: a ping that was under way has its time once more.
@@ -403,16 +409,13 @@ impl<'a, R: Runtime> Driver<'a, R> {
         })
     }
 
-    /// Has the driver polled at `deadline`. Says whether that is now.
-    fn set_alarm(
-        &mut self,
-        cx: &mut Context<'_>,
-        mut timer: Pin<&mut Option<R::Timer>>,
-        deadline: Option<Instant>,
-    ) -> bool {
+    /// Has the driver polled when the session is to be looked at. Says whether that is now.
+    fn set_alarm(&mut self, cx: &mut Context<'_>, mut timer: Pin<&mut Option<R::Timer>>) -> bool {
         let look = self.connection.is_some().then(|| self.now + suspension::LOOK);
         let leave = self.leaving.as_ref().map(|leaving| leaving.1);
-        let Some(next) = deadline.into_iter().chain(look).chain(leave).min() else { return false };
+        let Some(next) = self.deadline.into_iter().chain(look).chain(leave).min() else {
+            return false;
+        };
         // A timer that fires too early is cheaper than one that is set anew for each request.
         if self.alarm.is_none_or(|alarm| next < alarm) {
             timer.set(Some(self.runtime.sleep_until(next)));
@@ -431,12 +434,10 @@ impl<'a, R: Runtime> Driver<'a, R> {
         let mut inner = self.shared.0.lock();
         inner.drain_events(&mut self.wakers);
         inner.looked_at(!self.is_flushed(), &mut self.wakers);
-        let told = Told {
-            epoch: inner.session.epoch(),
-            is_finished: inner.session.is_finished(),
-            deadline: inner.session.poll_timeout(),
-        };
+        let told = Told { epoch: inner.session.epoch(), is_finished: inner.session.is_finished() };
+        let deadline = inner.session.poll_timeout();
         drop(inner);
+        self.deadline = deadline;
         self.wakers.drain(..).for_each(Waker::wake);
         told
     }

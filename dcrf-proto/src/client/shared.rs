@@ -290,6 +290,9 @@ impl Inner {
     }
 
     fn tell_flushers(&mut self, wakers: &mut Vec<Waker>) {
+        if self.flushers.is_empty() {
+            return;
+        }
         let mut flushers = std::mem::take(&mut self.flushers);
         for (_, flusher) in &mut flushers {
             if let Some(result) = self.flushed(flusher.mark) {
