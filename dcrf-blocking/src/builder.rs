@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use async_io::{Async, IoSafe};
 
+use crate::driver::{Driver, Thread};
 use crate::forward::forward;
-use crate::thread::Thread;
 use crate::{
     Attempt, Client, Config, ConnectError, Credentials, CredentialsError, Endpoint, Lost, Verdict,
 };
@@ -128,7 +128,8 @@ impl Builder {
     }
 
     /// Decides what follows from a refusal, a close code or another failure, in place of the rules; `None`
-    /// leaves it to them. It runs on the client's thread, so it must not wait for the client.
+    /// leaves it to them. It runs on the client's thread, or on that of a call that finds it, so it must not wait for the
+    /// client.
     ///
     /// ```no_run
     /// use dcrf_blocking::{Lost, Verdict};
@@ -213,8 +214,9 @@ impl Builder {
     /// What stands in the way of any attempt: the URL, a header that can't be sent, the lack of a thread.
     pub fn connect_lazy(self) -> Result<Client, ConnectError> {
         let (client, driver) = self.0.build()?;
-        let thread = Thread::spawn(driver);
+        let driver = Driver::new(driver);
+        let thread = Thread::spawn(driver.clone());
         client.attach(thread.map_err(|error| ConnectError::NoThread(error.to_string()))?);
-        Ok(Client(client))
+        Ok(Client(client, driver))
     }
 }

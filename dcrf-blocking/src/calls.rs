@@ -4,12 +4,12 @@
 use std::borrow::Cow;
 
 use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 
 use crate::forward::forward;
 use crate::{
     Client, CloseReason, Ended, Items, Listener, Pages, Pending, Receiver, Rejected, Replies,
-    Request, RequestError, Response, Selector, Subscribe, Subscribing, Subscription, thread,
+    Request, RequestError, Response, Selector, Subscribe, Subscribing, Subscription, wait,
 };
 
 impl Client {
@@ -134,7 +134,8 @@ impl Client {
         stream: impl Into<Cow<'static, str>>,
         pk: impl Serialize,
     ) -> Result<(), RequestError> {
-        thread::wait(self.0.delete(stream, pk))
+        let _: IgnoredAny = self.call(Request::delete(stream, pk))?;
+        Ok(())
     }
 
     /// Makes any request.
@@ -153,7 +154,7 @@ impl Client {
     ///
     /// See [`Response`].
     pub fn call<T: DeserializeOwned>(&self, request: Request) -> Result<T, RequestError> {
-        thread::wait(self.0.call(request))
+        wait::wait(self.1.begin(|| self.0.call(request)))
     }
 
     /// Makes any request, and does not wait for its answer: for many at once, or to do something else
@@ -286,7 +287,7 @@ impl Client {
     ///
     /// Why the client was closed before that.
     pub fn flush(&self) -> Result<(), CloseReason> {
-        thread::wait(self.0.flush())
+        wait::wait(self.0.flush())
     }
 
     /// Listens to all frames that `selector` takes, also those that answer a request or tell a change: what the
@@ -344,7 +345,7 @@ impl Client {
         &self,
         subscribe: Subscribe,
     ) -> Result<Subscription<T>, Ended> {
-        Ok(Receiver(thread::wait(self.0.subscribe(subscribe))?))
+        Ok(Receiver(wait::wait(self.0.subscribe(subscribe))?))
     }
 
     /// Subscribes to changes, and does not wait for the server: for a program that may start offline.

@@ -1,11 +1,13 @@
 //! The client, and its connection.
 
 use std::fmt;
+use std::sync::Arc;
 
 use dcrf_proto::client;
 
+use crate::driver::Driver;
 use crate::forward::forward;
-use crate::{Close, CloseFrame, Notices, OpenError, Receiver, State, Stats, thread};
+use crate::{Close, CloseFrame, Notices, OpenError, Receiver, State, Stats, wait};
 
 /// A client of one server: makes requests and subscribes, over one WebSocket that reconnects by itself.
 ///
@@ -35,7 +37,7 @@ use crate::{Close, CloseFrame, Notices, OpenError, Receiver, State, Stats, threa
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]
-pub struct Client(pub(crate) client::Client);
+pub struct Client(pub(crate) client::Client, pub(crate) Arc<Driver>);
 
 impl Client {
     forward! {
@@ -179,7 +181,7 @@ impl Client {
     ///
     /// Why the attempt failed, or why the client is closed.
     pub fn opened(&self) -> Result<(), OpenError> {
-        thread::wait(self.0.opened())
+        wait::wait(self.0.opened())
     }
 
     /// Closes the client: waits up to 5 seconds for what is in flight, performs the closing handshake, and
@@ -204,7 +206,7 @@ impl Client {
     /// # }
     /// ```
     pub fn close_with(&self, close: Close) {
-        thread::wait(self.0.close_with(close));
+        wait::wait(self.0.close_with(close));
     }
 }
 

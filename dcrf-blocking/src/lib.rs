@@ -34,10 +34,11 @@
 mod builder;
 mod calls;
 mod client;
+mod driver;
 mod forward;
 mod pending;
 mod receiver;
-mod thread;
+mod wait;
 
 pub use builder::{Builder, Source};
 pub use client::Client;

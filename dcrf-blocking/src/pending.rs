@@ -4,7 +4,7 @@ use std::fmt;
 use std::pin::Pin;
 use std::time::Duration;
 
-use crate::{Ended, RequestError, Subscription, thread};
+use crate::{Ended, RequestError, Subscription, wait};
 
 /// What a call has started and did not wait for: a [`Response`] or a [`Subscribing`].
 ///
@@ -84,7 +84,7 @@ impl<R> Pending<R> {
     /// # }
     /// ```
     pub fn wait(self) -> R {
-        thread::wait(self.0)
+        wait::wait(self.0)
     }
 
     /// Waits for the result, at most this long; hands itself back when it has not come.
@@ -105,7 +105,7 @@ impl<R> Pending<R> {
     ///
     /// Itself, when the result has not come in time.
     pub fn wait_timeout(mut self, timeout: Duration) -> Result<R, Self> {
-        thread::wait_timeout(&mut self.0, timeout).ok_or(self)
+        wait::within(&mut self.0, timeout).ok_or(self)
     }
 
     /// The result if it has come; hands itself back when it has not.
@@ -125,7 +125,7 @@ impl<R> Pending<R> {
     ///
     /// Itself, when the result has not come yet.
     pub fn try_wait(mut self) -> Result<R, Self> {
-        thread::now(&mut self.0).ok_or(self)
+        wait::now(&mut self.0).ok_or(self)
     }
 }
 

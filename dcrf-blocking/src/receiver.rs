@@ -8,7 +8,7 @@ use futures_core::FusedStream;
 use futures_lite::StreamExt;
 use serde::de::DeserializeOwned;
 
-use crate::{UnsubscribeError, thread};
+use crate::{UnsubscribeError, wait};
 
 /// What comes one by one: a [`Subscription`], [`Replies`], [`Pages`], a [`Listener`] or [`Notices`]. As an iterator it
 /// waits for each.
@@ -140,7 +140,7 @@ impl<S: FusedStream + Unpin> Receiver<S> {
     /// # }
     /// ```
     pub fn recv(&mut self) -> Option<S::Item> {
-        thread::wait(self.0.next())
+        wait::wait(self.0.next())
     }
 
     /// Waits for the next, at most this long; `None` when none has come, and after the end.
@@ -155,7 +155,7 @@ impl<S: FusedStream + Unpin> Receiver<S> {
     /// # }
     /// ```
     pub fn recv_timeout(&mut self, timeout: Duration) -> Option<S::Item> {
-        thread::wait_timeout(self.0.next(), timeout).flatten()
+        wait::within(self.0.next(), timeout).flatten()
     }
 
     /// The next if it has come; `None` when none has, and after the end.
@@ -169,7 +169,7 @@ impl<S: FusedStream + Unpin> Receiver<S> {
     /// # }
     /// ```
     pub fn try_recv(&mut self) -> Option<S::Item> {
-        thread::now(self.0.next()).flatten()
+        wait::now(self.0.next()).flatten()
     }
 
     /// Whether the end has been received: nothing comes after it. It tells the two meanings of `None` apart that
@@ -208,7 +208,7 @@ impl<T> Receiver<client::Subscription<T>> {
     ///
     /// When the server refuses, or does not answer in time. The subscription is over all the same.
     pub fn cancel(self) -> Result<(), UnsubscribeError> {
-        thread::wait(self.0.cancel())
+        wait::wait(self.0.cancel())
     }
 }
 
