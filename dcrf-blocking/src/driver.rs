@@ -198,14 +198,14 @@ mod tests {
             }
             Poll::Pending
         }));
-        let _thread = Thread::spawn(driver.clone()).expect("a thread");
+        let thread = Thread::spawn(driver.clone()).expect("a thread");
         let waker = waker.recv().expect("it is polled");
         let own = polls.recv().expect("it is polled");
         assert_ne!(own, thread::current().id());
         while driver.state().is_some() {
             thread::yield_now();
         }
-        Probe { driver, waker, ends, polls, _thread }
+        Probe { driver, waker, ends, polls, _thread: thread }
     }
 
     impl Probe {
