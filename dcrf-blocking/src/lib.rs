@@ -11,7 +11,7 @@
 //!
 //! [`Client`] says what a client can do. Each client has one thread in the background, which answers the
 //! server's pings, reconnects and replays the subscriptions while the program does other things. It ends with
-//! the last handle.
+//! the last handle. A request is written by the thread that makes it, where that is free to.
 //!
 //! It works inside of an async runtime too, but blocks the thread that calls it: there, `dcrf-tokio` and
 //! `dcrf-smol` do better.
