@@ -128,8 +128,8 @@ impl Builder {
     }
 
     /// Decides what follows from a refusal, a close code or another failure, in place of the rules; `None`
-    /// leaves it to them. It runs on the client's thread, or on that of a call that finds it, so it must not wait for the
-    /// client.
+    /// leaves it to them. It runs on the client's thread, or on that of a call which finds the loss and may be one of an
+    /// async runtime: so it must wait neither for the client nor by such a runtime.
     ///
     /// ```no_run
     /// use dcrf_blocking::{Lost, Verdict};
@@ -214,9 +214,8 @@ impl Builder {
     /// What stands in the way of any attempt: the URL, a header that can't be sent, the lack of a thread.
     pub fn connect_lazy(self) -> Result<Client, ConnectError> {
         let (client, driver) = self.0.build()?;
-        let driver = Driver::new(driver);
-        let thread = Thread::spawn(driver.clone());
+        let thread = Thread::spawn(Driver::new(driver));
         client.attach(thread.map_err(|error| ConnectError::NoThread(error.to_string()))?);
-        Ok(Client(client, driver))
+        Ok(Client(client))
     }
 }

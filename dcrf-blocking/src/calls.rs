@@ -4,8 +4,9 @@
 use std::borrow::Cow;
 
 use serde::Serialize;
-use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::de::DeserializeOwned;
 
+use crate::driver::begin;
 use crate::forward::forward;
 use crate::{
     Client, CloseReason, Ended, Items, Listener, Pages, Pending, Receiver, Rejected, Replies,
@@ -134,8 +135,7 @@ impl Client {
         stream: impl Into<Cow<'static, str>>,
         pk: impl Serialize,
     ) -> Result<(), RequestError> {
-        let _: IgnoredAny = self.call(Request::delete(stream, pk))?;
-        Ok(())
+        wait::wait(begin(|| self.0.delete(stream, pk)))
     }
 
     /// Makes any request.
@@ -154,7 +154,7 @@ impl Client {
     ///
     /// See [`Response`].
     pub fn call<T: DeserializeOwned>(&self, request: Request) -> Result<T, RequestError> {
-        wait::wait(self.1.begin(|| self.0.call(request)))
+        wait::wait(begin(|| self.0.call(request)))
     }
 
     /// Makes any request, and does not wait for its answer: for many at once, or to do something else

@@ -1,11 +1,9 @@
 //! The client, and its connection.
 
 use std::fmt;
-use std::sync::Arc;
 
 use dcrf_proto::client;
 
-use crate::driver::Driver;
 use crate::forward::forward;
 use crate::{Close, CloseFrame, Notices, OpenError, Receiver, State, Stats, wait};
 
@@ -37,7 +35,7 @@ use crate::{Close, CloseFrame, Notices, OpenError, Receiver, State, Stats, wait}
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]
-pub struct Client(pub(crate) client::Client, pub(crate) Arc<Driver>);
+pub struct Client(pub(crate) client::Client);
 
 impl Client {
     forward! {

@@ -1,5 +1,6 @@
 //! Who polls the driver of a client: its thread, or a call that has something to send, on the thread of the caller.
 
+use std::cell::Cell;
 use std::io;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -20,7 +21,26 @@ pub(crate) struct Driver {
     thread: OnceLock<Waker>,
 }
 
-/// The driver is polled, or is about to be.
+thread_local! {
+    /// Whether this thread begins a call, which polls the first driver that it wakes.
+    static BEGINS: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Begins a call, which sends what it has to send: to wake the thread for that would take longer. The turn is not taken
+/// before there is something, since a subscriber of `tracing` may be called first, and wait for what it likes.
+pub(crate) fn begin<T>(call: impl FnOnce() -> T) -> T {
+    struct Beginning;
+    impl Drop for Beginning {
+        fn drop(&mut self) {
+            BEGINS.set(false);
+        }
+    }
+    BEGINS.set(true);
+    let _beginning = Beginning;
+    call()
+}
+
+/// The driver is polled.
 struct Polled {
     by: ThreadId,
     /// It was woken meanwhile, and is to be polled once more.
@@ -49,19 +69,16 @@ impl Driver {
         Arc::new(Self { future: Mutex::new(Some(future)), state, thread })
     }
 
-    /// Begins a call, and sends what it has to send, unless another is at it and does that too: to wake the thread for
-    /// that would take longer. It runs no code of the program meanwhile but what the driver itself runs.
-    pub(crate) fn begin<T>(self: &Arc<Self>, call: impl FnOnce() -> T) -> T {
-        let turn = self.take_turn();
-        let begun = call();
-        if turn.is_some() {
-            for _ in 0..POLLS_PER_CALL {
-                if self.was_woken() {
-                    let _: Poll<()> = self.poll();
-                }
+    /// In a call that has woken it, to send what that has to send.
+    fn poll_in_call(self: &Arc<Self>) {
+        let Some(_turn) = self.take_turn() else { return };
+        for _ in 0..POLLS_PER_CALL {
+            if self.poll().is_ready() || !self.was_woken() {
+                return;
             }
         }
-        begun
+        // The rest is the thread's, once the turn has ended.
+        self.wake_by_ref();
     }
 
     /// On its thread.
@@ -124,6 +141,9 @@ impl Wake for Driver {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
+        if BEGINS.take() {
+            return self.poll_in_call();
+        }
         let is_polled = self.state().as_mut().map(|polled| polled.is_woken = true).is_some();
         if !is_polled {
             self.wake_thread();
@@ -167,7 +187,6 @@ mod tests {
 
     /// Tells by which thread it is polled, and ends when it is told to.
     struct Probe {
-        driver: Arc<Driver>,
         waker: Waker,
         ends: Arc<AtomicBool>,
         polls: mpsc::Receiver<ThreadId>,
@@ -205,12 +224,12 @@ mod tests {
         while driver.state().is_some() {
             thread::yield_now();
         }
-        Probe { driver, waker, ends, polls, _thread: thread }
+        Probe { waker, ends, polls, _thread: thread }
     }
 
     impl Probe {
         fn begin(&self) {
-            self.driver.begin(|| self.waker.wake_by_ref());
+            begin(|| self.waker.wake_by_ref());
         }
     }
 
@@ -219,7 +238,7 @@ mod tests {
         let probe = probe(|| ());
         probe.begin();
         assert_eq!(probe.polls.try_recv(), Ok(thread::current().id()));
-        probe.driver.begin(|| ());
+        begin(|| ());
         assert!(probe.polls.try_recv().is_err());
     }
 
@@ -231,18 +250,49 @@ mod tests {
     }
 
     #[test]
-    fn the_thread_goes_on_with_what_a_call_leaves() {
+    fn what_a_call_does_first_holds_nobody_up() {
         let probe = probe(|| ());
-        let here = thread::current().id();
-        let failed = catch_unwind(AssertUnwindSafe(|| {
-            probe.driver.begin(|| {
-                probe.waker.wake_by_ref();
-                panic!("as a subscriber may");
+        begin(|| {
+            // As a subscriber of `tracing` may, that waits for another thread which uses the client.
+            let waker = probe.waker.clone();
+            let other = thread::spawn(move || {
+                waker.wake();
+                thread::current().id()
             });
-        }));
+            let by = probe.polls.recv().expect("it is polled");
+            assert_ne!(by, thread::current().id());
+            assert_ne!(by, other.join().expect("it does not panic"));
+        });
+    }
+
+    #[test]
+    fn a_call_that_panics_is_over() {
+        let probe = probe(|| ());
+        let failed = catch_unwind(|| begin(|| panic!("as a subscriber may")));
         assert!(failed.is_err());
-        let after = probe.polls.recv().expect("it is polled");
-        assert_ne!(after, here);
+        probe.waker.wake_by_ref();
+        assert_ne!(probe.polls.recv(), Ok(thread::current().id()));
+    }
+
+    #[test]
+    fn the_thread_goes_on_with_what_a_call_leaves() {
+        let (told, polls) = mpsc::channel();
+        let driver = Driver::new(poll_fn(move |cx| {
+            let _ = told.send((thread::current().id(), cx.waker().clone()));
+            // It has always more to do.
+            cx.waker().wake_by_ref();
+            Poll::<()>::Pending
+        }));
+        let waker = Waker::from(driver.clone());
+        begin(|| waker.wake_by_ref());
+        let by: Vec<_> = polls.try_iter().map(|(by, _)| by).collect();
+        assert_eq!(by, [thread::current().id(); POLLS_PER_CALL]);
+        // Nobody waits for its end: it has none.
+        mem::forget(Thread::spawn(driver).expect("a thread"));
+        for _ in 0..3 {
+            let (by, _) = polls.recv().expect("it is polled");
+            assert_ne!(by, thread::current().id());
+        }
     }
 
     #[test]
@@ -279,7 +329,7 @@ mod tests {
             for _ in 0..4 {
                 scope.spawn(|| {
                     for _ in 0..2_000 {
-                        driver.begin(|| {
+                        begin(|| {
                             let mut asked = asked.lock().expect("it is whole");
                             asked.0 += 1;
                             let waker = asked.1.take();
