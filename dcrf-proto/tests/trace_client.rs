@@ -7,13 +7,14 @@ mod collector;
 #[allow(dead_code, reason = "each test binary uses a part of it")]
 mod memory;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, OnceLock, mpsc};
 use std::time::Duration;
 
 use collector::{Collector, turn};
 use dcrf_proto::client::Client;
-use dcrf_proto::{Config, Limit, Lost, Request, Selector, Subscribe};
-use memory::World;
+use dcrf_proto::{Config, Limit, Lost, Request, RequestError, Selector, Subscribe};
+use memory::{Task, World};
 use serde_json::{Value, json};
 use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::{Interest, set_default};
@@ -188,4 +189,46 @@ fn a_span_ends_also_where_the_driver_is_faster_than_the_caller() {
     assert!(spans[0].ends_with(" outcome=ok ms=0 sent=true"), "{spans:?}");
     assert_eq!(collector.events(), ["DEBUG dcrf::request ok in request"]);
     assert_eq!(collector.open(), 0);
+}
+
+/// Panics whenever it is told something.
+fn panicking() -> impl Subscriber {
+    Busy { collector: Collector::default(), act: |_: Option<&str>| panic!("a subscriber's fault") }
+}
+
+#[test]
+fn a_subscriber_that_panics_leaves_the_driver_awake() {
+    let _turn = turn();
+    let mut world = World::connected();
+    let driver = Task::new();
+    world.poll_driver_with(&driver.waker());
+    let client = world.client().clone();
+    let call = || {
+        let _guard = set_default(panicking());
+        client.list::<Value>("tasks")
+    };
+    assert!(catch_unwind(AssertUnwindSafe(call)).is_err(), "it is told of the call");
+    assert!(driver.is_woken(), "nobody else would send what was called meanwhile");
+
+    let response = client.list::<Value>("tasks");
+    world.settle();
+    world.answers(world.sent_actions().len() - 1, 200, &json!(1));
+    assert_eq!(World::poll(response), Some(Ok(json!(1))));
+}
+
+#[test]
+fn a_subscriber_that_panics_leaves_nobody_waiting_for_a_driver_that_is_dropped() {
+    let _turn = turn();
+    let mut world = World::connected();
+    let mut response = world.client().list::<Value>("tasks");
+    world.settle();
+    let waiter = Task::new();
+    assert_eq!(waiter.poll(&mut response), None);
+    let end = || {
+        let _guard = set_default(panicking());
+        world.drop_driver();
+    };
+    assert!(catch_unwind(AssertUnwindSafe(end)).is_err(), "it is told of the end");
+    assert!(waiter.is_woken());
+    assert!(matches!(waiter.poll(response), Some(Err(RequestError::Closed { .. }))));
 }

@@ -12,6 +12,7 @@ use super::runtime::{Incoming, Outgoing, Received, Runtime, Socket};
 use super::shared::Shared;
 use super::signal::Signal;
 use super::suspension::{self, Clocks};
+use super::wakers::Wakers;
 use crate::error::Lost;
 use crate::id::Epoch;
 use crate::session::Session;
@@ -103,7 +104,7 @@ struct Driver<'a, R: Runtime> {
     // Buffers that keep their capacity: what crosses the lock goes through them.
     transmits: Vec<Transmit>,
     frames: Vec<Received<R::Socket>>,
-    wakers: Vec<Waker>,
+    wakers: Wakers,
 }
 
 struct Connection<S> {
@@ -141,7 +142,7 @@ impl<'a, R: Runtime> Driver<'a, R> {
             was_suspended: false,
             transmits: Vec::new(),
             frames: Vec::new(),
-            wakers: Vec::new(),
+            wakers: Wakers::default(),
         }
     }
 
@@ -438,7 +439,7 @@ impl<'a, R: Runtime> Driver<'a, R> {
         let deadline = inner.session.poll_timeout();
         drop(inner);
         self.deadline = deadline;
-        self.wakers.drain(..).for_each(Waker::wake);
+        self.wakers.wake();
         told
     }
 }

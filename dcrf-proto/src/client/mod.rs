@@ -24,6 +24,7 @@ mod signal;
 mod subscription;
 mod suspension;
 mod task;
+mod wakers;
 
 use std::fmt;
 use std::future::Future;

@@ -11,6 +11,7 @@ use slab::Slab;
 
 use super::readers::{Readable, Readers};
 use super::task::Task;
+use super::wakers::Wakers;
 use crate::command::Close;
 use crate::config::Config;
 use crate::context::Notices;
@@ -145,16 +146,15 @@ impl Shared {
 
     pub(super) fn command_with<T>(&self, command: impl FnOnce(&mut Inner, Instant) -> T) -> T {
         let now = (self.now)();
-        let mut wakers = Vec::new();
+        // Dropped behind the lock, and woken by that.
+        let mut wakers = Wakers::default();
         let mut inner = self.lock();
         let result = command(&mut inner, now);
         if inner.finished {
             // No driver is left to hand over what the session says.
             inner.drain_events(&mut wakers);
         }
-        let driver = inner.driver.take();
-        drop(inner);
-        wakers.into_iter().chain(driver).for_each(Waker::wake);
+        wakers.extend(inner.driver.take());
         result
     }
 
@@ -190,7 +190,8 @@ impl Shared {
     /// The driver has ended, or was dropped: everything settles.
     pub(super) fn stop_driving(&self) {
         let now = (self.now)();
-        let mut wakers = Vec::new();
+        // Dropped behind the lock, and woken by that.
+        let mut wakers = Wakers::default();
         let mut inner = self.lock();
         inner.session.stop_driving(now);
         inner.drain_events(&mut wakers);
@@ -203,7 +204,6 @@ impl Shared {
         wakers.extend(inner.listeners.iter_mut().filter_map(|(_, listener)| listener.waker.take()));
         drop(inner);
         drop(driver);
-        wakers.into_iter().for_each(Waker::wake);
     }
 }
 
@@ -251,7 +251,7 @@ impl Inner {
 
     /// Hands what the session tells to those who wait for it, and collects whom to wake once the lock is
     /// released.
-    pub(super) fn drain_events(&mut self, wakers: &mut Vec<Waker>) {
+    pub(super) fn drain_events(&mut self, wakers: &mut Wakers) {
         while let Some(event) = self.session.poll_event() {
             match event {
                 Event::Settled { request, result } => {
@@ -284,12 +284,12 @@ impl Inner {
     }
 
     /// The driver has looked at its socket: collects who waited for that.
-    pub(super) fn looked_at(&mut self, unwritten: bool, wakers: &mut Vec<Waker>) {
+    pub(super) fn looked_at(&mut self, unwritten: bool, wakers: &mut Wakers) {
         self.unwritten = unwritten;
         self.tell_flushers(wakers);
     }
 
-    fn tell_flushers(&mut self, wakers: &mut Vec<Waker>) {
+    fn tell_flushers(&mut self, wakers: &mut Wakers) {
         if self.flushers.is_empty() {
             return;
         }
@@ -302,7 +302,7 @@ impl Inner {
         self.flushers = flushers;
     }
 
-    fn tell(&mut self, notice: &Notice, wakers: &mut Vec<Waker>) {
+    fn tell(&mut self, notice: &Notice, wakers: &mut Wakers) {
         for (_, listener) in &mut self.listeners {
             self.missed += listener.notices.push(notice.clone());
             wakers.extend(listener.waker.take());

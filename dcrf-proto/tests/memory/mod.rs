@@ -189,11 +189,14 @@ impl Task {
 
     /// What a future has come to, polled once.
     pub fn poll<T>(&self, future: impl Future<Output = T>) -> Option<T> {
-        let waker = Waker::from(self.0.clone());
-        match std::pin::pin!(future).poll(&mut Context::from_waker(&waker)) {
+        match std::pin::pin!(future).poll(&mut Context::from_waker(&self.waker())) {
             Poll::Ready(value) => Some(value),
             Poll::Pending => None,
         }
+    }
+
+    pub fn waker(&self) -> Waker {
+        Waker::from(self.0.clone())
     }
 
     /// Whether it was woken since this was asked last.
