@@ -141,7 +141,8 @@ impl Wake for Driver {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        if BEGINS.take() {
+        // A call that panics wakes whom it would have woken, but what made it panic is not to meet the driver.
+        if BEGINS.take() && !thread::panicking() {
             return self.poll_in_call();
         }
         let is_polled = self.state().as_mut().map(|polled| polled.is_woken = true).is_some();
@@ -263,6 +264,26 @@ mod tests {
             assert_ne!(by, thread::current().id());
             assert_ne!(by, other.join().expect("it does not panic"));
         });
+    }
+
+    #[test]
+    fn a_call_that_panics_polls_nothing() {
+        struct Wakes(Waker);
+        impl Drop for Wakes {
+            fn drop(&mut self) {
+                self.0.wake_by_ref();
+            }
+        }
+        let probe = probe(|| ());
+        let failed = catch_unwind(AssertUnwindSafe(|| {
+            begin(|| {
+                let _wakes = Wakes(probe.waker.clone());
+                panic!("as a subscriber may")
+            })
+        }));
+        assert!(failed.is_err());
+        let by = probe.polls.recv().expect("it is polled");
+        assert_ne!(by, thread::current().id());
     }
 
     #[test]
