@@ -12,7 +12,8 @@ use async_io::{Async, IoSafe};
 use crate::driver::{Driver, Thread};
 use crate::forward::forward;
 use crate::{
-    Attempt, Client, Config, ConnectError, Credentials, CredentialsError, Endpoint, Lost, Verdict,
+    Attempt, Client, Config, ConnectError, ConnectionError, Credentials, CredentialsError,
+    Endpoint, FailureAction,
 };
 
 /// Makes a [`Client`] with options of its own, from [`builder`](crate::builder).
@@ -81,19 +82,19 @@ impl Builder {
         /// The largest message that is accepted from the server, in bytes: 4 MiB unless it is set here.
         ///
         /// ```no_run
-        /// let builder = dcrf_blocking::builder("ws://localhost:8000/ws/").max_incoming(16 * 1024 * 1024);
+        /// let builder = dcrf_blocking::builder("ws://localhost:8000/ws/").max_incoming_message(16 * 1024 * 1024);
         /// ```
-        pub fn max_incoming(self, bytes: usize) -> Self;
+        pub fn max_incoming_message(self, bytes: usize) -> Self;
 
         /// Makes a client that does not connect before it is told to, by [`Client::open`]: until then it queues what it
         /// is asked for. For [`connect_lazy`](Self::connect_lazy); [`connect`](Self::connect) opens the client in any
         /// case.
         ///
         /// ```no_run
-        /// use dcrf_blocking::{Request, Response};
+        /// use dcrf_blocking::{Request, ReplyFuture};
         ///
         /// let client = dcrf_blocking::builder("ws://localhost:8000/ws/").start_closed().connect_lazy()?;
-        /// let people: Response<serde_json::Value> = client.start(Request::list("people"));
+        /// let people: ReplyFuture<serde_json::Value> = client.start(Request::list("people"));
         /// client.open();
         /// println!("{}", people.wait()?);
         /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -127,28 +128,28 @@ impl Builder {
         }))
     }
 
-    /// Decides what follows from a refusal, a close code or another failure, in place of the rules; `None`
+    /// Decides what follows from an error reply, a close code or another failure, in place of the rules; `None`
     /// leaves it to them. It runs on the client's thread, or on that of a call which finds the loss and may be one of an
     /// async runtime: so it must wait neither for the client nor by such a runtime.
     ///
     /// ```no_run
-    /// use dcrf_blocking::{Lost, Verdict};
+    /// use dcrf_blocking::{ConnectionError, FailureAction};
     ///
     /// let builder = dcrf_blocking::builder("ws://localhost:8000/ws/").on_failure(|lost| match lost {
-    ///     Lost::Closed(frame) if frame.code == 4001 => Some(Verdict::RefreshCredentials),
+    ///     ConnectionError::Closed(frame) if frame.code == 4001 => Some(FailureAction::RefreshCredentials),
     ///     _ => None,
     /// });
     /// ```
     pub fn on_failure(
         self,
-        policy: impl Fn(&Lost) -> Option<Verdict> + Send + Sync + 'static,
+        policy: impl Fn(&ConnectionError) -> Option<FailureAction> + Send + Sync + 'static,
     ) -> Self {
         Self(self.0.on_failure(policy))
     }
 
     /// Opens the byte stream by `open`, in place of TCP to the URL's host: a Unix socket, a proxy. It may block, on
     /// a thread of its own. TLS for `wss://` and the handshake are done over what it returns. When it fails the
-    /// attempt has failed with [`Lost::Io`], by whose kind [`on_failure`](Self::on_failure) can tell what is not worth
+    /// attempt has failed with [`ConnectionError::Io`], by whose kind [`on_failure`](Self::on_failure) can tell what is not worth
     /// another attempt.
     ///
     /// ```no_run

@@ -9,8 +9,9 @@ use serde::de::DeserializeOwned;
 use crate::driver::begin;
 use crate::forward::forward;
 use crate::{
-    Client, CloseReason, Ended, Items, Listener, Pages, Pending, Receiver, Rejected, Replies,
-    Request, RequestError, Response, Selector, Subscribe, Subscribing, Subscription, wait,
+    Client, CloseReason, Items, Listener, Pages, Pending, Receiver, Rejected, ReplyFuture,
+    ReplyStream, Request, RequestError, Selector, Subscribe, SubscribeFuture, Subscription,
+    SubscriptionError, wait,
 };
 
 impl Client {
@@ -25,7 +26,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// See [`Response`].
+    /// See [`ReplyFuture`].
     pub fn list<T: DeserializeOwned>(
         &self,
         stream: impl Into<Cow<'static, str>>,
@@ -45,7 +46,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// See [`Response`].
+    /// See [`ReplyFuture`].
     pub fn create<T: DeserializeOwned>(
         &self,
         stream: impl Into<Cow<'static, str>>,
@@ -65,7 +66,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// See [`Response`]. An object that does not exist is refused with status 404.
+    /// See [`ReplyFuture`]. An object that does not exist is refused with status 404.
     pub fn retrieve<T: DeserializeOwned>(
         &self,
         stream: impl Into<Cow<'static, str>>,
@@ -86,7 +87,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// See [`Response`].
+    /// See [`ReplyFuture`].
     pub fn update<T: DeserializeOwned>(
         &self,
         stream: impl Into<Cow<'static, str>>,
@@ -108,7 +109,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// See [`Response`].
+    /// See [`ReplyFuture`].
     pub fn patch<T: DeserializeOwned>(
         &self,
         stream: impl Into<Cow<'static, str>>,
@@ -129,7 +130,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// See [`Response`].
+    /// See [`ReplyFuture`].
     pub fn delete(
         &self,
         stream: impl Into<Cow<'static, str>>,
@@ -152,7 +153,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// See [`Response`].
+    /// See [`ReplyFuture`].
     pub fn call<T: DeserializeOwned>(&self, request: Request) -> Result<T, RequestError> {
         wait::wait(begin(|| self.0.call(request)))
     }
@@ -161,15 +162,15 @@ impl Client {
     /// meanwhile.
     ///
     /// ```no_run
-    /// # use dcrf_blocking::{Request, Response};
+    /// # use dcrf_blocking::{Request, ReplyFuture};
     /// # fn f(client: dcrf_blocking::Client) -> Result<(), dcrf_blocking::RequestError> {
-    /// let people: Response<serde_json::Value> = client.start(Request::list("people"));
-    /// let tasks: Response<serde_json::Value> = client.start(Request::list("tasks"));
+    /// let people: ReplyFuture<serde_json::Value> = client.start(Request::list("people"));
+    /// let tasks: ReplyFuture<serde_json::Value> = client.start(Request::list("tasks"));
     /// println!("{} and {}", people.wait()?, tasks.wait()?);
     /// # Ok(())
     /// # }
     /// ```
-    pub fn start<T: DeserializeOwned + 'static>(&self, request: Request) -> Response<T> {
+    pub fn start<T: DeserializeOwned + 'static>(&self, request: Request) -> ReplyFuture<T> {
         Pending::new(self.0.call(request))
     }
 
@@ -184,7 +185,7 @@ impl Client {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn stream<T: DeserializeOwned>(&self, request: Request) -> Replies<T> {
+    pub fn stream<T: DeserializeOwned>(&self, request: Request) -> ReplyStream<T> {
         Receiver(self.0.stream(request))
     }
 
@@ -266,7 +267,7 @@ impl Client {
         ///
         /// # Errors
         ///
-        /// The message, with [`Rejection::NotConnected`](crate::Rejection::NotConnected) or another reason.
+        /// The message, with [`RejectReason::NotConnected`](crate::RejectReason::NotConnected) or another reason.
         pub fn send_now(&self, message: Request) -> Result<(), Rejected<Request>>;
     }
 
@@ -294,13 +295,13 @@ impl Client {
     /// server pushes without being asked is read so.
     ///
     /// ```no_run
-    /// # use dcrf_blocking::{Heard, Selector};
+    /// # use dcrf_blocking::{ListenerEvent, Selector};
     /// # #[derive(serde::Deserialize)]
     /// # struct Tick { n: u64 }
     /// # fn f(client: dcrf_blocking::Client) -> Result<(), Box<dyn std::error::Error>> {
     /// let ticks = Selector::stream("tools").contains(serde_json::json!({"type": "tick"}));
     /// for heard in client.listen::<Tick>(ticks)? {
-    ///     if let Heard::Frame { payload: tick, .. } = heard? {
+    ///     if let ListenerEvent::Frame { payload: tick, .. } = heard? {
     ///         println!("{}", tick.n);
     ///     }
     /// }
@@ -339,22 +340,22 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// See [`Ended`]: the server refused, or did not acknowledge in time, or the client was closed. Without
+    /// See [`SubscriptionError`]: the server refused, or did not acknowledge in time, or the client was closed. Without
     /// a connection it waits for one.
     pub fn subscribe<T: DeserializeOwned>(
         &self,
         subscribe: Subscribe,
-    ) -> Result<Subscription<T>, Ended> {
+    ) -> Result<Subscription<T>, SubscriptionError> {
         Ok(Receiver(wait::wait(self.0.subscribe(subscribe))?))
     }
 
     /// Subscribes to changes, and does not wait for the server: for a program that may start offline.
     ///
     /// ```no_run
-    /// # use dcrf_blocking::{Subscribe, Subscribing};
+    /// # use dcrf_blocking::{Subscribe, SubscribeFuture};
     /// # fn f(client: dcrf_blocking::Client) -> Result<(), Box<dyn std::error::Error>> {
-    /// let person: Subscribing<String> = client.start_subscribe(Subscribe::instance("people", 4));
-    /// let task: Subscribing<String> = client.start_subscribe(Subscribe::instance("tasks", 7));
+    /// let person: SubscribeFuture<String> = client.start_subscribe(Subscribe::instance("people", 4));
+    /// let task: SubscribeFuture<String> = client.start_subscribe(Subscribe::instance("tasks", 7));
     /// let (person, task) = (person.wait()?, task.wait()?);
     /// # Ok(())
     /// # }
@@ -362,7 +363,7 @@ impl Client {
     pub fn start_subscribe<T: DeserializeOwned + 'static>(
         &self,
         subscribe: Subscribe,
-    ) -> Subscribing<T> {
+    ) -> SubscribeFuture<T> {
         let subscribing = self.0.subscribe(subscribe);
         Pending::new(async { Ok(Receiver(subscribing.await?)) })
     }

@@ -5,12 +5,12 @@ use std::fmt;
 use dcrf_proto::client;
 
 use crate::forward::forward;
-use crate::{Close, CloseFrame, Notices, OpenError, Receiver, State, Stats, wait};
+use crate::{CloseFrame, CloseOptions, ConnectionState, Events, OpenError, Receiver, Stats, wait};
 
 /// A client of one server: makes requests and subscribes, over one WebSocket that reconnects by itself.
 ///
 /// Clones are handles to the same client, also for other threads. When the last clone is dropped, and the last of
-/// what it has handed out but [`Notices`] is dropped or has ended, it closes and its thread ends, which that waits
+/// what it has handed out but [`Events`] is dropped or has ended, it closes and its thread ends, which that waits
 /// for: a second at most, and as long as a policy of [`Builder::on_failure`](crate::Builder::on_failure) runs that it
 /// meets.
 ///
@@ -40,7 +40,7 @@ pub struct Client(pub(crate) client::Client);
 impl Client {
     forward! {
         /// Ends all subscriptions of the client, on all its handles, and says how many. A [`Subscription`](crate::Subscription) that is
-        /// still held gets [`Ended::Unsubscribed`](crate::Ended::Unsubscribed) next, without what it had not read. The server is told when there
+        /// still held gets [`SubscriptionError::Unsubscribed`](crate::SubscriptionError::Unsubscribed) next, without what it had not read. The server is told when there
         /// is a connection, which this does not wait for.
         ///
         /// ```no_run
@@ -64,12 +64,12 @@ impl Client {
         /// The state of the connection now.
         ///
         /// ```no_run
-        /// # use dcrf_blocking::State;
+        /// # use dcrf_blocking::ConnectionState;
         /// # fn f(client: dcrf_blocking::Client) {
-        /// let online = client.state() == State::Connected;
+        /// let online = client.state() == ConnectionState::Connected;
         /// # }
         /// ```
-        pub fn state(&self) -> State;
+        pub fn state(&self) -> ConnectionState;
 
         /// Counters and gauges.
         ///
@@ -112,27 +112,27 @@ impl Client {
         /// ```
         pub fn probe(&self);
 
-        /// Makes a new connection in place of the one that there is, as [`client::Client::reconnect`]. It does not wait
+        /// Makes a new connection in place of the one that there is, as [`client::Client::force_reconnect`]. It does not wait
         /// for it.
         ///
         /// ```no_run
         /// # fn f(client: dcrf_blocking::Client) -> Result<(), dcrf_blocking::OpenError> {
-        /// client.reconnect();
+        /// client.force_reconnect();
         /// client.opened()?;
         /// # Ok(())
         /// # }
         /// ```
-        pub fn reconnect(&self);
+        pub fn force_reconnect(&self);
 
         /// As [`reconnect`](Self::reconnect), and tells the server this code and reason.
         ///
         /// ```no_run
         /// # use dcrf_blocking::CloseFrame;
         /// # fn f(client: dcrf_blocking::Client) {
-        /// client.reconnect_with(CloseFrame { code: 4000, reason: "another user".to_owned() });
+        /// client.force_reconnect_with(CloseFrame { code: 4000, reason: "another user".to_owned() });
         /// # }
         /// ```
-        pub fn reconnect_with(&self, frame: CloseFrame);
+        pub fn force_reconnect_with(&self, frame: CloseFrame);
 
         /// Closes the client without waiting for anything; what is pending settles at once.
         ///
@@ -148,19 +148,19 @@ impl Client {
     /// the client alive, and ends when the client is closed.
     ///
     /// ```no_run
-    /// # use dcrf_blocking::Notice;
+    /// # use dcrf_blocking::ClientEvent;
     /// # fn f(client: dcrf_blocking::Client) {
     /// let events = client.events();
     /// std::thread::spawn(|| {
     ///     for event in events {
-    ///         if let Notice::State(state) = event {
+    ///         if let ClientEvent::State(state) = event {
     ///             println!("{state}");
     ///         }
     ///     }
     /// });
     /// # }
     /// ```
-    pub fn events(&self) -> Notices {
+    pub fn events(&self) -> Events {
         Receiver(self.0.events())
     }
 
@@ -192,18 +192,18 @@ impl Client {
     /// # }
     /// ```
     pub fn close(&self) {
-        self.close_with(Close::default());
+        self.close_with(CloseOptions::default());
     }
 
     /// As [`close`](Self::close), with options.
     ///
     /// ```no_run
-    /// # use dcrf_blocking::Close;
+    /// # use dcrf_blocking::CloseOptions;
     /// # fn f(client: dcrf_blocking::Client) {
-    /// client.close_with(Close::default().unsubscribe());
+    /// client.close_with(CloseOptions::default().unsubscribe());
     /// # }
     /// ```
-    pub fn close_with(&self, close: Close) {
+    pub fn close_with(&self, close: CloseOptions) {
         wait::wait(self.0.close_with(close));
     }
 }

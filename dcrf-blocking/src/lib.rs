@@ -45,8 +45,8 @@ pub use client::Client;
 // The client and what it hands out have types of their own here.
 #[doc(inline)]
 pub use dcrf_proto::vocabulary::*;
-pub use pending::{Pending, Response, Subscribing};
-pub use receiver::{Items, Listener, Notices, Pages, Receiver, Replies, Subscription};
+pub use pending::{Pending, ReplyFuture, SubscribeFuture};
+pub use receiver::{Events, Items, Listener, Pages, Receiver, ReplyStream, Subscription};
 
 /// Connects to the server behind a `ws://` or `wss://` URL, with the default options.
 ///

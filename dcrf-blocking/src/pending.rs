@@ -4,9 +4,9 @@ use std::fmt;
 use std::pin::Pin;
 use std::time::Duration;
 
-use crate::{Ended, RequestError, Subscription, wait};
+use crate::{RequestError, Subscription, SubscriptionError, wait};
 
-/// What a call has started and did not wait for: a [`Response`] or a [`Subscribing`].
+/// What a call has started and did not wait for: a [`ReplyFuture`] or a [`SubscribeFuture`].
 ///
 /// Dropping it cancels what was started.
 ///
@@ -29,9 +29,9 @@ pub struct Pending<R>(Pin<Box<dyn Future<Output = R> + Send>>);
 /// on it, and its answer is dropped.
 ///
 /// ```no_run
-/// # use dcrf_blocking::{Client, Request, Response};
+/// # use dcrf_blocking::{Client, Request, ReplyFuture};
 /// # fn f(client: &Client) -> Result<(), dcrf_blocking::RequestError> {
-/// let people: Response<Vec<String>> = client.start(Request::list("people"));
+/// let people: ReplyFuture<Vec<String>> = client.start(Request::list("people"));
 /// println!("{} people", people.wait()?.len());
 /// # Ok(())
 /// # }
@@ -39,13 +39,13 @@ pub struct Pending<R>(Pin<Box<dyn Future<Output = R> + Send>>);
 ///
 /// # Errors
 ///
-/// - [`RequestError::Refused`]: the server answered with another status than 2xx;
+/// - [`RequestError::ErrorReply`]: the server answered with another status than 2xx;
 /// - [`RequestError::TimedOut`]: the deadline passed, 30 seconds after the call unless set otherwise;
 /// - [`RequestError::ConnectionLost`]: the connection was lost after the request was sent;
 /// - [`RequestError::Closed`]: the client was closed first;
 /// - [`RequestError::Rejected`]: the request was not accepted and is handed back;
 /// - [`RequestError::Decode`]: the answer does not fit `T`.
-pub type Response<T> = Pending<Result<T, RequestError>>;
+pub type ReplyFuture<T> = Pending<Result<T, RequestError>>;
 
 /// A subscription of [`Client::start_subscribe`](crate::Client::start_subscribe) that the server has not
 /// acknowledged yet.
@@ -54,9 +54,9 @@ pub type Response<T> = Pending<Result<T, RequestError>>;
 /// Dropping it unsubscribes.
 ///
 /// ```no_run
-/// # use dcrf_blocking::{Client, Subscribe, Subscribing, Subscription};
-/// # fn f(client: &Client) -> Result<(), dcrf_blocking::Ended> {
-/// let names: Subscribing<String> = client.start_subscribe(Subscribe::instance("people", 4));
+/// # use dcrf_blocking::{Client, Subscribe, SubscribeFuture, Subscription};
+/// # fn f(client: &Client) -> Result<(), dcrf_blocking::SubscriptionError> {
+/// let names: SubscribeFuture<String> = client.start_subscribe(Subscribe::instance("people", 4));
 /// let names: Subscription<String> = names.wait()?;
 /// # Ok(())
 /// # }
@@ -64,10 +64,10 @@ pub type Response<T> = Pending<Result<T, RequestError>>;
 ///
 /// # Errors
 ///
-/// See [`Ended`]: the server refused, or did not acknowledge in time, or the client was closed.
+/// See [`SubscriptionError`]: the server refused, or did not acknowledge in time, or the client was closed.
 ///
 /// [`Config::request_timeout`]: crate::Config::request_timeout
-pub type Subscribing<T> = Pending<Result<Subscription<T>, Ended>>;
+pub type SubscribeFuture<T> = Pending<Result<Subscription<T>, SubscriptionError>>;
 
 impl<R> Pending<R> {
     pub(crate) fn new(result: impl Future<Output = R> + Send + 'static) -> Self {
@@ -77,8 +77,8 @@ impl<R> Pending<R> {
     /// Waits for the result.
     ///
     /// ```no_run
-    /// # use dcrf_blocking::{RequestError, Response};
-    /// # fn f(people: Response<Vec<String>>) -> Result<(), RequestError> {
+    /// # use dcrf_blocking::{RequestError, ReplyFuture};
+    /// # fn f(people: ReplyFuture<Vec<String>>) -> Result<(), RequestError> {
     /// println!("{} people", people.wait()?.len());
     /// # Ok(())
     /// # }
@@ -90,9 +90,9 @@ impl<R> Pending<R> {
     /// Waits for the result, at most this long; hands itself back when it has not come.
     ///
     /// ```no_run
-    /// # use dcrf_blocking::{RequestError, Response};
+    /// # use dcrf_blocking::{RequestError, ReplyFuture};
     /// # use std::time::Duration;
-    /// # fn f(people: Response<Vec<String>>) -> Result<(), RequestError> {
+    /// # fn f(people: ReplyFuture<Vec<String>>) -> Result<(), RequestError> {
     /// match people.wait_timeout(Duration::from_millis(16)) {
     ///     Ok(people) => println!("{} people", people?.len()),
     ///     Err(people) => println!("{people:?} still waits"),
@@ -111,8 +111,8 @@ impl<R> Pending<R> {
     /// The result if it has come; hands itself back when it has not.
     ///
     /// ```no_run
-    /// # use dcrf_blocking::{RequestError, Response};
-    /// # fn f(people: Response<Vec<String>>) -> Result<(), RequestError> {
+    /// # use dcrf_blocking::{RequestError, ReplyFuture};
+    /// # fn f(people: ReplyFuture<Vec<String>>) -> Result<(), RequestError> {
     /// match people.try_wait() {
     ///     Ok(people) => println!("{} people", people?.len()),
     ///     Err(people) => println!("{people:?} still waits"),

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 
 use crate::{UnsubscribeError, wait};
 
-/// What comes one by one: a [`Subscription`], [`Replies`], [`Pages`], a [`Listener`] or [`Notices`]. As an iterator it
+/// What comes one by one: a [`Subscription`], [`ReplyStream`], [`Pages`], a [`Listener`] or [`Events`]. As an iterator it
 /// waits for each.
 ///
 /// Dropping it ends what it receives.
@@ -27,7 +27,7 @@ use crate::{UnsubscribeError, wait};
 pub struct Receiver<S>(pub(crate) S);
 
 /// A subscription, as an iterator over changes, which waits for each. It goes on over every reconnect and ends
-/// with an error that says why ([`ChangeError::Ended`](crate::ChangeError::Ended)).
+/// with an error that says why ([`ChangeError::Subscription`](crate::ChangeError::Subscription)).
 ///
 /// Dropping it unsubscribes.
 ///
@@ -48,35 +48,35 @@ pub type Subscription<T> = Receiver<client::Subscription<T>>;
 /// for each: of [`Client::events`](crate::Client::events). It ends when the client is closed and its socket is
 /// gone.
 ///
-/// A slow reader misses the oldest, and is told how many ([`Notice::Missed`](crate::Notice::Missed)).
+/// A slow reader misses the oldest, and is told how many ([`ClientEvent::Lagged`](crate::ClientEvent::Lagged)).
 ///
 /// ```no_run
-/// # fn f(events: dcrf_blocking::Notices) {
+/// # fn f(events: dcrf_blocking::Events) {
 /// for event in events {
 ///     println!("{event:?}");
 /// }
 /// # }
 /// ```
-pub type Notices = Receiver<client::Notices>;
+pub type Events = Receiver<client::Events>;
 
 /// The replies to a request of [`Client::stream`](crate::Client::stream), as an iterator, which waits for each.
 ///
 /// The server does not tell which reply is the last: [`until`](Receiver::until) does. Without it they go on until this
 /// is dropped, or nothing has come for the time of the request's timeout. An end before the last reply is an error,
-/// the last item ([`ReplyError::Ended`](crate::ReplyError::Ended)).
+/// the last item ([`ReplyError::Stream`](crate::ReplyError::Stream)).
 ///
 /// Dropping it before the last reply sends the request's [cancel action](crate::Request::cancel_action), if it has one.
 ///
 /// ```no_run
-/// # use dcrf_blocking::{Replies, ReplyError};
-/// # fn f(lines: Replies<String>) -> Result<(), ReplyError> {
+/// # use dcrf_blocking::{ReplyStream, ReplyError};
+/// # fn f(lines: ReplyStream<String>) -> Result<(), ReplyError> {
 /// for line in lines.until(|line| line == "end") {
 ///     println!("{}", line?);
 /// }
 /// # Ok(())
 /// # }
 /// ```
-pub type Replies<T> = Receiver<client::Replies<T>>;
+pub type ReplyStream<T> = Receiver<client::ReplyStream<T>>;
 
 /// The pages of a list, in order, as an iterator, which waits for each: of
 /// [`Client::list_pages`](crate::Client::list_pages) and [`Client::stream_pages`](crate::Client::stream_pages). An error
@@ -110,13 +110,13 @@ pub type Items<T> = Receiver<client::Items<T>>;
 /// The frames that a selector takes, as an iterator, which waits for each: of
 /// [`Client::listen`](crate::Client::listen). It goes on over every reconnect, and ends when the client is closed.
 ///
-/// A slow reader misses the oldest, and is told how many ([`Heard::Lagged`](crate::Heard::Lagged)).
+/// A slow reader misses the oldest, and is told how many ([`ListenerEvent::Lagged`](crate::ListenerEvent::Lagged)).
 ///
 /// ```no_run
-/// # use dcrf_blocking::{DecodeError, Heard, Listener};
+/// # use dcrf_blocking::{DecodeError, ListenerEvent, Listener};
 /// # fn f(ticks: Listener<u64>) -> Result<(), DecodeError> {
 /// for heard in ticks {
-///     if let Heard::Frame { payload, .. } = heard? {
+///     if let ListenerEvent::Frame { payload, .. } = heard? {
 ///         println!("{payload}");
 ///     }
 /// }
@@ -212,7 +212,7 @@ impl<T> Receiver<client::Subscription<T>> {
     }
 }
 
-impl<T> Receiver<client::Replies<T>> {
+impl<T> Receiver<client::ReplyStream<T>> {
     /// Ends the replies with the first that `is_last` says so of; that one is still handed out.
     ///
     /// ```no_run

@@ -10,9 +10,10 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use dcrf_blocking::{
-    Change, ChangeError, Client, Close, CloseReason, Config, ConnectError, Credentials,
-    CredentialsError, Ended, Heard, Lost, Notice, Rejection, Request, RequestError, Response,
-    Selector, State, Subscribe, Subscription, UrlError, Verdict,
+    Change, ChangeError, Client, ClientEvent, CloseOptions, CloseReason, Config, ConnectError,
+    ConnectionError, ConnectionState, Credentials, CredentialsError, FailureAction, ListenerEvent,
+    RejectReason, ReplyFuture, Request, RequestError, Selector, Subscribe, Subscription,
+    SubscriptionError, UrlError,
 };
 use serde_json::{Value, json};
 use tungstenite::{Message, WebSocket};
@@ -84,7 +85,10 @@ fn c2_dropping_the_last_handle_waits_for_the_end_and_not_longer() {
     drop(client);
     assert!(since.elapsed() < Duration::from_secs(3), "{:?}", since.elapsed());
     // All has been told, since the thread has ended.
-    assert_eq!(events.try_recv(), Some(Notice::State(State::Closed(CloseReason::ByCaller))));
+    assert_eq!(
+        events.try_recv(),
+        Some(ClientEvent::State(ConnectionState::Closed(CloseReason::ByCaller)))
+    );
     assert!(!events.is_ended());
     assert_eq!(events.recv(), None);
     assert!(events.is_ended());
@@ -94,7 +98,7 @@ fn c2_dropping_the_last_handle_waits_for_the_end_and_not_longer() {
 fn c2_each_handle_keeps_the_client_alive() {
     let (client, server) = connected();
     let clone = client.clone();
-    let response: Response<Value> = client.start(Request::new("tools", "mute"));
+    let response: ReplyFuture<Value> = client.start(Request::new("tools", "mute"));
     let mut changes = numbers(&client);
     let state = client.events();
     drop((client, clone, response));
@@ -119,7 +123,7 @@ fn c2_whichever_handle_goes_last_waits_for_the_end() {
         drop(client);
         assert_eq!(events.try_recv(), None, "it keeps the client alive");
         drop(last);
-        let closed = Notice::State(State::Closed(CloseReason::ByCaller));
+        let closed = ClientEvent::State(ConnectionState::Closed(CloseReason::ByCaller));
         assert_eq!(events.try_recv(), Some(closed));
         assert_eq!(events.try_recv(), None);
         assert!(events.is_ended(), "the thread has ended");
@@ -133,7 +137,7 @@ fn c2_the_last_handle_can_go_on_the_clients_own_thread() {
     let last = handle.clone();
     let client = dcrf_blocking::builder("ws://127.0.0.1:1/").on_failure(move |_| {
         drop(last.lock().unwrap().take());
-        Some(Verdict::Retry)
+        Some(FailureAction::Retry)
     });
     let client =
         client.connector(|_| -> io::Result<UnixStream> { Err(io::ErrorKind::TimedOut.into()) });
@@ -143,7 +147,7 @@ fn c2_the_last_handle_can_go_on_the_clients_own_thread() {
     *lock = Some(client);
     drop(lock);
     let last = events.last();
-    assert_eq!(last, Some(Notice::State(State::Closed(CloseReason::ByCaller))));
+    assert_eq!(last, Some(ClientEvent::State(ConnectionState::Closed(CloseReason::ByCaller))));
 }
 
 #[test]
@@ -199,7 +203,7 @@ fn every_request_has_its_method() {
 #[test]
 fn r9_a_response_that_is_waited_for_in_vain_can_be_dropped_or_kept() {
     let (client, _server) = connected();
-    let mute: Response<Value> = client.start(Request::new("tools", "mute"));
+    let mute: ReplyFuture<Value> = client.start(Request::new("tools", "mute"));
     let mute = mute.try_wait().unwrap_err();
     let since = Instant::now();
     let mute = mute.wait_timeout(Duration::from_millis(50)).unwrap_err();
@@ -230,7 +234,7 @@ fn a_subscription_is_received_from_with_and_without_waiting() {
     assert_eq!(changes.recv_timeout(Duration::from_millis(50)), None);
     assert!(since.elapsed() >= Duration::from_millis(50));
     client.close();
-    let ended = ChangeError::Ended(Ended::Closed(CloseReason::ByCaller));
+    let ended = ChangeError::Subscription(SubscriptionError::Closed(CloseReason::ByCaller));
     assert!(!changes.is_ended());
     assert_eq!(changes.try_recv(), Some(Err(ended)));
     assert!(changes.is_ended());
@@ -271,7 +275,7 @@ fn f2_what_is_heard_is_an_iterator() {
     let (client, _server) = connected();
     let mut heard = client.listen::<Value>(Selector::stream("tools")).unwrap();
     assert_eq!(echo(&client, 7), Ok(7));
-    let Some(Ok(Heard::Frame { payload, .. })) = heard.recv_timeout(SOON) else { panic!() };
+    let Some(Ok(ListenerEvent::Frame { payload, .. })) = heard.recv_timeout(SOON) else { panic!() };
     assert_eq!(payload["data"], 7);
     assert_eq!(heard.try_recv(), None);
     client.close();
@@ -289,7 +293,7 @@ fn c3_flush_waits_until_all_is_written() {
     client.send_now(Request::new("tools", "mute")).unwrap();
     client.close();
     let rejected = client.send_now(Request::new("tools", "mute")).unwrap_err();
-    assert_eq!(rejected.reason, Rejection::Closed(CloseReason::ByCaller));
+    assert_eq!(rejected.reason, RejectReason::Closed(CloseReason::ByCaller));
 }
 
 #[test]
@@ -298,10 +302,10 @@ fn events_are_an_iterator_that_ends_with_the_client() {
     let client = dcrf_blocking::builder(&url).connect_lazy().unwrap();
     let mut events = client.events();
     client.opened().unwrap();
-    while events.recv_timeout(SOON).unwrap() != Notice::State(State::Connected) {}
+    while events.recv_timeout(SOON).unwrap() != ClientEvent::State(ConnectionState::Connected) {}
     assert_eq!(events.try_recv(), None);
-    client.close_with(Close::now());
-    let closed = Notice::State(State::Closed(CloseReason::ByCaller));
+    client.close_with(CloseOptions::now());
+    let closed = ClientEvent::State(ConnectionState::Closed(CloseReason::ByCaller));
     assert_eq!(events.collect::<Vec<_>>(), [closed]);
 }
 
@@ -359,7 +363,7 @@ fn what_stands_in_the_way_is_an_error() {
     else {
         panic!()
     };
-    assert!(matches!(error, Lost::Io { kind: io::ErrorKind::ConnectionRefused, .. }));
+    assert!(matches!(error, ConnectionError::Io { kind: io::ErrorKind::ConnectionRefused, .. }));
 }
 
 #[test]

@@ -23,7 +23,7 @@ use std::sync::mpsc::{self, Receiver, TryRecvError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use dcrf_proto::{Config, Json, Lost, Seed, Session};
+use dcrf_proto::{Config, ConnectionError, Json, Seed, Session};
 use embedding::{Arguments, Dial, Follow, Transport, limits};
 use tungstenite::handshake::HandshakeError;
 use tungstenite::http::Uri;
@@ -60,10 +60,14 @@ fn run(arguments: Arguments) -> Result<bool, Box<dyn Error>> {
 }
 
 /// What the thread that dials hands over, once.
-type Dialled = Result<WebSocket<TcpStream>, Lost>;
+type Dialled = Result<WebSocket<TcpStream>, ConnectionError>;
 
 /// Begins to connect. A thread whose dial is given up ends by itself, as each of its steps has a limit.
-fn begin(address: (String, u16), url: Uri, limit: Duration) -> Result<Receiver<Dialled>, Lost> {
+fn begin(
+    address: (String, u16),
+    url: Uri,
+    limit: Duration,
+) -> Result<Receiver<Dialled>, ConnectionError> {
     let (sender, receiver) = mpsc::channel();
     thread::Builder::new().name("dial".into()).spawn(move || {
         // Nobody takes it where the session has given up.
@@ -79,7 +83,7 @@ impl Dial for Receiver<Dialled> {
         match self.try_recv() {
             Ok(dialled) => Some(dialled),
             Err(TryRecvError::Empty) => None,
-            Err(TryRecvError::Disconnected) => Some(Err(Lost::Dropped)),
+            Err(TryRecvError::Disconnected) => Some(Err(ConnectionError::Dropped)),
         }
     }
 }
@@ -100,7 +104,7 @@ fn connect(address: &(String, u16), url: Uri, limit: Duration) -> Dialled {
             socket.get_ref().set_nonblocking(true)?;
             Ok(socket)
         }
-        Err(HandshakeError::Interrupted(_)) => Err(Lost::DialTimedOut(limit)),
+        Err(HandshakeError::Interrupted(_)) => Err(ConnectionError::DialTimedOut(limit)),
         Err(HandshakeError::Failure(error)) => Err(error.into()),
     }
 }

@@ -20,7 +20,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use dcrf_proto::{Config, Lost, Seed, Session};
+use dcrf_proto::{Config, ConnectionError, Seed, Session};
 use embedding::{Arguments, Dial, Follow, Transport, limits};
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Registry, Token};
@@ -79,23 +79,27 @@ fn run(arguments: Arguments) -> Result<bool, Box<dyn Error>> {
 struct Connecting(Option<MidHandshake<ClientHandshake<TcpStream>>>);
 
 impl Connecting {
-    fn begin(registry: &Registry, address: Option<SocketAddr>, url: &Uri) -> Result<Self, Lost> {
+    fn begin(
+        registry: &Registry,
+        address: Option<SocketAddr>,
+        url: &Uri,
+    ) -> Result<Self, ConnectionError> {
         let address = address.ok_or_else(|| io::Error::from(ErrorKind::AddrNotAvailable))?;
         let mut stream = TcpStream::connect(address)?;
         // Without it a second small message waits for the acknowledgement of the first.
         stream.set_nodelay(true)?;
         registry.register(&mut stream, SOCKET, Interest::READABLE | Interest::WRITABLE)?;
-        let request = url.into_client_request().map_err(Lost::from)?;
+        let request = url.into_client_request().map_err(ConnectionError::from)?;
         ClientHandshake::start(stream, request, Some(limits()))
             .map(|handshake| Self(Some(handshake)))
-            .map_err(Lost::from)
+            .map_err(ConnectionError::from)
     }
 }
 
 impl Dial for Connecting {
     type Stream = TcpStream;
 
-    fn poll(&mut self) -> Option<Result<WebSocket<TcpStream>, Lost>> {
+    fn poll(&mut self) -> Option<Result<WebSocket<TcpStream>, ConnectionError>> {
         let handshake = self.0.take()?;
         let stream = handshake.get_ref().get_ref();
         if let Ok(Some(error)) | Err(error) = stream.take_error() {

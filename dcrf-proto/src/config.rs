@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::dialect::Dialect;
-use crate::wire::framing::Framing;
+use crate::protocol::framing::Framing;
 
 /// The options of a session. Start from the default and set what differs:
 ///
@@ -50,19 +50,19 @@ pub struct Config {
     pub max_subscriptions: usize,
     /// The size of the largest message to the server in bytes (R11). Default: 1 MiB − 1, since Daphne drops
     /// the connection over 1 MiB.
-    pub max_message: usize,
+    pub max_outgoing_message: usize,
     /// What may wait in one subscription for its reader (S11). Default: 1,024 changes and 4 MiB.
     pub changes: Limit,
     /// What may wait in one stream of replies for its reader (R12). Default: 1,024 replies and 4 MiB.
     pub replies: Limit,
     /// How many notices may wait to be polled, and in how many bytes of frames. Default: 1,024 and 4 MiB.
-    pub notices: Limit,
+    pub events: Limit,
     /// How many subscriptions may wait for their acknowledgement at once when they are replayed (S4).
     /// Default: 64.
     pub replay_window: usize,
     /// How long a connection must last after a subscription was sent on it for the subscription not to be
     /// suspected of its end (L12). Default: 5 s.
-    pub trial: Duration,
+    pub quarantine_window: Duration,
     /// The name of the primary key in the server's objects, under which delete events are delivered (S10).
     /// Default: `pk`, which is how the server sends it.
     pub pk_field: Cow<'static, str>,
@@ -84,12 +84,12 @@ impl Default for Config {
             outbox: Limit { count: 1024, bytes: 8 << 20 },
             max_requests: 65_536,
             max_subscriptions: 65_536,
-            max_message: (1 << 20) - 1,
+            max_outgoing_message: (1 << 20) - 1,
             changes: Limit { count: 1024, bytes: 4 << 20 },
             replies: Limit { count: 1024, bytes: 4 << 20 },
-            notices: Limit { count: 1024, bytes: 4 << 20 },
+            events: Limit { count: 1024, bytes: 4 << 20 },
             replay_window: 64,
-            trial: Duration::from_secs(5),
+            quarantine_window: Duration::from_secs(5),
             pk_field: Cow::Borrowed("pk"),
             ensure_pk_field_in_delete_events: true,
         }

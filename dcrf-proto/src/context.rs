@@ -7,16 +7,16 @@ use std::time::{Duration, Instant};
 
 use crate::buffer::{Buffer, Held, Measure};
 use crate::config::{Config, Limit};
-use crate::error::Rejection;
-use crate::event::{Event, Notice, State, Unhandled};
-use crate::id::{IdMap, Random, RequestId, RequestKey, Seed, SubscriptionKey, WireKey};
+use crate::error::RejectReason;
+use crate::event::{ClientEvent, ConnectionState, Event, Unhandled};
+use crate::id::{IdMap, Random, RequestId, RequestKey, Seed, SubscriptionKey, UpstreamKey};
 use crate::inbox::Inboxes;
+use crate::protocol::json::Json;
+use crate::protocol::selector::Selector;
 use crate::selection::Selection;
 use crate::stats::{Dropped, Stats};
 use crate::timer::Timers;
 use crate::trace::Tracer;
-use crate::wire::json::Json;
-use crate::wire::selector::Selector;
 
 /// As good as for ever, and still far from the end of any clock.
 pub(crate) const FAR: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
@@ -33,7 +33,7 @@ pub(crate) struct Context {
     pub(crate) selection: Selection,
     /// What each wait of the caller ends with. Bounded by [`Context::admit`].
     pub(crate) events: VecDeque<Event>,
-    pub(crate) notices: Notices,
+    pub(crate) client_events: ClientEvents,
     /// The counters; the gauges are taken when they are asked for.
     pub(crate) stats: Stats,
     pub(crate) unread: Unread,
@@ -53,7 +53,7 @@ pub(crate) struct Unread {
 impl Context {
     pub(crate) fn new(config: Config, seed: &Seed, now: Instant) -> Self {
         Self {
-            notices: Notices::new(config.notices),
+            client_events: ClientEvents::new(config.events),
             config,
             now,
             random: Random::new(seed),
@@ -73,9 +73,9 @@ impl Context {
     }
 
     /// Refuses a command while its caller leaves too many events unread.
-    pub(crate) fn admit(&self) -> Result<(), Rejection> {
+    pub(crate) fn admit(&self) -> Result<(), RejectReason> {
         let limit = self.config.max_requests.saturating_add(self.config.max_subscriptions);
-        if self.events.len() < limit { Ok(()) } else { Err(Rejection::QueueFull) }
+        if self.events.len() < limit { Ok(()) } else { Err(RejectReason::QueueFull) }
     }
 
     /// The id for a new request or subscription: the caller's, when `is_free` says so (R8), or the one that `make`
@@ -85,9 +85,9 @@ impl Context {
         wanted: Option<&RequestId>,
         is_free: impl FnOnce(&Routes, &RequestId) -> bool,
         make: impl FnOnce(&mut Random) -> RequestId,
-    ) -> Result<RequestId, Rejection> {
+    ) -> Result<RequestId, RejectReason> {
         match wanted {
-            Some(id) if !is_free(&self.routes, id) => Err(Rejection::IdInUse),
+            Some(id) if !is_free(&self.routes, id) => Err(RejectReason::IdInUse),
             Some(id) => Ok(id.clone()),
             None => Ok(make(&mut self.random)),
         }
@@ -98,17 +98,17 @@ impl Context {
         self.config.dialect.as_ref()?.reply_selector(stream, id)
     }
 
-    pub(crate) fn notice_state(&mut self, state: State) {
+    pub(crate) fn state_changed(&mut self, state: ConnectionState) {
         self.trace.state(&state, self.now);
-        self.notice(Notice::State(state));
+        self.event(ClientEvent::State(state));
     }
 
-    fn notice(&mut self, notice: Notice) {
-        self.stats.missed += self.notices.push(notice);
+    fn event(&mut self, event: ClientEvent) {
+        self.stats.lagged_events += self.client_events.push(event);
     }
 
     /// A command was not accepted.
-    pub(crate) fn rejected(&mut self, reason: &Rejection) {
+    pub(crate) fn rejected(&mut self, reason: &RejectReason) {
         self.stats.rejected += 1;
         self.trace.rejected(reason);
     }
@@ -124,7 +124,7 @@ impl Context {
     pub(crate) fn unhandled(&mut self, text: &str) {
         self.stats.unhandled += 1;
         let frame = Json::from_checked(text.trim());
-        self.notice(Notice::Unhandled(Unhandled { frame }));
+        self.event(ClientEvent::Unhandled(Unhandled { frame }));
     }
 }
 
@@ -134,7 +134,7 @@ pub(crate) enum Route {
     Request(RequestKey),
     /// A subscription with an id of the caller's own: one that the session makes carries its place, and needs no
     /// route ([`Subscriptions::wire_of`](crate::subscriptions::Subscriptions::wire_of)).
-    Wire(WireKey),
+    Upstream(UpstreamKey),
     /// The refresh of a subscription (S6).
     Refresh(SubscriptionKey),
     /// The dialect has a selector for its answers.
@@ -217,23 +217,23 @@ impl Routes {
     }
 }
 
-/// The notices that wait to be polled: bounded, the oldest give way. The newest stays whatever its size, so that
+/// The events that wait to be polled: bounded, the oldest give way. The newest stays whatever its size, so that
 /// the state is always told.
 #[derive(Debug)]
-pub(crate) struct Notices {
-    items: Buffer<Notice>,
+pub(crate) struct ClientEvents {
+    items: Buffer<ClientEvent>,
     missed: u64,
     limit: Limit,
 }
 
-impl Notices {
+impl ClientEvents {
     pub(crate) fn new(limit: Limit) -> Self {
         Self { items: Buffer::default(), missed: 0, limit }
     }
 
-    /// Adds a notice, and says how many older ones gave way.
-    pub(crate) fn push(&mut self, notice: Notice) -> u64 {
-        self.items.push(notice);
+    /// Adds a event, and says how many older ones gave way.
+    pub(crate) fn push(&mut self, event: ClientEvent) -> u64 {
+        self.items.push(event);
         let before = self.missed;
         while self.items.is_over(self.limit) {
             self.items.pop();
@@ -246,19 +246,19 @@ impl Notices {
         self.items.held()
     }
 
-    pub(crate) fn pop(&mut self) -> Option<Notice> {
+    pub(crate) fn pop(&mut self) -> Option<ClientEvent> {
         if self.missed > 0 {
-            return Some(Notice::Missed(std::mem::take(&mut self.missed)));
+            return Some(ClientEvent::Lagged(std::mem::take(&mut self.missed)));
         }
         self.items.pop()
     }
 }
 
-impl Measure for Notice {
+impl Measure for ClientEvent {
     fn bytes(&self) -> usize {
         match self {
             Self::Unhandled(unhandled) => unhandled.frame.len(),
-            Self::State(_) | Self::Missed(_) => 0,
+            Self::State(_) | Self::Lagged(_) => 0,
         }
     }
 }

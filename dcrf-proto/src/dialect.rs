@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::command::Subscribe;
 use crate::id::RequestId;
-use crate::wire::selector::Selector;
+use crate::protocol::selector::Selector;
 
 /// How a server's wire differs from that of DCRF, for [`Config::dialect`](crate::Config::dialect). Each method has
 /// DCRF's own way as its default; a session without a dialect takes a faster path.

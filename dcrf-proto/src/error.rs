@@ -7,30 +7,30 @@ use std::time::Duration;
 
 use crate::command::{CloseFrame, InvalidArgument, Request, Subscribe};
 use crate::config::Limit;
-use crate::wire::json::DecodeError;
-use crate::wire::refusal::Refusal;
-use crate::wire::selector::InvalidPattern;
+use crate::protocol::error_reply::ErrorReply;
+use crate::protocol::json::DecodeError;
+use crate::protocol::selector::InvalidPattern;
 
 /// Why a connection, or an attempt to make one, ended.
 ///
-/// The adapter reports it to [`Session::handle_lost`](crate::Session::handle_lost); the session decides
-/// what follows (rules L6 and L7) and shows it to the user in [`State`](crate::State) and in errors.
+/// The adapter reports it to [`Session::handle_disconnected`](crate::Session::handle_disconnected); the session decides
+/// what follows (rules L6 and L7) and shows it to the user in [`ConnectionState`](crate::ConnectionState) and in errors.
 ///
 /// ```
-/// use dcrf_proto::Lost;
+/// use dcrf_proto::ConnectionError;
 ///
-/// fn advice(lost: &Lost) -> &'static str {
+/// fn advice(lost: &ConnectionError) -> &'static str {
 ///     match lost {
-///         Lost::Refused { status: 500, .. } => "does the path lead to a consumer?",
-///         Lost::Certificate(_) => "is the server's CA known here?",
+///         ConnectionError::Http { status: 500, .. } => "does the path lead to a consumer?",
+///         ConnectionError::Certificate(_) => "is the server's CA known here?",
 ///         _ => "wait, it is tried again",
 ///     }
 /// }
-/// assert_eq!(advice(&Lost::Dropped), "wait, it is tried again");
+/// assert_eq!(advice(&ConnectionError::Dropped), "wait, it is tried again");
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum Lost {
+pub enum ConnectionError {
     /// The server sent a close frame. A frame without a code has 1005.
     #[error("the server closed the connection with code {}", .0.code)]
     Closed(CloseFrame),
@@ -40,7 +40,7 @@ pub enum Lost {
     Dropped,
     /// The handshake was answered with an HTTP status other than 101.
     #[error("the server refused the WebSocket handshake with HTTP status {status}")]
-    Refused {
+    Http {
         /// The HTTP status. Channels answers 403 to a refused connect, and 500 to a path without a route.
         status: u16,
         /// How long to wait before the next attempt, when the server said so in `Retry-After`, in seconds. As a date,
@@ -61,7 +61,7 @@ pub enum Lost {
     /// Nothing arrived for the length of the heartbeat (L9), or in time after a probe (L10), not even a pong.
     #[error("the server has been silent for {0:?}")]
     Silent(Duration),
-    /// The program asked for a new connection, by [`Session::reconnect`](crate::Session::reconnect) or the method
+    /// The program asked for a new connection, by [`Session::force_reconnect`](crate::Session::force_reconnect) or the method
     /// of that name of a client (L13). It is the cause of gaps, and no failure.
     #[error("the program asked for a new connection")]
     Reconnect,
@@ -90,7 +90,7 @@ pub enum Lost {
     },
 }
 
-impl From<io::Error> for Lost {
+impl From<io::Error> for ConnectionError {
     fn from(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::UnexpectedEof => Self::Dropped,
@@ -102,13 +102,13 @@ impl From<io::Error> for Lost {
 /// Why a session is closed for good.
 ///
 /// ```
-/// use dcrf_proto::{CloseReason, State};
+/// use dcrf_proto::{CloseReason, ConnectionState};
 ///
 /// /// Whether the user is to log in again.
-/// fn wants_login(state: &State) -> bool {
-///     matches!(state, State::Closed(CloseReason::Unauthorized(_)))
+/// fn wants_login(state: &ConnectionState) -> bool {
+///     matches!(state, ConnectionState::Closed(CloseReason::Unauthorized(_)))
 /// }
-/// assert!(!wants_login(&State::Closed(CloseReason::ByCaller)));
+/// assert!(!wants_login(&ConnectionState::Closed(CloseReason::ByCaller)));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -122,15 +122,15 @@ pub enum CloseReason {
         /// How many attempts were made.
         attempts: u32,
         /// Why the last of them failed.
-        last_error: Lost,
+        last_error: ConnectionError,
     },
     /// The server refused this client twice in a row with 401, 403, 1008, 4401 or 4403 (L6, L7).
     #[error("not authorized: {0}")]
-    Unauthorized(Lost),
+    Unauthorized(ConnectionError),
     /// A failure that another attempt would only repeat: a certificate that is not accepted, or three
     /// times in a row a protocol error or a path that is not found.
     #[error("{0}")]
-    Fatal(Lost),
+    Fatal(ConnectionError),
     /// The task or thread that drives the client is gone, since its runtime was shut down, or since a function
     /// of the program that it called has panicked.
     #[error("the task that drives the client was stopped")]
@@ -140,21 +140,21 @@ pub enum CloseReason {
 /// Why a command was not accepted. Nothing was sent and nothing waits.
 ///
 /// ```
-/// use dcrf_proto::{Rejected, Rejection, Request};
+/// use dcrf_proto::{Rejected, RejectReason, Request};
 ///
 /// /// What is to be tried again later.
 /// fn later(rejected: Rejected<Request>) -> Option<Request> {
-///     matches!(rejected.reason, Rejection::QueueFull).then_some(rejected.command)
+///     matches!(rejected.reason, RejectReason::QueueFull).then_some(rejected.command)
 /// }
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum Rejection {
+pub enum RejectReason {
     /// The outbox holds as many requests or bytes as its limits allow (R2), or there are as many
     /// requests or subscriptions as the limits of [`Config`](crate::Config) allow.
     #[error("the queue is full")]
     QueueFull,
-    /// The message is larger than [`Config::max_message`](crate::Config::max_message) (R11). Daphne would
+    /// The message is larger than [`Config::max_outgoing_message`](crate::Config::max_outgoing_message) (R11). Daphne would
     /// drop the connection over 1 MiB.
     #[error("the message has {size} bytes, more than the limit of {limit}")]
     TooLarge {
@@ -183,13 +183,13 @@ pub enum Rejection {
     Closed(CloseReason),
 }
 
-impl From<InvalidArgument> for Rejection {
+impl From<InvalidArgument> for RejectReason {
     fn from(invalid: InvalidArgument) -> Self {
         Self::InvalidArgument { argument: invalid.argument, reason: invalid.reason.to_owned() }
     }
 }
 
-impl From<InvalidPattern> for Rejection {
+impl From<InvalidPattern> for RejectReason {
     fn from(invalid: InvalidPattern) -> Self {
         Self::InvalidArgument { argument: "pattern".to_owned(), reason: invalid.reason.to_owned() }
     }
@@ -198,14 +198,14 @@ impl From<InvalidPattern> for Rejection {
 /// A command that was not accepted, handed back with the reason.
 ///
 /// ```
-/// use dcrf_proto::{Config, Rejection, Request, Seed, Session};
+/// use dcrf_proto::{Config, RejectReason, Request, Seed, Session};
 /// use std::time::Instant;
 ///
 /// let now = Instant::now();
 /// let mut session = Session::new(Config::default(), Seed::from([7; 32]), now);
 /// let request = Request::new("people", "greet").arg("request_id", 1);
 /// let rejected = session.request(request, now).unwrap_err();
-/// assert!(matches!(rejected.reason, Rejection::InvalidArgument { .. }));
+/// assert!(matches!(rejected.reason, RejectReason::InvalidArgument { .. }));
 /// assert_eq!(rejected.command.stream(), "people");
 /// ```
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -214,24 +214,24 @@ pub struct Rejected<T> {
     /// The command as it was given.
     pub command: T,
     /// Why it was not accepted.
-    pub reason: Rejection,
+    pub reason: RejectReason,
 }
 
 impl From<Rejected<Request>> for RequestError {
     /// A client that is closed is [`RequestError::Closed`], as for a request that it had accepted.
     fn from(rejected: Rejected<Request>) -> Self {
         match rejected.reason {
-            Rejection::Closed(reason) => Self::Closed { reason, sent: false },
+            RejectReason::Closed(reason) => Self::Closed { reason, sent: false },
             _ => Self::Rejected(Box::new(rejected)),
         }
     }
 }
 
-impl From<Rejected<Subscribe>> for Ended {
-    /// A client that is closed is [`Ended::Closed`], as for a subscription that it had accepted.
+impl From<Rejected<Subscribe>> for SubscriptionError {
+    /// A client that is closed is [`SubscriptionError::Closed`], as for a subscription that it had accepted.
     fn from(rejected: Rejected<Subscribe>) -> Self {
         match rejected.reason {
-            Rejection::Closed(reason) => Self::Closed(reason),
+            RejectReason::Closed(reason) => Self::Closed(reason),
             _ => Self::Rejected(Box::new(rejected)),
         }
     }
@@ -259,7 +259,7 @@ impl From<Rejected<Subscribe>> for Ended {
 pub enum RequestError {
     /// The server answered with another status than 2xx.
     #[error(transparent)]
-    Refused(Refusal),
+    ErrorReply(ErrorReply),
     /// The deadline passed (R3). When `sent` is false the server never saw the request.
     #[error("timed out, {}", sent_or_not(*.sent))]
     TimedOut {
@@ -296,14 +296,14 @@ fn sent_or_not(sent: bool) -> &'static str {
 /// Why a stream of replies ended before the caller ended it (R12).
 ///
 /// ```
-/// use dcrf_proto::RepliesEnded;
+/// use dcrf_proto::ReplyStreamError;
 ///
-/// let ended = RepliesEnded::Interrupted { received: 3 };
+/// let ended = ReplyStreamError::Interrupted { received: 3 };
 /// assert_eq!(ended.to_string(), "the connection was lost after 3 replies");
 /// ```
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
-pub enum RepliesEnded {
+pub enum ReplyStreamError {
     /// The request failed: the server refused it, maybe after some replies, or said nothing for the time of its
     /// timeout, or the session was closed.
     #[error(transparent)]
@@ -326,29 +326,29 @@ pub enum RepliesEnded {
 /// Why a subscription ended, or never began.
 ///
 /// ```
-/// use dcrf_proto::Ended;
+/// use dcrf_proto::SubscriptionError;
 ///
-/// fn tell(ended: &Ended) -> String {
+/// fn tell(ended: &SubscriptionError) -> String {
 ///     match ended {
-///         Ended::Gone(_) => "it was deleted".to_owned(),
-///         Ended::Revoked(_) => "you may no longer see it".to_owned(),
+///         SubscriptionError::Gone(_) => "it was deleted".to_owned(),
+///         SubscriptionError::Revoked(_) => "you may no longer see it".to_owned(),
 ///         other => other.to_string(),
 ///     }
 /// }
-/// assert_eq!(tell(&Ended::Unsubscribed), "all subscriptions were ended");
+/// assert_eq!(tell(&SubscriptionError::Unsubscribed), "all subscriptions were ended");
 /// ```
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
-pub enum Ended {
+pub enum SubscriptionError {
     /// The server refused to subscribe. It is not tried again.
     #[error(transparent)]
-    Refused(Refusal),
+    ErrorReply(ErrorReply),
     /// The object was gone when the subscription was replayed on a new connection: 404 (S7).
     #[error("the object is gone")]
-    Gone(Refusal),
+    Gone(ErrorReply),
     /// The permission was gone when the subscription was replayed on a new connection: 401 or 403 (S7).
     #[error("the permission was revoked")]
-    Revoked(Refusal),
+    Revoked(ErrorReply),
     /// The server did not acknowledge the subscription in time. An action that never replies needs
     /// [`Subscribe::without_ack`](crate::Subscribe::without_ack).
     #[error("the server did not acknowledge the subscription in time")]
@@ -359,10 +359,10 @@ pub enum Ended {
     #[error("three connections in a row died of the subscription, unanswered: {cause}")]
     Poisoned {
         /// Why the last of them was lost.
-        cause: Lost,
+        cause: ConnectionError,
     },
     /// Its reader was slower than the server, and it was to end then
-    /// ([`WhenFull::End`](crate::WhenFull::End)). What waited was delivered before.
+    /// ([`OverflowPolicy::Close`](crate::OverflowPolicy::Close)). What waited was delivered before.
     #[error(
         "the reader was too slow: more than {} changes or {} bytes waited", .limit.count, .limit.bytes
     )]
@@ -396,7 +396,7 @@ pub enum Ended {
 pub enum UnsubscribeError {
     /// The server refused, with another status than 404.
     #[error(transparent)]
-    Refused(Refusal),
+    ErrorReply(ErrorReply),
     /// The server did not answer in time.
     #[error("the server did not confirm the unsubscribe in time")]
     TimedOut,

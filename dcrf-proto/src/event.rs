@@ -4,11 +4,11 @@
 use std::fmt;
 use std::time::Instant;
 
-use crate::error::{CloseReason, Lost, RequestError, UnsubscribeError};
-use crate::id::{ListenerKey, RepliesKey, RequestKey, SubscriptionKey};
-use crate::wire::json::Json;
-use crate::wire::pk::Deleted;
-use crate::wire::refusal::Refusal;
+use crate::error::{CloseReason, ConnectionError, RequestError, UnsubscribeError};
+use crate::id::{ListenerKey, ReplyStreamKey, RequestKey, SubscriptionKey};
+use crate::protocol::error_reply::ErrorReply;
+use crate::protocol::json::Json;
+use crate::protocol::pk::Deleted;
 
 /// What a session reports by [`Session::poll_event`](crate::Session::poll_event).
 ///
@@ -20,7 +20,7 @@ use crate::wire::refusal::Refusal;
 ///     while let Some(event) = session.poll_event() {
 ///         match event {
 ///             Event::Settled { result: Ok(data), .. } => println!("answered: {} bytes", data.as_str().len()),
-///             Event::Readable(subscription) => {
+///             Event::ChangeReadable(subscription) => {
 ///                 while let Some(change) = session.poll_change(subscription) {
 ///                     println!("{change:?}");
 ///                 }
@@ -34,7 +34,7 @@ use crate::wire::refusal::Refusal;
 #[non_exhaustive]
 pub enum Event {
     /// Something about the session as a whole.
-    Notice(Notice),
+    Client(ClientEvent),
     /// A request has settled. Every request settles exactly once, unless it was cancelled (R5).
     Settled {
         /// Which request.
@@ -44,16 +44,16 @@ pub enum Event {
     },
     /// [`Session::poll_reply`](crate::Session::poll_reply) has something for this stream of replies. It is told
     /// once for all that has come until this event is polled.
-    Replied(RepliesKey),
-    /// [`Session::poll_heard`](crate::Session::poll_heard) has something for this listener. It is told once for all
+    ReplyReadable(ReplyStreamKey),
+    /// [`Session::poll_listener`](crate::Session::poll_listener) has something for this listener. It is told once for all
     /// that has come until this event is polled.
-    Heard(ListenerKey),
+    ListenerReadable(ListenerKey),
     /// The server has acknowledged the subscription: for the first time, on a new connection, or once more
     /// after [`Session::resubscribe`](crate::Session::resubscribe) (S3).
     Subscribed(SubscriptionKey),
     /// [`Session::poll_change`](crate::Session::poll_change) has something for this subscription. It is told
     /// once for all that has come until this event is polled.
-    Readable(SubscriptionKey),
+    ChangeReadable(SubscriptionKey),
     /// An unsubscribe has ended, and the subscription's key is no longer used.
     Unsubscribed {
         /// Which subscription.
@@ -66,38 +66,38 @@ pub enum Event {
 /// Something about the session as a whole.
 ///
 /// ```
-/// use dcrf_proto::{Notice, State};
+/// use dcrf_proto::{ClientEvent, ConnectionState};
 ///
-/// fn tell(notice: &Notice) -> String {
+/// fn tell(notice: &ClientEvent) -> String {
 ///     match notice {
-///         Notice::State(state) => state.to_string(),
-///         Notice::Unhandled(push) => push.frame.as_str().to_owned(),
+///         ClientEvent::State(state) => state.to_string(),
+///         ClientEvent::Unhandled(push) => push.frame.as_str().to_owned(),
 ///         other => format!("{other:?}"),
 ///     }
 /// }
-/// assert_eq!(tell(&Notice::State(State::Connected)), "connected");
+/// assert_eq!(tell(&ClientEvent::State(ConnectionState::Connected)), "connected");
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
-pub enum Notice {
+pub enum ClientEvent {
     /// The connection's state has changed (L1).
-    State(State),
+    State(ConnectionState),
     /// A frame that belongs to no request and no subscription (F2).
     Unhandled(Unhandled),
     /// So many notices were dropped, the oldest first, since nobody took them in time.
-    Missed(u64),
+    Lagged(u64),
 }
 
 /// The state of the connection (L1).
 ///
 /// ```
-/// use dcrf_proto::State;
+/// use dcrf_proto::ConnectionState;
 ///
-/// assert_eq!(State::Connecting { attempt: 2 }.to_string(), "connecting, attempt 2");
+/// assert_eq!(ConnectionState::Connecting { attempt: 2 }.to_string(), "connecting, attempt 2");
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum State {
+pub enum ConnectionState {
     /// Not opened yet.
     Idle,
     /// Dialling, or about to when a connection that is replaced by a planned reconnect has ended (L13).
@@ -114,13 +114,13 @@ pub enum State {
         /// When it comes.
         until: Instant,
         /// Why the last one ended.
-        error: Lost,
+        error: ConnectionError,
     },
     /// Closed for good.
     Closed(CloseReason),
 }
 
-impl fmt::Display for State {
+impl fmt::Display for ConnectionState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Idle => f.write_str("not opened"),
@@ -153,19 +153,19 @@ pub struct Unhandled {
 /// What a listener hears, with the payload as `T` (F2).
 ///
 /// ```
-/// use dcrf_proto::Heard;
+/// use dcrf_proto::ListenerEvent;
 ///
-/// fn tell(heard: &Heard<u64>) {
+/// fn tell(heard: &ListenerEvent<u64>) {
 ///     match heard {
-///         Heard::Frame { payload, .. } => println!("{payload}"),
-///         Heard::Lagged(count) => println!("{count} were missed"),
+///         ListenerEvent::Frame { payload, .. } => println!("{payload}"),
+///         ListenerEvent::Lagged(count) => println!("{count} were missed"),
 ///         _ => {}
 ///     }
 /// }
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
-pub enum Heard<T = Json> {
+pub enum ListenerEvent<T = Json> {
     /// A frame that its selector takes.
     Frame {
         /// The stream that it came on; `None` in bare framing, and for a frame that names none.
@@ -177,13 +177,13 @@ pub enum Heard<T = Json> {
     Lagged(u64),
 }
 
-impl<T> Heard<T> {
+impl<T> ListenerEvent<T> {
     /// The same with another payload, such as a decoded one.
     ///
     /// ```
-    /// use dcrf_proto::{DecodeError, Heard};
+    /// use dcrf_proto::{DecodeError, ListenerEvent};
     ///
-    /// fn read(heard: Heard) -> Result<Heard<u64>, DecodeError> {
+    /// fn read(heard: ListenerEvent) -> Result<ListenerEvent<u64>, DecodeError> {
     ///     heard.try_map(|payload| payload.decode())
     /// }
     /// ```
@@ -191,10 +191,15 @@ impl<T> Heard<T> {
     /// # Errors
     ///
     /// What `decode` says of the payload.
-    pub fn try_map<U, E>(self, decode: impl FnOnce(T) -> Result<U, E>) -> Result<Heard<U>, E> {
+    pub fn try_map<U, E>(
+        self,
+        decode: impl FnOnce(T) -> Result<U, E>,
+    ) -> Result<ListenerEvent<U>, E> {
         Ok(match self {
-            Self::Frame { stream, payload } => Heard::Frame { stream, payload: decode(payload)? },
-            Self::Lagged(count) => Heard::Lagged(count),
+            Self::Frame { stream, payload } => {
+                ListenerEvent::Frame { stream, payload: decode(payload)? }
+            }
+            Self::Lagged(count) => ListenerEvent::Lagged(count),
         })
     }
 }
@@ -233,7 +238,7 @@ pub enum Change<T = Json> {
     Lagged(u64),
     /// The server failed to tell a change, such as an update of an object that was deleted meanwhile
     /// (S14). The subscription goes on.
-    Refused(Refusal),
+    ErrorReply(ErrorReply),
     /// An event of another kind: another action than create, update and delete, or no `data` (S15).
     Other {
         /// The event's action.
@@ -246,18 +251,18 @@ pub enum Change<T = Json> {
 /// The connection was lost between what came before and what comes after.
 ///
 /// ```
-/// use dcrf_proto::{Gap, Lost};
+/// use dcrf_proto::{Gap, ConnectionError};
 ///
 /// /// Whether we did it ourselves.
 /// fn is_planned(gap: &Gap) -> bool {
-///     gap.cause == Lost::Reconnect
+///     gap.cause == ConnectionError::Reconnect
 /// }
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Gap {
     /// Why the connection was lost.
-    pub cause: Lost,
+    pub cause: ConnectionError,
 }
 
 impl<T> Change<T> {
@@ -284,7 +289,7 @@ impl<T> Change<T> {
             Self::Delete(deleted) => Change::Delete(deleted),
             Self::Gap(gap) => Change::Gap(gap),
             Self::Lagged(count) => Change::Lagged(count),
-            Self::Refused(refusal) => Change::Refused(refusal),
+            Self::ErrorReply(error_reply) => Change::ErrorReply(error_reply),
             Self::Other { action, payload } => Change::Other { action, payload },
         })
     }

@@ -7,12 +7,12 @@ use std::time::Duration;
 use tungstenite::error::{CapacityError, Error, ProtocolError, SubProtocolError};
 use tungstenite::http::HeaderMap;
 use tungstenite::http::header::RETRY_AFTER;
-use tungstenite::protocol::CloseFrame as WireClose;
+use tungstenite::protocol::CloseFrame as TungsteniteFrame;
 
 use crate::command::CloseFrame;
-use crate::error::Lost;
+use crate::error::ConnectionError;
 
-impl From<Error> for Lost {
+impl From<Error> for ConnectionError {
     /// What a failure of the handshake, or of the connection, means.
     fn from(error: Error) -> Self {
         match error {
@@ -23,7 +23,7 @@ impl From<Error> for Lost {
             | Error::Protocol(
                 ProtocolError::ResetWithoutClosingHandshake | ProtocolError::HandshakeIncomplete,
             ) => Self::Dropped,
-            Error::Http(response) => Self::Refused {
+            Error::Http(response) => Self::Http {
                 status: response.status().as_u16(),
                 retry_after: retry_after(response.headers()),
             },
@@ -77,10 +77,10 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 /// RFC 6455, section 7.1.5: stands for a frame without a code, and is never written.
 const NO_CODE: u16 = 1005;
 
-impl From<Option<WireClose>> for CloseFrame {
-    fn from(frame: Option<WireClose>) -> Self {
+impl From<Option<TungsteniteFrame>> for CloseFrame {
+    fn from(frame: Option<TungsteniteFrame>) -> Self {
         match frame {
-            Some(WireClose { code, reason }) => {
+            Some(TungsteniteFrame { code, reason }) => {
                 Self { code: code.into(), reason: reason.to_string() }
             }
             None => Self { code: NO_CODE, reason: String::new() },
@@ -88,10 +88,10 @@ impl From<Option<WireClose>> for CloseFrame {
     }
 }
 
-impl From<CloseFrame> for Option<WireClose> {
+impl From<CloseFrame> for Option<TungsteniteFrame> {
     /// As a client may send it.
     fn from(frame: CloseFrame) -> Self {
         let CloseFrame { code, reason } = frame.sendable();
-        (code != NO_CODE).then(|| WireClose { code: code.into(), reason: reason.into() })
+        (code != NO_CODE).then(|| TungsteniteFrame { code: code.into(), reason: reason.into() })
     }
 }

@@ -55,7 +55,7 @@ key! {
 
 key! {
     /// A stream of replies of [`Session::stream`](crate::Session::stream).
-    pub RepliesKey
+    pub ReplyStreamKey
 }
 
 key! {
@@ -65,7 +65,7 @@ key! {
 
 key! {
     /// A subscription on the wire, which any number of the caller's share.
-    pub(crate) WireKey
+    pub(crate) UpstreamKey
 }
 
 /// Shows the index of a key to its owner.
@@ -83,7 +83,7 @@ macro_rules! index {
 
 index!(RequestKey);
 index!(SubscriptionKey);
-index!(RepliesKey);
+index!(ReplyStreamKey);
 index!(ListenerKey);
 
 /// The `request_id` of a request or a subscription on the wire: a string or an integer, which the server

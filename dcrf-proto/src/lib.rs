@@ -25,7 +25,7 @@
 //! use std::collections::VecDeque;
 //! use std::time::Instant;
 //!
-//! use dcrf_proto::{Change, Close, CloseFrame, Config, Event, Lost, Request, Seed, Session, Subscribe, Transmit};
+//! use dcrf_proto::{Change, CloseOptions, CloseFrame, Config, Event, ConnectionError, Request, Seed, Session, Subscribe, Transmit};
 //! use serde_json::{Value, json};
 //!
 //! /// The server: acknowledges a subscription and sends one update, echoes every other request.
@@ -70,13 +70,13 @@
 //!         match transmit {
 //!             Transmit::Dial(epoch) => {
 //!                 socket = Some((epoch, VecDeque::new()));
-//!                 session.handle_opened(epoch, now); // or handle_lost, with the reason
+//!                 session.handle_connected(epoch, now); // or handle_disconnected, with the reason
 //!             }
 //!             Transmit::Text(_, text) => {
 //!                 socket.iter_mut().for_each(|(_, incoming)| incoming.extend(answer(&text)));
 //!             }
 //!             Transmit::Close(epoch, _) => {
-//!                 session.handle_lost(epoch, Lost::Closed(CloseFrame::normal()), now);
+//!                 session.handle_disconnected(epoch, ConnectionError::Closed(CloseFrame::normal()), now);
 //!             }
 //!             Transmit::Ping(epoch) => session.handle_pong(epoch, now),
 //!             _ => {}
@@ -89,12 +89,12 @@
 //!                 assert_eq!(request, echo);
 //!                 assert_eq!(result?.decode::<u32>()?, 42);
 //!             }
-//!             Event::Readable(subscription) => {
+//!             Event::ChangeReadable(subscription) => {
 //!                 assert_eq!(subscription, task);
 //!                 while let Some(Ok(change)) = session.poll_change(subscription) {
 //!                     if let Change::Update(task) = change {
 //!                         updates.push(task.decode::<Value>()?["title"].clone());
-//!                         session.close(Close::default(), now);
+//!                         session.close(CloseOptions::default(), now);
 //!                     }
 //!                 }
 //!             }
@@ -126,7 +126,9 @@ mod id;
 mod inbox;
 mod link;
 mod listeners;
+mod outcome;
 mod outgoing;
+mod protocol;
 mod requests;
 mod selection;
 mod session;
@@ -139,26 +141,26 @@ mod transmit;
 pub mod vocabulary;
 #[cfg(feature = "websocket")]
 pub mod websocket;
-mod wire;
 
 #[doc = include_str!("../RULES.md")]
 pub mod rules {}
 
-pub use command::{Close, CloseFrame, Request, Subscribe, WhenFull};
+pub use command::{CloseFrame, CloseOptions, OverflowPolicy, Request, Subscribe};
 pub use config::{Backoff, Config, Heartbeat, Limit};
 pub use dialect::{ChangeKind, Dialect, Message};
 pub use error::{
-    CloseReason, Ended, Lost, Rejected, Rejection, RepliesEnded, RequestError, UnsubscribeError,
+    CloseReason, ConnectionError, RejectReason, Rejected, ReplyStreamError, RequestError,
+    SubscriptionError, UnsubscribeError,
 };
-pub use event::{Change, Event, Gap, Heard, Notice, State, Unhandled};
-pub use id::{Epoch, ListenerKey, RepliesKey, RequestId, RequestKey, Seed, SubscriptionKey};
-pub use link::Verdict;
+pub use event::{Change, ClientEvent, ConnectionState, Event, Gap, ListenerEvent, Unhandled};
+pub use id::{Epoch, ListenerKey, ReplyStreamKey, RequestId, RequestKey, Seed, SubscriptionKey};
+pub use link::FailureAction;
+pub use protocol::error_reply::ErrorReply;
+pub use protocol::framing::Framing;
+pub use protocol::json::{DecodeError, Json};
+pub use protocol::page::Page;
+pub use protocol::pk::{Deleted, Pk};
+pub use protocol::selector::Selector;
 pub use session::Session;
 pub use stats::Stats;
 pub use transmit::{Attempt, Transmit};
-pub use wire::framing::Framing;
-pub use wire::json::{DecodeError, Json};
-pub use wire::page::Page;
-pub use wire::pk::{Deleted, Pk};
-pub use wire::refusal::Refusal;
-pub use wire::selector::Selector;

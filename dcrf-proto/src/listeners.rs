@@ -3,25 +3,25 @@
 use crate::arena::Arena;
 use crate::buffer::{Buffer, Held, Measure};
 use crate::context::Context;
-use crate::error::{Rejected, Rejection};
-use crate::event::{Event, Heard};
+use crate::error::{RejectReason, Rejected};
+use crate::event::{Event, ListenerEvent};
 use crate::id::ListenerKey;
+use crate::protocol::selector::Selector;
 use crate::selection::Taker;
-use crate::wire::selector::Selector;
 
 #[derive(Debug)]
 pub(crate) struct Listeners(Arena<ListenerKey, Listener>);
 
 #[derive(Debug)]
 struct Listener {
-    waiting: Buffer<Heard>,
+    waiting: Buffer<ListenerEvent>,
     /// How many frames were dropped before the first that is left.
     lagged: u64,
     /// Whether the event waits to be polled already.
     told: bool,
 }
 
-impl Measure for Heard {
+impl Measure for ListenerEvent {
     fn bytes(&self) -> usize {
         match self {
             Self::Frame { payload, .. } => payload.len(),
@@ -53,10 +53,10 @@ impl Listeners {
         Ok(key)
     }
 
-    fn check(&self, cx: &Context, selector: &Selector) -> Result<(), Rejection> {
+    fn check(&self, cx: &Context, selector: &Selector) -> Result<(), RejectReason> {
         cx.admit()?;
         selector.check()?;
-        if self.len() < cx.config.max_subscriptions { Ok(()) } else { Err(Rejection::QueueFull) }
+        if self.len() < cx.config.max_subscriptions { Ok(()) } else { Err(RejectReason::QueueFull) }
     }
 
     pub(crate) fn unlisten(&mut self, cx: &mut Context, key: ListenerKey) {
@@ -66,11 +66,11 @@ impl Listeners {
     }
 
     /// A frame has come that the listener wants.
-    pub(crate) fn hear(&mut self, cx: &mut Context, key: ListenerKey, heard: Heard) {
+    pub(crate) fn hear(&mut self, cx: &mut Context, key: ListenerKey, heard: ListenerEvent) {
         let Some(listener) = self.0.get_mut(key) else { return };
         let (before, lagged) = (listener.waiting.held(), listener.lagged);
         listener.waiting.push(heard);
-        while listener.waiting.is_over(cx.config.notices) {
+        while listener.waiting.is_over(cx.config.events) {
             listener.waiting.pop();
             listener.lagged += 1;
         }
@@ -78,7 +78,7 @@ impl Listeners {
         cx.stats.lagged += listener.lagged - lagged;
         cx.trace.lagged(None, listener.lagged - lagged);
         if !std::mem::replace(&mut listener.told, true) {
-            cx.events.push_back(Event::Heard(key));
+            cx.events.push_back(Event::ListenerReadable(key));
         }
     }
 
@@ -88,12 +88,16 @@ impl Listeners {
         listener.map(|listener| listener.told = false).is_some()
     }
 
-    pub(crate) fn poll_heard(&mut self, cx: &mut Context, key: ListenerKey) -> Option<Heard> {
+    pub(crate) fn poll_listener(
+        &mut self,
+        cx: &mut Context,
+        key: ListenerKey,
+    ) -> Option<ListenerEvent> {
         let listener = self.0.get_mut(key)?;
         let before = listener.waiting.held();
         let heard = match std::mem::take(&mut listener.lagged) {
             0 => listener.waiting.pop(),
-            lagged => Some(Heard::Lagged(lagged)),
+            lagged => Some(ListenerEvent::Lagged(lagged)),
         };
         cx.unread.heard.change(before, listener.waiting.held());
         heard

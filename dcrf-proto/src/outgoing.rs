@@ -6,8 +6,8 @@ use serde_json::{Map, Value};
 use crate::config::Config;
 use crate::dialect::Message;
 use crate::id::RequestId;
-use crate::wire::envelope;
-use crate::wire::framing::Framing;
+use crate::protocol::envelope;
+use crate::protocol::framing::Framing;
 
 /// What a message is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,9 +6,9 @@ use std::cell::OnceCell;
 use serde_json::Value;
 
 use crate::dialect::ChangeKind;
-use crate::id::{ListenerKey, OwnMap, RequestKey, SubscriptionKey, WireKey};
-use crate::wire::framing::Framing;
-use crate::wire::selector::Selector;
+use crate::id::{ListenerKey, OwnMap, RequestKey, SubscriptionKey, UpstreamKey};
+use crate::protocol::framing::Framing;
+use crate::protocol::selector::Selector;
 
 /// Who takes a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,11 +17,11 @@ pub(crate) enum Taker {
     /// As an answer, where the dialect has a selector for it.
     Request(RequestKey),
     /// As the answer to what was sent last.
-    Wire(WireKey),
+    Upstream(UpstreamKey),
     /// As the answer to a refresh.
     Refresh(SubscriptionKey),
     /// As a change.
-    Change(WireKey, ChangeKind),
+    Change(UpstreamKey, ChangeKind),
 }
 
 #[derive(Debug, Default)]

@@ -21,7 +21,7 @@ pub struct Stats {
     /// Connections made.
     pub connections: u64,
     /// Connections lost; not those that the session itself closed.
-    pub losses: u64,
+    pub disconnects: u64,
     /// Attempts to connect that failed.
     pub failed_attempts: u64,
 
@@ -44,13 +44,13 @@ pub struct Stats {
     /// Requests accepted, those for streams of replies among them. Each of them is alive or counted below (R5).
     pub requests_made: u64,
     /// Requests that ended with an answer, and streams of replies whose last one came.
-    pub requests_answered: u64,
+    pub requests_replied: u64,
     /// Requests that the server refused.
-    pub requests_refused: u64,
+    pub requests_error_reply: u64,
     /// Requests whose deadline passed (R3).
     pub requests_timed_out: u64,
     /// Requests that failed with their connection (R4).
-    pub requests_lost: u64,
+    pub requests_connection_lost: u64,
     /// Requests that ended with the session.
     pub requests_closed: u64,
     /// Requests that their caller gave up (R9).
@@ -73,7 +73,7 @@ pub struct Stats {
     /// Requests that refresh a subscription, sent (S6).
     pub refreshes: u64,
     /// Subscribes that the server put off to later (S3).
-    pub put_off: u64,
+    pub deferred: u64,
     /// Subscriptions that ended otherwise than by their caller: refused, timed out, or lost.
     pub subscriptions_ended: u64,
     /// Gaps told to subscriptions (S5).
@@ -81,10 +81,10 @@ pub struct Stats {
     /// Changes, and frames for listeners, dropped since their reader was too slow (S11).
     pub lagged: u64,
     /// Changes dropped, since their reader was too slow and a newer one of the same object was there
-    /// ([`WhenFull::KeepNewest`](crate::WhenFull::KeepNewest)).
+    /// ([`OverflowPolicy::Conflate`](crate::OverflowPolicy::Conflate)).
     pub superseded: u64,
-    /// Notices dropped since nobody took them in time.
-    pub missed: u64,
+    /// Events dropped since nobody took them in time.
+    pub lagged_events: u64,
 
     /// Requests alive now.
     pub requests: usize,
@@ -99,22 +99,22 @@ pub struct Stats {
     pub unread_changes: usize,
     /// Their size in bytes.
     pub unread_changes_bytes: usize,
-    /// Replies that wait for their readers now, in all streams of replies together.
+    /// `ReplyStream` that wait for their readers now, in all streams of replies together.
     pub unread_replies: usize,
     /// Their size in bytes.
     pub unread_replies_bytes: usize,
     /// Listeners alive now.
     pub listeners: usize,
     /// Frames that wait for their readers now, in all listeners together.
-    pub unread_heard: usize,
+    pub unread_frames: usize,
     /// Their size in bytes.
-    pub unread_heard_bytes: usize,
-    /// Notices that wait to be taken now; with the async client, in all its streams of events together.
-    pub unread_notices: usize,
-    /// Their size in bytes.
-    pub unread_notices_bytes: usize,
-    /// Other events that wait to be polled now; the async client leaves none.
+    pub unread_frames_bytes: usize,
+    /// Events that wait to be taken now; with the async client, in all its streams of events together.
     pub unread_events: usize,
+    /// Their size in bytes.
+    pub unread_events_bytes: usize,
+    /// Other events that wait to be polled now; the async client leaves none.
+    pub unpolled_events: usize,
 }
 
 /// The counters of frames that nobody got, at some moment.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use crate::id::{RequestKey, SubscriptionKey, WireKey};
+use crate::id::{RequestKey, SubscriptionKey, UpstreamKey};
 
 /// What a deadline is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,7 +23,7 @@ pub(crate) enum Timer {
     /// The answer to a refresh is due, or its next try (S6).
     Refresh(SubscriptionKey),
     /// A subscription's acknowledgement, next try, or unsubscribe is due; its phase says which.
-    Wire(WireKey),
+    Upstream(UpstreamKey),
 }
 
 /// Deadlines in their order; those at the same instant in the order of [`Timer`].

@@ -12,7 +12,7 @@ use crate::id::Epoch;
 #[derive(PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Transmit {
-    /// Make a connection, and report [`Session::handle_opened`](crate::Session::handle_opened) or [`Session::handle_lost`](crate::Session::handle_lost) with this
+    /// Make a connection, and report [`Session::handle_connected`](crate::Session::handle_connected) or [`Session::handle_disconnected`](crate::Session::handle_disconnected) with this
     /// epoch.
     Dial(Epoch),
     /// Send a text message.
@@ -21,7 +21,7 @@ pub enum Transmit {
     Binary(Epoch, Vec<u8>),
     /// Send a ping.
     Ping(Epoch),
-    /// Begin the closing handshake with this frame, and report [`Session::handle_lost`](crate::Session::handle_lost) when the
+    /// Begin the closing handshake with this frame, and report [`Session::handle_disconnected`](crate::Session::handle_disconnected) when the
     /// connection has ended.
     Close(Epoch, CloseFrame),
 }

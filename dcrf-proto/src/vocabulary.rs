@@ -4,18 +4,25 @@
 //! What an adapter has a type of its own for is hidden there by that type.
 
 pub use crate::client::{
-    ChangeError, Client, Items, Listener, Notices, OpenError, Pages, Replies, ReplyError, Response,
-    Subscribing, Subscription,
+    ChangeError, Client, Events, Items, Listener, OpenError, Pages, ReplyError, ReplyFuture,
+    ReplyStream, SubscribeFuture, Subscription,
 };
-pub use crate::command::{Close, CloseFrame, Request, Subscribe, WhenFull};
+pub use crate::command::{CloseFrame, CloseOptions, OverflowPolicy, Request, Subscribe};
 pub use crate::config::{Backoff, Config, Heartbeat, Limit};
 pub use crate::dialect::{ChangeKind, Dialect, Message};
 pub use crate::error::{
-    CloseReason, Ended, Lost, Rejected, Rejection, RepliesEnded, RequestError, UnsubscribeError,
+    CloseReason, ConnectionError, RejectReason, Rejected, ReplyStreamError, RequestError,
+    SubscriptionError, UnsubscribeError,
 };
-pub use crate::event::{Change, Gap, Heard, Notice, State, Unhandled};
+pub use crate::event::{Change, ClientEvent, ConnectionState, Gap, ListenerEvent, Unhandled};
 pub use crate::id::RequestId;
-pub use crate::link::Verdict;
+pub use crate::link::FailureAction;
+pub use crate::protocol::error_reply::ErrorReply;
+pub use crate::protocol::framing::Framing;
+pub use crate::protocol::json::{DecodeError, Json};
+pub use crate::protocol::page::Page;
+pub use crate::protocol::pk::{Deleted, Pk};
+pub use crate::protocol::selector::Selector;
 pub use crate::stats::Stats;
 pub use crate::transmit::Attempt;
 #[cfg(feature = "native-tls")]
@@ -27,9 +34,3 @@ pub use crate::websocket::{
 };
 #[cfg(any(feature = "rustls", feature = "native-tls"))]
 pub use crate::websocket::{Tls, TlsError};
-pub use crate::wire::framing::Framing;
-pub use crate::wire::json::{DecodeError, Json};
-pub use crate::wire::page::Page;
-pub use crate::wire::pk::{Deleted, Pk};
-pub use crate::wire::refusal::Refusal;
-pub use crate::wire::selector::Selector;

@@ -66,7 +66,7 @@ use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::Instant;
 
 use async_io::Async;
-use dcrf_proto::websocket::Network;
+use dcrf_proto::websocket::Runtime;
 
 #[doc(inline)]
 pub use dcrf_proto::vocabulary::*;
@@ -134,7 +134,7 @@ pub fn builder(url: &str) -> Builder {
 /// [`connect`] and [`builder`] use it by themselves.
 ///
 /// ```
-/// use dcrf_proto::websocket::Network;
+/// use dcrf_proto::websocket::Runtime;
 ///
 /// // It needs no runtime around it.
 /// assert!(dcrf_smol::Smol::current().is_some());
@@ -142,7 +142,7 @@ pub fn builder(url: &str) -> Builder {
 #[derive(Clone, Copy, Debug)]
 pub struct Smol;
 
-impl Network for Smol {
+impl Runtime for Smol {
     type Stream = Tcp;
     type Timer = Timer;
 

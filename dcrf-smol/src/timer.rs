@@ -8,7 +8,7 @@ use std::time::Instant;
 /// A future that is ready when its time has come, on any executor.
 ///
 /// ```
-/// use dcrf_proto::websocket::Network;
+/// use dcrf_proto::websocket::Runtime;
 /// use dcrf_smol::{Smol, Timer};
 /// use std::time::Duration;
 ///

@@ -11,9 +11,10 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use async_tungstenite::tungstenite::{self, Message};
-use dcrf_proto::websocket::Network;
+use dcrf_proto::websocket::Runtime;
 use dcrf_smol::{
-    Client, CloseReason, ConnectError, Lost, Request, RequestError, Smol, State, UrlError,
+    Client, CloseReason, ConnectError, ConnectionError, ConnectionState, Request, RequestError,
+    Smol, UrlError,
 };
 use futures_lite::future::{block_on, or, poll_once};
 use futures_lite::io::{AsyncReadExt, AsyncWriteExt};
@@ -166,7 +167,7 @@ fn l14_the_first_attempt_fails_with_its_reason() {
     let address = listener().local_addr().unwrap();
     let url = format!("ws://{address}/ws/?token=canary");
     let error = block_on(dcrf_smol::connect(&url)).unwrap_err();
-    let ConnectError::Failed { error: Lost::Io { kind, .. }, .. } = &error else {
+    let ConnectError::Failed { error: ConnectionError::Io { kind, .. }, .. } = &error else {
         panic!("{error:?}")
     };
     assert_eq!(*kind, std::io::ErrorKind::ConnectionRefused);
@@ -282,7 +283,7 @@ async fn visit(url: &str) {
     let mute = Request::new("tools", "mute").timeout(Duration::from_millis(20));
     assert_eq!(client.call::<Value>(mute).await, Err(RequestError::TimedOut { sent: true }));
     client.close().await;
-    assert!(matches!(client.state(), State::Closed(_)));
+    assert!(matches!(client.state(), ConnectionState::Closed(_)));
 }
 
 async fn echo(client: &Client) -> Result<Value, RequestError> {

@@ -12,7 +12,7 @@
 // interface Page<T> {count: number; limit: number; offset: number; results: T[]}
 use std::error::Error;
 
-use dcrf_tokio::{Change, Client, Heard, Page, Request, Selector, Subscribe};
+use dcrf_tokio::{Change, Client, ListenerEvent, Page, Request, Selector, Subscribe};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -73,10 +73,10 @@ async fn requests(client: &Client) -> Result<(), Box<dyn Error>> {
     println!("patched {} {}", patched.title, patched.done);
     let same: Task = client.retrieve("tasks", task.pk).await?;
     client.delete("tasks", same.pk).await?;
-    if let Err(dcrf_tokio::RequestError::Refused(refusal)) =
+    if let Err(dcrf_tokio::RequestError::ErrorReply(error_reply)) =
         client.retrieve::<Task>("tasks", task.pk).await
     {
-        println!("refused {:?} {}", refusal.status, refusal.messages().join(", "));
+        println!("refused {:?} {}", error_reply.status, error_reply.messages().join(", "));
     }
     let request = Request::with_payload("tools", &json!({"action": "echo", "key": "value"}));
     let answer: Value = client.call(request).await?;
@@ -176,7 +176,7 @@ async fn pushes(client: &Client) -> Result<(), Box<dyn Error>> {
     let tick = json!({"stream": "tools", "payload": {"type": "tick"}});
     let mut ticks = client.listen::<Value>(Selector::message(tick))?;
     client.send(Request::new("tools", "push").arg("count", 1))?;
-    if let Some(Heard::Frame { payload, .. }) = ticks.next().await.transpose()? {
+    if let Some(ListenerEvent::Frame { payload, .. }) = ticks.next().await.transpose()? {
         println!("tick {}", payload["n"]);
     }
     Ok(())

@@ -69,7 +69,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use dcrf_proto::websocket::Network;
+use dcrf_proto::websocket::Runtime;
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 
@@ -142,7 +142,7 @@ pub fn builder(url: &str) -> Builder {
 /// [`connect`] and [`builder`] use it by themselves.
 ///
 /// ```
-/// use dcrf_proto::websocket::Network;
+/// use dcrf_proto::websocket::Runtime;
 ///
 /// // Outside of a runtime.
 /// assert!(dcrf_tokio::Tokio::current().is_none());
@@ -152,7 +152,7 @@ pub struct Tokio {
     handle: Handle,
 }
 
-impl Network for Tokio {
+impl Runtime for Tokio {
     type Stream = Compat<TcpStream>;
     type Timer = tokio::time::Sleep;
 

@@ -11,12 +11,12 @@ use std::sync::Mutex;
 
 use async_tungstenite::accept_hdr_async;
 use async_tungstenite::tungstenite::handshake::server::{Request as Handshake, Response as Answer};
-use async_tungstenite::tungstenite::protocol::CloseFrame as WireClose;
+use async_tungstenite::tungstenite::protocol::CloseFrame as TungsteniteFrame;
 use async_tungstenite::tungstenite::{Message, Utf8Bytes};
 use collector::Collector;
 use dcrf_tokio::{
-    Change, ChangeError, Close, Compat, ConnectError, Credentials, Ended, Notice, Request,
-    RequestError, Subscribe,
+    Change, ChangeError, ClientEvent, CloseOptions, Compat, ConnectError, Credentials, Request,
+    RequestError, Subscribe, SubscriptionError,
 };
 use futures_lite::StreamExt;
 use serde_json::{Value, json};
@@ -70,7 +70,7 @@ async fn serve(far: DuplexStream) {
             ]),
             "close" => {
                 let reason = Utf8Bytes::from_static(REASON);
-                let _ = socket.close(Some(WireClose { code: 4000.into(), reason })).await;
+                let _ = socket.close(Some(TungsteniteFrame { code: 4000.into(), reason })).await;
                 return;
             }
             _ => answers.push(say(&payload["action"], 200)),
@@ -128,7 +128,7 @@ async fn x1_no_secret_is_shown_or_logged() {
     silent(&response);
     assert_eq!(response.await.unwrap()["secret"], CANARY);
     let refused = client.call::<Value>(Request::new("tools", "refuse")).await.unwrap_err();
-    assert!(matches!(refused, RequestError::Refused(_)));
+    assert!(matches!(refused, RequestError::ErrorReply(_)));
     silent_error(&refused);
     let wrong_type = client.call::<u32>(Request::new("tools", "echo")).await.unwrap_err();
     silent_error(&wrong_type);
@@ -146,14 +146,14 @@ async fn x1_no_secret_is_shown_or_logged() {
     loop {
         let notice = events.next().await.unwrap();
         silent(&notice);
-        if let Notice::State(state) = &notice {
+        if let ClientEvent::State(state) = &notice {
             assert!(!state.to_string().contains(CANARY));
-            if matches!(state, dcrf_tokio::State::Waiting { .. }) {
+            if matches!(state, dcrf_tokio::ConnectionState::Waiting { .. }) {
                 break;
             }
         }
     }
-    client.close_with(Close::default()).await;
+    client.close_with(CloseOptions::default()).await;
     silent(&client);
     let ended = loop {
         match changes.next().await.unwrap() {
@@ -161,7 +161,7 @@ async fn x1_no_secret_is_shown_or_logged() {
             Err(error) => break error,
         }
     };
-    assert!(matches!(ended, ChangeError::Ended(Ended::Closed(_))));
+    assert!(matches!(ended, ChangeError::Subscription(SubscriptionError::Closed(_))));
     silent_error(&ended);
     let unreachable = dcrf_tokio::connect(&format!("ws://127.0.0.1:1/?token={CANARY}")).await;
     let error: ConnectError = unreachable.unwrap_err();

@@ -6,8 +6,11 @@ use std::thread;
 use std::time::Duration;
 
 use async_tungstenite::tungstenite;
-use dcrf_proto::websocket::Network;
-use dcrf_tokio::{CloseReason, Compat, Config, ConnectError, Lost, Notice, State, Tokio, UrlError};
+use dcrf_proto::websocket::Runtime;
+use dcrf_tokio::{
+    ClientEvent, CloseReason, Compat, Config, ConnectError, ConnectionError, ConnectionState,
+    Tokio, UrlError,
+};
 use futures_lite::future::block_on;
 
 #[test]
@@ -40,7 +43,7 @@ async fn l14_the_first_attempt_fails_with_its_reason() {
     let address = listener().local_addr().unwrap();
     let url = format!("ws://{address}/ws/?token=canary");
     let error = dcrf_tokio::connect(&url).await.unwrap_err();
-    let ConnectError::Failed { error: Lost::Io { kind, .. }, .. } = &error else {
+    let ConnectError::Failed { error: ConnectionError::Io { kind, .. }, .. } = &error else {
         panic!("{error:?}")
     };
     assert_eq!(*kind, std::io::ErrorKind::ConnectionRefused);
@@ -55,7 +58,7 @@ async fn an_error_of_a_connector_keeps_its_kind_and_its_words() {
         let builder =
             builder.connector(move |_| async move { failed(io::Error::new(kind, "no entry")) });
         let error = builder.connect().await.unwrap_err();
-        let lost = Lost::Io { kind, message: "no entry".to_owned() };
+        let lost = ConnectionError::Io { kind, message: "no entry".to_owned() };
         assert!(
             matches!(&error, ConnectError::Failed { error, .. } if *error == lost),
             "{error:?}"
@@ -96,7 +99,7 @@ async fn l14_a_refused_handshake_is_the_reason() {
         stream.write_all(b"HTTP/1.1 403 Access denied\r\n\r\n").unwrap();
     });
     let error = dcrf_tokio::connect(&url).await.unwrap_err();
-    let refused = Lost::Refused { status: 403, retry_after: None };
+    let refused = ConnectionError::Http { status: 403, retry_after: None };
     assert!(matches!(&error, ConnectError::Failed { error, .. } if *error == refused), "{error:?}");
     server.join().unwrap();
 }
@@ -139,14 +142,14 @@ async fn f5_a_message_over_the_default_limit_is_refused_with_1009() {
     let mut events = client.events();
     let mut states = Vec::new();
     while let Some(event) = events.next().await {
-        if let Notice::State(state) = event {
+        if let ClientEvent::State(state) = event {
             states.push(state);
         }
     }
-    let too_large = Lost::TooLarge { limit: 4 << 20 };
-    let lost = |state: &State| matches!(state, State::Waiting { error, .. } if *error == too_large);
+    let too_large = ConnectionError::TooLarge { limit: 4 << 20 };
+    let lost = |state: &ConnectionState| matches!(state, ConnectionState::Waiting { error, .. } if *error == too_large);
     assert_eq!(states.iter().filter(|state| lost(state)).count(), 2);
-    assert_eq!(client.state(), State::Closed(CloseReason::Fatal(too_large)));
+    assert_eq!(client.state(), ConnectionState::Closed(CloseReason::Fatal(too_large)));
     assert_eq!(server.join().unwrap(), [1009; 3]);
 }
 
@@ -172,28 +175,28 @@ async fn dropping_the_future_ends_the_attempt() {
 #[tokio::test]
 async fn connections_have_nodelay_set() {
     let listener = listener();
-    let network = Tokio::current().unwrap();
-    let tcp = network.connect(listener.local_addr().unwrap()).await.unwrap();
+    let runtime = Tokio::current().unwrap();
+    let tcp = runtime.connect(listener.local_addr().unwrap()).await.unwrap();
     assert!(tcp.get_ref().nodelay().unwrap());
 }
 
 #[tokio::test]
 async fn addresses_resolve_to_themselves() {
-    let network = Tokio::current().unwrap();
+    let runtime = Tokio::current().unwrap();
     for address in ["127.0.0.1:80", "[::1]:8000"] {
         let address: SocketAddr = address.parse().unwrap();
-        let resolved = network.resolve(&address.ip().to_string(), address.port()).await.unwrap();
+        let resolved = runtime.resolve(&address.ip().to_string(), address.port()).await.unwrap();
         assert_eq!(resolved, [address]);
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_clock_is_tokios() {
-    let network = Tokio::current().unwrap();
+    let runtime = Tokio::current().unwrap();
     let before = Tokio::now();
-    network.sleep_until(before + Duration::from_secs(3600)).await;
+    runtime.sleep_until(before + Duration::from_secs(3600)).await;
     assert_eq!(Tokio::now() - before, Duration::from_secs(3600));
-    network.sleep_until(before).await;
+    runtime.sleep_until(before).await;
 }
 
 fn listener() -> TcpListener {

@@ -11,8 +11,8 @@ use async_tungstenite::accept_hdr_async;
 use async_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
 use async_tungstenite::tungstenite::http::StatusCode;
 use dcrf_tokio::{
-    Attempt, Builder, Client, CloseReason, Compat, ConnectError, Credentials, CredentialsError,
-    InvalidCredentials, Lost, State, UrlError, Verdict,
+    Attempt, Builder, Client, CloseReason, Compat, ConnectError, ConnectionError, ConnectionState,
+    Credentials, CredentialsError, FailureAction, InvalidCredentials, UrlError,
 };
 use futures_lite::StreamExt;
 use tokio::io::duplex;
@@ -23,14 +23,14 @@ use tokio::time::{Instant, sleep};
 #[derive(Clone, Default)]
 struct Server {
     requests: Arc<Mutex<Vec<Request>>>,
-    refusals: Arc<Mutex<VecDeque<u16>>>,
+    error_replies: Arc<Mutex<VecDeque<u16>>>,
     subprotocol: Option<&'static str>,
 }
 
 impl Server {
     fn refusing(statuses: impl IntoIterator<Item = u16>) -> Self {
-        let refusals = Arc::new(Mutex::new(statuses.into_iter().collect()));
-        Self { refusals, ..Self::default() }
+        let error_replies = Arc::new(Mutex::new(statuses.into_iter().collect()));
+        Self { error_replies, ..Self::default() }
     }
 
     fn builder(&self) -> Builder {
@@ -51,10 +51,10 @@ impl Server {
 
     fn answer(&self, request: &Request, mut response: Response) -> Result<Response, ErrorResponse> {
         self.requests.lock().unwrap().push(request.clone());
-        if let Some(status) = self.refusals.lock().unwrap().pop_front() {
-            let mut refusal = ErrorResponse::new(None);
-            *refusal.status_mut() = StatusCode::from_u16(status).unwrap();
-            return Err(refusal);
+        if let Some(status) = self.error_replies.lock().unwrap().pop_front() {
+            let mut error_reply = ErrorResponse::new(None);
+            *error_reply.status_mut() = StatusCode::from_u16(status).unwrap();
+            return Err(error_reply);
         }
         if let Some(subprotocol) = self.subprotocol {
             let value = subprotocol.parse().unwrap();
@@ -76,11 +76,11 @@ impl Server {
 async fn closed(client: &Client) -> CloseReason {
     let mut events = client.events();
     while events.next().await.is_some() {}
-    let State::Closed(reason) = client.state() else { panic!("it is closed") };
+    let ConnectionState::Closed(reason) = client.state() else { panic!("it is closed") };
     reason
 }
 
-fn failure(connected: Result<Client, ConnectError>) -> Lost {
+fn failure(connected: Result<Client, ConnectError>) -> ConnectionError {
     let Err(ConnectError::Failed { error, .. }) = connected else { panic!("it fails") };
     error
 }
@@ -139,7 +139,7 @@ async fn l8_the_provider_is_asked_at_each_attempt() {
         async { Ok(fresh) }
     });
     let client = builder.connect_lazy().unwrap();
-    while client.state() != State::Connected {
+    while client.state() != ConnectionState::Connected {
         sleep(Duration::from_millis(10)).await;
     }
     assert!(server.requests.lock().unwrap().iter().all(|request| request.uri() == "/elsewhere/"));
@@ -190,7 +190,8 @@ async fn l8_no_subprotocol_is_offered_twice() {
 #[tokio::test(start_paused = true)]
 async fn l8_a_provider_that_fails_is_a_failed_attempt() {
     let server = Server::default();
-    let failed = Lost::Credentials { message: "the keyring is locked".into(), fatal: false };
+    let failed =
+        ConnectionError::Credentials { message: "the keyring is locked".into(), fatal: false };
     let provide = |attempt: Attempt| async move {
         let error = CredentialsError::new("the keyring is locked");
         if attempt.number < 3 { Err(error) } else { Ok(token(3)) }
@@ -198,7 +199,7 @@ async fn l8_a_provider_that_fails_is_a_failed_attempt() {
     let first = server.builder().credentials(provide).connect().await;
     assert_eq!(failure(first), failed);
     let client = server.builder().credentials(provide).connect_lazy().unwrap();
-    while client.state() != State::Connected {
+    while client.state() != ConnectionState::Connected {
         sleep(Duration::from_millis(10)).await;
     }
     assert_eq!(server.seen("authorization"), [Some("Token 3".to_owned())]);
@@ -209,7 +210,8 @@ async fn l8_a_provider_that_fails_for_good_ends_the_client() {
     let server = Server::default();
     let provide = |_| async { Err(CredentialsError::fatal("the user has signed out")) };
     let client = server.builder().credentials(provide).connect_lazy().unwrap();
-    let failed = Lost::Credentials { message: "the user has signed out".into(), fatal: true };
+    let failed =
+        ConnectionError::Credentials { message: "the user has signed out".into(), fatal: true };
     assert_eq!(closed(&client).await, CloseReason::Fatal(failed));
     assert_eq!(server.seen("origin"), []);
 }
@@ -218,7 +220,7 @@ async fn l8_a_provider_that_fails_for_good_ends_the_client() {
 async fn l8_a_provider_that_hangs_has_ten_seconds() {
     let since = Instant::now();
     let connected = Server::default().builder().credentials(|_| pending()).connect().await;
-    let late = Lost::Credentials { message: "none within 10s".into(), fatal: false };
+    let late = ConnectionError::Credentials { message: "none within 10s".into(), fatal: false };
     assert_eq!(failure(connected), late);
     assert_eq!(since.elapsed().as_secs(), 10);
 }
@@ -234,7 +236,7 @@ async fn l4_the_dial_has_its_time_after_the_provider_had_its_own() {
         .connector(|_| pending::<std::io::Result<Compat<tokio::io::DuplexStream>>>())
         .connect()
         .await;
-    assert_eq!(failure(connected), Lost::DialTimedOut(Duration::from_secs(10)));
+    assert_eq!(failure(connected), ConnectionError::DialTimedOut(Duration::from_secs(10)));
     assert_eq!(since.elapsed().as_secs(), 19);
 }
 
@@ -249,7 +251,7 @@ async fn l6_the_provider_is_asked_once_more_after_a_refusal_and_then_no_more() {
             async { Ok(Credentials::new()) }
         });
         let reason = closed(&client.connect_lazy().unwrap()).await;
-        let refused = Lost::Refused { status, retry_after: None };
+        let refused = ConnectionError::Http { status, retry_after: None };
         assert_eq!(reason, CloseReason::Unauthorized(refused));
         assert_eq!(*asked.lock().unwrap(), [false, true]);
         assert_eq!(server.seen("origin").len(), 2);
@@ -260,18 +262,22 @@ async fn l6_the_provider_is_asked_once_more_after_a_refusal_and_then_no_more() {
 async fn l7_the_callers_policy_decides() {
     let server = Server::refusing([403, 403, 403, 418]);
     let client = server.builder().on_failure(|lost| match lost {
-        Lost::Refused { status: 403, .. } => Some(Verdict::Retry),
-        Lost::Refused { status: 418, .. } => Some(Verdict::Stop),
+        ConnectionError::Http { status: 403, .. } => Some(FailureAction::Retry),
+        ConnectionError::Http { status: 418, .. } => Some(FailureAction::Stop),
         _ => None,
     });
     let reason = closed(&client.connect_lazy().unwrap()).await;
-    assert_eq!(reason, CloseReason::Fatal(Lost::Refused { status: 418, retry_after: None }));
+    assert_eq!(
+        reason,
+        CloseReason::Fatal(ConnectionError::Http { status: 418, retry_after: None })
+    );
     assert_eq!(server.seen("origin").len(), 4);
 }
 
 #[tokio::test(start_paused = true)]
 async fn l7_the_policy_is_asked_about_neither_our_own_close_nor_a_dial_that_hangs() {
-    let policy = |lost: &Lost| -> Option<Verdict> { panic!("asked about {lost:?}") };
+    let policy =
+        |lost: &ConnectionError| -> Option<FailureAction> { panic!("asked about {lost:?}") };
     let client = Server::default().builder().on_failure(policy).connect().await.unwrap();
     client.close().await;
     assert_eq!(closed(&client).await, CloseReason::ByCaller);
@@ -283,7 +289,7 @@ async fn l7_the_policy_is_asked_about_neither_our_own_close_nor_a_dial_that_hang
         if provides {
             builder = builder.credentials(|_| async { Ok(Credentials::new()) });
         }
-        let late = Lost::DialTimedOut(Duration::from_secs(10));
+        let late = ConnectionError::DialTimedOut(Duration::from_secs(10));
         assert_eq!(failure(builder.connect().await), late);
     }
 }
@@ -299,7 +305,7 @@ async fn l4_a_dial_may_take_for_ever() {
 #[tokio::test(start_paused = true)]
 async fn l6_a_server_that_picks_no_subprotocol_is_a_clear_error() {
     let connected = Server::default().builder().subprotocol("graphql").connect().await;
-    let Lost::Protocol(message) = failure(connected) else { panic!() };
+    let ConnectionError::Protocol(message) = failure(connected) else { panic!() };
     assert_eq!(message, "subprotocols were offered and the server picked none");
 }
 

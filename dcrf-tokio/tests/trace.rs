@@ -8,7 +8,7 @@ mod collector;
 use async_tungstenite::accept_async;
 use async_tungstenite::tungstenite::Message;
 use collector::Collector;
-use dcrf_tokio::{Client, Compat, Notice, Request, State};
+use dcrf_tokio::{Client, ClientEvent, Compat, ConnectionState, Request};
 use futures_lite::StreamExt;
 use serde_json::{Value, json};
 use tokio::io::{DuplexStream, duplex};
@@ -48,7 +48,7 @@ async fn a_story_of_a_request_and_a_loss() {
     let echo = checkout.in_scope(|| client.call::<()>(Request::new("tools", "echo").id("a")));
     echo.await.unwrap();
     client.call::<()>(Request::new("tools", "vanish").id("b")).await.unwrap_err();
-    while !matches!(events.next().await.unwrap(), Notice::State(State::Connected)) {}
+    while !matches!(events.next().await.unwrap(), ClientEvent::State(ConnectionState::Connected)) {}
     client.close().await;
 
     let told: Vec<String> = collector.events().iter().map(|event| without_times(event)).collect();

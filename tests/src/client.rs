@@ -10,8 +10,9 @@ use std::time::Duration;
 use dcrf_blocking::{Pending, Receiver};
 use dcrf_proto::client::{ChangeError, ReplyError};
 use dcrf_proto::{
-    Change, Close, CloseFrame, CloseReason, DecodeError, Ended, Heard, Notice, Page, Rejected,
-    Request, RequestError, Selector, State, Stats, Subscribe, UnsubscribeError,
+    Change, ClientEvent, CloseFrame, CloseOptions, CloseReason, ConnectionState, DecodeError,
+    ListenerEvent, Page, Rejected, Request, RequestError, Selector, Stats, Subscribe,
+    SubscriptionError, UnsubscribeError,
 };
 use futures_core::FusedStream;
 use serde::Serialize;
@@ -32,7 +33,7 @@ impl Client {
     pub fn list<T: DeserializeOwned + 'static>(
         &self,
         stream: impl Into<Cow<'static, str>>,
-    ) -> Response<T> {
+    ) -> ReplyFuture<T> {
         self.call(Request::list(stream))
     }
 
@@ -41,7 +42,7 @@ impl Client {
         &self,
         stream: impl Into<Cow<'static, str>>,
         data: &(impl Serialize + ?Sized),
-    ) -> Response<T> {
+    ) -> ReplyFuture<T> {
         self.call(Request::create(stream, data))
     }
 
@@ -50,7 +51,7 @@ impl Client {
         &self,
         stream: impl Into<Cow<'static, str>>,
         pk: impl Serialize,
-    ) -> Response<T> {
+    ) -> ReplyFuture<T> {
         self.call(Request::retrieve(stream, pk))
     }
 
@@ -60,7 +61,7 @@ impl Client {
         stream: impl Into<Cow<'static, str>>,
         pk: impl Serialize,
         data: &(impl Serialize + ?Sized),
-    ) -> Response<T> {
+    ) -> ReplyFuture<T> {
         self.call(Request::update(stream, pk, data))
     }
 
@@ -70,7 +71,7 @@ impl Client {
         stream: impl Into<Cow<'static, str>>,
         pk: impl Serialize,
         data: &(impl Serialize + ?Sized),
-    ) -> Response<T> {
+    ) -> ReplyFuture<T> {
         self.call(Request::patch(stream, pk, data))
     }
 
@@ -90,7 +91,7 @@ impl Client {
     }
 
     /// Makes any request.
-    pub fn call<T: DeserializeOwned + 'static>(&self, request: Request) -> Response<T> {
+    pub fn call<T: DeserializeOwned + 'static>(&self, request: Request) -> ReplyFuture<T> {
         match self {
             Self::Async(client) => Box::pin(client.call(request)),
             Self::Blocking(client) => Box::pin(result(client.start(request))),
@@ -98,7 +99,10 @@ impl Client {
     }
 
     /// Subscribes.
-    pub fn subscribe<T: DeserializeOwned + 'static>(&self, subscribe: Subscribe) -> Subscribing<T> {
+    pub fn subscribe<T: DeserializeOwned + 'static>(
+        &self,
+        subscribe: Subscribe,
+    ) -> SubscribeFuture<T> {
         match self {
             Self::Async(client) => {
                 let subscribing = client.subscribe(subscribe);
@@ -128,10 +132,10 @@ impl Client {
     }
 
     /// Makes a request that is answered by any number of replies.
-    pub fn stream<T: DeserializeOwned>(&self, request: Request) -> Replies<T> {
+    pub fn stream<T: DeserializeOwned>(&self, request: Request) -> ReplyStream<T> {
         match self {
-            Self::Async(client) => Replies::Async(client.stream(request)),
-            Self::Blocking(client) => Replies::Blocking(client.stream(request)),
+            Self::Async(client) => ReplyStream::Async(client.stream(request)),
+            Self::Blocking(client) => ReplyStream::Blocking(client.stream(request)),
         }
     }
 
@@ -210,15 +214,15 @@ impl Client {
     }
 
     /// What happens to the connection from now on.
-    pub fn events(&self) -> Notices {
+    pub fn events(&self) -> Events {
         match self {
-            Self::Async(client) => Notices::Async(client.events()),
-            Self::Blocking(client) => Notices::Blocking(client.events()),
+            Self::Async(client) => Events::Async(client.events()),
+            Self::Blocking(client) => Events::Blocking(client.events()),
         }
     }
 
     /// The state of the connection.
-    pub fn state(&self) -> State {
+    pub fn state(&self) -> ConnectionState {
         match self {
             Self::Async(client) => client.state(),
             Self::Blocking(client) => client.state(),
@@ -258,28 +262,28 @@ impl Client {
     }
 
     /// Makes a new connection in place of the one that there is.
-    pub fn reconnect(&self) {
+    pub fn force_reconnect(&self) {
         match self {
-            Self::Async(client) => client.reconnect(),
-            Self::Blocking(client) => client.reconnect(),
+            Self::Async(client) => client.force_reconnect(),
+            Self::Blocking(client) => client.force_reconnect(),
         }
     }
 
     /// Makes a new connection, and tells the server why.
-    pub fn reconnect_with(&self, frame: CloseFrame) {
+    pub fn force_reconnect_with(&self, frame: CloseFrame) {
         match self {
-            Self::Async(client) => client.reconnect_with(frame),
-            Self::Blocking(client) => client.reconnect_with(frame),
+            Self::Async(client) => client.force_reconnect_with(frame),
+            Self::Blocking(client) => client.force_reconnect_with(frame),
         }
     }
 
     /// Closes the client.
     pub fn close(&self) -> impl Future<Output = ()> + Send + use<> {
-        self.close_with(Close::default())
+        self.close_with(CloseOptions::default())
     }
 
     /// Closes the client, with options. It begins at once, on a thread where the call waits.
-    pub fn close_with(&self, close: Close) -> impl Future<Output = ()> + Send + use<> {
+    pub fn close_with(&self, close: CloseOptions) -> impl Future<Output = ()> + Send + use<> {
         let (on_thread, polled) = match self {
             Self::Async(client) => (None, Some(client.close_with(close))),
             Self::Blocking(client) => {
@@ -313,13 +317,14 @@ impl Client {
 }
 
 /// The answer to a request. Dropping it cancels the request.
-pub type Response<T> = Pin<Box<dyn Future<Output = Result<T, RequestError>> + Send>>;
+pub type ReplyFuture<T> = Pin<Box<dyn Future<Output = Result<T, RequestError>> + Send>>;
 
 /// A wait until all was written.
 pub type Flush = Pin<Box<dyn Future<Output = Result<(), CloseReason>> + Send>>;
 
 /// A subscription that is not acknowledged yet. Dropping it unsubscribes.
-pub type Subscribing<T> = Pin<Box<dyn Future<Output = Result<Subscription<T>, Ended>> + Send>>;
+pub type SubscribeFuture<T> =
+    Pin<Box<dyn Future<Output = Result<Subscription<T>, SubscriptionError>> + Send>>;
 
 /// A subscription.
 #[derive(Debug)]
@@ -357,16 +362,16 @@ impl<T: Send + 'static> Subscription<T> {
 
 /// What happens to a connection.
 #[derive(Debug)]
-pub enum Notices {
+pub enum Events {
     /// Of an async client.
-    Async(dcrf_proto::client::Notices),
+    Async(dcrf_proto::client::Events),
     /// Of one without async.
-    Blocking(dcrf_blocking::Notices),
+    Blocking(dcrf_blocking::Events),
 }
 
-impl Notices {
+impl Events {
     /// The next notice.
-    pub async fn next(&mut self) -> Option<Notice> {
+    pub async fn next(&mut self) -> Option<ClientEvent> {
         match self {
             Self::Async(notices) => notices.next().await,
             Self::Blocking(notices) => received(notices).await,
@@ -401,7 +406,7 @@ macro_rules! receiver {
 
 receiver! {
     /// The replies to one request.
-    Replies: Result<T, ReplyError>
+    ReplyStream: Result<T, ReplyError>
 }
 receiver! {
     /// The pages of a list.
@@ -413,10 +418,10 @@ receiver! {
 }
 receiver! {
     /// What a selector takes.
-    Listener: Result<Heard<T>, DecodeError>
+    Listener: Result<ListenerEvent<T>, DecodeError>
 }
 
-impl<T> Replies<T> {
+impl<T> ReplyStream<T> {
     /// Ends with the first of which `is_last` says so.
     pub fn until(self, is_last: impl FnMut(&T) -> bool + Send + 'static) -> Self {
         match self {

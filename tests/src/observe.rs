@@ -4,8 +4,11 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::client::{Client, Notices, Subscription};
-use dcrf_proto::{Change, CloseReason, Ended, Lost, Notice, Refusal, RequestError, State};
+use crate::client::{Client, Events, Subscription};
+use dcrf_proto::{
+    Change, ClientEvent, CloseReason, ConnectionError, ConnectionState, ErrorReply, RequestError,
+    SubscriptionError,
+};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -136,9 +139,13 @@ pub async fn restarted<A: Adapter>(adapter: &A, mut server: Server) -> Server {
 /// # Panics
 ///
 /// When the client is closed instead.
-pub async fn lost(events: &mut Notices) -> Lost {
-    match state(events, |state| matches!(state, State::Waiting { .. } | State::Closed(_))).await {
-        State::Waiting { error, .. } => error,
+pub async fn lost(events: &mut Events) -> ConnectionError {
+    match state(events, |state| {
+        matches!(state, ConnectionState::Waiting { .. } | ConnectionState::Closed(_))
+    })
+    .await
+    {
+        ConnectionState::Waiting { error, .. } => error,
         other => panic!("expected a loss, got {other:?}"),
     }
 }
@@ -148,9 +155,12 @@ pub async fn lost(events: &mut Notices) -> Lost {
 /// # Panics
 ///
 /// When the client is closed first.
-pub async fn connected(events: &mut Notices) {
-    let found = state(events, |state| matches!(state, State::Connected | State::Closed(_))).await;
-    assert_eq!(found, State::Connected);
+pub async fn connected(events: &mut Events) {
+    let found = state(events, |state| {
+        matches!(state, ConnectionState::Connected | ConnectionState::Closed(_))
+    })
+    .await;
+    assert_eq!(found, ConnectionState::Connected);
 }
 
 /// Waits until the client is closed for good, and says why.
@@ -162,19 +172,19 @@ pub async fn closed(client: &Client) -> CloseReason {
     // Listen before looking, so that the end does not fall between.
     let mut events = client.events();
     let state = match client.state() {
-        end @ State::Closed(_) => end,
-        _ => state(&mut events, |state| matches!(state, State::Closed(_))).await,
+        end @ ConnectionState::Closed(_) => end,
+        _ => state(&mut events, |state| matches!(state, ConnectionState::Closed(_))).await,
     };
     match state {
-        State::Closed(reason) => reason,
+        ConnectionState::Closed(reason) => reason,
         other => unreachable!("waited for the end, got {other:?}"),
     }
 }
 
-async fn state(events: &mut Notices, wanted: impl Fn(&State) -> bool) -> State {
+async fn state(events: &mut Events, wanted: impl Fn(&ConnectionState) -> bool) -> ConnectionState {
     loop {
         match events.next().await {
-            Some(Notice::State(state)) if wanted(&state) => return state,
+            Some(ClientEvent::State(state)) if wanted(&state) => return state,
             Some(_) => {}
             None => panic!("the client's events ended"),
         }
@@ -198,10 +208,10 @@ pub async fn change<T: DeserializeOwned>(changes: &mut Subscription<T>) -> Chang
 /// # Panics
 ///
 /// When it has another change instead.
-pub async fn ended<T: DeserializeOwned>(changes: &mut Subscription<T>) -> Ended {
+pub async fn ended<T: DeserializeOwned>(changes: &mut Subscription<T>) -> SubscriptionError {
     use dcrf_proto::client::ChangeError;
     match changes.next().await {
-        Some(Err(ChangeError::Ended(ended))) => {
+        Some(Err(ChangeError::Subscription(ended))) => {
             assert!(changes.next().await.is_none(), "something came after the end");
             ended
         }
@@ -215,10 +225,10 @@ pub async fn ended<T: DeserializeOwned>(changes: &mut Subscription<T>) -> Ended 
 /// # Panics
 ///
 /// When it was not refused.
-pub fn refusal<T>(answer: Result<T, RequestError>) -> Refusal {
+pub fn error_reply<T>(answer: Result<T, RequestError>) -> ErrorReply {
     match answer {
-        Err(RequestError::Refused(refusal)) => refusal,
-        Err(other) => panic!("expected a refusal, got {other:?}"),
-        Ok(_) => panic!("expected a refusal, got an answer"),
+        Err(RequestError::ErrorReply(error_reply)) => error_reply,
+        Err(other) => panic!("expected a error_reply, got {other:?}"),
+        Ok(_) => panic!("expected a error_reply, got an answer"),
     }
 }

@@ -295,7 +295,9 @@ mod streams {
     use std::rc::Rc;
     use std::time::Instant;
 
-    use dcrf_proto::{Close, Config, Lost, Request, Seed, Session, State};
+    use dcrf_proto::{
+        CloseOptions, Config, ConnectionError, ConnectionState, Request, Seed, Session,
+    };
     use tungstenite::WebSocket;
     use tungstenite::protocol::Role;
 
@@ -346,7 +348,7 @@ mod streams {
     impl Dial for Connected {
         type Stream = Stream;
 
-        fn poll(&mut self) -> Option<Result<WebSocket<Stream>, Lost>> {
+        fn poll(&mut self) -> Option<Result<WebSocket<Stream>, ConnectionError>> {
             let socket = WebSocket::from_raw_socket(self.0.clone(), Role::Client, Some(limits()));
             Some(Ok(socket))
         }
@@ -360,7 +362,7 @@ mod streams {
         now: Instant,
     }
 
-    fn talk() -> Talk<impl FnMut() -> Result<Connected, Lost>> {
+    fn talk() -> Talk<impl FnMut() -> Result<Connected, ConnectionError>> {
         let now = Instant::now();
         let mut session = Session::new(Config::default(), Seed::from([7; 32]), now);
         let stream = Stream::default();
@@ -370,11 +372,11 @@ mod streams {
         session.open(now);
         transport.send(&mut session, now);
         assert!(transport.receive(&mut session, now), "messages may follow the handshake");
-        assert_eq!(*session.state(), State::Connected);
+        assert_eq!(*session.state(), ConnectionState::Connected);
         Talk { session, transport, stream, now }
     }
 
-    impl<F: FnMut() -> Result<Connected, Lost>> Talk<F> {
+    impl<F: FnMut() -> Result<Connected, ConnectionError>> Talk<F> {
         fn send(&mut self) {
             self.transport.send(&mut self.session, self.now);
         }
@@ -389,9 +391,9 @@ mod streams {
             self.session.request(request, self.now).unwrap();
         }
 
-        fn lost(&self) -> Option<&Lost> {
+        fn lost(&self) -> Option<&ConnectionError> {
             match self.session.state() {
-                State::Waiting { error, .. } => Some(error),
+                ConnectionState::Waiting { error, .. } => Some(error),
                 _ => None,
             }
         }
@@ -425,7 +427,7 @@ mod streams {
             talk.session.handle_timeout(talk.now);
             talk.send();
         }
-        assert!(matches!(talk.lost(), Some(Lost::Silent(_))));
+        assert!(matches!(talk.lost(), Some(ConnectionError::Silent(_))));
         assert_eq!(Rc::strong_count(&talk.stream.0), owners - 1);
         assert!(!talk.receive(b"\x81\x02{}"), "nobody reads");
     }
@@ -433,7 +435,7 @@ mod streams {
     #[test]
     fn closing_is_a_handshake() {
         let mut talk = talk();
-        talk.session.close(Close::now(), talk.now);
+        talk.session.close(CloseOptions::now(), talk.now);
         talk.send();
         assert_eq!(talk.stream.0.borrow().written[..2], [0x88, 0x82], "a close frame, masked");
         assert!(!talk.session.is_finished());
@@ -445,7 +447,7 @@ mod streams {
     fn a_close_of_the_server_is_answered() {
         let mut talk = talk();
         talk.receive(b"\x88\x02\x03\xf4");
-        assert!(matches!(talk.lost(), Some(Lost::Closed(frame)) if frame.code == 1012));
+        assert!(matches!(talk.lost(), Some(ConnectionError::Closed(frame)) if frame.code == 1012));
         assert_eq!(talk.stream.0.borrow().written[..2], [0x88, 0x82]);
     }
 
@@ -456,7 +458,7 @@ mod streams {
         talk.stream.0.borrow_mut().incoming.extend(b"\x88\x02\x11\x31");
         talk.request(1);
         talk.send();
-        assert!(matches!(talk.lost(), Some(Lost::Closed(frame)) if frame.code == 4401));
+        assert!(matches!(talk.lost(), Some(ConnectionError::Closed(frame)) if frame.code == 4401));
     }
 
     #[test]
@@ -488,7 +490,7 @@ mod streams {
         for nonsense in [&b"\x81\x00"[..], b"\x81\x02}{", b"\x82\x01\x00", b"\x8a\x00", b"\x81"] {
             let mut talk = talk();
             talk.receive(nonsense);
-            assert_eq!(*talk.session.state(), State::Connected, "{nonsense:02x?}");
+            assert_eq!(*talk.session.state(), ConnectionState::Connected, "{nonsense:02x?}");
         }
     }
 }

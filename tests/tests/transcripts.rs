@@ -7,15 +7,16 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use dcrf_proto::{
-    Change, CloseFrame, Config, Epoch, Event, Framing, Json, Lost, Notice, Pk, Refusal, Request,
-    RequestError, RequestId, Seed, Session, Subscribe, SubscriptionKey, Transmit, UnsubscribeError,
+    Change, ClientEvent, CloseFrame, Config, ConnectionError, Epoch, ErrorReply, Event, Framing,
+    Json, Pk, Request, RequestError, RequestId, Seed, Session, Subscribe, SubscriptionKey,
+    Transmit, UnsubscribeError,
 };
 use serde_json::{Map, Value, json};
 
 /// Where a frame of the server has landed.
 #[derive(Debug)]
 enum Landing {
-    Reply(Result<Json, Refusal>),
+    Reply(Result<Json, ErrorReply>),
     Acknowledgement,
     Ended,
     Unsubscribed(Result<(), UnsubscribeError>),
@@ -37,7 +38,7 @@ impl Landing {
             Self::Change(Change::Create(_)) => "create",
             Self::Change(Change::Update(_)) => "update",
             Self::Change(Change::Delete(_)) => "delete",
-            Self::Change(Change::Refused(_)) => "failed event",
+            Self::Change(Change::ErrorReply(_)) => "failed event",
             Self::Change(_) => "other event",
             Self::Unhandled(_) => "unhandled",
             Self::Late => "late",
@@ -81,7 +82,7 @@ impl Connection {
         let mut session = Session::new(config, Seed::from([7; 32]), base);
         session.open(base);
         let Some(Transmit::Dial(epoch)) = session.poll_transmit() else { panic!("it dials") };
-        session.handle_opened(epoch, base);
+        session.handle_connected(epoch, base);
         while session.poll_event().is_some() {}
         Self { session, epoch, base, framing, subscriptions: BTreeMap::new() }
     }
@@ -166,18 +167,18 @@ impl Connection {
     fn told(&mut self, event: Event, landings: &mut Vec<Landing>) {
         match event {
             Event::Settled { result, .. } => {
-                let refusal = |error| match error {
-                    RequestError::Refused(refusal) => refusal,
+                let error_reply = |error| match error {
+                    RequestError::ErrorReply(error_reply) => error_reply,
                     other => panic!("{other}"),
                 };
-                landings.push(Landing::Reply(result.map_err(refusal)));
+                landings.push(Landing::Reply(result.map_err(error_reply)));
             }
             Event::Subscribed(_) => landings.push(Landing::Acknowledgement),
             Event::Unsubscribed { result, .. } => landings.push(Landing::Unsubscribed(result)),
-            Event::Notice(Notice::Unhandled(unhandled)) => {
+            Event::Client(ClientEvent::Unhandled(unhandled)) => {
                 landings.push(Landing::Unhandled(value(&unhandled.frame)));
             }
-            Event::Readable(key) => {
+            Event::ChangeReadable(key) => {
                 while let Some(polled) = self.session.poll_change(key) {
                     landings.push(polled.map_or(Landing::Ended, Landing::Change));
                 }
@@ -248,7 +249,11 @@ fn play(name: &str) -> Played {
                 let Some(mut connection) = connections.remove(&name) else { continue };
                 let code = line["code"].as_u64().and_then(|code| u16::try_from(code).ok());
                 let frame = CloseFrame { code: code.unwrap_or(1006), reason: String::new() };
-                connection.session.handle_lost(connection.epoch, Lost::Closed(frame), base);
+                connection.session.handle_disconnected(
+                    connection.epoch,
+                    ConnectionError::Closed(frame),
+                    base,
+                );
                 connection.session.handle_timeout(base + Duration::from_secs(60));
             }
             (_, Some(">")) => {
@@ -357,12 +362,15 @@ fn a_stale_update_is_a_refused_change_and_the_delete_follows() {
     let played = play("daphne.stale");
     let landings = played.of("A", "\"ST\"");
     let [Landing::Acknowledgement, changes @ ..] = &landings[..] else { panic!("{landings:?}") };
-    let [.., Landing::Change(Change::Refused(refusal)), Landing::Change(Change::Delete(deleted))] =
-        changes
+    let [
+        ..,
+        Landing::Change(Change::ErrorReply(error_reply)),
+        Landing::Change(Change::Delete(deleted)),
+    ] = changes
     else {
         panic!("{changes:?}")
     };
-    assert_eq!((refusal.status, refusal.action.as_deref()), (Some(404), Some("update")));
+    assert_eq!((error_reply.status, error_reply.action.as_deref()), (Some(404), Some("update")));
     assert_eq!(deleted.pk, Some(Pk::Number(10)));
 }
 

@@ -12,8 +12,8 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Instant, SystemTime};
 
-use dcrf_proto::client::{Client, Incoming, Outgoing, Received, Runtime, Socket};
-use dcrf_proto::{Attempt, Change, Config, Lost, Seed, Subscribe};
+use dcrf_proto::client::{Client, Incoming, Outgoing, Received, Socket, Transport};
+use dcrf_proto::{Attempt, Change, Config, ConnectionError, Seed, Subscribe};
 use serde::Deserialize;
 
 use crate::Meter;
@@ -48,7 +48,7 @@ impl Memory {
     }
 }
 
-impl Runtime for Memory {
+impl Transport for Memory {
     type Socket = Self;
     type Timer = Pending<()>;
 
@@ -66,7 +66,7 @@ impl Runtime for Memory {
         pending()
     }
 
-    async fn dial(&self, _: Attempt) -> Result<Self, Lost> {
+    async fn dial(&self, _: Attempt) -> Result<Self, ConnectionError> {
         Ok(self.clone())
     }
 }
@@ -75,22 +75,25 @@ impl Socket for Memory {
     type Text = String;
     type Binary = Vec<u8>;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Lost>> {
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ConnectionError>> {
         Poll::Ready(Ok(()))
     }
 
-    fn feed(&mut self, frame: Outgoing) -> Result<(), Lost> {
+    fn feed(&mut self, frame: Outgoing) -> Result<(), ConnectionError> {
         if let Outgoing::Text(text) = frame {
             self.queues().sent.push_back(text);
         }
         Ok(())
     }
 
-    fn poll_flush(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Lost>> {
+    fn poll_flush(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ConnectionError>> {
         Poll::Ready(Ok(()))
     }
 
-    fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Received<Self>, Lost>> {
+    fn poll_receive(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Received<Self>, ConnectionError>> {
         let mut queues = self.queues();
         if let Some(text) = queues.incoming.pop_front() {
             return Poll::Ready(Ok(Incoming::Text(text)));

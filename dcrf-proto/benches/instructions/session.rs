@@ -6,7 +6,8 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use dcrf_proto::{
-    Change, Config, Epoch, Event, Lost, Request, Seed, Session, State, Subscribe, Transmit,
+    Change, Config, ConnectionError, ConnectionState, Epoch, Event, Request, Seed, Session,
+    Subscribe, Transmit,
 };
 
 use crate::Meter;
@@ -33,7 +34,7 @@ impl Live {
         let mut session = Session::new(config, Seed::from([7; 32]), now);
         session.open(now);
         let Some(Transmit::Dial(epoch)) = session.poll_transmit() else { unreachable!("it dials") };
-        session.handle_opened(epoch, now);
+        session.handle_connected(epoch, now);
         let mut ids = Vec::new();
         for pk in 0..count {
             session.subscribe(Subscribe::instance("tasks", pk), now).expect("there is room");
@@ -48,7 +49,7 @@ impl Live {
     /// An event arrives and is read.
     fn hear(&mut self, text: &str) {
         self.session.handle_text(self.epoch, black_box(text), self.now);
-        let Some(Event::Readable(key)) = self.session.poll_event() else {
+        let Some(Event::ChangeReadable(key)) = self.session.poll_event() else {
             unreachable!("it is told")
         };
         black_box(self.session.poll_change(key)).expect("a change").expect("it goes on");
@@ -56,19 +57,21 @@ impl Live {
     }
 
     /// The connection is lost, and there is a new one.
-    fn reconnect(&mut self) {
+    fn force_reconnect(&mut self) {
         // A connection that dies young would make the next one careful (L12).
         self.now += self.session.config().min_uptime;
         self.session.handle_timeout(self.now);
-        self.session.handle_lost(self.epoch, Lost::Dropped, self.now);
-        let State::Waiting { until, .. } = *self.session.state() else { unreachable!("it waits") };
+        self.session.handle_disconnected(self.epoch, ConnectionError::Dropped, self.now);
+        let ConnectionState::Waiting { until, .. } = *self.session.state() else {
+            unreachable!("it waits")
+        };
         self.now = until;
         self.session.handle_timeout(self.now);
         let Some(Transmit::Dial(epoch)) = self.session.poll_transmit() else {
             unreachable!("it dials")
         };
         self.epoch = epoch;
-        self.session.handle_opened(epoch, self.now);
+        self.session.handle_connected(epoch, self.now);
         while self.session.poll_event().is_some() {}
     }
 
@@ -76,7 +79,7 @@ impl Live {
     fn read_gaps(&mut self) -> u32 {
         let mut gaps = 0;
         while let Some(event) = self.session.poll_event() {
-            if let Event::Readable(key) = event {
+            if let Event::ChangeReadable(key) = event {
                 let change = self.session.poll_change(key);
                 assert!(matches!(change, Some(Ok(Change::Gap(_)))), "{change:?} is not a gap");
                 gaps += 1;
@@ -154,7 +157,7 @@ pub(crate) fn request(meter: &mut Meter) -> u32 {
 pub(crate) fn replay(meter: &mut Meter) -> u32 {
     let mut live = Live::new(REPLAYED);
     meter.measure(|meter| {
-        live.reconnect();
+        live.force_reconnect();
         let mut replayed = 0;
         while replayed < REPLAYED {
             let asked: Vec<_> =

@@ -4,8 +4,8 @@ use std::fmt::Arguments as Line;
 use std::time::Instant;
 
 use dcrf_proto::{
-    Change, Close, Ended, Event, Json, Notice, Pk, Rejection, Request, Session, State, Subscribe,
-    SubscriptionKey,
+    Change, ClientEvent, CloseOptions, ConnectionState, Event, Json, Pk, RejectReason, Request,
+    Session, Subscribe, SubscriptionError, SubscriptionKey,
 };
 
 pub(crate) struct Follow {
@@ -25,7 +25,7 @@ impl Follow {
         stream: String,
         pk: Pk,
         now: Instant,
-    ) -> Result<Self, Rejection> {
+    ) -> Result<Self, RejectReason> {
         let subscribe = Subscribe::instance(stream.clone(), pk.clone());
         let subscription = session.subscribe(subscribe, now).map_err(|rejected| rejected.reason)?;
         let follow = Self { stream, pk, subscription, object: None, is_deleted: false };
@@ -46,8 +46,8 @@ impl Follow {
         while let Some(event) = session.poll_event() {
             told = true;
             match event {
-                Event::Notice(Notice::State(state)) => tell_state(&state, now, &mut print),
-                Event::Notice(Notice::Unhandled(push)) => {
+                Event::Client(ClientEvent::State(state)) => tell_state(&state, now, &mut print),
+                Event::Client(ClientEvent::Unhandled(push)) => {
                     print(format_args!("the server says {}", push.frame.as_str()));
                 }
                 Event::Subscribed(_) => print(format_args!("subscribed")),
@@ -58,7 +58,7 @@ impl Follow {
                 Event::Settled { result: Err(error), .. } => {
                     print(format_args!("not retrieved: {error}"));
                 }
-                Event::Readable(_) => self.tell_changes(session, now, &mut print),
+                Event::ChangeReadable(_) => self.tell_changes(session, now, &mut print),
                 _ => {}
             }
         }
@@ -88,33 +88,35 @@ impl Follow {
                     let last = self.object.as_ref().map_or("nothing", Json::as_str);
                     print(format_args!("deleted, last seen as {last}"));
                     self.is_deleted = true;
-                    session.close(Close::default(), now);
+                    session.close(CloseOptions::default(), now);
                 }
-                Ok(_) | Err(Ended::Closed(_)) => {}
+                Ok(_) | Err(SubscriptionError::Closed(_)) => {}
                 Err(ended) => {
                     print(format_args!("the subscription has ended: {ended}"));
-                    self.is_deleted = matches!(ended, Ended::Gone(_));
-                    session.close(Close::default(), now);
+                    self.is_deleted = matches!(ended, SubscriptionError::Gone(_));
+                    session.close(CloseOptions::default(), now);
                 }
             }
         }
     }
 
-    fn retrieve(&self, session: &mut Session, now: Instant) -> Result<(), Rejection> {
+    fn retrieve(&self, session: &mut Session, now: Instant) -> Result<(), RejectReason> {
         let request = Request::retrieve(self.stream.clone(), &self.pk);
         session.request(request, now).map(drop).map_err(|rejected| rejected.reason)
     }
 }
 
-fn tell_state(state: &State, now: Instant, print: &mut impl FnMut(Line<'_>)) {
+fn tell_state(state: &ConnectionState, now: Instant, print: &mut impl FnMut(Line<'_>)) {
     match state {
-        State::Connecting { attempt } => print(format_args!("connecting, attempt {attempt}")),
-        State::Connected => print(format_args!("connected")),
-        State::Waiting { attempt, until, error } => {
+        ConnectionState::Connecting { attempt } => {
+            print(format_args!("connecting, attempt {attempt}"));
+        }
+        ConnectionState::Connected => print(format_args!("connected")),
+        ConnectionState::Waiting { attempt, until, error } => {
             let wait = until.saturating_duration_since(now);
             print(format_args!("not connected: {error}; attempt {attempt} in {wait:.1?}"));
         }
-        State::Closed(reason) => print(format_args!("closed: {reason}")),
+        ConnectionState::Closed(reason) => print(format_args!("closed: {reason}")),
         _ => {}
     }
 }

@@ -4,7 +4,7 @@
 use std::io::{ErrorKind, Read, Write};
 use std::time::Instant;
 
-use dcrf_proto::{Epoch, Lost, Session, Transmit};
+use dcrf_proto::{ConnectionError, Epoch, Session, Transmit};
 use tungstenite::protocol::WebSocketConfig;
 use tungstenite::{Bytes, Error, Message, WebSocket};
 
@@ -18,7 +18,7 @@ pub(crate) trait Dial {
     type Stream: Read + Write;
 
     /// The WebSocket once its handshake is over, or why there is none; `None` while it is under way.
-    fn poll(&mut self) -> Option<Result<WebSocket<Self::Stream>, Lost>>;
+    fn poll(&mut self) -> Option<Result<WebSocket<Self::Stream>, ConnectionError>>;
 }
 
 /// The connection that a session uses or makes now, and the function that begins to make one.
@@ -33,7 +33,7 @@ enum Stage<D: Dial> {
     Open(WebSocket<D::Stream>),
 }
 
-impl<D: Dial, F: FnMut() -> Result<D, Lost>> Transport<D, F> {
+impl<D: Dial, F: FnMut() -> Result<D, ConnectionError>> Transport<D, F> {
     pub(crate) fn new(begin: F) -> Self {
         Self { begin, connection: None }
     }
@@ -48,7 +48,7 @@ impl<D: Dial, F: FnMut() -> Result<D, Lost>> Transport<D, F> {
             Stage::Dialling(dial) => match dial.poll() {
                 Some(Ok(socket)) => {
                     *stage = Stage::Open(socket);
-                    session.handle_opened(*epoch, now);
+                    session.handle_connected(*epoch, now);
                     // The handshake may have read the first messages along with the server's answer.
                     Ok(true)
                 }
@@ -74,7 +74,7 @@ impl<D: Dial, F: FnMut() -> Result<D, Lost>> Transport<D, F> {
 
     /// Nothing is taken from the session while the socket takes nothing: what stays there can still be
     /// cancelled, and is not lost with the connection.
-    fn write(&mut self, session: &mut Session, now: Instant) -> Result<(), Lost> {
+    fn write(&mut self, session: &mut Session, now: Instant) -> Result<(), ConnectionError> {
         let mut takes_more = self.flush()?;
         while takes_more {
             let Some(transmit) = session.poll_transmit() else { break };
@@ -82,7 +82,7 @@ impl<D: Dial, F: FnMut() -> Result<D, Lost>> Transport<D, F> {
                 Transmit::Dial(epoch) => {
                     match (self.begin)() {
                         Ok(dial) => self.connection = Some((epoch, Stage::Dialling(dial))),
-                        Err(lost) => session.handle_lost(epoch, lost, now),
+                        Err(lost) => session.handle_disconnected(epoch, lost, now),
                     }
                     continue;
                 }
@@ -100,7 +100,7 @@ impl<D: Dial, F: FnMut() -> Result<D, Lost>> Transport<D, F> {
     }
 
     /// Writes what has been fed. Says whether all of it is written.
-    fn flush(&mut self) -> Result<bool, Lost> {
+    fn flush(&mut self) -> Result<bool, ConnectionError> {
         match &mut self.connection {
             Some((_, Stage::Open(socket))) => goes_on(socket.flush()),
             _ => Ok(true),
@@ -112,9 +112,9 @@ impl<D: Dial, F: FnMut() -> Result<D, Lost>> Transport<D, F> {
         self.connection.take_if(|(epoch, _)| session.epoch() != Some(*epoch));
     }
 
-    fn lose(&mut self, lost: Lost, session: &mut Session, now: Instant) {
+    fn lose(&mut self, lost: ConnectionError, session: &mut Session, now: Instant) {
         if let Some((epoch, _)) = self.connection.take() {
-            session.handle_lost(epoch, lost, now);
+            session.handle_disconnected(epoch, lost, now);
         }
     }
 }
@@ -125,7 +125,7 @@ fn read<S: Read + Write>(
     epoch: Epoch,
     session: &mut Session,
     now: Instant,
-) -> Result<bool, Lost> {
+) -> Result<bool, ConnectionError> {
     for _ in 0..MESSAGES_PER_TURN {
         match socket.read() {
             Ok(Message::Text(text)) => session.handle_text(epoch, &text, now),
@@ -135,7 +135,7 @@ fn read<S: Read + Write>(
             Ok(Message::Close(frame)) => {
                 // The answer, where the server began: one try, since it may no longer read.
                 let _ = socket.flush();
-                return Err(Lost::Closed(frame.into()));
+                return Err(ConnectionError::Closed(frame.into()));
             }
             Ok(Message::Frame(_)) => {}
             Err(error) => return goes_on(Err(error)),
@@ -146,7 +146,7 @@ fn read<S: Read + Write>(
 
 /// Whether a socket goes on at once (`true`), when it is ready again (`false`), or never. A message whose
 /// write blocks is kept by tungstenite, and written by a later flush.
-fn goes_on(result: tungstenite::Result<()>) -> Result<bool, Lost> {
+fn goes_on(result: tungstenite::Result<()>) -> Result<bool, ConnectionError> {
     match result {
         Ok(()) => Ok(true),
         Err(Error::Io(error)) if error.kind() == ErrorKind::WouldBlock => Ok(false),

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use arbitrary::Unstructured;
 use dcrf_proto::{
-    Close, CloseFrame, Config, Epoch, Event, Limit, Lost, Request, RequestKey, Selector, Session,
-    Subscribe, SubscriptionKey, Transmit, WhenFull,
+    CloseFrame, CloseOptions, Config, ConnectionError, Epoch, Event, Limit, OverflowPolicy,
+    Request, RequestKey, Selector, Session, Subscribe, SubscriptionKey, Transmit,
 };
 use serde_json::{Value, json};
 
@@ -17,7 +17,7 @@ const LIMIT: Limit = Limit { count: 4, bytes: 1_000 };
 pub fn calls(input: &[u8]) {
     let mut input = Unstructured::new(input);
     let mut config = Config::default();
-    (config.outbox, config.changes, config.notices, config.replies) = (LIMIT, LIMIT, LIMIT, LIMIT);
+    (config.outbox, config.changes, config.events, config.replies) = (LIMIT, LIMIT, LIMIT, LIMIT);
     (config.max_requests, config.max_subscriptions, config.replay_window) = (6, 6, 2);
     let (session, epoch, now) = connected(config);
     let mut world = World {
@@ -79,11 +79,11 @@ impl World {
             }
             13 => {
                 let (epoch, why) = (self.epoch(input)?, loss(input)?);
-                self.session.handle_lost(epoch, why, now);
+                self.session.handle_disconnected(epoch, why, now);
             }
             14 => {
                 let epoch = self.epoch(input)?;
-                self.session.handle_opened(epoch, now);
+                self.session.handle_connected(epoch, now);
             }
             15 => {
                 self.now += Duration::from_millis(input.int_in_range(0..=40_000)?);
@@ -98,14 +98,14 @@ impl World {
             18 => match input.int_in_range(0..=5_u8)? {
                 0 => self.session.resubscribe(now),
                 1 => self.session.probe(now),
-                2 => self.session.reconnect(CloseFrame::normal(), now),
+                2 => self.session.force_reconnect(CloseFrame::normal(), now),
                 3 => _ = self.session.unsubscribe_all(now),
                 4 => _ = self.session.listen(Selector::any(), now),
                 _ => _ = self.session.send(Request::new("s", "said"), now),
             },
             _ => {
                 if input.ratio(1_u8, 8_u8)? {
-                    self.session.close(Close::default(), now);
+                    self.session.close(CloseOptions::default(), now);
                 }
             }
         }
@@ -114,7 +114,7 @@ impl World {
 
     fn request(&mut self, input: &mut Unstructured<'_>) -> arbitrary::Result<()> {
         let action = *input.choose(&["list", "create", "a"])?;
-        let mut request = Request::new("s", action).safe_to_repeat(input.arbitrary()?);
+        let mut request = Request::new("s", action).idempotent(input.arbitrary()?);
         if input.arbitrary()? {
             request = request.timeout(Duration::from_millis(input.arbitrary::<u16>()?.into()));
         }
@@ -128,8 +128,9 @@ impl World {
         let subscribe = Subscribe::instance("s", input.int_in_range(0..=3_u8)?);
         let subscribe = if input.arbitrary()? { subscribe.refresh() } else { subscribe };
         let subscribe = if input.arbitrary()? { subscribe.without_ack() } else { subscribe };
-        let policies = [WhenFull::DropOldest, WhenFull::KeepNewest, WhenFull::End];
-        let subscribe = subscribe.when_full(*input.choose(&policies)?);
+        let policies =
+            [OverflowPolicy::DropOldest, OverflowPolicy::Conflate, OverflowPolicy::Close];
+        let subscribe = subscribe.overflow_policy(*input.choose(&policies)?);
         if let Ok(key) = self.session.subscribe(subscribe, self.now) {
             self.subscriptions.push(key);
         }
@@ -183,12 +184,12 @@ impl World {
     fn check(&self) {
         let stats = self.session.stats();
         assert!(stats.requests <= 6 && stats.subscriptions <= 6);
-        assert!(stats.unread_notices <= LIMIT.count + 1);
+        assert!(stats.unread_events <= LIMIT.count + 1);
         assert!(stats.waiting_requests <= stats.requests);
     }
 
     fn end(&mut self) {
-        self.session.close(Close::now(), self.now);
+        self.session.close(CloseOptions::now(), self.now);
         self.transmit();
         self.now += Duration::from_secs(10);
         self.session.handle_timeout(self.now);
@@ -212,14 +213,16 @@ fn pick<T: Copy>(keys: &[T], input: &mut Unstructured<'_>) -> arbitrary::Result<
     input.choose(keys).map(|key| Some(*key))
 }
 
-fn loss(input: &mut Unstructured<'_>) -> arbitrary::Result<Lost> {
+fn loss(input: &mut Unstructured<'_>) -> arbitrary::Result<ConnectionError> {
     let code = *input.choose(&[1000, 1001, 1002, 1008, 1011, 1012, 1013, 4001, 4401])?;
     let status = *input.choose(&[401, 403, 404, 429, 500, 503])?;
     let seconds = input.arbitrary::<u16>()?;
     Ok(match input.int_in_range(0..=3_u8)? {
-        0 => Lost::Dropped,
-        1 => Lost::TooLarge { limit: 1 },
-        2 => Lost::Closed(CloseFrame { code, reason: String::new() }),
-        _ => Lost::Refused { status, retry_after: Some(Duration::from_secs(seconds.into())) },
+        0 => ConnectionError::Dropped,
+        1 => ConnectionError::TooLarge { limit: 1 },
+        2 => ConnectionError::Closed(CloseFrame { code, reason: String::new() }),
+        _ => {
+            ConnectionError::Http { status, retry_after: Some(Duration::from_secs(seconds.into())) }
+        }
     })
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use arbitrary::Unstructured;
-use dcrf_proto::{Config, Event, Framing, Rejection, Request};
+use dcrf_proto::{Config, Event, Framing, RejectReason, Request};
 use serde_json::{Map, Value, json};
 
 use super::{connected, sent};
@@ -33,7 +33,7 @@ fn write_and_answer(input: &mut Unstructured<'_>) -> arbitrary::Result<()> {
         Err(rejected) => {
             let is_reserved =
                 ["action", "request_id"].iter().any(|name| wanted.contains_key(*name));
-            let invalid = matches!(rejected.reason, Rejection::InvalidArgument { .. });
+            let invalid = matches!(rejected.reason, RejectReason::InvalidArgument { .. });
             assert!(invalid && is_reserved, "{rejected}");
             return Ok(());
         }

@@ -19,7 +19,7 @@ fn connected(config: Config) -> (Session, Epoch, Instant) {
     let mut session = Session::new(config, Seed::from([7; 32]), now);
     session.open(now);
     let Some(Transmit::Dial(epoch)) = session.poll_transmit() else { panic!("no dial") };
-    session.handle_opened(epoch, now);
+    session.handle_connected(epoch, now);
     (session, epoch, now)
 }
 

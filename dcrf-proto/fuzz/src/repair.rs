@@ -1,6 +1,6 @@
 //! Python's words in any text (F3): they are read as null where they stand for a value, and strings stay as they are.
 
-use dcrf_proto::{Config, Framing, Heard, Selector};
+use dcrf_proto::{Config, Framing, ListenerEvent, Selector};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -19,12 +19,12 @@ pub fn repair(input: &[u8]) {
     // F4: no object is no frame.
     let is_json = repaired.trim_start().starts_with('{')
         && serde_json::from_str::<&RawValue>(&repaired).is_ok();
-    let heard = session.poll_heard(listener);
+    let heard = session.poll_listener(listener);
     assert_eq!(session.stats().malformed, u64::from(heard.is_none()));
     // Half of a surrogate pair is valid JSON, and no text.
     let is_odd = text.contains("\\u") || text.contains("\\U");
     assert!(heard.is_some() || !is_json || is_odd, "{repaired:?} was refused");
-    let Some(Heard::Frame { payload, .. }) = heard else { return };
+    let Some(ListenerEvent::Frame { payload, .. }) = heard else { return };
     assert!(is_json, "{text:?} was taken");
     if let Ok(expected) = serde_json::from_str::<Value>(&repaired) {
         assert_eq!(payload.decode::<Value>().expect("JSON"), expected);

@@ -38,7 +38,7 @@ pub fn text(input: &[u8]) {
                 }
                 happened += 1;
             }
-            Event::Subscribed(key) | Event::Readable(key) => {
+            Event::Subscribed(key) | Event::ChangeReadable(key) => {
                 assert_eq!(key, subscription);
                 assert!(is_addressed(text, 1), "it has another id");
                 happened += 1;

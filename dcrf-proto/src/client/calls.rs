@@ -6,11 +6,11 @@ use std::future::Future;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{Client, Items, Listener, Pages, Replies, Response, Subscribing, flush};
+use super::{Client, Items, Listener, Pages, ReplyFuture, ReplyStream, SubscribeFuture, flush};
 use crate::command::{Request, Subscribe};
 use crate::error::{CloseReason, Rejected};
-use crate::wire::json::Json;
-use crate::wire::selector::Selector;
+use crate::protocol::json::Json;
+use crate::protocol::selector::Selector;
 
 impl Client {
     /// All objects of a stream: an array, or a page when the stream is paginated.
@@ -25,12 +25,15 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// See [`Response`].
+    /// See [`ReplyFuture`].
     ///
     /// # Cancel safety
     ///
-    /// See [`Response`].
-    pub fn list<T: DeserializeOwned>(&self, stream: impl Into<Cow<'static, str>>) -> Response<T> {
+    /// See [`ReplyFuture`].
+    pub fn list<T: DeserializeOwned>(
+        &self,
+        stream: impl Into<Cow<'static, str>>,
+    ) -> ReplyFuture<T> {
         self.call(Request::list(stream))
     }
 
@@ -47,16 +50,16 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// See [`Response`].
+    /// See [`ReplyFuture`].
     ///
     /// # Cancel safety
     ///
-    /// See [`Response`].
+    /// See [`ReplyFuture`].
     pub fn create<T: DeserializeOwned>(
         &self,
         stream: impl Into<Cow<'static, str>>,
         data: &(impl Serialize + ?Sized),
-    ) -> Response<T> {
+    ) -> ReplyFuture<T> {
         self.call(Request::create(stream, data))
     }
 
@@ -72,16 +75,16 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// See [`Response`]. An object that does not exist is refused with status 404.
+    /// See [`ReplyFuture`]. An object that does not exist is refused with status 404.
     ///
     /// # Cancel safety
     ///
-    /// See [`Response`].
+    /// See [`ReplyFuture`].
     pub fn retrieve<T: DeserializeOwned>(
         &self,
         stream: impl Into<Cow<'static, str>>,
         pk: impl Serialize,
-    ) -> Response<T> {
+    ) -> ReplyFuture<T> {
         self.call(Request::retrieve(stream, pk))
     }
 
@@ -98,17 +101,17 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// See [`Response`].
+    /// See [`ReplyFuture`].
     ///
     /// # Cancel safety
     ///
-    /// See [`Response`].
+    /// See [`ReplyFuture`].
     pub fn update<T: DeserializeOwned>(
         &self,
         stream: impl Into<Cow<'static, str>>,
         pk: impl Serialize,
         data: &(impl Serialize + ?Sized),
-    ) -> Response<T> {
+    ) -> ReplyFuture<T> {
         self.call(Request::update(stream, pk, data))
     }
 
@@ -125,17 +128,17 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// See [`Response`].
+    /// See [`ReplyFuture`].
     ///
     /// # Cancel safety
     ///
-    /// See [`Response`].
+    /// See [`ReplyFuture`].
     pub fn patch<T: DeserializeOwned>(
         &self,
         stream: impl Into<Cow<'static, str>>,
         pk: impl Serialize,
         data: &(impl Serialize + ?Sized),
-    ) -> Response<T> {
+    ) -> ReplyFuture<T> {
         self.call(Request::patch(stream, pk, data))
     }
 
@@ -151,13 +154,17 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// See [`Response`].
+    /// See [`ReplyFuture`].
     ///
     /// # Cancel safety
     ///
-    /// See [`Response`].
-    pub fn delete(&self, stream: impl Into<Cow<'static, str>>, pk: impl Serialize) -> Response<()> {
-        Response::new(&self.handle, Request::delete(stream, pk), |_| Ok(()))
+    /// See [`ReplyFuture`].
+    pub fn delete(
+        &self,
+        stream: impl Into<Cow<'static, str>>,
+        pk: impl Serialize,
+    ) -> ReplyFuture<()> {
+        ReplyFuture::new(&self.handle, Request::delete(stream, pk), |_| Ok(()))
     }
 
     /// Makes any request. It is queued now, not when the response is first polled.
@@ -174,13 +181,13 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// See [`Response`].
+    /// See [`ReplyFuture`].
     ///
     /// # Cancel safety
     ///
-    /// See [`Response`].
-    pub fn call<T: DeserializeOwned>(&self, request: Request) -> Response<T> {
-        Response::new(&self.handle, request, |json: Json| json.decode())
+    /// See [`ReplyFuture`].
+    pub fn call<T: DeserializeOwned>(&self, request: Request) -> ReplyFuture<T> {
+        ReplyFuture::new(&self.handle, request, |json: Json| json.decode())
     }
 
     /// Makes a request that is answered by any number of replies (R12). It is queued now, not when the stream is
@@ -199,9 +206,9 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// See [`Replies`].
-    pub fn stream<T: DeserializeOwned>(&self, request: Request) -> Replies<T> {
-        Replies::new(&self.handle, request)
+    /// See [`ReplyStream`].
+    pub fn stream<T: DeserializeOwned>(&self, request: Request) -> ReplyStream<T> {
+        ReplyStream::new(&self.handle, request)
     }
 
     /// A paginated list, page by page, by as many requests as it has pages: for consumers with
@@ -300,7 +307,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// The message, with [`Rejection::NotConnected`](crate::Rejection::NotConnected) or another reason.
+    /// The message, with [`RejectReason::NotConnected`](crate::RejectReason::NotConnected) or another reason.
     pub fn send_now(&self, message: Request) -> Result<(), Rejected<Request>> {
         self.handle.shared().command(|session, now| session.send_now(message, now))
     }
@@ -333,14 +340,14 @@ impl Client {
     /// server pushes without being asked is read so.
     ///
     /// ```no_run
-    /// # use dcrf_proto::{Heard, Selector, client::Client};
+    /// # use dcrf_proto::{ListenerEvent, Selector, client::Client};
     /// # #[derive(serde::Deserialize)]
     /// # struct Tick { n: u64 }
     /// # async fn example(client: Client) -> Result<(), Box<dyn std::error::Error>> {
     /// let ticks = Selector::stream("tools").contains(serde_json::json!({"type": "tick"}));
     /// let mut ticks = client.listen::<Tick>(ticks)?;
     /// while let Some(heard) = ticks.next().await {
-    ///     if let Heard::Frame { payload: tick, .. } = heard? {
+    ///     if let ListenerEvent::Frame { payload: tick, .. } = heard? {
     ///         println!("{}", tick.n);
     ///     }
     /// }
@@ -362,7 +369,7 @@ impl Client {
     /// acknowledged it.
     ///
     /// ```no_run
-    /// # use dcrf_proto::{Change, Ended, Subscribe, client::Client};
+    /// # use dcrf_proto::{Change, SubscriptionError, Subscribe, client::Client};
     /// # #[derive(serde::Deserialize)]
     /// # struct Person { name: String }
     /// # async fn example(client: Client) -> Result<(), Box<dyn std::error::Error>> {
@@ -381,12 +388,12 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// See [`Subscribing`].
+    /// See [`SubscribeFuture`].
     ///
     /// # Cancel safety
     ///
-    /// See [`Subscribing`].
-    pub fn subscribe<T: DeserializeOwned>(&self, subscribe: Subscribe) -> Subscribing<T> {
-        Subscribing::new(&self.handle, subscribe)
+    /// See [`SubscribeFuture`].
+    pub fn subscribe<T: DeserializeOwned>(&self, subscribe: Subscribe) -> SubscribeFuture<T> {
+        SubscribeFuture::new(&self.handle, subscribe)
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Client;
 use crate::command::CloseFrame;
-use crate::event::State;
+use crate::event::ConnectionState;
 use crate::session::Session;
 
 impl Client {
@@ -19,7 +19,7 @@ impl Client {
     pub fn protocol(&self) -> Option<String> {
         let inner = self.handle.shared().lock();
         match inner.session.state() {
-            State::Connected => inner.protocol.clone(),
+            ConnectionState::Connected => inner.protocol.clone(),
             _ => None,
         }
     }
@@ -65,32 +65,32 @@ impl Client {
     ///
     /// What was on its way is treated as at any loss: requests that were sent fail with
     /// [`RequestError::ConnectionLost`](crate::RequestError::ConnectionLost) unless they are safe to repeat, and
-    /// subscriptions go on behind a [`Change::Gap`](crate::Change::Gap) with [`Lost::Reconnect`](crate::Lost::Reconnect).
+    /// subscriptions go on behind a [`Change::Gap`](crate::Change::Gap) with [`ConnectionError::Reconnect`](crate::ConnectionError::Reconnect).
     ///
     /// Begins to connect when the client was not opened yet. When it is closed, there is no way back.
     ///
     /// ```no_run
     /// # use dcrf_proto::client::{Client, OpenError};
     /// # async fn example(client: Client) -> Result<(), OpenError> {
-    /// client.reconnect();
+    /// client.force_reconnect();
     /// client.opened().await?;
     /// # Ok(())
     /// # }
     /// ```
-    pub fn reconnect(&self) {
-        self.reconnect_with(CloseFrame::normal());
+    pub fn force_reconnect(&self) {
+        self.force_reconnect_with(CloseFrame::normal());
     }
 
     /// As [`reconnect`](Self::reconnect), and tells the server this code and reason. A code that no client may send
-    /// goes out as 1000, as by [`Close::frame`](crate::Close::frame).
+    /// goes out as 1000, as by [`CloseOptions::frame`](crate::CloseOptions::frame).
     ///
     /// ```no_run
     /// # use dcrf_proto::{CloseFrame, client::Client};
     /// # async fn example(client: Client) {
-    /// client.reconnect_with(CloseFrame { code: 4000, reason: "another user".to_owned() });
+    /// client.force_reconnect_with(CloseFrame { code: 4000, reason: "another user".to_owned() });
     /// # }
     /// ```
-    pub fn reconnect_with(&self, frame: CloseFrame) {
-        self.handle.shared().command(|session, now| session.reconnect(frame, now));
+    pub fn force_reconnect_with(&self, frame: CloseFrame) {
+        self.handle.shared().command(|session, now| session.force_reconnect(frame, now));
     }
 }

@@ -8,12 +8,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use super::runtime::{Incoming, Outgoing, Received, Runtime, Socket};
 use super::shared::Shared;
 use super::signal::Signal;
 use super::suspension::{self, Clocks};
+use super::transport::{Incoming, Outgoing, Received, Socket, Transport};
 use super::wakers::Wakers;
-use crate::error::Lost;
+use crate::error::ConnectionError;
 use crate::id::Epoch;
 use crate::session::Session;
 use crate::transmit::{Attempt, Transmit};
@@ -31,7 +31,7 @@ const TURNS: usize = 1_000;
 const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Drives the session of `shared` until it is finished.
-pub(super) async fn drive<R: Runtime>(shared: Guard, runtime: &R) {
+pub(super) async fn drive<R: Transport>(shared: Guard, runtime: &R) {
     let mut driver = Driver::new(shared, runtime);
     let start = |epoch, attempt| {
         let dial = runtime.dial(attempt);
@@ -77,7 +77,7 @@ impl Drop for Guard {
     }
 }
 
-struct Driver<'a, R: Runtime> {
+struct Driver<'a, R: Transport> {
     shared: Guard,
     runtime: &'a R,
     connection: Option<Connection<R::Socket>>,
@@ -121,10 +121,10 @@ struct Told {
     is_finished: bool,
 }
 
-impl<'a, R: Runtime> Driver<'a, R> {
+impl<'a, R: Transport> Driver<'a, R> {
     fn new(shared: Guard, runtime: &'a R) -> Self {
         let config = shared.0.lock().session.config().clone();
-        let capacity = config.changes.count.min(config.replies.count).min(config.notices.count);
+        let capacity = config.changes.count.min(config.replies.count).min(config.events.count);
         Self {
             frames_per_poll: (capacity / 2).max(1),
             frames_left: 0,
@@ -292,7 +292,7 @@ impl<'a, R: Runtime> Driver<'a, R> {
 
     fn dial<D>(&mut self, cx: &mut Context<'_>, mut dial: Pin<&mut Option<D>>) -> bool
     where
-        D: Future<Output = (Epoch, Result<R::Socket, Lost>)>,
+        D: Future<Output = (Epoch, Result<R::Socket, ConnectionError>)>,
     {
         let Some(dialling) = dial.as_mut().as_pin_mut() else { return false };
         let Poll::Ready((epoch, result)) = dialling.poll(cx) else { return false };
@@ -305,7 +305,7 @@ impl<'a, R: Runtime> Driver<'a, R> {
                 self.readable.raise();
                 let mut inner = self.shared.0.lock();
                 inner.protocol = protocol;
-                inner.session.handle_opened(epoch, self.now);
+                inner.session.handle_connected(epoch, self.now);
             }
             Err(lost) => self.lost(epoch, lost),
         }
@@ -365,7 +365,7 @@ impl<'a, R: Runtime> Driver<'a, R> {
     }
 
     /// The socket has failed or ended.
-    fn lose(&mut self, lost: Lost) {
+    fn lose(&mut self, lost: ConnectionError) {
         if let Some(connection) = self.connection.take() {
             self.lost(connection.epoch, lost);
             self.leaving = Some(Box::new((connection.socket, self.now + FAREWELL)));
@@ -380,13 +380,13 @@ impl<'a, R: Runtime> Driver<'a, R> {
         }
     }
 
-    fn lost(&self, epoch: Epoch, lost: Lost) {
+    fn lost(&self, epoch: Epoch, lost: ConnectionError) {
         // Code of the user, so outside of the lock.
         let failed = self.session(|session, _| session.would_fail(epoch));
         let verdict = if failed { self.runtime.on_failure(&lost) } else { None };
         self.session(|session, now| match verdict {
-            Some(verdict) => session.handle_lost_with(epoch, lost, verdict, now),
-            None => session.handle_lost(epoch, lost, now),
+            Some(verdict) => session.handle_disconnected_with(epoch, lost, verdict, now),
+            None => session.handle_disconnected(epoch, lost, now),
         });
     }
 

@@ -13,22 +13,22 @@ use serde::de::DeserializeOwned;
 use super::readers::Readable;
 use super::shared::Handle;
 use crate::error::Rejected;
-use crate::event::Heard;
+use crate::event::ListenerEvent;
 use crate::id::ListenerKey;
-use crate::wire::json::{DecodeError, Json};
-use crate::wire::selector::Selector;
+use crate::protocol::json::{DecodeError, Json};
+use crate::protocol::selector::Selector;
 
 /// The frames that a selector takes, with their payloads as `T`: the stream of
 /// [`Client::listen`](super::Client::listen). It goes on over every reconnect, and ends when the client is closed.
 ///
-/// A slow reader misses the oldest, and is told how many ([`Heard::Lagged`]). Dropping it ends the listening; until then
+/// A slow reader misses the oldest, and is told how many ([`ListenerEvent::Lagged`]). Dropping it ends the listening; until then
 /// it keeps the client alive.
 ///
 /// ```no_run
-/// # use dcrf_proto::{DecodeError, Heard, client::Listener};
+/// # use dcrf_proto::{DecodeError, ListenerEvent, client::Listener};
 /// # async fn example(mut ticks: Listener<u64>) -> Result<(), DecodeError> {
 /// while let Some(heard) = ticks.next().await {
-///     if let Heard::Frame { payload, .. } = heard? {
+///     if let ListenerEvent::Frame { payload, .. } = heard? {
 ///         println!("{payload}");
 ///     }
 /// }
@@ -57,12 +57,12 @@ impl<T: DeserializeOwned> Listener<T> {
     /// The next frame; `None` when the client is closed.
     ///
     /// ```no_run
-    /// # use dcrf_proto::{DecodeError, Heard, client::Listener};
+    /// # use dcrf_proto::{DecodeError, ListenerEvent, client::Listener};
     /// # #[derive(serde::Deserialize)]
     /// # struct Tick { n: u64 }
     /// # async fn example(mut ticks: Listener<Tick>) -> Result<(), DecodeError> {
     /// while let Some(heard) = ticks.next().await {
-    ///     if let Heard::Frame { payload: tick, .. } = heard? {
+    ///     if let ListenerEvent::Frame { payload: tick, .. } = heard? {
     ///         println!("{}", tick.n);
     ///     }
     /// }
@@ -78,15 +78,17 @@ impl<T: DeserializeOwned> Listener<T> {
     ///
     /// Nothing is lost when the future is dropped.
     #[expect(clippy::should_implement_trait, reason = "an async stream's next is its usual name")]
-    pub fn next(&mut self) -> impl Future<Output = Option<Result<Heard<T>, DecodeError>>> + Send {
+    pub fn next(
+        &mut self,
+    ) -> impl Future<Output = Option<Result<ListenerEvent<T>, DecodeError>>> + Send {
         poll_fn(|cx| self.poll(cx))
     }
 
-    fn poll(&mut self, cx: &Context<'_>) -> Poll<Option<Result<Heard<T>, DecodeError>>> {
+    fn poll(&mut self, cx: &Context<'_>) -> Poll<Option<Result<ListenerEvent<T>, DecodeError>>> {
         let polled = self.handle.shared().look(cx, |inner, task| {
             let readable = Readable::Listener(self.key);
             inner.readers.looks(readable);
-            match inner.session.poll_heard(self.key) {
+            match inner.session.poll_listener(self.key) {
                 None if !inner.finished => inner.readers.wait(readable, task),
                 heard => Poll::Ready(heard),
             }
@@ -97,7 +99,7 @@ impl<T: DeserializeOwned> Listener<T> {
 }
 
 impl<T: DeserializeOwned> Stream for Listener<T> {
-    type Item = Result<Heard<T>, DecodeError>;
+    type Item = Result<ListenerEvent<T>, DecodeError>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.get_mut().poll(cx)

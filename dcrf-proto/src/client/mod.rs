@@ -1,6 +1,6 @@
 //! The async handles and the driver, the same on every runtime (feature `client`).
 //!
-//! An adapter such as `dcrf-tokio` implements [`Runtime`] and [`Socket`], makes a [`Client`] with
+//! An adapter such as `dcrf-tokio` implements [`Transport`] and [`Socket`], makes a [`Client`] with
 //! [`Client::new`], and spawns the driver that comes with it. Programs use the adapter.
 //!
 //! The handles and the driver share one lock around the [`Session`]. It is held for
@@ -11,37 +11,37 @@
 mod calls;
 mod connection;
 mod driver;
+mod events;
 mod flush;
 mod listener;
-mod notices;
 mod pages;
 mod readers;
-mod replies;
-mod response;
-mod runtime;
+mod reply_future;
+mod reply_stream;
 mod shared;
 mod signal;
 mod subscription;
 mod suspension;
 mod task;
+mod transport;
 mod wakers;
 
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
+pub use self::events::Events;
 pub use self::listener::Listener;
-pub use self::notices::Notices;
 pub use self::pages::{Items, Pages};
-pub use self::replies::{Replies, ReplyError};
-pub use self::response::Response;
-pub use self::runtime::{Incoming, Outgoing, Received, Runtime, Socket};
+pub use self::reply_future::ReplyFuture;
+pub use self::reply_stream::{ReplyError, ReplyStream};
 use self::shared::{Handle, Shared};
-pub use self::subscription::{ChangeError, Subscribing, Subscription};
-use crate::command::Close;
+pub use self::subscription::{ChangeError, SubscribeFuture, Subscription};
+pub use self::transport::{Incoming, Outgoing, Received, Socket, Transport};
+use crate::command::CloseOptions;
 use crate::config::Config;
-use crate::error::{CloseReason, Lost};
-use crate::event::{Notice, State};
+use crate::error::{CloseReason, ConnectionError};
+use crate::event::{ClientEvent, ConnectionState};
 use crate::id::Seed;
 use crate::session::Session;
 use crate::stats::Stats;
@@ -49,7 +49,7 @@ use crate::stats::Stats;
 /// A client of one server: makes requests and subscribes, over one WebSocket that reconnects by itself.
 ///
 /// Clones are handles to the same client. It closes when the last clone, [`Subscription`] and pending
-/// [`Response`] is dropped, or by [`close`](Self::close).
+/// [`ReplyFuture`] is dropped, or by [`close`](Self::close).
 ///
 /// Every method works in every state of the connection:
 ///
@@ -103,7 +103,7 @@ pub enum OpenError {
     /// The attempt failed. The client goes on trying, unless another attempt would be of no use: then it
     /// is closed.
     #[error(transparent)]
-    Attempt(Lost),
+    Attempt(ConnectionError),
     /// The client is closed.
     #[error(transparent)]
     Closed(CloseReason),
@@ -114,10 +114,10 @@ impl Client {
     /// spawned on the runtime; it ends when the client is closed and its socket is gone.
     ///
     /// ```
-    /// use dcrf_proto::client::{Client, Runtime};
+    /// use dcrf_proto::client::{Client, Transport};
     /// use dcrf_proto::{Config, Seed};
     ///
-    /// fn online<R: Runtime>(runtime: R, seed: Seed) -> Client {
+    /// fn online<R: Transport>(runtime: R, seed: Seed) -> Client {
     ///     let (client, driver) = Client::new(Config::default(), seed, runtime);
     ///     std::thread::spawn(|| futures_lite::future::block_on(driver));
     ///     client
@@ -128,7 +128,7 @@ impl Client {
     ///
     /// Dropping the driver before its end closes the client with [`CloseReason::DriverStopped`], so that nobody waits
     /// for ever.
-    pub fn new<R: Runtime>(
+    pub fn new<R: Transport>(
         config: Config,
         seed: Seed,
         runtime: R,
@@ -141,10 +141,10 @@ impl Client {
     /// As [`new`](Self::new), but the client begins to connect when it is told to, by [`open`](Self::open).
     ///
     /// ```
-    /// use dcrf_proto::client::{Client, Runtime};
+    /// use dcrf_proto::client::{Client, Transport};
     /// use dcrf_proto::{Config, Seed};
     ///
-    /// fn offline<R: Runtime>(runtime: R, seed: Seed) -> Client {
+    /// fn offline<R: Transport>(runtime: R, seed: Seed) -> Client {
     ///     let (client, driver) = Client::idle(Config::default(), seed, runtime);
     ///     std::thread::spawn(|| futures_lite::future::block_on(driver));
     ///     client
@@ -154,7 +154,7 @@ impl Client {
     /// # Cancel safety
     ///
     /// As for [`new`](Self::new).
-    pub fn idle<R: Runtime>(
+    pub fn idle<R: Transport>(
         config: Config,
         seed: Seed,
         runtime: R,
@@ -166,12 +166,12 @@ impl Client {
         (Self { handle: Arc::new(Handle::new(shared)) }, driver)
     }
 
-    /// Keeps `attachment` as long as any handle of the client is left, [`Notices`] aside. Then the client closes, and
+    /// Keeps `attachment` as long as any handle of the client is left, [`Events`] aside. Then the client closes, and
     /// `attachment` is dropped: for an adapter that waits there for the end of the thread of its driver.
     ///
     /// ```
     /// # use std::thread::{self, JoinHandle};
-    /// # use dcrf_proto::client::{Client, Runtime};
+    /// # use dcrf_proto::client::{Client, Transport};
     /// # use dcrf_proto::{Config, Seed};
     /// struct Joined(Option<JoinHandle<()>>);
     ///
@@ -181,7 +181,7 @@ impl Client {
     ///     }
     /// }
     ///
-    /// fn offline<R: Runtime>(runtime: R, seed: Seed) -> Client {
+    /// fn offline<R: Transport>(runtime: R, seed: Seed) -> Client {
     ///     let (client, driver) = Client::idle(Config::default(), seed, runtime);
     ///     let thread = thread::spawn(|| futures_lite::future::block_on(driver));
     ///     client.attach(Joined(Some(thread)));
@@ -193,8 +193,8 @@ impl Client {
     }
 
     /// Ends all subscriptions of the client, on all its handles, and says how many (S12). A [`Subscription`] that
-    /// is still held gets [`Ended::Unsubscribed`](crate::Ended::Unsubscribed) next, without what it had not
-    /// read; a [`Subscribing`] fails with it. The server is told when there is a connection.
+    /// is still held gets [`SubscriptionError::Unsubscribed`](crate::SubscriptionError::Unsubscribed) next, without what it had not
+    /// read; a [`SubscribeFuture`] fails with it. The server is told when there is a connection.
     ///
     /// ```no_run
     /// # use dcrf_proto::client::Client;
@@ -224,36 +224,36 @@ impl Client {
     /// does not keep the client alive, and ends when the client is closed.
     ///
     /// ```no_run
-    /// # use dcrf_proto::{Notice, client::Client};
+    /// # use dcrf_proto::{ClientEvent, client::Client};
     /// # async fn example(client: Client) {
     /// let mut events = client.events();
     /// while let Some(event) = events.next().await {
-    ///     if let Notice::State(state) = event {
+    ///     if let ClientEvent::State(state) = event {
     ///         println!("{state:?}");
     ///     }
     /// }
     /// # }
     /// ```
-    pub fn events(&self) -> Notices {
-        Notices::new(self.handle.shared())
+    pub fn events(&self) -> Events {
+        Events::new(self.handle.shared())
     }
 
     /// The state of the connection now.
     ///
     /// ```no_run
-    /// # use dcrf_proto::{Close, State, client::Client};
+    /// # use dcrf_proto::{CloseOptions, ConnectionState, client::Client};
     /// # async fn example(client: Client) {
-    /// let online = client.state() == State::Connected;
+    /// let online = client.state() == ConnectionState::Connected;
     /// # }
     /// ```
-    pub fn state(&self) -> State {
+    pub fn state(&self) -> ConnectionState {
         self.handle.shared().lock().session.state().clone()
     }
 
     /// Counters and gauges.
     ///
     /// ```no_run
-    /// # use dcrf_proto::{Close, State, client::Client};
+    /// # use dcrf_proto::{CloseOptions, ConnectionState, client::Client};
     /// # async fn example(client: Client) {
     /// println!("{} requests wait", client.stats().waiting_requests);
     /// # }
@@ -266,7 +266,7 @@ impl Client {
     /// client is connected. Does not open a client that was started closed, and waits until somebody does.
     ///
     /// ```no_run
-    /// # use dcrf_proto::{Close, State, client::Client};
+    /// # use dcrf_proto::{CloseOptions, ConnectionState, client::Client};
     /// # async fn example(client: Client) {
     /// if let Err(error) = client.opened().await {
     ///     println!("offline for now: {error}");
@@ -287,15 +287,17 @@ impl Client {
         let mut state = Some(self.state());
         loop {
             match state.take() {
-                Some(State::Connected) => return Ok(()),
-                Some(State::Waiting { error, .. }) => return Err(OpenError::Attempt(error)),
-                Some(State::Closed(reason)) => return Err(OpenError::of(reason)),
-                Some(State::Idle | State::Connecting { .. }) | None => {}
+                Some(ConnectionState::Connected) => return Ok(()),
+                Some(ConnectionState::Waiting { error, .. }) => {
+                    return Err(OpenError::Attempt(error));
+                }
+                Some(ConnectionState::Closed(reason)) => return Err(OpenError::of(reason)),
+                Some(ConnectionState::Idle | ConnectionState::Connecting { .. }) | None => {}
             }
             match events.next().await {
-                Some(Notice::State(next)) => state = Some(next),
+                Some(ClientEvent::State(next)) => state = Some(next),
                 // The one that is waited for may be among them.
-                Some(Notice::Missed(_)) => state = Some(self.state()),
+                Some(ClientEvent::Lagged(_)) => state = Some(self.state()),
                 Some(_) => {}
                 None => return Err(OpenError::Closed(CloseReason::DriverStopped)),
             }
@@ -307,7 +309,7 @@ impl Client {
     /// socket is gone; at once when there is none.
     ///
     /// ```no_run
-    /// # use dcrf_proto::{Close, State, client::Client};
+    /// # use dcrf_proto::{CloseOptions, ConnectionState, client::Client};
     /// # async fn example(client: Client) {
     /// client.close().await;
     /// # }
@@ -317,22 +319,22 @@ impl Client {
     ///
     /// The client closes also when the future is dropped.
     pub fn close(&self) -> impl Future<Output = ()> + Send + use<> {
-        self.close_with(Close::default())
+        self.close_with(CloseOptions::default())
     }
 
     /// As [`close`](Self::close), with options. It begins to close now, not when the future is polled.
     ///
     /// ```no_run
-    /// # use dcrf_proto::{Close, State, client::Client};
+    /// # use dcrf_proto::{CloseOptions, ConnectionState, client::Client};
     /// # async fn example(client: Client) {
-    /// client.close_with(Close::default().unsubscribe()).await;
+    /// client.close_with(CloseOptions::default().unsubscribe()).await;
     /// # }
     /// ```
     ///
     /// # Cancel safety
     ///
     /// The client closes also when the future is dropped.
-    pub fn close_with(&self, close: Close) -> impl Future<Output = ()> + Send + use<> {
+    pub fn close_with(&self, close: CloseOptions) -> impl Future<Output = ()> + Send + use<> {
         // The last handle closes at once when it is dropped, so this one stays as long as the wait.
         let handle = self.handle.clone();
         handle.shared().command(|session, now| session.close(close, now));
@@ -342,13 +344,13 @@ impl Client {
     /// Closes the client without waiting for anything; what is pending settles at once.
     ///
     /// ```no_run
-    /// # use dcrf_proto::{Close, State, client::Client};
+    /// # use dcrf_proto::{CloseOptions, ConnectionState, client::Client};
     /// # async fn example(client: Client) {
     /// client.close_now();
     /// # }
     /// ```
     pub fn close_now(&self) {
-        self.handle.shared().command(|session, now| session.close(Close::now(), now));
+        self.handle.shared().command(|session, now| session.close(CloseOptions::now(), now));
     }
 }
 

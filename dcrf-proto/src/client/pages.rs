@@ -9,10 +9,10 @@ use std::task::{Context, Poll, ready};
 use futures_core::{FusedStream, Stream};
 use serde::de::DeserializeOwned;
 
-use super::{Client, Replies, ReplyError, Response};
+use super::{Client, ReplyError, ReplyFuture, ReplyStream};
 use crate::command::Request;
-use crate::wire::json::DecodeError;
-use crate::wire::page::Page;
+use crate::protocol::json::DecodeError;
+use crate::protocol::page::Page;
 
 /// The pages of a list, in order: of [`Client::list_pages`] or [`Client::stream_pages`].
 ///
@@ -42,9 +42,9 @@ enum Source<T> {
         client: Client,
         request: Request,
         offset: u64,
-        next: Response<Page<T>>,
+        next: ReplyFuture<Page<T>>,
     },
-    Streamed(Replies<Page<T>>),
+    Streamed(ReplyStream<Page<T>>),
     Ended,
 }
 

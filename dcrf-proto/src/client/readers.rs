@@ -6,13 +6,13 @@ use std::task::{Poll, Waker};
 use rustc_hash::FxBuildHasher;
 
 use super::task::Task;
-use crate::id::{ListenerKey, OwnMap, RepliesKey, SubscriptionKey};
+use crate::id::{ListenerKey, OwnMap, ReplyStreamKey, SubscriptionKey};
 
 /// What is read once the session has told that there is something.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Readable {
     Subscription(SubscriptionKey),
-    Replies(RepliesKey),
+    Replies(ReplyStreamKey),
     Listener(ListenerKey),
 }
 

@@ -12,16 +12,16 @@ use slab::Slab;
 use super::readers::{Readable, Readers};
 use super::task::Task;
 use super::wakers::Wakers;
-use crate::command::Close;
+use crate::command::CloseOptions;
 use crate::config::Config;
-use crate::context::Notices;
+use crate::context::ClientEvents;
 use crate::error::{CloseReason, RequestError, UnsubscribeError};
-use crate::event::{Event, Notice, State};
+use crate::event::{ClientEvent, ConnectionState, Event};
 use crate::id::{OwnMap, RequestKey, Seed, SubscriptionKey};
+use crate::protocol::json::Json;
 use crate::session::Session;
 use crate::stats::Stats;
 use crate::trace::Records;
-use crate::wire::json::Json;
 
 pub(super) struct Shared {
     inner: Mutex<Inner>,
@@ -72,7 +72,7 @@ pub(super) struct Inner {
     finishers: Slab<Option<Waker>>,
     /// Those who wait until something has been written.
     pub(super) flushers: Slab<Flusher>,
-    /// How many notices the streams of events have dropped.
+    /// How many events the streams of events have dropped.
     missed: u64,
     /// Whether the socket has taken frames that it has not written.
     unwritten: bool,
@@ -99,9 +99,9 @@ impl<T> Waiter<T> {
     }
 }
 
-/// One stream of notices.
+/// One stream of events.
 pub(super) struct Listener {
-    pub(super) notices: Notices,
+    pub(super) events: ClientEvents,
     pub(super) waker: Option<Waker>,
 }
 
@@ -225,11 +225,11 @@ impl Inner {
     /// The session's, with what the streams of events hold and have dropped.
     pub(super) fn stats(&self) -> Stats {
         let mut stats = self.session.stats();
-        stats.missed += self.missed;
+        stats.lagged_events += self.missed;
         for (_, listener) in &self.listeners {
-            let held = listener.notices.held();
-            stats.unread_notices += held.count;
-            stats.unread_notices_bytes += held.bytes;
+            let held = listener.events.held();
+            stats.unread_events += held.count;
+            stats.unread_events_bytes += held.bytes;
         }
         stats
     }
@@ -258,16 +258,20 @@ impl Inner {
                     let waiter = self.responses.get_mut(&request);
                     wakers.extend(waiter.and_then(|waiter| waiter.complete(result)));
                 }
-                Event::Readable(key) | Event::Subscribed(key) => {
+                Event::ChangeReadable(key) | Event::Subscribed(key) => {
                     wakers.extend(self.readers.wake(Readable::Subscription(key)));
                 }
-                Event::Replied(key) => wakers.extend(self.readers.wake(Readable::Replies(key))),
-                Event::Heard(key) => wakers.extend(self.readers.wake(Readable::Listener(key))),
+                Event::ReplyReadable(key) => {
+                    wakers.extend(self.readers.wake(Readable::Replies(key)));
+                }
+                Event::ListenerReadable(key) => {
+                    wakers.extend(self.readers.wake(Readable::Listener(key)));
+                }
                 Event::Unsubscribed { subscription, result } => {
                     let waiter = self.unsubscribes.get_mut(&subscription);
                     wakers.extend(waiter.and_then(|waiter| waiter.complete(result)));
                 }
-                Event::Notice(notice) => self.tell(&notice, wakers),
+                Event::Client(event) => self.tell(&event, wakers),
             }
         }
     }
@@ -278,7 +282,9 @@ impl Inner {
         let is_sent = self.session.is_sent(mark);
         match self.session.state() {
             _ if is_sent && !self.unwritten => Some(Ok(())),
-            State::Closed(reason) if !is_sent || self.finished => Some(Err(reason.clone())),
+            ConnectionState::Closed(reason) if !is_sent || self.finished => {
+                Some(Err(reason.clone()))
+            }
             _ => None,
         }
     }
@@ -302,9 +308,9 @@ impl Inner {
         self.flushers = flushers;
     }
 
-    fn tell(&mut self, notice: &Notice, wakers: &mut Wakers) {
+    fn tell(&mut self, event: &ClientEvent, wakers: &mut Wakers) {
         for (_, listener) in &mut self.listeners {
-            self.missed += listener.notices.push(notice.clone());
+            self.missed += listener.events.push(event.clone());
             wakers.extend(listener.waker.take());
         }
     }
@@ -333,6 +339,6 @@ impl Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        self.shared.command(|session, now| session.close(Close::now(), now));
+        self.shared.command(|session, now| session.close(CloseOptions::now(), now));
     }
 }

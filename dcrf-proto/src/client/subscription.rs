@@ -13,10 +13,10 @@ use serde::de::DeserializeOwned;
 use super::readers::Readable;
 use super::shared::{Handle, Waiter};
 use crate::command::Subscribe;
-use crate::error::{Ended, UnsubscribeError};
+use crate::error::{SubscriptionError, UnsubscribeError};
 use crate::event::Change;
 use crate::id::SubscriptionKey;
-use crate::wire::json::{DecodeError, Json};
+use crate::protocol::json::{DecodeError, Json};
 
 /// A subscription that the server has not acknowledged yet.
 ///
@@ -24,9 +24,9 @@ use crate::wire::json::{DecodeError, Json};
 /// the server has [`Config::request_timeout`](crate::Config::request_timeout) to acknowledge it.
 ///
 /// ```no_run
-/// # use dcrf_proto::{Subscribe, client::{Client, Subscribing}};
-/// # async fn example(client: Client) -> Result<(), dcrf_proto::Ended> {
-/// let names: Subscribing<String> = client.subscribe(Subscribe::instance("people", 4));
+/// # use dcrf_proto::{Subscribe, client::{Client, SubscribeFuture}};
+/// # async fn example(client: Client) -> Result<(), dcrf_proto::SubscriptionError> {
+/// let names: SubscribeFuture<String> = client.subscribe(Subscribe::instance("people", 4));
 /// let names = names.await?;
 /// # drop(names);
 /// # Ok(())
@@ -35,12 +35,12 @@ use crate::wire::json::{DecodeError, Json};
 ///
 /// # Errors
 ///
-/// - [`Ended::Refused`]: the server refused;
-/// - [`Ended::TimedOut`]: the server did not acknowledge in time;
-/// - [`Ended::Poisoned`]: three connections in a row died of it, before the server had answered;
-/// - [`Ended::Unsubscribed`]: [`Client::unsubscribe_all`](super::Client::unsubscribe_all) came first;
-/// - [`Ended::Closed`]: the client was closed first;
-/// - [`Ended::Rejected`]: it was not accepted and is handed back.
+/// - [`SubscriptionError::ErrorReply`]: the server refused;
+/// - [`SubscriptionError::TimedOut`]: the server did not acknowledge in time;
+/// - [`SubscriptionError::Poisoned`]: three connections in a row died of it, before the server had answered;
+/// - [`SubscriptionError::Unsubscribed`]: [`Client::unsubscribe_all`](super::Client::unsubscribe_all) came first;
+/// - [`SubscriptionError::Closed`]: the client was closed first;
+/// - [`SubscriptionError::Rejected`]: it was not accepted and is handed back.
 ///
 /// # Cancel safety
 ///
@@ -50,18 +50,18 @@ use crate::wire::json::{DecodeError, Json};
 ///
 /// When polled again after it has resolved.
 #[must_use = "the subscription ends when it is dropped"]
-pub struct Subscribing<T> {
+pub struct SubscribeFuture<T> {
     state: State,
     changes: PhantomData<fn() -> T>,
 }
 
 enum State {
     Waiting(Registration),
-    Rejected(Ended),
+    Rejected(SubscriptionError),
     Resolved,
 }
 
-impl<T> Subscribing<T> {
+impl<T> SubscribeFuture<T> {
     pub(super) fn new(handle: &Arc<Handle>, subscribe: Subscribe) -> Self {
         let state = match handle.shared().command(|session, now| session.subscribe(subscribe, now))
         {
@@ -72,8 +72,8 @@ impl<T> Subscribing<T> {
     }
 }
 
-impl<T> Future for Subscribing<T> {
-    type Output = Result<Subscription<T>, Ended>;
+impl<T> Future for SubscribeFuture<T> {
+    type Output = Result<Subscription<T>, SubscriptionError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         if let State::Waiting(registration) = &self.state {
@@ -121,11 +121,11 @@ pub struct Subscription<T> {
 /// Why a [`Subscription`] has no change to give.
 ///
 /// ```no_run
-/// # use dcrf_proto::{Ended, client::{ChangeError, Subscription}};
+/// # use dcrf_proto::{SubscriptionError, client::{ChangeError, Subscription}};
 /// # async fn example(mut names: Subscription<String>) {
 /// match names.next().await {
 ///     Some(Ok(change)) => println!("{change:?}"),
-///     Some(Err(ChangeError::Ended(Ended::Gone(_)))) => println!("it was deleted while we were offline"),
+///     Some(Err(ChangeError::Subscription(SubscriptionError::Gone(_)))) => println!("it was deleted while we were offline"),
 ///     Some(Err(error)) => println!("{error}"),
 ///     None => println!("its end was told before"),
 /// }
@@ -136,7 +136,7 @@ pub struct Subscription<T> {
 pub enum ChangeError {
     /// The subscription has ended. It is the last item of the stream.
     #[error(transparent)]
-    Ended(Ended),
+    Subscription(SubscriptionError),
     /// This change does not fit the type. The subscription goes on.
     #[error(transparent)]
     Decode(DecodeError),
@@ -178,7 +178,7 @@ impl<T: DeserializeOwned> Subscription<T> {
             Ok(change) => change.try_map(|json: Json| json.decode()).map_err(ChangeError::Decode),
             Err(ended) => {
                 self.ended = true;
-                Err(ChangeError::Ended(ended))
+                Err(ChangeError::Subscription(ended))
             }
         }))
     }
@@ -240,7 +240,7 @@ struct Registration {
 }
 
 impl Registration {
-    fn poll_acknowledged(&self, cx: &Context<'_>) -> Poll<Result<(), Ended>> {
+    fn poll_acknowledged(&self, cx: &Context<'_>) -> Poll<Result<(), SubscriptionError>> {
         let readable = Readable::Subscription(self.key);
         self.handle.shared().look(cx, |inner, task| {
             inner.readers.looks(readable);
@@ -254,7 +254,7 @@ impl Registration {
         })
     }
 
-    fn poll_change(&self, cx: &Context<'_>) -> Poll<Result<Change, Ended>> {
+    fn poll_change(&self, cx: &Context<'_>) -> Poll<Result<Change, SubscriptionError>> {
         let readable = Readable::Subscription(self.key);
         self.handle.shared().look(cx, |inner, task| {
             inner.readers.looks(readable);
@@ -301,9 +301,9 @@ impl Drop for Cancelling {
     }
 }
 
-impl<T> fmt::Debug for Subscribing<T> {
+impl<T> fmt::Debug for SubscribeFuture<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Subscribing(…)")
+        f.write_str("SubscribeFuture(…)")
     }
 }
 

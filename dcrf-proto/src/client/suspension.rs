@@ -1,4 +1,4 @@
-//! Notices that the machine was suspended (L10). The clock by which the driver waits stands still meanwhile on most
+//! Events that the machine was suspended (L10). The clock by which the driver waits stands still meanwhile on most
 //! systems, so no deadline passes; the wall clock goes on, and how far it runs ahead tells how long it was.
 
 use std::time::{Duration, Instant, SystemTime};

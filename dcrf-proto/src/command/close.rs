@@ -6,32 +6,32 @@ use std::time::Duration;
 /// How to close a session (C1).
 ///
 /// ```
-/// use dcrf_proto::Close;
+/// use dcrf_proto::CloseOptions;
 /// use std::time::Duration;
 ///
-/// let close = Close::default().wait(Duration::from_secs(1)).unsubscribe();
+/// let close = CloseOptions::default().wait(Duration::from_secs(1)).unsubscribe();
 /// # let _ = close;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Close {
+pub struct CloseOptions {
     pub(crate) wait: Duration,
     pub(crate) unsubscribe: bool,
     pub(crate) frame: CloseFrame,
 }
 
-impl Default for Close {
+impl Default for CloseOptions {
     /// Waits up to 5 seconds for what is in flight, and closes with code 1000.
     fn default() -> Self {
         Self { wait: Duration::from_secs(5), unsubscribe: false, frame: CloseFrame::normal() }
     }
 }
 
-impl Close {
+impl CloseOptions {
     /// Closes without waiting for anything.
     ///
     /// ```
-    /// # use dcrf_proto::Close;
-    /// let close = Close::now();
+    /// # use dcrf_proto::CloseOptions;
+    /// let close = CloseOptions::now();
     /// ```
     pub fn now() -> Self {
         Self { wait: Duration::ZERO, ..Self::default() }
@@ -40,9 +40,9 @@ impl Close {
     /// Waits at most this long for the answers to requests that were made before.
     ///
     /// ```
-    /// # use dcrf_proto::Close;
+    /// # use dcrf_proto::CloseOptions;
     /// # use std::time::Duration;
-    /// let close = Close::default().wait(Duration::from_secs(1));
+    /// let close = CloseOptions::default().wait(Duration::from_secs(1));
     /// ```
     #[must_use]
     pub fn wait(mut self, wait: Duration) -> Self {
@@ -51,11 +51,11 @@ impl Close {
     }
 
     /// Sends the unsubscribes first. The server drops a connection's subscriptions by itself, so this is
-    /// for servers that count them. They are sent within the wait, so not by [`Close::now`].
+    /// for servers that count them. They are sent within the wait, so not by [`CloseOptions::now`].
     ///
     /// ```
-    /// # use dcrf_proto::Close;
-    /// let close = Close::default().unsubscribe();
+    /// # use dcrf_proto::CloseOptions;
+    /// let close = CloseOptions::default().unsubscribe();
     /// ```
     #[must_use]
     pub fn unsubscribe(mut self) -> Self {
@@ -68,9 +68,9 @@ impl Close {
     /// without a code.
     ///
     /// ```
-    /// use dcrf_proto::{Close, CloseFrame};
+    /// use dcrf_proto::{CloseOptions, CloseFrame};
     ///
-    /// let close = Close::default().frame(CloseFrame { code: 4000, reason: "update".to_owned() });
+    /// let close = CloseOptions::default().frame(CloseFrame { code: 4000, reason: "update".to_owned() });
     /// ```
     #[must_use]
     pub fn frame(mut self, frame: CloseFrame) -> Self {

@@ -7,6 +7,6 @@ mod request;
 mod subscribe;
 
 pub(crate) use self::arguments::{Arguments, InvalidArgument};
-pub use self::close::{Close, CloseFrame};
+pub use self::close::{CloseFrame, CloseOptions};
 pub use self::request::Request;
-pub use self::subscribe::{Subscribe, WhenFull};
+pub use self::subscribe::{OverflowPolicy, Subscribe};

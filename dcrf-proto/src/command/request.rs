@@ -28,7 +28,7 @@ pub struct Request {
     pub(crate) arguments: Arguments,
     pub(crate) id: Option<RequestId>,
     pub(crate) timeout: Timeout,
-    pub(crate) safe_to_repeat: bool,
+    pub(crate) idempotent: bool,
     pub(crate) cancel_action: Option<Cow<'static, str>>,
 }
 
@@ -64,7 +64,7 @@ impl Request {
         let action = action.into();
         Self {
             stream: stream.into(),
-            safe_to_repeat: matches!(&*action, "list" | "retrieve"),
+            idempotent: matches!(&*action, "list" | "retrieve"),
             action,
             arguments: Arguments::default(),
             id: None,
@@ -172,7 +172,7 @@ impl Request {
     /// replaces the value.
     ///
     /// A value that JSON can't hold, and the names `action` and `request_id`, are refused when the request
-    /// is made ([`Rejection::InvalidArgument`](crate::Rejection::InvalidArgument)).
+    /// is made ([`RejectReason::InvalidArgument`](crate::RejectReason::InvalidArgument)).
     ///
     /// ```
     /// # use dcrf_proto::Request;
@@ -244,11 +244,11 @@ impl Request {
     ///
     /// ```
     /// # use dcrf_proto::Request;
-    /// let request = Request::new("people", "search").arg("name", "Al").safe_to_repeat(true);
+    /// let request = Request::new("people", "search").arg("name", "Al").idempotent(true);
     /// ```
     #[must_use]
-    pub fn safe_to_repeat(mut self, safe: bool) -> Self {
-        self.safe_to_repeat = safe;
+    pub fn idempotent(mut self, safe: bool) -> Self {
+        self.idempotent = safe;
         self
     }
 

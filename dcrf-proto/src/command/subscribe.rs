@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{Arguments, Request};
 use crate::id::RequestId;
-use crate::wire::json::Json;
+use crate::protocol::json::Json;
 
 /// A subscription to changes, which lives on over every reconnect until it is cancelled or refused.
 ///
@@ -33,7 +33,7 @@ pub struct Subscribe {
     pub(crate) include_create: bool,
     pub(crate) without_ack: bool,
     pub(crate) pk_field: Option<Cow<'static, str>>,
-    pub(crate) when_full: WhenFull,
+    pub(crate) overflow_policy: OverflowPolicy,
     refresh: Option<Refreshing>,
 }
 
@@ -50,14 +50,14 @@ enum Refreshing {
 /// subscription, a request, or the connection.
 ///
 /// ```
-/// use dcrf_proto::{Subscribe, WhenFull};
+/// use dcrf_proto::{Subscribe, OverflowPolicy};
 ///
 /// // A table on a screen needs each row as it is now, and not how it came to be so:
-/// let rows = Subscribe::new("people", "subscribe_all").when_full(WhenFull::KeepNewest);
+/// let rows = Subscribe::new("people", "subscribe_all").overflow_policy(OverflowPolicy::Conflate);
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum WhenFull {
+pub enum OverflowPolicy {
     /// The oldest give way, and [`Change::Lagged`](crate::Change::Lagged) says how many.
     #[default]
     DropOldest,
@@ -69,10 +69,10 @@ pub enum WhenFull {
     /// A reader then takes an update of an object that it does not know for its creation, and a deletion of such
     /// a one for nothing. The key is read from the data under [`Subscribe::pk_field`]; a change without a key is
     /// never superseded.
-    KeepNewest,
-    /// The subscription ends with [`Ended::Overflowed`](crate::Ended::Overflowed), behind what waits: for a
+    Conflate,
+    /// The subscription ends with [`SubscriptionError::Overflowed`](crate::SubscriptionError::Overflowed), behind what waits: for a
     /// reader that must not miss anything.
-    End,
+    Close,
 }
 
 impl Subscribe {
@@ -100,7 +100,7 @@ impl Subscribe {
             without_ack: false,
             pk_field: None,
             pk: None,
-            when_full: WhenFull::default(),
+            overflow_policy: OverflowPolicy::default(),
             refresh: None,
         }
     }
@@ -222,7 +222,7 @@ impl Subscribe {
 
     /// The name of the primary key in this stream's objects, in place of
     /// [`Config::pk_field`](crate::Config::pk_field): in delete events (S10), for the argument
-    /// [`pk`](Self::pk), and for [`WhenFull::KeepNewest`].
+    /// [`pk`](Self::pk), and for [`OverflowPolicy::Conflate`].
     ///
     /// ```
     /// # use dcrf_proto::Subscribe;
@@ -237,12 +237,12 @@ impl Subscribe {
     /// What happens when its reader is slower than the server, in place of dropping the oldest changes (S11).
     ///
     /// ```
-    /// # use dcrf_proto::{Subscribe, WhenFull};
-    /// let all = Subscribe::new("people", "subscribe_all").when_full(WhenFull::End);
+    /// # use dcrf_proto::{Subscribe, OverflowPolicy};
+    /// let all = Subscribe::new("people", "subscribe_all").overflow_policy(OverflowPolicy::Close);
     /// ```
     #[must_use]
-    pub fn when_full(mut self, when_full: WhenFull) -> Self {
-        self.when_full = when_full;
+    pub fn overflow_policy(mut self, overflow_policy: OverflowPolicy) -> Self {
+        self.overflow_policy = overflow_policy;
         self
     }
 
@@ -255,7 +255,7 @@ impl Subscribe {
     /// between the pages comes behind the snapshot. A list whose `count` changes between them is begun anew, three times
     /// at most: where objects come and go all the time, pages by offset can miss one, and only a list in one page is
     /// exact. A list of more bytes than [`Config::changes`](crate::Config::changes) ends the subscription with
-    /// [`Ended::Overflowed`](crate::Ended::Overflowed).
+    /// [`SubscriptionError::Overflowed`](crate::SubscriptionError::Overflowed).
     ///
     /// ```
     /// # use dcrf_proto::Subscribe;

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::buffer::{Held, Measure};
 use crate::config::Limit;
 use crate::event::{Change, Gap};
-use crate::wire::pk::Pk;
+use crate::protocol::pk::Pk;
 
 #[derive(Debug, Default)]
 pub(super) struct Conflation {

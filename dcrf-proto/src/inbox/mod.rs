@@ -10,11 +10,11 @@ use std::num::NonZeroU32;
 
 use self::conflation::{Conflation, GaveWay};
 use crate::buffer::{Buffer, Held, Measure};
-use crate::command::WhenFull;
+use crate::command::OverflowPolicy;
 use crate::config::Limit;
 use crate::event::{Change, Gap};
-use crate::wire::json::Json;
-use crate::wire::pk::Pk;
+use crate::protocol::json::Json;
+use crate::protocol::pk::Pk;
 
 /// The inboxes of all subscriptions.
 #[derive(Debug, Default)]
@@ -32,8 +32,8 @@ pub(crate) struct Place(Option<NonZeroU32>);
 #[derive(Debug)]
 enum Inbox {
     DropOldest(Queue),
-    KeepNewest(Conflation),
-    End(Queue),
+    Conflate(Conflation),
+    Close(Queue),
 }
 
 /// There is no room, and nothing may give way.
@@ -45,14 +45,14 @@ impl Inboxes {
     pub(crate) fn push(
         &mut self,
         place: &mut Place,
-        when_full: WhenFull,
+        overflow_policy: OverflowPolicy,
         change: Change,
         pk_field: &str,
         limit: Limit,
     ) -> Result<GaveWay, Overflow> {
         let inbox = match place.index() {
             Some(index) => &mut self.all[index],
-            None => self.make(place, when_full),
+            None => self.make(place, overflow_policy),
         };
         let before = inbox.held();
         let gave_way = inbox.push(change, pk_field, limit);
@@ -61,14 +61,14 @@ impl Inboxes {
         gave_way
     }
 
-    fn make(&mut self, place: &mut Place, when_full: WhenFull) -> &mut Inbox {
+    fn make(&mut self, place: &mut Place, overflow_policy: OverflowPolicy) -> &mut Inbox {
         let index = self.free.pop().map_or(self.all.len(), |index| index as usize);
         // There are no more of them than subscriptions.
         place.0 = u32::try_from(index + 1).ok().and_then(NonZeroU32::new);
         if index == self.all.len() {
-            self.all.push(Inbox::new(when_full));
-        } else if !self.all[index].is_of(when_full) {
-            self.all[index] = Inbox::new(when_full);
+            self.all.push(Inbox::new(overflow_policy));
+        } else if !self.all[index].is_of(overflow_policy) {
+            self.all[index] = Inbox::new(overflow_policy);
         }
         &mut self.all[index]
     }
@@ -89,7 +89,7 @@ impl Inboxes {
     pub(crate) fn clear(&mut self, place: &mut Place) {
         let Some(index) = place.index() else { return };
         self.held.change(self.all[index].held(), Held::default());
-        self.all[index] = Inbox::new(WhenFull::default());
+        self.all[index] = Inbox::new(OverflowPolicy::default());
         self.release(place);
     }
 
@@ -115,20 +115,20 @@ impl Place {
 }
 
 impl Inbox {
-    fn new(when_full: WhenFull) -> Self {
-        match when_full {
-            WhenFull::DropOldest => Self::DropOldest(Queue::default()),
-            WhenFull::KeepNewest => Self::KeepNewest(Conflation::default()),
-            WhenFull::End => Self::End(Queue::default()),
+    fn new(overflow_policy: OverflowPolicy) -> Self {
+        match overflow_policy {
+            OverflowPolicy::DropOldest => Self::DropOldest(Queue::default()),
+            OverflowPolicy::Conflate => Self::Conflate(Conflation::default()),
+            OverflowPolicy::Close => Self::Close(Queue::default()),
         }
     }
 
-    fn is_of(&self, when_full: WhenFull) -> bool {
+    fn is_of(&self, overflow_policy: OverflowPolicy) -> bool {
         matches!(
-            (self, when_full),
-            (Self::DropOldest(_), WhenFull::DropOldest)
-                | (Self::KeepNewest(_), WhenFull::KeepNewest)
-                | (Self::End(_), WhenFull::End)
+            (self, overflow_policy),
+            (Self::DropOldest(_), OverflowPolicy::DropOldest)
+                | (Self::Conflate(_), OverflowPolicy::Conflate)
+                | (Self::Close(_), OverflowPolicy::Close)
         )
     }
 
@@ -137,25 +137,25 @@ impl Inbox {
             Self::DropOldest(queue) => {
                 Ok(GaveWay { lagged: queue.push(change, limit), superseded: 0 })
             }
-            Self::KeepNewest(conflation) => {
+            Self::Conflate(conflation) => {
                 let key = key(&change, pk_field);
                 Ok(conflation.push(change, key, limit))
             }
-            Self::End(queue) => queue.push_if_room(change, limit).map(|()| GaveWay::default()),
+            Self::Close(queue) => queue.push_if_room(change, limit).map(|()| GaveWay::default()),
         }
     }
 
     fn pop(&mut self) -> Option<Change> {
         match self {
-            Self::DropOldest(queue) | Self::End(queue) => queue.pop(),
-            Self::KeepNewest(conflation) => conflation.pop(),
+            Self::DropOldest(queue) | Self::Close(queue) => queue.pop(),
+            Self::Conflate(conflation) => conflation.pop(),
         }
     }
 
     fn held(&self) -> Held {
         match self {
-            Self::DropOldest(queue) | Self::End(queue) => queue.changes.held(),
-            Self::KeepNewest(conflation) => conflation.held(),
+            Self::DropOldest(queue) | Self::Close(queue) => queue.changes.held(),
+            Self::Conflate(conflation) => conflation.held(),
         }
     }
 }
@@ -288,7 +288,7 @@ fn key(change: &Change, pk_field: &str) -> Option<Pk> {
         Change::Snapshot(_)
         | Change::Gap(_)
         | Change::Lagged(_)
-        | Change::Refused(_)
+        | Change::ErrorReply(_)
         | Change::Other { .. } => None,
     }
 }
@@ -299,8 +299,10 @@ impl Measure for Change {
             Self::Create(data) | Self::Update(data) => data.len(),
             Self::Delete(deleted) => deleted.data.len(),
             Self::Snapshot(objects) => objects.iter().map(Json::len).sum(),
-            Self::Refused(refusal) => {
-                length(refusal.action.as_deref()) + refusal.errors.len() + refusal.data.len()
+            Self::ErrorReply(error_reply) => {
+                length(error_reply.action.as_deref())
+                    + error_reply.errors.len()
+                    + error_reply.data.len()
             }
             Self::Other { action, payload } => length(action.as_deref()) + payload.len(),
             Self::Gap(_) | Self::Lagged(_) => 0,
@@ -322,8 +324,13 @@ mod tests {
         Change::Update(Json::from_checked(&format!(r#"{{"pk":{number}}}"#)))
     }
 
-    fn push(inboxes: &mut Inboxes, place: &mut Place, when_full: WhenFull, number: u32) -> bool {
-        inboxes.push(place, when_full, update(number), "pk", LIMIT).is_ok()
+    fn push(
+        inboxes: &mut Inboxes,
+        place: &mut Place,
+        overflow_policy: OverflowPolicy,
+        number: u32,
+    ) -> bool {
+        inboxes.push(place, overflow_policy, update(number), "pk", LIMIT).is_ok()
     }
 
     #[test]
@@ -331,7 +338,7 @@ mod tests {
         let mut inboxes = Inboxes::default();
         let (mut first, mut second) = (Place::default(), Place::default());
         for number in 0..3 {
-            assert!(push(&mut inboxes, &mut first, WhenFull::DropOldest, number));
+            assert!(push(&mut inboxes, &mut first, OverflowPolicy::DropOldest, number));
         }
         assert_eq!(inboxes.pop(&mut first), Some(Change::Lagged(1)));
         for number in 1..3 {
@@ -340,7 +347,7 @@ mod tests {
         assert_eq!(inboxes.pop(&mut first), None);
         assert_eq!((inboxes.held(), first.index()), (Held::default(), None));
         // Where nothing may give way there is no room for a third, also in what was the other's.
-        let pushed = (0..3).map(|nth| push(&mut inboxes, &mut second, WhenFull::End, nth));
+        let pushed = (0..3).map(|nth| push(&mut inboxes, &mut second, OverflowPolicy::Close, nth));
         assert_eq!(pushed.collect::<Vec<_>>(), [true, true, false]);
         assert_eq!(inboxes.all.len(), 1);
     }
@@ -350,11 +357,11 @@ mod tests {
         let mut inboxes = Inboxes::default();
         let mut place = Place::default();
         for number in 0..3 {
-            push(&mut inboxes, &mut place, WhenFull::DropOldest, number);
+            push(&mut inboxes, &mut place, OverflowPolicy::DropOldest, number);
         }
         inboxes.clear(&mut place);
         assert_eq!((inboxes.held(), inboxes.pop(&mut place)), (Held::default(), None));
-        push(&mut inboxes, &mut place, WhenFull::DropOldest, 7);
+        push(&mut inboxes, &mut place, OverflowPolicy::DropOldest, 7);
         assert_eq!(inboxes.pop(&mut place), Some(update(7)));
         assert_eq!(inboxes.pop(&mut place), None);
     }
@@ -364,7 +371,7 @@ mod tests {
         let mut inboxes = Inboxes::default();
         let mut places: Vec<_> = (0..100).map(|_| Place::default()).collect();
         for place in &mut places {
-            push(&mut inboxes, place, WhenFull::KeepNewest, 1);
+            push(&mut inboxes, place, OverflowPolicy::Conflate, 1);
         }
         for place in &mut places {
             assert_eq!(inboxes.pop(place), Some(update(1)));

@@ -2,19 +2,19 @@
 //! over the connection.
 
 mod backoff;
+mod failure;
 mod heartbeat;
-mod verdict;
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+pub use self::failure::FailureAction;
+use self::failure::{Next, Strikes};
 use self::heartbeat::{Beat, Pulse};
-pub use self::verdict::Verdict;
-use self::verdict::{Next, Strikes};
 use crate::command::CloseFrame;
 use crate::context::Context;
-use crate::error::{CloseReason, Lost};
-use crate::event::State;
+use crate::error::{CloseReason, ConnectionError};
+use crate::event::ConnectionState;
 use crate::id::Epoch;
 use crate::timer::Timer;
 use crate::transmit::{Attempt, Transmit};
@@ -25,7 +25,7 @@ const RESTART_SPREAD: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(crate) struct Link {
     phase: Phase,
-    state: State,
+    state: ConnectionState,
     last_epoch: u64,
     /// Dials since the last stable connection.
     attempts: u32,
@@ -70,7 +70,7 @@ impl Link {
     pub(crate) fn new() -> Self {
         Self {
             phase: Phase::Idle,
-            state: State::Idle,
+            state: ConnectionState::Idle,
             last_epoch: 0,
             attempts: 0,
             failures: 0,
@@ -79,7 +79,7 @@ impl Link {
         }
     }
 
-    pub(crate) fn state(&self) -> &State {
+    pub(crate) fn state(&self) -> &ConnectionState {
         &self.state
     }
 
@@ -123,12 +123,12 @@ impl Link {
         }
     }
 
-    fn enter(&mut self, cx: &mut Context, phase: Phase, state: State) {
+    fn enter(&mut self, cx: &mut Context, phase: Phase, state: ConnectionState) {
         self.leave(cx);
         self.phase = phase;
         if self.state != state {
             self.state = state.clone();
-            cx.notice_state(state);
+            cx.state_changed(state);
         }
     }
 
@@ -154,7 +154,7 @@ impl Link {
         self.enter(
             cx,
             Phase::Dialling { epoch, deadline },
-            State::Connecting { attempt: self.attempts },
+            ConnectionState::Connecting { attempt: self.attempts },
         );
         cx.timers.set(deadline, Timer::Dial);
         self.commands.clear();
@@ -169,7 +169,11 @@ impl Link {
         cx.stats.connections += 1;
         let pulse = Pulse::new(cx.config.heartbeat, cx.now);
         let look = pulse.first();
-        self.enter(cx, Phase::Open { epoch, since: cx.now, pulse, look }, State::Connected);
+        self.enter(
+            cx,
+            Phase::Open { epoch, since: cx.now, pulse, look },
+            ConnectionState::Connected,
+        );
         if let Some(at) = look {
             cx.timers.set(at, Timer::Heartbeat);
         }
@@ -201,8 +205,8 @@ impl Link {
     pub(crate) fn lost(
         &mut self,
         cx: &mut Context,
-        why: &Lost,
-        verdict: Option<Verdict>,
+        why: &ConnectionError,
+        verdict: Option<FailureAction>,
     ) -> Option<CloseReason> {
         let stable = match self.phase {
             Phase::Open { since, .. } => cx.now.duration_since(since) >= cx.config.min_uptime,
@@ -233,7 +237,7 @@ impl Link {
         self.enter(
             cx,
             Phase::Waiting { until },
-            State::Waiting { attempt, until, error: why.clone() },
+            ConnectionState::Waiting { attempt, until, error: why.clone() },
         );
         cx.timers.set(until, Timer::Backoff);
         None
@@ -247,10 +251,10 @@ impl Link {
     }
 
     /// The heartbeat's timer has fired. Says so when the connection is lost.
-    pub(crate) fn beat(&mut self, cx: &mut Context) -> Option<Lost> {
+    pub(crate) fn beat(&mut self, cx: &mut Context) -> Option<ConnectionError> {
         let Phase::Open { pulse, look, .. } = &mut self.phase else { return None };
         let (next, ping) = match pulse.fired(cx.now) {
-            Beat::Silent(idle) => return Some(Lost::Silent(idle)),
+            Beat::Silent(idle) => return Some(ConnectionError::Silent(idle)),
             Beat::Wait(next) => (Some(next), false),
             Beat::Ping(next) => (Some(next), true),
             Beat::Rest => (None, false),
@@ -289,13 +293,18 @@ impl Link {
 
     /// Begins anew with another connection (L13): at once, or when the socket has finished its closing handshake,
     /// for which it has until `deadline`.
-    pub(crate) fn reconnect(&mut self, cx: &mut Context, frame: CloseFrame, deadline: Instant) {
+    pub(crate) fn force_reconnect(
+        &mut self,
+        cx: &mut Context,
+        frame: CloseFrame,
+        deadline: Instant,
+    ) {
         match self.phase {
             Phase::Open { epoch, .. } => {
                 self.begin_count();
                 self.commands.clear();
                 self.commands.push_back(Transmit::Close(epoch, frame));
-                let state = State::Connecting { attempt: 1 };
+                let state = ConnectionState::Connecting { attempt: 1 };
                 self.enter(cx, Phase::Parting { epoch, deadline }, state);
                 cx.timers.set(deadline, Timer::Close);
             }
@@ -336,7 +345,7 @@ impl Link {
         reason: CloseReason,
         farewell: Option<(CloseFrame, Instant)>,
     ) {
-        let state = State::Closed(reason);
+        let state = ConnectionState::Closed(reason);
         let lingering = match (&self.phase, farewell) {
             (Phase::Open { epoch, .. }, Some((frame, deadline))) => {
                 let epoch = *epoch;

@@ -2,39 +2,39 @@
 //! leaves through one function, once (R5).
 
 mod outbox;
-mod outcome;
-mod replies;
+
+mod reply_stream;
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use self::outbox::Outbox;
-pub(crate) use self::outcome::Outcome;
-pub(crate) use self::replies::Replies;
+pub(crate) use self::reply_stream::ReplyBuffer;
+pub(crate) use crate::outcome::Outcome;
 
 use crate::arena::Arena;
 use crate::buffer::Held;
 use crate::command::{Arguments, Request};
 use crate::context::{Context, Route};
 use crate::dialect::Message;
-use crate::error::{CloseReason, Rejected, Rejection, RequestError};
+use crate::error::{CloseReason, RejectReason, Rejected, RequestError};
 use crate::event::Event;
-use crate::id::{RepliesKey, RequestId, RequestKey};
+use crate::id::{ReplyStreamKey, RequestId, RequestKey};
 use crate::outgoing::{self, Purpose};
+use crate::protocol::envelope::Payload;
+use crate::protocol::json::Json;
 use crate::selection::Taker;
 use crate::subscriptions::Subscriptions;
 use crate::timer::Timer;
 use crate::trace::Asked;
-use crate::wire::envelope::Payload;
-use crate::wire::json::Json;
 
 #[derive(Debug)]
 pub(crate) struct Requests {
     entries: Arena<RequestKey, Entry>,
     outbox: Outbox,
     next_sequence: u64,
-    replies: Arena<RepliesKey, Replies>,
+    replies: Arena<ReplyStreamKey, ReplyBuffer>,
     /// What tells the server to stop sending replies, on this connection only.
     farewells: VecDeque<Message>,
     /// The first that waited when the session was closed.
@@ -65,7 +65,7 @@ enum Answer {
     /// One reply, or a failure.
     One,
     /// Any number of replies (R12).
-    Many(RepliesKey),
+    Many(ReplyStreamKey),
     /// Nothing (R10); `now_or_never` when the message is not for a later connection.
     None { now_or_never: bool },
 }
@@ -167,10 +167,10 @@ impl Requests {
         cx: &mut Context,
         subscriptions: &Subscriptions,
         request: Request,
-    ) -> Result<RepliesKey, Rejected<Request>> {
+    ) -> Result<ReplyStreamKey, Rejected<Request>> {
         let timeout = request.timeout.or(cx.config.request_timeout);
         let key = self.enqueue(cx, subscriptions, request, timeout, Answer::One)?;
-        let replies = self.replies.insert_with(|_| Replies::new(key));
+        let replies = self.replies.insert_with(|_| ReplyBuffer::new(key));
         if let Some(entry) = self.entries.get_mut(key) {
             entry.answer = Answer::Many(replies);
         }
@@ -209,13 +209,13 @@ impl Requests {
         cx: &mut Context,
         subscriptions: &Subscriptions,
         request: &Request,
-    ) -> Result<(RequestId, Message), Rejection> {
+    ) -> Result<(RequestId, Message), RejectReason> {
         cx.admit()?;
         request.arguments.check()?;
         let (waiting, limit) = (self.outbox.held(), cx.config.outbox);
         let alive = self.entries.len().max(self.replies.len());
         if waiting.count >= limit.count || alive >= cx.config.max_requests {
-            return Err(Rejection::QueueFull);
+            return Err(RejectReason::QueueFull);
         }
         let id = cx.choose_id(
             request.id.as_ref(),
@@ -226,12 +226,12 @@ impl Requests {
         let (stream, action) = (&request.stream, &request.action);
         let message =
             outgoing::encode(&cx.config, Purpose::Request, stream, action, &id, arguments);
-        let (size, most) = (message.len(), cx.config.max_message);
+        let (size, most) = (message.len(), cx.config.max_outgoing_message);
         if size > most {
-            return Err(Rejection::TooLarge { size, limit: most });
+            return Err(RejectReason::TooLarge { size, limit: most });
         }
         if waiting.bytes + size > limit.bytes {
-            return Err(Rejection::QueueFull);
+            return Err(RejectReason::QueueFull);
         }
         Ok((id, message))
     }
@@ -257,7 +257,7 @@ impl Requests {
             phase: Phase::Waiting(message),
             timeout,
             deadline: None,
-            repeat: if request.safe_to_repeat {
+            repeat: if request.idempotent {
                 Repeat::Once { action: request.action, arguments: request.arguments }
             } else {
                 Repeat::Never
@@ -325,7 +325,8 @@ impl Requests {
                 self.replied(cx, key, replies, Json::from_checked_or_null(data));
             }
             (_, outcome) => {
-                let result = outcome.map(Json::from_checked_or_null).map_err(RequestError::Refused);
+                let result =
+                    outcome.map(Json::from_checked_or_null).map_err(RequestError::ErrorReply);
                 self.settle(cx, key, result);
             }
         }

@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use super::Session;
-use crate::command::{Close, CloseFrame};
-use crate::error::{CloseReason, Ended};
-use crate::event::State;
+use crate::command::{CloseFrame, CloseOptions};
+use crate::error::{CloseReason, SubscriptionError};
+use crate::event::ConnectionState;
 use crate::timer::Timer;
 
 /// How long the closing handshake may take.
@@ -25,15 +25,15 @@ impl Session {
     /// can only shorten the first one's wait.
     ///
     /// ```
-    /// # use dcrf_proto::{Close, CloseReason, Config, Seed, Session, State};
+    /// # use dcrf_proto::{CloseOptions, CloseReason, Config, Seed, Session, ConnectionState};
     /// # use std::time::Instant;
     /// # let (mut session, now) = (Session::new(Config::default(), Seed::from([7; 32]), Instant::now()), Instant::now());
-    /// session.close(Close::default(), now);
-    /// assert_eq!(*session.state(), State::Closed(CloseReason::ByCaller));
+    /// session.close(CloseOptions::default(), now);
+    /// assert_eq!(*session.state(), ConnectionState::Closed(CloseReason::ByCaller));
     /// ```
-    pub fn close(&mut self, close: Close, now: Instant) {
+    pub fn close(&mut self, close: CloseOptions, now: Instant) {
         self.advance(now);
-        if matches!(self.link.state(), State::Closed(_)) {
+        if matches!(self.link.state(), ConnectionState::Closed(_)) {
             return;
         }
         let deadline = self.cx.after(close.wait);
@@ -45,7 +45,7 @@ impl Session {
             None => deadline,
         };
         if close.unsubscribe {
-            let ended = Ended::Closed(CloseReason::ByCaller);
+            let ended = SubscriptionError::Closed(CloseReason::ByCaller);
             self.subscriptions.leave_all(&mut self.cx, &ended);
         }
         self.closing = Some(Closing { frame: close.frame, deadline });

@@ -5,10 +5,10 @@ use std::time::Instant;
 use super::Session;
 use super::closing::LINGER;
 use crate::command::{CloseFrame, Request, Subscribe};
-use crate::error::{CloseReason, Ended, Lost, Rejected, Rejection};
-use crate::event::State;
-use crate::id::{ListenerKey, RepliesKey, RequestKey, SubscriptionKey};
-use crate::wire::selector::Selector;
+use crate::error::{CloseReason, ConnectionError, RejectReason, Rejected, SubscriptionError};
+use crate::event::ConnectionState;
+use crate::id::{ListenerKey, ReplyStreamKey, RequestKey, SubscriptionKey};
+use crate::protocol::selector::Selector;
 
 impl Session {
     /// Begins to connect. Does nothing when it was opened or closed before.
@@ -72,7 +72,7 @@ impl Session {
     /// `StreamedPaginatedListMixin` (R12). They are read with [`poll_reply`](Self::poll_reply).
     ///
     /// The request's timeout is counted anew with each reply. The server does not tell the end of such a stream, so
-    /// the caller does, by [`finish_replies`](Self::finish_replies).
+    /// the caller does, by [`finish_reply_stream`](Self::finish_reply_stream).
     ///
     /// ```
     /// # use dcrf_proto::{Config, Request, Seed, Session};
@@ -89,7 +89,7 @@ impl Session {
         &mut self,
         request: Request,
         now: Instant,
-    ) -> Result<RepliesKey, Rejected<Request>> {
+    ) -> Result<ReplyStreamKey, Rejected<Request>> {
         self.accept(request, now, |session, request| {
             session.requests.stream(&mut session.cx, &session.subscriptions, request)
         })
@@ -102,10 +102,10 @@ impl Session {
     /// # use std::time::Instant;
     /// # let (mut session, now) = (Session::new(Config::default(), Seed::from([7; 32]), Instant::now()), Instant::now());
     /// # let rows = session.stream(Request::list("rows"), now)?;
-    /// session.finish_replies(rows);
+    /// session.finish_reply_stream(rows);
     /// # Ok::<(), dcrf_proto::Rejected<Request>>(())
     /// ```
-    pub fn finish_replies(&mut self, replies: RepliesKey) {
+    pub fn finish_reply_stream(&mut self, replies: ReplyStreamKey) {
         self.requests.leave_replies(&mut self.cx, replies, true);
         self.settle_close();
     }
@@ -118,10 +118,10 @@ impl Session {
     /// # use std::time::Instant;
     /// # let (mut session, now) = (Session::new(Config::default(), Seed::from([7; 32]), Instant::now()), Instant::now());
     /// # let rows = session.stream(Request::list("rows"), now)?;
-    /// session.cancel_replies(rows);
+    /// session.cancel_reply_stream(rows);
     /// # Ok::<(), dcrf_proto::Rejected<Request>>(())
     /// ```
-    pub fn cancel_replies(&mut self, replies: RepliesKey) {
+    pub fn cancel_reply_stream(&mut self, replies: ReplyStreamKey) {
         self.requests.leave_replies(&mut self.cx, replies, false);
         self.settle_close();
     }
@@ -152,22 +152,22 @@ impl Session {
     /// it was sent, and counted ([`Stats::unsent`](crate::Stats::unsent)).
     ///
     /// ```
-    /// # use dcrf_proto::{Config, Rejection, Request, Seed, Session};
+    /// # use dcrf_proto::{Config, RejectReason, Request, Seed, Session};
     /// # use std::time::Instant;
     /// # let (mut session, now) = (Session::new(Config::default(), Seed::from([7; 32]), Instant::now()), Instant::now());
     /// let rejected = session.send_now(Request::new("chat", "typing"), now).unwrap_err();
-    /// assert_eq!(rejected.reason, Rejection::NotConnected);
+    /// assert_eq!(rejected.reason, RejectReason::NotConnected);
     /// ```
     ///
     /// # Errors
     ///
-    /// The message, with the reason why it was not accepted: [`Rejection::NotConnected`], or another.
+    /// The message, with the reason why it was not accepted: [`RejectReason::NotConnected`], or another.
     pub fn send_now(&mut self, message: Request, now: Instant) -> Result<(), Rejected<Request>> {
         self.accept(message, now, |session, message| {
             if session.link.is_open() {
                 session.requests.send(&mut session.cx, &session.subscriptions, message, true)
             } else {
-                Err(Rejected { command: message, reason: Rejection::NotConnected })
+                Err(Rejected { command: message, reason: RejectReason::NotConnected })
             }
         })
     }
@@ -215,7 +215,7 @@ impl Session {
     }
 
     /// Listens to all frames that `selector` takes, also those that answer a request or tell a change (F2). They are
-    /// read with [`poll_heard`](Self::poll_heard).
+    /// read with [`poll_listener`](Self::poll_listener).
     ///
     /// ```
     /// # use dcrf_proto::{Config, Seed, Selector, Session};
@@ -256,20 +256,20 @@ impl Session {
 
     /// Ends all subscriptions, those too that the server has not acknowledged and those that wait for a
     /// connection, and says how many (S12). What has not been read is dropped: the next that each reader gets
-    /// is [`Ended::Unsubscribed`](crate::Ended::Unsubscribed). The server is told when there is a connection.
+    /// is [`SubscriptionError::Unsubscribed`](crate::SubscriptionError::Unsubscribed). The server is told when there is a connection.
     ///
     /// ```
-    /// # use dcrf_proto::{Config, Ended, Seed, Session, Subscribe};
+    /// # use dcrf_proto::{Config, SubscriptionError, Seed, Session, Subscribe};
     /// # use std::time::Instant;
     /// # let (mut session, now) = (Session::new(Config::default(), Seed::from([7; 32]), Instant::now()), Instant::now());
     /// let person = session.subscribe(Subscribe::instance("people", 4), now)?;
     /// assert_eq!(session.unsubscribe_all(now), 1);
-    /// assert_eq!(session.poll_change(person), Some(Err(Ended::Unsubscribed)));
+    /// assert_eq!(session.poll_change(person), Some(Err(SubscriptionError::Unsubscribed)));
     /// # Ok::<(), dcrf_proto::Rejected<Subscribe>>(())
     /// ```
     pub fn unsubscribe_all(&mut self, now: Instant) -> usize {
         self.advance(now);
-        self.subscriptions.leave_all(&mut self.cx, &Ended::Unsubscribed)
+        self.subscriptions.leave_all(&mut self.cx, &SubscriptionError::Unsubscribed)
     }
 
     /// Sends all subscriptions once more on this connection, as after a reconnect but without a gap: for a
@@ -292,7 +292,7 @@ impl Session {
     }
 
     /// Asks at once whether the server is still there (L10): when nothing arrives within 2 seconds, the connection
-    /// is lost with [`Lost::Silent`]. For whoever notices that the network has changed, or that the machine was
+    /// is lost with [`ConnectionError::Silent`]. For whoever notices that the network has changed, or that the machine was
     /// suspended. Does nothing without a connection, and while a probe is under way.
     ///
     /// ```
@@ -301,7 +301,7 @@ impl Session {
     /// # let (mut session, now) = (Session::new(Config::default(), Seed::from([7; 32]), Instant::now()), Instant::now());
     /// session.open(now);
     /// let Some(Transmit::Dial(epoch)) = session.poll_transmit() else { unreachable!() };
-    /// session.handle_opened(epoch, now);
+    /// session.handle_connected(epoch, now);
     /// session.probe(now);
     /// assert_eq!(session.poll_transmit(), Some(Transmit::Ping(epoch)));
     /// ```
@@ -313,31 +313,31 @@ impl Session {
     /// Makes a new connection in place of the one that there is (L13), and forgets earlier failures. An open
     /// connection is closed with `frame`, and the session dials when the server has answered that, at the latest
     /// after a second; otherwise it dials at once, in place of a wait or of a dial under way. What was on its way
-    /// is treated as at any loss, with [`Lost::Reconnect`] as the cause of gaps.
+    /// is treated as at any loss, with [`ConnectionError::Reconnect`] as the cause of gaps.
     ///
     /// Opens a session that was not opened yet. Does nothing when it is closed, or is being closed.
     ///
     /// ```
-    /// # use dcrf_proto::{CloseFrame, Config, Lost, Seed, Session, State, Transmit};
+    /// # use dcrf_proto::{CloseFrame, Config, ConnectionError, Seed, Session, ConnectionState, Transmit};
     /// # use std::time::Instant;
     /// # let (mut session, now) = (Session::new(Config::default(), Seed::from([7; 32]), Instant::now()), Instant::now());
     /// session.open(now);
     /// let Some(Transmit::Dial(epoch)) = session.poll_transmit() else { unreachable!() };
-    /// session.handle_lost(epoch, Lost::Dropped, now);
-    /// assert!(matches!(session.state(), State::Waiting { .. }));
-    /// session.reconnect(CloseFrame::normal(), now);
-    /// assert_eq!(*session.state(), State::Connecting { attempt: 1 });
+    /// session.handle_disconnected(epoch, ConnectionError::Dropped, now);
+    /// assert!(matches!(session.state(), ConnectionState::Waiting { .. }));
+    /// session.force_reconnect(CloseFrame::normal(), now);
+    /// assert_eq!(*session.state(), ConnectionState::Connecting { attempt: 1 });
     /// ```
-    pub fn reconnect(&mut self, frame: CloseFrame, now: Instant) {
+    pub fn force_reconnect(&mut self, frame: CloseFrame, now: Instant) {
         self.advance(now);
         if self.closed().is_err() {
             return;
         }
         let was_open = self.link.is_open();
         let deadline = self.cx.after(LINGER);
-        self.link.reconnect(&mut self.cx, frame.sendable(), deadline);
+        self.link.force_reconnect(&mut self.cx, frame.sendable(), deadline);
         if was_open {
-            self.connection_lost(Some(&Lost::Reconnect));
+            self.connection_lost(Some(&ConnectionError::Reconnect));
         }
     }
 
@@ -345,15 +345,15 @@ impl Session {
     /// connection is made any more.
     ///
     /// ```
-    /// # use dcrf_proto::{CloseReason, Config, Seed, Session, State};
+    /// # use dcrf_proto::{CloseReason, Config, Seed, Session, ConnectionState};
     /// # use std::time::Instant;
     /// # let (mut session, now) = (Session::new(Config::default(), Seed::from([7; 32]), Instant::now()), Instant::now());
     /// session.stop_driving(now);
-    /// assert_eq!(*session.state(), State::Closed(CloseReason::DriverStopped));
+    /// assert_eq!(*session.state(), ConnectionState::Closed(CloseReason::DriverStopped));
     /// ```
     pub fn stop_driving(&mut self, now: Instant) {
         self.advance(now);
-        if !matches!(self.link.state(), State::Closed(_)) {
+        if !matches!(self.link.state(), ConnectionState::Closed(_)) {
             self.finish(CloseReason::DriverStopped, None);
         }
     }

@@ -4,29 +4,29 @@ use std::time::Instant;
 
 use super::Session;
 use crate::context::Route;
-use crate::error::{CloseReason, Lost};
-use crate::event::Heard;
+use crate::error::{CloseReason, ConnectionError};
+use crate::event::ListenerEvent;
 use crate::id::{Epoch, RequestId};
-use crate::link::Verdict;
+use crate::link::FailureAction;
+use crate::protocol::envelope::{self, Envelope, Frame, Payload};
+use crate::protocol::framing::Framing;
+use crate::protocol::json::{self, Json};
 use crate::selection::Taker;
 use crate::timer::Timer;
-use crate::wire::envelope::{self, Envelope, Frame, Payload};
-use crate::wire::framing::Framing;
-use crate::wire::json::{self, Json};
 
 impl Session {
     /// The WebSocket of `epoch` is open.
     ///
     /// ```
-    /// # use dcrf_proto::{Config, Seed, Session, State, Transmit};
+    /// # use dcrf_proto::{Config, Seed, Session, ConnectionState, Transmit};
     /// # use std::time::Instant;
     /// # let (mut session, now) = (Session::new(Config::default(), Seed::from([7; 32]), Instant::now()), Instant::now());
     /// session.open(now);
     /// let Some(Transmit::Dial(epoch)) = session.poll_transmit() else { unreachable!() };
-    /// session.handle_opened(epoch, now);
-    /// assert_eq!(*session.state(), State::Connected);
+    /// session.handle_connected(epoch, now);
+    /// assert_eq!(*session.state(), ConnectionState::Connected);
     /// ```
-    pub fn handle_opened(&mut self, epoch: Epoch, now: Instant) {
+    pub fn handle_connected(&mut self, epoch: Epoch, now: Instant) {
         self.advance(now);
         if self.link.opened(&mut self.cx, epoch) {
             self.subscriptions.opened(&mut self.cx);
@@ -41,7 +41,7 @@ impl Session {
     /// # let (mut session, now) = (Session::new(Config::default(), Seed::from([7; 32]), Instant::now()), Instant::now());
     /// # session.open(now);
     /// # let epoch = session.epoch().unwrap();
-    /// # session.handle_opened(epoch, now);
+    /// # session.handle_connected(epoch, now);
     /// session.handle_text(epoch, r#"{"stream": "tools", "payload": {"type": "tick"}}"#, now);
     /// assert_eq!(session.stats().unhandled, 1);
     /// ```
@@ -63,7 +63,7 @@ impl Session {
 
     fn read(&mut self, text: &str) {
         let framing = self.cx.config.framing;
-        let owner_of = |id: &RequestId| self.subscriptions.wire_of(id);
+        let owner_of = |id: &RequestId| self.subscriptions.upstream_of(id);
         match self.templates.decode(framing, text, owner_of) {
             Frame::Envelope(envelope) => self.route(framing, &envelope, text),
             Frame::Foreign => self.foreign(framing, text),
@@ -90,7 +90,7 @@ impl Session {
     /// # let (mut session, now) = (Session::new(Config::default(), Seed::from([7; 32]), Instant::now()), Instant::now());
     /// # session.open(now);
     /// # let epoch = session.epoch().unwrap();
-    /// # session.handle_opened(epoch, now);
+    /// # session.handle_connected(epoch, now);
     /// session.handle_binary(epoch, &[1, 2, 3], now);
     /// assert_eq!(session.stats().malformed, 1);
     /// ```
@@ -116,7 +116,7 @@ impl Session {
     /// # let (mut session, now) = (Session::new(Config::default(), Seed::from([7; 32]), Instant::now()), Instant::now());
     /// # session.open(now);
     /// # let epoch = session.epoch().unwrap();
-    /// # session.handle_opened(epoch, now);
+    /// # session.handle_connected(epoch, now);
     /// session.handle_pong(epoch, now);
     /// ```
     pub fn handle_pong(&mut self, epoch: Epoch, now: Instant) {
@@ -126,37 +126,49 @@ impl Session {
     /// The connection of `epoch`, or the attempt to make it, has ended.
     ///
     /// ```
-    /// # use dcrf_proto::{Config, Lost, Seed, Session, State};
+    /// # use dcrf_proto::{Config, ConnectionError, Seed, Session, ConnectionState};
     /// # use std::time::Instant;
     /// # let (mut session, now) = (Session::new(Config::default(), Seed::from([7; 32]), Instant::now()), Instant::now());
     /// # session.open(now);
     /// # let epoch = session.epoch().unwrap();
-    /// session.handle_lost(epoch, Lost::Dropped, now);
-    /// assert!(matches!(session.state(), State::Waiting { attempt: 2, error: Lost::Dropped, .. }));
+    /// session.handle_disconnected(epoch, ConnectionError::Dropped, now);
+    /// assert!(matches!(session.state(), ConnectionState::Waiting { attempt: 2, error: ConnectionError::Dropped, .. }));
     /// ```
     #[expect(clippy::needless_pass_by_value, reason = "the caller has no more use for it")]
-    pub fn handle_lost(&mut self, epoch: Epoch, why: Lost, now: Instant) {
-        self.handle_lost_by(epoch, &why, None, now);
+    pub fn handle_disconnected(&mut self, epoch: Epoch, why: ConnectionError, now: Instant) {
+        self.handle_disconnected_by(epoch, &why, None, now);
     }
 
-    /// As [`handle_lost`](Self::handle_lost), with the caller's own decision in place of the rules'. There is
+    /// As [`handle_disconnected`](Self::handle_disconnected), with the caller's own decision in place of the rules'. There is
     /// nothing to decide about a connection that is closed from here, by a close or a planned reconnect.
     ///
     /// ```
-    /// # use dcrf_proto::{Config, Lost, Seed, Session, State, Verdict};
+    /// # use dcrf_proto::{Config, ConnectionError, Seed, Session, ConnectionState, FailureAction};
     /// # use std::time::Instant;
     /// # let (mut session, now) = (Session::new(Config::default(), Seed::from([7; 32]), Instant::now()), Instant::now());
     /// # session.open(now);
     /// # let epoch = session.epoch().unwrap();
-    /// session.handle_lost_with(epoch, Lost::Dropped, Verdict::Stop, now);
-    /// assert!(matches!(session.state(), State::Closed(_)));
+    /// session.handle_disconnected_with(epoch, ConnectionError::Dropped, FailureAction::Stop, now);
+    /// assert!(matches!(session.state(), ConnectionState::Closed(_)));
     /// ```
     #[expect(clippy::needless_pass_by_value, reason = "the caller has no more use for it")]
-    pub fn handle_lost_with(&mut self, epoch: Epoch, why: Lost, verdict: Verdict, now: Instant) {
-        self.handle_lost_by(epoch, &why, Some(verdict), now);
+    pub fn handle_disconnected_with(
+        &mut self,
+        epoch: Epoch,
+        why: ConnectionError,
+        verdict: FailureAction,
+        now: Instant,
+    ) {
+        self.handle_disconnected_by(epoch, &why, Some(verdict), now);
     }
 
-    fn handle_lost_by(&mut self, epoch: Epoch, why: &Lost, verdict: Option<Verdict>, now: Instant) {
+    fn handle_disconnected_by(
+        &mut self,
+        epoch: Epoch,
+        why: &ConnectionError,
+        verdict: Option<FailureAction>,
+        now: Instant,
+    ) {
         self.advance(now);
         if self.link.epoch() == Some(epoch) {
             self.lose(why, verdict);
@@ -166,20 +178,22 @@ impl Session {
     /// Looks at the deadlines. Calling it too early, or too often, does nothing.
     ///
     /// ```
-    /// # use dcrf_proto::{Config, Lost, Seed, Session, State};
+    /// # use dcrf_proto::{Config, ConnectionError, Seed, Session, ConnectionState};
     /// # use std::time::Instant;
     /// # let (mut session, now) = (Session::new(Config::default(), Seed::from([7; 32]), Instant::now()), Instant::now());
     /// session.open(now);
     /// // The dial has 10 seconds.
     /// let deadline = session.poll_timeout().unwrap();
     /// session.handle_timeout(deadline);
-    /// assert!(matches!(session.state(), State::Waiting { error: Lost::DialTimedOut(_), .. }));
+    /// assert!(matches!(session.state(), ConnectionState::Waiting { error: ConnectionError::DialTimedOut(_), .. }));
     /// ```
     pub fn handle_timeout(&mut self, now: Instant) {
         self.advance(now);
         while let Some(timer) = self.cx.timers.pop_due(self.cx.now) {
             match timer {
-                Timer::Dial => self.lose(&Lost::DialTimedOut(self.cx.config.dial_timeout), None),
+                Timer::Dial => {
+                    self.lose(&ConnectionError::DialTimedOut(self.cx.config.dial_timeout), None);
+                }
                 Timer::Backoff => self.link.dial(&mut self.cx),
                 Timer::Heartbeat => {
                     if let Some(silent) = self.link.beat(&mut self.cx) {
@@ -190,7 +204,7 @@ impl Session {
                 Timer::Hold => self.subscriptions.hold_is_over(),
                 Timer::Request(key) => self.requests.timed_out(&mut self.cx, key),
                 Timer::Refresh(key) => self.subscriptions.refresh_timer_fired(&mut self.cx, key),
-                Timer::Wire(key) => self.subscriptions.timer_fired(&mut self.cx, key),
+                Timer::Upstream(key) => self.subscriptions.timer_fired(&mut self.cx, key),
             }
         }
         self.settle_close();
@@ -224,12 +238,12 @@ impl Session {
                 match *taker {
                     Taker::Listener(key) => {
                         let stream = stream.map(str::to_owned);
-                        let heard = Heard::Frame { stream, payload: whole() };
+                        let heard = ListenerEvent::Frame { stream, payload: whole() };
                         self.listeners.hear(&mut self.cx, key, heard);
                     }
                     Taker::Request(key) => self.requests.reply(&mut self.cx, key, payload),
                     Taker::Refresh(key) => self.subscriptions.refreshed(&mut self.cx, key, payload),
-                    Taker::Wire(key) => self.subscriptions.answered(&mut self.cx, key, payload),
+                    Taker::Upstream(key) => self.subscriptions.answered(&mut self.cx, key, payload),
                     Taker::Change(key, kind) => {
                         let action = Some(kind.action());
                         self.subscriptions.change(&mut self.cx, key, payload, action, whole);
@@ -254,12 +268,12 @@ impl Session {
         let Some(id) = &payload.request_id else { return false };
         // R6: an answer comes on the stream that was asked.
         let agrees = |own: Option<&str>| framing == Framing::Bare || own == stream;
-        let wire = payload.owner.or_else(|| self.subscriptions.wire_of(id));
-        match wire.map(Route::Wire).or_else(|| self.cx.routes.get(id)) {
+        let upstream = payload.owner.or_else(|| self.subscriptions.upstream_of(id));
+        match upstream.map(Route::Upstream).or_else(|| self.cx.routes.get(id)) {
             Some(Route::Request(key)) if agrees(self.requests.stream_of(key)) => {
                 self.requests.reply(&mut self.cx, key, payload);
             }
-            Some(Route::Wire(key)) if agrees(self.subscriptions.stream(key)) => {
+            Some(Route::Upstream(key)) if agrees(self.subscriptions.stream(key)) => {
                 let whole = || envelope::whole_payload(framing, text);
                 return self.subscriptions.handle(&mut self.cx, key, payload, whole);
             }
@@ -279,7 +293,11 @@ impl Session {
         for taker in takers {
             if let Taker::Listener(key) = taker {
                 let payload = Json::from_checked(text.trim());
-                self.listeners.hear(&mut self.cx, key, Heard::Frame { stream: None, payload });
+                self.listeners.hear(
+                    &mut self.cx,
+                    key,
+                    ListenerEvent::Frame { stream: None, payload },
+                );
                 is_heard = true;
             }
         }
@@ -288,13 +306,13 @@ impl Session {
         }
     }
 
-    fn lose(&mut self, why: &Lost, verdict: Option<Verdict>) {
+    fn lose(&mut self, why: &ConnectionError, verdict: Option<FailureAction>) {
         if self.link.parted(&mut self.cx) {
             return;
         }
         // What was missed was missed by the loss of a connection, not by the attempts to make the next one.
         let cause = self.link.is_open().then_some(why);
-        self.cx.stats.losses += u64::from(cause.is_some());
+        self.cx.stats.disconnects += u64::from(cause.is_some());
         self.cx.stats.failed_attempts += u64::from(cause.is_none());
         let stop = match &self.closing {
             Some(_) => {
@@ -310,7 +328,7 @@ impl Session {
     }
 
     /// What was on its way is lost with the connection (R4), and what is subscribed to waits for the next one.
-    pub(super) fn connection_lost(&mut self, cause: Option<&Lost>) {
+    pub(super) fn connection_lost(&mut self, cause: Option<&ConnectionError>) {
         self.cx.routes.forget_past();
         self.subscriptions.lost(&mut self.cx, cause);
         self.requests.lost(&mut self.cx);

@@ -12,18 +12,18 @@ use std::time::Instant;
 use self::closing::Closing;
 use crate::config::Config;
 use crate::context::Context;
-use crate::error::{CloseReason, Ended, Rejection};
-use crate::event::State;
+use crate::error::{CloseReason, RejectReason, SubscriptionError};
+use crate::event::ConnectionState;
 use crate::id::{Epoch, Seed, SubscriptionKey};
 use crate::link::Link;
 use crate::listeners::Listeners;
+use crate::protocol::template::Templates;
 use crate::requests::Requests;
 use crate::stats::Stats;
 use crate::subscriptions::Subscriptions;
 #[cfg(feature = "client")]
 use crate::trace::Records;
 use crate::transmit::Attempt;
-use crate::wire::template::Templates;
 
 /// One client's side of the conversation with a server, over as many connections as it takes.
 ///
@@ -63,11 +63,11 @@ impl Session {
     /// the same seed and the same calls give the same session.
     ///
     /// ```
-    /// use dcrf_proto::{Config, Seed, Session, State};
+    /// use dcrf_proto::{Config, Seed, Session, ConnectionState};
     /// use std::time::Instant;
     ///
     /// let session = Session::new(Config::default(), Seed::from([7; 32]), Instant::now());
-    /// assert_eq!(*session.state(), State::Idle);
+    /// assert_eq!(*session.state(), ConnectionState::Idle);
     /// ```
     #[expect(clippy::needless_pass_by_value, reason = "a seed is used once")]
     pub fn new(config: Config, seed: Seed, now: Instant) -> Self {
@@ -85,13 +85,13 @@ impl Session {
     /// The state of the connection.
     ///
     /// ```
-    /// # use dcrf_proto::{Config, Seed, Session, State};
+    /// # use dcrf_proto::{Config, Seed, Session, ConnectionState};
     /// # use std::time::Instant;
     /// # let (mut session, now) = (Session::new(Config::default(), Seed::from([7; 32]), Instant::now()), Instant::now());
     /// session.open(now);
-    /// assert_eq!(*session.state(), State::Connecting { attempt: 1 });
+    /// assert_eq!(*session.state(), ConnectionState::Connecting { attempt: 1 });
     /// ```
-    pub fn state(&self) -> &State {
+    pub fn state(&self) -> &ConnectionState {
         self.link.state()
     }
 
@@ -120,7 +120,7 @@ impl Session {
     pub fn stats(&self) -> Stats {
         let (waiting, unread) = (self.requests.waiting(), &self.cx.unread);
         let changes = unread.inboxes.held() + unread.meanwhile;
-        let notices = self.cx.notices.held();
+        let notices = self.cx.client_events.held();
         Stats {
             requests: self.requests.len(),
             waiting_requests: waiting.count,
@@ -131,11 +131,11 @@ impl Session {
             unread_changes_bytes: changes.bytes,
             unread_replies: unread.replies.count,
             unread_replies_bytes: unread.replies.bytes,
-            unread_heard: unread.heard.count,
-            unread_heard_bytes: unread.heard.bytes,
-            unread_notices: notices.count,
-            unread_notices_bytes: notices.bytes,
-            unread_events: self.cx.events.len(),
+            unread_frames: unread.heard.count,
+            unread_frames_bytes: unread.heard.bytes,
+            unread_events: notices.count,
+            unread_events_bytes: notices.bytes,
+            unpolled_events: self.cx.events.len(),
             ..self.cx.stats
         }
     }
@@ -157,15 +157,15 @@ impl Session {
     /// Why a subscription has ended. It may still have changes to read.
     ///
     /// ```
-    /// # use dcrf_proto::{Close, CloseReason, Config, Ended, Seed, Session, Subscribe};
+    /// # use dcrf_proto::{CloseOptions, CloseReason, Config, SubscriptionError, Seed, Session, Subscribe};
     /// # use std::time::Instant;
     /// # let (mut session, now) = (Session::new(Config::default(), Seed::from([7; 32]), Instant::now()), Instant::now());
     /// let person = session.subscribe(Subscribe::instance("people", 4), now)?;
-    /// session.close(Close::now(), now);
-    /// assert_eq!(session.ended(person), Some(&Ended::Closed(CloseReason::ByCaller)));
+    /// session.close(CloseOptions::now(), now);
+    /// assert_eq!(session.ended(person), Some(&SubscriptionError::Closed(CloseReason::ByCaller)));
     /// # Ok::<(), dcrf_proto::Rejected<Subscribe>>(())
     /// ```
-    pub fn ended(&self, subscription: SubscriptionKey) -> Option<&Ended> {
+    pub fn ended(&self, subscription: SubscriptionKey) -> Option<&SubscriptionError> {
         self.subscriptions.ended(subscription)
     }
 
@@ -189,13 +189,13 @@ impl Session {
     /// credentials.
     ///
     /// ```
-    /// # use dcrf_proto::{Config, Lost, Seed, Session, Transmit};
+    /// # use dcrf_proto::{Config, ConnectionError, Seed, Session, Transmit};
     /// # use std::time::Instant;
     /// # let (mut session, now) = (Session::new(Config::default(), Seed::from([7; 32]), Instant::now()), Instant::now());
     /// session.open(now);
     /// let Some(Transmit::Dial(epoch)) = session.poll_transmit() else { unreachable!() };
     /// assert_eq!((session.attempt().number, session.attempt().refresh), (1, false));
-    /// session.handle_lost(epoch, Lost::Refused { status: 403, retry_after: None }, now);
+    /// session.handle_disconnected(epoch, ConnectionError::Http { status: 403, retry_after: None }, now);
     /// assert!(session.attempt().refresh);
     /// ```
     pub fn attempt(&self) -> Attempt {
@@ -205,10 +205,10 @@ impl Session {
     /// Whether the session is closed and no socket is left to look after: the run loop may end.
     ///
     /// ```
-    /// # use dcrf_proto::{Close, Config, Seed, Session};
+    /// # use dcrf_proto::{CloseOptions, Config, Seed, Session};
     /// # use std::time::Instant;
     /// # let (mut session, now) = (Session::new(Config::default(), Seed::from([7; 32]), Instant::now()), Instant::now());
-    /// session.close(Close::default(), now);
+    /// session.close(CloseOptions::default(), now);
     /// assert!(session.is_finished());
     /// ```
     pub fn is_finished(&self) -> bool {
@@ -261,10 +261,10 @@ impl Session {
         self.cx.trace.take()
     }
 
-    fn closed(&self) -> Result<(), Rejection> {
+    fn closed(&self) -> Result<(), RejectReason> {
         match self.link.state() {
-            State::Closed(reason) => Err(Rejection::Closed(reason.clone())),
-            _ if self.closing.is_some() => Err(Rejection::Closed(CloseReason::ByCaller)),
+            ConnectionState::Closed(reason) => Err(RejectReason::Closed(reason.clone())),
+            _ if self.closing.is_some() => Err(RejectReason::Closed(CloseReason::ByCaller)),
             _ => Ok(()),
         }
     }

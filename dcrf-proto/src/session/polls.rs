@@ -3,13 +3,13 @@
 use std::time::Instant;
 
 use super::Session;
-use crate::error::{Ended, RepliesEnded};
-use crate::event::{Change, Event, Heard};
-use crate::id::{ListenerKey, RepliesKey, SubscriptionKey};
-use crate::requests::Replies;
+use crate::error::{ReplyStreamError, SubscriptionError};
+use crate::event::{Change, Event, ListenerEvent};
+use crate::id::{ListenerKey, ReplyStreamKey, SubscriptionKey};
+use crate::protocol::json::Json;
+use crate::requests::ReplyBuffer;
 use crate::subscriptions::Outgoing;
 use crate::transmit::Transmit;
-use crate::wire::json::Json;
 
 impl Session {
     /// The next thing to do. Poll until there is none, as far as the socket takes more.
@@ -54,28 +54,32 @@ impl Session {
     /// The next thing to tell the caller.
     ///
     /// ```
-    /// # use dcrf_proto::{Config, Event, Notice, Seed, Session, State};
+    /// # use dcrf_proto::{Config, Event, ClientEvent, Seed, Session, ConnectionState};
     /// # use std::time::Instant;
     /// # let (mut session, now) = (Session::new(Config::default(), Seed::from([7; 32]), Instant::now()), Instant::now());
     /// session.open(now);
-    /// let connecting = Notice::State(State::Connecting { attempt: 1 });
-    /// assert_eq!(session.poll_event(), Some(Event::Notice(connecting)));
+    /// let connecting = ClientEvent::State(ConnectionState::Connecting { attempt: 1 });
+    /// assert_eq!(session.poll_event(), Some(Event::Client(connecting)));
     /// assert_eq!(session.poll_event(), None);
     /// ```
     #[must_use]
     pub fn poll_event(&mut self) -> Option<Event> {
-        if let Some(notice) = self.cx.notices.pop() {
-            return Some(Event::Notice(notice));
+        if let Some(event) = self.cx.client_events.pop() {
+            return Some(Event::Client(event));
         }
         loop {
             let event = self.cx.events.pop_front()?;
             // Of what is gone nothing is told (S9).
             let is_there = match event {
-                Event::Readable(key) | Event::Subscribed(key) => {
-                    self.subscriptions.member_mut(key).map(|member| member.told(&event)).is_some()
+                Event::ChangeReadable(key) | Event::Subscribed(key) => self
+                    .subscriptions
+                    .subscriber_mut(key)
+                    .map(|subscriber| subscriber.told(&event))
+                    .is_some(),
+                Event::ReplyReadable(key) => {
+                    self.requests.replies_mut(key).map(ReplyBuffer::told).is_some()
                 }
-                Event::Replied(key) => self.requests.replies_mut(key).map(Replies::told).is_some(),
-                Event::Heard(key) => self.listeners.told(key),
+                Event::ListenerReadable(key) => self.listeners.told(key),
                 _ => true,
             };
             if is_there {
@@ -87,7 +91,7 @@ impl Session {
     /// The next change of a subscription. When it has ended, says why once all changes are read; the key
     /// is then no longer used.
     ///
-    /// [`Event::Readable`] says when there is something, once for all that has come until it is polled, so
+    /// [`Event::ChangeReadable`] says when there is something, once for all that has come until it is polled, so
     /// read until this method returns `None`.
     ///
     /// ```
@@ -103,14 +107,17 @@ impl Session {
     ///
     /// Why the subscription has ended.
     #[must_use]
-    pub fn poll_change(&mut self, subscription: SubscriptionKey) -> Option<Result<Change, Ended>> {
+    pub fn poll_change(
+        &mut self,
+        subscription: SubscriptionKey,
+    ) -> Option<Result<Change, SubscriptionError>> {
         self.subscriptions.poll_change(&mut self.cx, subscription)
     }
 
     /// The next reply of a stream of replies. When it has ended, says why once all replies are read; the key is then
     /// no longer used.
     ///
-    /// [`Event::Replied`] says when there is something, once for all that has come until it is polled, so
+    /// [`Event::ReplyReadable`] says when there is something, once for all that has come until it is polled, so
     /// read until this method returns `None`.
     ///
     /// ```
@@ -126,31 +133,34 @@ impl Session {
     ///
     /// Why the stream has ended.
     #[must_use]
-    pub fn poll_reply(&mut self, replies: RepliesKey) -> Option<Result<Json, RepliesEnded>> {
+    pub fn poll_reply(
+        &mut self,
+        replies: ReplyStreamKey,
+    ) -> Option<Result<Json, ReplyStreamError>> {
         self.requests.poll_reply(&mut self.cx, replies)
     }
 
     /// The next frame that a listener has heard.
     ///
-    /// [`Event::Heard`] says when there is something, once for all that has come until it is polled, so
+    /// [`Event::ListenerReadable`] says when there is something, once for all that has come until it is polled, so
     /// read until this method returns `None`.
     ///
     /// ```
-    /// # use dcrf_proto::{Config, Heard, Seed, Selector, Session};
+    /// # use dcrf_proto::{Config, ListenerEvent, Seed, Selector, Session};
     /// # use std::time::Instant;
     /// # let (mut session, now) = (Session::new(Config::default(), Seed::from([7; 32]), Instant::now()), Instant::now());
     /// # session.open(now);
     /// # let epoch = session.epoch().unwrap();
-    /// # session.handle_opened(epoch, now);
+    /// # session.handle_connected(epoch, now);
     /// let ticks = session.listen(Selector::stream("tools"), now)?;
     /// session.handle_text(epoch, r#"{"stream": "tools", "payload": {"type": "tick"}}"#, now);
-    /// let Some(Heard::Frame { payload, .. }) = session.poll_heard(ticks) else { unreachable!() };
+    /// let Some(ListenerEvent::Frame { payload, .. }) = session.poll_listener(ticks) else { unreachable!() };
     /// assert_eq!(payload.as_str(), r#"{"type": "tick"}"#);
     /// # Ok::<(), dcrf_proto::Rejected<Selector>>(())
     /// ```
     #[must_use]
-    pub fn poll_heard(&mut self, listener: ListenerKey) -> Option<Heard> {
-        self.listeners.poll_heard(&mut self.cx, listener)
+    pub fn poll_listener(&mut self, listener: ListenerKey) -> Option<ListenerEvent> {
+        self.listeners.poll_listener(&mut self.cx, listener)
     }
 
     /// When to call [`handle_timeout`](Self::handle_timeout) next.

@@ -3,27 +3,27 @@
 
 use slab::Slab;
 
-use super::member::Member;
-use super::wire::Wire;
+use super::subscriber::Subscriber;
+use super::upstream::Upstream;
 use crate::arena::{self, Key};
-use crate::id::{SubscriptionKey, WireKey};
+use crate::id::{SubscriptionKey, UpstreamKey};
 
 #[derive(Debug, Default)]
 pub(super) struct Pairs {
     slots: Slab<Slot>,
-    wires: usize,
-    members: usize,
+    upstreams: usize,
+    subscribers: usize,
     next_generation: u32,
 }
 
 /// A wire and the first of those who want it. Either may be there without the other.
 #[derive(Debug, Default)]
 pub(super) struct Slot {
-    wire: Option<Wire>,
-    member: Option<Member>,
+    upstream: Option<Upstream>,
+    subscriber: Option<Subscriber>,
     // Beside each other they need no padding.
-    wire_generation: u32,
-    member_generation: u32,
+    upstream_generation: u32,
+    subscriber_generation: u32,
 }
 
 /// The key of one half of a pair.
@@ -34,35 +34,35 @@ pub(super) trait HalfKey: Key {
     fn count(pairs: &mut Pairs) -> &mut usize;
 }
 
-impl HalfKey for WireKey {
-    type Half = Wire;
+impl HalfKey for UpstreamKey {
+    type Half = Upstream;
 
-    fn half(slot: &Slot) -> (Option<&Wire>, u32) {
-        (slot.wire.as_ref(), slot.wire_generation)
+    fn half(slot: &Slot) -> (Option<&Upstream>, u32) {
+        (slot.upstream.as_ref(), slot.upstream_generation)
     }
 
-    fn half_mut(slot: &mut Slot) -> (&mut Option<Wire>, &mut u32) {
-        (&mut slot.wire, &mut slot.wire_generation)
+    fn half_mut(slot: &mut Slot) -> (&mut Option<Upstream>, &mut u32) {
+        (&mut slot.upstream, &mut slot.upstream_generation)
     }
 
     fn count(pairs: &mut Pairs) -> &mut usize {
-        &mut pairs.wires
+        &mut pairs.upstreams
     }
 }
 
 impl HalfKey for SubscriptionKey {
-    type Half = Member;
+    type Half = Subscriber;
 
-    fn half(slot: &Slot) -> (Option<&Member>, u32) {
-        (slot.member.as_ref(), slot.member_generation)
+    fn half(slot: &Slot) -> (Option<&Subscriber>, u32) {
+        (slot.subscriber.as_ref(), slot.subscriber_generation)
     }
 
-    fn half_mut(slot: &mut Slot) -> (&mut Option<Member>, &mut u32) {
-        (&mut slot.member, &mut slot.member_generation)
+    fn half_mut(slot: &mut Slot) -> (&mut Option<Subscriber>, &mut u32) {
+        (&mut slot.subscriber, &mut slot.subscriber_generation)
     }
 
     fn count(pairs: &mut Pairs) -> &mut usize {
-        &mut pairs.members
+        &mut pairs.subscribers
     }
 }
 
@@ -80,9 +80,9 @@ impl Pairs {
     }
 
     /// The wire in this place, whatever its generation.
-    pub(super) fn wire_at(&self, index: u32) -> Option<(WireKey, &Wire)> {
+    pub(super) fn upstream_at(&self, index: u32) -> Option<(UpstreamKey, &Upstream)> {
         let slot = self.slots.get(index as usize)?;
-        Some((WireKey::new(index, slot.wire_generation), slot.wire.as_ref()?))
+        Some((UpstreamKey::new(index, slot.upstream_generation), slot.upstream.as_ref()?))
     }
 
     /// The place of the next wire.
@@ -90,17 +90,21 @@ impl Pairs {
         checked(self.slots.vacant_key())
     }
 
-    pub(super) fn insert_wire(&mut self, wire: Wire) -> WireKey {
+    pub(super) fn insert_upstream(&mut self, upstream: Upstream) -> UpstreamKey {
         let index = self.vacant();
-        self.insert(index, wire)
+        self.insert(index, upstream)
     }
 
     /// The caller's subscription to this wire: beside it, where that place is free.
-    pub(super) fn insert_member(&mut self, wire: WireKey, member: Member) -> SubscriptionKey {
-        let beside = wire.parts().0 as usize;
-        let is_free = self.slots.get(beside).is_some_and(|slot| slot.member.is_none());
+    pub(super) fn insert_subscriber(
+        &mut self,
+        upstream: UpstreamKey,
+        subscriber: Subscriber,
+    ) -> SubscriptionKey {
+        let beside = upstream.parts().0 as usize;
+        let is_free = self.slots.get(beside).is_some_and(|slot| slot.subscriber.is_none());
         let index = if is_free { beside } else { self.vacant() };
-        self.insert(index, member)
+        self.insert(index, subscriber)
     }
 
     fn vacant(&mut self) -> usize {
@@ -122,7 +126,7 @@ impl Pairs {
         let index = key.parts().0 as usize;
         let slot = &mut self.slots[index];
         let half = K::half_mut(slot).0.take();
-        if slot.wire.is_none() && slot.member.is_none() {
+        if slot.upstream.is_none() && slot.subscriber.is_none() {
             self.slots.remove(index);
         }
         *K::count(self) -= 1;
@@ -130,24 +134,25 @@ impl Pairs {
     }
 
     /// Goes over the caller's subscriptions to a wire, and takes those off it that `keep` says no to.
-    pub(super) fn retain_members(
+    pub(super) fn retain_subscribers(
         &mut self,
-        wire: WireKey,
-        mut keep: impl FnMut(SubscriptionKey, &mut Member) -> bool,
-    ) -> Option<&mut Wire> {
-        let mut members = std::mem::take(&mut self.get_mut(wire)?.members);
-        members.retain(|key| self.get_mut(*key).is_some_and(|member| keep(*key, member)));
-        let wire = self.get_mut(wire)?;
-        wire.members = members;
-        Some(wire)
+        upstream: UpstreamKey,
+        mut keep: impl FnMut(SubscriptionKey, &mut Subscriber) -> bool,
+    ) -> Option<&mut Upstream> {
+        let mut subscribers = std::mem::take(&mut self.get_mut(upstream)?.subscribers);
+        subscribers
+            .retain(|key| self.get_mut(*key).is_some_and(|subscriber| keep(*key, subscriber)));
+        let upstream = self.get_mut(upstream)?;
+        upstream.subscribers = subscribers;
+        Some(upstream)
     }
 
-    pub(super) fn wires(&self) -> usize {
-        self.wires
+    pub(super) fn upstreams(&self) -> usize {
+        self.upstreams
     }
 
-    pub(super) fn members(&self) -> usize {
-        self.members
+    pub(super) fn subscribers(&self) -> usize {
+        self.subscribers
     }
 
     /// The wires, or the caller's subscriptions, by index.

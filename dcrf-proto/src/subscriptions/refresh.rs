@@ -8,17 +8,17 @@ use crate::buffer::Buffer;
 use crate::command::Request;
 use crate::context::{Context, Route};
 use crate::dialect::Message;
-use crate::error::Ended;
+use crate::error::SubscriptionError;
 use crate::event::Change;
 use crate::id::{RequestId, SubscriptionKey};
 use crate::outgoing::{self, Purpose};
+use crate::protocol::envelope::Payload;
+use crate::protocol::error_reply::ErrorReply;
+use crate::protocol::json::Json;
+use crate::protocol::page::Page;
+use crate::protocol::pk::Deleted;
 use crate::selection::Taker;
 use crate::timer::Timer;
-use crate::wire::envelope::Payload;
-use crate::wire::json::Json;
-use crate::wire::page::Page;
-use crate::wire::pk::Deleted;
-use crate::wire::refusal::Refusal;
 
 /// How often the pages of a list are begun anew since it changed between them.
 const MAX_RESTARTS: u32 = 3;
@@ -54,7 +54,7 @@ enum Phase {
     Idle,
     Queued,
     Sent { id: RequestId, due: Instant, is_selected: bool },
-    PutOff { until: Instant },
+    Deferred { until: Instant },
 }
 
 impl Refresh {
@@ -97,7 +97,8 @@ impl Subscriptions {
 
     /// Not of a subscription that has ended.
     fn queue_refresh(&mut self, key: SubscriptionKey) {
-        let is_alive = self.pairs.get(key).is_some_and(|member| member.wire().is_some());
+        let is_alive =
+            self.pairs.get(key).is_some_and(|subscriber| subscriber.upstream().is_some());
         let Some(refresh) = self.refresh_of(key).filter(|_| is_alive) else { return };
         refresh.phase = Phase::Queued;
         self.refreshes.push_back(key);
@@ -109,7 +110,7 @@ impl Subscriptions {
         let Some(refresh) = self.refresh_of(key) else { return };
         match std::mem::replace(&mut refresh.phase, Phase::Idle) {
             Phase::Idle | Phase::Queued => {}
-            Phase::PutOff { until } => cx.timers.clear(until, Timer::Refresh(key)),
+            Phase::Deferred { until } => cx.timers.clear(until, Timer::Refresh(key)),
             sent @ Phase::Sent { .. } => {
                 refresh.phase = sent;
                 if let Some(id) = self.settle_refresh(cx, key) {
@@ -165,10 +166,10 @@ impl Subscriptions {
         match payload.outcome() {
             Ok(data) => self.refreshed_with(cx, key, &Json::from_checked_or_null(data)),
             // The server's own failures pass, as for a subscribe (S3).
-            Err(refusal) if matches!(refusal.status, Some(429 | 500..=599)) => {
-                self.put_off_refresh(cx, key);
+            Err(error_reply) if matches!(error_reply.status, Some(429 | 500..=599)) => {
+                self.defer_refresh(cx, key);
             }
-            Err(refusal) => self.refresh_refused(cx, key, refusal),
+            Err(error_reply) => self.refresh_refused(cx, key, error_reply),
         }
     }
 
@@ -231,11 +232,11 @@ impl Subscriptions {
     }
 
     fn take_pages(&mut self, cx: &mut Context, key: SubscriptionKey) -> Buffer<Change> {
-        let Some(member) = self.pairs.get_mut(key) else { return Buffer::default() };
-        if let Some(refresh) = &mut member.refresh {
+        let Some(subscriber) = self.pairs.get_mut(key) else { return Buffer::default() };
+        if let Some(refresh) = &mut subscriber.refresh {
             refresh.offset = None;
         }
-        member.take_pages(cx)
+        subscriber.take_pages(cx)
     }
 
     fn deliver_all(&mut self, cx: &mut Context, key: SubscriptionKey, mut changes: Buffer<Change>) {
@@ -246,50 +247,50 @@ impl Subscriptions {
 
     /// The list is larger than what may wait for a reader.
     fn overflow(&mut self, cx: &mut Context, key: SubscriptionKey) {
-        let Some(member) = self.pairs.get_mut(key) else { return };
-        let Some(wire) = member.wire() else { return };
-        member.end(cx, key, Ended::Overflowed { limit: cx.config.changes });
-        if let Some(wire) = self.without_member(wire, key) {
-            self.leave(cx, wire, None);
+        let Some(subscriber) = self.pairs.get_mut(key) else { return };
+        let Some(upstream) = subscriber.upstream() else { return };
+        subscriber.end(cx, key, SubscriptionError::Overflowed { limit: cx.config.changes });
+        if let Some(upstream) = self.without_subscriber(upstream, key) {
+            self.leave(cx, upstream, None);
         }
     }
 
     /// Delivers a change to one subscriber alone.
     fn deliver_to(&mut self, cx: &mut Context, key: SubscriptionKey, change: Change) {
-        let Some(member) = self.pairs.get_mut(key) else { return };
-        let Some(wire) = member.wire() else { return };
-        if !member.push(cx, key, change) {
-            if let Some(wire) = self.without_member(wire, key) {
-                self.leave(cx, wire, None);
+        let Some(subscriber) = self.pairs.get_mut(key) else { return };
+        let Some(upstream) = subscriber.upstream() else { return };
+        if !subscriber.push(cx, key, change) {
+            if let Some(upstream) = self.without_subscriber(upstream, key) {
+                self.leave(cx, upstream, None);
             }
         }
     }
 
     /// An object that is not there is deleted; another refusal is told as one.
-    fn refresh_refused(&mut self, cx: &mut Context, key: SubscriptionKey, refusal: Refusal) {
-        let Some(member) = self.pairs.get_mut(key) else { return };
-        let pk = member.refresh.as_ref().and_then(|refresh| {
+    fn refresh_refused(&mut self, cx: &mut Context, key: SubscriptionKey, error_reply: ErrorReply) {
+        let Some(subscriber) = self.pairs.get_mut(key) else { return };
+        let pk = subscriber.refresh.as_ref().and_then(|refresh| {
             let mut arguments = refresh.request.arguments.iter();
             arguments.find(|(name, _)| *name == "pk").map(|(_, pk)| pk.to_owned())
         });
-        let change = match (refusal.status, pk) {
+        let change = match (error_reply.status, pk) {
             (Some(404), Some(pk)) => {
-                let pk_field = member.pk_field.as_deref().unwrap_or(&cx.config.pk_field);
+                let pk_field = subscriber.pk_field.as_deref().unwrap_or(&cx.config.pk_field);
                 Change::Delete(Deleted::of_key(&pk, pk_field))
             }
-            _ => Change::Refused(refusal),
+            _ => Change::ErrorReply(error_reply),
         };
         self.deliver_to(cx, key, change);
     }
 
-    fn put_off_refresh(&mut self, cx: &mut Context, key: SubscriptionKey) {
+    fn defer_refresh(&mut self, cx: &mut Context, key: SubscriptionKey) {
         self.forget_pages(cx, key);
         let Some(failures) = self.refresh_of(key).map(|refresh| refresh.failures) else { return };
         let wait = cx.config.backoff.delay(failures, &mut cx.random);
         let until = cx.after(wait);
         if let Some(refresh) = self.refresh_of(key) {
             refresh.failures = failures.saturating_add(1);
-            refresh.phase = Phase::PutOff { until };
+            refresh.phase = Phase::Deferred { until };
             cx.timers.set(until, Timer::Refresh(key));
         }
     }
@@ -300,9 +301,9 @@ impl Subscriptions {
         match refresh.phase {
             Phase::Sent { .. } => {
                 self.stop_refresh(cx, key);
-                self.put_off_refresh(cx, key);
+                self.defer_refresh(cx, key);
             }
-            Phase::PutOff { .. } => self.queue_refresh(key),
+            Phase::Deferred { .. } => self.queue_refresh(key),
             Phase::Idle | Phase::Queued => {}
         }
     }

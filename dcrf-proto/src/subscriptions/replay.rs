@@ -3,13 +3,13 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::member::Member;
-use super::wire::Phase;
+use super::subscriber::Subscriber;
+use super::upstream::Phase;
 use super::{Outgoing, Subscriptions};
 use crate::context::Context;
 use crate::dialect::Message;
-use crate::error::{CloseReason, Ended, Lost};
-use crate::id::WireKey;
+use crate::error::{CloseReason, ConnectionError, SubscriptionError};
+use crate::id::UpstreamKey;
 use crate::trace::Told;
 
 /// How long an answer may take to count as late where there is no timeout.
@@ -18,15 +18,15 @@ const PATIENCE: Duration = Duration::from_secs(30);
 impl Subscriptions {
     /// A connection is open: everything that is wanted is sent once, in the order of the calls.
     pub(crate) fn opened(&mut self, cx: &mut Context) {
-        self.begin_trial(cx);
+        self.begin_quarantine(cx);
         let mut keys = self.in_order();
         if self.is_careful() {
             // L12: who is suspected least has its turn first, so that the innocent are in force when it is over.
-            keys.sort_by_key(|key| self.pairs.get(*key).map(|wire| wire.sent.suspicions));
+            keys.sort_by_key(|key| self.pairs.get(*key).map(|upstream| upstream.sent.suspicions));
         }
         let mut again = 0;
         for key in keys {
-            again += usize::from(self.pairs.get(key).is_some_and(|wire| wire.acknowledged));
+            again += usize::from(self.pairs.get(key).is_some_and(|upstream| upstream.acknowledged));
             self.enqueue(cx, key, Phase::Queued { replayed: true });
         }
         cx.trace.replays(again);
@@ -36,48 +36,48 @@ impl Subscriptions {
     /// its way (S12). Nothing was missed, so there is no gap.
     pub(crate) fn resubscribe(&mut self, cx: &mut Context) {
         for key in self.in_order() {
-            let Some(wire) = self.pairs.get_mut(key) else { continue };
-            let replayed = match wire.phase {
+            let Some(upstream) = self.pairs.get_mut(key) else { continue };
+            let replayed = match upstream.phase {
                 Phase::Live => {
-                    wire.confirm();
+                    upstream.confirm();
                     true
                 }
                 Phase::Overdue => true,
-                Phase::PutOff { replayed, .. } => replayed,
+                Phase::Deferred { replayed, .. } => replayed,
                 _ => continue,
             };
-            wire.resubscribed = wire.is_on_server();
+            upstream.resubscribed = upstream.is_on_server();
             self.enqueue(cx, key, Phase::Queued { replayed });
         }
     }
 
     /// The connection is lost: what is wanted waits for the next one, and what was left is gone.
-    pub(crate) fn lost(&mut self, cx: &mut Context, cause: Option<&Lost>) {
+    pub(crate) fn lost(&mut self, cx: &mut Context, cause: Option<&ConnectionError>) {
         self.replays.clear();
         self.outgoing.clear();
-        self.end_trial(cx, cause);
+        self.end_quarantine(cx, cause);
         self.lose_refreshes(cx);
         if let Some(cause) = cause {
             self.last_loss = Some(cause.clone());
         }
         for key in self.in_order() {
-            let Some(wire) = self.pairs.get_mut(key) else { continue };
-            if wire.phase.is_leaving() {
-                self.remove_wire(cx, key, Ok(()));
+            let Some(upstream) = self.pairs.get_mut(key) else { continue };
+            if upstream.phase.is_leaving() {
+                self.remove_upstream(cx, key, Ok(()));
                 continue;
             }
-            if wire.phase == Phase::Live {
-                wire.confirm();
+            if upstream.phase == Phase::Live {
+                upstream.confirm();
             }
-            wire.disconnect();
-            let lose = |_, member: &mut Member| {
-                member.lose();
+            upstream.disconnect();
+            let lose = |_, subscriber: &mut Subscriber| {
+                subscriber.lose();
                 true
             };
-            let Some(wire) = self.pairs.retain_members(key, lose) else { continue };
-            if wire.members.is_empty() {
-                wire.trace(cx, Told::GivenUp);
-                self.remove_wire(cx, key, Ok(()));
+            let Some(upstream) = self.pairs.retain_subscribers(key, lose) else { continue };
+            if upstream.subscribers.is_empty() {
+                upstream.trace(cx, Told::GivenUp);
+                self.remove_upstream(cx, key, Ok(()));
             } else {
                 self.enter(cx, key, Phase::Offline);
             }
@@ -105,16 +105,16 @@ impl Subscriptions {
     }
 
     /// The frame that a wire has to send, if it still has one, is about to be sent.
-    fn message_of(&mut self, cx: &mut Context, key: WireKey) -> Option<Message> {
+    fn message_of(&mut self, cx: &mut Context, key: UpstreamKey) -> Option<Message> {
         let due = due(cx);
-        let wire = self.pairs.get_mut(key)?;
-        let without_ack = wire.without_ack;
-        match wire.phase {
+        let upstream = self.pairs.get_mut(key)?;
+        let without_ack = upstream.without_ack;
+        match upstream.phase {
             Phase::Queued { replayed } => {
-                let message = wire.subscribe_message(&cx.config);
-                wire.sent.unanswered = wire.sent.unanswered.saturating_add(1);
+                let message = upstream.subscribe_message(&cx.config);
+                upstream.sent.unanswered = upstream.sent.unanswered.saturating_add(1);
                 cx.stats.subscribes_sent += 1;
-                cx.stats.replays += u64::from(wire.acknowledged);
+                cx.stats.replays += u64::from(upstream.acknowledged);
                 self.try_out(cx, key, without_ack);
                 self.enter_until(cx, key, Phase::Sent { replayed }, due);
                 if without_ack {
@@ -123,7 +123,7 @@ impl Subscriptions {
                 Some(message)
             }
             Phase::Leaving => {
-                let message = wire.unsubscribe_message(&cx.config);
+                let message = upstream.unsubscribe_message(&cx.config);
                 if without_ack {
                     // What never replies does not reply to this either.
                     self.give_up_id(cx, key, Ok(()));
@@ -138,13 +138,13 @@ impl Subscriptions {
 
     /// Ends all, and queues the unsubscribes of those that the server holds. Says how many of the caller's
     /// subscriptions have ended.
-    pub(crate) fn leave_all(&mut self, cx: &mut Context, ended: &Ended) -> usize {
+    pub(crate) fn leave_all(&mut self, cx: &mut Context, ended: &SubscriptionError) -> usize {
         let mut count = 0;
         for key in self.in_order() {
-            let members = self.pairs.get(key).map_or(0, |wire| wire.members.len());
-            if members > 0 {
-                count += members;
-                self.end_members(cx, key, ended);
+            let subscribers = self.pairs.get(key).map_or(0, |upstream| upstream.subscribers.len());
+            if subscribers > 0 {
+                count += subscribers;
+                self.end_subscribers(cx, key, ended);
                 self.leave(cx, key, None);
             }
         }
@@ -153,27 +153,30 @@ impl Subscriptions {
 
     /// The session is closed.
     pub(crate) fn close(&mut self, cx: &mut Context, reason: &CloseReason) {
-        self.end_trial(cx, None);
+        self.end_quarantine(cx, None);
         self.lose_refreshes(cx);
         self.replays.clear();
         self.outgoing.clear();
         for key in self.in_order() {
-            self.end_members(cx, key, &Ended::Closed(reason.clone()));
-            self.remove_wire(cx, key, Ok(()));
+            self.end_subscribers(cx, key, &SubscriptionError::Closed(reason.clone()));
+            self.remove_upstream(cx, key, Ok(()));
         }
     }
 
     /// The wires in the order of the calls.
-    fn in_order(&self) -> Vec<WireKey> {
-        let mut keys: Vec<(u64, WireKey)> =
-            self.pairs.iter::<WireKey>().map(|(key, wire)| (wire.sent.sequence, key)).collect();
+    fn in_order(&self) -> Vec<UpstreamKey> {
+        let mut keys: Vec<(u64, UpstreamKey)> = self
+            .pairs
+            .iter::<UpstreamKey>()
+            .map(|(key, upstream)| (upstream.sent.sequence, key))
+            .collect();
         keys.sort_unstable();
         keys.into_iter().map(|(_, key)| key).collect()
     }
 }
 
 /// Takes the first out of a queue, which is given back when it is empty and was long.
-fn pop(queue: &mut VecDeque<WireKey>) -> Option<WireKey> {
+fn pop(queue: &mut VecDeque<UpstreamKey>) -> Option<UpstreamKey> {
     let key = queue.pop_front()?;
     if queue.is_empty() && queue.capacity() > 64 {
         *queue = VecDeque::new();

@@ -7,27 +7,27 @@
 //! states and errors.
 
 #[cfg(all(feature = "client", feature = "tracing"))]
-mod collected;
-#[cfg(not(feature = "tracing"))]
-mod silent;
+mod deferred;
 #[cfg(feature = "tracing")]
-mod tell;
+mod emit;
+#[cfg(not(feature = "tracing"))]
+mod noop;
 #[cfg(feature = "tracing")]
 mod tracer;
 
 use std::time::Duration;
 
-#[cfg(not(feature = "tracing"))]
-pub(crate) use self::silent::{Asked, Tracer};
 #[cfg(feature = "tracing")]
-pub(crate) use self::tell::Asked;
+pub(crate) use self::emit::Asked;
+#[cfg(not(feature = "tracing"))]
+pub(crate) use self::noop::{Asked, Tracer};
 #[cfg(feature = "tracing")]
 pub(crate) use self::tracer::Tracer;
 
 #[cfg(all(feature = "client", feature = "tracing"))]
-pub(crate) use self::collected::Records;
+pub(crate) use self::deferred::Records;
 #[cfg(all(feature = "client", not(feature = "tracing")))]
-pub(crate) use self::silent::Records;
+pub(crate) use self::noop::Records;
 
 /// What has become of a subscription.
 #[derive(Clone, Copy, Debug)]
@@ -38,7 +38,7 @@ pub(crate) enum Told {
     /// The server refused it; `again` when it had been in force.
     Refused { status: Option<u16>, again: bool },
     /// The server asked to come back later.
-    PutOff { status: Option<u16>, wait: Duration },
+    Deferred { status: Option<u16>, wait: Duration },
     /// The server did not acknowledge it in time.
     Late,
     /// Too many connections were lost before it was acknowledged.

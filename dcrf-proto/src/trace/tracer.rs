@@ -7,12 +7,12 @@ use tracing::Span;
 use tracing::level_filters::LevelFilter;
 
 use super::Told;
-use super::tell::{Ask, Asked, Change, End, Frame, Record};
+use super::emit::{Ask, Asked, Change, End, Frame, Record};
 use crate::command::Request;
-use crate::error::Rejection;
-use crate::event::State;
+use crate::error::RejectReason;
+use crate::event::ConnectionState;
 use crate::id::RequestId;
-use crate::requests::Outcome;
+use crate::outcome::Outcome;
 use crate::stats::Dropped;
 
 #[derive(Debug)]
@@ -94,26 +94,26 @@ impl Tracer {
         }
     }
 
-    pub(crate) fn rejected(&mut self, reason: &Rejection) {
+    pub(crate) fn rejected(&mut self, reason: &RejectReason) {
         self.push(LevelFilter::DEBUG, || Record::Rejected(reason.to_string()));
     }
 
-    pub(crate) fn state(&mut self, state: &State, now: Instant) {
+    pub(crate) fn state(&mut self, state: &ConnectionState, now: Instant) {
         let connected = self.connected.take();
         let connected_ms = connected.map(|since| millis(now.saturating_duration_since(since)));
         let mut wait_ms = None;
         let mut is_repeated = false;
         match state {
-            State::Connecting { attempt } => self.attempt = *attempt,
-            State::Connected => {
+            ConnectionState::Connecting { attempt } => self.attempt = *attempt,
+            ConnectionState::Connected => {
                 self.connected = Some(now);
                 self.said = Said::default();
             }
-            State::Waiting { until, .. } => {
+            ConnectionState::Waiting { until, .. } => {
                 wait_ms = Some(millis(until.saturating_duration_since(now)));
                 is_repeated = connected.is_none() && std::mem::replace(&mut self.said.failed, true);
             }
-            State::Idle | State::Closed(_) => {}
+            ConnectionState::Idle | ConnectionState::Closed(_) => {}
         }
         let attempt = self.attempt;
         let change =

@@ -10,24 +10,24 @@ use futures_io::{AsyncRead, AsyncWrite};
 use super::connector::{BoxedStream, Connector, OpenStream, PROVIDER_TIMEOUT, Policy};
 use super::credentials::Provider;
 use super::{
-    Credentials, CredentialsError, Endpoint, InvalidCredentials, Network, Options, UrlError,
+    Credentials, CredentialsError, Endpoint, InvalidCredentials, Options, Runtime, UrlError,
 };
 #[cfg(any(feature = "rustls", feature = "native-tls"))]
 use super::{Tls, TlsError};
 use crate::client::{Client, OpenError};
 use crate::config::Config;
-use crate::error::{CloseReason, Lost};
+use crate::error::{CloseReason, ConnectionError};
 use crate::id::Seed;
-use crate::link::Verdict;
+use crate::link::FailureAction;
 use crate::transmit::Attempt;
 
 /// Makes a [`Client`] on the runtime of `N`.
 ///
 /// ```
 /// use dcrf_proto::Config;
-/// use dcrf_proto::websocket::{Builder, ConnectError, Network};
+/// use dcrf_proto::websocket::{Builder, ConnectError, Runtime};
 ///
-/// async fn online<N: Network>() -> Result<(), ConnectError> {
+/// async fn online<N: Runtime>() -> Result<(), ConnectError> {
 ///     let client = Builder::<N>::new("ws://localhost:8000/ws/").config(Config::default()).connect().await?;
 ///     drop(client);
 ///     Ok(())
@@ -42,7 +42,7 @@ pub struct Builder<N> {
     config: Config,
     options: Options,
     start_closed: bool,
-    network: std::marker::PhantomData<fn() -> N>,
+    runtime: std::marker::PhantomData<fn() -> N>,
 }
 
 /// Why there is no client.
@@ -50,13 +50,13 @@ pub struct Builder<N> {
 /// No message has more of the URL than scheme, host and path.
 ///
 /// ```
-/// use dcrf_proto::Lost;
+/// use dcrf_proto::ConnectionError;
 /// use dcrf_proto::websocket::ConnectError;
 ///
 /// /// Whether it is worth to try again later.
 /// fn may_pass(error: &ConnectError) -> bool {
 ///     match error {
-///         ConnectError::Failed { error, .. } => !matches!(error, Lost::Certificate(_)),
+///         ConnectError::Failed { error, .. } => !matches!(error, ConnectionError::Certificate(_)),
 ///         _ => false,
 ///     }
 /// }
@@ -93,7 +93,7 @@ pub enum ConnectError {
         /// The scheme, host and path that the builder was given; a provider of credentials may name others.
         endpoint: String,
         /// Why it failed.
-        error: Lost,
+        error: ConnectionError,
     },
 }
 
@@ -101,8 +101,8 @@ impl ConnectError {
     /// What it means for connecting to `endpoint` that [`Client::opened`] fails.
     ///
     /// ```
-    /// # use dcrf_proto::websocket::{Builder, ConnectError, Network};
-    /// async fn online<N: Network>(builder: Builder<N>) -> Result<(), ConnectError> {
+    /// # use dcrf_proto::websocket::{Builder, ConnectError, Runtime};
+    /// async fn online<N: Runtime>(builder: Builder<N>) -> Result<(), ConnectError> {
     ///     let endpoint = builder.endpoint()?.clone();
     ///     let (client, driver) = builder.build()?;
     ///     std::thread::spawn(|| futures_lite::future::block_on(driver));
@@ -117,13 +117,13 @@ impl ConnectError {
     }
 }
 
-impl<N: Network> Builder<N> {
+impl<N: Runtime> Builder<N> {
     /// A client for the server behind a `ws://` or `wss://` URL, which is checked here and refused when
     /// connecting.
     ///
     /// ```
-    /// # use dcrf_proto::websocket::{Builder, Network};
-    /// fn local<N: Network>() -> Builder<N> {
+    /// # use dcrf_proto::websocket::{Builder, Runtime};
+    /// fn local<N: Runtime>() -> Builder<N> {
     ///     Builder::new("ws://localhost:8000/ws/")
     /// }
     /// ```
@@ -136,15 +136,15 @@ impl<N: Network> Builder<N> {
             config: Config::default(),
             options: Options::default(),
             start_closed: false,
-            network: std::marker::PhantomData,
+            runtime: std::marker::PhantomData,
         }
     }
 
     /// The client's options: deadlines, limits, backoff, heartbeat.
     ///
     /// ```
-    /// # use dcrf_proto::{Config, websocket::{Builder, Network}};
-    /// fn local<N: Network>(config: Config) -> Builder<N> {
+    /// # use dcrf_proto::{Config, websocket::{Builder, Runtime}};
+    /// fn local<N: Runtime>(config: Config) -> Builder<N> {
     ///     Builder::new("ws://localhost:8000/ws/").config(config)
     /// }
     /// ```
@@ -156,8 +156,8 @@ impl<N: Network> Builder<N> {
     /// A header of the handshake, see [`Credentials::header`].
     ///
     /// ```
-    /// # use dcrf_proto::websocket::{Builder, Network};
-    /// fn signed_in<N: Network>() -> Builder<N> {
+    /// # use dcrf_proto::websocket::{Builder, Runtime};
+    /// fn signed_in<N: Runtime>() -> Builder<N> {
     ///     Builder::new("wss://example.com/ws/").header("authorization", "Token 9944b09199c62bcf9418")
     /// }
     /// ```
@@ -169,8 +169,8 @@ impl<N: Network> Builder<N> {
     /// A cookie of the handshake, see [`Credentials::cookie`].
     ///
     /// ```
-    /// # use dcrf_proto::websocket::{Builder, Network};
-    /// fn signed_in<N: Network>() -> Builder<N> {
+    /// # use dcrf_proto::websocket::{Builder, Runtime};
+    /// fn signed_in<N: Runtime>() -> Builder<N> {
     ///     Builder::new("wss://example.com/ws/").cookie("sessionid", "u1bl9vpf0ohzy2ht")
     /// }
     /// ```
@@ -182,8 +182,8 @@ impl<N: Network> Builder<N> {
     /// Offers a subprotocol, see [`Credentials::subprotocol`].
     ///
     /// ```
-    /// # use dcrf_proto::websocket::{Builder, Network};
-    /// fn signed_in<N: Network>(token: &str) -> Builder<N> {
+    /// # use dcrf_proto::websocket::{Builder, Runtime};
+    /// fn signed_in<N: Runtime>(token: &str) -> Builder<N> {
     ///     Builder::new("wss://example.com/ws/").subprotocol("token").subprotocol(token)
     /// }
     /// ```
@@ -195,8 +195,8 @@ impl<N: Network> Builder<N> {
     /// The `Origin`, in place of the one that is derived from the URL, see [`Credentials::origin`].
     ///
     /// ```
-    /// # use dcrf_proto::websocket::{Builder, Network};
-    /// fn local<N: Network>() -> Builder<N> {
+    /// # use dcrf_proto::websocket::{Builder, Runtime};
+    /// fn local<N: Runtime>() -> Builder<N> {
     ///     Builder::new("ws://10.0.0.7:8000/ws/").origin("https://www.example.com")
     /// }
     /// ```
@@ -213,9 +213,9 @@ impl<N: Network> Builder<N> {
     /// row, the client closes with [`CloseReason::Unauthorized`].
     ///
     /// ```
-    /// # use dcrf_proto::websocket::{Builder, Credentials, CredentialsError, Network};
+    /// # use dcrf_proto::websocket::{Builder, Credentials, CredentialsError, Runtime};
     /// # async fn fetch_token(fresh: bool) -> std::io::Result<String> { Ok(format!("fresh: {fresh}")) }
-    /// fn signed_in<N: Network>() -> Builder<N> {
+    /// fn signed_in<N: Runtime>() -> Builder<N> {
     ///     Builder::new("wss://example.com/ws/").credentials(|attempt| async move {
     ///         let token = fetch_token(attempt.refresh).await?;
     ///         Ok(Credentials::new().header("authorization", &format!("Bearer {token}")))
@@ -230,25 +230,25 @@ impl<N: Network> Builder<N> {
         self
     }
 
-    /// Decides what follows from a refusal, a close code or another failure, in place of the rules (L6, L7);
+    /// Decides what follows from an error reply, a close code or another failure, in place of the rules (L6, L7);
     /// `None` leaves it to them. It is not asked about a dial that takes too long and a server that is silent,
     /// which are always tried again.
     ///
     /// It is called by the task that drives the client, and must not block.
     ///
     /// ```
-    /// # use dcrf_proto::{Lost, Verdict, websocket::{Builder, Network}};
-    /// fn local<N: Network>() -> Builder<N> {
+    /// # use dcrf_proto::{ConnectionError, FailureAction, websocket::{Builder, Runtime}};
+    /// fn local<N: Runtime>() -> Builder<N> {
     ///     Builder::new("ws://localhost:8000/ws/").on_failure(|lost| match lost {
     ///         // What our consumers close with when a token has expired.
-    ///         Lost::Closed(frame) if frame.code == 4001 => Some(Verdict::RefreshCredentials),
+    ///         ConnectionError::Closed(frame) if frame.code == 4001 => Some(FailureAction::RefreshCredentials),
     ///         _ => None,
     ///     })
     /// }
     /// ```
     pub fn on_failure(
         mut self,
-        policy: impl Fn(&Lost) -> Option<Verdict> + Send + Sync + 'static,
+        policy: impl Fn(&ConnectionError) -> Option<FailureAction> + Send + Sync + 'static,
     ) -> Self {
         self.policy = Some(Arc::new(policy));
         self
@@ -257,17 +257,17 @@ impl<N: Network> Builder<N> {
     /// Opens the byte stream by `open`, in place of TCP to the URL's host: a Unix socket, a proxy, a pipe in
     /// memory. TLS for `wss://` and the handshake are done over it, as for the URL.
     ///
-    /// It is asked at each attempt to connect. When it fails the attempt has failed with [`Lost::Io`], which has the
+    /// It is asked at each attempt to connect. When it fails the attempt has failed with [`ConnectionError::Io`], which has the
     /// kind and the message of its error, and [`on_failure`](Self::on_failure) can tell by the kind what is not worth
     /// another attempt. The message is shown in errors and states, so it must hold no secret.
     ///
     /// ```
-    /// # use dcrf_proto::websocket::{Builder, Endpoint, Network};
+    /// # use dcrf_proto::websocket::{Builder, Endpoint, Runtime};
     /// # use futures_lite::io::Cursor;
     /// # async fn through_proxy(host: &str, port: u16) -> std::io::Result<Cursor<Vec<u8>>> {
     /// #     Ok(Cursor::new(format!("{host}:{port}").into_bytes()))
     /// # }
-    /// fn proxied<N: Network>() -> Builder<N> {
+    /// fn proxied<N: Runtime>() -> Builder<N> {
     ///     Builder::new("wss://example.com/ws/").connector(|endpoint: Endpoint| async move {
     ///         through_proxy(endpoint.host(), endpoint.port()).await
     ///     })
@@ -286,16 +286,16 @@ impl<N: Network> Builder<N> {
     }
 
     /// The largest message that is accepted from the server, in bytes, see
-    /// [`Options::max_incoming`].
+    /// [`Options::max_incoming_message`].
     ///
     /// ```
-    /// # use dcrf_proto::websocket::{Builder, Network};
-    /// fn local<N: Network>() -> Builder<N> {
-    ///     Builder::new("ws://localhost:8000/ws/").max_incoming(16 * 1024 * 1024)
+    /// # use dcrf_proto::websocket::{Builder, Runtime};
+    /// fn local<N: Runtime>() -> Builder<N> {
+    ///     Builder::new("ws://localhost:8000/ws/").max_incoming_message(16 * 1024 * 1024)
     /// }
     /// ```
-    pub fn max_incoming(mut self, bytes: usize) -> Self {
-        self.options = self.options.max_incoming(bytes);
+    pub fn max_incoming_message(mut self, bytes: usize) -> Self {
+        self.options = self.options.max_incoming_message(bytes);
         self
     }
 
@@ -303,8 +303,8 @@ impl<N: Network> Builder<N> {
     /// with it is refused when connecting.
     ///
     /// ```
-    /// # use dcrf_proto::websocket::{Builder, Network, Tls};
-    /// fn intranet<N: Network>(ca: &[u8]) -> Builder<N> {
+    /// # use dcrf_proto::websocket::{Builder, Runtime, Tls};
+    /// fn intranet<N: Runtime>(ca: &[u8]) -> Builder<N> {
     ///     Builder::new("wss://intranet.example/ws/").tls(Tls::default().ca_certificate(ca))
     /// }
     /// ```
@@ -319,8 +319,8 @@ impl<N: Network> Builder<N> {
     /// [`connect`](Self::connect) opens the client in any case.
     ///
     /// ```
-    /// # use dcrf_proto::websocket::{Builder, ConnectError, Network};
-    /// fn in_two_steps<N: Network>() -> Result<(), ConnectError> {
+    /// # use dcrf_proto::websocket::{Builder, ConnectError, Runtime};
+    /// fn in_two_steps<N: Runtime>() -> Result<(), ConnectError> {
     ///     let client = Builder::<N>::new("ws://localhost:8000/ws/").start_closed().connect_lazy()?;
     ///     let people = client.list::<serde_json::Value>("people");
     ///     client.open();
@@ -336,8 +336,8 @@ impl<N: Network> Builder<N> {
     /// Where it connects.
     ///
     /// ```
-    /// # use dcrf_proto::websocket::{Builder, Network, UrlError};
-    /// fn path<N: Network>(builder: &Builder<N>) -> Result<&str, UrlError> {
+    /// # use dcrf_proto::websocket::{Builder, Runtime, UrlError};
+    /// fn path<N: Runtime>(builder: &Builder<N>) -> Result<&str, UrlError> {
     ///     Ok(builder.endpoint()?.path())
     /// }
     /// ```
@@ -352,8 +352,8 @@ impl<N: Network> Builder<N> {
     /// Makes the client, and waits for its first connection (L14). Later losses are its own to repair.
     ///
     /// ```
-    /// # use dcrf_proto::websocket::{Builder, ConnectError, Network};
-    /// async fn online<N: Network>() -> Result<(), ConnectError> {
+    /// # use dcrf_proto::websocket::{Builder, ConnectError, Runtime};
+    /// async fn online<N: Runtime>() -> Result<(), ConnectError> {
     ///     let client = Builder::<N>::new("ws://localhost:8000/ws/").connect().await?;
     ///     drop(client);
     ///     Ok(())
@@ -381,8 +381,8 @@ impl<N: Network> Builder<N> {
     /// requests until then (L14).
     ///
     /// ```
-    /// # use dcrf_proto::websocket::{Builder, ConnectError, Network};
-    /// fn offline<N: Network>() -> Result<(), ConnectError> {
+    /// # use dcrf_proto::websocket::{Builder, ConnectError, Runtime};
+    /// fn offline<N: Runtime>() -> Result<(), ConnectError> {
     ///     let client = Builder::<N>::new("ws://localhost:8000/ws/").connect_lazy()?;
     ///     drop(client);
     ///     Ok(())
@@ -395,8 +395,8 @@ impl<N: Network> Builder<N> {
     /// lack of a runtime.
     pub fn connect_lazy(self) -> Result<Client, ConnectError> {
         let (client, driver) = self.build()?;
-        let network = N::current().ok_or(ConnectError::NoRuntime)?;
-        network.spawn(driver).map_err(|error| ConnectError::NoThread(error.to_string()))?;
+        let runtime = N::current().ok_or(ConnectError::NoRuntime)?;
+        runtime.spawn(driver).map_err(|error| ConnectError::NoThread(error.to_string()))?;
         Ok(client)
     }
 
@@ -404,8 +404,8 @@ impl<N: Network> Builder<N> {
     /// of your own. Dropping the driver closes the client with [`CloseReason::DriverStopped`].
     ///
     /// ```
-    /// # use dcrf_proto::websocket::{Builder, ConnectError, Network};
-    /// fn on_a_thread<N: Network>() -> Result<(), ConnectError> {
+    /// # use dcrf_proto::websocket::{Builder, ConnectError, Runtime};
+    /// fn on_a_thread<N: Runtime>() -> Result<(), ConnectError> {
     ///     let (client, driver) = Builder::<N>::new("ws://localhost:8000/ws/").build()?;
     ///     std::thread::spawn(|| futures_lite::future::block_on(driver));
     ///     drop(client);
@@ -428,9 +428,9 @@ impl<N: Network> Builder<N> {
         #[cfg(any(feature = "rustls", feature = "native-tls"))]
         // The URL of a provider may ask for TLS where this one does not.
         self.options.tls.check(endpoint.is_tls() || self.provider.is_some())?;
-        let network = N::current().ok_or(ConnectError::NoRuntime)?;
+        let runtime = N::current().ok_or(ConnectError::NoRuntime)?;
         let seed = random_seed()?;
-        self.options.fit_outgoing(self.config.max_message);
+        self.options.fit_outgoing(self.config.max_outgoing_message);
         let dial_timeout = self.config.dial_timeout;
         if self.provider.is_some() {
             self.config.dial_timeout = dial_timeout.saturating_add(PROVIDER_TIMEOUT);
@@ -443,7 +443,7 @@ impl<N: Network> Builder<N> {
             policy: self.policy,
             options: self.options,
             dial_timeout,
-            network,
+            runtime,
         };
         let (client, driver) = Client::idle(self.config, seed, connector);
         if !start_closed {

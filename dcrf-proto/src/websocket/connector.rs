@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 use futures_io::{AsyncRead, AsyncWrite};
 
 use super::credentials::Provider;
-use super::{Endpoint, MaybeTls, Network, Options, WebSocket, handshake, network};
-use crate::client::Runtime;
+use super::{Endpoint, MaybeTls, Options, Runtime, WebSocket, handshake, runtime};
+use crate::client::Transport;
 use crate::context::FAR;
-use crate::error::Lost;
-use crate::link::Verdict;
+use crate::error::ConnectionError;
+use crate::link::FailureAction;
 use crate::transmit::Attempt;
 
 /// How long the provider of credentials has (L8).
@@ -33,9 +33,9 @@ type Opening = Pin<Box<dyn Future<Output = io::Result<BoxedStream>> + Send>>;
 pub(super) type OpenStream = Arc<dyn Fn(Endpoint) -> Opening + Send + Sync>;
 
 /// The caller's own decision about a failure.
-pub(super) type Policy = Arc<dyn Fn(&Lost) -> Option<Verdict> + Send + Sync>;
+pub(super) type Policy = Arc<dyn Fn(&ConnectionError) -> Option<FailureAction> + Send + Sync>;
 
-/// The [`Runtime`] that dials an endpoint over the network of `N`.
+/// The [`Transport`] that dials an endpoint over the network of `N`.
 pub(super) struct Connector<N> {
     pub(super) endpoint: Endpoint,
     pub(super) provider: Option<Provider>,
@@ -43,15 +43,15 @@ pub(super) struct Connector<N> {
     pub(super) policy: Option<Policy>,
     pub(super) options: Options,
     pub(super) dial_timeout: Duration,
-    pub(super) network: N,
+    pub(super) runtime: N,
 }
 
-impl<N: Network> Connector<N> {
+impl<N: Runtime> Connector<N> {
     /// The options, with the provider's credentials over their own.
-    async fn options(&self, attempt: Attempt) -> Result<Options, Lost> {
+    async fn options(&self, attempt: Attempt) -> Result<Options, ConnectionError> {
         let mut options = self.options.clone();
         let Some(provider) = &self.provider else { return Ok(options) };
-        let late = || Lost::Credentials {
+        let late = || ConnectionError::Credentials {
             message: format!("none within {PROVIDER_TIMEOUT:?}"),
             fatal: false,
         };
@@ -60,7 +60,10 @@ impl<N: Network> Connector<N> {
         Ok(options)
     }
 
-    async fn connect(&self, options: Options) -> Result<WebSocket<MaybeTls<BoxedStream>>, Lost> {
+    async fn connect(
+        &self,
+        options: Options,
+    ) -> Result<WebSocket<MaybeTls<BoxedStream>>, ConnectionError> {
         let endpoint = options.credentials.endpoint().unwrap_or(&self.endpoint);
         let stream = self.open(endpoint).await.map_err(|error| not_opened(&error))?;
         handshake::connect(endpoint, stream, &options).await
@@ -69,7 +72,7 @@ impl<N: Network> Connector<N> {
     async fn open(&self, endpoint: &Endpoint) -> io::Result<BoxedStream> {
         Ok(match &self.open_stream {
             Some(open) => open(endpoint.clone()).await?,
-            None => Box::new(network::open(&self.network, endpoint.host(), endpoint.port()).await?),
+            None => Box::new(runtime::open(&self.runtime, endpoint.host(), endpoint.port()).await?),
         })
     }
 
@@ -77,11 +80,11 @@ impl<N: Network> Connector<N> {
     async fn within<T>(
         &self,
         limit: Duration,
-        future: impl Future<Output = Result<T, Lost>>,
-        late: impl FnOnce() -> Lost,
-    ) -> Result<T, Lost> {
+        future: impl Future<Output = Result<T, ConnectionError>>,
+        late: impl FnOnce() -> ConnectionError,
+    ) -> Result<T, ConnectionError> {
         let mut future = pin!(future);
-        let mut timer = pin!(self.network.sleep_until(N::now() + limit.min(FAR)));
+        let mut timer = pin!(self.runtime.sleep_until(N::now() + limit.min(FAR)));
         let done = poll_fn(|cx| match future.as_mut().poll(cx) {
             Poll::Ready(result) => Poll::Ready(Some(result)),
             Poll::Pending => timer.as_mut().poll(cx).map(|()| None),
@@ -91,11 +94,11 @@ impl<N: Network> Connector<N> {
 }
 
 /// As it is told: there was no connection yet that could have been dropped.
-fn not_opened(error: &io::Error) -> Lost {
-    Lost::Io { kind: error.kind(), message: error.to_string() }
+fn not_opened(error: &io::Error) -> ConnectionError {
+    ConnectionError::Io { kind: error.kind(), message: error.to_string() }
 }
 
-impl<N: Network> Runtime for Connector<N> {
+impl<N: Runtime> Transport for Connector<N> {
     type Socket = WebSocket<MaybeTls<BoxedStream>>;
     type Timer = N::Timer;
 
@@ -104,7 +107,7 @@ impl<N: Network> Runtime for Connector<N> {
     }
 
     fn sleep_until(&self, deadline: Instant) -> N::Timer {
-        self.network.sleep_until(deadline)
+        self.runtime.sleep_until(deadline)
     }
 
     fn server(&self) -> Option<String> {
@@ -113,15 +116,15 @@ impl<N: Network> Runtime for Connector<N> {
 
     /// The session gives the attempt the time of both parts; each part keeps to its own here, so that its
     /// error says which was late.
-    async fn dial(&self, attempt: Attempt) -> Result<Self::Socket, Lost> {
+    async fn dial(&self, attempt: Attempt) -> Result<Self::Socket, ConnectionError> {
         let options = self.options(attempt).await?;
-        let late = || Lost::DialTimedOut(self.dial_timeout);
+        let late = || ConnectionError::DialTimedOut(self.dial_timeout);
         self.within(self.dial_timeout, self.connect(options), late).await
     }
 
-    fn on_failure(&self, lost: &Lost) -> Option<Verdict> {
+    fn on_failure(&self, lost: &ConnectionError) -> Option<FailureAction> {
         // As where the session notices it first.
-        if matches!(lost, Lost::DialTimedOut(_)) {
+        if matches!(lost, ConnectionError::DialTimedOut(_)) {
             return None;
         }
         self.policy.as_ref().and_then(|policy| policy(lost))

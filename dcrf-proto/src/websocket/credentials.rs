@@ -10,7 +10,7 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use super::header_list::HeaderList;
 use super::{Endpoint, UrlError};
-use crate::error::Lost;
+use crate::error::ConnectionError;
 use crate::transmit::Attempt;
 
 /// What a client says of itself at the handshake: headers, cookies, subprotocols, and the URL where that holds
@@ -319,14 +319,14 @@ impl fmt::Debug for CredentialsError {
     }
 }
 
-impl From<CredentialsError> for Lost {
+impl From<CredentialsError> for ConnectionError {
     fn from(error: CredentialsError) -> Self {
         Self::Credentials { message: error.message, fatal: error.fatal }
     }
 }
 
 /// A value that is not valid would not be on the next attempt either.
-impl From<InvalidCredentials> for Lost {
+impl From<InvalidCredentials> for ConnectionError {
     fn from(invalid: InvalidCredentials) -> Self {
         Self::Credentials { message: invalid.to_string(), fatal: true }
     }
@@ -346,7 +346,7 @@ impl Provider {
         Self(Arc::new(move |attempt| Box::pin(provide(attempt))))
     }
 
-    pub(super) async fn ask(&self, attempt: Attempt) -> Result<Credentials, Lost> {
+    pub(super) async fn ask(&self, attempt: Attempt) -> Result<Credentials, ConnectionError> {
         let credentials = (self.0)(attempt).await?;
         credentials.check()?;
         Ok(credentials)

@@ -3,35 +3,37 @@
 use async_tungstenite::tungstenite::error::{CapacityError, Error, ProtocolError};
 use async_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
-use crate::error::Lost;
+use crate::error::ConnectionError;
 use crate::from_tungstenite::NOT_HTTP;
 
 /// What a failure of the handshake means.
-pub(super) fn handshake(error: Error) -> Lost {
+pub(super) fn handshake(error: Error) -> ConnectionError {
     match error {
-        Error::Utf8(_) => Lost::Protocol(NOT_HTTP.to_owned()),
+        Error::Utf8(_) => ConnectionError::Protocol(NOT_HTTP.to_owned()),
         // Only frames are limited by size, and none has come.
         error => frame(error, usize::MAX),
     }
 }
 
 /// What a failure after the handshake means; `limit` is what a message may have in bytes.
-pub(super) fn frame(error: Error, limit: usize) -> Lost {
+pub(super) fn frame(error: Error, limit: usize) -> ConnectionError {
     match error {
         Error::Io(error) => io(error),
-        Error::Capacity(CapacityError::MessageTooLong { .. }) => Lost::TooLarge { limit },
+        Error::Capacity(CapacityError::MessageTooLong { .. }) => {
+            ConnectionError::TooLarge { limit }
+        }
         error => error.into(),
     }
 }
 
 /// What a failure of the byte stream means.
 #[cfg(any(feature = "rustls", feature = "native-tls"))]
-fn io(error: std::io::Error) -> Lost {
+fn io(error: std::io::Error) -> ConnectionError {
     super::tls::failure(error)
 }
 
 #[cfg(not(any(feature = "rustls", feature = "native-tls")))]
-fn io(error: std::io::Error) -> Lost {
+fn io(error: std::io::Error) -> ConnectionError {
     error.into()
 }
 

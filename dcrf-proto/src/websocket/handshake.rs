@@ -12,7 +12,7 @@ use http::header;
 use super::Tls;
 use super::head::Head;
 use super::{Credentials, Endpoint, MaybeTls, WebSocket, failure};
-use crate::error::Lost;
+use crate::error::ConnectionError;
 
 /// tungstenite takes at most this much at once, and zeroes as much before; each connection holds it also while nothing
 /// comes. Under 1 KiB it would make a new buffer for each frame, of that frame's size; with half as much again, some six
@@ -32,12 +32,12 @@ const MAX_UNWRITTEN: usize = 16 * 1024 * 1024;
 /// ```
 /// use dcrf_proto::websocket::Options;
 ///
-/// let options = Options::default().max_incoming(1024 * 1024);
+/// let options = Options::default().max_incoming_message(1024 * 1024);
 /// ```
 #[derive(Clone)]
 pub struct Options {
     pub(super) credentials: Credentials,
-    max_incoming: usize,
+    max_incoming_message: usize,
     max_unwritten: usize,
     #[cfg(any(feature = "rustls", feature = "native-tls"))]
     pub(super) tls: Tls,
@@ -58,22 +58,22 @@ impl Options {
     }
 
     /// The size of the largest message that is accepted from the server, in bytes: 4 MiB unless it is set
-    /// here. A larger one ends the connection with [`Lost::TooLarge`] (F5).
+    /// here. A larger one ends the connection with [`ConnectionError::TooLarge`] (F5).
     ///
     /// ```
     /// # use dcrf_proto::websocket::Options;
-    /// let options = Options::default().max_incoming(16 * 1024 * 1024);
+    /// let options = Options::default().max_incoming_message(16 * 1024 * 1024);
     /// ```
     #[must_use]
-    pub fn max_incoming(mut self, bytes: usize) -> Self {
-        self.max_incoming = bytes;
+    pub fn max_incoming_message(mut self, bytes: usize) -> Self {
+        self.max_incoming_message = bytes;
         self
     }
 
     /// Which servers are trusted with `wss://`, and the certificate that is shown to them.
     ///
     /// What is wrong with it is told by the [`Builder`](super::Builder) before anything is dialled; where there is
-    /// none, by [`connect`] as a [`Lost::Certificate`], which ends a client.
+    /// none, by [`connect`] as a [`ConnectionError::Certificate`], which ends a client.
     ///
     /// ```no_run
     /// use dcrf_proto::websocket::{Options, Tls};
@@ -99,7 +99,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             credentials: Credentials::new(),
-            max_incoming: 4 * 1024 * 1024,
+            max_incoming_message: 4 * 1024 * 1024,
             max_unwritten: MAX_UNWRITTEN,
             #[cfg(any(feature = "rustls", feature = "native-tls"))]
             tls: Tls::default(),
@@ -112,7 +112,7 @@ impl fmt::Debug for Options {
         // Not the TLS configuration, which may hold a client's key.
         f.debug_struct("Options")
             .field("credentials", &self.credentials)
-            .field("max_incoming", &self.max_incoming)
+            .field("max_incoming_message", &self.max_incoming_message)
             .finish_non_exhaustive()
     }
 }
@@ -123,11 +123,11 @@ impl fmt::Debug for Options {
 /// acknowledgement of the first, up to 40 ms.
 ///
 /// ```
-/// use dcrf_proto::Lost;
+/// use dcrf_proto::ConnectionError;
 /// use dcrf_proto::websocket::{Endpoint, MaybeTls, Options, WebSocket, connect};
 /// use futures_io::{AsyncRead, AsyncWrite};
 ///
-/// async fn dial<S>(tcp: S) -> Result<WebSocket<MaybeTls<S>>, Lost>
+/// async fn dial<S>(tcp: S) -> Result<WebSocket<MaybeTls<S>>, ConnectionError>
 /// where
 ///     S: AsyncRead + AsyncWrite + Unpin + Send,
 /// {
@@ -138,10 +138,10 @@ impl fmt::Debug for Options {
 ///
 /// # Errors
 ///
-/// Why the attempt failed: [`Lost::Refused`] when the server answered with another status than 101
-/// (redirects are not followed), [`Lost::Certificate`] and [`Lost::Tls`], [`Lost::Protocol`] when the answer
-/// is not that of a WebSocket server, [`Lost::Dropped`] when there is none, [`Lost::Io`];
-/// [`Lost::Credentials`] when those of the options are not valid.
+/// Why the attempt failed: [`ConnectionError::Http`] when the server answered with another status than 101
+/// (redirects are not followed), [`ConnectionError::Certificate`] and [`ConnectionError::Tls`], [`ConnectionError::Protocol`] when the answer
+/// is not that of a WebSocket server, [`ConnectionError::Dropped`] when there is none, [`ConnectionError::Io`];
+/// [`ConnectionError::Credentials`] when those of the options are not valid.
 ///
 /// # Cancel safety
 ///
@@ -150,7 +150,7 @@ pub async fn connect<S>(
     endpoint: &Endpoint,
     stream: S,
     options: &Options,
-) -> Result<WebSocket<MaybeTls<S>>, Lost>
+) -> Result<WebSocket<MaybeTls<S>>, ConnectionError>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
@@ -159,8 +159,8 @@ where
         .read_buffer_size(READ_BUFFER)
         .write_buffer_size(WRITE_BUFFER)
         .max_write_buffer_size(options.max_unwritten)
-        .max_message_size(Some(options.max_incoming))
-        .max_frame_size(Some(options.max_incoming));
+        .max_message_size(Some(options.max_incoming_message))
+        .max_frame_size(Some(options.max_incoming_message));
     let request = request(endpoint, &options.credentials)?;
     // The buffer that it reads the answer into would be kept as long as the connection, so it gets no more than the
     // answer, and frames are read with another.
@@ -170,11 +170,15 @@ where
     let stream = WebSocketStream::from_raw_socket(stream, Role::Client, Some(config)).await;
     let protocol = response.headers().get(header::SEC_WEBSOCKET_PROTOCOL);
     let protocol = protocol.and_then(|name| name.to_str().ok()).map(str::to_owned);
-    Ok(WebSocket::new(stream, options.max_incoming, protocol))
+    Ok(WebSocket::new(stream, options.max_incoming_message, protocol))
 }
 
 #[cfg(any(feature = "rustls", feature = "native-tls"))]
-async fn secure<S>(endpoint: &Endpoint, stream: S, options: &Options) -> Result<MaybeTls<S>, Lost>
+async fn secure<S>(
+    endpoint: &Endpoint,
+    stream: S,
+    options: &Options,
+) -> Result<MaybeTls<S>, ConnectionError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -188,11 +192,11 @@ async fn secure<S>(
     _endpoint: &Endpoint,
     stream: S,
     _options: &Options,
-) -> Result<MaybeTls<S>, Lost> {
+) -> Result<MaybeTls<S>, ConnectionError> {
     Ok(MaybeTls::plain(stream))
 }
 
-fn request(endpoint: &Endpoint, credentials: &Credentials) -> Result<Request, Lost> {
+fn request(endpoint: &Endpoint, credentials: &Credentials) -> Result<Request, ConnectionError> {
     credentials.check()?;
     let mut request = Request::get(endpoint.uri())
         .header(header::HOST, endpoint.authority())
@@ -203,7 +207,9 @@ fn request(endpoint: &Endpoint, credentials: &Credentials) -> Result<Request, Lo
         // As a browser on the server's own pages: Django's check of the origin refuses who has none.
         .header(header::ORIGIN, endpoint.origin())
         .body(())
-        .map_err(|_| Lost::Protocol("the request of the handshake can't be written".to_owned()))?;
+        .map_err(|_| {
+            ConnectionError::Protocol("the request of the handshake can't be written".to_owned())
+        })?;
     request.headers_mut().extend(credentials.headers());
     Ok(request)
 }

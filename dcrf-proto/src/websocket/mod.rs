@@ -3,7 +3,7 @@
 //!
 //! - [`Endpoint`] is a URL, checked before anything is dialled.
 //! - [`connect`] makes a [`WebSocket`] of a byte stream: TLS for `wss://`, the handshake, the framing.
-//! - [`Network`] is what an adapter brings; [`Builder`] makes a [`Client`](crate::client::Client) with it.
+//! - [`Runtime`] is what an adapter brings; [`Builder`] makes a [`Client`](crate::client::Client) with it.
 //!
 //! # Logs
 //!
@@ -18,7 +18,7 @@ mod failure;
 mod handshake;
 mod head;
 mod header_list;
-mod network;
+mod runtime;
 mod socket;
 mod stream;
 #[cfg(any(feature = "rustls", feature = "native-tls"))]
@@ -28,7 +28,7 @@ pub use builder::{Builder, ConnectError};
 pub use credentials::{Credentials, CredentialsError, InvalidCredentials};
 pub use endpoint::{Endpoint, UrlError};
 pub use handshake::{Options, connect};
-pub use network::Network;
+pub use runtime::Runtime;
 pub use socket::{Binary, Text, WebSocket};
 pub use stream::MaybeTls;
 #[cfg(any(feature = "rustls", feature = "native-tls"))]

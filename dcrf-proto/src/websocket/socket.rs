@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 
 use async_tungstenite::WebSocketStream;
 use async_tungstenite::tungstenite::error::{Error, ProtocolError};
-use async_tungstenite::tungstenite::protocol::frame::CloseFrame as WireClose;
+use async_tungstenite::tungstenite::protocol::frame::CloseFrame as TungsteniteFrame;
 use async_tungstenite::tungstenite::{Bytes, Message, Utf8Bytes};
 use futures_core::Stream;
 use futures_io::{AsyncRead, AsyncWrite};
@@ -17,7 +17,7 @@ use futures_sink::Sink;
 use super::failure;
 use crate::client::{Incoming, Outgoing, Socket};
 use crate::command::CloseFrame;
-use crate::error::Lost;
+use crate::error::ConnectionError;
 
 /// How often what nobody wants is read before other tasks get their turn.
 const UNWANTED_READS: usize = 64;
@@ -28,7 +28,7 @@ const UNWANTED_READS: usize = 64;
 /// closing handshakes finished within [`poll_receive`](Socket::poll_receive), whether or not anything is sent.
 ///
 /// An error of writing is reported by `poll_receive` too, after what the server had sent before: a server
-/// that closes with 4401 and hangs up is a [`Lost::Closed`] even when a write fails first.
+/// that closes with 4401 and hangs up is a [`ConnectionError::Closed`] even when a write fails first.
 ///
 /// ```
 /// use dcrf_proto::websocket::WebSocket;
@@ -43,7 +43,7 @@ pub struct WebSocket<S> {
     stream: Option<WebSocketStream<S>>,
     /// From then on, without the buffers that held half a message.
     unframed: Option<S>,
-    max_incoming: usize,
+    max_incoming_message: usize,
     protocol: Option<String>,
     state: State,
 }
@@ -51,13 +51,13 @@ pub struct WebSocket<S> {
 enum State {
     Open,
     /// A write failed. What the server sent before is still read, as it may say why.
-    WriteFailed(Lost),
+    WriteFailed(ConnectionError),
     /// The server's close frame was read; the answer to it may not be written yet.
     Closing(CloseFrame),
     /// Reported, and the server is being told that the end is its doing.
-    Refused(Lost),
+    Refused(ConnectionError),
     /// Reported.
-    Over(Lost),
+    Over(ConnectionError),
 }
 
 /// A text message as it was received. `Debug` shows its size only.
@@ -82,11 +82,11 @@ pub struct Binary(Bytes);
 impl<S> WebSocket<S> {
     pub(super) fn new(
         stream: WebSocketStream<S>,
-        max_incoming: usize,
+        max_incoming_message: usize,
         protocol: Option<String>,
     ) -> Self {
         let (stream, unframed) = (Some(stream), None);
-        Self { stream, unframed, max_incoming, protocol, state: State::Open }
+        Self { stream, unframed, max_incoming_message, protocol, state: State::Open }
     }
 }
 
@@ -98,11 +98,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket for WebSocket<S> {
         self.protocol.as_deref()
     }
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Lost>> {
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ConnectionError>> {
         self.poll_write_side(cx, Sink::poll_ready)
     }
 
-    fn feed(&mut self, frame: Outgoing) -> Result<(), Lost> {
+    fn feed(&mut self, frame: Outgoing) -> Result<(), ConnectionError> {
         match &self.state {
             State::Open => {}
             State::Refused(lost) | State::Over(lost) => return Err(lost.clone()),
@@ -120,34 +120,39 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket for WebSocket<S> {
         match Pin::new(stream).start_send(message) {
             // Closing twice is closing once.
             Err(Error::Protocol(ProtocolError::SendAfterClosing)) if is_close => {}
-            Err(error) => self.state = State::WriteFailed(failure::frame(error, self.max_incoming)),
+            Err(error) => {
+                self.state = State::WriteFailed(failure::frame(error, self.max_incoming_message));
+            }
             Ok(()) => {}
         }
         Ok(())
     }
 
-    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Lost>> {
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ConnectionError>> {
         self.poll_write_side(cx, Sink::poll_flush)
     }
 
-    fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Incoming<Text, Binary>, Lost>> {
+    fn poll_receive(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Incoming<Text, Binary>, ConnectionError>> {
         loop {
             if let State::Refused(lost) | State::Over(lost) = &self.state {
                 return Poll::Ready(Err(lost.clone()));
             }
             if let State::Closing(_) = &self.state {
                 ready!(self.poll_answer_to_close(cx));
-                return Poll::Ready(Err(self.end(Lost::Dropped)));
+                return Poll::Ready(Err(self.end(ConnectionError::Dropped)));
             }
             let Some(stream) = &mut self.stream else {
-                return Poll::Ready(Err(self.end(Lost::Dropped)));
+                return Poll::Ready(Err(self.end(ConnectionError::Dropped)));
             };
             let message = match Pin::new(stream).poll_next(cx) {
                 Poll::Ready(Some(Ok(message))) => message,
                 Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(self.fail(error, cx))),
-                Poll::Ready(None) => return Poll::Ready(Err(self.end(Lost::Dropped))),
+                Poll::Ready(None) => return Poll::Ready(Err(self.end(ConnectionError::Dropped))),
                 Poll::Pending if matches!(self.state, State::WriteFailed(_)) => {
-                    return Poll::Ready(Err(self.end(Lost::Dropped)));
+                    return Poll::Ready(Err(self.end(ConnectionError::Dropped)));
                 }
                 Poll::Pending => return Poll::Pending,
             };
@@ -195,7 +200,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         &mut self,
         cx: &mut Context<'_>,
         poll: impl FnOnce(Pin<&mut WebSocketStream<S>>, &mut Context<'_>) -> Poll<Result<(), Error>>,
-    ) -> Poll<Result<(), Lost>> {
+    ) -> Poll<Result<(), ConnectionError>> {
         match &self.state {
             State::Open => {}
             State::Refused(lost) | State::Over(lost) => return Poll::Ready(Err(lost.clone())),
@@ -205,7 +210,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         match ready!(poll(Pin::new(stream), cx)) {
             Ok(()) => Poll::Ready(Ok(())),
             Err(error) => {
-                self.state = State::WriteFailed(failure::frame(error, self.max_incoming));
+                self.state = State::WriteFailed(failure::frame(error, self.max_incoming_message));
                 // `poll_receive` reports it, and may have been polled before.
                 cx.waker().wake_by_ref();
                 Poll::Pending
@@ -224,11 +229,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     }
 
     /// Ends the connection for an error of reading, and tells the server when the error is its own.
-    fn fail(&mut self, error: Error, cx: &mut Context<'_>) -> Lost {
+    fn fail(&mut self, error: Error, cx: &mut Context<'_>) -> ConnectionError {
         let code = failure::close_code(&error);
-        let lost = self.end(failure::frame(error, self.max_incoming));
+        let lost = self.end(failure::frame(error, self.max_incoming_message));
         if let (Some(code), Some(stream)) = (code, &mut self.stream) {
-            let frame = WireClose { code, reason: Utf8Bytes::default() };
+            let frame = TungsteniteFrame { code, reason: Utf8Bytes::default() };
             let mut stream = Pin::new(stream);
             if stream.as_mut().start_send(Message::Close(Some(frame))).is_ok() {
                 let _ = stream.poll_flush(cx);
@@ -239,10 +244,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     }
 
     /// Ends the connection. What is known already about why goes before a mere `Dropped` or I/O error.
-    fn end(&mut self, lost: Lost) -> Lost {
+    fn end(&mut self, lost: ConnectionError) -> ConnectionError {
         let lost = match (mem::replace(&mut self.state, State::Open), lost) {
-            (State::Closing(frame), _) => Lost::Closed(frame),
-            (State::WriteFailed(known), Lost::Dropped | Lost::Io { .. }) => known,
+            (State::Closing(frame), _) => ConnectionError::Closed(frame),
+            (State::WriteFailed(known), ConnectionError::Dropped | ConnectionError::Io { .. }) => {
+                known
+            }
             (_, lost) => lost,
         };
         self.state = State::Over(lost.clone());

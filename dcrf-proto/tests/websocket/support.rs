@@ -9,7 +9,7 @@ use std::thread::{self, JoinHandle};
 use async_tungstenite::tungstenite::{self as ws, Message};
 use dcrf_proto::client::{Incoming, Outgoing, Socket};
 use dcrf_proto::websocket::{self, Binary, Endpoint, MaybeTls, Options, Text, WebSocket};
-use dcrf_proto::{CloseFrame, Lost};
+use dcrf_proto::{CloseFrame, ConnectionError};
 use futures_lite::future::block_on;
 
 use crate::pipe::{self, Far, Near};
@@ -48,7 +48,7 @@ pub(crate) fn idle() -> (Client, pipe::Control) {
 }
 
 /// What the client makes of this answer to its handshake, and what it had sent.
-pub(crate) fn answered(answer: &str) -> (Lost, String) {
+pub(crate) fn answered(answer: &str) -> (ConnectionError, String) {
     let (near, mut far) = pipe::new();
     let answer = answer.to_owned();
     let server = thread::spawn(move || {
@@ -67,13 +67,13 @@ pub(crate) fn answered(answer: &str) -> (Lost, String) {
     (lost, server.join().unwrap())
 }
 
-pub(crate) fn send(client: &mut Client, frame: Outgoing) -> Result<(), Lost> {
+pub(crate) fn send(client: &mut Client, frame: Outgoing) -> Result<(), ConnectionError> {
     block_on(poll_fn(|cx| client.poll_ready(cx)))?;
     client.feed(frame)?;
     block_on(poll_fn(|cx| client.poll_flush(cx)))
 }
 
-pub(crate) fn receive(client: &mut Client) -> Result<Incoming<Text, Binary>, Lost> {
+pub(crate) fn receive(client: &mut Client) -> Result<Incoming<Text, Binary>, ConnectionError> {
     block_on(poll_fn(|cx| client.poll_receive(cx)))
 }
 
@@ -91,8 +91,8 @@ pub(crate) fn poll_once<F: Future>(future: F) -> Poll<F::Output> {
     pin!(future).poll(&mut Context::from_waker(Waker::noop()))
 }
 
-pub(crate) fn closed(code: u16, reason: &str) -> Lost {
-    Lost::Closed(CloseFrame { code, reason: reason.to_owned() })
+pub(crate) fn closed(code: u16, reason: &str) -> ConnectionError {
+    ConnectionError::Closed(CloseFrame { code, reason: reason.to_owned() })
 }
 
 pub(crate) fn close_code(message: &Message) -> u16 {

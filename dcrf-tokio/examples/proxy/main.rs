@@ -15,7 +15,7 @@ use std::io;
 use std::process::ExitCode;
 
 use connect_through::{Proxy, connect_through};
-use dcrf_tokio::{Lost, Notice, State, Verdict};
+use dcrf_tokio::{ClientEvent, ConnectionError, ConnectionState, FailureAction};
 use serde_json::Value;
 
 async fn run(proxy: Proxy, url: &str, stream: String) -> Result<(), Box<dyn Error>> {
@@ -23,7 +23,9 @@ async fn run(proxy: Proxy, url: &str, stream: String) -> Result<(), Box<dyn Erro
         .connector(move |endpoint| connect_through(proxy.clone(), endpoint))
         .on_failure(|lost| match lost {
             // The next attempt would bring the same user and password.
-            Lost::Io { kind: io::ErrorKind::PermissionDenied, .. } => Some(Verdict::Stop),
+            ConnectionError::Io { kind: io::ErrorKind::PermissionDenied, .. } => {
+                Some(FailureAction::Stop)
+            }
             _ => None,
         })
         .connect()
@@ -34,9 +36,11 @@ async fn run(proxy: Proxy, url: &str, stream: String) -> Result<(), Box<dyn Erro
         println!("{} objects", objects.as_array().map_or(1, Vec::len));
         loop {
             match events.next().await {
-                Some(Notice::State(State::Connected)) => break,
-                Some(Notice::State(State::Closed(reason))) => return Err(reason.into()),
-                Some(Notice::State(state)) => println!("{state}"),
+                Some(ClientEvent::State(ConnectionState::Connected)) => break,
+                Some(ClientEvent::State(ConnectionState::Closed(reason))) => {
+                    return Err(reason.into());
+                }
+                Some(ClientEvent::State(state)) => println!("{state}"),
                 Some(_) => {}
                 None => return Ok(()),
             }

@@ -5,7 +5,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use async_tungstenite::tungstenite;
-use dcrf_tokio::{Config, Lost, Request};
+use dcrf_tokio::{Config, ConnectionError, Request};
 use futures_lite::future;
 
 use crate::authority::Ca;
@@ -62,7 +62,7 @@ async fn a_server_that_hangs_up_has_dropped_the_connection() {
     for tls in libraries() {
         let server = Server::behind_tls(&ca.sign(&["localhost"]), hangs_up);
         let error = failure(connect(&server, "localhost", tls.ca_certificate(ca.pem())).await);
-        assert_eq!(error, Lost::Dropped);
+        assert_eq!(error, ConnectionError::Dropped);
         assert_eq!(server.stop().await, 1);
     }
 }
@@ -73,7 +73,7 @@ async fn a_server_that_hangs_up_within_the_tls_handshake_has_dropped_the_connect
         let server = Server::plain(|mut stream| {
             assert!(stream.read(&mut [0; 4096]).unwrap() > 0);
         });
-        assert_eq!(failure(connect(&server, "localhost", tls).await), Lost::Dropped);
+        assert_eq!(failure(connect(&server, "localhost", tls).await), ConnectionError::Dropped);
         assert_eq!(server.stop().await, 1);
     }
 }
@@ -86,7 +86,9 @@ async fn a_server_without_tls_is_a_tls_error() {
             stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
         });
         match failure(connect(&server, "localhost", tls).await) {
-            Lost::Tls(message) => assert!(message.contains("does not speak TLS"), "{message}"),
+            ConnectionError::Tls(message) => {
+                assert!(message.contains("does not speak TLS"), "{message}");
+            }
             other => panic!("{other:?}"),
         }
         assert_eq!(server.stop().await, 1);

@@ -12,7 +12,9 @@ mod server;
 
 use std::time::Duration;
 
-use dcrf_tokio::{Client, CloseReason, ConnectError, Lost, Notice, State, Tls};
+use dcrf_tokio::{
+    Client, ClientEvent, CloseReason, ConnectError, ConnectionError, ConnectionState, Tls,
+};
 
 use server::Server;
 
@@ -29,7 +31,7 @@ async fn connect(server: &Server, host: &str, tls: Tls) -> Result<Client, Connec
     dcrf_tokio::builder(&server.url(host)).tls(tls).connect().await
 }
 
-fn failure(result: Result<Client, ConnectError>) -> Lost {
+fn failure(result: Result<Client, ConnectError>) -> ConnectionError {
     match result {
         Err(ConnectError::Failed { error, .. }) => error,
         other => panic!("{other:?}"),
@@ -38,9 +40,9 @@ fn failure(result: Result<Client, ConnectError>) -> Lost {
 
 /// It is an error about a certificate, whose message has one of the words.
 #[track_caller]
-fn assert_certificate(error: &Lost, words: &[&str]) {
+fn assert_certificate(error: &ConnectionError, words: &[&str]) {
     match error {
-        Lost::Certificate(message) => {
+        ConnectionError::Certificate(message) => {
             assert!(words.iter().any(|word| message.contains(word)), "{message}");
         }
         other => panic!("{other:?}"),
@@ -66,13 +68,13 @@ async fn end(client: Client) -> CloseReason {
     let mut events = client.events();
     let closed = async {
         while let Some(event) = events.next().await {
-            let waits = matches!(&event, Notice::State(State::Waiting { .. }));
+            let waits = matches!(&event, ClientEvent::State(ConnectionState::Waiting { .. }));
             assert!(!waits, "{event:?}");
         }
     };
     tokio::time::timeout(Duration::from_secs(30), closed).await.expect("the client closes");
     match client.state() {
-        State::Closed(reason) => reason,
+        ConnectionState::Closed(reason) => reason,
         other => panic!("{other:?}"),
     }
 }

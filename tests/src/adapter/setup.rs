@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 
-use dcrf_proto::websocket::{Builder, Credentials, CredentialsError, Network, Tls};
-use dcrf_proto::{Attempt, Config, Lost, Verdict};
+use dcrf_proto::websocket::{Builder, Credentials, CredentialsError, Runtime, Tls};
+use dcrf_proto::{Attempt, Config, ConnectionError, FailureAction};
 use futures_lite::future::block_on;
 
 /// Who is asked for credentials at each attempt to connect. An adapter without async waits for the answer.
@@ -18,7 +18,7 @@ pub type Provider = Arc<
 >;
 
 /// Who decides what follows from a failure.
-pub type Policy = Arc<dyn Fn(&Lost) -> Option<Verdict> + Send + Sync>;
+pub type Policy = Arc<dyn Fn(&ConnectionError) -> Option<FailureAction> + Send + Sync>;
 
 /// How a client is to connect. The methods of the same names are those of the builders.
 #[derive(Clone)]
@@ -48,7 +48,7 @@ macro_rules! apply {
         let mut builder = $builder.config($setup.config.clone()).tls($setup.tls.clone());
         for value in &$setup.values {
             builder = match value {
-                Value::MaxIncoming(bytes) => builder.max_incoming(*bytes),
+                Value::MaxIncoming(bytes) => builder.max_incoming_message(*bytes),
                 Value::StartClosed => builder.start_closed(),
                 Value::Header(name, value) => builder.header(name, value),
                 Value::Cookie(name, value) => builder.cookie(name, value),
@@ -79,7 +79,7 @@ impl Setup {
 
     /// The largest message that is accepted from the server.
     #[must_use]
-    pub fn max_incoming(self, bytes: usize) -> Self {
+    pub fn max_incoming_message(self, bytes: usize) -> Self {
         self.value(Value::MaxIncoming(bytes))
     }
 
@@ -127,7 +127,7 @@ impl Setup {
     #[must_use]
     pub fn on_failure(
         mut self,
-        policy: impl Fn(&Lost) -> Option<Verdict> + Send + Sync + 'static,
+        policy: impl Fn(&ConnectionError) -> Option<FailureAction> + Send + Sync + 'static,
     ) -> Self {
         self.policy = Some(Arc::new(policy));
         self
@@ -163,7 +163,7 @@ impl Setup {
     }
 
     /// All but the URL and the Unix socket, for a builder that was made with the URL.
-    pub(super) fn apply<N: Network>(&self, builder: Builder<N>) -> Builder<N> {
+    pub(super) fn apply<N: Runtime>(&self, builder: Builder<N>) -> Builder<N> {
         let mut builder = apply!(self, builder);
         if let Some(provider) = self.provider.clone() {
             builder = builder.credentials(move |attempt| provider(attempt));

@@ -1,13 +1,13 @@
 //! Every action on every kind of model, and every way in which the server says no.
 
 use crate::client::Client;
-use dcrf_proto::{Lost, Page, Request, RequestError};
+use dcrf_proto::{ConnectionError, Page, Request, RequestError};
 use serde_json::{Value, json};
 
 use super::{create_task, visit};
 use crate::adapter::{Adapter, quick};
 use crate::models::{Gadget, Memo, Row, Task};
-use crate::observe::{Mark, connected, lost, refusal};
+use crate::observe::{Mark, connected, error_reply, lost};
 use crate::server::Server;
 
 /// The six actions on a model whose key is called `pk`.
@@ -29,7 +29,7 @@ pub async fn all_on_a_model<A: Adapter>(adapter: A) {
     assert_eq!(patched, Task { priority: 9, ..expected });
 
     client.delete("tasks", created.pk).await.unwrap();
-    let gone = refusal(client.retrieve::<Task>("tasks", created.pk).await);
+    let gone = error_reply(client.retrieve::<Task>("tasks", created.pk).await);
     assert_eq!(gone.status, Some(404));
 }
 
@@ -44,7 +44,7 @@ pub async fn on_a_model_keyed_id<A: Adapter>(adapter: A) {
     assert_eq!((&*memo.text, memo.task), ("eggs", Some(task.pk)));
     assert_eq!(client.retrieve::<Memo>("memos", memo.id).await, Ok(memo.clone()));
     client.delete("memos", memo.id).await.unwrap();
-    assert_eq!(refusal(client.delete("memos", memo.id).await).status, Some(404));
+    assert_eq!(error_reply(client.delete("memos", memo.id).await).status, Some(404));
 }
 
 /// A model whose key is a UUID.
@@ -58,7 +58,7 @@ pub async fn on_a_model_keyed_by_uuid<A: Adapter>(adapter: A) {
     let listed: Vec<Gadget> = client.list("gadgets").await.unwrap();
     assert!(listed.contains(&gadget));
     client.delete("gadgets", &gadget.id).await.unwrap();
-    let gone = refusal(client.retrieve::<Gadget>("gadgets", &gadget.id).await);
+    let gone = error_reply(client.retrieve::<Gadget>("gadgets", &gadget.id).await);
     assert_eq!(gone.status, Some(404));
 }
 
@@ -71,7 +71,7 @@ pub async fn r7_validation_errors_are_readable<A: Adapter>(adapter: A) {
 
     let client = visit(&adapter).await;
 
-    let refused = refusal(client.create::<Task>("tasks", &json!({"done": true})).await);
+    let refused = error_reply(client.create::<Task>("tasks", &json!({"done": true})).await);
     assert_eq!((refused.status, refused.action.as_deref()), (Some(400), Some("create")));
     assert_eq!(refused.errors.as_str(), r#"[{"title": ["This field is required."]}]"#);
     assert_eq!(refused.to_string(), "the server refused `create` with status 400");
@@ -93,7 +93,7 @@ pub async fn r7_validation_errors_are_readable<A: Adapter>(adapter: A) {
 pub async fn r7_a_private_stream_refuses_the_anonymous<A: Adapter>(adapter: A) {
     let client = visit(&adapter).await;
 
-    let refused = refusal(client.list::<Vec<Task>>("private").await);
+    let refused = error_reply(client.list::<Vec<Task>>("private").await);
     assert_eq!((refused.status, refused.action.as_deref()), (Some(403), Some("list")));
     let errors: Vec<String> = refused.errors.decode().unwrap();
     assert_eq!(errors, ["You do not have permission to perform this action."]);
@@ -105,14 +105,14 @@ pub async fn r7_a_missing_object_is_not_found<A: Adapter>(adapter: A) {
     let client = visit(&adapter).await;
 
     for pk in [json!(0), json!("abc"), json!(null), json!([1])] {
-        let refused = refusal(client.retrieve::<Task>("tasks", &pk).await);
+        let refused = error_reply(client.retrieve::<Task>("tasks", &pk).await);
         assert_eq!((refused.status, refused.action.as_deref()), (Some(404), Some("retrieve")));
         assert_eq!(refused.errors.decode(), Ok(json!(["Not found"])));
     }
-    let no_uuid = refusal(client.retrieve::<Gadget>("gadgets", "lamp").await);
+    let no_uuid = error_reply(client.retrieve::<Gadget>("gadgets", "lamp").await);
     assert_eq!(no_uuid.status, Some(404));
     let patched = client.patch::<Task>("tasks", 0, &json!({"done": true})).await;
-    assert_eq!(refusal(patched).status, Some(404));
+    assert_eq!(error_reply(patched).status, Some(404));
     assert_eq!(fail(&client, "404").await.errors.decode(), Ok(json!(["no such thing"])));
 }
 
@@ -120,7 +120,7 @@ pub async fn r7_a_missing_object_is_not_found<A: Adapter>(adapter: A) {
 pub async fn r7_an_unknown_action_is_not_allowed<A: Adapter>(adapter: A) {
     let client = visit(&adapter).await;
 
-    let refused = refusal(client.call::<Value>(Request::new("tasks", "nosuch")).await);
+    let refused = error_reply(client.call::<Value>(Request::new("tasks", "nosuch")).await);
     assert_eq!((refused.status, refused.action.as_deref()), (Some(405), Some("nosuch")));
     assert_eq!(refused.errors.decode(), Ok(json!(["Method \"nosuch\" not allowed."])));
 }
@@ -134,7 +134,7 @@ pub async fn r7_a_status_decides_without_errors<A: Adapter>(adapter: A) {
     };
 
     assert_eq!(answer(299).await, Ok(json!({"detail": "so it is"})));
-    let refused = refusal(answer(409).await);
+    let refused = error_reply(answer(409).await);
     assert_eq!((refused.status, refused.errors.as_str()), (Some(409), "[]"));
     assert_eq!(refused.data.decode(), Ok(json!({"detail": "so it is"})));
 }
@@ -147,7 +147,9 @@ pub async fn r4_a_crash_of_the_consumer<A: Adapter>(adapter: A) {
 
     let crashed = client.call::<Value>(Request::new("tools", "crash")).await;
     assert_eq!(crashed, Err(RequestError::ConnectionLost { sent: true }));
-    let Lost::Closed(frame) = lost(&mut events).await else { panic!("expected a close frame") };
+    let ConnectionError::Closed(frame) = lost(&mut events).await else {
+        panic!("expected a close frame")
+    };
     assert_eq!((frame.code, &*frame.reason), (1011, ""));
 
     connected(&mut events).await;
@@ -198,6 +200,6 @@ pub async fn an_answer_of_another_type_is_a_decode_error<A: Adapter>(adapter: A)
     assert_eq!(client.retrieve::<Task>("tasks", task.pk).await, Ok(task));
 }
 
-async fn fail(client: &Client, kind: &str) -> dcrf_proto::Refusal {
-    refusal(client.call::<Value>(Request::new("tools", "fail").arg("kind", kind)).await)
+async fn fail(client: &Client, kind: &str) -> dcrf_proto::ErrorReply {
+    error_reply(client.call::<Value>(Request::new("tools", "fail").arg("kind", kind)).await)
 }

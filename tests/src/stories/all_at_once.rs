@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use dcrf_proto::{Change, Ended, Request, Subscribe};
+use dcrf_proto::{Change, Request, Subscribe, SubscriptionError};
 use serde_json::{Value, json};
 
 use super::{create_task, rename, visit};
 use crate::adapter::{Adapter, quick};
-use crate::client::{Client, Notices, Subscription};
+use crate::client::{Client, Events, Subscription};
 use crate::models::{Memo, Task};
 use crate::observe::{Mark, change, connected, ended, eventually, lost};
 use crate::server::Server;
@@ -38,11 +38,11 @@ pub async fn s12_unsubscribe_all<A: Adapter>(adapter: A) {
 
     assert_eq!(client.unsubscribe_all(), 5);
 
-    assert_eq!(ended(&mut first).await, Ended::Unsubscribed);
-    assert_eq!(ended(&mut second).await, Ended::Unsubscribed);
-    assert_eq!(ended(&mut memos).await, Ended::Unsubscribed);
-    assert_eq!(ended(&mut docs).await, Ended::Unsubscribed);
-    assert_eq!(pending.await.unwrap_err(), Ended::Unsubscribed);
+    assert_eq!(ended(&mut first).await, SubscriptionError::Unsubscribed);
+    assert_eq!(ended(&mut second).await, SubscriptionError::Unsubscribed);
+    assert_eq!(ended(&mut memos).await, SubscriptionError::Unsubscribed);
+    assert_eq!(ended(&mut docs).await, SubscriptionError::Unsubscribed);
+    assert_eq!(pending.await.unwrap_err(), SubscriptionError::Unsubscribed);
     second.cancel().await.unwrap();
     for action in [
         "tasks/unsubscribe_instance",
@@ -84,8 +84,8 @@ pub async fn s12_unsubscribe_all_offline<A: Adapter>(adapter: A) {
     kicked(&client, &mut events).await;
     let offline = client.subscribe::<Task>(Subscribe::new("tasks", "subscribe_all"));
     assert_eq!(client.unsubscribe_all(), 2);
-    assert_eq!(ended(&mut before).await, Ended::Unsubscribed);
-    assert_eq!(offline.await.unwrap_err(), Ended::Unsubscribed);
+    assert_eq!(ended(&mut before).await, SubscriptionError::Unsubscribed);
+    assert_eq!(offline.await.unwrap_err(), SubscriptionError::Unsubscribed);
 
     connected(&mut events).await;
     let echoed: Value = client.call(Request::new("tools", "echo")).await.unwrap();
@@ -132,7 +132,7 @@ pub async fn s12_resubscribe<A: Adapter>(adapter: A) {
     writer.delete("tasks", doomed.pk).await.unwrap();
     assert!(matches!(change(&mut of_doomed).await, Change::Delete(_)));
     client.resubscribe();
-    assert!(matches!(ended(&mut of_doomed).await, Ended::Gone(_)));
+    assert!(matches!(ended(&mut of_doomed).await, SubscriptionError::Gone(_)));
     let renamed = rename(&writer, &kept, "still here").await;
     assert_eq!(change(&mut of_kept).await, Change::Update(renamed));
 
@@ -158,7 +158,7 @@ async fn memos_until(docs: &mut Subscription<Value>, pk: i64) -> Vec<i64> {
     told
 }
 
-async fn kicked(client: &Client, events: &mut Notices) {
+async fn kicked(client: &Client, events: &mut Events) {
     let _kicked = client.call::<Value>(Request::new("tools", "kick").arg("code", 4000));
     lost(events).await;
 }

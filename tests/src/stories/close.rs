@@ -3,8 +3,10 @@
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::time::Duration;
 
-use crate::client::Response;
-use dcrf_proto::{Close, CloseReason, Ended, Request, RequestError, State, Subscribe};
+use crate::client::ReplyFuture;
+use dcrf_proto::{
+    CloseOptions, CloseReason, ConnectionState, Request, RequestError, Subscribe, SubscriptionError,
+};
 use serde_json::{Value, json};
 
 use super::connect::refused_url;
@@ -26,13 +28,13 @@ pub async fn c1_online_answers_what_is_in_flight<A: Adapter>(adapter: A) {
     let mut changes =
         client.subscribe::<Task>(Subscribe::instance("tasks", task.pk)).await.unwrap();
 
-    let slow: Response<Value> = client.call(Request::new("tools", "slow").arg("seconds", 0.3));
+    let slow: ReplyFuture<Value> = client.call(Request::new("tools", "slow").arg("seconds", 0.3));
     let closing = client.close();
     // Not one more, from the call on.
     let refused = client.call::<Value>(Request::new("tools", "echo")).await;
     adapter.within(SOON, closing).await;
     assert_eq!(slow.await, Ok(json!({"slept": 0.3})));
-    assert_eq!(ended(&mut changes).await, Ended::Closed(CloseReason::ByCaller));
+    assert_eq!(ended(&mut changes).await, SubscriptionError::Closed(CloseReason::ByCaller));
     let closed = RequestError::Closed { reason: CloseReason::ByCaller, sent: false };
     assert_eq!(refused, Err(closed));
 
@@ -41,15 +43,15 @@ pub async fn c1_online_answers_what_is_in_flight<A: Adapter>(adapter: A) {
     // Once more, and in any way: it is closed.
     adapter.within(SOON, client.close()).await;
     client.close_now();
-    assert_eq!(client.state(), State::Closed(CloseReason::ByCaller));
+    assert_eq!(client.state(), ConnectionState::Closed(CloseReason::ByCaller));
 }
 
 /// The wait for what is in flight has its bound; what has no answer by then settles.
 pub async fn c1_online_waits_no_longer_than_told<A: Adapter>(adapter: A) {
     let client = visit(&adapter).await;
 
-    let mute: Response<Value> = client.call(Request::new("tools", "mute"));
-    let close = Close::default().wait(Duration::from_millis(200));
+    let mute: ReplyFuture<Value> = client.call(Request::new("tools", "mute"));
+    let close = CloseOptions::default().wait(Duration::from_millis(200));
     adapter.within(SOON, client.close_with(close)).await;
     let reason = CloseReason::ByCaller;
     assert_eq!(mute.await, Err(RequestError::Closed { reason, sent: true }));
@@ -63,7 +65,7 @@ pub async fn c1_online_with_unsubscribes<A: Adapter>(adapter: A) {
     let task = create_task(&client, "watched").await;
     let _changes = client.subscribe::<Task>(Subscribe::instance("tasks", task.pk)).await.unwrap();
 
-    adapter.within(SOON, client.close_with(Close::default().unsubscribe())).await;
+    adapter.within(SOON, client.close_with(CloseOptions::default().unsubscribe())).await;
     eventually(&adapter, "the server sees the end", || mark.close_codes(server) == [1000]).await;
     assert_eq!(mark.count(server, "tasks/unsubscribe_instance"), 1);
 }
@@ -74,11 +76,11 @@ pub async fn c1_now<A: Adapter>(adapter: A) {
     let mark = Mark::new("/ws/");
     let client = adapter.connect(&mark.url(server), quick()).await.unwrap();
 
-    let mute: Response<Value> = client.call(Request::new("tools", "mute"));
+    let mute: ReplyFuture<Value> = client.call(Request::new("tools", "mute"));
     eventually(&adapter, "the request arrives", || mark.count(server, "tools/mute") == 1).await;
     client.close_now();
     let reason = CloseReason::ByCaller;
-    assert_eq!(client.state(), State::Closed(reason.clone()));
+    assert_eq!(client.state(), ConnectionState::Closed(reason.clone()));
     assert_eq!(mute.await, Err(RequestError::Closed { reason, sent: true }));
     eventually(&adapter, "the server sees the end", || mark.close_codes(server) == [1000]).await;
 }
@@ -87,14 +89,14 @@ pub async fn c1_now<A: Adapter>(adapter: A) {
 pub async fn c1_offline<A: Adapter>(adapter: A) {
     let client = adapter.connect_lazy(&refused_url("/ws/"), quick()).unwrap();
     let mut events = client.events();
-    let waiting: Response<Value> = client.call(Request::new("tools", "echo"));
+    let waiting: ReplyFuture<Value> = client.call(Request::new("tools", "echo"));
     let subscribing = client.subscribe::<Task>(Subscribe::instance("tasks", 1));
 
     lost(&mut events).await;
     adapter.within(SOON, client.close()).await;
     let reason = CloseReason::ByCaller;
     assert_eq!(waiting.await, Err(RequestError::Closed { reason: reason.clone(), sent: false }));
-    assert_eq!(subscribing.await.map(drop), Err(Ended::Closed(reason)));
+    assert_eq!(subscribing.await.map(drop), Err(SubscriptionError::Closed(reason)));
     no_task_is_left(&adapter).await; // L11: nobody is there who could dial.
 }
 
@@ -104,7 +106,7 @@ pub async fn c1_while_dialling<A: Adapter>(adapter: A) {
     let url = format!("ws://{}/ws/", listener.local_addr().unwrap());
     let client = adapter.connect_lazy(&url, quick()).unwrap();
 
-    let waiting: Response<Value> = client.call(Request::new("tools", "echo"));
+    let waiting: ReplyFuture<Value> = client.call(Request::new("tools", "echo"));
     listener.set_nonblocking(true).unwrap();
     let mut accepted = None;
     eventually(&adapter, "the dial is under way", || {
@@ -112,7 +114,7 @@ pub async fn c1_while_dialling<A: Adapter>(adapter: A) {
         accepted.is_some()
     })
     .await;
-    assert!(matches!(client.state(), State::Connecting { .. }));
+    assert!(matches!(client.state(), ConnectionState::Connecting { .. }));
     adapter.within(SOON, client.close()).await;
     let reason = CloseReason::ByCaller;
     assert_eq!(waiting.await, Err(RequestError::Closed { reason, sent: false }));
@@ -125,7 +127,7 @@ pub async fn c2_the_last_handle_leaves_nothing<A: Adapter>(adapter: A) {
     let mark = Mark::new("/ws/");
     let client = adapter.connect(&mark.url(&server), quick()).await.unwrap();
     let clone = client.clone();
-    let mute: Response<Value> = clone.call(Request::new("tools", "mute"));
+    let mute: ReplyFuture<Value> = clone.call(Request::new("tools", "mute"));
     let changes = clone.subscribe::<Task>(Subscribe::instance("tasks", 1)).await.unwrap();
     assert_eq!(sockets_to(server.address()), 1);
 
@@ -145,7 +147,7 @@ pub async fn c2_the_last_handle_of_an_offline_client<A: Adapter>(adapter: A) {
     let silent = listener.local_addr().unwrap();
     for (url, sockets) in [(format!("ws://{silent}/ws/"), 1), (refused_url("/ws/"), 0)] {
         let client = adapter.connect_lazy(&url, quick()).unwrap();
-        let response: Response<Value> = client.call(Request::new("tools", "echo"));
+        let response: ReplyFuture<Value> = client.call(Request::new("tools", "echo"));
         eventually(&adapter, "it dials", || sockets_to(silent) == sockets).await;
         drop(client);
         assert!(adapter.tasks().is_none_or(|tasks| tasks == 1), "a response holds the client");
@@ -165,7 +167,7 @@ pub async fn c2_a_runtime_that_ends_settles_everything<A: Adapter>(adapter: A) {
         move || {
             adapter.clone().run(async move {
                 let client = adapter.connect(&url, quick()).await.unwrap();
-                let mute: Response<Value> = client.call(Request::new("tools", "mute"));
+                let mute: ReplyFuture<Value> = client.call(Request::new("tools", "mute"));
                 let task = Subscribe::instance("tasks", 1);
                 let changes = client.subscribe::<Task>(task).await.unwrap();
                 (client, mute, changes)
@@ -183,9 +185,9 @@ pub async fn c2_a_runtime_that_ends_settles_everything<A: Adapter>(adapter: A) {
         client.close_now();
         CloseReason::ByCaller
     };
-    assert_eq!(client.state(), State::Closed(reason.clone()));
+    assert_eq!(client.state(), ConnectionState::Closed(reason.clone()));
     assert_eq!(mute.await, Err(RequestError::Closed { reason: reason.clone(), sent: true }));
-    assert_eq!(ended(&mut changes).await, Ended::Closed(reason.clone()));
+    assert_eq!(ended(&mut changes).await, SubscriptionError::Closed(reason.clone()));
     let late = client.call::<Value>(Request::new("tools", "echo")).await;
     assert_eq!(late, Err(RequestError::Closed { reason, sent: false }));
     adapter.within(SOON, client.close()).await;

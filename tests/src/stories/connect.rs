@@ -1,11 +1,13 @@
-//! How a connection begins, how it does not, and what follows from the server's refusals and close codes.
+//! How a connection begins, how it does not, and what follows from the server's error replies and close codes.
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use dcrf_proto::websocket::ConnectError;
-use dcrf_proto::{CloseFrame, CloseReason, Lost, Notice, Request, RequestError, State};
+use dcrf_proto::{
+    ClientEvent, CloseFrame, CloseReason, ConnectionError, ConnectionState, Request, RequestError,
+};
 use serde_json::Value;
 
 use crate::adapter::{Adapter, Setup, quick};
@@ -16,7 +18,7 @@ use crate::server::{Kind, Server};
 pub async fn l14_connecting_fails_with_the_first_error<A: Adapter>(adapter: A) {
     let server = Server::shared();
     let error = connect_error(&adapter, &refused_url("/ws/?token=secret")).await;
-    let ConnectError::Failed { endpoint, error: Lost::Io { kind, .. } } = &error else {
+    let ConnectError::Failed { endpoint, error: ConnectionError::Io { kind, .. } } = &error else {
         panic!("expected an I/O error, got {error:?}")
     };
     assert_eq!(*kind, std::io::ErrorKind::ConnectionRefused);
@@ -25,7 +27,8 @@ pub async fn l14_connecting_fails_with_the_first_error<A: Adapter>(adapter: A) {
     for (path, status) in [("/ws/deny/", 403), ("/nowhere/", 500), ("/ws/connectcrash/", 500)] {
         let mark = Mark::new(path);
         let error = connect_error(&adapter, &mark.url(server)).await;
-        let ConnectError::Failed { error: Lost::Refused { status: its, .. }, .. } = error else {
+        let ConnectError::Failed { error: ConnectionError::Http { status: its, .. }, .. } = error
+        else {
             panic!("expected the status {status}, got {error:?}")
         };
         assert_eq!(its, status);
@@ -43,7 +46,7 @@ pub async fn l14_the_lazy_form_returns_at_once<A: Adapter>(adapter: A) {
 
     let waiting = client.call::<Value>(Request::new("tools", "echo"));
     for _ in 0..3 {
-        assert!(matches!(lost(&mut events).await, Lost::Io { .. }));
+        assert!(matches!(lost(&mut events).await, ConnectionError::Io { .. }));
     }
     assert_eq!(client.stats().waiting_requests, 1);
     client.close().await;
@@ -59,7 +62,7 @@ pub async fn l14_a_client_that_is_started_closed<A: Adapter>(adapter: A) {
     let client = adapter.connect_lazy_with(setup.clone()).unwrap();
     let waiting = client.call::<Value>(Request::new("tools", "echo").arg("n", 1));
     let stats = client.stats();
-    assert_eq!((client.state(), stats.waiting_requests), (State::Idle, 1));
+    assert_eq!((client.state(), stats.waiting_requests), (ConnectionState::Idle, 1));
     assert!(stats.waiting_bytes > 0);
     assert_eq!(mark.connections(server).len(), 0);
     client.open();
@@ -73,7 +76,7 @@ pub async fn l14_a_client_that_is_started_closed<A: Adapter>(adapter: A) {
     assert_eq!(mark.connections(server).len(), 1);
 
     let client = adapter.connect_with(setup).await.unwrap();
-    assert_eq!(client.state(), State::Connected);
+    assert_eq!(client.state(), ConnectionState::Connected);
     client.close().await;
 }
 
@@ -98,9 +101,9 @@ pub async fn l5_gives_up_after_the_last_attempt<A: Adapter>(adapter: A) {
     else {
         panic!("expected it to give up, got {error:?}")
     };
-    assert!(matches!(last_error, Lost::Io { .. }));
+    assert!(matches!(last_error, ConnectionError::Io { .. }));
     assert_eq!((attempts, sent), (3, false));
-    assert!(matches!(client.state(), State::Closed(CloseReason::GaveUp { .. })));
+    assert!(matches!(client.state(), ConnectionState::Closed(CloseReason::GaveUp { .. })));
 }
 
 /// A server that refuses the credentials twice in a row, by an HTTP status or by a close code, is not
@@ -112,13 +115,13 @@ pub async fn l7_refused_credentials_end_the_client<A: Adapter>(adapter: A) {
         let client = adapter.connect_lazy(&mark.url(server), quick()).unwrap();
         let reason = closed(&client).await;
         match (&reason, path) {
-            (CloseReason::Unauthorized(Lost::Closed(frame)), "/ws/kick/4401/") => {
+            (CloseReason::Unauthorized(ConnectionError::Closed(frame)), "/ws/kick/4401/") => {
                 assert_eq!(frame.code, 4401);
             }
-            (CloseReason::Unauthorized(Lost::Closed(frame)), "/ws/kick/4403/") => {
+            (CloseReason::Unauthorized(ConnectionError::Closed(frame)), "/ws/kick/4403/") => {
                 assert_eq!(frame.code, 4403);
             }
-            (CloseReason::Unauthorized(Lost::Refused { status: 403, .. }), _) => {}
+            (CloseReason::Unauthorized(ConnectionError::Http { status: 403, .. }), _) => {}
             other => panic!("expected Unauthorized, got {other:?}"),
         }
         assert_eq!(mark.connections(server).len(), 2, "{path}");
@@ -134,10 +137,10 @@ pub async fn l7_uvicorn_restarts_with_1012<A: Adapter>(adapter: A) {
 
     let bye = CloseFrame { code: 1012, reason: "bye".into() };
     loop {
-        if let Notice::State(State::Waiting { until, attempt, error }) =
+        if let ClientEvent::State(ConnectionState::Waiting { until, attempt, error }) =
             events.next().await.unwrap()
         {
-            assert_eq!((attempt, error), (2, Lost::Closed(bye)));
+            assert_eq!((attempt, error), (2, ConnectionError::Closed(bye)));
             assert!(until <= Instant::now() + Duration::from_secs(5));
             break;
         }
@@ -155,7 +158,7 @@ pub async fn l7_other_codes_reconnect<A: Adapter>(adapter: A) {
         assert_eq!(kicked, Err(RequestError::ConnectionLost { sent: true }));
         // Daphne loses the reason.
         let bye = CloseFrame { code: 4001, reason: reason.into() };
-        assert_eq!(lost(&mut events).await, Lost::Closed(bye));
+        assert_eq!(lost(&mut events).await, ConnectionError::Closed(bye));
         connected(&mut events).await;
     }
 }
@@ -169,7 +172,7 @@ pub async fn l4_a_dial_that_hangs_is_given_up<A: Adapter>(adapter: A) {
     let Err(ConnectError::Failed { error, .. }) = adapter.connect(&url, config).await else {
         panic!("a handshake without an answer succeeded")
     };
-    assert_eq!(error, Lost::DialTimedOut(Duration::from_millis(150)));
+    assert_eq!(error, ConnectionError::DialTimedOut(Duration::from_millis(150)));
 }
 
 /// The Uvicorn of this test process; Daphne is the [`Server::shared`] one.

@@ -3,17 +3,19 @@
 use std::sync::{Arc, Mutex};
 
 use dcrf_proto::websocket::{ConnectError, Credentials, CredentialsError};
-use dcrf_proto::{Change, CloseReason, Lost, Request, RequestError, Subscribe, Verdict};
+use dcrf_proto::{
+    Change, CloseReason, ConnectionError, FailureAction, Request, RequestError, Subscribe,
+};
 use serde_json::{Value, json};
 
 use super::{rename, visit};
 use crate::adapter::{Adapter, Setup, quick};
-use crate::client::{Client, Response};
+use crate::client::{Client, ReplyFuture};
 use crate::models::Task;
 use crate::observe::{Mark, change, closed, connected, lost, restarted};
 use crate::server::{Server, post};
 
-const REFUSED: Lost = Lost::Refused { status: 403, retry_after: None };
+const REFUSED: ConnectionError = ConnectionError::Http { status: 403, retry_after: None };
 
 /// Where only those who are known get in.
 fn door() -> (Mark, String) {
@@ -140,7 +142,8 @@ pub async fn l8_each_connection_has_a_fresh_ticket<A: Adapter>(adapter: A) {
         assert_eq!(change(&mut changes).await, Change::Update(renamed));
     }
     for code in [4000, 1012] {
-        let kicked: Response<Value> = client.call(Request::new("tools", "kick").arg("code", code));
+        let kicked: ReplyFuture<Value> =
+            client.call(Request::new("tools", "kick").arg("code", code));
         let _ = kicked.await;
         lost(&mut events).await;
         connected(&mut events).await;
@@ -166,13 +169,15 @@ pub async fn l7_the_caller_has_credentials_refreshed<A: Adapter>(adapter: A) {
             async { Ok(Credentials::new().header("Authorization", "Token tok-alice")) }
         })
         .on_failure(|lost| match lost {
-            Lost::Closed(frame) if frame.code == 4001 => Some(Verdict::RefreshCredentials),
-            Lost::Closed(frame) if frame.code == 4002 => Some(Verdict::Stop),
+            ConnectionError::Closed(frame) if frame.code == 4001 => {
+                Some(FailureAction::RefreshCredentials)
+            }
+            ConnectionError::Closed(frame) if frame.code == 4002 => Some(FailureAction::Stop),
             _ => None,
         });
     let client = adapter.connect_with(setup).await.unwrap();
     let mut events = client.events();
-    let kick = |code: u16| -> Response<Value> {
+    let kick = |code: u16| -> ReplyFuture<Value> {
         client.call(Request::new("tools", "kick").arg("code", code))
     };
     let _ = kick(4001).await;
@@ -182,7 +187,9 @@ pub async fn l7_the_caller_has_credentials_refreshed<A: Adapter>(adapter: A) {
     assert_eq!(*refreshes.lock().unwrap(), [false, true]);
 
     let stopped = kick(4002).await;
-    let CloseReason::Fatal(Lost::Closed(frame)) = closed(&client).await else { panic!("it stops") };
+    let CloseReason::Fatal(ConnectionError::Closed(frame)) = closed(&client).await else {
+        panic!("it stops")
+    };
     assert_eq!(frame.code, 4002);
     assert!(matches!(
         stopped,

@@ -1,16 +1,17 @@
 //! Other endpoints than the anonymous, multiplexed one.
 
-use crate::client::{Client, Response};
+use crate::client::{Client, ReplyFuture};
 use dcrf_proto::client::ReplyError;
 use dcrf_proto::{
-    Change, Framing, Heard, Notice, Page, RepliesEnded, Request, RequestError, Selector, Subscribe,
+    Change, ClientEvent, Framing, ListenerEvent, Page, ReplyStreamError, Request, RequestError,
+    Selector, Subscribe,
 };
 use serde_json::{Value, json};
 
 use super::{create_task, rename, visit};
 use crate::adapter::{Adapter, quick};
 use crate::models::{Row, Task};
-use crate::observe::{Mark, change, connected, ended, eventually, lost, refusal, restarted};
+use crate::observe::{Mark, change, connected, ended, error_reply, eventually, lost, restarted};
 use crate::server::Server;
 
 /// A client of a consumer without the multiplexer.
@@ -36,7 +37,7 @@ pub async fn f1_a_bare_endpoint<A: Adapter>(adapter: A) {
     assert_eq!(change(&mut changes).await, Change::Update(once));
 
     // What ends a multiplexed connection ends this one too: a subscribe that lacks its argument.
-    let crashing: Response<Value> = client.call(Request::new("tasks", "subscribe_priority"));
+    let crashing: ReplyFuture<Value> = client.call(Request::new("tasks", "subscribe_priority"));
     assert_eq!(crashing.await, Err(RequestError::ConnectionLost { sent: true }));
     lost(&mut events).await;
     connected(&mut events).await;
@@ -49,7 +50,7 @@ pub async fn f1_a_bare_endpoint<A: Adapter>(adapter: A) {
     assert_eq!(after, ["subscribe_instance", "unsubscribe_instance"]);
 }
 
-/// Every action of a model, refusals, and the ends of subscriptions.
+/// Every action of a model, error replies, and the ends of subscriptions.
 pub async fn f1_all_actions_on_a_bare_endpoint<A: Adapter>(adapter: A) {
     let server = Server::shared();
     let mark = Mark::new("/ws/bare/tasks/");
@@ -76,12 +77,15 @@ pub async fn f1_all_actions_on_a_bare_endpoint<A: Adapter>(adapter: A) {
     assert!(matches!(change(&mut feed).await, Change::Delete(_)));
     changes.cancel().await.unwrap();
 
-    assert_eq!(refusal(client.retrieve::<Task>("", task.pk).await).status, Some(404));
-    assert_eq!(refusal(client.create::<Task>("", &json!({})).await).status, Some(400));
-    assert_eq!(refusal(client.call::<Value>(Request::new("", "no_such")).await).status, Some(405));
+    assert_eq!(error_reply(client.retrieve::<Task>("", task.pk).await).status, Some(404));
+    assert_eq!(error_reply(client.create::<Task>("", &json!({})).await).status, Some(400));
+    assert_eq!(
+        error_reply(client.call::<Value>(Request::new("", "no_such")).await).status,
+        Some(405)
+    );
     client.close().await;
     let closed = ended(&mut feed).await;
-    assert!(matches!(closed, dcrf_proto::Ended::Closed(_)), "{closed:?}");
+    assert!(matches!(closed, dcrf_proto::SubscriptionError::Closed(_)), "{closed:?}");
     let [frames] = mark.connections(server).try_into().unwrap();
     assert!(frames.frames().all(|frame| frame.get("stream").is_none()), "payloads alone");
 }
@@ -137,7 +141,7 @@ pub async fn f1_messages_and_pushes_on_a_bare_endpoint<A: Adapter>(adapter: A) {
     let push = || Request::new("tools", "push").arg("count", 2);
     assert_eq!(client.call::<Value>(push()).await, Ok(json!({"pushed": 2})));
     for n in 0..2 {
-        let Some(Ok(Heard::Frame { stream, payload, .. })) = ticks.next().await else {
+        let Some(Ok(ListenerEvent::Frame { stream, payload, .. })) = ticks.next().await else {
             panic!("no tick")
         };
         assert_eq!((stream, payload), (None, json!({"type": "tick", "n": n})));
@@ -145,7 +149,7 @@ pub async fn f1_messages_and_pushes_on_a_bare_endpoint<A: Adapter>(adapter: A) {
     assert_eq!(client.stats().unhandled, 0);
     drop(ticks);
     assert_eq!(client.call::<Value>(push()).await, Ok(json!({"pushed": 2})));
-    let Some(Notice::Unhandled(tick)) = events.next().await else { panic!("no push") };
+    let Some(ClientEvent::Unhandled(tick)) = events.next().await else { panic!("no push") };
     assert_eq!(tick.frame.decode(), Ok(json!({"type": "tick", "n": 0})));
     eventually(&adapter, "all arrived", || mark.actions(server)[0].len() == 4).await;
     assert_eq!(mark.actions(server), [["echo", "mute", "push", "push"]]);
@@ -166,8 +170,8 @@ pub async fn f1_a_bare_endpoint_over_the_servers_death<A: Adapter>(adapter: A) {
 
     server.kill().unwrap();
     lost(&mut events).await;
-    let Some(Err(ReplyError::Ended(interrupted))) = replies.next().await else { panic!("no end") };
-    assert_eq!(interrupted, RepliesEnded::Interrupted { received: 1 });
+    let Some(Err(ReplyError::Stream(interrupted))) = replies.next().await else { panic!("no end") };
+    assert_eq!(interrupted, ReplyStreamError::Interrupted { received: 1 });
     client.send(Request::patch("tasks", 2, &json!({"title": "by a message"}))).unwrap();
     let queued = rename_first(&client);
     let server = restarted(&adapter, server).await;
@@ -185,6 +189,6 @@ pub async fn f1_a_bare_endpoint_over_the_servers_death<A: Adapter>(adapter: A) {
     assert_eq!(after, ["subscribe_instance", "subscribe_all", "patch", "patch"]);
 }
 
-fn rename_first(client: &Client) -> Response<Task> {
+fn rename_first(client: &Client) -> ReplyFuture<Task> {
     client.patch("tasks", 1, &json!({"title": "by a request"}))
 }

@@ -1,7 +1,9 @@
 //! Messages whose answer nobody awaits, the wait until all was written, and what the server says by itself.
 
 use crate::client::{Client, Listener};
-use dcrf_proto::{CloseReason, Heard, Rejection, Request, RequestError, Selector, Subscribe};
+use dcrf_proto::{
+    CloseReason, ListenerEvent, RejectReason, Request, RequestError, Selector, Subscribe,
+};
 use futures_lite::future::poll_once;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -32,7 +34,7 @@ pub async fn r10_a_message_waits_for_the_connection<A: Adapter>(adapter: A) {
     server.kill().unwrap();
     lost(&mut events).await;
     let rejected = client.send_now(echo(2)).unwrap_err();
-    assert_eq!((rejected.command, rejected.reason), (echo(2), Rejection::NotConnected));
+    assert_eq!((rejected.command, rejected.reason), (echo(2), RejectReason::NotConnected));
     client.send(echo(3)).unwrap();
     let answer = client.call::<Value>(echo(4));
     client.send(echo(5)).unwrap();
@@ -94,7 +96,7 @@ pub async fn c3_a_flush_fails_when_the_client_is_closed_first<A: Adapter>(adapte
     assert_eq!(flush.await, Err(CloseReason::ByCaller));
     assert_eq!(client.flush().await, Err(CloseReason::ByCaller));
     let rejected = client.send(echo(2)).unwrap_err();
-    assert_eq!(rejected.reason, Rejection::Closed(CloseReason::ByCaller));
+    assert_eq!(rejected.reason, RejectReason::Closed(CloseReason::ByCaller));
     assert_eq!(client.stats().unsent, 1);
 }
 
@@ -137,7 +139,7 @@ async fn pushed(client: &Client, ticks: &mut Listener<Tick>, count: usize) -> Ve
 
 async fn next(ticks: &mut Listener<Tick>) -> u64 {
     match ticks.next().await {
-        Some(Ok(Heard::Frame { payload: Tick { n }, .. })) => n,
+        Some(Ok(ListenerEvent::Frame { payload: Tick { n }, .. })) => n,
         other => panic!("expected a tick, got {other:?}"),
     }
 }

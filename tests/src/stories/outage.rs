@@ -3,8 +3,8 @@
 use std::io::ErrorKind;
 use std::time::Duration;
 
-use crate::client::Response;
-use dcrf_proto::{Change, Lost, Request, RequestError, Subscribe};
+use crate::client::ReplyFuture;
+use dcrf_proto::{Change, ConnectionError, Request, RequestError, Subscribe};
 use serde_json::{Value, json};
 
 use super::{create_task, rename};
@@ -26,26 +26,27 @@ pub async fn r4_killed_with_requests_in_flight<A: Adapter>(adapter: A) {
         client.subscribe::<Task>(Subscribe::instance("tasks", task.pk)).await.unwrap();
 
     // One request is with the application, which will never answer it.
-    let written: Response<Value> = client.call(Request::new("tools", "mute"));
+    let written: ReplyFuture<Value> = client.call(Request::new("tools", "mute"));
     eventually(&adapter, "the request arrives", || mark.count(&server, "tools/mute") == 1).await;
     // Two more leave, and the server does not get to read them.
     server.pause().unwrap();
-    let repeated: Response<Vec<Task>> = client.list("tasks");
-    let unsafe_to_repeat: Response<Task> = client.create("tasks", &json!({"title": "in flight"}));
+    let repeated: ReplyFuture<Vec<Task>> = client.list("tasks");
+    let unsafe_to_repeat: ReplyFuture<Task> =
+        client.create("tasks", &json!({"title": "in flight"}));
     eventually(&adapter, "both are handed over", || client.stats().waiting_requests == 0).await;
 
     server.kill().unwrap();
     let killed = lost(&mut events).await;
-    assert!(matches!(killed, Lost::Dropped | Lost::Io { .. }));
+    assert!(matches!(killed, ConnectionError::Dropped | ConnectionError::Io { .. }));
     let sent = Err(RequestError::ConnectionLost { sent: true });
     assert_eq!(written.await, sent);
     assert_eq!(unsafe_to_repeat.await.map(drop), sent.map(drop));
 
     // The outage goes on, and so does the program.
     let refused = lost(&mut events).await;
-    assert!(matches!(refused, Lost::Io { kind: ErrorKind::ConnectionRefused, .. }));
-    let queued: Response<Task> = client.create("tasks", &json!({"title": "queued"}));
-    let expired: Response<Value> =
+    assert!(matches!(refused, ConnectionError::Io { kind: ErrorKind::ConnectionRefused, .. }));
+    let queued: ReplyFuture<Task> = client.create("tasks", &json!({"title": "queued"}));
+    let expired: ReplyFuture<Value> =
         client.call(Request::new("tools", "echo").timeout(Duration::from_millis(50)));
     let subscribing = client.subscribe::<Task>(Subscribe::new("tasks", "subscribe_all"));
     assert_eq!(expired.await, Err(RequestError::TimedOut { sent: false }));
@@ -85,11 +86,11 @@ pub async fn r4_what_the_socket_did_not_take_waits<A: Adapter>(adapter: A) {
     // with its `data` alone.
     server.pause().unwrap();
     let padding = "x".repeat(1_000_000);
-    let numbered = |number: usize| -> Response<usize> {
+    let numbered = |number: usize| -> ReplyFuture<usize> {
         let request = Request::new("tools", "status").arg("code", 200).arg("data", number);
         client.call(request.arg("padding", &padding))
     };
-    let requests: Vec<Response<usize>> = (0..8).map(numbered).collect();
+    let requests: Vec<ReplyFuture<usize>> = (0..8).map(numbered).collect();
     eventually(&adapter, "some are handed over", || client.stats().waiting_requests < 8).await;
 
     server.kill().unwrap();
@@ -116,8 +117,8 @@ pub async fn r4_repeated_at_most_once<A: Adapter>(adapter: A) {
     let client = adapter.connect(&mark.url(server), quick()).await.unwrap();
 
     let mute = || Request::new("tools", "mute");
-    let repeated: Response<Value> = client.call(mute().safe_to_repeat(true));
-    let not_repeated: Response<Value> = client.call(mute());
+    let repeated: ReplyFuture<Value> = client.call(mute().idempotent(true));
+    let not_repeated: ReplyFuture<Value> = client.call(mute());
     for connection in 1..=2 {
         let arrived = || mark.count(server, "tools/mute") == connection + 1;
         eventually(&adapter, "the request arrives", arrived).await;
@@ -141,12 +142,12 @@ pub async fn l2_a_planned_restart<A: Adapter>(adapter: A) {
         client.subscribe::<Task>(Subscribe::instance("tasks", task.pk)).await.unwrap();
 
     server.terminate().unwrap();
-    let Lost::Closed(frame) = lost(&mut events).await else { panic!("no close frame") };
+    let ConnectionError::Closed(frame) = lost(&mut events).await else { panic!("no close frame") };
     assert_eq!(frame.code, 1012);
     let server = restarted(&adapter, server).await;
     connected(&mut events).await;
     let Change::Gap(gap) = change(&mut changes).await else { panic!("no gap") };
-    assert!(matches!(gap.cause, Lost::Closed(frame) if frame.code == 1012));
+    assert!(matches!(gap.cause, ConnectionError::Closed(frame) if frame.code == 1012));
     let other = adapter.connect(&server.url("/ws/"), quick()).await.unwrap();
     let renamed = rename(&other, &task, "after").await;
     assert_eq!(change(&mut changes).await, Change::Update(renamed));

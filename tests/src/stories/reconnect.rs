@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use dcrf_proto::{
-    Change, CloseFrame, CloseReason, Ended, Lost, Request, RequestError, State, Subscribe,
+    Change, CloseFrame, CloseReason, ConnectionError, ConnectionState, Request, RequestError,
+    Subscribe, SubscriptionError,
 };
 use serde_json::Value;
 
 use super::connect::uvicorn;
 use super::{create_task, rename, visit};
 use crate::adapter::{Adapter, Setup, quick};
-use crate::client::Response;
+use crate::client::ReplyFuture;
 use crate::models::Task;
 use crate::observe::{Mark, change, closed, connected, eventually, lost};
 use crate::server::Server;
@@ -21,31 +22,31 @@ pub async fn l13_a_planned_reconnect<A: Adapter>(adapter: A) {
     let mark = Mark::new("/ws/");
     let setup = Setup::new(&mark.url(server), quick());
     // It would end the client, if it were asked.
-    let setup = setup.on_failure(|_| Some(dcrf_proto::Verdict::Stop));
+    let setup = setup.on_failure(|_| Some(dcrf_proto::FailureAction::Stop));
     let client = adapter.connect_with(setup).await.unwrap();
     let mut events = client.events();
     let task = create_task(&client, "before").await;
     let mut changes =
         client.subscribe::<Task>(Subscribe::instance("tasks", task.pk)).await.unwrap();
-    let mute: Response<Value> = client.call(Request::new("tools", "mute"));
+    let mute: ReplyFuture<Value> = client.call(Request::new("tools", "mute"));
     eventually(&adapter, "the request arrives", || mark.count(server, "tools/mute") == 1).await;
 
-    client.reconnect_with(CloseFrame { code: 4000, reason: "another user".into() });
+    client.force_reconnect_with(CloseFrame { code: 4000, reason: "another user".into() });
     assert_eq!(mute.await, Err(RequestError::ConnectionLost { sent: true }));
     connected(&mut events).await;
     let Change::Gap(gap) = change(&mut changes).await else { panic!("no gap") };
-    assert_eq!(gap.cause, Lost::Reconnect);
+    assert_eq!(gap.cause, ConnectionError::Reconnect);
     let renamed = rename(&visit(&adapter).await, &task, "after").await;
     assert_eq!(change(&mut changes).await, Change::Update(renamed));
     eventually(&adapter, "the server is told", || mark.close_codes(server) == [4000]).await;
 
-    client.reconnect();
+    client.force_reconnect();
     connected(&mut events).await;
     eventually(&adapter, "the server is told", || mark.close_codes(server) == [4000, 1000]).await;
     assert_eq!(mark.connections(server).len(), 3);
     client.close().await;
-    client.reconnect();
-    assert_eq!(client.state(), State::Closed(CloseReason::ByCaller));
+    client.force_reconnect();
+    assert_eq!(client.state(), ConnectionState::Closed(CloseReason::ByCaller));
     assert_eq!(mark.connections(server).len(), 3);
 }
 
@@ -59,7 +60,7 @@ pub async fn l13_a_reconnect_ends_the_wait<A: Adapter>(adapter: A) {
     let crash = client.call::<Value>(Request::new("tools", "crash")).await;
     assert_eq!(crash, Err(RequestError::ConnectionLost { sent: true }));
     lost(&mut events).await;
-    client.reconnect();
+    client.force_reconnect();
     connected(&mut events).await;
 }
 
@@ -79,7 +80,7 @@ pub async fn s6_a_refreshed_subscriber_converges<A: Adapter>(adapter: A) {
     assert_eq!(crash, Err(RequestError::ConnectionLost { sent: true }));
     lost(&mut events).await;
     let renamed = rename(&visit(&adapter).await, &task, "after").await;
-    client.reconnect();
+    client.force_reconnect();
     assert!(matches!(change(&mut changes).await, Change::Gap(_)));
     assert_eq!(change(&mut changes).await, Change::Snapshot(vec![renamed]));
 }
@@ -95,7 +96,7 @@ pub async fn l12_a_poisoned_subscription_ends_and_the_others_live_on<A: Adapter>
         let mut changes = client.subscribe::<Task>(subscribe).await.unwrap();
         let poisoned = client.subscribe::<Value>(Subscribe::instance("nowhere", 1)).await;
         let ended = poisoned.unwrap_err();
-        assert!(matches!(ended, Ended::Poisoned { .. }), "{ended:?}");
+        assert!(matches!(ended, SubscriptionError::Poisoned { .. }), "{ended:?}");
 
         let renamed = rename(&client, &task, "after").await;
         while change(&mut changes).await != Change::Update(renamed.clone()) {}
@@ -109,13 +110,13 @@ pub async fn l12_a_poisoned_subscription_ends_and_the_others_live_on<A: Adapter>
 pub async fn f5_a_message_over_the_limit<A: Adapter>(adapter: A) {
     for server in [Server::shared(), uvicorn()] {
         let mark = Mark::new("/ws/");
-        let setup = Setup::new(&mark.url(server), quick()).max_incoming(100_000);
+        let setup = Setup::new(&mark.url(server), quick()).max_incoming_message(100_000);
         let client = adapter.connect_with(setup).await.unwrap();
         let mut events = client.events();
-        let echo = |size: usize| -> Response<Value> {
+        let echo = |size: usize| -> ReplyFuture<Value> {
             client.call(Request::new("tools", "echo").arg("padding", "x".repeat(size)))
         };
-        let too_large = Lost::TooLarge { limit: 100_000 };
+        let too_large = ConnectionError::TooLarge { limit: 100_000 };
         for round in 1..=3 {
             echo(50_000).await.unwrap();
             let refused = echo(150_000).await;

@@ -1,7 +1,7 @@
 //! Requests with many replies: lists that the server streams, and lists that are asked for page by page.
 
 use dcrf_proto::client::ReplyError;
-use dcrf_proto::{Page, RepliesEnded, Request, RequestError};
+use dcrf_proto::{Page, ReplyStreamError, Request, RequestError};
 
 use super::visit;
 use crate::adapter::{Adapter, quick};
@@ -66,12 +66,13 @@ pub async fn r12_a_streamed_list_that_does_not_exist_is_refused<A: Adapter>(adap
     let client = visit(&adapter).await;
 
     let mut pages = client.stream_pages::<Row>(Request::new("row_stream", "no_such_action"));
-    let Some(Err(ReplyError::Ended(RepliesEnded::Request(RequestError::Refused(refusal))))) =
-        pages.next().await
+    let Some(Err(ReplyError::Stream(ReplyStreamError::Request(RequestError::ErrorReply(
+        error_reply,
+    ))))) = pages.next().await
     else {
         panic!("it was not refused")
     };
-    assert_eq!(refusal.status, Some(405));
+    assert_eq!(error_reply.status, Some(405));
     assert!(pages.next().await.is_none());
 }
 
@@ -133,8 +134,8 @@ pub async fn r12_a_stream_is_interrupted_by_the_servers_death<A: Adapter>(adapte
         assert_eq!(pages.next().await.unwrap().unwrap().offset, offset);
     }
     server.kill().unwrap();
-    let Some(Err(ReplyError::Ended(ended))) = pages.next().await else { panic!("no end") };
-    assert_eq!(ended, RepliesEnded::Interrupted { received: 3 });
+    let Some(Err(ReplyError::Stream(ended))) = pages.next().await else { panic!("no end") };
+    assert_eq!(ended, ReplyStreamError::Interrupted { received: 3 });
     assert!(pages.next().await.is_none());
 
     lost(&mut events).await;

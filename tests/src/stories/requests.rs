@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::client::{Client, Response};
-use dcrf_proto::{Notice, Rejection, Request, RequestError};
+use crate::client::{Client, ReplyFuture};
+use dcrf_proto::{ClientEvent, RejectReason, Request, RequestError};
 use serde_json::{Value, json};
 
 use super::visit;
@@ -37,8 +37,8 @@ pub async fn r3_a_late_answer_is_dropped_and_counted<A: Adapter>(adapter: A) {
 pub async fn r6_answers_find_their_requests_in_any_order<A: Adapter>(adapter: A) {
     let client = visit(&adapter).await;
 
-    let slow: Response<Value> = client.call(Request::new("tools", "slow").arg("seconds", 0.2));
-    let echoes: Vec<Response<Value>> = (0..20)
+    let slow: ReplyFuture<Value> = client.call(Request::new("tools", "slow").arg("seconds", 0.2));
+    let echoes: Vec<ReplyFuture<Value>> = (0..20)
         .map(|number| client.call(Request::new("tools", "echo").arg("value", number)))
         .collect();
     for (number, echoed) in echoes.into_iter().enumerate().rev() {
@@ -53,7 +53,7 @@ pub async fn r9_a_cancelled_request_drops_its_answer<A: Adapter>(adapter: A) {
     let mark = Mark::new("/ws/");
     let client = adapter.connect(&mark.url(server), quick()).await.unwrap();
 
-    let slow: Response<Value> = client.call(Request::new("tools", "slow").arg("seconds", 1.5));
+    let slow: ReplyFuture<Value> = client.call(Request::new("tools", "slow").arg("seconds", 1.5));
     eventually(&adapter, "the request arrives", || mark.count(server, "tools/slow") == 1).await;
     drop(slow);
     assert_eq!(client.stats().requests, 0);
@@ -67,13 +67,13 @@ pub async fn r8_request_ids_of_ones_own<A: Adapter>(adapter: A) {
     let client = adapter.connect(&mark.url(server), quick()).await.unwrap();
 
     // Never answered, so that its id is in use for as long as this test likes.
-    let _held: Response<Value> = client.call(Request::new("tools", "mute").id(78));
+    let _held: ReplyFuture<Value> = client.call(Request::new("tools", "mute").id(78));
     let again = client.call::<Value>(Request::new("tools", "echo").id(78)).await;
     let Err(RequestError::Rejected(rejected)) = again else { panic!("id 78 was taken twice") };
-    assert_eq!(rejected.reason, Rejection::IdInUse);
+    assert_eq!(rejected.reason, RejectReason::IdInUse);
     assert_eq!(rejected.command.action(), "echo");
 
-    let with_id = |request: Request, value: &str| -> Response<Value> {
+    let with_id = |request: Request, value: &str| -> ReplyFuture<Value> {
         client.call(request.arg("value", value))
     };
     let text = with_id(Request::new("tools", "echo").id("77"), "text");
@@ -101,7 +101,7 @@ pub async fn r11_too_large_is_refused_at_the_call<A: Adapter>(adapter: A) {
     let Err(RequestError::Rejected(rejected)) = padded(2 << 20).await else {
         panic!("2 MiB were accepted")
     };
-    let Rejection::TooLarge { size, limit } = rejected.reason else {
+    let RejectReason::TooLarge { size, limit } = rejected.reason else {
         panic!("rejected for another reason: {rejected:?}")
     };
     assert_eq!(limit, (1 << 20) - 1);
@@ -120,7 +120,7 @@ pub async fn f2_a_push_of_the_server_is_told<A: Adapter>(adapter: A) {
     let pushed: Value = client.call(Request::new("tools", "push").arg("count", 3)).await.unwrap();
     assert_eq!(pushed, json!({"pushed": 3}));
     for n in 0..3 {
-        let Some(Notice::Unhandled(push)) = events.next().await else { panic!("no push") };
+        let Some(ClientEvent::Unhandled(push)) = events.next().await else { panic!("no push") };
         let expected = json!({"stream": "tools", "payload": {"type": "tick", "n": n}});
         assert_eq!(push.frame.decode(), Ok(expected));
     }
@@ -134,7 +134,7 @@ pub async fn r1_requests_wait_for_the_first_connection<A: Adapter>(adapter: A) {
     let mark = Mark::new("/ws/");
     let client = adapter.connect_lazy(&mark.url(&server), quick()).unwrap();
 
-    let numbered = |number: i32| -> Response<Value> {
+    let numbered = |number: i32| -> ReplyFuture<Value> {
         client.call(Request::new("tools", "echo").arg("number", number))
     };
     let (first, second, third) = (numbered(1), numbered(2), numbered(3));

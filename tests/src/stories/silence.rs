@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dcrf_proto::{Change, Close, Heartbeat, Lost, Subscribe};
+use dcrf_proto::{Change, CloseOptions, ConnectionError, Heartbeat, Subscribe};
 
 use super::{create_task, rename};
 use crate::adapter::{Adapter, quick};
@@ -31,13 +31,15 @@ pub async fn l9_a_server_that_stands_still<A: Adapter>(adapter: A) {
     assert_eq!(mark.connections(&server).len(), 1);
 
     server.pause().unwrap();
-    let Lost::Silent(silence) = lost(&mut events).await else { panic!("it was not silent") };
+    let ConnectionError::Silent(silence) = lost(&mut events).await else {
+        panic!("it was not silent")
+    };
     assert!(silence >= heartbeat.interval + heartbeat.timeout);
 
     server.resume().unwrap();
     connected(&mut events).await;
     let Change::Gap(gap) = change(&mut changes).await else { panic!("no gap") };
-    assert_eq!(gap.cause, Lost::Silent(silence));
+    assert_eq!(gap.cause, ConnectionError::Silent(silence));
     let other = adapter.connect(&server.url("/ws/"), quick()).await.unwrap();
     let renamed = rename(&other, &task, "loud").await;
     assert_eq!(change(&mut changes).await, Change::Update(renamed));
@@ -46,7 +48,7 @@ pub async fn l9_a_server_that_stands_still<A: Adapter>(adapter: A) {
 
     // C1: a server that does not finish the closing handshake does not keep anybody.
     server.pause().unwrap();
-    let closing = client.close_with(Close::now());
+    let closing = client.close_with(CloseOptions::now());
     adapter.within(Duration::from_secs(3), closing).await;
     server.resume().unwrap();
 }
@@ -67,7 +69,9 @@ pub async fn l10_a_probe<A: Adapter>(adapter: A) {
     server.pause().unwrap();
     client.probe();
     let silent = adapter.within(Duration::from_secs(5), lost(&mut events)).await;
-    let Lost::Silent(silence) = silent else { panic!("it was not silent, but {silent:?}") };
+    let ConnectionError::Silent(silence) = silent else {
+        panic!("it was not silent, but {silent:?}")
+    };
     assert!(silence >= Duration::from_secs(2));
     server.resume().unwrap();
     connected(&mut events).await;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dcrf_proto::{Change, Ended, Heartbeat, Limit, Request, Subscribe, WhenFull};
+use dcrf_proto::{Change, Heartbeat, Limit, OverflowPolicy, Request, Subscribe, SubscriptionError};
 use serde_json::{Value, json};
 
 use super::{rename, visit};
@@ -36,18 +36,18 @@ pub async fn s11_readers_that_never_read_delay_nobody<A: Adapter>(adapter: A) {
     let two: Task = writer.create("tasks", &data).await.unwrap();
     let quiet: Task = writer.create("tasks", &data).await.unwrap();
 
-    let feed = |when_full| {
+    let feed = |overflow_policy| {
         let of = Subscribe::new("tasks", "subscribe_priority").arg("priority", priority);
-        client.subscribe::<Task>(of.when_full(when_full))
+        client.subscribe::<Task>(of.overflow_policy(overflow_policy))
     };
-    let mut oldest = feed(WhenFull::DropOldest).await.unwrap();
-    let mut newest = feed(WhenFull::KeepNewest).await.unwrap();
-    let mut end = feed(WhenFull::End).await.unwrap();
-    let alone = Subscribe::instance("tasks", two.pk).when_full(WhenFull::End);
+    let mut oldest = feed(OverflowPolicy::DropOldest).await.unwrap();
+    let mut newest = feed(OverflowPolicy::Conflate).await.unwrap();
+    let mut end = feed(OverflowPolicy::Close).await.unwrap();
+    let alone = Subscribe::instance("tasks", two.pk).overflow_policy(OverflowPolicy::Close);
     let mut alone = client.subscribe::<Task>(alone).await.unwrap();
     // These would end if they were late.
-    let mut prompt = feed(WhenFull::End).await.unwrap();
-    let of_one = Subscribe::instance("tasks", one.pk).when_full(WhenFull::End);
+    let mut prompt = feed(OverflowPolicy::Close).await.unwrap();
+    let of_one = Subscribe::instance("tasks", one.pk).overflow_policy(OverflowPolicy::Close);
     let mut of_one = client.subscribe::<Task>(of_one).await.unwrap();
 
     let mut told = vec![rename(&writer, &quiet, "once").await];
@@ -81,11 +81,11 @@ pub async fn s11_readers_that_never_read_delay_nobody<A: Adapter>(adapter: A) {
     for update in updates(0).take(ROOM) {
         assert_eq!(change(&mut end).await, update);
     }
-    assert_eq!(ended(&mut end).await, Ended::Overflowed { limit });
+    assert_eq!(ended(&mut end).await, SubscriptionError::Overflowed { limit });
     for _ in 0..ROOM {
         assert!(matches!(change(&mut alone).await, Change::Update(_)));
     }
-    assert_eq!(ended(&mut alone).await, Ended::Overflowed { limit });
+    assert_eq!(ended(&mut alone).await, SubscriptionError::Overflowed { limit });
 
     // What has ended took nothing with it.
     let renamed = rename(&writer, &one, "at last").await;

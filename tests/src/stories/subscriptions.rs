@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::client::Response;
-use dcrf_proto::{Change, Ended, Request, Subscribe};
+use crate::client::ReplyFuture;
+use dcrf_proto::{Change, Request, Subscribe, SubscriptionError};
 use futures_lite::future::poll_once;
 use serde_json::{Value, json};
 
@@ -132,7 +132,7 @@ pub async fn s8_an_event_before_the_acknowledgement<A: Adapter>(adapter: A) {
     // The subscribing action answers late, and does not keep the patch behind it waiting.
     let late = Subscribe::new("tasks", "subscribe_late_reply").arg("delay", 1.0);
     let mut subscribing = client.subscribe::<Task>(late);
-    let patching: Response<Task> = client.patch("tasks", task.pk, &json!({"title": "earlier"}));
+    let patching: ReplyFuture<Task> = client.patch("tasks", task.pk, &json!({"title": "earlier"}));
     let patched = patching.await.unwrap();
     let two_frames = || client.stats().received >= before + 2;
     eventually(&adapter, "the answer and the event arrive", two_frames).await;
@@ -149,7 +149,7 @@ pub async fn s8_an_event_before_the_acknowledgement<A: Adapter>(adapter: A) {
     }
 }
 
-/// An update that was overtaken by a deletion reaches the subscriber as the refusal that the server
+/// An update that was overtaken by a deletion reaches the subscriber as the error reply that the server
 /// sends, never as an update without data, and the delete follows.
 pub async fn s14_a_stale_update_is_a_refusal<A: Adapter>(adapter: A) {
     let (watcher, writer) = two(&adapter).await;
@@ -160,8 +160,8 @@ pub async fn s14_a_stale_update_is_a_refusal<A: Adapter>(adapter: A) {
         let mut changes =
             watcher.subscribe::<Task>(Subscribe::instance("tasks", task.pk)).await.unwrap();
 
-        let lists: Vec<Response<Vec<Task>>> = (0..20).map(|_| watcher.list("tasks")).collect();
-        let patching: Response<Task> = writer.patch("tasks", task.pk, &json!({"done": true}));
+        let lists: Vec<ReplyFuture<Vec<Task>>> = (0..20).map(|_| watcher.list("tasks")).collect();
+        let patching: ReplyFuture<Task> = writer.patch("tasks", task.pk, &json!({"done": true}));
         let deleting = writer.delete("tasks", task.pk);
         assert!(patching.await.unwrap().done);
         deleting.await.unwrap();
@@ -174,14 +174,14 @@ pub async fn s14_a_stale_update_is_a_refusal<A: Adapter>(adapter: A) {
         }
         match told {
             Change::Update(update) => assert_eq!(update, Task { done: true, ..task }),
-            Change::Refused(refused) => {
+            Change::ErrorReply(refused) => {
                 assert_eq!(
                     (refused.status, refused.action.as_deref()),
                     (Some(404), Some("update"))
                 );
                 break;
             }
-            other => panic!("expected a refusal, got {other:?}"),
+            other => panic!("expected a error_reply, got {other:?}"),
         }
     }
 }
@@ -201,13 +201,14 @@ pub async fn s3_a_refused_subscribe_is_not_replayed<A: Adapter>(adapter: A) {
         (Subscribe::instance("private", task.pk), 403),
         (Subscribe::new("tasks", "subscribe_nothing"), 405),
     ] {
-        let Err(Ended::Refused(refused)) = client.subscribe::<Task>(subscribe).await else {
-            panic!("expected the refusal {status}")
+        let Err(SubscriptionError::ErrorReply(refused)) = client.subscribe::<Task>(subscribe).await
+        else {
+            panic!("expected the error_reply {status}")
         };
         assert_eq!(refused.status, Some(status));
     }
 
-    let _kicked: Response<Value> = client.call(Request::new("tools", "kick").arg("code", 4000));
+    let _kicked: ReplyFuture<Value> = client.call(Request::new("tools", "kick").arg("code", 4000));
     lost(&mut events).await;
     connected(&mut events).await;
     assert!(matches!(change(&mut kept).await, Change::Gap(_)));
@@ -231,11 +232,13 @@ pub async fn s7_deleted_during_the_outage<A: Adapter>(adapter: A) {
     let mut of_doomed = subscribe(&doomed).await.unwrap();
     let mut of_kept = subscribe(&kept).await.unwrap();
 
-    let _kicked: Response<Value> = watcher.call(Request::new("tools", "kick").arg("code", 4000));
+    let _kicked: ReplyFuture<Value> = watcher.call(Request::new("tools", "kick").arg("code", 4000));
     lost(&mut events).await;
     writer.delete("tasks", doomed.pk).await.unwrap();
 
-    let Ended::Gone(refused) = ended(&mut of_doomed).await else { panic!("it has not gone") };
+    let SubscriptionError::Gone(refused) = ended(&mut of_doomed).await else {
+        panic!("it has not gone")
+    };
     assert_eq!(refused.status, Some(404));
     assert!(matches!(change(&mut of_kept).await, Change::Gap(_)));
     let renamed = rename(&writer, &kept, "still here").await;

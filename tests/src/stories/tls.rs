@@ -1,7 +1,7 @@
 //! `wss://`: the real server with certificates that the story makes.
 
 use dcrf_proto::websocket::ConnectError;
-use dcrf_proto::{Change, Lost, Subscribe};
+use dcrf_proto::{Change, ConnectionError, Subscribe};
 
 use super::{create_task, rename};
 use crate::adapter::{Adapter, Setup, quick};
@@ -18,7 +18,7 @@ async fn refused<A: Adapter>(adapter: &A, setup: Setup) {
     let Err(ConnectError::Failed { error, .. }) = adapter.connect_with(setup).await else {
         panic!("it is let in")
     };
-    assert!(matches!(error, Lost::Certificate(_)), "{error:?}");
+    assert!(matches!(error, ConnectionError::Certificate(_)), "{error:?}");
 }
 
 /// Requests and subscriptions over TLS, also over the server's death; and no word to a server that is not
@@ -63,5 +63,11 @@ pub async fn x2_a_client_with_a_certificate<A: Adapter>(adapter: A) {
     else {
         panic!("it is let in")
     };
-    assert!(matches!(error, Lost::Dropped | Lost::Io { .. } | Lost::Certificate(_)), "{error:?}");
+    assert!(
+        matches!(
+            error,
+            ConnectionError::Dropped | ConnectionError::Io { .. } | ConnectionError::Certificate(_)
+        ),
+        "{error:?}"
+    );
 }

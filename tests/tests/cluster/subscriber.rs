@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use dcrf_tests::models::Task;
 use dcrf_tests::recoveries::Recoveries;
-use dcrf_tokio::{Change, ChangeError, Ended, Subscription};
+use dcrf_tokio::{Change, ChangeError, Subscription, SubscriptionError};
 use tokio::sync::watch;
 
 /// A subscriber that reads on, in a task of its own.
@@ -37,7 +37,7 @@ impl Reader {
         tokio::spawn(async move {
             while let Some(change) = changes.next().await {
                 let change = match change {
-                    Err(ChangeError::Ended(Ended::Closed(_))) => break,
+                    Err(ChangeError::Subscription(SubscriptionError::Closed(_))) => break,
                     change => change.unwrap(),
                 };
                 sender.send_modify(|known| known.learns(&change));

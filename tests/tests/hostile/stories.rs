@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use dcrf_proto::client::ChangeError;
 use dcrf_proto::websocket::ConnectError;
 use dcrf_proto::{
-    Change, CloseReason, Config, Heartbeat, Lost, Notice, Request, RequestError, State, Subscribe,
+    Change, ClientEvent, CloseReason, Config, ConnectionError, ConnectionState, Heartbeat, Request,
+    RequestError, Subscribe,
 };
 use dcrf_tests::adapter::{Adapter, TokioMultiThread, quick};
 use dcrf_tests::client::{Client, Subscription};
@@ -60,7 +61,7 @@ pub(crate) async fn a_message_of_64_mib<A: Adapter>(adapter: A) {
 async fn ends_with_1009<A: Adapter>(adapter: A, server: &Server) {
     let client = adapter.connect_lazy(&server.url(), calm()).unwrap();
     let reason = closed(&client).await;
-    assert_eq!(reason, CloseReason::Fatal(Lost::TooLarge { limit: MAX_INCOMING }));
+    assert_eq!(reason, CloseReason::Fatal(ConnectionError::TooLarge { limit: MAX_INCOMING }));
     let told = || server.close_codes() == [1009; 3];
     eventually(&adapter, "the server is told each time", told).await;
 }
@@ -83,7 +84,7 @@ pub(crate) async fn endless_empty_fragments<A: Adapter>(adapter: A) {
     let mut events = client.events();
     let waiting = client.call::<Value>(Request::new("tools", "echo"));
     let silent = lost(&mut events).await;
-    assert!(matches!(silent, Lost::Silent(_)), "not silent, but {silent:?}");
+    assert!(matches!(silent, ConnectionError::Silent(_)), "not silent, but {silent:?}");
     assert_eq!(waiting.await, Err(RequestError::ConnectionLost { sent: true }));
     adapter.within(Duration::from_secs(10), client.close()).await;
 }
@@ -111,8 +112,10 @@ pub(crate) async fn a_million_unknown_ids<A: Adapter>(adapter: A) {
     flood(&client, count).await;
     assert_eq!(client.stats().unhandled, count);
     // A program that does not read its notices is told how many it has missed.
-    let room = u64::try_from(calm().notices.count).unwrap();
-    let Some(Notice::Missed(missed)) = unread.next().await else { panic!("nothing was missed") };
+    let room = u64::try_from(calm().events.count).unwrap();
+    let Some(ClientEvent::Lagged(missed)) = unread.next().await else {
+        panic!("nothing was missed")
+    };
     assert!((count - room..count).contains(&missed), "missed {missed}");
     still_alive(&client).await;
 }
@@ -194,7 +197,10 @@ pub(crate) async fn endless_handshake_headers<A: Adapter>(adapter: A) {
         let started = Instant::now();
         let connected = adapter.connect(&server.url(), config.clone()).await;
         let Err(ConnectError::Failed { error, .. }) = connected else { panic!("it connected") };
-        assert!(matches!(error, Lost::Protocol(_) | Lost::DialTimedOut(_)), "{error:?}");
+        assert!(
+            matches!(error, ConnectionError::Protocol(_) | ConnectionError::DialTimedOut(_)),
+            "{error:?}"
+        );
         assert!(started.elapsed() < Duration::from_secs(10));
 
         // The lazy form goes on trying, as long as its program wants.
@@ -202,7 +208,10 @@ pub(crate) async fn endless_handshake_headers<A: Adapter>(adapter: A) {
         let mut events = client.events();
         for _ in 0..3 {
             let error = lost(&mut events).await;
-            assert!(matches!(error, Lost::Protocol(_) | Lost::DialTimedOut(_)), "{error:?}");
+            assert!(
+                matches!(error, ConnectionError::Protocol(_) | ConnectionError::DialTimedOut(_)),
+                "{error:?}"
+            );
         }
         adapter.within(Duration::from_secs(10), client.close()).await;
     }
@@ -265,5 +274,8 @@ async fn flood(client: &Client, count: u64) {
 async fn still_alive(client: &Client) {
     client.call::<Value>(Request::new("tasks", "ping")).await.unwrap();
     let stats = client.stats();
-    assert_eq!((client.state(), stats.connections, stats.losses), (State::Connected, 1, 0));
+    assert_eq!(
+        (client.state(), stats.connections, stats.disconnects),
+        (ConnectionState::Connected, 1, 0)
+    );
 }

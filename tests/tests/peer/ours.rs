@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dcrf_proto::{
-    Close, Config, Dialect, Epoch, Lost, Rejection, Request, Seed, Session, State, Subscribe,
-    SubscriptionKey, Transmit,
+    CloseOptions, Config, ConnectionError, ConnectionState, Dialect, Epoch, RejectReason, Request,
+    Seed, Session, Subscribe, SubscriptionKey, Transmit,
 };
 use serde_json::{Value, json};
 
@@ -65,8 +65,8 @@ impl Ours {
 
     fn accepts(mut self) -> Self {
         self = self.settles();
-        self.session.handle_opened(self.epoch.expect("it has dialled"), self.now);
-        assert_eq!(*self.session.state(), State::Connected);
+        self.session.handle_connected(self.epoch.expect("it has dialled"), self.now);
+        assert_eq!(*self.session.state(), ConnectionState::Connected);
         self.connections.push(Connection::default());
         self.settles()
     }
@@ -78,7 +78,7 @@ impl Ours {
         self.session.handle_timeout(self.now);
         self = self.settles();
         let epoch = self.epoch.expect("it has dialled");
-        self.session.handle_lost(epoch, Lost::Dropped, self.now);
+        self.session.handle_disconnected(epoch, ConnectionError::Dropped, self.now);
         self.epoch = None;
         self
     }
@@ -101,7 +101,7 @@ impl Ours {
     /// The server could be reached again, and the session makes no use of that.
     pub(crate) fn stays_away(mut self) -> Self {
         self = self.settles();
-        assert!(matches!(self.session.state(), State::Closed(_)));
+        assert!(matches!(self.session.state(), ConnectionState::Closed(_)));
         assert_eq!(self.session.poll_timeout(), None);
         self
     }
@@ -127,7 +127,7 @@ impl Ours {
     pub(crate) fn can_not_send_now(mut self, message: Request) -> Self {
         let rejected =
             self.session.send_now(message, self.now).expect_err("there is no connection");
-        assert_eq!(rejected.reason, Rejection::NotConnected);
+        assert_eq!(rejected.reason, RejectReason::NotConnected);
         self
     }
 
@@ -159,7 +159,7 @@ impl Ours {
     }
 
     pub(crate) fn close(mut self) -> Self {
-        self.session.close(Close::default(), self.now);
+        self.session.close(CloseOptions::default(), self.now);
         self
     }
 }
@@ -230,7 +230,11 @@ impl Ours {
                 Transmit::Ping(epoch) => self.session.handle_pong(epoch, self.now),
                 Transmit::Close(epoch, frame) => {
                     self.connection().close = Some(frame.code);
-                    self.session.handle_lost(epoch, Lost::Closed(frame), self.now);
+                    self.session.handle_disconnected(
+                        epoch,
+                        ConnectionError::Closed(frame),
+                        self.now,
+                    );
                 }
                 other => panic!("{other:?}"),
             }

@@ -4,14 +4,14 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::time::Duration;
 
-use dcrf_proto::{CloseFrame, Lost};
+use dcrf_proto::{CloseFrame, ConnectionError};
 use serde_json::Value;
 
 use crate::Nth;
 
 pub(crate) enum Happening {
     /// A dial ends.
-    Dialled(Nth, Result<(), Lost>),
+    Dialled(Nth, Result<(), ConnectionError>),
     AtServer(Nth, FromClient),
     /// The server has worked on a frame for as long as that takes.
     Acts(Nth, Value),
@@ -54,7 +54,7 @@ pub(crate) enum FromServer {
     Text(String),
     Binary(Vec<u8>),
     Pong,
-    Lost(Lost),
+    Disconnected(ConnectionError),
 }
 
 #[derive(Default)]

@@ -3,7 +3,10 @@
 
 use std::time::Duration;
 
-use dcrf_proto::{Close, CloseFrame, Event, Rejection, Request, State, Subscribe, WhenFull};
+use dcrf_proto::{
+    CloseFrame, CloseOptions, ConnectionState, Event, OverflowPolicy, RejectReason, Request,
+    Subscribe,
+};
 
 use crate::promises::{Asked, Next, Wish};
 use crate::server::{POISON, Target};
@@ -29,7 +32,7 @@ impl World {
             750..820 => self.asks_for_a_stream(),
             820..850 => {
                 if let Some(key) = self.promises.streams.any(&mut self.random) {
-                    self.session.cancel_replies(key);
+                    self.session.cancel_reply_stream(key);
                     self.promises.streams.left(key);
                 }
             }
@@ -43,7 +46,7 @@ impl World {
             }
             960..964 => {
                 self.report.fault("reconnect");
-                self.session.reconnect(CloseFrame::normal(), self.clock.instant());
+                self.session.force_reconnect(CloseFrame::normal(), self.clock.instant());
                 self.promises.reconnects();
             }
             964..967 => {
@@ -72,12 +75,13 @@ impl World {
             7..9 => Target::Feed(stream.to_owned()),
             _ => Target::Mute(stream.to_owned()),
         };
-        let policies = [WhenFull::DropOldest, WhenFull::KeepNewest, WhenFull::End];
+        let policies =
+            [OverflowPolicy::DropOldest, OverflowPolicy::Conflate, OverflowPolicy::Close];
         let refreshes = self.random.bool() && !target.is_mute();
         let wish = Wish {
             include_create: refreshes || self.random.bool(),
             refreshes,
-            when_full: policies[self.random.usize(..3)],
+            overflow_policy: policies[self.random.usize(..3)],
             is_slow: self.random.u64(..4) == 0,
             target,
         };
@@ -113,7 +117,7 @@ impl World {
         };
         let is_repeatable = self.random.u64(..4) == 0 && action != "crash";
         let mut request = Request::new(stream, action).arg("number", number);
-        request = request.safe_to_repeat(is_repeatable);
+        request = request.idempotent(is_repeatable);
         if matches!(action, "delete" | "patch") {
             request = request.arg("pk", pk);
         }
@@ -142,10 +146,10 @@ impl World {
         }
     }
 
-    fn may_be_rejected(&mut self, reason: &Rejection) {
+    fn may_be_rejected(&mut self, reason: &RejectReason) {
         match reason {
-            Rejection::QueueFull => self.report.count("requests refused by a full queue", 1),
-            Rejection::Closed(_) => {}
+            RejectReason::QueueFull => self.report.count("requests refused by a full queue", 1),
+            RejectReason::Closed(_) => {}
             other => panic!("{other} was not expected"),
         }
     }
@@ -169,7 +173,7 @@ impl World {
         let number = self.promises.next_number();
         let message = Request::new("tasks", "said").arg("number", number);
         let now = self.clock.instant();
-        let connected = *self.session.state() == State::Connected;
+        let connected = *self.session.state() == ConnectionState::Connected;
         let accepted = if self.random.bool() {
             self.session.send_now(message, now)
         } else {
@@ -177,7 +181,7 @@ impl World {
         };
         match accepted {
             Ok(()) => self.promises.requests.said(number),
-            Err(rejected) if rejected.reason == Rejection::NotConnected => assert!(!connected),
+            Err(rejected) if rejected.reason == RejectReason::NotConnected => assert!(!connected),
             Err(rejected) => self.may_be_rejected(&rejected.reason),
         }
     }
@@ -191,7 +195,7 @@ impl World {
 
     fn hangs_up(&mut self) {
         let wait = Duration::from_millis(self.random.u64(..8_000));
-        let close = Close::default().wait(wait);
+        let close = CloseOptions::default().wait(wait);
         let close = if self.random.bool() { close.unsubscribe() } else { close };
         self.trace.say(self.clock.now, || format!("close within {wait:?}"));
         self.session.close(close, self.clock.instant());
@@ -204,10 +208,10 @@ impl World {
             self.trace.say(self.clock.now, || format!("  {event:?}"));
             self.promises.told(&event, &self.session, self.clock.instant());
             match event {
-                Event::Readable(key) if !self.promises.subscriptions.is_slow(key) => {
+                Event::ChangeReadable(key) if !self.promises.subscriptions.is_slow(key) => {
                     self.reads_changes(key);
                 }
-                Event::Replied(key) => self.reads_replies(key),
+                Event::ReplyReadable(key) => self.reads_replies(key),
                 _ => {}
             }
         }
@@ -234,12 +238,12 @@ impl World {
         }
     }
 
-    fn reads_replies(&mut self, key: dcrf_proto::RepliesKey) {
+    fn reads_replies(&mut self, key: dcrf_proto::ReplyStreamKey) {
         while let Some(polled) = self.session.poll_reply(key) {
             match self.promises.streams.read(key, &polled) {
                 Next::Read => {}
                 Next::Finish => {
-                    self.session.finish_replies(key);
+                    self.session.finish_reply_stream(key);
                     return self.promises.streams.left(key);
                 }
                 Next::Ended => return,
@@ -256,5 +260,5 @@ fn subscribe(wish: &Wish) -> Subscribe {
     };
     let subscribe = if wish.include_create { subscribe.include_create() } else { subscribe };
     let subscribe = if wish.refreshes { subscribe.refresh() } else { subscribe };
-    subscribe.when_full(wish.when_full)
+    subscribe.overflow_policy(wish.overflow_policy)
 }

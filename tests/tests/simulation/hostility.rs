@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dcrf_proto::{CloseFrame, Lost};
+use dcrf_proto::{CloseFrame, ConnectionError};
 use serde_json::{Value, json};
 
 use crate::Nth;
@@ -32,7 +32,7 @@ impl World {
 
     /// How long a connection is open before its slowest stream is (quirk 10).
     pub(crate) fn unready_for(&mut self) -> Duration {
-        if self.is_calm || self.random.f64() >= self.temper.refusals / 4.0 {
+        if self.is_calm || self.random.f64() >= self.temper.error_replies / 4.0 {
             return Duration::ZERO;
         }
         self.report.fault("a stream is not ready");
@@ -41,20 +41,21 @@ impl World {
 
     /// The end of a dial.
     pub(crate) fn dial(&mut self, nth: Nth) {
-        if self.is_calm || self.random.f64() >= self.temper.refusals {
+        if self.is_calm || self.random.f64() >= self.temper.error_replies {
             let after = self.millis(1, 2 + 3 * self.network.delay);
             return self.agenda.plan(self.clock.now + after, Happening::Dialled(nth, Ok(())));
         }
-        let http = |status, seconds: Option<u64>| Lost::Refused {
+        let http = |status, seconds: Option<u64>| ConnectionError::Http {
             status,
             retry_after: seconds.map(Duration::from_secs),
         };
-        let io = |kind| Lost::Io { kind, message: "no".to_owned() };
-        let credentials = |fatal| Lost::Credentials { message: "none".to_owned(), fatal };
+        let io = |kind| ConnectionError::Io { kind, message: "no".to_owned() };
+        let credentials =
+            |fatal| ConnectionError::Credentials { message: "none".to_owned(), fatal };
         let seconds = self.random.u64(0..100);
         let (fault, end) = match self.random.u64(..1000) {
             0..300 => ("dial refused", io(std::io::ErrorKind::ConnectionRefused)),
-            300..400 => ("dial cut", Lost::Dropped),
+            300..400 => ("dial cut", ConnectionError::Dropped),
             400..500 => {
                 // Nobody ever answers.
                 return self.report.fault("dial hangs");
@@ -71,10 +72,10 @@ impl World {
             880..900 => ("HTTP 403", http(403, None)),
             900..910 => ("HTTP 401", http(401, None)),
             910..940 => ("HTTP 404", http(404, None)),
-            940..960 => ("TLS", Lost::Tls("no".to_owned())),
+            940..960 => ("TLS", ConnectionError::Tls("no".to_owned())),
             960..997 => ("no credentials", credentials(false)),
             997 => ("no credentials for good", credentials(true)),
-            998 => ("certificate", Lost::Certificate("expired".to_owned())),
+            998 => ("certificate", ConnectionError::Certificate("expired".to_owned())),
             _ => ("HTTP 302", http(302, None)),
         };
         self.report.fault(fault);
@@ -102,7 +103,7 @@ impl World {
             2 => {
                 self.fault("end without a close frame");
                 self.server.forgets(nth);
-                self.sends_down(nth, FromServer::Lost(Lost::Dropped));
+                self.sends_down(nth, FromServer::Disconnected(ConnectionError::Dropped));
             }
             3 => self.swallows("black hole up", nth, true, false),
             4 => self.swallows("black hole down", nth, false, true),
@@ -145,11 +146,11 @@ impl World {
                 let (code, name) =
                     if self.random.u64(..4) == 0 { CODES[any] } else { CODES[any % 7] };
                 self.fault(name);
-                Lost::Closed(CloseFrame { code, reason: "because".to_owned() })
+                ConnectionError::Closed(CloseFrame { code, reason: "because".to_owned() })
             }
             12..15 => {
                 self.fault("the server is killed");
-                Lost::Dropped
+                ConnectionError::Dropped
             }
             15..19 => {
                 self.fault("a consumer raises");
@@ -157,11 +158,11 @@ impl World {
             }
             _ => {
                 self.fault("oversize");
-                Lost::TooLarge { limit: 4 << 20 }
+                ConnectionError::TooLarge { limit: 4 << 20 }
             }
         };
         self.server.forgets(nth);
-        self.sends_down(nth, FromServer::Lost(lost));
+        self.sends_down(nth, FromServer::Disconnected(lost));
     }
 
     /// What no client has asked for.
@@ -194,7 +195,7 @@ impl World {
                 vec![reply("tasks", &Value::Null, "update", 200)]
             }
             5 => {
-                self.fault("refusal without an id");
+                self.fault("error_reply without an id");
                 vec![reply("tasks", &Value::Null, "subscribe_instance", 403)]
             }
             6 => {

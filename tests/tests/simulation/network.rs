@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use dcrf_proto::{Epoch, Lost};
+use dcrf_proto::{ConnectionError, Epoch};
 use fastrand::Rng;
 
 use crate::Nth;
@@ -151,7 +151,7 @@ impl Network {
 
     pub(crate) fn arrives_down(&self, nth: Nth, frame: &FromServer) -> bool {
         let is_cut = self.connections[nth].down.is_cut;
-        !is_cut || matches!(frame, FromServer::Lost(_))
+        !is_cut || matches!(frame, FromServer::Disconnected(_))
     }
 
     /// The connection is reset: what is under way is lost, on both ways.
@@ -159,11 +159,11 @@ impl Network {
         let connection = &mut self.connections[nth];
         (connection.up.is_cut, connection.down.is_cut) = (true, true);
         agenda.plan(now, Happening::AtServer(nth, FromClient::Gone));
-        let lost = Lost::Io {
+        let lost = ConnectionError::Io {
             kind: std::io::ErrorKind::ConnectionReset,
             message: "connection reset".to_owned(),
         };
-        agenda.plan(now, Happening::AtClient(nth, FromServer::Lost(lost)));
+        agenda.plan(now, Happening::AtClient(nth, FromServer::Disconnected(lost)));
     }
 
     /// From now on nothing arrives on these ways, and nobody is told.

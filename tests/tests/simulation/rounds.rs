@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dcrf_proto::{Close, State};
+use dcrf_proto::{CloseOptions, ConnectionState};
 
 use crate::report::Report;
 use crate::world::World;
@@ -52,7 +52,7 @@ impl World {
 
     /// The faults stop.
     fn recovers(&mut self) {
-        if matches!(self.session.state(), State::Closed(_)) {
+        if matches!(self.session.state(), ConnectionState::Closed(_)) {
             self.runs_until(self.clock.now + Duration::from_secs(10));
         }
         self.trace.say(self.clock.now, || "the faults stop".to_owned());
@@ -102,7 +102,7 @@ impl World {
     /// How long the session still waits until its next attempt.
     fn asked(&self) -> Option<Duration> {
         match self.session.state() {
-            State::Waiting { until, .. } => {
+            ConnectionState::Waiting { until, .. } => {
                 Some(self.clock.when(*until).saturating_sub(self.clock.now))
             }
             _ => None,
@@ -127,14 +127,14 @@ impl World {
             return Err(format!("not connected: {}", self.session.state()));
         };
         let on_server = self.server.subscribed(nth);
-        self.promises.is_in_force(nth, &on_server, &self.session)?;
+        self.promises.is_live(nth, &on_server, &self.session)?;
         self.promises.knows(&self.server.rows, &self.session)
     }
 
     fn closes(&mut self) {
         self.goes_on_at_once();
         self.trace.say(self.clock.now, || "the end".to_owned());
-        self.session.close(Close::default(), self.clock.instant());
+        self.session.close(CloseOptions::default(), self.clock.instant());
         self.promises.closes(&self.session);
         self.settles();
         let mut end = self.clock.now + CLOSE;

@@ -16,7 +16,7 @@ pub(crate) struct Temper {
     /// How likely the server fails to do what it is asked, while there is trouble.
     pub(crate) moods: f64,
     /// How likely a dial fails, while there is trouble.
-    pub(crate) refusals: f64,
+    pub(crate) error_replies: f64,
     /// Whether a subscription can kill a connection.
     pub(crate) poisonous: bool,
     /// How many subscriptions the caller tends to have.
@@ -33,7 +33,7 @@ impl Temper {
             reads: pick(random, &[0.5, 5.0, 30.0]),
             delay: [2, 20, 200, 2_000][random.usize(..4)],
             moods: pick(random, &[0.0, 0.02, 0.1, 0.4]),
-            refusals: pick(random, &[0.0, 0.2, 0.7]),
+            error_replies: pick(random, &[0.0, 0.2, 0.7]),
             poisonous: random.f64() < 0.2,
             subscriptions: [2, 6, 20][random.usize(..3)],
         }
@@ -57,7 +57,7 @@ pub(crate) fn config(random: &mut Rng) -> Config {
     if random.bool() {
         config.changes = Limit { count: 4, bytes: 2_000 };
         config.replies = Limit { count: 4, bytes: 2_000 };
-        config.notices = Limit { count: 4, bytes: 2_000 };
+        config.events = Limit { count: 4, bytes: 2_000 };
     }
     if random.f64() < 0.1 {
         config.request_timeout = None;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dcrf_proto::{CloseFrame, Lost, Seed, Session, State, Transmit};
+use dcrf_proto::{CloseFrame, ConnectionError, ConnectionState, Seed, Session, Transmit};
 use fastrand::Rng;
 use serde_json::Value;
 
@@ -198,7 +198,7 @@ impl World {
         }
     }
 
-    fn dialled(&mut self, nth: Nth, end: Result<(), Lost>) {
+    fn dialled(&mut self, nth: Nth, end: Result<(), ConnectionError>) {
         if !self.network.is_dialling(nth) {
             return;
         }
@@ -210,15 +210,15 @@ impl World {
                 self.network.opens(nth);
                 let unready = self.unready_for();
                 self.server.accepts(nth, self.clock.now + unready);
-                self.session.handle_opened(epoch, now);
-                if *self.session.state() == State::Connected {
+                self.session.handle_connected(epoch, now);
+                if *self.session.state() == ConnectionState::Connected {
                     self.promises.opened(nth, now);
                 }
             }
             Err(why) => {
                 self.network.drops(nth);
                 self.promises.failed(&why);
-                self.session.handle_lost(epoch, why, now);
+                self.session.handle_disconnected(epoch, why, now);
             }
         }
     }
@@ -232,7 +232,7 @@ impl World {
                 return;
             }
             // Nobody is there: the other side hears that, if it can.
-            return self.sends_down(nth, FromServer::Lost(Lost::Dropped));
+            return self.sends_down(nth, FromServer::Disconnected(ConnectionError::Dropped));
         }
         match frame {
             FromClient::Frame(frame) => {
@@ -241,7 +241,7 @@ impl World {
             FromClient::Ping => self.sends_down(nth, FromServer::Pong),
             FromClient::Close(frame) => {
                 self.server.forgets(nth);
-                self.sends_down(nth, FromServer::Lost(Lost::Closed(frame)));
+                self.sends_down(nth, FromServer::Disconnected(ConnectionError::Closed(frame)));
             }
             FromClient::Gone => self.server.forgets(nth),
         }
@@ -271,24 +271,24 @@ impl World {
             }
             FromServer::Binary(bytes) => self.session.handle_binary(epoch, &bytes, now),
             FromServer::Pong => self.session.handle_pong(epoch, now),
-            FromServer::Lost(why) => {
+            FromServer::Disconnected(why) => {
                 let was_over = self.network.is_over(nth);
                 if !was_over {
                     self.network.drops(nth);
                     self.sends_up(nth, FromClient::Gone);
                 }
-                self.session.handle_lost(epoch, why.clone(), now);
+                self.session.handle_disconnected(epoch, why.clone(), now);
                 self.notices_loss(Some(&why).filter(|_| !was_over));
             }
         }
     }
 
     /// Whether the session has given up the connection that was open, and what follows from it.
-    pub(crate) fn notices_loss(&mut self, why: Option<&Lost>) {
+    pub(crate) fn notices_loss(&mut self, why: Option<&ConnectionError>) {
         let current = self.session.epoch();
         let Some(last) = self.network.last() else { return };
-        let is_open =
-            *self.session.state() == State::Connected && current == Some(self.network.epoch(last));
+        let is_open = *self.session.state() == ConnectionState::Connected
+            && current == Some(self.network.epoch(last));
         let before = self.promises.open_connection();
         if let Some(nth) = before.filter(|nth| !is_open || *nth != last) {
             self.promises.lost(nth, why, self.clock.instant());
@@ -348,7 +348,7 @@ impl World {
             self.sends_down(nth, FromServer::Text(frame.to_string()));
         }
         for (nth, frame) in effects.closes {
-            self.sends_down(nth, FromServer::Lost(Lost::Closed(frame)));
+            self.sends_down(nth, FromServer::Disconnected(ConnectionError::Closed(frame)));
         }
     }
 

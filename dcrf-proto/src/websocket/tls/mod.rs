@@ -16,7 +16,7 @@ use futures_io::{AsyncRead, AsyncWrite};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::{Endpoint, MaybeTls};
-use crate::error::Lost;
+use crate::error::ConnectionError;
 
 #[cfg(feature = "native-tls")]
 pub(super) use native::NativeStream;
@@ -35,9 +35,9 @@ pub(super) use native::NativeStream;
 /// and `connect_lazy`, which then dial nothing.
 ///
 /// ```
-/// use dcrf_proto::websocket::{Builder, Network, Tls};
+/// use dcrf_proto::websocket::{Builder, Runtime, Tls};
 ///
-/// fn intranet<N: Network>(ca: &[u8], certificate: &[u8], key: &[u8]) -> Builder<N> {
+/// fn intranet<N: Runtime>(ca: &[u8], certificate: &[u8], key: &[u8]) -> Builder<N> {
 ///     let tls = Tls::default().ca_certificate(ca).client_certificate(certificate, key);
 ///     Builder::new("wss://intranet.example/ws/").tls(tls)
 /// }
@@ -301,7 +301,7 @@ impl Tls {
         &self,
         endpoint: &Endpoint,
         stream: S,
-    ) -> Result<MaybeTls<S>, Lost>
+    ) -> Result<MaybeTls<S>, ConnectionError>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
@@ -310,7 +310,8 @@ impl Tls {
         }
         // Only for who connects without a `Builder`, which has checked it. Another attempt would meet the
         // same, so it is an error that ends the client.
-        let backend = self.backend().map_err(|error| Lost::Certificate(error.to_string()))?;
+        let backend =
+            self.backend().map_err(|error| ConnectionError::Certificate(error.to_string()))?;
         match backend {
             #[cfg(feature = "rustls")]
             Backend::Rustls(config) => {
@@ -407,13 +408,13 @@ impl ClientCertificate {
 }
 
 /// What an error of the stream means, which may be one of TLS.
-pub(super) fn failure(error: io::Error) -> Lost {
+pub(super) fn failure(error: io::Error) -> ConnectionError {
     lost(&error).unwrap_or_else(|| error.into())
 }
 
 /// The error of TLS inside an error of the stream, if there is one. It can come at any time: a server that
 /// misses our certificate says so only after the handshake of TLS 1.3.
-fn lost(error: &io::Error) -> Option<Lost> {
+fn lost(error: &io::Error) -> Option<ConnectionError> {
     #[cfg(feature = "rustls")]
     if let Some(lost) = rustls::lost(error) {
         return Some(lost);
@@ -445,7 +446,10 @@ mod tests {
         let tls = Tls::default().ca_certificate("");
         let secured = block_on(tls.secure(&endpoint, Cursor::new(Vec::new())));
         let error = secured.map(|_| ()).unwrap_err();
-        assert!(matches!(&error, Lost::Certificate(text) if text.contains("CA")), "{error:?}");
+        assert!(
+            matches!(&error, ConnectionError::Certificate(text) if text.contains("CA")),
+            "{error:?}"
+        );
     }
 
     #[test]

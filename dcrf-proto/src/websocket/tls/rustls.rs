@@ -11,7 +11,7 @@ use futures_rustls::rustls::{
 };
 
 use super::{Settings, TlsError};
-use crate::error::Lost;
+use crate::error::ConnectionError;
 use crate::websocket::Endpoint;
 
 /// TLS 1.2 and 1.3 with ring.
@@ -62,7 +62,7 @@ pub(super) async fn handshake<S>(
     endpoint: &Endpoint,
     stream: S,
     config: Arc<ClientConfig>,
-) -> Result<TlsStream<S>, Lost>
+) -> Result<TlsStream<S>, ConnectionError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -71,20 +71,22 @@ where
 }
 
 /// The error of rustls inside an error of the stream, if there is one.
-pub(super) fn lost(error: &io::Error) -> Option<Lost> {
+pub(super) fn lost(error: &io::Error) -> Option<ConnectionError> {
     let error = error.get_ref()?.downcast_ref::<Error>()?;
     Some(match error {
         Error::InvalidCertificate(_)
         | Error::InvalidCertRevocationList(_)
         | Error::NoCertificatesPresented
-        | Error::UnsupportedNameType => Lost::Certificate(error.to_string()),
-        Error::AlertReceived(alert) if is_about_certificate(*alert) => Lost::Certificate(format!(
-            "the server did not accept the client's certificate: {alert:?}"
-        )),
-        Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
-            Lost::Tls("the server does not speak TLS on this port".to_owned())
+        | Error::UnsupportedNameType => ConnectionError::Certificate(error.to_string()),
+        Error::AlertReceived(alert) if is_about_certificate(*alert) => {
+            ConnectionError::Certificate(format!(
+                "the server did not accept the client's certificate: {alert:?}"
+            ))
         }
-        _ => Lost::Tls(error.to_string()),
+        Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
+            ConnectionError::Tls("the server does not speak TLS on this port".to_owned())
+        }
+        _ => ConnectionError::Tls(error.to_string()),
     })
 }
 

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use dcrf_proto::client::ChangeError;
-use dcrf_proto::{Ended, Lost, RequestError, UnsubscribeError};
+use dcrf_proto::{ConnectionError, RequestError, SubscriptionError, UnsubscribeError};
 use dcrf_tests::server::StartError;
 use dcrf_tokio::ConnectError;
 
@@ -21,7 +21,7 @@ pub(crate) enum Failure {
     #[error("{0}{hint}", hint = request_hint(.0))]
     Request(#[from] RequestError),
     #[error("the subscription ended: {0}")]
-    Ended(#[from] Ended),
+    Ended(#[from] SubscriptionError),
     #[error("the subscription: {0}")]
     Change(#[from] ChangeError),
     #[error("{0}")]
@@ -45,13 +45,13 @@ impl Failure {
 /// What is often behind the first connection's error.
 fn hint(error: &ConnectError) -> &'static str {
     match error {
-        ConnectError::Failed { error: Lost::Refused { status: 500, .. }, .. } => {
+        ConnectError::Failed { error: ConnectionError::Http { status: 500, .. }, .. } => {
             "; Channels answers so where the path leads to no consumer, or the consumer crashes"
         }
-        ConnectError::Failed { error: Lost::Refused { status: 404, .. }, .. } => {
+        ConnectError::Failed { error: ConnectionError::Http { status: 404, .. }, .. } => {
             "; is the path right, and does the proxy in front pass on WebSockets?"
         }
-        ConnectError::Failed { error: Lost::Refused { status: 401 | 403, .. }, .. } => {
+        ConnectError::Failed { error: ConnectionError::Http { status: 401 | 403, .. }, .. } => {
             "; Channels answers so where a consumer does not accept the connection"
         }
         _ => "",
@@ -60,7 +60,7 @@ fn hint(error: &ConnectError) -> &'static str {
 
 fn request_hint(error: &RequestError) -> String {
     match error {
-        RequestError::Refused(refusal) => reasons(refusal),
+        RequestError::ErrorReply(error_reply) => reasons(error_reply),
         RequestError::ConnectionLost { .. } => {
             "; a multiplexer closes so where it has no stream of this name".into()
         }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use dcrf_proto::Refusal;
+use dcrf_proto::ErrorReply;
 use dcrf_tests::models::Task;
 
 const ASKED: usize = 42;
@@ -67,15 +67,15 @@ pub(crate) fn name(task: &Task) -> String {
     format!("task {}, \"{}\", {state}", task.pk, task.title)
 }
 
-/// A refusal with its status and reasons.
-pub(crate) fn refused(refusal: &Refusal) -> String {
-    let status = refusal.status.map_or("no status".into(), |status| status.to_string());
-    format!("refused with {status}{}", reasons(refusal))
+/// An error reply with its status and reasons.
+pub(crate) fn refused(error_reply: &ErrorReply) -> String {
+    let status = error_reply.status.map_or("no status".into(), |status| status.to_string());
+    format!("refused with {status}{}", reasons(error_reply))
 }
 
-/// The reasons of a refusal, with a colon in front; nothing where there are none.
-pub(crate) fn reasons(refusal: &Refusal) -> String {
-    let messages = refusal.messages();
+/// The reasons of an error reply, with a colon in front; nothing where there are none.
+pub(crate) fn reasons(error_reply: &ErrorReply) -> String {
+    let messages = error_reply.messages();
     if messages.is_empty() { String::new() } else { format!(": {}", messages.join(" ")) }
 }
 

@@ -30,7 +30,7 @@ pub(crate) async fn run(report: &mut Report, target: &Target) -> Result<(), Fail
         let answer = match client.retrieve::<Value>(stream.clone(), pk).await {
             Ok(object) => shortened(&object.to_string()),
             // Not every stream has this action, and the list was what was asked for.
-            Err(RequestError::Refused(refusal)) => refused(&refusal),
+            Err(RequestError::ErrorReply(error_reply)) => refused(&error_reply),
             Err(error) => return Err(error.into()),
         };
         report.step(&format!("retrieve {stream} {pk}"), &answer);

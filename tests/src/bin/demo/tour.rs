@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use dcrf_proto::client::{Client, Notices, Subscription};
-use dcrf_proto::{Backoff, Change, Notice, Request, RequestError, State, Subscribe};
+use dcrf_proto::client::{Client, Events, Subscription};
+use dcrf_proto::{Backoff, Change, ClientEvent, ConnectionState, Request, RequestError, Subscribe};
 use dcrf_tests::models::Task;
 use dcrf_tests::server::Server;
 use dcrf_tokio::Config;
@@ -48,9 +48,9 @@ async fn requests(report: &mut Report, client: &Client) -> Result<Task, Failure>
     report.step(&format!("retrieve tasks {}", task.pk), &name(&task));
 
     let untitled = client.create::<Task>("tasks", &json!({})).await;
-    report.step("create tasks {}", &refusal(untitled)?);
+    report.step("create tasks {}", &error_reply(untitled)?);
     let missing = client.retrieve::<Task>("tasks", 4711).await;
-    report.step("retrieve tasks 4711", &refusal(missing)?);
+    report.step("retrieve tasks 4711", &error_reply(missing)?);
 
     let echo = Request::new("tools", "echo").arg("key", "value").timeout(Duration::from_secs(5));
     let reply: Value = client.call(echo).await?;
@@ -132,17 +132,17 @@ async fn outage(
 }
 
 /// Shows what the client does by itself until it is connected.
-async fn reconnection(report: &mut Report, events: &mut Notices) -> Result<(), Failure> {
+async fn reconnection(report: &mut Report, events: &mut Events) -> Result<(), Failure> {
     while let Some(notice) = events.next().await {
         match notice {
-            Notice::State(State::Waiting { attempt, until, error }) => {
+            ClientEvent::State(ConnectionState::Waiting { attempt, until, error }) => {
                 let wait = elapsed(until.saturating_duration_since(Instant::now()));
                 report.note(
                     &error.to_string(),
                     &format!("tries again in {wait} (attempt {attempt})"),
                 );
             }
-            Notice::State(State::Connected) => return Ok(()),
+            ClientEvent::State(ConnectionState::Connected) => return Ok(()),
             _ => {}
         }
     }
@@ -172,9 +172,9 @@ async fn next_update(report: &mut Report, changes: &mut Subscription<Task>) -> R
     Ok(())
 }
 
-fn refusal(answer: Result<Task, RequestError>) -> Result<String, Failure> {
+fn error_reply(answer: Result<Task, RequestError>) -> Result<String, Failure> {
     match answer {
-        Err(RequestError::Refused(refusal)) => Ok(refused(&refusal)),
+        Err(RequestError::ErrorReply(error_reply)) => Ok(refused(&error_reply)),
         other => Err(unexpected("a wrong request", &other)),
     }
 }

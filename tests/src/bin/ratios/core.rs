@@ -31,7 +31,7 @@ impl Live {
         let mut session = Session::new(config, Seed::from([7; 32]), now);
         session.open(now);
         let Some(Transmit::Dial(epoch)) = session.poll_transmit() else { unreachable!("it dials") };
-        session.handle_opened(epoch, now);
+        session.handle_connected(epoch, now);
         let ids = (0..count).map(|pk| subscribed(&mut session, epoch, pk, now)).collect();
         Self { session, epoch, now, ids }
     }
@@ -52,7 +52,7 @@ impl Live {
 
     fn read(&mut self, text: &str) -> Change {
         self.session.handle_text(self.epoch, black_box(text), self.now);
-        let Some(Event::Readable(key)) = self.session.poll_event() else {
+        let Some(Event::ChangeReadable(key)) = self.session.poll_event() else {
             unreachable!("it is told")
         };
         let change = self.session.poll_change(key).expect("a change").expect("it goes on");

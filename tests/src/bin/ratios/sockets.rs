@@ -6,7 +6,9 @@ use std::net::SocketAddr;
 use std::slice;
 use std::time::Instant;
 
-use dcrf_tokio::{Change, Client, Compat, Config, Notice, Request, State, Subscribe, Subscription};
+use dcrf_tokio::{
+    Change, Client, ClientEvent, Compat, Config, ConnectionState, Request, Subscribe, Subscription,
+};
 use futures_io::{AsyncRead, AsyncWrite};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -245,8 +247,8 @@ pub(crate) fn replay_10k(echo: &Echo) -> Line {
 /// How many milliseconds a new connection needs, once it is open, until all subscriptions are acknowledged on it.
 async fn replay(client: &Client, subscriptions: &mut [Subscription<Task>]) -> f64 {
     let mut events = client.events();
-    client.reconnect();
-    while events.next().await != Some(Notice::State(State::Connected)) {}
+    client.force_reconnect();
+    while events.next().await != Some(ClientEvent::State(ConnectionState::Connected)) {}
     let began = Instant::now();
     // Each is told when it is in force again.
     for subscription in subscriptions {

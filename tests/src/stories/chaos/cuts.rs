@@ -32,7 +32,7 @@ pub async fn cut_at_every_byte<A: Adapter>(adapter: A) {
     // The bytes that pass are those of the story's frames alone.
     config.heartbeat = None;
     // Each connection dies young, and nobody is to be blamed for it (L12).
-    config.trial = Duration::ZERO;
+    config.quarantine_window = Duration::ZERO;
     config.backoff.minimum = Duration::from_millis(1);
     config.backoff.maximum = Duration::from_millis(5);
     let client = adapter.connect(&proxy.url(&mark.target()), config).await.unwrap();

@@ -119,7 +119,7 @@ async fn weather<A: Adapter>(adapter: A, kind: Kind, server: &Server, mut storms
         asked.extend(program.ask());
         let is_end = !matches!(storm.fault, Fault::Delay(_));
         if is_end {
-            let lost = || program.client.stats().losses > before.losses;
+            let lost = || program.client.stats().disconnects > before.disconnects;
             eventually(&adapter, "the loss is noticed", lost).await;
         }
         if storm.lasts {
@@ -162,7 +162,7 @@ async fn deaths<A: Adapter>(adapter: A, kind: Kind) {
         let before = program.client.stats();
         let mut asked = program.ask();
         server = stopped(&adapter, server, death).await;
-        let lost = || program.client.stats().losses > before.losses;
+        let lost = || program.client.stats().disconnects > before.disconnects;
         eventually(&adapter, "the loss is noticed", lost).await;
         asked.extend(program.ask());
         server = restarted(&adapter, server).await;

@@ -8,7 +8,7 @@ use dcrf_proto::{Change, Request, RequestError, Subscribe};
 use serde_json::{Value, json};
 
 use crate::adapter::Adapter;
-use crate::client::{Client, Response, Subscription};
+use crate::client::{Client, ReplyFuture, Subscription};
 use crate::models::Task;
 use crate::observe::{Mark, change};
 use crate::server::Server;
@@ -42,9 +42,9 @@ struct Follower {
 
 /// A request that was made.
 pub(super) enum Asked {
-    Create(String, Response<Task>),
-    Retrieve(Response<Task>),
-    Echo(Response<Value>),
+    Create(String, ReplyFuture<Task>),
+    Retrieve(ReplyFuture<Task>),
+    Echo(ReplyFuture<Value>),
 }
 
 /// How often an object must have been created.
@@ -184,7 +184,7 @@ impl<A: Adapter> Program<A> {
         self.adapter.within(PATIENCE, self.client.close()).await;
     }
 
-    async fn within<T: Send>(&self, answer: Response<T>) -> Result<T, RequestError> {
+    async fn within<T: Send>(&self, answer: ReplyFuture<T>) -> Result<T, RequestError> {
         self.adapter.within(PATIENCE, answer).await
     }
 }

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use dcrf_proto::{CloseReason, Lost, Session, State};
+use dcrf_proto::{CloseReason, ConnectionError, ConnectionState, Session};
 
 use super::closed_reason;
 use crate::Nth;
@@ -14,7 +14,7 @@ pub(super) struct Link {
     /// How many waits there were since a connection was stable.
     failures: u32,
     /// The losses since then, in their order.
-    losses: Vec<Lost>,
+    losses: Vec<ConnectionError>,
     closing: Closing,
     /// When something was last heard, or the program went on after it had stood still.
     heard: Option<Instant>,
@@ -40,32 +40,32 @@ enum Class {
     TooLarge,
 }
 
-fn class(lost: &Lost) -> Option<Class> {
+fn class(lost: &ConnectionError) -> Option<Class> {
     match lost {
-        Lost::Closed(frame) => match frame.code {
+        ConnectionError::Closed(frame) => match frame.code {
             1008 | 4401 | 4403 => Some(Class::Unauthorized),
             1002 | 1003 | 1007 | 1010 => Some(Class::Protocol),
             _ => None,
         },
-        Lost::Refused { status: 401 | 403, .. } => Some(Class::Unauthorized),
-        Lost::Refused { status: 404, .. } => Some(Class::NotFound),
-        Lost::TooLarge { .. } => Some(Class::TooLarge),
+        ConnectionError::Http { status: 401 | 403, .. } => Some(Class::Unauthorized),
+        ConnectionError::Http { status: 404, .. } => Some(Class::NotFound),
+        ConnectionError::TooLarge { .. } => Some(Class::TooLarge),
         _ => None,
     }
 }
 
 /// What the server asks to wait at least, and what it may take at most beside the backoff.
-fn asked(lost: &Lost) -> (Duration, Duration) {
+fn asked(lost: &ConnectionError) -> (Duration, Duration) {
     let five_minutes = Duration::from_secs(300);
     match lost {
-        Lost::Refused { status: 429 | 503, retry_after: Some(wait) } => {
+        ConnectionError::Http { status: 429 | 503, retry_after: Some(wait) } => {
             let wait = (*wait).min(five_minutes);
             (wait, wait)
         }
-        Lost::Closed(frame) if frame.code == 1013 => {
+        ConnectionError::Closed(frame) if frame.code == 1013 => {
             (Duration::from_secs(10), Duration::from_secs(10))
         }
-        Lost::Closed(frame) if matches!(frame.code, 1001 | 1012) => {
+        ConnectionError::Closed(frame) if matches!(frame.code, 1001 | 1012) => {
             (Duration::ZERO, Duration::from_secs(5))
         }
         _ => (Duration::ZERO, Duration::ZERO),
@@ -86,11 +86,11 @@ impl Link {
         self.heard(now);
     }
 
-    pub(super) fn failed(&mut self, why: &Lost) {
+    pub(super) fn failed(&mut self, why: &ConnectionError) {
         self.losses.push(why.clone());
     }
 
-    pub(super) fn lost(&mut self, why: Option<&Lost>, now: Instant) {
+    pub(super) fn lost(&mut self, why: Option<&ConnectionError>, now: Instant) {
         let (_, since) = self.open.take().expect("an open connection");
         // L3
         if now.duration_since(since) >= Duration::from_secs(10) {
@@ -124,10 +124,13 @@ impl Link {
         self.closing = if is_done { Closing::Done } else { Closing::Waiting };
     }
 
-    pub(super) fn told(&mut self, state: &State, now: Instant, session: &Session) {
-        assert!(self.closing != Closing::Done || matches!(state, State::Closed(_)), "{state}");
+    pub(super) fn told(&mut self, state: &ConnectionState, now: Instant, session: &Session) {
+        assert!(
+            self.closing != Closing::Done || matches!(state, ConnectionState::Closed(_)),
+            "{state}"
+        );
         match state {
-            State::Waiting { until, error, .. } => {
+            ConnectionState::Waiting { until, error, .. } => {
                 let wait = until.saturating_duration_since(now);
                 let (least, most) = asked(error);
                 let backoff = &session.config().backoff;
@@ -140,7 +143,7 @@ impl Link {
                     self.shares.1 += 1;
                 }
             }
-            State::Closed(reason) => {
+            ConnectionState::Closed(reason) => {
                 self.may_end(reason);
                 self.closes(true);
             }
@@ -150,10 +153,12 @@ impl Link {
 
     /// Whether there was reason enough.
     fn may_end(&self, reason: &CloseReason) {
-        let last = |count: usize, wanted: &dyn Fn(&Lost) -> bool| {
+        let last = |count: usize, wanted: &dyn Fn(&ConnectionError) -> bool| {
             // An attempt without credentials says nothing about those that were refused.
-            let judged = |lost: &&Lost| !matches!(lost, Lost::Credentials { .. });
-            let last: Vec<&Lost> = self.losses.iter().rev().filter(judged).take(count).collect();
+            let judged =
+                |lost: &&ConnectionError| !matches!(lost, ConnectionError::Credentials { .. });
+            let last: Vec<&ConnectionError> =
+                self.losses.iter().rev().filter(judged).take(count).collect();
             last.len() == count && last.into_iter().all(wanted)
         };
         match reason {
@@ -161,7 +166,9 @@ impl Link {
             CloseReason::Unauthorized(_) => {
                 assert!(last(2, &|lost| class(lost) == Some(Class::Unauthorized)), "L6: {reason}");
             }
-            CloseReason::Fatal(Lost::Certificate(_) | Lost::Credentials { fatal: true, .. }) => {}
+            CloseReason::Fatal(
+                ConnectionError::Certificate(_) | ConnectionError::Credentials { fatal: true, .. },
+            ) => {}
             CloseReason::Fatal(why) => {
                 let its = class(why);
                 assert!(its.is_some(), "{reason} ends nothing");

@@ -9,7 +9,7 @@ mod subscriptions;
 
 use std::time::Instant;
 
-use dcrf_proto::{CloseReason, Event, Lost, Notice, Session, State};
+use dcrf_proto::{ClientEvent, CloseReason, ConnectionError, ConnectionState, Event, Session};
 use fastrand::Rng;
 use serde_json::Value;
 
@@ -52,7 +52,7 @@ impl Promises {
         assert!(!self.link.is_closed(), "L11: a dial after the close");
         assert!(self.link.open().is_none(), "a dial while a connection is open");
         assert!(
-            matches!(session.state(), State::Connecting { .. }),
+            matches!(session.state(), ConnectionState::Connecting { .. }),
             "a dial in {}",
             session.state()
         );
@@ -62,12 +62,12 @@ impl Promises {
         self.link.opened(nth, now);
     }
 
-    pub(crate) fn failed(&mut self, why: &Lost) {
+    pub(crate) fn failed(&mut self, why: &ConnectionError) {
         self.link.failed(why);
     }
 
     /// The open connection is over, for a reason that came from outside or that the session has found by itself.
-    pub(crate) fn lost(&mut self, nth: Nth, why: Option<&Lost>, now: Instant) {
+    pub(crate) fn lost(&mut self, nth: Nth, why: Option<&ConnectionError>, now: Instant) {
         self.link.lost(why, now);
         let found = why.is_none();
         self.subscriptions.lost(nth, found, now);
@@ -86,7 +86,7 @@ impl Promises {
 
     /// The caller has closed the session.
     pub(crate) fn closes(&mut self, session: &Session) {
-        self.link.closes(matches!(session.state(), State::Closed(_)));
+        self.link.closes(matches!(session.state(), ConnectionState::Closed(_)));
     }
 }
 
@@ -95,7 +95,7 @@ impl Promises {
     pub(crate) fn transmitted(&mut self, nth: Nth, frame: &Value, session: &Session, now: Instant) {
         assert!(self.is_open(nth), "{frame} is for a connection that is not open");
         let size = frame.to_string().len();
-        assert!(size <= session.config().max_message + 64, "R11: {size} bytes");
+        assert!(size <= session.config().max_outgoing_message + 64, "R11: {size} bytes");
         let payload = &frame["payload"];
         let action = payload["action"].as_str().expect("an action");
         let stream = frame["stream"].as_str().expect("a stream");
@@ -143,11 +143,11 @@ impl Promises {
 impl Promises {
     pub(crate) fn told(&mut self, event: &Event, session: &Session, now: Instant) {
         match event {
-            Event::Notice(Notice::State(state)) => self.link.told(state, now, session),
-            Event::Notice(Notice::Unhandled(_) | Notice::Missed(_)) => {}
+            Event::Client(ClientEvent::State(state)) => self.link.told(state, now, session),
+            Event::Client(ClientEvent::Unhandled(_) | ClientEvent::Lagged(_)) => {}
             Event::Settled { request, result } => self.requests.settled(*request, result, now),
-            Event::Replied(key) => self.streams.told(*key),
-            Event::Subscribed(key) | Event::Readable(key) => self.subscriptions.told(*key),
+            Event::ReplyReadable(key) => self.streams.told(*key),
+            Event::Subscribed(key) | Event::ChangeReadable(key) => self.subscriptions.told(*key),
             Event::Unsubscribed { subscription, .. } => {
                 self.subscriptions.unsubscribed(*subscription);
             }
@@ -162,7 +162,7 @@ impl Promises {
         let (stats, config) = (session.stats(), session.config());
         assert!(stats.requests <= config.max_requests, "{} requests", stats.requests);
         assert!(stats.subscriptions <= config.max_subscriptions, "{}", stats.subscriptions);
-        assert!(stats.unread_notices <= config.notices.count + 1, "{}", stats.unread_notices);
+        assert!(stats.unread_events <= config.events.count + 1, "{}", stats.unread_events);
         // As many again between the pages of a refresh (S6), and gaps, which give way to nothing.
         let most = (2 * config.changes.count + 4) * stats.subscriptions;
         assert!(stats.unread_changes <= most.max(1), "S11: {}", stats.unread_changes);
@@ -177,19 +177,19 @@ impl Promises {
         let stats = session.stats();
         assert_eq!((stats.requests, stats.waiting_requests, stats.waiting_bytes), (0, 0, 0));
         assert_eq!((stats.subscriptions, stats.unread_changes, stats.unread_replies), (0, 0, 0));
-        assert_eq!((stats.unread_events, stats.unread_notices), (0, 0));
+        assert_eq!((stats.unpolled_events, stats.unread_events), (0, 0));
         assert_eq!(session.poll_timeout(), None, "a timer is left");
     }
 
     /// Everything that is wanted is in force on this connection, and nothing else.
-    pub(crate) fn is_in_force(
+    pub(crate) fn is_live(
         &self,
         nth: Nth,
         on_server: &[(Value, Target)],
         session: &Session,
     ) -> Result<(), String> {
         self.requests.all_settled()?;
-        self.subscriptions.are_in_force(nth, on_server, session)
+        self.subscriptions.are_live(nth, on_server, session)
     }
 
     /// Every subscriber that refreshes knows what the server holds.
@@ -200,7 +200,7 @@ impl Promises {
 
 fn closed_reason(session: &Session) -> Option<&CloseReason> {
     match session.state() {
-        State::Closed(reason) => Some(reason),
+        ConnectionState::Closed(reason) => Some(reason),
         _ => None,
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use dcrf_proto::{Change, Ended, Json, Session, SubscriptionKey, WhenFull};
+use dcrf_proto::{Change, Json, OverflowPolicy, Session, SubscriptionError, SubscriptionKey};
 use serde_json::Value;
 
 use super::subscriptions::{Phase, Subscriptions, Wish};
@@ -39,7 +39,7 @@ impl Owed {
             Change::Create(data) => Self::Create(decode(data)),
             Change::Update(data) => Self::Update(decode(data)),
             Change::Delete(deleted) => Self::Delete(decode(&deleted.data)),
-            Change::Refused(_) => Self::Refused,
+            Change::ErrorReply(_) => Self::Refused,
             Change::Other { payload, .. } => Self::Other(decode(payload)),
             Change::Gap(_) => Self::Gap,
             _ => return None,
@@ -120,7 +120,7 @@ impl Reader {
 
     fn reads(&mut self, change: &Change, wish: &Wish) {
         if let Change::Lagged(count) = change {
-            assert_ne!(wish.when_full, WhenFull::End, "S11: nothing gives way");
+            assert_ne!(wish.overflow_policy, OverflowPolicy::Close, "S11: nothing gives way");
             // What gave way can be snapshots, so that skips of an earlier time can be left.
             if self.skips == 0 {
                 self.lagged_gap = LaggedGap::None;
@@ -140,7 +140,7 @@ impl Reader {
             return;
         }
         let told = Owed::told(change).unwrap_or_else(|| panic!("{change:?} is not known"));
-        if self.settles(&told, wish.when_full) {
+        if self.settles(&told, wish.overflow_policy) {
             self.is_after_gap = told == Owed::Gap;
         } else {
             // The refresh of what is not there, and one that is refused.
@@ -152,7 +152,7 @@ impl Reader {
     }
 
     /// Takes it off what is owed, if it comes in its turn.
-    fn settles(&mut self, told: &Owed, when_full: WhenFull) -> bool {
+    fn settles(&mut self, told: &Owed, overflow_policy: OverflowPolicy) -> bool {
         let is_due = self.lagged_gap == LaggedGap::Due;
         assert!(!is_due || *told == Owed::Gap, "S5: {told:?} came before the gap");
         if *told == Owed::Gap {
@@ -161,7 +161,7 @@ impl Reader {
         if is_due {
             return true;
         }
-        if when_full == WhenFull::KeepNewest {
+        if overflow_policy == OverflowPolicy::Conflate {
             let Some(at) = self.owed.iter().position(|owed| owed == told) else { return false };
             self.owed.remove(at);
             let is_newer = |(nth, owed): &(usize, Owed)| *nth >= at || owed.pk() != told.pk();
@@ -180,7 +180,7 @@ impl Reader {
             self.skip();
         }
         if self.lagged_gap == LaggedGap::Due {
-            return self.settles(told, when_full);
+            return self.settles(told, overflow_policy);
         }
         let gaps = self.owed.iter().take_while(|owed| **owed == Owed::Gap).count();
         if self.owed.get(gaps) == Some(told) {
@@ -226,7 +226,7 @@ impl Reader {
 
     pub(super) fn has_read_all(&self, wish: &Wish) -> Result<(), String> {
         let unread = self.owed.iter().filter(|owed| **owed != Owed::Gap).count() as u64;
-        let exact = wish.when_full != WhenFull::KeepNewest && !self.is_excused;
+        let exact = wish.overflow_policy != OverflowPolicy::Conflate && !self.is_excused;
         if exact && unread > self.skips {
             return Err(format!("{:?} was lost", self.owed));
         }
@@ -258,49 +258,54 @@ fn version_of(row: &Value) -> u64 {
 // What the caller is told
 impl Subscriptions {
     pub(super) fn told(&self, key: SubscriptionKey) {
-        let phase = self.members.get(&key).map(|member| member.phase);
+        let phase = self.subscribers.get(&key).map(|subscriber| subscriber.phase);
         let is_read = matches!(phase, Some(Phase::Alive | Phase::Withdrawn));
         assert!(is_read, "S9: {key:?} was told of after its end");
     }
 
     pub(super) fn unsubscribed(&mut self, key: SubscriptionKey) {
-        let member = self.members.remove(&key).expect("S9: an unsubscribe that nobody asked for");
-        assert_eq!(member.phase, Phase::Leaving, "S9: an unsubscribe that nobody asked for");
+        let subscriber =
+            self.subscribers.remove(&key).expect("S9: an unsubscribe that nobody asked for");
+        assert_eq!(subscriber.phase, Phase::Leaving, "S9: an unsubscribe that nobody asked for");
     }
 
     /// Says whether the reader goes on.
     pub(crate) fn read(
         &mut self,
         key: SubscriptionKey,
-        polled: &Result<Change, Ended>,
+        polled: &Result<Change, SubscriptionError>,
         session: &Session,
     ) -> bool {
-        let member = self.members.get_mut(&key).expect("S9: read after its end");
-        if member.phase == Phase::Withdrawn {
-            assert_eq!(*polled, Err(Ended::Unsubscribed), "S12");
+        let subscriber = self.subscribers.get_mut(&key).expect("S9: read after its end");
+        if subscriber.phase == Phase::Withdrawn {
+            assert_eq!(*polled, Err(SubscriptionError::Unsubscribed), "S12");
         }
         match polled {
-            Ok(change) => member.reader.reads(change, &member.wish),
+            Ok(change) => subscriber.reader.reads(change, &subscriber.wish),
             Err(ended) => {
-                let target = member.wish.target.clone();
+                let target = subscriber.wish.target.clone();
                 match ended {
-                    Ended::Unsubscribed => assert_eq!(member.phase, Phase::Withdrawn, "S12"),
-                    Ended::Overflowed { .. } => {
-                        assert_eq!(member.wish.when_full, WhenFull::End, "S11");
+                    SubscriptionError::Unsubscribed => {
+                        assert_eq!(subscriber.phase, Phase::Withdrawn, "S12");
                     }
-                    Ended::Refused(_) | Ended::Gone(_) | Ended::Revoked(_) => {
-                        assert!(member.is_refused, "S7: {ended}");
+                    SubscriptionError::Overflowed { .. } => {
+                        assert_eq!(subscriber.wish.overflow_policy, OverflowPolicy::Close, "S11");
                     }
-                    Ended::Poisoned { .. } => {
-                        let suspicions = member.suspicions;
+                    SubscriptionError::ErrorReply(_)
+                    | SubscriptionError::Gone(_)
+                    | SubscriptionError::Revoked(_) => {
+                        assert!(subscriber.is_refused, "S7: {ended}");
+                    }
+                    SubscriptionError::Poisoned { .. } => {
+                        let suspicions = subscriber.suspicions;
                         assert!(suspicions >= 3, "L12: {target:?}, suspected {suspicions} times");
                     }
-                    Ended::TimedOut => {
-                        assert!(!member.reader.is_fresh, "S3: it was acknowledged");
+                    SubscriptionError::TimedOut => {
+                        assert!(!subscriber.reader.is_fresh, "S3: it was acknowledged");
                     }
                     _ => {}
                 }
-                self.members.remove(&key);
+                self.subscribers.remove(&key);
                 self.is_left(&target, session);
             }
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use dcrf_proto::{Json, RepliesEnded, RepliesKey};
+use dcrf_proto::{Json, ReplyStreamError, ReplyStreamKey};
 use fastrand::Rng;
 use serde_json::Value;
 
@@ -10,8 +10,8 @@ use crate::Nth;
 
 #[derive(Default)]
 pub(crate) struct Streams {
-    by_key: BTreeMap<RepliesKey, Stream>,
-    by_number: BTreeMap<u64, RepliesKey>,
+    by_key: BTreeMap<ReplyStreamKey, Stream>,
+    by_number: BTreeMap<u64, ReplyStreamKey>,
     /// The ids of those that were sent on the last connection, with how often they were cancelled.
     cancels: BTreeMap<String, (Nth, u32)>,
 }
@@ -37,7 +37,7 @@ pub(crate) enum Next {
 }
 
 impl Streams {
-    pub(crate) fn asked(&mut self, key: RepliesKey, number: u64, count: u64) {
+    pub(crate) fn asked(&mut self, key: ReplyStreamKey, number: u64, count: u64) {
         let stream = Stream {
             number,
             count,
@@ -52,17 +52,17 @@ impl Streams {
     }
 
     /// The caller wants no more.
-    pub(crate) fn left(&mut self, key: RepliesKey) {
+    pub(crate) fn left(&mut self, key: ReplyStreamKey) {
         if let Some(stream) = self.by_key.remove(&key) {
             self.by_number.remove(&stream.number);
         }
     }
 
-    pub(crate) fn keys(&self) -> Vec<RepliesKey> {
+    pub(crate) fn keys(&self) -> Vec<ReplyStreamKey> {
         self.by_key.keys().copied().collect()
     }
 
-    pub(crate) fn any(&self, random: &mut Rng) -> Option<RepliesKey> {
+    pub(crate) fn any(&self, random: &mut Rng) -> Option<ReplyStreamKey> {
         let keys = self.keys();
         (!keys.is_empty()).then(|| keys[random.usize(..keys.len())])
     }
@@ -113,11 +113,15 @@ impl Streams {
         self.cancels.clear();
     }
 
-    pub(super) fn told(&self, key: RepliesKey) {
+    pub(super) fn told(&self, key: ReplyStreamKey) {
         assert!(self.by_key.contains_key(&key), "R12: {key:?} was told of after its end");
     }
 
-    pub(crate) fn read(&mut self, key: RepliesKey, polled: &Result<Json, RepliesEnded>) -> Next {
+    pub(crate) fn read(
+        &mut self,
+        key: ReplyStreamKey,
+        polled: &Result<Json, ReplyStreamError>,
+    ) -> Next {
         let stream = self.by_key.get_mut(&key).expect("R12: read after its end");
         match polled {
             Ok(json) => {
@@ -133,12 +137,12 @@ impl Streams {
             }
             Err(ended) => {
                 match ended {
-                    RepliesEnded::Interrupted { received } => {
+                    ReplyStreamError::Interrupted { received } => {
                         assert_eq!(*received, stream.read as u64, "R12: not all was read");
                         assert_eq!(stream.said.len(), stream.read, "R12: not all came");
                         assert!(stream.is_lost, "R12: its connection lives");
                     }
-                    RepliesEnded::Overflowed { received } => {
+                    ReplyStreamError::Overflowed { received } => {
                         assert_eq!(*received, stream.read as u64);
                     }
                     _ => {}

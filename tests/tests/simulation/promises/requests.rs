@@ -121,7 +121,9 @@ impl Requests {
                 let number = Value::from(asked.number);
                 assert!(!asked.echoes || data["echo"] == number, "R6: {data} for {number}");
             }
-            Err(RequestError::Refused(_)) => assert!(was_sent, "a refusal of what was not sent"),
+            Err(RequestError::ErrorReply(_)) => {
+                assert!(was_sent, "an error reply to what was not sent");
+            }
             Err(RequestError::TimedOut { sent }) => {
                 let due = asked.deadline.expect("R3: it has no deadline");
                 assert!(now >= due, "R3: it timed out too early");

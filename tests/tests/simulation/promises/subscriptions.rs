@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use dcrf_proto::{Session, SubscriptionKey, WhenFull};
+use dcrf_proto::{OverflowPolicy, Session, SubscriptionKey};
 use fastrand::Rng;
 use serde_json::Value;
 
@@ -17,8 +17,8 @@ const TRIAL: Duration = Duration::from_secs(5);
 
 #[derive(Default)]
 pub(crate) struct Subscriptions {
-    pub(super) members: BTreeMap<SubscriptionKey, Member>,
-    pub(super) wires: BTreeMap<Target, Wire>,
+    pub(super) subscribers: BTreeMap<SubscriptionKey, Subscriber>,
+    pub(super) upstreams: BTreeMap<Target, Upstream>,
     /// What the server was asked to hold on this connection, by id, and not to give up.
     held: BTreeMap<String, Target>,
     /// What the caller wants to be sent once more, and the ids of what was: the server holds that even if it refuses
@@ -36,11 +36,11 @@ pub(crate) struct Wish {
     pub(crate) target: Target,
     pub(crate) include_create: bool,
     pub(crate) refreshes: bool,
-    pub(crate) when_full: WhenFull,
+    pub(crate) overflow_policy: OverflowPolicy,
     pub(crate) is_slow: bool,
 }
 
-pub(super) struct Member {
+pub(super) struct Subscriber {
     pub(super) wish: Wish,
     pub(super) phase: Phase,
     pub(super) reader: Reader,
@@ -60,7 +60,7 @@ pub(super) enum Phase {
 }
 
 #[derive(Default)]
-pub(super) struct Wire {
+pub(super) struct Upstream {
     id: String,
     sent_on: Option<Nth>,
     acknowledged_on: Option<Nth>,
@@ -80,26 +80,27 @@ impl Subscriptions {
     ) {
         // Those before may have ended, and their readers be late to learn that.
         self.is_left(&wish.target, session);
-        let wire = self.wires.entry(wish.target.clone()).or_default();
+        let upstream = self.upstreams.entry(wish.target.clone()).or_default();
         let mut reader = Reader::default();
-        if nth.is_some() && wire.acknowledged_on == nth {
+        if nth.is_some() && upstream.acknowledged_on == nth {
             reader.acknowledged();
         }
-        let member = Member { wish, phase: Phase::Alive, reader, is_refused: false, suspicions: 0 };
-        assert!(self.members.insert(key, member).is_none(), "a key was given out twice");
+        let subscriber =
+            Subscriber { wish, phase: Phase::Alive, reader, is_refused: false, suspicions: 0 };
+        assert!(self.subscribers.insert(key, subscriber).is_none(), "a key was given out twice");
     }
 
     pub(crate) fn unwanted(&mut self, key: SubscriptionKey, session: &Session) {
-        let Some(member) = self.members.get_mut(&key) else { return };
-        member.phase = Phase::Leaving;
-        let target = member.wish.target.clone();
+        let Some(subscriber) = self.subscribers.get_mut(&key) else { return };
+        subscriber.phase = Phase::Leaving;
+        let target = subscriber.wish.target.clone();
         self.is_left(&target, session);
     }
 
     /// If nobody wants it any more, its events are nobody's.
     pub(super) fn is_left(&mut self, target: &Target, session: &Session) {
-        if !self.alive(session).any(|(_, member)| member.wish.target == *target) {
-            self.wires.remove(target);
+        if !self.alive(session).any(|(_, subscriber)| subscriber.wish.target == *target) {
+            self.upstreams.remove(target);
         }
     }
 
@@ -107,33 +108,34 @@ impl Subscriptions {
     pub(crate) fn all_unwanted(&mut self, session: &Session) -> usize {
         let keys: Vec<SubscriptionKey> = self.alive(session).map(|(key, _)| key).collect();
         for key in &keys {
-            self.members.get_mut(key).expect("a member").phase = Phase::Withdrawn;
+            self.subscribers.get_mut(key).expect("a subscriber").phase = Phase::Withdrawn;
         }
-        self.wires.clear();
+        self.upstreams.clear();
         keys.len()
     }
 
     pub(crate) fn wanted_again(&mut self) {
         self.again = self.held.values().cloned().collect();
-        for wire in self.wires.values_mut() {
-            wire.acknowledged_on = None;
+        for upstream in self.upstreams.values_mut() {
+            upstream.acknowledged_on = None;
         }
     }
 
     fn alive<'a>(
         &'a self,
         session: &'a Session,
-    ) -> impl Iterator<Item = (SubscriptionKey, &'a Member)> {
-        let members = self.members.iter().map(|(key, member)| (*key, member));
-        members
-            .filter(|(key, member)| member.phase == Phase::Alive && session.ended(*key).is_none())
+    ) -> impl Iterator<Item = (SubscriptionKey, &'a Subscriber)> {
+        let subscribers = self.subscribers.iter().map(|(key, subscriber)| (*key, subscriber));
+        subscribers.filter(|(key, subscriber)| {
+            subscriber.phase == Phase::Alive && session.ended(*key).is_none()
+        })
     }
 
     pub(crate) fn keys(&self, slow_too: bool) -> Vec<SubscriptionKey> {
-        let members = self.members.iter().filter(|(_, member)| {
-            member.phase != Phase::Leaving && (slow_too || !member.wish.is_slow)
+        let subscribers = self.subscribers.iter().filter(|(_, subscriber)| {
+            subscriber.phase != Phase::Leaving && (slow_too || !subscriber.wish.is_slow)
         });
-        members.map(|(key, _)| *key).collect()
+        subscribers.map(|(key, _)| *key).collect()
     }
 
     pub(crate) fn any(&self, random: &mut Rng) -> Option<SubscriptionKey> {
@@ -143,12 +145,12 @@ impl Subscriptions {
 
     /// How many of those that are wanted are never acknowledged.
     pub(crate) fn mutes(&self) -> u32 {
-        let mutes = self.wires.keys().filter(|target| target.is_mute()).count();
+        let mutes = self.upstreams.keys().filter(|target| target.is_mute()).count();
         u32::try_from(mutes).expect("few")
     }
 
     pub(crate) fn is_slow(&self, key: SubscriptionKey) -> bool {
-        self.members.get(&key).is_none_or(|member| member.wish.is_slow)
+        self.subscribers.get(&key).is_none_or(|subscriber| subscriber.wish.is_slow)
     }
 }
 
@@ -162,10 +164,9 @@ impl Subscriptions {
             assert!(held || self.refused.contains(&id), "{frame} ends what does not exist");
             return;
         }
-        let wanted = self
-            .members
-            .values()
-            .any(|member| member.phase == Phase::Alive && member.wish.target == *target);
+        let wanted = self.subscribers.values().any(|subscriber| {
+            subscriber.phase == Phase::Alive && subscriber.wish.target == *target
+        });
         assert!(wanted, "S1: {frame} comes back from the dead");
         let twice = self.held.values().any(|other| other == target);
         if self.again.remove(target) && self.held.contains_key(&id) {
@@ -176,10 +177,10 @@ impl Subscriptions {
         }
         self.held.insert(id.clone(), target.clone());
         self.last_subscribe = Some(now);
-        let wire = self.wires.entry(target.clone()).or_default();
-        (wire.id, wire.sent_on) = (id, Some(nth));
-        wire.is_unanswered = true;
-        wire.acknowledged_on = target.is_mute().then_some(nth);
+        let upstream = self.upstreams.entry(target.clone()).or_default();
+        (upstream.id, upstream.sent_on) = (id, Some(nth));
+        upstream.is_unanswered = true;
+        upstream.acknowledged_on = target.is_mute().then_some(nth);
         if target.is_mute() {
             self.acknowledged(target);
         }
@@ -187,32 +188,34 @@ impl Subscriptions {
 
     /// A request is sent: what is subscribed to was sent before (R1, S4).
     pub(super) fn has_gone_first(&self, nth: Nth, frame: &Value, session: &Session) {
-        for (key, member) in self.alive(session) {
-            let sent_on = self.wires.get(&member.wish.target).and_then(|wire| wire.sent_on);
+        for (key, subscriber) in self.alive(session) {
+            let sent_on =
+                self.upstreams.get(&subscriber.wish.target).and_then(|upstream| upstream.sent_on);
             assert!(sent_on == Some(nth), "S4: {frame} goes before the subscribe of {key:?}");
         }
     }
 
     pub(super) fn refresh_transmitted(&self, frame: &Value) {
-        let is_wanted = self
-            .members
-            .values()
-            .any(|member| member.wish.refreshes && frame["stream"] == member.wish.target.stream());
+        let is_wanted = self.subscribers.values().any(|subscriber| {
+            subscriber.wish.refreshes && frame["stream"] == subscriber.wish.target.stream()
+        });
         assert!(is_wanted, "S6: {frame} refreshes nothing");
     }
 
     pub(super) fn lost(&mut self, nth: Nth, found: bool, now: Instant) {
         let young = self.last_subscribe.is_some_and(|last| now.duration_since(last) < TRIAL);
-        for wire in self.wires.values_mut().filter(|wire| wire.sent_on == Some(nth)) {
-            if wire.is_unanswered && young && !found {
-                wire.suspicions += 1;
+        for upstream in self.upstreams.values_mut().filter(|upstream| upstream.sent_on == Some(nth))
+        {
+            if upstream.is_unanswered && young && !found {
+                upstream.suspicions += 1;
             }
-            wire.acknowledged_on = None;
+            upstream.acknowledged_on = None;
         }
-        for member in self.members.values_mut() {
-            member.reader.loses();
-            let suspicions = self.wires.get(&member.wish.target).map(|wire| wire.suspicions);
-            member.suspicions = suspicions.max(Some(member.suspicions)).unwrap_or_default();
+        for subscriber in self.subscribers.values_mut() {
+            subscriber.reader.loses();
+            let suspicions =
+                self.upstreams.get(&subscriber.wish.target).map(|upstream| upstream.suspicions);
+            subscriber.suspicions = suspicions.max(Some(subscriber.suspicions)).unwrap_or_default();
         }
         self.held.clear();
         self.again.clear();
@@ -227,7 +230,7 @@ impl Subscriptions {
         let payload = &frame["payload"];
         let id = payload["request_id"].to_string();
         let Some(target) = self.held.get(&id).cloned() else { return };
-        let is_current = self.wires.get(&target).is_some_and(|wire| wire.id == id);
+        let is_current = self.upstreams.get(&target).is_some_and(|upstream| upstream.id == id);
         if !is_current || frame["stream"] != target.stream() {
             return;
         }
@@ -235,28 +238,28 @@ impl Subscriptions {
         if action.starts_with("subscribe_") {
             self.answered(nth, &id, &target, payload["response_status"].as_u64());
         } else if let Some(owed) = Owed::of(payload) {
-            for member in self.members.values_mut() {
-                if member.phase == Phase::Alive && member.wish.target == target {
-                    member.reader.owes(&owed, &member.wish);
+            for subscriber in self.subscribers.values_mut() {
+                if subscriber.phase == Phase::Alive && subscriber.wish.target == target {
+                    subscriber.reader.owes(&owed, &subscriber.wish);
                 }
             }
         }
     }
 
     fn answered(&mut self, nth: Nth, id: &str, target: &Target, status: Option<u64>) {
-        let wire = self.wires.get_mut(target).expect("a wire");
-        wire.is_unanswered = false;
-        wire.suspicions = 0;
+        let upstream = self.upstreams.get_mut(target).expect("a upstream");
+        upstream.is_unanswered = false;
+        upstream.suspicions = 0;
         match status {
             Some(200..=299) => {
-                wire.acknowledged_on = Some(nth);
+                upstream.acknowledged_on = Some(nth);
                 self.acknowledged(target);
             }
             Some(429 | 500..=599) => self.is_refused(id),
             _ => {
                 self.is_refused(id);
-                for member in self.members.values_mut() {
-                    member.is_refused |= member.wish.target == *target;
+                for subscriber in self.subscribers.values_mut() {
+                    subscriber.is_refused |= subscriber.wish.target == *target;
                 }
             }
         }
@@ -270,9 +273,9 @@ impl Subscriptions {
     }
 
     fn acknowledged(&mut self, target: &Target) {
-        for member in self.members.values_mut() {
-            if member.phase == Phase::Alive && member.wish.target == *target {
-                member.reader.acknowledged();
+        for subscriber in self.subscribers.values_mut() {
+            if subscriber.phase == Phase::Alive && subscriber.wish.target == *target {
+                subscriber.reader.acknowledged();
             }
         }
     }
@@ -283,9 +286,10 @@ impl Subscriptions {
 
     /// The ids of what the server holds, with their streams.
     pub(super) fn live(&self, nth: Nth) -> Vec<(Value, String)> {
-        let live = self.wires.iter().filter(|(_, wire)| wire.acknowledged_on == Some(nth));
-        live.map(|(target, wire)| {
-            (serde_json::from_str(&wire.id).expect("an id"), target.stream().to_owned())
+        let live =
+            self.upstreams.iter().filter(|(_, upstream)| upstream.acknowledged_on == Some(nth));
+        live.map(|(target, upstream)| {
+            (serde_json::from_str(&upstream.id).expect("an id"), target.stream().to_owned())
         })
         .collect()
     }
@@ -293,24 +297,24 @@ impl Subscriptions {
 
 // How it ends
 impl Subscriptions {
-    pub(super) fn are_in_force(
+    pub(super) fn are_live(
         &self,
         nth: Nth,
         on_server: &[(Value, Target)],
         session: &Session,
     ) -> Result<(), String> {
         let mut wanted = BTreeSet::new();
-        for (key, member) in self.alive(session) {
-            let target = &member.wish.target;
-            let wire = &self.wires[target];
-            if wire.acknowledged_on != Some(nth) {
+        for (key, subscriber) in self.alive(session) {
+            let target = &subscriber.wish.target;
+            let upstream = &self.upstreams[target];
+            if upstream.acknowledged_on != Some(nth) {
                 return Err(format!("{key:?} of {target:?} is not acknowledged"));
             }
             let held: Vec<_> = on_server.iter().filter(|(_, its)| its == target).collect();
-            if held.len() != 1 || id_of(&held[0].0) != wire.id {
-                return Err(format!("the server holds {held:?} for {key:?}, not {}", wire.id));
+            if held.len() != 1 || id_of(&held[0].0) != upstream.id {
+                return Err(format!("the server holds {held:?} for {key:?}, not {}", upstream.id));
             }
-            member.reader.has_read_all(&member.wish)?;
+            subscriber.reader.has_read_all(&subscriber.wish)?;
             wanted.insert(target);
         }
         match on_server.iter().find(|(_, target)| !wanted.contains(target)) {
@@ -320,19 +324,24 @@ impl Subscriptions {
     }
 
     pub(super) fn know(&self, rows: &Rows, session: &Session) -> Result<(), String> {
-        for (key, member) in self.alive(session).filter(|(_, member)| member.wish.refreshes) {
-            let stream = member.wish.target.stream();
+        for (key, subscriber) in
+            self.alive(session).filter(|(_, subscriber)| subscriber.wish.refreshes)
+        {
+            let stream = subscriber.wish.target.stream();
             let mut rows = rows.versions(stream);
-            if let Some(pk) = member.wish.target.pk() {
+            if let Some(pk) = subscriber.wish.target.pk() {
                 rows.retain(|other, _| *other == pk);
             }
-            member.reader.knows(&rows).map_err(|why| format!("S6: {key:?} of {stream}: {why}"))?;
+            subscriber
+                .reader
+                .knows(&rows)
+                .map_err(|why| format!("S6: {key:?} of {stream}: {why}"))?;
         }
         Ok(())
     }
 
     pub(super) fn ended(&self) {
-        assert!(self.members.is_empty(), "{:?} have not ended", self.members.keys());
+        assert!(self.subscribers.is_empty(), "{:?} have not ended", self.subscribers.keys());
     }
 }
 

@@ -246,7 +246,7 @@ impl Server {
         if begins && target.pk() == Some(POISON) && self.poisonous {
             return self.raises(nth, now, random);
         }
-        let refusal = if target.is_mute() {
+        let error_reply = if target.is_mute() {
             None
         } else if !is_there {
             Some(404)
@@ -257,12 +257,12 @@ impl Server {
         };
         let Some(peer) = self.peers.get_mut(&nth) else { return };
         let id = &frame["payload"]["request_id"];
-        match (begins, refusal) {
+        match (begins, error_reply) {
             (true, None) => peer.subscribe(id, target),
             (false, _) => peer.unsubscribe(id, target),
             (true, Some(_)) => {}
         }
-        match refusal {
+        match error_reply {
             _ if target.is_mute() => {}
             Some(status) => self.refuses(nth, frame, status),
             None => self.replies(nth, frame, if begins { 201 } else { 204 }, &Value::Null),

@@ -14,7 +14,7 @@ use native_tls::{Certificate, HandshakeError, Identity, Protocol, TlsConnector};
 use rustls_pki_types::PrivateKeyDer;
 
 use super::{ClientCertificate, Settings, TlsError};
-use crate::error::Lost;
+use crate::error::ConnectionError;
 
 // native-tls hides the types of the libraries below it, so each is asked in its own way what failed.
 #[cfg(not(any(windows, target_vendor = "apple")))]
@@ -71,7 +71,7 @@ pub(super) async fn handshake<S>(
     host: &str,
     stream: S,
     connector: &TlsConnector,
-) -> Result<NativeStream<S>, Lost>
+) -> Result<NativeStream<S>, ConnectionError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {

@@ -7,26 +7,26 @@ use std::io;
 use openssl::error::ErrorStack;
 use openssl::ssl;
 
-use crate::error::Lost;
+use crate::error::ConnectionError;
 
 /// What a failed handshake means.
-pub(super) fn handshake(error: &native_tls::Error) -> Lost {
+pub(super) fn handshake(error: &native_tls::Error) -> ConnectionError {
     let source = error.source();
     if let Some(stack) = source.and_then(|source| source.downcast_ref()) {
         return stacked(stack, error);
     }
     match source.and_then(|source| source.downcast_ref::<io::Error>()) {
         Some(error) => io::Error::new(error.kind(), error.to_string()).into(),
-        None => Lost::Tls(error.to_string()),
+        None => ConnectionError::Tls(error.to_string()),
     }
 }
 
 /// The error of OpenSSL inside an error of the stream, if there is one.
-pub(in crate::websocket::tls) fn lost(error: &io::Error) -> Option<Lost> {
+pub(in crate::websocket::tls) fn lost(error: &io::Error) -> Option<ConnectionError> {
     let error = error.get_ref()?.downcast_ref::<ssl::Error>()?;
     Some(match error.ssl_error() {
         Some(stack) => stacked(stack, error),
-        None => Lost::Tls(error.to_string()),
+        None => ConnectionError::Tls(error.to_string()),
     })
 }
 
@@ -40,24 +40,24 @@ mod code {
 }
 
 /// `message` has the words of `stack`, and at the end why a certificate was not accepted.
-fn stacked(stack: &ErrorStack, message: impl Display) -> Lost {
+fn stacked(stack: &ErrorStack, message: impl Display) -> ConnectionError {
     let errors = stack.errors().iter();
     let mut reasons = errors
         .filter(|error| error.library_code() == code::LIBRARY_SSL)
         .map(openssl::error::Error::reason_code);
     let meaning = reasons.find_map(|reason| match reason {
-        code::CERTIFICATE_VERIFY_FAILED => {
-            Some(Lost::Certificate(format!("the server's certificate is not accepted: {message}")))
-        }
-        code::WRONG_VERSION_NUMBER => {
-            Some(Lost::Tls("the server does not speak TLS on this port".to_owned()))
-        }
-        reason if is_about_certificate(reason - code::ALERT) => Some(Lost::Certificate(format!(
-            "the server did not accept the client's certificate: {message}"
+        code::CERTIFICATE_VERIFY_FAILED => Some(ConnectionError::Certificate(format!(
+            "the server's certificate is not accepted: {message}"
         ))),
+        code::WRONG_VERSION_NUMBER => {
+            Some(ConnectionError::Tls("the server does not speak TLS on this port".to_owned()))
+        }
+        reason if is_about_certificate(reason - code::ALERT) => Some(ConnectionError::Certificate(
+            format!("the server did not accept the client's certificate: {message}"),
+        )),
         _ => None,
     });
-    meaning.unwrap_or_else(|| Lost::Tls(message.to_string()))
+    meaning.unwrap_or_else(|| ConnectionError::Tls(message.to_string()))
 }
 
 /// Whether an alert (RFC 8446, section 6) is about the certificate that was shown, or missed.

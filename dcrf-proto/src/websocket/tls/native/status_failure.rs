@@ -7,15 +7,15 @@
 use std::fmt::Debug;
 use std::io;
 
-use crate::error::Lost;
+use crate::error::ConnectionError;
 
 /// What a failed handshake means.
-pub(super) fn handshake(error: &native_tls::Error) -> Lost {
+pub(super) fn handshake(error: &native_tls::Error) -> ConnectionError {
     meaning(status(error), error.to_string())
 }
 
 /// The error of the library inside an error of the stream, if there is one.
-pub(in crate::websocket::tls) fn lost(error: &io::Error) -> Option<Lost> {
+pub(in crate::websocket::tls) fn lost(error: &io::Error) -> Option<ConnectionError> {
     let status = match error.get_ref() {
         Some(error) => status(error),
         None => error.raw_os_error(),
@@ -29,12 +29,16 @@ pub(in crate::websocket::tls) fn lost(error: &io::Error) -> Option<Lost> {
 /// the system's are not to be trusted. It has no number.
 const ANOTHER_ROOT: &str = "unable to find any user-specified roots";
 
-fn meaning(status: Option<i32>, message: String) -> Lost {
+fn meaning(status: Option<i32>, message: String) -> ConnectionError {
     let is_certificate = match status {
         Some(status) => is_about_certificate(status),
         None => message.contains(ANOTHER_ROOT),
     };
-    if is_certificate { Lost::Certificate(message) } else { Lost::Tls(message) }
+    if is_certificate {
+        ConnectionError::Certificate(message)
+    } else {
+        ConnectionError::Tls(message)
+    }
 }
 
 /// The number in an error, of which native-tls shows nothing but `Error { code: -9807, … }` on macOS and
@@ -87,7 +91,11 @@ mod tests {
                 let error = Error { code, message: Some("code: 1") };
                 assert_eq!(status(&error), Some(code), "{:?}", error.message);
                 let lost = meaning(status(&error), String::new());
-                assert_eq!(matches!(lost, Lost::Certificate(_)), is_certificate, "{code}");
+                assert_eq!(
+                    matches!(lost, ConnectionError::Certificate(_)),
+                    is_certificate,
+                    "{code}"
+                );
             }
         }
     }
@@ -96,7 +104,7 @@ mod tests {
     fn a_root_that_was_not_given_is_known_by_its_words() {
         let error = io::Error::other(format!("{ANOTHER_ROOT} in the final cert chain"));
         let lost = meaning(status(&error), error.to_string());
-        assert!(matches!(lost, Lost::Certificate(_)), "{lost:?}");
+        assert!(matches!(lost, ConnectionError::Certificate(_)), "{lost:?}");
     }
 
     #[test]

@@ -1,0 +1,14 @@
+//! What travels on the wire: the envelope around each payload, JSON as text, primary keys, pages,
+//! error replies, and selectors.
+
+pub(crate) mod block;
+pub(crate) mod envelope;
+pub(crate) mod error_reply;
+pub(crate) mod framing;
+mod is_match;
+pub(crate) mod json;
+pub(crate) mod page;
+pub(crate) mod pk;
+pub(crate) mod scan;
+pub(crate) mod selector;
+pub(crate) mod template;

@@ -1,0 +1,57 @@
+//! Without the feature `tracing`: nothing is told, and nothing is kept for it.
+
+#![allow(clippy::unused_self, reason = "the same methods as with the feature")]
+
+use std::time::Instant;
+
+use super::Told;
+use crate::command::Request;
+use crate::error::RejectReason;
+use crate::event::ConnectionState;
+use crate::id::RequestId;
+use crate::outcome::Outcome;
+use crate::stats::Dropped;
+
+#[derive(Debug)]
+pub(crate) struct Tracer;
+
+#[derive(Debug)]
+pub(crate) struct Asked;
+
+#[cfg(feature = "client")]
+#[derive(Default)]
+pub(crate) struct Records {}
+
+impl Tracer {
+    pub(crate) fn new(_: Instant) -> Self {
+        Self
+    }
+
+    #[cfg(feature = "client")]
+    pub(crate) fn collect(&mut self, _: impl FnOnce() -> Option<String>) {}
+
+    #[cfg(feature = "client")]
+    pub(crate) fn take(&mut self) -> Records {
+        Records {}
+    }
+
+    pub(crate) fn accepted(&mut self, _: &Request, _: &RequestId, _: Instant) -> Asked {
+        Asked
+    }
+
+    pub(crate) fn repeated(&mut self, _: &Asked) {}
+
+    pub(crate) fn ended(&mut self, _: &Asked, _: Outcome, _sent: bool, _: Instant) {}
+
+    pub(crate) fn rejected(&mut self, _: &RejectReason) {}
+
+    pub(crate) fn state(&mut self, _: &ConnectionState, _: Instant) {}
+
+    pub(crate) fn subscription(&mut self, _: &str, _: &str, _: &RequestId, _: Told) {}
+
+    pub(crate) fn replays(&mut self, _: usize) {}
+
+    pub(crate) fn lagged(&mut self, _: Option<&str>, _: u64) {}
+
+    pub(crate) fn dropped(&mut self, _: Dropped, _: Dropped, _bytes: usize) {}
+}

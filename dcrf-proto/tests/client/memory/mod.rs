@@ -1,0 +1,353 @@
+//! A runtime in memory: sockets are queues, the clock is set by the test, and the driver is polled by
+//! hand until it has nothing to do.
+#![allow(unreachable_pub, reason = "a module of a test has no outside")]
+#![expect(clippy::disallowed_methods, reason = "each test reads the clock once, as its epoch")]
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::{Duration, Instant, SystemTime};
+
+use dcrf_proto::client::{Client, Incoming, Outgoing, Socket, Transport};
+use dcrf_proto::{Attempt, CloseFrame, Config, ConnectionError, FailureAction, Seed};
+use serde_json::{Value, json};
+
+thread_local! {
+    /// Each test runs on a thread of its own, and so has a clock of its own.
+    static NOW: RefCell<Instant> = RefCell::new(Instant::now());
+    static WALL: RefCell<SystemTime> = const { RefCell::new(SystemTime::UNIX_EPOCH) };
+}
+
+/// The network: what the client sent on its current socket, and what waits for it.
+#[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is set by a test for itself")]
+pub struct Network {
+    pub dials: usize,
+    pub attempts: Vec<Attempt>,
+    /// What the user's policy says of the next losses.
+    pub verdicts: VecDeque<Option<FailureAction>>,
+    /// What the server picks at the next dials.
+    pub protocol: Option<String>,
+    /// How the next dials end; an open socket when nothing is said.
+    pub error_replies: VecDeque<ConnectionError>,
+    pub sent: Vec<Value>,
+    pub flushes: usize,
+    pub pings: usize,
+    pub closed_with: Option<CloseFrame>,
+    /// When the driver last asked to be woken.
+    pub alarm: Option<Instant>,
+    /// Whether the socket has something to tell after its end.
+    pub lingers: bool,
+    /// Whether a socket is held by the driver.
+    pub connected: bool,
+    /// Whether the socket takes no frames.
+    pub stuck: bool,
+    /// Whether the socket does not get rid of the frames that it took.
+    pub clogged: bool,
+    incoming: VecDeque<String>,
+    end: Option<ConnectionError>,
+    receiver: Option<Waker>,
+}
+
+#[derive(Clone, Default)]
+pub struct Memory(Arc<Mutex<Network>>);
+
+impl Transport for Memory {
+    type Socket = MemorySocket;
+    type Timer = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+    fn now() -> Instant {
+        NOW.with_borrow(|now| *now)
+    }
+
+    fn wall_clock() -> SystemTime {
+        WALL.with_borrow(|wall| *wall)
+    }
+
+    fn sleep_until(&self, deadline: Instant) -> Self::Timer {
+        self.0.lock().unwrap().alarm = Some(deadline);
+        Box::pin(poll_fn(
+            move |_| if Self::now() < deadline { Poll::Pending } else { Poll::Ready(()) },
+        ))
+    }
+
+    async fn dial(&self, attempt: Attempt) -> Result<MemorySocket, ConnectionError> {
+        let mut network = self.0.lock().unwrap();
+        network.dials += 1;
+        network.attempts.push(attempt);
+        if let Some(lost) = network.error_replies.pop_front() {
+            return Err(lost);
+        }
+        *network = Network {
+            dials: network.dials,
+            attempts: std::mem::take(&mut network.attempts),
+            verdicts: std::mem::take(&mut network.verdicts),
+            sent: std::mem::take(&mut network.sent),
+            error_replies: std::mem::take(&mut network.error_replies),
+            protocol: network.protocol.take(),
+            connected: true,
+            ..Network::default()
+        };
+        Ok(MemorySocket { network: self.0.clone(), protocol: network.protocol.clone() })
+    }
+
+    fn on_failure(&self, _: &ConnectionError) -> Option<FailureAction> {
+        self.0.lock().unwrap().verdicts.pop_front().flatten()
+    }
+}
+
+pub struct MemorySocket {
+    network: Arc<Mutex<Network>>,
+    protocol: Option<String>,
+}
+
+impl Socket for MemorySocket {
+    type Text = String;
+    type Binary = Vec<u8>;
+
+    fn protocol(&self) -> Option<&str> {
+        self.protocol.as_deref()
+    }
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ConnectionError>> {
+        if self.network.lock().unwrap().stuck { Poll::Pending } else { Poll::Ready(Ok(())) }
+    }
+
+    fn feed(&mut self, frame: Outgoing) -> Result<(), ConnectionError> {
+        let mut network = self.network.lock().unwrap();
+        match frame {
+            Outgoing::Text(text) => network.sent.push(serde_json::from_str(&text).unwrap()),
+            Outgoing::Binary(bytes) => network.sent.push(serde_json::from_slice(&bytes).unwrap()),
+            Outgoing::Ping => network.pings += 1,
+            Outgoing::Close(frame) => network.closed_with = Some(frame),
+        }
+        Ok(())
+    }
+
+    fn poll_flush(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ConnectionError>> {
+        let mut network = self.network.lock().unwrap();
+        if network.clogged {
+            return Poll::Pending;
+        }
+        network.flushes += 1;
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_receive(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Incoming<String, Vec<u8>>, ConnectionError>> {
+        let mut network = self.network.lock().unwrap();
+        if let Some(text) = network.incoming.pop_front() {
+            return Poll::Ready(Ok(Incoming::Text(text)));
+        }
+        if let Some(lost) = network.end.take() {
+            return Poll::Ready(Err(lost));
+        }
+        network.receiver = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    fn poll_farewell(&mut self, _: &mut Context<'_>) -> Poll<()> {
+        if self.network.lock().unwrap().lingers { Poll::Pending } else { Poll::Ready(()) }
+    }
+}
+
+impl Drop for MemorySocket {
+    fn drop(&mut self) {
+        self.network.lock().unwrap().connected = false;
+    }
+}
+
+/// A client, its driver and its network.
+pub struct World {
+    pub client: Option<Client>,
+    driver: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    memory: Memory,
+}
+
+struct Flag(AtomicBool);
+
+impl Wake for Flag {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+/// One who polls, and is woken.
+#[derive(Clone)]
+pub struct Task(Arc<Flag>);
+
+impl Task {
+    pub fn new() -> Self {
+        Self(Arc::new(Flag(AtomicBool::new(false))))
+    }
+
+    /// What a future has come to, polled once.
+    pub fn poll<T>(&self, future: impl Future<Output = T>) -> Option<T> {
+        match std::pin::pin!(future).poll(&mut Context::from_waker(&self.waker())) {
+            Poll::Ready(value) => Some(value),
+            Poll::Pending => None,
+        }
+    }
+
+    pub fn waker(&self) -> Waker {
+        Waker::from(self.0.clone())
+    }
+
+    /// Whether it was woken since this was asked last.
+    pub fn is_woken(&self) -> bool {
+        self.0.0.swap(false, Ordering::SeqCst)
+    }
+
+    /// Whether anyone may still wake it.
+    pub fn is_known(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
+    }
+}
+
+impl World {
+    /// A client whose first dial has not happened yet.
+    pub fn new(config: Config) -> Self {
+        let memory = Memory::default();
+        let (client, driver) = Client::new(config, Seed::from([7; 32]), memory.clone());
+        Self { client: Some(client), driver: Some(Box::pin(driver)), memory }
+    }
+
+    /// A client that is started closed.
+    pub fn idle() -> Self {
+        let memory = Memory::default();
+        let (client, driver) = Client::idle(Config::default(), Seed::from([7; 32]), memory.clone());
+        Self { client: Some(client), driver: Some(Box::pin(driver)), memory }
+    }
+
+    /// A client that is connected.
+    pub fn connected() -> Self {
+        Self::connected_with(Config::default())
+    }
+
+    /// A client that is connected, with options.
+    pub fn connected_with(config: Config) -> Self {
+        let mut world = Self::new(config);
+        world.settle();
+        assert!(world.network().connected);
+        world
+    }
+
+    pub fn client(&self) -> &Client {
+        self.client.as_ref().unwrap()
+    }
+
+    pub fn network(&self) -> MutexGuard<'_, Network> {
+        self.memory.0.lock().unwrap()
+    }
+
+    /// Polls the driver once, and says whether it asks to be polled again at once.
+    pub fn poll_driver(&mut self) -> bool {
+        let flag = Arc::new(Flag(AtomicBool::new(false)));
+        self.poll_driver_with(&Waker::from(flag.clone()));
+        flag.0.load(Ordering::SeqCst)
+    }
+
+    /// Polls the driver once, as the task of `waker`.
+    pub fn poll_driver_with(&mut self, waker: &Waker) {
+        let Some(driver) = &mut self.driver else { return };
+        if driver.as_mut().poll(&mut Context::from_waker(waker)).is_ready() {
+            self.driver = None;
+        }
+    }
+
+    /// Polls the driver until it has nothing to do.
+    pub fn settle(&mut self) {
+        while self.poll_driver() {}
+        self.poll_driver();
+    }
+
+    pub fn driver_has_ended(&self) -> bool {
+        self.driver.is_none()
+    }
+
+    pub fn drop_driver(&mut self) {
+        self.driver = None;
+    }
+
+    pub fn now() -> Instant {
+        Memory::now()
+    }
+
+    /// Moves the clock to the end of `duration`, second by second.
+    pub fn passes(&mut self, duration: Duration) {
+        for _ in 0..duration.as_secs() {
+            NOW.with_borrow_mut(|now| *now += Duration::from_secs(1));
+            WALL.with_borrow_mut(|wall| *wall += Duration::from_secs(1));
+            self.settle();
+        }
+    }
+
+    /// The machine is suspended: the wall clock alone goes on, and nothing runs.
+    pub fn is_suspended(duration: Duration) {
+        WALL.with_borrow_mut(|wall| *wall += duration);
+    }
+
+    /// The wall clock is set back.
+    pub fn is_set_back(duration: Duration) {
+        WALL.with_borrow_mut(|wall| *wall -= duration);
+    }
+
+    /// The server sends frames.
+    pub fn receives(&mut self, frames: impl IntoIterator<Item = Value>) {
+        let mut network = self.network();
+        network.incoming.extend(frames.into_iter().map(|frame| frame.to_string()));
+        network.receiver.take().into_iter().for_each(Waker::wake);
+    }
+
+    /// The server answers the frame that the client sent as number `sent`.
+    pub fn answers(&mut self, sent: usize, status: u16, data: &Value) {
+        let request = self.network().sent[sent].clone();
+        let action = request["payload"]["action"].clone();
+        self.receives([event(&request, &action, status, data)]);
+        self.settle();
+    }
+
+    /// The server sends an event for the subscription that the client sent as number `sent`.
+    pub fn updates(&mut self, sent: usize, data: &Value) {
+        let request = self.network().sent[sent].clone();
+        self.receives([event(&request, &json!("update"), 200, data)]);
+        self.settle();
+    }
+
+    /// The actions that the client has sent so far.
+    pub fn sent_actions(&self) -> Vec<String> {
+        let action = |frame: &Value| frame["payload"]["action"].as_str().unwrap().to_owned();
+        self.network().sent.iter().map(action).collect()
+    }
+
+    /// The connection ends.
+    pub fn loses(&mut self, lost: ConnectionError) {
+        let mut network = self.network();
+        network.end = Some(lost);
+        network.receiver.take().into_iter().for_each(Waker::wake);
+        drop(network);
+        self.settle();
+    }
+
+    /// What a future has come to, polled once.
+    pub fn poll<T>(future: impl Future<Output = T>) -> Option<T> {
+        let future = std::pin::pin!(future);
+        match future.poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(value) => Some(value),
+            Poll::Pending => None,
+        }
+    }
+}
+
+/// A frame with the stream and id of `request`.
+pub fn event(request: &Value, action: &Value, status: u16, data: &Value) -> Value {
+    let errors = if status < 300 { json!([]) } else { json!(["no"]) };
+    json!({"stream": request["stream"], "payload": {"errors": errors, "data": data, "action": action,
+        "response_status": status, "request_id": request["payload"]["request_id"]}})
+}

@@ -1,0 +1,307 @@
+//! What a subscription delivers, and in which order (rules S5, S8, S10, S11 and S13 to S15).
+
+use crate::conversation::{Conversation, closed, dropped, http, json_of, update, value};
+use dcrf_proto::{Change, ConnectionError, Event, Gap, Limit, Pk, Subscribe, SubscriptionKey};
+use serde_json::{Value, json};
+
+fn task() -> Subscribe {
+    Subscribe::instance("tasks", 7)
+}
+
+fn feed() -> Subscribe {
+    Subscribe::new("tasks", "subscribe_all")
+}
+
+fn gap(cause: ConnectionError) -> Change {
+    let mut c = Conversation::open();
+    let (key, _) = c.subscribes(task());
+    c.lost(cause);
+    c.reopens();
+    let frame = c.sent_one();
+    c.answers(&frame, &Value::Null);
+    c.changes(key).remove(0)
+}
+
+/// The pieces of data that updates carry; a gap is null.
+fn updates(changes: &[Change]) -> Vec<Value> {
+    let data = |change: &Change| match change {
+        Change::Update(json) => value(json),
+        Change::Gap(_) => Value::Null,
+        other => panic!("{other:?}"),
+    };
+    changes.iter().map(data).collect()
+}
+
+fn overrun(count: usize, bytes: usize) -> (Conversation, SubscriptionKey, Value) {
+    let mut c = Conversation::open_with(|config| config.changes = Limit { count, bytes });
+    let (key, frame) = c.subscribes(task());
+    (c, key, frame)
+}
+
+#[test]
+fn s5_events_arrive_in_the_servers_order() {
+    let mut c = Conversation::open();
+    let (key, frame) = c.subscribes(task());
+    for n in 0..100 {
+        c.event(&frame, "update", &json!(n));
+    }
+    assert_eq!(updates(&c.changes(key)), (0..100).map(|n| json!(n)).collect::<Vec<_>>());
+}
+
+#[test]
+fn s5_a_gap_comes_before_anything_of_the_new_connection() {
+    for event_first in [true, false] {
+        let mut c = Conversation::open();
+        let (key, frame) = c.subscribes(task());
+        c.event(&frame, "update", &json!(1));
+        c.lost(closed(1012));
+        c.reopens();
+        assert_eq!(updates(&c.changes(key)), [json!(1)]);
+        let frame = c.sent_one();
+        if event_first {
+            c.event(&frame, "update", &json!(2));
+        }
+        c.answers(&frame, &Value::Null);
+        c.event(&frame, "update", &json!(3));
+
+        let changes = c.changes(key);
+
+        assert_eq!(changes[0], gap(closed(1012)));
+        let rest = if event_first { vec![json!(2), json!(3)] } else { vec![json!(3)] };
+        assert_eq!(updates(&changes[1..]), rest);
+    }
+}
+
+#[test]
+fn s5_losses_without_a_replay_between_leave_one_gap_of_the_last_cause() {
+    let mut c = Conversation::open();
+    let (key, _) = c.subscribes(task());
+    c.reconnects();
+    c.lost(closed(1011));
+    c.reopens();
+    c.lost(closed(1013));
+    c.reopens();
+    let frame = c.sent_one();
+    c.answers(&frame, &Value::Null);
+    let changes = c.changes(key);
+    assert_eq!(changes, [gap(closed(1013))]);
+    let Change::Gap(Gap { cause, .. }) = &changes[0] else { panic!() };
+    assert_eq!(*cause, closed(1013));
+}
+
+#[test]
+fn s5_the_gap_names_the_loss_and_not_the_last_attempt_to_reconnect() {
+    let mut c = Conversation::open();
+    let (key, _) = c.subscribes(task());
+    c.lost(closed(1012));
+    c.redials();
+    c.lost(http(502));
+    c.reopens();
+    let frame = c.sent_one();
+    c.answers(&frame, &Value::Null);
+    assert_eq!(c.changes(key), [gap(closed(1012))]);
+}
+
+#[test]
+fn s5_what_had_not_begun_has_no_gap() {
+    let mut c = Conversation::open();
+    let key = c.subscribe(task());
+    c.sent_one();
+    c.reconnects();
+    let frame = c.sent_one();
+    c.answers(&frame, &Value::Null);
+    assert_eq!(c.changes(key), []);
+}
+
+#[test]
+fn s5_a_loss_while_the_server_has_put_it_off_leaves_a_gap_too() {
+    let mut c = Conversation::open();
+    let key = c.subscribe(feed().without_ack());
+    let frame = c.sent_one();
+    c.event(&frame, "update", &json!(1));
+    c.refuses(&frame, 503);
+    c.reconnects();
+    let frame = c.sent_one();
+    c.event(&frame, "update", &json!(2));
+    assert_eq!(updates(&c.changes(key)), [json!(1), Value::Null, json!(2)]);
+}
+
+#[test]
+fn s5_who_joins_after_the_loss_has_no_gap() {
+    let mut c = Conversation::open();
+    let (old, _) = c.subscribes(task());
+    c.reconnects();
+    let new = c.subscribe(task());
+    let frame = c.sent_one();
+    c.answers(&frame, &Value::Null);
+    c.event(&frame, "update", &json!(1));
+    assert_eq!(updates(&c.changes(old)), [Value::Null, json!(1)]);
+    assert_eq!(updates(&c.changes(new)), [json!(1)]);
+}
+
+#[test]
+fn s8_an_event_before_the_acknowledgement_is_delivered_and_does_not_acknowledge() {
+    let mut c = Conversation::open();
+    let key = c.subscribe(task());
+    let frame = c.sent_one();
+    c.event(&frame, "update", &json!(1));
+    assert_eq!(c.events(), [Event::ChangeReadable(key)]);
+    assert_eq!(c.changes(key), [update(&json!(1))]);
+    assert!(!c.session.is_acknowledged(key));
+    c.answers(&frame, &Value::Null);
+    assert_eq!(c.events(), [Event::Subscribed(key)]);
+}
+
+#[test]
+fn s10_delete_events_carry_the_key_under_the_configured_name() {
+    let subscribes = [
+        (task(), "pk"),
+        (task().pk_field("id"), "id"),
+        (Subscribe::instance("gadgets", 7).pk_field("uuid"), "uuid"),
+    ];
+    for (subscribe, name) in subscribes {
+        let mut c = Conversation::open();
+        let (key, frame) = c.subscribes(subscribe);
+        c.event(&frame, "delete", &json!({"pk": 7}));
+        let changes = c.changes(key);
+        let [Change::Delete(deleted)] = &changes[..] else { panic!("{changes:?}") };
+        assert_eq!(deleted.pk, Some(Pk::Number(7)));
+        assert_eq!(value(&deleted.data), json!({ name: 7 }));
+    }
+}
+
+#[test]
+fn s10_the_configured_name_holds_for_all_and_a_whole_object_is_kept() {
+    let mut c = Conversation::open_with(|config| config.pk_field = "id".into());
+    let (key, frame) = c.subscribes(feed());
+    let whole = json!({"id": "a1", "pk": 9, "title": "x"});
+    c.event(&frame, "delete", &whole);
+    c.event(&frame, "delete", &json!({"title": "x"}));
+    let changes = c.changes(key);
+    let [Change::Delete(first), Change::Delete(second)] = &changes[..] else { panic!() };
+    assert_eq!(first.pk, Some(Pk::Text("a1".into())));
+    assert_eq!(value(&first.data), whole);
+    assert_eq!(second.pk, None);
+}
+
+#[test]
+fn s10_a_delete_without_data_is_delivered() {
+    let mut c = Conversation::open();
+    let (key, frame) = c.subscribes(task());
+    c.event(&frame, "delete", &Value::Null);
+    let id = &frame["payload"]["request_id"];
+    c.receives(&json!({"stream": "tasks", "payload": {"action": "delete", "request_id": id}}));
+    let changes = c.changes(key);
+    let is_delete = |change: &Change| matches!(change, Change::Other { action, .. } if action.as_deref() == Some("delete"));
+    assert!(changes.len() == 2 && changes.iter().all(is_delete), "{changes:?}");
+}
+
+#[test]
+fn s10_the_renaming_can_be_turned_off() {
+    let mut c = Conversation::open_with(|config| {
+        config.pk_field = "id".into();
+        config.ensure_pk_field_in_delete_events = false;
+    });
+    let (key, frame) = c.subscribes(task());
+    for data in [json!({"pk": 7}), json!({"id": 8, "title": "x"})] {
+        c.event(&frame, "delete", &data);
+        let changes = c.changes(key);
+        let [Change::Delete(deleted)] = &changes[..] else { panic!("{changes:?}") };
+        assert_eq!(value(&deleted.data), data);
+        assert!(deleted.pk.is_some());
+    }
+}
+
+#[test]
+fn s11_a_full_buffer_drops_the_oldest_and_says_how_many() {
+    let (mut c, key, frame) = overrun(3, 1_000);
+    for n in 0..10 {
+        c.event(&frame, "update", &json!(n));
+    }
+    let changes = c.changes(key);
+    assert_eq!(changes[0], Change::Lagged(7));
+    assert_eq!(updates(&changes[1..]), [json!(7), json!(8), json!(9)]);
+    assert_eq!(c.session.stats().lagged, 7);
+
+    c.event(&frame, "update", &json!(10));
+    assert_eq!(updates(&c.changes(key)), [json!(10)]);
+}
+
+#[test]
+fn s11_the_buffer_is_bounded_by_bytes_too() {
+    let (mut c, key, frame) = overrun(1_000, 100);
+    for _ in 0..10 {
+        c.event(&frame, "update", &json!("x".repeat(38)));
+    }
+    assert_eq!(c.changes(key).len(), 3);
+    assert_eq!(c.session.stats().lagged, 8);
+}
+
+#[test]
+fn s11_a_long_action_counts_as_bytes() {
+    let (mut c, key, frame) = overrun(1_000, 1_000);
+    for _ in 0..10 {
+        c.says(&frame, &"x".repeat(900), 400, &json!([]), &Value::Null);
+    }
+    assert!(matches!(c.changes(key)[..], [Change::Lagged(9), Change::ErrorReply(_)]));
+}
+
+#[test]
+fn s11_a_gap_is_not_lost_among_the_dropped() {
+    let (mut c, key, _) = overrun(2, 1_000);
+    c.reconnects();
+    let frame = c.sent_one();
+    c.answers(&frame, &Value::Null);
+    for n in 0..5 {
+        c.event(&frame, "update", &json!(n));
+    }
+    let changes = c.changes(key);
+    assert_eq!(changes[..2], [Change::Lagged(3), gap(dropped())]);
+    assert_eq!(updates(&changes[2..]), [json!(3), json!(4)]);
+}
+
+#[test]
+fn s13_create_events_are_delivered_only_when_asked_for() {
+    let mut c = Conversation::open();
+    let (without, frame) = c.subscribes(feed());
+    let with = c.subscribe(feed().include_create());
+    c.event(&frame, "create", &json!({"pk": 1}));
+    assert_eq!(c.changes(without), []);
+    assert_eq!(c.changes(with), [Change::Create(json_of(&json!({"pk": 1})))]);
+}
+
+#[test]
+fn s14_an_event_that_is_a_refusal_is_no_update_and_ends_nothing() {
+    let mut c = Conversation::open();
+    let (key, frame) = c.subscribes(task());
+    c.says(&frame, "update", 404, &json!(["Not found"]), &Value::Null);
+    c.event(&frame, "delete", &json!({"pk": 7}));
+    let changes = c.changes(key);
+    let [Change::ErrorReply(error_reply), Change::Delete(_)] = &changes[..] else {
+        panic!("{changes:?}")
+    };
+    assert_eq!(error_reply.status, Some(404));
+    assert!(c.session.is_acknowledged(key));
+}
+
+#[test]
+fn s15_an_event_of_another_kind_is_delivered_whole() {
+    let mut c = Conversation::open();
+    let (key, frame) = c.subscribes(feed().include_create());
+    let id = &frame["payload"]["request_id"];
+    let payloads = [
+        json!({"message": {"pk": 6}, "action": "create", "request_id": id}),
+        json!({"data": {"pk": 6}, "action": "moved", "request_id": id}),
+        json!({"data": {"pk": 6}, "request_id": id}),
+        json!({"action": "update", "request_id": id, "data": null}),
+    ];
+    for payload in payloads {
+        c.receives(&json!({"stream": "tasks", "payload": payload}));
+        let changes = c.changes(key);
+        let [Change::Other { action, payload: whole }] = &changes[..] else {
+            panic!("{changes:?}")
+        };
+        assert_eq!(action.as_deref(), payload["action"].as_str());
+        assert_eq!(value(whole), payload);
+    }
+}

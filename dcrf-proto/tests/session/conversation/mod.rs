@@ -1,0 +1,394 @@
+//! A conversation with a server that is not there: the test says what the server does and how time
+//! passes, and reads what the session sends and tells. The clock is virtual.
+
+#![allow(dead_code, reason = "each test binary speaks a part of the vocabulary")]
+
+use std::time::{Duration, Instant};
+
+use dcrf_proto::{
+    Change, ClientEvent, CloseFrame, CloseOptions, Config, ConnectionError, ConnectionState, Epoch,
+    Event, Json, Request, RequestError, RequestKey, Seed, Session, Subscribe, SubscriptionError,
+    SubscriptionKey, Transmit, Unhandled, UnsubscribeError,
+};
+use serde_json::{Value, json};
+
+pub(crate) const fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+pub(crate) const fn millis(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds)
+}
+
+/// The loss after which the next attempt comes as soon as the backoff allows.
+pub(crate) fn dropped() -> ConnectionError {
+    ConnectionError::Dropped
+}
+
+pub(crate) fn closed(code: u16) -> ConnectionError {
+    ConnectionError::Closed(CloseFrame { code, reason: String::new() })
+}
+
+pub(crate) fn http(status: u16) -> ConnectionError {
+    ConnectionError::Http { status, retry_after: None }
+}
+
+pub(crate) struct Conversation {
+    pub(crate) session: Session,
+    pub(crate) now: Instant,
+    /// The epoch of the last dial that the session asked for.
+    epoch: Option<Epoch>,
+    /// What the session has handed to the socket and the test has not looked at.
+    handed_over: Vec<Transmit>,
+    events: Vec<Event>,
+    notices: Vec<ClientEvent>,
+}
+
+// The connection
+impl Conversation {
+    /// A session that is not opened yet.
+    pub(crate) fn idle(config: Config) -> Self {
+        #[allow(clippy::disallowed_methods, reason = "the one base of the virtual clock")]
+        let now = Instant::now();
+        Self {
+            session: Session::new(config, Seed::from([7; 32]), now),
+            now,
+            epoch: None,
+            handed_over: Vec::new(),
+            events: Vec::new(),
+            notices: Vec::new(),
+        }
+    }
+
+    /// A session that is connecting.
+    pub(crate) fn dialling(config: Config) -> Self {
+        let mut conversation = Self::idle(config);
+        conversation.session.open(conversation.now);
+        assert_eq!(conversation.dials(), 1);
+        conversation
+    }
+
+    /// A session that is connected.
+    pub(crate) fn open() -> Self {
+        Self::open_with(|_| ())
+    }
+
+    /// A session that is not opened yet, with other options than the default ones. Its connections may be as short
+    /// as a test likes: none is on trial (L12), unless the test wants that.
+    pub(crate) fn idle_with(change: impl FnOnce(&mut Config)) -> Self {
+        let mut config = Config::default();
+        config.quarantine_window = Duration::ZERO;
+        change(&mut config);
+        Self::idle(config)
+    }
+
+    /// The same, connected.
+    pub(crate) fn open_with(change: impl FnOnce(&mut Config)) -> Self {
+        let mut conversation = Self::idle_with(change);
+        conversation.session.open(conversation.now);
+        assert_eq!(conversation.dials(), 1);
+        conversation.opens();
+        conversation
+    }
+
+    pub(crate) fn epoch(&self) -> Epoch {
+        self.epoch.expect("the session has dialled")
+    }
+
+    /// The dial succeeds.
+    pub(crate) fn opens(&mut self) {
+        self.session.handle_connected(self.epoch(), self.now);
+        assert_eq!(*self.session.state(), ConnectionState::Connected);
+    }
+
+    /// The connection, or the dial, ends.
+    pub(crate) fn lost(&mut self, why: ConnectionError) {
+        self.session.handle_disconnected(self.epoch(), why, self.now);
+    }
+
+    /// Time passes until the session dials. Says how long that took.
+    pub(crate) fn redials(&mut self) -> Duration {
+        let since = self.now;
+        while self.dials() == 0 {
+            let next = self.session.poll_timeout().expect("another attempt is planned");
+            self.now = self.now.max(next);
+            self.session.handle_timeout(self.now);
+        }
+        self.now - since
+    }
+
+    /// Time passes until the session dials again, and the dial succeeds.
+    pub(crate) fn reopens(&mut self) {
+        self.redials();
+        self.opens();
+    }
+
+    /// The connection is lost, and another one made.
+    pub(crate) fn reconnects(&mut self) {
+        self.lost(dropped());
+        self.reopens();
+    }
+}
+
+// Time, and what the session does
+impl Conversation {
+    /// Time passes as in an event loop: whenever a deadline comes, the session is told.
+    pub(crate) fn passes(&mut self, time: Duration) {
+        self.flush();
+        let end = self.now + time;
+        while let Some(next) = self.session.poll_timeout().filter(|next| *next <= end) {
+            self.now = self.now.max(next);
+            self.session.handle_timeout(self.now);
+            self.flush();
+        }
+        self.now = end;
+        self.session.handle_timeout(end);
+        self.flush();
+    }
+
+    /// The socket takes all that the session has for it.
+    pub(crate) fn flush(&mut self) {
+        while let Some(transmit) = self.session.poll_transmit() {
+            if let Transmit::Dial(epoch) = transmit {
+                self.epoch = Some(epoch);
+            }
+            self.handed_over.push(transmit);
+        }
+    }
+
+    /// All that the session wanted done since the test last looked.
+    pub(crate) fn transmits(&mut self) -> Vec<Transmit> {
+        self.flush();
+        std::mem::take(&mut self.handed_over)
+    }
+
+    fn take(&mut self, wanted: impl Fn(&Transmit) -> bool) -> Vec<Transmit> {
+        let (taken, left) = self.transmits().into_iter().partition(wanted);
+        self.handed_over = left;
+        taken
+    }
+
+    /// How often the session has dialled since the test last looked.
+    pub(crate) fn dials(&mut self) -> usize {
+        self.take(|transmit| matches!(transmit, Transmit::Dial(_))).len()
+    }
+
+    pub(crate) fn pings(&mut self) -> usize {
+        self.take(|transmit| matches!(transmit, Transmit::Ping(_))).len()
+    }
+
+    /// The text messages since the test last looked, as written.
+    pub(crate) fn sent_texts(&mut self) -> Vec<String> {
+        let texts = self.take(|transmit| matches!(transmit, Transmit::Text(..)));
+        let text = |transmit| match transmit {
+            Transmit::Text(_, text) => text,
+            other => unreachable!("{other:?} is no text"),
+        };
+        texts.into_iter().map(text).collect()
+    }
+
+    /// The frames since the test last looked.
+    pub(crate) fn sent(&mut self) -> Vec<Value> {
+        let parse = |text: String| serde_json::from_str(&text).expect("what is sent is JSON");
+        self.sent_texts().into_iter().map(parse).collect()
+    }
+
+    /// The one frame since the test last looked.
+    pub(crate) fn sent_one(&mut self) -> Value {
+        let mut frames = self.sent();
+        assert_eq!(frames.len(), 1, "{frames:?}");
+        frames.remove(0)
+    }
+
+    /// The actions of the frames since the test last looked.
+    pub(crate) fn sent_actions(&mut self) -> Vec<String> {
+        let action = |frame: Value| frame["payload"]["action"].as_str().unwrap_or("").to_owned();
+        self.sent().into_iter().map(action).collect()
+    }
+}
+
+// What the server says
+impl Conversation {
+    pub(crate) fn receives(&mut self, frame: &Value) {
+        self.receives_text(&frame.to_string());
+    }
+
+    pub(crate) fn receives_text(&mut self, text: &str) {
+        self.session.handle_text(self.epoch(), text, self.now);
+    }
+
+    /// The server answers `frame` with success.
+    pub(crate) fn answers(&mut self, frame: &Value, data: &Value) {
+        self.replies(frame, 200, &json!([]), data);
+    }
+
+    /// The server answers `frame` with an error reply.
+    pub(crate) fn refuses(&mut self, frame: &Value, status: u16) {
+        self.replies(frame, status, &json!(["no"]), &Value::Null);
+    }
+
+    pub(crate) fn replies(&mut self, frame: &Value, status: u16, errors: &Value, data: &Value) {
+        let action = frame["payload"]["action"].as_str().expect("a frame with an action");
+        self.says(frame, action, status, errors, data);
+    }
+
+    /// The server sends an event with the id of `frame`, which subscribed to it.
+    pub(crate) fn event(&mut self, frame: &Value, action: &str, data: &Value) {
+        self.says(frame, action, 200, &json!([]), data);
+    }
+
+    pub(crate) fn says(
+        &mut self,
+        frame: &Value,
+        action: &str,
+        status: u16,
+        errors: &Value,
+        data: &Value,
+    ) {
+        let id = &frame["payload"]["request_id"];
+        self.receives(&json!({"stream": frame["stream"], "payload": {
+            "errors": errors, "data": data, "action": action,
+            "response_status": status, "request_id": id,
+        }}));
+    }
+}
+
+// What the caller wants
+impl Conversation {
+    pub(crate) fn request(&mut self, request: Request) -> RequestKey {
+        self.session.request(request, self.now).expect("the request is accepted")
+    }
+
+    /// Makes a request, and the socket takes its frame.
+    pub(crate) fn requests(&mut self, request: Request) -> (RequestKey, Value) {
+        let key = self.request(request);
+        (key, self.sent_one())
+    }
+
+    pub(crate) fn subscribe(&mut self, subscribe: Subscribe) -> SubscriptionKey {
+        self.session.subscribe(subscribe, self.now).expect("the subscription is accepted")
+    }
+
+    /// Subscribes, and the server acknowledges.
+    pub(crate) fn subscribes(&mut self, subscribe: Subscribe) -> (SubscriptionKey, Value) {
+        let key = self.subscribe(subscribe);
+        let frame = self.sent_one();
+        self.replies(&frame, 201, &json!([]), &Value::Null);
+        assert!(self.session.is_acknowledged(key));
+        (key, frame)
+    }
+
+    pub(crate) fn unsubscribe(&mut self, key: SubscriptionKey) {
+        self.session.unsubscribe(key, self.now);
+    }
+
+    pub(crate) fn unsubscribe_all(&mut self) -> usize {
+        self.session.unsubscribe_all(self.now)
+    }
+
+    pub(crate) fn resubscribe(&mut self) {
+        self.session.resubscribe(self.now);
+    }
+
+    pub(crate) fn close(&mut self, close: CloseOptions) {
+        self.session.close(close, self.now);
+    }
+}
+
+// What the session tells
+impl Conversation {
+    fn listen(&mut self) {
+        while let Some(event) = self.session.poll_event() {
+            match event {
+                Event::Client(notice) => self.notices.push(notice),
+                event => self.events.push(event),
+            }
+        }
+    }
+
+    /// The events since the test last looked, without the notices.
+    pub(crate) fn events(&mut self) -> Vec<Event> {
+        self.listen();
+        std::mem::take(&mut self.events)
+    }
+
+    pub(crate) fn notices(&mut self) -> Vec<ClientEvent> {
+        self.listen();
+        std::mem::take(&mut self.notices)
+    }
+
+    pub(crate) fn states(&mut self) -> Vec<ConnectionState> {
+        let state = |notice| match notice {
+            ClientEvent::State(state) => Some(state),
+            _ => None,
+        };
+        self.notices().into_iter().filter_map(state).collect()
+    }
+
+    pub(crate) fn unhandled(&mut self) -> Vec<Value> {
+        let frame = |notice| match notice {
+            ClientEvent::Unhandled(Unhandled { frame, .. }) => Some(value(&frame)),
+            _ => None,
+        };
+        self.notices().into_iter().filter_map(frame).collect()
+    }
+
+    /// The requests that have settled since the test last looked. Drops the other events.
+    pub(crate) fn settled(&mut self) -> Vec<(RequestKey, Result<Value, RequestError>)> {
+        let settled = |event| match event {
+            Event::Settled { request, result } => Some((request, result.map(|json| value(&json)))),
+            _ => None,
+        };
+        self.events().into_iter().filter_map(settled).collect()
+    }
+
+    /// The unsubscribes that have ended since the test last looked. Drops the other events.
+    pub(crate) fn unsubscribed(&mut self) -> Vec<(SubscriptionKey, Result<(), UnsubscribeError>)> {
+        let unsubscribed = |event| match event {
+            Event::Unsubscribed { subscription, result } => Some((subscription, result)),
+            _ => None,
+        };
+        self.events().into_iter().filter_map(unsubscribed).collect()
+    }
+
+    /// The changes of a subscription that goes on.
+    pub(crate) fn changes(&mut self, key: SubscriptionKey) -> Vec<Change> {
+        let (changes, end) = self.changes_and_end(key);
+        assert_eq!(end, None);
+        changes
+    }
+
+    /// Why a subscription has ended, without a change before.
+    pub(crate) fn end(&mut self, key: SubscriptionKey) -> SubscriptionError {
+        let (changes, end) = self.changes_and_end(key);
+        assert_eq!(changes, []);
+        end.expect("the subscription has ended")
+    }
+
+    pub(crate) fn changes_and_end(
+        &mut self,
+        key: SubscriptionKey,
+    ) -> (Vec<Change>, Option<SubscriptionError>) {
+        let mut changes = Vec::new();
+        while let Some(polled) = self.session.poll_change(key) {
+            match polled {
+                Ok(change) => changes.push(change),
+                Err(ended) => return (changes, Some(ended)),
+            }
+        }
+        (changes, None)
+    }
+}
+
+pub(crate) fn value(json: &Json) -> Value {
+    json.decode().expect("what the session hands out is JSON")
+}
+
+/// An update as a subscription delivers it.
+pub(crate) fn update(data: &Value) -> Change {
+    Change::Update(json_of(data))
+}
+
+pub(crate) fn json_of(data: &Value) -> Json {
+    Json::from_value(data).expect("a value is JSON")
+}

@@ -1,0 +1,295 @@
+//! The hooks that customise the wire (rules F1, F4 and S4, and dcrf-client's options).
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::conversation::{Conversation, update, value};
+use dcrf_proto::{
+    Change, ChangeKind, Dialect, Event, Framing, ListenerEvent, Message, Request, RequestId,
+    Selector, Subscribe, Transmit,
+};
+use serde_json::{Map, Value, json};
+
+fn open(dialect: impl Dialect) -> Conversation {
+    Conversation::open_with(|config| config.dialect = Some(Arc::new(dialect)))
+}
+
+/// Each payload gets the next token.
+#[derive(Default)]
+struct Tokens(AtomicU64);
+
+impl Dialect for Tokens {
+    fn preprocess_payload(
+        &self,
+        stream: &str,
+        mut payload: Map<String, Value>,
+    ) -> Map<String, Value> {
+        let token = self.0.fetch_add(1, Ordering::Relaxed);
+        payload.insert("token".to_owned(), format!("{stream}-{token}").into());
+        payload
+    }
+}
+
+#[test]
+fn s4_hooks_run_for_requests_and_subscribes_and_anew_for_each_replay() {
+    let mut c = open(Tokens::default());
+    let (_, request) = c.requests(Request::new("tasks", "archive").arg("pk", 7));
+    assert_eq!(request["payload"]["token"], "tasks-0");
+    assert_eq!(request["payload"]["pk"], 7);
+    let (key, first) = c.subscribes(Subscribe::instance("tasks", 7));
+    assert_eq!(first["payload"]["token"], "tasks-1");
+    c.reconnects();
+    let replay = c.sent_one();
+    assert_eq!(replay["payload"]["token"], "tasks-2");
+    assert_eq!(replay["payload"]["request_id"], first["payload"]["request_id"]);
+    c.answers(&replay, &Value::Null);
+    c.unsubscribe(key);
+    assert_eq!(c.sent_one()["payload"]["token"], "tasks-3");
+}
+
+#[test]
+fn s4_a_request_goes_through_the_hooks_when_it_is_made() {
+    let mut c = open(Tokens::default());
+    c.lost(crate::conversation::dropped());
+    c.request(Request::list("tasks"));
+    c.subscribe(Subscribe::instance("memos", 7));
+    c.reopens();
+    let tokens: Vec<Value> = c.sent().iter().map(|f| f["payload"]["token"].clone()).collect();
+    assert_eq!(tokens, ["memos-1", "tasks-0"]);
+}
+
+/// Each step leaves its trace, in the order in which it was taken.
+struct Steps;
+
+impl Steps {
+    fn trace(payload: &mut Map<String, Value>, step: &str) {
+        let steps = payload.entry("steps").or_insert_with(|| json!([]));
+        steps.as_array_mut().unwrap().push(step.into());
+    }
+}
+
+impl Dialect for Steps {
+    fn subscribe_payload(&self, _: &str, mut payload: Map<String, Value>) -> Map<String, Value> {
+        Self::trace(&mut payload, "subscribe");
+        payload
+    }
+
+    fn unsubscribe_payload(&self, _: &str, mut payload: Map<String, Value>) -> Map<String, Value> {
+        Self::trace(&mut payload, "unsubscribe");
+        payload
+    }
+
+    fn preprocess_payload(&self, _: &str, mut payload: Map<String, Value>) -> Map<String, Value> {
+        Self::trace(&mut payload, "payload");
+        payload
+    }
+
+    fn multiplexed_message(&self, stream: &str, mut payload: Map<String, Value>) -> Value {
+        Self::trace(&mut payload, "multiplex");
+        json!({"stream": stream, "payload": payload})
+    }
+
+    fn preprocess_message(&self, mut message: Value) -> Value {
+        message["version"] = 2.into();
+        message
+    }
+}
+
+#[test]
+fn f1_the_hooks_are_called_in_their_order() {
+    let mut c = open(Steps);
+    let (_, request) = c.requests(Request::new("tools", "echo").arg("n", 1));
+    assert_eq!(request["payload"]["steps"], json!(["payload", "multiplex"]));
+    assert_eq!(request["version"], 2);
+    let (key, subscribe) = c.subscribes(Subscribe::instance("tasks", 7));
+    assert_eq!(subscribe["payload"]["steps"], json!(["subscribe", "payload", "multiplex"]));
+    c.unsubscribe(key);
+    let unsubscribe = c.sent_one();
+    assert_eq!(unsubscribe["payload"]["steps"], json!(["unsubscribe", "payload", "multiplex"]));
+    assert_eq!(unsubscribe["payload"]["pk"], 7);
+}
+
+#[test]
+fn f1_a_bare_message_is_not_multiplexed() {
+    let mut c = Conversation::open_with(|config| {
+        config.framing = Framing::Bare;
+        config.dialect = Some(Arc::new(Steps));
+    });
+    let (_, request) = c.requests(Request::new("tools", "echo"));
+    assert_eq!(request["steps"], json!(["payload"]));
+    assert_eq!(request["version"], 2);
+}
+
+/// An envelope with other names, in binary messages.
+struct Reversed;
+
+fn reversed(bytes: &[u8]) -> Vec<u8> {
+    bytes.iter().rev().copied().collect()
+}
+
+impl Dialect for Reversed {
+    fn encode(&self, message: &Value) -> Message {
+        Message::Binary(reversed(message.to_string().as_bytes()))
+    }
+
+    fn decode_text<'a>(&self, _: &'a str) -> Option<Cow<'a, str>> {
+        None
+    }
+
+    fn decode_binary(&self, bytes: &[u8]) -> Option<String> {
+        String::from_utf8(reversed(bytes)).ok()
+    }
+}
+
+#[test]
+fn f4_a_dialect_reads_and_writes_binary_messages() {
+    let mut c = open(Reversed);
+    let request = c.request(Request::retrieve("tasks", 7).id("a"));
+    let [Transmit::Binary(epoch, bytes)] = &c.transmits()[..] else { panic!("one binary message") };
+    let frame: Value = serde_json::from_slice(&reversed(bytes)).unwrap();
+    assert_eq!(frame["payload"], json!({"action": "retrieve", "request_id": "a", "pk": 7}));
+
+    let reply = json!({"stream": "tasks", "payload": {"request_id": "a", "response_status": 200,
+        "action": "retrieve", "errors": [], "data": 1}});
+    c.session.handle_binary(*epoch, &reversed(reply.to_string().as_bytes()), c.now);
+    assert_eq!(c.settled(), [(request, Ok(json!(1)))]);
+
+    c.receives(&reply);
+    c.session.handle_binary(*epoch, &[0xff], c.now);
+    assert_eq!(c.session.stats().malformed, 2, "text it does not read, nor what is no text");
+}
+
+#[test]
+fn r4_a_binary_request_is_repeated_as_it_was() {
+    let mut c = open(Reversed);
+    c.request(Request::list("tasks"));
+    let texts = |transmits: Vec<Transmit>| -> Vec<Vec<u8>> {
+        let bytes = |transmit| match transmit {
+            Transmit::Binary(_, bytes) => Some(bytes),
+            _ => None,
+        };
+        transmits.into_iter().filter_map(bytes).collect()
+    };
+    let first = texts(c.transmits());
+    c.reconnects();
+    assert_eq!(texts(c.transmits()), first);
+    assert_eq!(first.len(), 1);
+}
+
+/// A server that answers with `re` and tells changes by `type`, and knows no request ids in its events.
+struct Selecting;
+
+impl Dialect for Selecting {
+    fn reply_selector(&self, stream: &str, id: &RequestId) -> Option<Selector> {
+        Some(Selector::stream(stream.to_owned()).contains(json!({"re": id.to_value()})))
+    }
+
+    fn change_selector(
+        &self,
+        kind: ChangeKind,
+        subscribe: &Subscribe,
+        _: &RequestId,
+    ) -> Option<Selector> {
+        let kind = format!("task.{}", kind.action());
+        let pk = subscribe.argument("pk").map(|pk| value(&pk));
+        let stream = Selector::stream(subscribe.stream().to_owned());
+        Some(stream.contains(json!({"type": kind, "data": {"pk": pk}})))
+    }
+}
+
+fn frame(payload: &Value) -> Value {
+    json!({"stream": "tasks", "payload": payload})
+}
+
+#[test]
+fn f2_a_dialects_selectors_route_replies() {
+    let mut c = open(Selecting);
+    let (one, first) = c.requests(Request::retrieve("tasks", 1));
+    let (two, second) = c.requests(Request::retrieve("tasks", 2));
+    let id = |frame: &Value| frame["payload"]["request_id"].clone();
+
+    // The id alone says nothing any more.
+    c.answers(&first, &json!("by its id"));
+    assert_eq!(c.settled(), []);
+    c.receives(&frame(&json!({"re": id(&second), "response_status": 200, "data": 2})));
+    c.receives(&frame(&json!({"re": id(&first), "response_status": 404, "errors": ["no"]})));
+    let settled = c.settled();
+    assert_eq!(settled[0], (two, Ok(json!(2))));
+    assert!(settled[1].0 == one && settled[1].1.is_err());
+    assert_eq!(c.session.stats().unhandled, 1);
+
+    // They are gone with their requests.
+    c.receives(&frame(&json!({"re": id(&first), "response_status": 200, "data": 1})));
+    assert_eq!(c.session.stats().unhandled, 2);
+}
+
+#[test]
+fn f2_a_dialects_selectors_route_streams_of_replies() {
+    let mut c = open(Selecting);
+    let key = c.session.stream(Request::list("tasks"), c.now).unwrap();
+    let id = c.sent_one()["payload"]["request_id"].clone();
+    for page in 0..2 {
+        c.receives(&frame(&json!({"re": id, "response_status": 200, "data": page})));
+    }
+    assert_eq!(c.events(), [Event::ReplyReadable(key)]);
+    for page in 0..2 {
+        assert_eq!(c.session.poll_reply(key).unwrap().unwrap().decode(), Ok(page));
+    }
+}
+
+#[test]
+fn f2_a_dialects_selectors_route_acknowledgements_and_changes() {
+    let mut c = open(Selecting);
+    let key = c.subscribe(Subscribe::instance("tasks", 7).include_create());
+    let other = c.subscribe(Subscribe::instance("tasks", 8));
+    let ids: Vec<Value> = c.sent().iter().map(|f| f["payload"]["request_id"].clone()).collect();
+    let listener = c.session.listen(Selector::stream("tasks"), c.now).unwrap();
+
+    c.receives(&frame(&json!({"re": ids[0], "response_status": 201, "data": null})));
+    assert!(c.session.is_acknowledged(key) && !c.session.is_acknowledged(other));
+    c.receives(&frame(&json!({"re": ids[1], "response_status": 403, "errors": ["no"]})));
+    assert!(matches!(c.end(other), dcrf_proto::SubscriptionError::ErrorReply(_)));
+
+    for kind in ["create", "update", "delete"] {
+        let data = json!({"pk": 7, "title": kind});
+        c.receives(&frame(&json!({"type": format!("task.{kind}"), "data": data})));
+    }
+    c.receives(&frame(&json!({"type": "task.update", "data": {"pk": 8}})));
+    // By its id nothing is delivered.
+    c.receives(&frame(&json!({"request_id": ids[0], "action": "update", "data": {"pk": 7}})));
+    let changes = c.changes(key);
+    assert_eq!(changes.len(), 3);
+    assert!(matches!(changes[0], Change::Create(_)));
+    assert_eq!(changes[1], update(&json!({"pk": 7, "title": "update"})));
+    assert!(matches!(&changes[2], Change::Delete(deleted) if deleted.pk == Some(7.into())));
+
+    let mut heard = 0;
+    while let Some(ListenerEvent::Frame { .. }) = c.session.poll_listener(listener) {
+        heard += 1;
+    }
+    assert_eq!(heard, 7);
+    assert_eq!(c.session.stats().unhandled, 0, "the listener has heard the others");
+}
+
+#[test]
+fn f2_a_dialects_selectors_hold_on_each_connection_and_go_with_the_subscription() {
+    let mut c = open(Selecting);
+    let key = c.subscribe(Subscribe::instance("tasks", 7));
+    let id = c.sent_one()["payload"]["request_id"].clone();
+    let acknowledged = frame(&json!({"re": id, "response_status": 201, "data": null}));
+    c.receives(&acknowledged);
+    c.reconnects();
+    assert_eq!(c.sent_one()["payload"]["request_id"], id);
+    c.receives(&acknowledged);
+    let event = frame(&json!({"type": "task.update", "data": {"pk": 7}}));
+    c.receives(&event);
+    assert_eq!(c.changes(key).len(), 2, "a gap, and the update");
+
+    c.unsubscribe(key);
+    assert_eq!(c.sent_one()["payload"]["action"], "unsubscribe_instance");
+    c.receives(&frame(&json!({"re": id, "response_status": 204, "data": null})));
+    assert_eq!(c.unsubscribed(), [(key, Ok(()))]);
+    c.receives(&event);
+    assert_eq!(c.session.stats().unhandled, 1);
+}

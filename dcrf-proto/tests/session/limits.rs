@@ -1,0 +1,336 @@
+//! What holds whatever a server and a caller do: bounded queues, keys that find nothing when they are
+//! kept too long, and options beyond all reason.
+
+use std::time::Duration;
+
+use crate::conversation::{Conversation, closed, dropped, secs};
+use dcrf_proto::{
+    Backoff, Change, ClientEvent, CloseOptions, Config, ConnectionState, Event, Heartbeat, Limit,
+    RejectReason, Request, Subscribe, Transmit,
+};
+use serde_json::{Value, json};
+
+const TINY: Limit = Limit { count: 3, bytes: 300 };
+
+fn tiny() -> Conversation {
+    Conversation::open_with(|config| {
+        config.outbox = TINY;
+        config.events = TINY;
+        config.changes = TINY;
+        config.max_requests = 4;
+        config.max_subscriptions = 4;
+        config.replay_window = 2;
+    })
+}
+
+fn events_left(c: &mut Conversation) -> usize {
+    std::iter::from_fn(|| c.session.poll_event()).count()
+}
+
+#[test]
+fn bounded_notices_give_way_and_the_missed_are_counted() {
+    let mut c = tiny();
+    c.notices();
+    for n in 0..100 {
+        c.receives(&json!({ "n": n }));
+    }
+    let notices = c.notices();
+    assert_eq!(notices[0], ClientEvent::Lagged(97));
+    assert_eq!(notices.len(), 4);
+
+    for _ in 0..100 {
+        c.receives(&json!("x".repeat(200)));
+        c.receives(&json!({ "x": "x".repeat(200) }));
+    }
+    assert_eq!(c.notices().len(), 2);
+}
+
+#[test]
+fn bounded_notices_always_tell_the_last_state() {
+    let mut c = Conversation::open_with(|config| config.events = Limit { count: 0, bytes: 0 });
+    c.close(CloseOptions::now());
+    assert!(matches!(c.states().last(), Some(ConnectionState::Closed(_))));
+}
+
+#[test]
+fn bounded_changes_of_a_reader_that_never_reads() {
+    let mut c = tiny();
+    let (key, frame) = c.subscribes(Subscribe::instance("tasks", 1));
+    c.events();
+    for n in 0..1_000 {
+        c.event(&frame, "update", &json!(n));
+    }
+    assert_eq!(events_left(&mut c), 1);
+    let changes = c.changes(key);
+    assert_eq!((changes.len(), &changes[0]), (4, &Change::Lagged(997)));
+}
+
+#[test]
+fn bounded_requests_in_the_outbox_and_in_flight() {
+    let mut c = tiny();
+    let mut accepted = 0;
+    for _ in 0..100 {
+        accepted += usize::from(c.session.request(Request::list("tasks"), c.now).is_ok());
+        c.flush();
+    }
+    assert_eq!(accepted, 4);
+    assert_eq!(c.session.stats().requests, 4);
+}
+
+#[test]
+fn bounded_subscriptions_shared_or_not() {
+    for shared in [true, false] {
+        let mut c = tiny();
+        let pk = |n: u32| if shared { 0 } else { n };
+        let subscribe = |n| Subscribe::instance("tasks", pk(n));
+        let accepted =
+            (0..100).filter(|n| c.session.subscribe(subscribe(*n), c.now).is_ok()).count();
+        assert_eq!(accepted, 4);
+    }
+}
+
+#[test]
+fn bounded_unsubscribes_that_nobody_answers() {
+    let mut c = tiny();
+    let mut rejected = 0;
+    for n in 0..100 {
+        match c.session.subscribe(Subscribe::instance("tasks", n), c.now) {
+            Ok(key) => {
+                c.flush();
+                c.unsubscribe(key);
+            }
+            Err(error) => {
+                assert_eq!(error.reason, RejectReason::QueueFull);
+                rejected += 1;
+            }
+        }
+        c.flush();
+        c.events();
+    }
+    assert_eq!(rejected, 96);
+}
+
+#[test]
+fn bounded_events_that_nobody_polls() {
+    let mut c = tiny();
+    for n in 0..1_000 {
+        if let Ok(key) = c.session.subscribe(Subscribe::instance("tasks", n), c.now) {
+            c.unsubscribe(key);
+        }
+        if c.session.request(Request::list("tasks"), c.now).is_ok() {
+            let frame = c.sent_one();
+            c.answers(&frame, &Value::Null);
+        }
+        c.receives(&json!({}));
+        c.lost(dropped());
+        c.now += secs(60);
+        c.session.handle_timeout(c.now);
+        c.flush();
+        c.opens();
+    }
+    assert!(events_left(&mut c) < 30);
+}
+
+#[test]
+fn bounded_commands_that_nobody_polls() {
+    let mut c = Conversation::open();
+    for _ in 0..1_000 {
+        c.now += secs(20);
+        c.session.handle_timeout(c.now);
+        c.session.handle_pong(c.epoch(), c.now);
+    }
+    assert_eq!(c.transmits(), [Transmit::Ping(c.epoch())]);
+
+    let mut c = Conversation::dialling(Config::default());
+    for _ in 0..1_000 {
+        c.now += secs(60);
+        c.session.handle_timeout(c.now);
+    }
+    assert!(c.transmits().len() <= 1);
+}
+
+#[test]
+fn bounded_ids_of_requests_that_were_given_up() {
+    let mut c = Conversation::open();
+    let request = |n: u32| Request::list("tasks").id(n);
+    for n in 0..3_000 {
+        let (key, _) = c.requests(request(n));
+        c.session.cancel(key);
+    }
+    let mut in_use = 0;
+    for n in 0..3_000 {
+        match c.session.request(request(n), c.now) {
+            Ok(key) => c.session.cancel(key),
+            Err(_) => in_use += 1,
+        }
+    }
+    assert_eq!(in_use, 1_024);
+}
+
+#[test]
+fn a_request_key_kept_too_long_finds_nothing() {
+    let mut c = Conversation::open();
+    let (old, frame) = c.requests(Request::list("tasks"));
+    c.answers(&frame, &Value::Null);
+    let (new, frame) = c.requests(Request::list("tasks"));
+    assert_eq!(old.index(), new.index());
+    assert_ne!(old, new);
+    c.settled();
+
+    c.session.cancel(old);
+
+    c.answers(&frame, &json!(1));
+    assert_eq!(c.settled(), [(new, Ok(json!(1)))]);
+}
+
+#[test]
+fn a_subscription_key_kept_too_long_finds_nothing() {
+    let mut c = Conversation::open();
+    let (old, _) = c.subscribes(Subscribe::instance("tasks", 1));
+    c.unsubscribe(old);
+    let unsubscribe = c.sent_one();
+    c.answers(&unsubscribe, &Value::Null);
+    let (new, frame) = c.subscribes(Subscribe::instance("tasks", 1));
+    assert_eq!(old.index(), new.index());
+    c.event(&frame, "update", &json!(1));
+    c.events();
+
+    assert!(!c.session.is_acknowledged(old));
+    assert_eq!(c.session.poll_change(old), None);
+    c.unsubscribe(old);
+
+    assert_eq!(c.events(), []);
+    assert_eq!(c.sent(), [] as [Value; 0]);
+    assert_eq!(c.changes(new).len(), 1);
+}
+
+#[test]
+fn keys_are_small_and_dense() {
+    let mut c = Conversation::open();
+    for expected in 0..10 {
+        assert_eq!(c.request(Request::list("tasks")).index(), expected);
+        assert_eq!(c.subscribe(Subscribe::instance("tasks", expected)).index(), expected);
+    }
+}
+
+#[test]
+fn a_timeout_that_comes_early_or_often_does_nothing() {
+    let mut c = Conversation::open();
+    c.requests(Request::list("tasks"));
+    c.events();
+    c.notices();
+    let next = c.session.poll_timeout();
+    for _ in 0..10 {
+        c.session.handle_timeout(c.now);
+    }
+    assert_eq!(c.session.poll_timeout(), next);
+    assert_eq!(c.transmits(), []);
+    assert_eq!(c.session.poll_event(), None);
+}
+
+#[test]
+fn time_never_runs_backwards() {
+    let mut c = Conversation::open();
+    let start = c.now;
+    c.now += secs(100);
+    let request = c.request(Request::list("tasks").timeout(secs(10)));
+    c.session.handle_pong(c.epoch(), start);
+    c.session.handle_timeout(start);
+    c.now += secs(9);
+    c.session.handle_pong(c.epoch(), c.now);
+    assert_eq!(c.settled(), []);
+    c.now += secs(1);
+    c.session.handle_timeout(c.now);
+    assert_eq!(c.settled()[0].0, request);
+}
+
+/// Connects, subscribes, asks, loses the connection and closes, whatever the options.
+fn lives_through(config: Config) {
+    let mut c = Conversation::idle(config);
+    c.session.open(c.now);
+    for round in 0..50 {
+        c.flush();
+        if let (Some(epoch), ConnectionState::Connecting { .. }) =
+            (c.session.epoch(), c.session.state())
+        {
+            c.session.handle_connected(epoch, c.now);
+        }
+        let _ = c.session.subscribe(Subscribe::instance("tasks", round), c.now);
+        let _ = c.session.request(Request::list("tasks"), c.now);
+        for frame in c.sent() {
+            c.refuses(&frame, if round % 2 == 0 { 503 } else { 200 });
+        }
+        c.receives(&json!({}));
+        if round % 5 == 4 {
+            c.lost(closed(if round % 2 == 0 { 1012 } else { 1013 }));
+        }
+        c.now += secs(round % 40);
+        c.session.handle_timeout(c.now);
+        c.events();
+    }
+    c.close(CloseOptions::default().wait(Duration::MAX));
+    c.now += Duration::from_secs(20 * 365 * 24 * 3_600);
+    c.session.handle_timeout(c.now);
+    c.flush();
+    c.now += secs(1);
+    c.session.handle_timeout(c.now);
+    assert!(c.session.is_finished());
+}
+
+#[test]
+fn options_as_large_as_can_be() {
+    for factor in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, f64::MAX, -1.0, 0.0] {
+        for jitter in [true, false] {
+            let mut config = Config::default();
+            let most = Limit { count: usize::MAX, bytes: usize::MAX };
+            let forever = Duration::MAX;
+            config.backoff = Backoff { minimum: forever, maximum: forever, factor, jitter };
+            config.min_uptime = forever;
+            config.dial_timeout = forever;
+            config.max_attempts = Some(u32::MAX);
+            config.heartbeat = Some(Heartbeat { interval: forever, timeout: forever });
+            config.request_timeout = Some(forever);
+            (config.outbox, config.changes, config.events) = (most, most, most);
+            (config.max_requests, config.max_subscriptions) = (usize::MAX, usize::MAX);
+            (config.max_outgoing_message, config.replay_window) = (usize::MAX, usize::MAX);
+            lives_through(config);
+        }
+    }
+}
+
+#[test]
+fn options_as_small_as_can_be() {
+    for factor in [f64::NAN, 0.0, f64::MIN_POSITIVE, f64::INFINITY] {
+        for max_attempts in [None, Some(0)] {
+            let mut config = Config::default();
+            let least = Limit { count: 0, bytes: 0 };
+            let never = Duration::ZERO;
+            config.backoff =
+                Backoff { minimum: never, maximum: never, factor, jitter: max_attempts.is_none() };
+            config.min_uptime = never;
+            config.dial_timeout = never;
+            config.max_attempts = max_attempts;
+            config.heartbeat = Some(Heartbeat { interval: never, timeout: never });
+            config.request_timeout = Some(never);
+            (config.outbox, config.changes, config.events) = (least, least, least);
+            (config.max_outgoing_message, config.replay_window) = (0, 0);
+            lives_through(config.clone());
+            (config.max_requests, config.max_subscriptions) = (0, 0);
+            lives_through(config.clone());
+            config.outbox = Limit { count: 10, bytes: 10_000 };
+            (config.max_requests, config.max_subscriptions, config.max_outgoing_message) =
+                (9, 9, 999);
+            lives_through(config);
+        }
+    }
+}
+
+#[test]
+fn a_zero_deadline_is_told_and_sends_nothing() {
+    let mut c = Conversation::open();
+    let key = c.request(Request::list("tasks").timeout(Duration::ZERO));
+    assert_eq!(c.sent(), [] as [Value; 0]);
+    assert!(
+        matches!(&c.events()[..], [Event::Settled { request, result: Err(_) }] if *request == key)
+    );
+}

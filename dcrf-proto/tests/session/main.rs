@@ -1,0 +1,37 @@
+//! The core as a state machine: each test is a conversation with a [`Session`](dcrf_proto::Session) under a clock that
+//! the test sets.
+
+mod all_at_once;
+mod calls;
+mod changes;
+mod close;
+#[cfg(feature = "tracing")]
+#[path = "../collector/mod.rs"]
+mod collector;
+mod conversation;
+mod determinism;
+mod dialect;
+mod failure_actions;
+mod frames;
+mod ledger;
+mod limits;
+mod link;
+mod listeners;
+mod newcomers;
+mod probe;
+mod quarantine;
+mod random_calls;
+mod reconnect;
+mod refresh;
+mod replies;
+mod requests;
+mod secrets;
+mod selectors;
+mod sends;
+mod slow_readers;
+mod stats;
+mod streams;
+mod subscriptions;
+#[cfg(feature = "tracing")]
+mod trace;
+mod unsubscribe;

@@ -1,0 +1,500 @@
+//! Random calls in any order, checked against a ledger: nothing panics, everything settles exactly
+//! once, nothing is sent twice that must not be, and nothing grows over its limit.
+
+use std::time::{Duration, Instant};
+
+use crate::calls::{ACTIONS, Call, EVENTS, JUNK, Which, call, loss};
+use crate::ledger::{CANCEL, Ledger, Nth, action_of, id_of};
+use dcrf_proto::{
+    CloseFrame, CloseOptions, Config, ConnectionState, Epoch, Event, Limit, OverflowPolicy,
+    RejectReason, Request, Seed, Selector, Session, Subscribe, Transmit,
+};
+use proptest::prelude::*;
+use proptest::test_runner::FileFailurePersistence;
+use serde_json::{Value, json};
+
+const LIMIT: Limit = Limit { count: 4, bytes: 2_000 };
+/// What may wait in a subscription.
+const ROOM: Limit = Limit { count: 2, bytes: 300 };
+const MAX: usize = 6;
+
+/// A connection as its server sees it.
+struct Server {
+    epoch: Epoch,
+    /// What it has received, and not answered.
+    unanswered: Vec<Value>,
+    subscribes: Vec<Value>,
+}
+
+struct World {
+    session: Session,
+    now: Instant,
+    servers: Vec<Server>,
+    ledger: Ledger,
+    numbers: u64,
+}
+
+impl World {
+    fn new(seed: u8, window: usize) -> Self {
+        #[allow(clippy::disallowed_methods, reason = "the one base of the virtual clock")]
+        let now = Instant::now();
+        let mut config = Config::default();
+        (config.outbox, config.changes) = (LIMIT, ROOM);
+        (config.events, config.replies) = (LIMIT, LIMIT);
+        (config.max_requests, config.max_subscriptions) = (MAX, MAX);
+        config.replay_window = window;
+        Self {
+            session: Session::new(config, Seed::from([seed; 32]), now),
+            now,
+            servers: Vec::new(),
+            ledger: Ledger::default(),
+            numbers: 0,
+        }
+    }
+
+    fn server(&self, which: &Which) -> Option<Nth> {
+        match which {
+            Which::Current => self.servers.len().checked_sub(1),
+            Which::Any(nth) => nth.checked_rem(self.servers.len()),
+        }
+    }
+
+    fn next_number(&mut self) -> u64 {
+        self.numbers += 1;
+        self.numbers
+    }
+
+    #[expect(clippy::too_many_lines, reason = "one arm a call")]
+    fn call(&mut self, call: &Call) {
+        match call {
+            Call::Open => self.session.open(self.now),
+            Call::Request { action, own_id, timeout } => self.request(*action, *own_id, *timeout),
+            Call::Cancel(nth) => {
+                let Some(key) = pick(&self.ledger.alive_requests(), *nth) else { return };
+                let before = self.session.stats().requests;
+                self.session.cancel(key);
+                let alive = self.session.stats().requests < before;
+                self.ledger.cancelled(key, alive);
+            }
+            Call::Stream { repeatable, cancels, timeout } => {
+                self.stream(*repeatable, *cancels, *timeout);
+            }
+            Call::LeaveReplies { nth, is_complete } => self.leave_replies(*nth, *is_complete),
+            Call::Print { nth, count } => self.print(*nth, *count),
+            Call::ReadReplies(nth) => self.read_replies(*nth),
+            Call::Send { now, timeout } => self.send(*now, *timeout),
+            Call::Listen { updates_only } => self.listen(*updates_only),
+            Call::Unlisten(nth) => {
+                let Some(key) = pick(&self.ledger.listening.keys(), *nth) else { return };
+                self.session.unlisten(key);
+                self.ledger.listening.ended(key);
+            }
+            Call::ReadHeard(nth) => self.read_heard(*nth),
+            Call::Subscribe { pk, feed, include_create, overflow_policy } => {
+                self.subscribe(*pk, *feed, *include_create, *overflow_policy);
+            }
+            Call::UnsubscribeAll => {
+                let session = &self.session;
+                let expected = self.ledger.all_unwanted(|key| session.ended(key).is_some());
+                assert_eq!(self.session.unsubscribe_all(self.now), expected);
+            }
+            Call::Resubscribe => {
+                self.session.resubscribe(self.now);
+                if let Some(nth) = self.servers.len().checked_sub(1) {
+                    self.ledger.wanted_again(nth);
+                }
+            }
+            Call::Unsubscribe(nth) => {
+                let Some(key) = pick(&self.ledger.subscriptions(), *nth) else { return };
+                self.session.unsubscribe(key, self.now);
+                self.ledger.unwanted(key);
+            }
+            Call::Probe => self.session.probe(self.now),
+            Call::Reconnect => self.session.force_reconnect(CloseFrame::normal(), self.now),
+            Call::Close { wait, unsubscribe } => {
+                let close = CloseOptions::default().wait(Duration::from_millis(*wait));
+                self.close(if *unsubscribe { close.unsubscribe() } else { close });
+            }
+            Call::StopDriving => {
+                self.session.stop_driving(self.now);
+                self.ledger.closed();
+            }
+            Call::Transmit(count) => _ = (0..*count).take_while(|_| self.transmit()).count(),
+            Call::Tell(count) => _ = (0..*count).take_while(|_| self.tell()).count(),
+            Call::Read(nth) => {
+                let Some(key) = pick(&self.ledger.subscriptions(), *nth) else { return };
+                if let Some(polled) = self.session.poll_change(key) {
+                    self.ledger.read(key, &polled);
+                }
+            }
+            Call::Opened(which) => {
+                self.about(which, Session::handle_connected);
+            }
+            Call::Disconnected(which, why) => {
+                let why = loss(*why);
+                self.about(which, |session, epoch, now| {
+                    session.handle_disconnected(epoch, why, now);
+                });
+            }
+            Call::Pong(which) => {
+                self.about(which, Session::handle_pong);
+            }
+            Call::Junk(which, junk) => {
+                let junk = JUNK[junk % JUNK.len()];
+                self.says(which, junk);
+                self.about(which, |session, epoch, now| {
+                    session.handle_binary(epoch, junk.as_bytes(), now);
+                });
+            }
+            Call::Answer(which, nth, status) => self.answer(which, *nth, *status),
+            Call::Events { which, nth, kind, count } => {
+                (0..*count).for_each(|_| self.event(which, *nth, *kind));
+            }
+            Call::Sleep(time) => {
+                self.now += Duration::from_millis(*time);
+                self.session.handle_timeout(self.now);
+            }
+            Call::Deadline => {
+                self.now = self.session.poll_timeout().map_or(self.now, |next| next.max(self.now));
+                self.session.handle_timeout(self.now);
+            }
+            Call::Backwards(time) => {
+                let earlier = self.now.checked_sub(Duration::from_millis(*time));
+                self.session.handle_timeout(earlier.unwrap_or(self.now));
+            }
+        }
+        if matches!(self.session.state(), ConnectionState::Closed(_)) {
+            self.ledger.closed();
+        }
+        self.check();
+    }
+
+    /// Something of one connection; if that one is over, nothing may come of it.
+    fn about(&mut self, which: &Which, happens: impl FnOnce(&mut Session, Epoch, Instant)) {
+        let Some(nth) = self.server(which) else { return };
+        let epoch = self.servers[nth].epoch;
+        let over = self.session.epoch() != Some(epoch);
+        let before = (self.session.stats(), self.session.state().clone());
+        happens(&mut self.session, epoch, self.now);
+        if over {
+            assert_eq!((self.session.stats(), self.session.state().clone()), before);
+        }
+    }
+
+    /// The server of one connection says something. Says whether the session took it.
+    fn says(&mut self, which: &Which, text: &str) -> bool {
+        let taken = |stats: dcrf_proto::Stats| stats.received - stats.malformed;
+        let before = taken(self.session.stats());
+        self.about(which, |session, epoch, now| session.handle_text(epoch, text, now));
+        let is_taken = taken(self.session.stats()) > before;
+        if is_taken {
+            self.ledger.listening.came(text);
+        }
+        is_taken
+    }
+
+    fn request(&mut self, action: usize, own_id: bool, timeout: Option<u64>) {
+        let number = self.next_number();
+        let mut request = Request::new("tasks", ACTIONS[action % 4]).arg("number", number);
+        if own_id {
+            request = request.id(i32::from(number % 5 == 0));
+        }
+        if let Some(timeout) = timeout {
+            request = request.timeout(Duration::from_millis(timeout));
+        }
+        if let Ok(key) = self.session.request(request, self.now) {
+            self.ledger.asked(key, number, matches!(ACTIONS[action % 4], "list" | "retrieve"));
+        }
+    }
+
+    fn stream(&mut self, repeatable: bool, cancels: bool, timeout: Option<u64>) {
+        let number = self.next_number();
+        let mut request = Request::new("tasks", "print").arg("number", number);
+        request = request.idempotent(repeatable);
+        if cancels {
+            request = request.cancel_action(CANCEL);
+        }
+        if let Some(timeout) = timeout {
+            request = request.timeout(Duration::from_millis(timeout));
+        }
+        if let Ok(key) = self.session.stream(request, self.now) {
+            self.ledger.streamed(key, number, repeatable);
+        }
+    }
+
+    fn leave_replies(&mut self, nth: usize, is_complete: bool) {
+        let Some(key) = pick(&self.ledger.streams.keys(), nth) else { return };
+        if is_complete {
+            self.session.finish_reply_stream(key);
+        } else {
+            self.session.cancel_reply_stream(key);
+        }
+        self.ledger.streams.left(key);
+    }
+
+    fn read_replies(&mut self, nth: usize) {
+        let Some(key) = pick(&self.ledger.streams.keys(), nth) else { return };
+        if let Some(polled) = self.session.poll_reply(key) {
+            self.ledger.streams.read(key, &polled);
+        }
+    }
+
+    fn read_heard(&mut self, nth: usize) {
+        let Some(key) = pick(&self.ledger.listening.keys(), nth) else { return };
+        if let Some(heard) = self.session.poll_listener(key) {
+            self.ledger.listening.read(key, &heard);
+        }
+    }
+
+    fn send(&mut self, now: bool, timeout: Option<u64>) {
+        let number = self.next_number();
+        let mut message = Request::new("tasks", "said").arg("number", number);
+        if let Some(timeout) = timeout {
+            message = message.timeout(Duration::from_millis(timeout));
+        }
+        let connected = matches!(self.session.state(), ConnectionState::Connected);
+        let accepted = if now {
+            self.session.send_now(message, self.now)
+        } else {
+            self.session.send(message, self.now)
+        };
+        match accepted {
+            Ok(()) => {
+                assert!(connected || !now, "R10: there is no connection");
+                let only_on = now.then(|| self.servers.len() - 1);
+                self.ledger.sends.accepted(number, only_on);
+            }
+            Err(rejected) => {
+                let offline = rejected.reason == RejectReason::NotConnected;
+                assert!(!offline || (now && !connected), "R10: there is a connection");
+            }
+        }
+    }
+
+    fn listen(&mut self, updates_only: bool) {
+        let mut selector = Selector::any();
+        if updates_only {
+            selector = Selector::stream("tasks").contains(json!({"action": "update"}));
+        }
+        if let Ok(key) = self.session.listen(selector, self.now) {
+            self.ledger.listening.began(key, updates_only);
+        }
+    }
+
+    fn subscribe(
+        &mut self,
+        pk: u64,
+        feed: bool,
+        include_create: bool,
+        overflow_policy: OverflowPolicy,
+    ) {
+        let subscribe = if feed {
+            Subscribe::new("tasks", "subscribe_feed").arg("pk", pk).without_ack()
+        } else {
+            Subscribe::instance("tasks", pk)
+        };
+        let subscribe = if include_create { subscribe.include_create() } else { subscribe };
+        if let Ok(key) =
+            self.session.subscribe(subscribe.overflow_policy(overflow_policy), self.now)
+        {
+            self.ledger.wanted(key, include_create, overflow_policy);
+        }
+    }
+
+    fn close(&mut self, close: CloseOptions) {
+        self.session.close(close, self.now);
+        self.ledger.closed();
+    }
+
+    fn transmit(&mut self) -> bool {
+        let Some(transmit) = self.session.poll_transmit() else { return false };
+        if let Transmit::Dial(epoch) = transmit {
+            self.servers.push(Server { epoch, unanswered: Vec::new(), subscribes: Vec::new() });
+        }
+        let nth = self.servers.len() - 1;
+        self.ledger.transmitted(nth, &transmit);
+        if let Transmit::Text(epoch, text) = &transmit {
+            let server = &mut self.servers[nth];
+            assert_eq!(*epoch, server.epoch);
+            let frame = crate::ledger::frame(text);
+            if action_of(&frame).starts_with("subscribe") {
+                server.subscribes.push(frame.clone());
+            }
+            server.unanswered.push(frame);
+        }
+        true
+    }
+
+    fn tell(&mut self) -> bool {
+        let event = self.session.poll_event();
+        if let Some(event) = &event {
+            self.ledger.told(event);
+        }
+        event.is_some()
+    }
+
+    fn answer(&mut self, which: &Which, nth: usize, status: u16) {
+        let Some(at) = self.server(which) else { return };
+        let unanswered = &mut self.servers[at].unanswered;
+        let Some(nth) = nth.checked_rem(unanswered.len()) else { return };
+        // A stream goes on until it is refused.
+        let frame = match action_of(&unanswered[nth]) {
+            "print" if status < 400 => unanswered[nth].clone(),
+            _ => unanswered.remove(nth),
+        };
+        let number = self.next_number();
+        if status >= 400 {
+            self.ledger.refused(at, &frame);
+        }
+        let errors = if status < 400 { json!([]) } else { json!(["no"]) };
+        let payload = json!({
+            "errors": errors, "data": {"connection": at, "number": number},
+            "action": frame["payload"]["action"],
+            "response_status": status, "request_id": frame["payload"]["request_id"],
+        });
+        let text = json!({"stream": "tasks", "payload": payload}).to_string();
+        if self.says(&Which::Any(at), &text) && status < 400 {
+            self.ledger.streams.said(&id_of(&frame), number);
+        }
+    }
+
+    fn print(&mut self, nth: usize, count: usize) {
+        let Some(server) = self.servers.last() else { return };
+        let is_stream = |at: &usize| action_of(&server.unanswered[*at]) == "print";
+        let streams: Vec<usize> = (0..server.unanswered.len()).filter(is_stream).collect();
+        if let Some(at) = pick(&streams, nth) {
+            (0..count).for_each(|_| self.answer(&Which::Current, at, 200));
+        }
+    }
+
+    fn event(&mut self, which: &Which, nth: usize, kind: usize) {
+        let Some(at) = self.server(which) else { return };
+        let subscribes = &self.servers[at].subscribes;
+        let Some(nth) = nth.checked_rem(subscribes.len()) else { return };
+        let id = subscribes[nth]["payload"]["request_id"].clone();
+        let number = self.next_number();
+        let mark = json!({"connection": at, "number": number, "pk": number % 3});
+        let mut payload = json!({"action": EVENTS[kind % 5], "request_id": id, "data": mark});
+        if EVENTS[kind % 5] == "failed" {
+            payload["response_status"] = json!(404);
+            payload["errors"] = json!([mark]);
+        }
+        self.says(&Which::Any(at), &json!({"stream": "tasks", "payload": payload}).to_string());
+    }
+
+    fn check(&mut self) {
+        let stats = self.session.stats();
+        assert!(stats.requests <= MAX && stats.waiting_requests <= stats.requests);
+        assert!(stats.subscriptions <= MAX && stats.listeners <= MAX);
+        assert!(self.ledger.streams.alive() <= MAX);
+        let settled = stats.requests_replied
+            + stats.requests_error_reply
+            + stats.requests_timed_out
+            + stats.requests_connection_lost
+            + stats.requests_closed
+            + stats.requests_cancelled
+            + stats.requests_overflowed;
+        let waiting_messages = self.ledger.sends.unsent() - stats.unsent;
+        assert_eq!(settled + stats.requests as u64, stats.requests_made + waiting_messages);
+        if let Some(nth) = self.servers.len().checked_sub(1) {
+            for key in self.ledger.subscriptions() {
+                if self.session.is_acknowledged(key)
+                    && matches!(self.session.state(), ConnectionState::Connected)
+                {
+                    self.ledger.acknowledged(key, nth);
+                }
+            }
+        }
+    }
+
+    /// Closes, and reads all that is left.
+    fn end(&mut self) {
+        self.close(CloseOptions::default());
+        for _ in 0..3 {
+            while self.transmit() {}
+            self.now += Duration::from_secs(10);
+            self.session.handle_timeout(self.now);
+        }
+        assert!(self.session.is_finished());
+        assert_eq!(self.session.poll_timeout(), None);
+        assert_eq!(self.session.poll_transmit(), None);
+        self.drain();
+        self.ledger.settled();
+        let stats = self.session.stats();
+        assert_eq!((stats.unread_events, stats.unpolled_events), (0, 0));
+        assert_eq!((stats.unread_changes, stats.unread_changes_bytes), (0, 0));
+        assert_eq!((stats.waiting_requests, stats.waiting_bytes), (0, 0));
+        assert_eq!(self.session.stats().unsent, self.ledger.sends.unsent());
+        assert_eq!(self.session.poll_event(), None);
+    }
+
+    fn drain(&mut self) {
+        let mut notices = 0;
+        let mut events = 0;
+        while let Some(event) = self.session.poll_event() {
+            match event {
+                Event::Client(_) => notices += 1,
+                _ => events += 1,
+            }
+            self.ledger.told(&event);
+        }
+        assert!(notices <= LIMIT.count + 1, "{notices} notices");
+        assert!(events <= 8 * MAX, "{events} events");
+        for key in self.ledger.subscriptions() {
+            let mut changes = 0;
+            while let Some(polled) = self.session.poll_change(key) {
+                self.ledger.read(key, &polled);
+                changes += 1;
+            }
+            // A gap before each and behind the last, what gave way, and the end.
+            assert!(changes <= 2 * ROOM.count + 3, "{changes} changes");
+        }
+        for key in self.ledger.streams.keys() {
+            let mut replies = 0;
+            while let Some(polled) = self.session.poll_reply(key) {
+                self.ledger.streams.read(key, &polled);
+                replies += 1;
+            }
+            assert!(replies <= LIMIT.count + 2, "{replies} replies");
+        }
+        for key in self.ledger.listening.keys() {
+            let mut heard = 0;
+            while let Some(frame) = self.session.poll_listener(key) {
+                self.ledger.listening.read(key, &frame);
+                heard += 1;
+            }
+            assert!(heard <= LIMIT.count + 1, "{heard} frames");
+        }
+    }
+}
+
+fn pick<T: Copy>(keys: &[T], nth: usize) -> Option<T> {
+    nth.checked_rem(keys.len()).map(|nth| keys[nth])
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 10_000,
+        failure_persistence: Some(Box::new(FileFailurePersistence::Off)),
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn any_calls_in_any_order_keep_the_promises(
+        calls in prop::collection::vec(any::<u64>().prop_map(call), 1..100),
+        seed in any::<u8>(),
+        window in 1..4_usize,
+    ) {
+        let mut world = World::new(seed, window);
+        if seed % 2 == 0 {
+            // Else most are over before they are connected.
+            for call in [Call::Open, Call::Transmit(1), Call::Opened(Which::Current)] {
+                world.call(&call);
+            }
+        }
+        for call in &calls {
+            world.call(call);
+        }
+        world.end();
+    }
+}

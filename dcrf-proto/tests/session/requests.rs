@@ -1,0 +1,461 @@
+//! Requests: the outbox, deadlines, losses and ids (rules R1 to R5, R8, R9 and R11).
+
+use crate::conversation::{Conversation, closed, dropped, millis, secs};
+use dcrf_proto::{
+    CloseOptions, CloseReason, Config, Limit, RejectReason, Request, RequestError, Subscribe,
+};
+use serde_json::{Value, json};
+
+fn create() -> Request {
+    Request::create("tasks", &json!({"title": "new"}))
+}
+
+fn id_of(frame: &Value) -> &str {
+    frame["payload"]["request_id"].as_str().expect("a textual id")
+}
+
+const LOST: RequestError = RequestError::ConnectionLost { sent: true };
+
+#[test]
+fn r1_requests_wait_for_the_connection_in_their_order() {
+    let mut c = Conversation::idle(Config::default());
+    for action in ["one", "two", "three"] {
+        c.request(Request::new("tools", action));
+    }
+    assert_eq!(c.sent(), [] as [Value; 0]);
+    assert_eq!(c.session.stats().waiting_requests, 3);
+
+    c.session.open(c.now);
+    c.redials();
+    c.opens();
+
+    assert_eq!(c.sent_actions(), ["one", "two", "three"]);
+    assert_eq!(c.session.stats().waiting_requests, 0);
+}
+
+#[test]
+fn r1_requests_wait_behind_the_replay_of_subscriptions() {
+    let mut c = Conversation::dialling(Config::default());
+    c.request(Request::list("tasks"));
+    c.subscribe(Subscribe::instance("tasks", 1));
+    c.subscribe(Subscribe::instance("tasks", 2));
+    c.opens();
+    assert_eq!(c.sent_actions(), ["subscribe_instance", "subscribe_instance", "list"]);
+}
+
+#[test]
+fn r1_a_request_made_while_connected_is_sent_at_once() {
+    let mut c = Conversation::open();
+    let (_, frame) = c.requests(create().id("c1"));
+    assert_eq!(
+        frame,
+        json!({"stream": "tasks", "payload": {
+            "action": "create", "request_id": "c1", "data": {"title": "new"},
+        }})
+    );
+}
+
+#[test]
+fn r2_the_outbox_is_bounded_by_count_and_hands_the_request_back() {
+    let mut config = Config::default();
+    config.outbox.count = 2;
+    let mut c = Conversation::dialling(config);
+    c.request(create());
+    c.request(create());
+
+    let rejected = c.session.request(create().id("third"), c.now).unwrap_err();
+
+    assert_eq!(rejected.reason, RejectReason::QueueFull);
+    assert_eq!(rejected.command, create().id("third"));
+    c.opens();
+    assert_eq!(c.sent().len(), 2);
+    c.request(create());
+}
+
+#[test]
+fn r2_the_outbox_is_bounded_by_bytes() {
+    let mut config = Config::default();
+    config.outbox = Limit { count: 1_000, bytes: 1_000 };
+    let mut c = Conversation::dialling(config);
+    let big = || Request::new("tools", "echo").arg("text", "x".repeat(500));
+    let first = c.request(big());
+    assert_eq!(c.session.request(big(), c.now).unwrap_err().reason, RejectReason::QueueFull);
+
+    c.session.cancel(first);
+
+    c.request(big());
+}
+
+#[test]
+fn r2_the_defaults_are_1024_requests_and_8_mebibytes() {
+    let mut c = Conversation::dialling(Config::default());
+    for _ in 0..1_024 {
+        c.request(Request::list("tasks"));
+    }
+    assert!(c.session.request(Request::list("tasks"), c.now).is_err());
+
+    let mut c = Conversation::dialling(Config::default());
+    let almost_one_mebibyte = "x".repeat((1 << 20) - 200);
+    for _ in 0..8 {
+        c.request(Request::new("tools", "echo").arg("text", &almost_one_mebibyte));
+    }
+    let ninth = Request::new("tools", "echo").arg("text", &almost_one_mebibyte);
+    assert_eq!(c.session.request(ninth, c.now).unwrap_err().reason, RejectReason::QueueFull);
+}
+
+#[test]
+fn r3_a_request_whose_deadline_passes_while_it_waits_is_never_sent() {
+    let mut config = Config::default();
+    config.backoff.jitter = false;
+    let mut c = Conversation::idle(config);
+    let key = c.request(create());
+
+    c.passes(millis(29_999));
+    assert_eq!(c.settled(), []);
+    c.passes(millis(1));
+
+    assert_eq!(c.settled(), [(key, Err(RequestError::TimedOut { sent: false }))]);
+    c.session.open(c.now);
+    c.redials();
+    c.opens();
+    assert_eq!(c.sent(), [] as [Value; 0]);
+}
+
+#[test]
+fn r3_a_deadline_that_passed_unnoticed_still_keeps_the_request_from_the_wire() {
+    let mut c = Conversation::dialling(Config::default());
+    let key = c.request(create().timeout(secs(1)));
+    c.now += secs(1);
+    c.opens();
+    assert_eq!(c.sent(), [] as [Value; 0]);
+    assert_eq!(c.settled(), [(key, Err(RequestError::TimedOut { sent: false }))]);
+}
+
+#[test]
+fn r3_a_late_reply_is_dropped_and_counted() {
+    let mut c = Conversation::open();
+    let (key, frame) = c.requests(create().timeout(secs(5)));
+    c.passes(secs(5));
+    assert_eq!(c.settled(), [(key, Err(RequestError::TimedOut { sent: true }))]);
+
+    c.answers(&frame, &json!({"pk": 1}));
+
+    assert_eq!(c.settled(), []);
+    assert_eq!(c.unhandled(), [] as [Value; 0]);
+    assert_eq!(c.session.stats().late, 1);
+}
+
+#[test]
+fn r3_the_deadline_is_per_request_and_counted_from_the_call() {
+    let mut c = Conversation::dialling(Config::default());
+    let key = c.request(create().timeout(secs(5)));
+    c.passes(secs(4));
+    c.opens();
+    c.flush();
+    c.passes(secs(1));
+    assert_eq!(c.settled(), [(key, Err(RequestError::TimedOut { sent: true }))]);
+}
+
+#[test]
+fn r3_without_a_deadline_a_request_waits_as_long_as_the_session() {
+    for no_timeout in [true, false] {
+        let mut c = Conversation::open_with(|config| {
+            config.heartbeat = None;
+            if !no_timeout {
+                config.request_timeout = None;
+            }
+        });
+        let request = if no_timeout { create().no_timeout() } else { create() };
+        c.requests(request);
+        c.passes(secs(1_000_000));
+        assert_eq!(c.settled(), []);
+    }
+}
+
+#[test]
+fn r3_a_request_that_was_sent_and_waits_to_be_sent_again_says_that_it_was_sent() {
+    let mut c = Conversation::open();
+    let (key, _) = c.requests(Request::list("tasks").timeout(secs(1)));
+    c.lost(closed(1013));
+    c.passes(secs(1));
+    assert_eq!(c.settled(), [(key, Err(RequestError::TimedOut { sent: true }))]);
+}
+
+#[test]
+fn r4_written_request_fails_once() {
+    let mut c = Conversation::open();
+    let (key, _) = c.requests(create());
+    c.lost(dropped());
+    assert_eq!(c.settled(), [(key, Err(LOST))]);
+    c.reopens();
+    assert_eq!(c.sent(), [] as [Value; 0]);
+    c.passes(secs(60));
+    assert_eq!(c.settled(), []);
+}
+
+#[test]
+fn r4_what_was_not_handed_over_stays_queued() {
+    let mut c = Conversation::open();
+    let key = c.request(create());
+    c.lost(dropped());
+    assert_eq!(c.settled(), []);
+    c.reopens();
+    let frame = c.sent_one();
+    c.answers(&frame, &json!(1));
+    assert_eq!(c.settled(), [(key, Ok(json!(1)))]);
+}
+
+#[test]
+fn r4_what_is_safe_to_repeat_is_sent_again_in_its_old_place() {
+    let mut c = Conversation::open();
+    let (first, before) = c.requests(Request::list("tasks"));
+    let (second, _) = c.requests(Request::retrieve("tasks", 1));
+    c.lost(dropped());
+    let third = c.request(create());
+    c.reopens();
+
+    let frames = c.sent();
+
+    assert_eq!(frames.len(), 3);
+    assert_eq!(frames[0], before);
+    for frame in &frames {
+        c.answers(frame, &frame["payload"]["action"]);
+    }
+    let expected = [(first, "list"), (second, "retrieve"), (third, "create")]
+        .map(|(key, a)| (key, Ok(json!(a))));
+    assert_eq!(c.settled(), expected);
+    assert_eq!(c.session.stats().repeated, 2);
+}
+
+#[test]
+fn r4_it_is_repeated_at_most_once() {
+    let mut c = Conversation::open();
+    let (key, _) = c.requests(Request::list("tasks"));
+    c.reconnects();
+    assert_eq!(c.sent().len(), 1);
+    c.reconnects();
+    assert_eq!(c.sent().len(), 0);
+    assert_eq!(c.settled(), [(key, Err(LOST))]);
+}
+
+#[test]
+fn r4_only_list_and_retrieve_are_safe_to_repeat_by_default() {
+    let requests = [
+        (Request::list("tasks"), true),
+        (Request::retrieve("tasks", 1), true),
+        (Request::new("tasks", "list"), true),
+        (create(), false),
+        (Request::update("tasks", 1, &json!({})), false),
+        (Request::patch("tasks", 1, &json!({})), false),
+        (Request::delete("tasks", 1), false),
+        (Request::new("tasks", "archive"), false),
+        (Request::list("tasks").idempotent(false), false),
+        (Request::new("tasks", "archive").idempotent(true), true),
+    ];
+    for (request, repeats) in requests {
+        let mut c = Conversation::open();
+        c.requests(request.clone());
+        c.reconnects();
+        assert_eq!(c.sent().len(), usize::from(repeats), "{request:?}");
+    }
+}
+
+#[test]
+fn r5_every_way_to_settle_settles_once() {
+    type Way = fn(&mut Conversation, &Value);
+    let ways: [(&str, Way); 5] = [
+        ("reply", |c, frame| c.answers(frame, &json!(1))),
+        ("error_reply", |c, frame| c.refuses(frame, 400)),
+        ("timeout", |c, _| c.passes(secs(5))),
+        ("loss", |c, _| c.lost(dropped())),
+        ("close", |c, _| c.close(CloseOptions::now())),
+    ];
+    for (name, first) in &ways {
+        let mut c = Conversation::open();
+        let (key, frame) = c.requests(create().timeout(secs(5)));
+        first(&mut c, &frame);
+        let settled = c.settled();
+        assert_eq!(settled.len(), 1, "{name}");
+        assert_eq!(settled[0].0, key, "{name}");
+        for (_, then) in &ways {
+            then(&mut c, &frame);
+            c.session.cancel(key);
+        }
+        assert_eq!(c.settled(), [], "{name}");
+        assert_eq!(c.session.stats().requests, 0, "{name}");
+    }
+}
+
+#[test]
+fn r8_ids_are_hyphenated_random_uuids() {
+    let mut c = Conversation::open();
+    let mut seen = std::collections::BTreeSet::new();
+    for _ in 0..100 {
+        let (_, frame) = c.requests(create());
+        let id = id_of(&frame);
+        assert_eq!((id.len(), &id[14..15]), (36, "4"), "{id}");
+        assert!("89ab".contains(&id[19..20]), "{id}");
+        assert!(seen.insert(id.to_owned()));
+    }
+}
+
+#[test]
+fn r8_an_id_in_use_is_refused_at_the_call() {
+    let mut c = Conversation::open();
+    let (_, frame) = c.requests(create().id("mine"));
+    let again = c.session.request(create().id("mine"), c.now).unwrap_err();
+    assert_eq!(again.reason, RejectReason::IdInUse);
+    let subscribe = Subscribe::instance("tasks", 1).id("mine");
+    let again = c.session.subscribe(subscribe, c.now).unwrap_err();
+    assert_eq!(again.reason, RejectReason::IdInUse);
+
+    c.answers(&frame, &Value::Null);
+
+    c.request(create().id("mine"));
+}
+
+#[test]
+fn r8_an_id_whose_late_reply_may_still_come_is_in_use() {
+    let mut c = Conversation::open();
+    let (key, _) = c.requests(create().id("mine"));
+    c.session.cancel(key);
+    assert!(c.session.request(create().id("mine"), c.now).is_err());
+    c.reconnects();
+    c.request(create().id("mine"));
+}
+
+#[test]
+fn r9_cancelled_before_it_was_sent_it_never_reaches_the_wire() {
+    let mut c = Conversation::dialling(Config::default());
+    let cancelled = c.request(create());
+    c.request(Request::list("tasks"));
+    c.session.cancel(cancelled);
+    c.opens();
+    assert_eq!(c.sent_actions(), ["list"]);
+    assert_eq!(c.settled(), []);
+}
+
+#[test]
+fn r9_cancelled_after_it_was_sent_its_reply_is_dropped_and_counted() {
+    let mut c = Conversation::open();
+    let (key, frame) = c.requests(create());
+    c.session.cancel(key);
+    c.answers(&frame, &json!(1));
+    assert_eq!(c.settled(), []);
+    assert_eq!(c.unhandled(), [] as [Value; 0]);
+    assert_eq!(c.session.stats().late, 1);
+}
+
+#[test]
+fn r9_a_cancelled_request_is_not_repeated() {
+    let mut c = Conversation::open();
+    let (key, _) = c.requests(Request::list("tasks"));
+    c.lost(dropped());
+    c.session.cancel(key);
+    c.reopens();
+    assert_eq!(c.sent(), [] as [Value; 0]);
+}
+
+#[test]
+fn r11_a_message_over_the_limit_is_refused_at_the_call() {
+    let limit = (1 << 20) - 1;
+    let mut c = Conversation::open();
+    let envelope = c.requests(Request::new("tools", "echo").id("big").arg("x", "")).1;
+    c.answers(&envelope, &Value::Null);
+    let room = limit - envelope.to_string().len();
+    let big = |size: usize| Request::new("tools", "echo").id("big").arg("x", "x".repeat(size));
+
+    let rejected = c.session.request(big(room + 1), c.now).unwrap_err();
+    assert_eq!(rejected.reason, RejectReason::TooLarge { size: limit + 1, limit });
+    assert_eq!(rejected.command, big(room + 1));
+
+    c.request(big(room));
+    assert_eq!(c.sent_texts()[0].len(), limit);
+}
+
+#[test]
+fn r11_the_limit_holds_for_both_frames_of_a_subscription() {
+    let mut c = Conversation::open_with(|config| config.max_outgoing_message = 200);
+    let subscribe =
+        |size: usize| Subscribe::new("tasks", "subscribe_to").arg("x", "x".repeat(size));
+    let mut accepted = 0;
+    for size in 0..200 {
+        if let Ok(key) = c.session.subscribe(subscribe(size), c.now) {
+            c.flush();
+            c.unsubscribe(key);
+            accepted += 1;
+        }
+    }
+    assert!((1..200).contains(&accepted));
+    assert!(c.sent_texts().iter().all(|text| text.len() <= 200));
+}
+
+#[test]
+fn an_argument_that_is_no_json_or_takes_a_reserved_name_is_refused_at_the_call() {
+    let mut c = Conversation::open();
+    let no_json = std::collections::BTreeMap::from([((1, 2), 3)]);
+    let requests = [
+        create().arg("action", "destroy"),
+        create().arg("request_id", 1),
+        create().arg("map", &no_json),
+    ];
+    for request in requests {
+        let rejected = c.session.request(request.clone(), c.now).unwrap_err();
+        assert!(matches!(rejected.reason, RejectReason::InvalidArgument { .. }));
+        assert_eq!(rejected.command, request);
+    }
+}
+
+#[test]
+fn a_closed_session_refuses_requests_and_hands_them_back() {
+    let mut c = Conversation::open();
+    c.close(CloseOptions::now());
+    let rejected = c.session.request(create(), c.now).unwrap_err();
+    assert_eq!(rejected.reason, RejectReason::Closed(CloseReason::ByCaller));
+    assert_eq!(rejected.command, create());
+}
+
+#[test]
+fn f1_a_payload_of_ones_own_is_sent_as_it_is_with_an_id() {
+    let mut c = Conversation::open();
+    let payload = json!({"key": "value", "nested": {"a": [1, null]}});
+    let (key, frame) = c.requests(Request::with_payload("mystream", &payload));
+    let mut sent = frame["payload"].clone();
+    assert!(sent.as_object_mut().unwrap().remove("request_id").is_some());
+    assert_eq!(sent, payload);
+
+    let reply = json!({"request_id": frame["payload"]["request_id"], "data": 1});
+    c.receives(&json!({"stream": "mystream", "payload": reply}));
+    assert_eq!(c.settled(), [(key, Ok(json!(1)))]);
+
+    let (_, frame) = c.requests(Request::with_payload("tools", &json!({"action": "echo", "n": 1})));
+    assert_eq!((&frame["payload"]["action"], &frame["payload"]["n"]), (&json!("echo"), &json!(1)));
+}
+
+#[test]
+fn a_payload_that_is_no_object_or_has_an_id_is_refused() {
+    let mut c = Conversation::open();
+    let wrong = [json!([1]), json!({"action": 7}), json!({"request_id": 7}), json!("text")];
+    for payload in wrong {
+        let rejected =
+            c.session.request(Request::with_payload("tools", &payload), c.now).unwrap_err();
+        assert!(matches!(rejected.reason, RejectReason::InvalidArgument { .. }), "{payload}");
+    }
+    let rejected = c.session.request(Request::new("tools", "echo").args(&7), c.now).unwrap_err();
+    assert!(matches!(rejected.reason, RejectReason::InvalidArgument { .. }));
+}
+
+#[test]
+fn r2_the_gauges_tell_what_waits() {
+    let mut c = Conversation::dialling(Config::default());
+    assert_eq!(c.session.stats().waiting_bytes, 0);
+    c.request(Request::list("tasks"));
+    let cancelled = c.request(Request::create("tasks", &json!({"title": "x".repeat(1_000)})));
+    assert!(c.session.stats().waiting_bytes > 1_000);
+    c.session.cancel(cancelled);
+    let waiting = c.session.stats();
+    c.opens();
+    let texts = c.sent_texts();
+    assert_eq!((waiting.waiting_requests, waiting.waiting_bytes), (1, texts[0].len()));
+    assert_eq!(c.session.stats().waiting_bytes, 0);
+}

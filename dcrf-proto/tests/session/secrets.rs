@@ -1,0 +1,224 @@
+//! What a program may log: payloads and close reasons are in no `Debug` and no `Display` (rule X1).
+
+use std::fmt::{Debug, Display};
+
+use crate::conversation::{Conversation, dropped};
+use dcrf_proto::{
+    CloseFrame, CloseOptions, ConnectionError, Json, Rejected, Request, RequestError, Seed,
+    Subscribe, Transmit,
+};
+use serde_json::json;
+
+const CANARY: &str = "canary-5ec2e7";
+
+#[track_caller]
+fn silent(value: &impl Debug) {
+    for shown in [format!("{value:?}"), format!("{value:#?}")] {
+        assert!(!shown.contains(CANARY), "{shown}");
+    }
+}
+
+#[track_caller]
+fn silent_error(error: &(impl Debug + Display)) {
+    silent(error);
+    let shown = error.to_string();
+    assert!(!shown.contains(CANARY), "{shown}");
+}
+
+fn farewell() -> CloseFrame {
+    CloseFrame { code: 4000, reason: CANARY.into() }
+}
+
+fn secret_request() -> Request {
+    Request::create("tasks", &json!({"password": CANARY})).arg("token", CANARY)
+}
+
+fn secret_subscribe() -> Subscribe {
+    Subscribe::instance("tasks", CANARY).arg("token", CANARY)
+}
+
+/// Looks at all that a session tells, and at the session itself.
+fn everything_is_silent(c: &mut Conversation) {
+    silent(&c.session);
+    silent(c.session.state());
+    for notice in c.notices() {
+        silent(&notice);
+    }
+    for event in c.events() {
+        silent(&event);
+        if let dcrf_proto::Event::Settled { result: Err(error), .. } = event {
+            silent_error(&error);
+        }
+    }
+}
+
+#[test]
+fn x1_commands_show_the_names_of_their_arguments_only() {
+    silent(&secret_request());
+    silent(&secret_subscribe());
+    silent(&CloseOptions::now().frame(farewell()));
+    assert!(format!("{:?}", secret_request()).contains("token"));
+}
+
+#[test]
+fn x1_rejected_commands_are_silent() {
+    let mut c = Conversation::open_with(|config| config.max_outgoing_message = 10);
+    let request = c.session.request(secret_request(), c.now).unwrap_err();
+    let subscribe = c.session.subscribe(secret_subscribe(), c.now).unwrap_err();
+    silent_error(&request);
+    silent_error(&subscribe);
+    silent_error(&RequestError::Rejected(Box::new(request)));
+    let no_json = std::collections::BTreeMap::from([((CANARY, 2), CANARY)]);
+    let invalid: Rejected<Request> =
+        c.session.request(Request::list("tasks").arg("map", no_json), c.now).unwrap_err();
+    silent_error(&invalid);
+}
+
+#[test]
+fn x1_what_waits_and_what_is_sent_is_silent() {
+    let mut c = Conversation::open();
+    c.request(secret_request());
+    c.request(secret_request().idempotent(true));
+    c.subscribe(secret_subscribe());
+    silent(&c.session);
+    let transmits = c.transmits();
+    silent(&transmits);
+    assert!(
+        transmits.iter().any(|t| matches!(t, Transmit::Text(_, text) if text.contains(CANARY)))
+    );
+    silent(&c.session);
+    c.reconnects();
+    silent(&c.session);
+    c.close(CloseOptions::now().frame(farewell()));
+    silent(&c.session);
+    silent(&c.transmits());
+}
+
+#[test]
+fn x1_replies_and_refusals_are_silent() {
+    let mut c = Conversation::open();
+    let data = json!({"password": CANARY});
+    let (_, frame) = c.requests(secret_request());
+    c.answers(&frame, &data);
+    for (status, errors) in [(400, json!([CANARY])), (500, json!({ CANARY: CANARY }))] {
+        let (_, frame) = c.requests(secret_request());
+        c.replies(&frame, status, &errors, &data);
+    }
+    let key = c.subscribe(secret_subscribe());
+    let frame = c.sent_one();
+    c.replies(&frame, 403, &json!([CANARY]), &data);
+    everything_is_silent(&mut c);
+    silent_error(&c.end(key));
+}
+
+#[test]
+fn x1_changes_and_nobodys_frames_are_silent() {
+    let mut c = Conversation::open();
+    let (key, frame) = c.subscribes(secret_subscribe().include_create());
+    let data = json!({"pk": CANARY, "password": CANARY});
+    for action in ["create", "update", "delete", "other"] {
+        c.event(&frame, action, &data);
+    }
+    c.says(&frame, "update", 404, &json!([CANARY]), &data);
+    let changes = c.changes(key);
+    assert_eq!(changes.len(), 5);
+    for change in changes {
+        silent(&change);
+    }
+    c.receives(&json!({"push": CANARY}));
+    c.receives_text(CANARY);
+    everything_is_silent(&mut c);
+}
+
+#[test]
+fn x1_refused_unsubscribes_and_replays_are_silent() {
+    let mut c = Conversation::open();
+    let (key, _) = c.subscribes(secret_subscribe());
+    c.reconnects();
+    let frame = c.sent_one();
+    c.replies(&frame, 404, &json!([CANARY]), &json!(CANARY));
+    let (changes, end) = c.changes_and_end(key);
+    silent(&changes);
+    silent_error(&end.unwrap());
+
+    let (key, _) = c.subscribes(secret_subscribe());
+    c.unsubscribe(key);
+    let frame = c.sent_one();
+    c.replies(&frame, 405, &json!([CANARY]), &json!(CANARY));
+    everything_is_silent(&mut c);
+}
+
+#[test]
+fn x1_the_reasons_of_close_frames_are_silent() {
+    let mut c = Conversation::open_with(|config| config.max_attempts = Some(2));
+    let lost = ConnectionError::Closed(farewell());
+    silent(&farewell());
+    silent_error(&lost);
+    c.requests(secret_request());
+    let (key, _) = c.subscribes(secret_subscribe());
+    c.lost(lost.clone());
+    everything_is_silent(&mut c);
+    c.reopens();
+    let frame = c.sent_one();
+    c.answers(&frame, &json!(null));
+    silent(&c.changes(key));
+    c.request(secret_request());
+    c.lost(lost);
+    everything_is_silent(&mut c);
+    silent_error(&c.end(key));
+}
+
+#[test]
+fn x1_an_unauthorized_end_is_silent() {
+    let mut c = Conversation::open();
+    let lost = ConnectionError::Closed(CloseFrame { code: 4401, reason: CANARY.into() });
+    c.lost(lost.clone());
+    c.redials();
+    c.request(secret_request());
+    c.lost(lost);
+    everything_is_silent(&mut c);
+    silent_error(&c.session.request(secret_request(), c.now).unwrap_err());
+}
+
+#[test]
+fn x1_decode_errors_say_what_was_expected_only() {
+    #[derive(Debug, serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[allow(dead_code, reason = "only its shape matters")]
+    struct Task {
+        title: String,
+        kind: Kind,
+        priority: Option<u8>,
+    }
+    #[derive(Debug, serde::Deserialize)]
+    enum Kind {
+        Bug,
+    }
+    let misfits = [
+        json!(CANARY),
+        json!({ CANARY: 1 }),
+        json!({"title": 1, "kind": CANARY}),
+        json!({"title": CANARY, "kind": CANARY}),
+        json!({"title": CANARY, "kind": {CANARY: 1}}),
+        json!({"title": CANARY, "kind": "Bug", "priority": CANARY}),
+        json!({"title": CANARY, "kind": "Bug", "priority": format!("x, expected {CANARY}")}),
+        json!({"title": CANARY}),
+        json!([CANARY]),
+    ];
+    for misfit in misfits {
+        let json = Json::from_value(&misfit).unwrap();
+        silent(&json);
+        let error = json.decode::<Task>().unwrap_err();
+        silent_error(&error);
+        silent_error(&RequestError::Decode(error));
+    }
+}
+
+#[test]
+fn x1_the_seed_is_silent() {
+    let seed = Seed::from([42; 32]);
+    assert!(!format!("{seed:?}").contains("42"));
+    let mut c = Conversation::open();
+    c.lost(dropped());
+    assert!(!format!("{:?}", c.session).to_lowercase().contains("xoshiro"));
+}

@@ -1,0 +1,104 @@
+//! Messages whose answer nobody awaits (rule R10).
+
+use crate::conversation::{Conversation, dropped, secs};
+use dcrf_proto::{
+    CloseOptions, CloseReason, Config, ConnectionState, Limit, RejectReason, Request, Seed,
+};
+use serde_json::{Value, json};
+
+fn typing() -> Request {
+    Request::new("chat", "typing").arg("room", 7)
+}
+
+#[test]
+fn r10_a_message_is_sent_with_an_id_and_its_answer_is_dropped() {
+    let mut c = Conversation::open();
+    c.session.send(typing(), c.now).unwrap();
+    let frame = c.sent_one();
+    assert_eq!(frame["payload"]["action"], "typing");
+    assert_eq!(frame["payload"]["room"], 7);
+    c.answers(&frame, &json!("seen"));
+    assert_eq!(c.events(), []);
+    assert_eq!((c.session.stats().late, c.session.stats().requests), (1, 0));
+}
+
+#[test]
+fn r10_a_message_waits_for_a_connection_in_the_order_of_the_calls() {
+    let mut c = Conversation::dialling(Config::default());
+    c.request(Request::new("chat", "first"));
+    c.session.send(typing(), c.now).unwrap();
+    c.request(Request::new("chat", "last"));
+    c.opens();
+    assert_eq!(c.sent_actions(), ["first", "typing", "last"]);
+}
+
+#[test]
+fn r10_a_message_waits_as_long_as_the_session_lives_unless_it_has_a_timeout() {
+    let mut c = Conversation::open();
+    c.lost(dropped());
+    c.session.send(typing(), c.now).unwrap();
+    c.session.send(typing().timeout(secs(60)), c.now).unwrap();
+    c.passes(secs(3_600));
+    assert_eq!(c.session.stats().unsent, 1);
+    c.dials();
+    c.reopens();
+    assert_eq!(c.sent_actions(), ["typing"]);
+}
+
+#[test]
+fn r10_messages_take_part_in_the_limits() {
+    let mut c = Conversation::idle(Config::default());
+    let mut config = Config::default();
+    config.outbox = Limit { count: 1, bytes: 10_000 };
+    c.session = dcrf_proto::Session::new(config, Seed::from([7; 32]), c.now);
+    c.session.send(typing(), c.now).unwrap();
+    let rejected = c.session.send(typing(), c.now).unwrap_err();
+    assert_eq!((rejected.command, rejected.reason), (typing(), RejectReason::QueueFull));
+    let large = typing().arg("text", "x".repeat(1 << 20));
+    let rejected = c.session.send(large, c.now).unwrap_err();
+    assert!(matches!(rejected.reason, RejectReason::QueueFull | RejectReason::TooLarge { .. }));
+}
+
+#[test]
+fn r10_send_now_is_refused_without_a_connection() {
+    let mut c = Conversation::dialling(Config::default());
+    let rejected = c.session.send_now(typing(), c.now).unwrap_err();
+    assert_eq!((rejected.command, rejected.reason), (typing(), RejectReason::NotConnected));
+    c.opens();
+    c.session.send_now(typing(), c.now).unwrap();
+    assert_eq!(c.sent_actions(), ["typing"]);
+}
+
+#[test]
+fn r10_what_was_to_be_sent_now_is_not_sent_on_a_later_connection() {
+    let mut c = Conversation::open();
+    c.session.send_now(typing(), c.now).unwrap();
+    c.session.send(Request::new("chat", "said"), c.now).unwrap();
+    c.session.handle_disconnected(c.epoch(), dropped(), c.now);
+    assert_eq!(c.session.stats().unsent, 1);
+    c.reopens();
+    assert_eq!(c.sent_actions(), ["said"]);
+}
+
+#[test]
+fn r10_a_close_sends_what_was_accepted_before_it() {
+    let mut c = Conversation::open();
+    c.session.send(typing(), c.now).unwrap();
+    c.close(CloseOptions::default());
+    assert_eq!(*c.session.state(), ConnectionState::Connected);
+    assert_eq!(c.sent_actions(), ["typing"]);
+    assert!(matches!(c.session.state(), ConnectionState::Closed(CloseReason::ByCaller)));
+    let rejected = c.session.send(typing(), c.now).unwrap_err();
+    assert_eq!(rejected.reason, RejectReason::Closed(CloseReason::ByCaller));
+}
+
+#[test]
+fn r10_a_message_that_can_not_be_sent_any_more_is_counted() {
+    let mut c = Conversation::open();
+    c.lost(dropped());
+    c.session.send(typing(), c.now).unwrap();
+    c.close(CloseOptions::default());
+    assert_eq!(c.session.stats().unsent, 1);
+    assert_eq!(c.events(), []);
+    assert_eq!(c.sent(), [] as [Value; 0]);
+}

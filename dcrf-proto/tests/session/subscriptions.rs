@@ -1,0 +1,412 @@
+//! Subscriptions: what the caller wants is on the wire once on each connection, until it is cancelled or
+//! refused (rules S1 to S4 and S7).
+
+use crate::conversation::{Conversation, dropped, millis, secs, update};
+use dcrf_proto::{
+    Change, CloseOptions, CloseReason, Config, Event, RejectReason, Request, Subscribe,
+    SubscriptionError,
+};
+use serde_json::{Value, json};
+
+const NOTHING: [Value; 0] = [];
+
+fn task() -> Subscribe {
+    Subscribe::instance("tasks", 7)
+}
+
+fn feed() -> Subscribe {
+    Subscribe::new("tasks", "subscribe_all")
+}
+
+#[test]
+fn s1_a_subscription_is_sent_once_on_each_connection() {
+    let mut c = Conversation::idle_with(|_| ());
+    let before = c.subscribe(Subscribe::instance("tasks", 1));
+    c.session.open(c.now);
+    c.redials();
+    c.opens();
+    let during = c.subscribe(Subscribe::instance("tasks", 2));
+    assert_eq!(c.sent().len(), 2);
+    c.lost(dropped());
+    let offline = c.subscribe(Subscribe::instance("tasks", 3));
+
+    for _ in 0..3 {
+        c.reopens();
+        let frames = c.sent();
+        let pks: Vec<Value> = frames.iter().map(|frame| frame["payload"]["pk"].clone()).collect();
+        assert_eq!(pks, [1, 2, 3]);
+        for frame in &frames {
+            c.answers(frame, &Value::Null);
+        }
+        assert_eq!(c.sent(), NOTHING);
+        c.lost(dropped());
+    }
+    for key in [before, during, offline] {
+        assert!(c.session.is_acknowledged(key));
+    }
+}
+
+#[test]
+fn s1_a_replay_carries_the_same_frame() {
+    let mut c = Conversation::open();
+    let (_, first) = c.subscribes(feed().arg("team", "red"));
+    c.reconnects();
+    assert_eq!(c.sent_one(), first);
+    assert_eq!(first["payload"]["action"], "subscribe_all");
+    assert_eq!(first["payload"]["team"], "red");
+}
+
+#[test]
+fn s1_what_was_unsubscribed_while_offline_is_not_replayed() {
+    let mut c = Conversation::open();
+    let (key, _) = c.subscribes(task());
+    c.lost(dropped());
+    c.unsubscribe(key);
+    c.reopens();
+    assert_eq!(c.sent(), NOTHING);
+}
+
+#[test]
+fn s2_equal_targets_share_one_subscription_on_the_wire() {
+    let mut c = Conversation::open();
+    let (first, frame) = c.subscribes(task());
+    let second = c.subscribe(task());
+    let third = c.subscribe(Subscribe::instance("tasks", "7"));
+    assert_eq!(c.sent(), NOTHING);
+
+    c.event(&frame, "update", &json!({"pk": 7}));
+
+    for key in [first, second, third] {
+        assert!(c.session.is_acknowledged(key));
+        assert_eq!(c.changes(key), [update(&json!({"pk": 7}))]);
+    }
+}
+
+#[test]
+fn s2_the_last_of_those_who_share_ends_it_on_the_wire() {
+    let mut c = Conversation::open();
+    let (first, frame) = c.subscribes(task());
+    let second = c.subscribe(task());
+
+    c.unsubscribe(first);
+    assert_eq!(c.sent(), NOTHING);
+    assert_eq!(c.unsubscribed(), [(first, Ok(()))]);
+    c.event(&frame, "update", &json!({"pk": 7}));
+    assert_eq!(c.changes(second).len(), 1);
+
+    c.unsubscribe(second);
+    assert_eq!(c.sent_actions(), ["unsubscribe_instance"]);
+}
+
+#[test]
+fn s2_other_streams_actions_or_arguments_do_not_share() {
+    let mut c = Conversation::open();
+    let all = [
+        task(),
+        Subscribe::instance("tasks", 8),
+        Subscribe::instance("memos", 7),
+        feed(),
+        feed().arg("team", "red"),
+        feed().arg("team", 7),
+        feed().arg("team", "7"),
+    ];
+    for subscribe in all.clone() {
+        c.subscribe(subscribe);
+    }
+    assert_eq!(c.sent().len(), all.len());
+}
+
+#[test]
+fn s2_the_order_of_arguments_does_not_matter() {
+    let mut c = Conversation::open();
+    c.subscribe(feed().arg("a", 1).arg("b", 2));
+    c.subscribe(feed().arg("b", 2).arg("a", 1));
+    assert_eq!(c.sent().len(), 1);
+}
+
+#[test]
+fn s2_who_comes_after_the_last_one_left_gets_a_subscription_of_its_own() {
+    let mut c = Conversation::open();
+    let (first, before) = c.subscribes(task());
+    c.unsubscribe(first);
+    let second = c.subscribe(task());
+
+    let frames = c.sent();
+
+    assert_eq!(frames[0]["payload"]["action"], "unsubscribe_instance");
+    assert_eq!(frames[1]["payload"]["action"], "subscribe_instance");
+    assert_ne!(frames[1]["payload"]["request_id"], before["payload"]["request_id"]);
+    c.answers(&frames[0], &Value::Null);
+    c.answers(&frames[1], &Value::Null);
+    c.event(&frames[1], "update", &json!(1));
+    assert_eq!(c.changes(second), [update(&json!(1))]);
+}
+
+#[test]
+fn a_key_is_an_argument_under_its_name() {
+    let by_key = || Subscribe::new("posts", "subscribe_comments").pk(7);
+    for (subscribe, name) in [
+        (by_key(), "uuid"),
+        (by_key().pk_field("id"), "id"),
+        (Subscribe::new("posts", "subscribe_instance").pk(7).pk_field("id"), "pk"),
+        (Subscribe::instance("posts", 7).pk_field("id"), "pk"),
+    ] {
+        let mut c = Conversation::open_with(|config| config.pk_field = "uuid".into());
+        let (key, frame) = c.subscribes(subscribe);
+        c.unsubscribe(key);
+        for frame in [frame, c.sent_one()] {
+            let payload = frame["payload"].as_object().unwrap();
+            assert_eq!((payload.len(), &payload[name]), (3, &json!(7)));
+        }
+    }
+}
+
+#[test]
+fn s2_a_key_and_an_argument_of_its_name_are_the_same() {
+    let mut c = Conversation::open();
+    c.subscribe(feed().pk(7));
+    c.subscribe(feed().arg("pk", 7));
+    c.subscribe(Subscribe::new("tasks", "subscribe_instance").pk(7));
+    c.subscribe(task());
+    assert_eq!(c.sent_actions(), ["subscribe_all", "subscribe_instance"]);
+}
+
+#[test]
+fn a_key_that_can_not_be_sent_is_refused_at_the_call_and_handed_back() {
+    let mut c = Conversation::open_with(|config| config.pk_field = "action".into());
+    let map = std::collections::BTreeMap::from([((1, 2), 3)]);
+    for subscribe in [feed().pk(7), task().pk(map)] {
+        let rejected = c.session.subscribe(subscribe.clone(), c.now).unwrap_err();
+        assert!(matches!(rejected.reason, RejectReason::InvalidArgument { .. }));
+        assert_eq!(rejected.command, subscribe);
+    }
+}
+
+#[test]
+fn s3_a_subscription_is_acknowledged_by_the_servers_answer() {
+    let mut c = Conversation::open();
+    let key = c.subscribe(task());
+    let frame = c.sent_one();
+    assert_eq!(c.events(), []);
+    c.replies(&frame, 201, &json!([]), &Value::Null);
+    assert_eq!(c.events(), [Event::Subscribed(key)]);
+    assert!(c.session.is_acknowledged(key));
+}
+
+#[test]
+fn s3_a_refusal_ends_it_and_it_is_not_replayed() {
+    for status in [400, 401, 403, 404, 405] {
+        let mut c = Conversation::open();
+        let key = c.subscribe(task());
+        let frame = c.sent_one();
+        c.refuses(&frame, status);
+        let SubscriptionError::ErrorReply(error_reply) = c.end(key) else { panic!() };
+        assert_eq!(error_reply.status, Some(status));
+        c.reconnects();
+        assert_eq!(c.sent(), NOTHING);
+    }
+}
+
+#[test]
+fn s3_too_many_requests_and_server_failures_are_tried_again_later() {
+    for status in [429, 500, 503] {
+        let mut c = Conversation::open_with(|config| config.backoff.jitter = false);
+        let key = c.subscribe(task());
+        for wait in [1_000, 2_000, 4_000] {
+            let frame = c.sent_one();
+            c.refuses(&frame, status);
+            c.passes(millis(wait - 1));
+            assert_eq!(c.sent(), NOTHING);
+            c.passes(millis(1));
+        }
+        let frame = c.sent_one();
+        c.answers(&frame, &Value::Null);
+        assert!(c.session.is_acknowledged(key));
+    }
+}
+
+#[test]
+fn s3_without_ack_it_counts_once_its_frame_is_handed_over() {
+    let mut c = Conversation::dialling(Config::default());
+    let key = c.subscribe(feed().without_ack());
+    assert!(!c.session.is_acknowledged(key));
+    c.opens();
+    c.flush();
+    assert!(c.session.is_acknowledged(key));
+    assert_eq!(c.events(), [Event::Subscribed(key)]);
+}
+
+#[test]
+fn s3_without_ack_a_refusal_still_ends_it() {
+    for status in [403, 404, 405] {
+        let mut c = Conversation::open();
+        let key = c.subscribe(feed().without_ack());
+        let frame = c.sent_one();
+        c.refuses(&frame, status);
+        assert!(matches!(c.end(key), SubscriptionError::ErrorReply(_)));
+    }
+}
+
+#[test]
+fn s3_without_an_answer_in_time_it_ends_and_the_server_is_told() {
+    let mut c = Conversation::open_with(|config| config.heartbeat = None);
+    let key = c.subscribe(task());
+    let frame = c.sent_one();
+    c.passes(secs(30));
+    assert_eq!(c.end(key), SubscriptionError::TimedOut);
+    assert_eq!(c.sent_actions(), ["unsubscribe_instance"]);
+    c.answers(&frame, &Value::Null);
+    assert_eq!(c.session.stats().late, 1);
+}
+
+#[test]
+fn s3_a_new_subscription_that_is_put_off_between_losses_goes_on() {
+    let mut c = Conversation::open_with(|config| config.heartbeat = None);
+    let key = c.subscribe(task());
+    for _ in 0..4 {
+        let frame = c.sent_one();
+        c.refuses(&frame, 503);
+        while c.sent().is_empty() {
+            c.passes(secs(1));
+        }
+        c.reconnects();
+    }
+    assert_eq!(c.session.ended(key), None);
+}
+
+#[test]
+fn s4_new_subscriptions_that_nobody_answers_hold_up_no_request() {
+    let mut c = Conversation::open_with(|config| config.replay_window = 2);
+    for pk in 0..10 {
+        c.subscribe(Subscribe::instance("tasks", pk));
+    }
+    c.request(Request::list("tasks"));
+    assert_eq!(c.sent().len(), 11);
+}
+
+#[test]
+fn s4_at_most_so_many_replays_are_unacknowledged_and_requests_wait_behind_them() {
+    let mut config = Config::default();
+    config.replay_window = 2;
+    let mut c = Conversation::dialling(config);
+    let keys = (1..=5).map(|pk| c.subscribe(Subscribe::instance("tasks", pk))).collect::<Vec<_>>();
+    c.request(Request::list("tasks"));
+    c.opens();
+
+    let mut sent = c.sent();
+    assert_eq!(sent.len(), 2);
+    for expected in [1, 1, 2] {
+        let frame = sent.remove(0);
+        c.answers(&frame, &Value::Null);
+        let more = c.sent();
+        assert_eq!(more.len(), expected);
+        sent.extend(more);
+    }
+    assert_eq!(sent.last().unwrap()["payload"]["action"], "list");
+    assert_eq!(keys.iter().filter(|key| c.session.is_acknowledged(**key)).count(), 3);
+}
+
+#[test]
+fn s4_the_window_is_64_by_default() {
+    let mut c = Conversation::dialling(Config::default());
+    for pk in 0..100 {
+        c.subscribe(Subscribe::instance("tasks", pk));
+    }
+    c.opens();
+    assert_eq!(c.sent().len(), 64);
+}
+
+#[test]
+fn s4_a_replay_whose_answer_is_late_no_longer_holds_up_the_others() {
+    let mut c = Conversation::open_with(|config| {
+        config.replay_window = 1;
+        config.heartbeat = None;
+    });
+    let (first, _) = c.subscribes(Subscribe::instance("tasks", 1));
+    let (second, _) = c.subscribes(Subscribe::instance("tasks", 2));
+    c.reconnects();
+    let late = c.sent_one();
+    c.passes(secs(30));
+    let next = c.sent_one();
+    c.answers(&next, &Value::Null);
+    c.answers(&late, &Value::Null);
+    for key in [first, second] {
+        assert!(matches!(c.changes(key)[..], [Change::Gap(_)]));
+    }
+}
+
+#[test]
+fn s4_without_a_timeout_a_silent_action_does_not_hold_up_the_others_either() {
+    let mut c = Conversation::open_with(|config| {
+        config.replay_window = 1;
+        config.heartbeat = None;
+        config.request_timeout = None;
+    });
+    c.lost(dropped());
+    let silent = c.subscribe(Subscribe::instance("tasks", 1));
+    let second = c.subscribe(Subscribe::instance("tasks", 2));
+    c.reopens();
+    let unanswered = c.sent_one();
+    c.passes(secs(30));
+    let next = c.sent_one();
+    c.answers(&next, &Value::Null);
+    assert!(c.session.is_acknowledged(second));
+    c.passes(secs(1000));
+    assert_eq!(c.session.ended(silent), None);
+    c.answers(&unanswered, &Value::Null);
+    assert!(c.session.is_acknowledged(silent));
+}
+
+#[test]
+fn s3_who_joins_a_replay_whose_answer_is_late_waits_no_longer_than_anyone() {
+    let mut c = Conversation::open_with(|config| config.heartbeat = None);
+    let (old, _) = c.subscribes(task());
+    c.reconnects();
+    let late = c.sent_one();
+    c.passes(secs(40));
+    let newcomer = c.subscribe(task());
+    c.passes(secs(29));
+    assert_eq!(c.session.ended(newcomer), None);
+    c.passes(secs(1));
+    assert_eq!(c.session.ended(newcomer), Some(&SubscriptionError::TimedOut));
+    assert_eq!(c.session.ended(old), None);
+    c.answers(&late, &Value::Null);
+    assert!(matches!(c.changes(old)[..], [Change::Gap(_)]));
+}
+
+#[test]
+fn s7_a_refused_replay_ends_only_that_subscription() {
+    type Check = fn(&SubscriptionError) -> bool;
+    let cases: [(u16, Check); 5] = [
+        (404, |ended| matches!(ended, SubscriptionError::Gone(_))),
+        (401, |ended| matches!(ended, SubscriptionError::Revoked(_))),
+        (403, |ended| matches!(ended, SubscriptionError::Revoked(_))),
+        (400, |ended| matches!(ended, SubscriptionError::ErrorReply(_))),
+        (405, |ended| matches!(ended, SubscriptionError::ErrorReply(_))),
+    ];
+    for (status, check) in cases {
+        let mut c = Conversation::open();
+        let (key, _) = c.subscribes(task());
+        let (other, _) = c.subscribes(feed());
+        c.reconnects();
+        let frames = c.sent();
+        c.refuses(&frames[0], status);
+        c.answers(&frames[1], &Value::Null);
+
+        let end = c.end(key);
+
+        assert!(check(&end), "{status}: {end:?}");
+        assert_eq!(c.changes(other).len(), 1);
+        c.reconnects();
+        assert_eq!(c.sent_actions(), ["subscribe_all"]);
+    }
+}
+
+#[test]
+fn a_closed_session_refuses_subscriptions_and_hands_them_back() {
+    let mut c = Conversation::open();
+    c.close(CloseOptions::now());
+    let rejected = c.session.subscribe(task(), c.now).unwrap_err();
+    assert_eq!(rejected.reason, RejectReason::Closed(CloseReason::ByCaller));
+    assert_eq!(rejected.command, task());
+}

@@ -1,0 +1,285 @@
+//! Unsubscribing: what is no longer wanted is not delivered, the server is told, and the id is free again
+//! (rules S9 and R8).
+
+use crate::conversation::{Conversation, dropped, secs, update};
+use dcrf_proto::{Event, RejectReason, Request, Subscribe, UnsubscribeError};
+use serde_json::{Value, json};
+
+const NOTHING: [Value; 0] = [];
+
+fn task() -> Subscribe {
+    Subscribe::instance("tasks", 7)
+}
+
+fn id_of(frame: &Value) -> &str {
+    frame["payload"]["request_id"].as_str().expect("a textual id")
+}
+
+#[test]
+fn s9_nothing_is_delivered_after_an_unsubscribe() {
+    let mut c = Conversation::open();
+    let (key, frame) = c.subscribes(task());
+    c.event(&frame, "update", &json!(1));
+    c.unsubscribe(key);
+    c.event(&frame, "update", &json!(2));
+
+    assert_eq!(c.session.poll_change(key), None);
+    let unsubscribe = c.sent_one();
+    assert_eq!(unsubscribe["payload"]["action"], "unsubscribe_instance");
+    assert_eq!(unsubscribe["payload"]["request_id"], frame["payload"]["request_id"]);
+    assert_eq!(unsubscribe["payload"]["pk"], 7);
+    c.event(&frame, "update", &json!(3));
+    assert_eq!(c.events(), []);
+    c.replies(&unsubscribe, 204, &json!([]), &Value::Null);
+    assert_eq!(c.events(), [Event::Unsubscribed { subscription: key, result: Ok(()) }]);
+    c.event(&frame, "update", &json!(4));
+    assert_eq!(c.events(), []);
+    assert_eq!(c.unhandled(), NOTHING);
+    assert_eq!(c.session.stats().late, 3);
+}
+
+#[test]
+fn s9_offline_nothing_is_sent_and_it_succeeds() {
+    let mut c = Conversation::open();
+    let (key, _) = c.subscribes(task());
+    c.lost(dropped());
+    c.unsubscribe(key);
+    assert_eq!(c.unsubscribed(), [(key, Ok(()))]);
+    c.reopens();
+    assert_eq!(c.sent(), NOTHING);
+}
+
+#[test]
+fn s9_a_loss_while_the_unsubscribe_is_under_way_succeeds() {
+    for handed_over in [true, false] {
+        let mut c = Conversation::open();
+        let (key, _) = c.subscribes(task());
+        c.unsubscribe(key);
+        if handed_over {
+            c.flush();
+        }
+        c.lost(dropped());
+        assert_eq!(c.unsubscribed(), [(key, Ok(()))]);
+    }
+}
+
+#[test]
+fn s9_not_found_in_answer_to_an_unsubscribe_is_success() {
+    let mut c = Conversation::open();
+    let (key, _) = c.subscribes(task());
+    c.unsubscribe(key);
+    let frame = c.sent_one();
+    c.refuses(&frame, 404);
+    assert_eq!(c.unsubscribed(), [(key, Ok(()))]);
+}
+
+#[test]
+fn s9_another_refusal_and_silence_are_told() {
+    let mut c = Conversation::open();
+    let (key, _) = c.subscribes(task());
+    c.unsubscribe(key);
+    let frame = c.sent_one();
+    c.refuses(&frame, 405);
+    let ended = c.unsubscribed();
+    assert!(matches!(&ended[..], [(k, Err(UnsubscribeError::ErrorReply(_)))] if *k == key));
+
+    let mut c = Conversation::open_with(|config| config.heartbeat = None);
+    let (key, _) = c.subscribes(task());
+    c.unsubscribe(key);
+    c.passes(secs(30));
+    assert_eq!(c.unsubscribed(), [(key, Err(UnsubscribeError::TimedOut))]);
+}
+
+#[test]
+fn s9_before_its_frame_was_handed_over_neither_frame_is_sent() {
+    let mut c = Conversation::open();
+    let key = c.subscribe(task());
+    c.unsubscribe(key);
+    assert_eq!(c.sent(), NOTHING);
+    assert_eq!(c.unsubscribed(), [(key, Ok(()))]);
+}
+
+#[test]
+fn s9_without_an_unsubscribing_action_nothing_is_sent() {
+    let mut c = Conversation::open();
+    let (key, frame) = c.subscribes(Subscribe::new("tasks", "follow"));
+    c.unsubscribe(key);
+    assert_eq!(c.sent(), NOTHING);
+    assert_eq!(c.unsubscribed(), [(key, Ok(()))]);
+    c.event(&frame, "update", &json!(1));
+    assert_eq!(c.session.stats().late, 1);
+
+    let (key, _) = c.subscribes(Subscribe::new("tasks", "follow").unsubscribe_action("leave"));
+    c.unsubscribe(key);
+    assert_eq!(c.sent_actions(), ["leave"]);
+}
+
+#[test]
+fn r8_an_id_of_ones_own_is_free_once_the_unsubscribe_is_confirmed() {
+    for (status, is_free) in [(204, true), (404, true), (403, false)] {
+        let mut c = Conversation::open();
+        let (key, _) = c.subscribes(task().id("task-7"));
+        c.unsubscribe(key);
+        let frame = c.sent_one();
+        c.replies(&frame, status, &json!([]), &Value::Null);
+        let again = c.session.subscribe(task().id("task-7"), c.now);
+        assert_eq!(again.is_ok(), is_free, "after {status}");
+    }
+}
+
+#[test]
+fn s9_an_event_after_the_confirmed_unsubscribe_is_late_and_nobodys() {
+    let mut c = Conversation::open();
+    let (key, frame) = c.subscribes(task());
+    c.unsubscribe(key);
+    let unsubscribe = c.sent_one();
+    c.answers(&unsubscribe, &Value::Null);
+    c.event(&frame, "update", &json!(1));
+    assert_eq!((c.session.stats().late, c.session.stats().unhandled), (1, 0));
+}
+
+#[test]
+fn r8_an_id_that_is_used_again_outlives_the_memory_of_its_past() {
+    let mut c = Conversation::open();
+    let (key, _) = c.subscribes(task().id("task-7"));
+    c.unsubscribe(key);
+    let unsubscribe = c.sent_one();
+    c.answers(&unsubscribe, &Value::Null);
+    let (key, frame) = c.subscribes(task().id("task-7"));
+    for _ in 0..2000 {
+        let (request, _) = c.requests(Request::list("tasks"));
+        c.session.cancel(request);
+    }
+    c.event(&frame, "update", &json!(1));
+    assert_eq!(c.changes(key), [update(&json!(1))]);
+}
+
+#[test]
+fn r8_an_id_that_the_session_has_made_is_in_use_while_its_subscription_lives() {
+    let mut c = Conversation::idle_with(|_| ());
+    let key = c.subscribe(task());
+    c.session.open(c.now);
+    c.redials();
+    c.opens();
+    let frame = c.sent_one();
+    let id = id_of(&frame);
+
+    assert_in_use(&mut c, id);
+    c.answers(&frame, &Value::Null);
+    assert_in_use(&mut c, id);
+    c.lost(dropped());
+    assert_in_use(&mut c, id);
+    c.reopens();
+    let frame = c.sent_one();
+    c.answers(&frame, &Value::Null);
+    c.unsubscribe(key);
+    let unsubscribe = c.sent_one();
+    assert_in_use(&mut c, id);
+
+    // From now on another subscription may use it, but no request.
+    c.answers(&unsubscribe, &Value::Null);
+    let (key, frame) = c.subscribes(task().id(id));
+    assert_in_use(&mut c, id);
+    c.event(&frame, "update", &json!(1));
+    assert_eq!(c.changes(key), [update(&json!(1))]);
+}
+
+fn assert_in_use(c: &mut Conversation, id: &str) {
+    let request = c.session.request(Request::retrieve("tasks", 8).id(id), c.now);
+    assert_eq!(request.unwrap_err().reason, RejectReason::IdInUse);
+    let rows = c.session.stream(Request::list("rows").id(id), c.now);
+    assert_eq!(rows.unwrap_err().reason, RejectReason::IdInUse);
+    let sent = c.session.send(Request::list("rows").id(id), c.now);
+    assert_eq!(sent.unwrap_err().reason, RejectReason::IdInUse);
+    let subscription = c.session.subscribe(Subscribe::instance("tasks", 8).id(id), c.now);
+    assert_eq!(subscription.unwrap_err().reason, RejectReason::IdInUse);
+}
+
+#[test]
+fn r8_who_shares_a_subscription_may_give_its_id_and_no_others() {
+    let mut c = Conversation::open();
+    let (_, other) = c.subscribes(Subscribe::instance("tasks", 8));
+    let (_, frame) = c.subscribes(task());
+    c.subscribe(task().id(id_of(&frame)));
+    let foreign = c.session.subscribe(task().id(id_of(&other)), c.now);
+    assert_eq!(foreign.unwrap_err().reason, RejectReason::IdInUse);
+    assert_eq!(c.sent(), NOTHING);
+}
+
+#[test]
+fn r8_an_id_that_is_used_again_is_not_that_of_who_follows_in_its_place() {
+    let mut c = Conversation::open();
+    let (first, former) = c.subscribes(task());
+    c.unsubscribe(first);
+    let unsubscribe = c.sent_one();
+    c.answers(&unsubscribe, &Value::Null);
+    // Ids that the session makes say where the subscription stands in its memory.
+    let (successor, frame) = c.subscribes(Subscribe::instance("tasks", 8));
+    c.event(&former, "update", &json!(1));
+    assert_eq!((c.session.stats().late, c.changes(successor)), (1, vec![]));
+
+    let (heir, again) = c.subscribes(Subscribe::instance("tasks", 9).id(id_of(&former)));
+    c.event(&again, "update", &json!(2));
+    c.event(&frame, "update", &json!(3));
+    assert_eq!(c.changes(heir), [update(&json!(2))]);
+    assert_eq!(c.changes(successor), [update(&json!(3))]);
+
+    c.unsubscribe(successor);
+    let unsubscribe = c.sent_one();
+    c.answers(&unsubscribe, &Value::Null);
+    c.event(&again, "update", &json!(4));
+    c.event(&frame, "update", &json!(5));
+    assert_eq!((c.session.stats().late, c.changes(heir)), (2, vec![update(&json!(4))]));
+}
+
+#[test]
+fn s9_a_cancel_of_a_feed_without_ack_does_not_wait_for_an_answer() {
+    let mut c = Conversation::open_with(|config| config.heartbeat = None);
+    let key = c.subscribe(Subscribe::new("docs", "subscribe_all").without_ack());
+    c.flush();
+    c.events();
+    c.unsubscribe(key);
+    assert_eq!(c.sent_actions().last().unwrap(), "unsubscribe_all");
+    c.passes(secs(31));
+    assert_eq!(c.unsubscribed(), [(key, Ok(()))]);
+}
+
+#[test]
+fn r8_a_late_acknowledgement_does_not_acknowledge_who_uses_the_id_next() {
+    let mut c = Conversation::open();
+    let key = c.subscribe(task().id("x"));
+    let first = c.sent_one();
+    c.unsubscribe(key);
+    let unsubscribe = c.sent_one();
+    c.replies(&unsubscribe, 204, &json!([]), &Value::Null);
+    let next = c.session.subscribe(Subscribe::instance("tasks", 8).id("x"), c.now);
+    assert_eq!(next.unwrap_err().reason, RejectReason::IdInUse);
+    c.answers(&first, &Value::Null);
+    assert_eq!((c.session.stats().late, c.session.stats().unhandled), (1, 0));
+}
+
+#[test]
+fn r8_a_late_event_does_not_answer_a_request_that_uses_the_id_next() {
+    let mut c = Conversation::open();
+    let (key, frame) = c.subscribes(task().id("x"));
+    c.unsubscribe(key);
+    let unsubscribe = c.sent_one();
+    c.replies(&unsubscribe, 204, &json!([]), &Value::Null);
+    let request = c.session.request(Request::retrieve("tasks", 8).id("x"), c.now);
+    assert_eq!(request.unwrap_err().reason, RejectReason::IdInUse);
+    c.event(&frame, "update", &json!({"pk": 7}));
+    assert_eq!(c.session.stats().late, 1);
+}
+
+#[test]
+fn r8_a_refused_command_does_not_forget_the_past_of_its_id() {
+    let mut c = Conversation::open_with(|config| config.max_outgoing_message = 300);
+    let (key, frame) = c.subscribes(task().id("x"));
+    c.unsubscribe(key);
+    let unsubscribe = c.sent_one();
+    c.answers(&unsubscribe, &Value::Null);
+    let long = task().arg("text", "x".repeat(1000)).id("x");
+    c.session.subscribe(long, c.now).unwrap_err();
+    c.event(&frame, "update", &json!(1));
+    assert_eq!((c.session.stats().late, c.session.stats().unhandled), (1, 0));
+}

@@ -1,0 +1,450 @@
+//! The WebSocket over a byte stream, against a server of tungstenite (or of bare bytes) in a thread.
+#![cfg(feature = "websocket")]
+#![expect(clippy::disallowed_methods, reason = "the servers of the tests run in threads")]
+
+mod pipe;
+
+mod support;
+
+use std::future::poll_fn;
+use std::io::{Read, Write};
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use async_tungstenite::tungstenite::protocol::CloseFrame as TungsteniteFrame;
+use async_tungstenite::tungstenite::protocol::frame::Frame;
+use async_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
+use async_tungstenite::tungstenite::{self as ws, Message};
+use dcrf_proto::client::{Incoming, Outgoing, Socket};
+use dcrf_proto::websocket::{self, Endpoint, Options};
+use dcrf_proto::{CloseFrame, ConnectionError};
+use futures_lite::future::block_on;
+
+use support::{
+    URL, answered, close_code, closed, connected, connected_with, idle, poll_once, receive,
+    receive_text, send,
+};
+
+// The conversation.
+
+#[test]
+fn messages_travel_both_ways() {
+    let (mut client, server) = connected(|mut server| {
+        let question = server.read().unwrap();
+        assert_eq!(question, Message::text("question"));
+        server.send(question).unwrap();
+        server.send(Message::binary(vec![1, 2, 3])).unwrap();
+        server
+    });
+    send(&mut client, Outgoing::Text("question".to_owned())).unwrap();
+    assert_eq!(receive_text(&mut client), "question");
+    match receive(&mut client) {
+        Ok(Incoming::Binary(bytes)) => assert_eq!(bytes.as_ref(), [1, 2, 3]),
+        other => panic!("{other:?}"),
+    }
+    server.join().unwrap();
+}
+
+#[test]
+fn a_message_in_fragments_is_one_message() {
+    let (mut client, server) = connected(|mut server| {
+        let fragment =
+            |text: &str, code, last| Message::Frame(Frame::message(text.to_owned(), code, last));
+        server.send(fragment("one ", OpCode::Data(Data::Text), false)).unwrap();
+        server.send(Message::Ping(ws::Bytes::new())).unwrap();
+        server.send(fragment("message", OpCode::Data(Data::Continue), true)).unwrap();
+        server
+    });
+    assert!(matches!(receive(&mut client), Ok(Incoming::Pong)));
+    assert_eq!(receive_text(&mut client), "one message");
+    server.join().unwrap();
+}
+
+#[test]
+fn a_message_without_an_end_leaves_others_their_turn() {
+    let (mut client, network) = idle();
+    // Empty fragments of two bytes each, which never reach the limit, and are there faster than they are read.
+    network.receive(&[0x01, 0x00]);
+    network.receive(&vec![0; 4 << 20]);
+    let mut turns = 0;
+    block_on(poll_fn(|cx| {
+        turns += 1;
+        assert!(client.poll_receive(cx).is_pending());
+        if network.unread() == 0 { Poll::Ready(()) } else { Poll::Pending }
+    }));
+    assert!(turns > 4, "all was read in {turns} turns");
+}
+
+#[test]
+fn a_batch_that_is_larger_than_all_buffers_arrives() {
+    let (mut client, server) = connected(|mut server| {
+        for _ in 0..64 {
+            assert_eq!(server.read().unwrap().len(), 100_000);
+        }
+        server
+    });
+    block_on(poll_fn(|cx| client.poll_ready(cx))).unwrap();
+    for _ in 0..64 {
+        client.feed(Outgoing::Text("x".repeat(100_000))).unwrap();
+    }
+    block_on(poll_fn(|cx| client.poll_flush(cx))).unwrap();
+    server.join().unwrap();
+}
+
+#[test]
+fn fed_frames_stay_in_the_buffer_until_a_flush() {
+    let (mut client, near) = idle();
+    let before = near.written();
+    client.feed(Outgoing::Text("one".to_owned())).unwrap();
+    client.feed(Outgoing::Text("two".to_owned())).unwrap();
+    assert_eq!(near.written(), before);
+    block_on(poll_fn(|cx| client.poll_flush(cx))).unwrap();
+    assert!(near.written() > before);
+}
+
+// Signs of life.
+
+#[test]
+fn a_ping_is_answered_while_the_application_sends_nothing() {
+    let (mut client, server) = connected(|mut server| {
+        server.send(Message::Ping("beat".into())).unwrap();
+        assert_eq!(server.read().unwrap(), Message::Pong("beat".into()));
+        server
+    });
+    assert!(matches!(receive(&mut client), Ok(Incoming::Pong)));
+    // The client is not polled again: the pong is on its way already.
+    server.join().unwrap();
+}
+
+#[test]
+fn l9_a_ping_of_ours_is_answered() {
+    let (mut client, server) = connected(|mut server| {
+        assert!(matches!(server.read(), Ok(Message::Ping(_))));
+        server.flush().unwrap();
+        server
+    });
+    send(&mut client, Outgoing::Ping).unwrap();
+    assert!(matches!(receive(&mut client), Ok(Incoming::Pong)));
+    server.join().unwrap();
+}
+
+// The end.
+
+#[test]
+fn l7_the_servers_close_code_is_kept_and_answered() {
+    let (mut client, server) = connected(|mut server| {
+        let frame = TungsteniteFrame { code: 4401.into(), reason: "who are you".into() };
+        server.close(Some(frame.clone())).unwrap();
+        assert_eq!(server.read().unwrap(), Message::Close(Some(frame)));
+        server
+    });
+    let lost = closed(4401, "who are you");
+    assert_eq!(receive(&mut client).unwrap_err(), lost);
+    // The answer is on its way already.
+    server.join().unwrap();
+    assert_eq!(receive(&mut client).unwrap_err(), lost);
+    assert_eq!(send(&mut client, Outgoing::Ping).unwrap_err(), lost);
+}
+
+#[test]
+fn l7_a_close_frame_without_a_code_is_1005() {
+    let (mut client, server) = connected(|mut server| {
+        server.close(None).unwrap();
+        assert_eq!(server.read().unwrap(), Message::Close(None));
+        server
+    });
+    assert_eq!(receive(&mut client).unwrap_err(), closed(1005, ""));
+    server.join().unwrap();
+}
+
+#[test]
+fn l7_a_connection_that_ends_without_a_close_frame_is_dropped() {
+    let (mut client, server) = connected(|server| server);
+    drop(server.join().unwrap());
+    assert_eq!(receive(&mut client).unwrap_err(), ConnectionError::Dropped);
+}
+
+#[test]
+fn l7_a_frame_that_is_cut_off_is_dropped() {
+    let (mut client, server) = connected(|mut server| {
+        server.get_mut().write_all(b"\x81\x10half").unwrap();
+        server
+    });
+    drop(server.join().unwrap());
+    assert_eq!(receive(&mut client).unwrap_err(), ConnectionError::Dropped);
+}
+
+#[test]
+fn c1_our_close_is_answered_by_the_server() {
+    let (mut client, server) = connected(|mut server| {
+        server.send(Message::text("a last word")).unwrap();
+        let close = server.read().unwrap();
+        assert_eq!(
+            close,
+            Message::Close(Some(TungsteniteFrame { code: 1000.into(), reason: "".into() }))
+        );
+        assert!(matches!(server.read(), Err(ws::Error::ConnectionClosed)));
+        server
+    });
+    send(&mut client, Outgoing::Close(CloseFrame::normal())).unwrap();
+    // Closing twice is closing once.
+    send(&mut client, Outgoing::Close(CloseFrame::normal())).unwrap();
+    assert_eq!(receive_text(&mut client), "a last word");
+    assert_eq!(receive(&mut client).unwrap_err(), closed(1000, ""));
+    server.join().unwrap();
+}
+
+#[test]
+fn a_close_reason_that_is_too_long_is_cut_between_characters() {
+    let (mut client, server) = connected(|mut server| server.read().unwrap());
+    let frame = CloseFrame { code: 3000, reason: "é".repeat(100) };
+    send(&mut client, Outgoing::Close(frame)).unwrap();
+    let received = Message::Close(Some(TungsteniteFrame {
+        code: 3000.into(),
+        reason: "é".repeat(61).into(),
+    }));
+    assert_eq!(server.join().unwrap(), received);
+}
+
+#[test]
+fn l7_the_close_code_is_known_even_when_a_write_fails_first() {
+    let (mut client, server) = connected(|mut server| {
+        server.send(Message::text("before")).unwrap();
+        server.close(Some(TungsteniteFrame { code: 4403.into(), reason: "".into() })).unwrap();
+        server
+    });
+    // The server has gone: what it sent can be read, and nothing can be written.
+    drop(server.join().unwrap());
+    client.feed(Outgoing::Text("after".to_owned())).unwrap();
+    assert!(poll_once(poll_fn(|cx| client.poll_flush(cx))).is_pending());
+    assert!(poll_once(poll_fn(|cx| client.poll_ready(cx))).is_pending());
+    assert_eq!(receive_text(&mut client), "before");
+    assert_eq!(receive(&mut client).unwrap_err(), closed(4403, ""));
+}
+
+#[test]
+fn a_write_that_fails_is_reported_when_the_server_said_nothing() {
+    let (mut client, near) = idle();
+    near.refuse_writes();
+    client.feed(Outgoing::Text("x".to_owned())).unwrap();
+    assert!(poll_once(poll_fn(|cx| client.poll_flush(cx))).is_pending());
+    assert!(matches!(
+        receive(&mut client),
+        Err(ConnectionError::Io { kind: std::io::ErrorKind::BrokenPipe, .. })
+    ));
+}
+
+#[test]
+fn l7_a_close_frame_is_reported_when_its_answer_can_not_be_written() {
+    let (mut client, near) = idle();
+    near.set_capacity(0);
+    near.receive(b"\x88\x02\x03\xf4"); // 1012
+    assert!(poll_once(poll_fn(|cx| client.poll_receive(cx))).is_pending());
+    near.hang_up();
+    assert_eq!(receive(&mut client).unwrap_err(), closed(1012, ""));
+}
+
+#[test]
+fn what_a_server_that_does_not_read_makes_wait_is_bounded() {
+    let (mut client, near) = idle();
+    near.set_capacity(0);
+    for _ in 0..17 {
+        client.feed(Outgoing::Text("x".repeat(1024 * 1024))).unwrap();
+    }
+    assert!(matches!(receive(&mut client), Err(ConnectionError::Io { .. })));
+}
+
+// What no server should send.
+
+#[test]
+fn f5_a_message_over_the_limit_is_too_large() {
+    for fragments in [1, 5] {
+        let (mut client, server) =
+            connected_with(&Options::default().max_incoming_message(1000), move |mut server| {
+                server.send(Message::text("x".repeat(1000))).unwrap();
+                let part = "x".repeat(1001 / fragments + 1);
+                for index in 0..fragments {
+                    let code = if index == 0 { Data::Text } else { Data::Continue };
+                    let frame =
+                        Frame::message(part.clone(), OpCode::Data(code), index + 1 == fragments);
+                    server.send(Message::Frame(frame)).unwrap();
+                }
+                server.read().unwrap()
+            });
+        assert_eq!(receive_text(&mut client).len(), 1000);
+        assert_eq!(receive(&mut client).unwrap_err(), ConnectionError::TooLarge { limit: 1000 });
+        assert_eq!(close_code(&server.join().unwrap()), 1009);
+        assert_eq!(receive(&mut client).unwrap_err(), ConnectionError::TooLarge { limit: 1000 });
+    }
+}
+
+#[test]
+fn f5_the_default_limit_is_4_mib() {
+    let limit = 4 * 1024 * 1024;
+    let (mut client, server) = connected(move |mut server| {
+        server.send(Message::text("x".repeat(limit))).unwrap();
+        server.get_mut().write_all(&[0x81, 127]).unwrap();
+        server.get_mut().write_all(&(limit as u64 + 1).to_be_bytes()).unwrap();
+        server.read().unwrap()
+    });
+    assert_eq!(receive_text(&mut client).len(), limit);
+    assert_eq!(receive(&mut client).unwrap_err(), ConnectionError::TooLarge { limit });
+    assert_eq!(close_code(&server.join().unwrap()), 1009);
+}
+
+#[test]
+fn broken_frames_are_protocol_errors_and_answered_with_their_code() {
+    let table: [(&[u8], u16); 6] = [
+        (b"\x81\x02\xc3\x28", 1007), // not UTF-8
+        (b"\x83\x00", 1002),         // a reserved opcode
+        (b"\xc1\x00", 1002),         // compressed, which was not agreed on
+        (b"\x81\x80\0\0\0\0", 1002), // masked
+        (b"\x80\x00", 1002),         // a continuation of nothing
+        (b"\x89\x7e\x00\x7e", 1002), // a ping of 126 bytes
+    ];
+    for (bytes, code) in table {
+        let (mut client, server) = connected(move |mut server| {
+            server.get_mut().write_all(bytes).unwrap();
+            server.get_mut().write_all(&[0; 126]).unwrap();
+            server.read().unwrap()
+        });
+        let lost = receive(&mut client).unwrap_err();
+        assert!(matches!(lost, ConnectionError::Protocol(_)), "{bytes:?}: {lost:?}");
+        assert_eq!(close_code(&server.join().unwrap()), code, "{bytes:?}");
+    }
+}
+
+#[test]
+fn pings_of_a_server_that_does_not_read_do_not_pile_up_without_end() {
+    let (mut client, near) = idle();
+    near.set_capacity(0);
+    // 131 bytes each: 26 MiB of pongs.
+    let ping = [&[0x89, 125], &[0; 125][..]].concat();
+    for _ in 0..2_000 {
+        near.receive(&ping.repeat(100));
+        while let Poll::Ready(frame) = poll_once(poll_fn(|cx| client.poll_receive(cx))) {
+            assert!(matches!(frame, Ok(Incoming::Pong)));
+        }
+    }
+    near.set_capacity(usize::MAX);
+    let before = near.written();
+    block_on(poll_fn(|cx| client.poll_flush(cx))).unwrap();
+    let pongs = near.written() - before;
+    assert!(pongs <= 16 * 1024 * 1024 + 131, "{pongs}");
+}
+
+// The handshake.
+
+#[test]
+fn the_handshake_names_host_path_and_query() {
+    let (_, request) = answered("HTTP/1.1 403 Forbidden\r\n\r\n");
+    assert!(request.starts_with("GET /ws/?token=canary HTTP/1.1\r\n"), "{request}");
+    assert!(request.contains("Host: example.com:8000\r\n"), "{request}");
+    assert!(request.contains("Upgrade: websocket\r\n"), "{request}");
+    assert!(request.contains("Origin: http://example.com:8000\r\n"), "{request}");
+}
+
+#[test]
+fn l6_refusals_have_status_and_retry_after() {
+    let seconds = |seconds| Some(Duration::from_secs(seconds));
+    let table = [
+        ("301 Moved Permanently\r\nLocation: ws://elsewhere/", 301, None),
+        ("200 OK", 200, None),
+        ("401 Unauthorized", 401, None),
+        ("403 Access denied", 403, None),
+        ("404 Not Found\r\nContent-Length: 5", 404, None),
+        ("429 Too Many Requests\r\nRetry-After: 7", 429, seconds(7)),
+        ("500 Internal Server Error", 500, None),
+        ("503 Service Unavailable\r\nretry-after:  120 ", 503, seconds(120)),
+        ("503 Service Unavailable\r\nRetry-After: 18446744073709551615", 503, seconds(u64::MAX)),
+        ("503 Service Unavailable\r\nRetry-After: Fri, 31 Dec 1999 23:59:59 GMT", 503, None),
+        ("503 Service Unavailable\r\nRetry-After: -1", 503, None),
+    ];
+    for (answer, status, retry_after) in table {
+        let (lost, _) = answered(&format!("HTTP/1.1 {answer}\r\n\r\nbody"));
+        assert_eq!(lost, ConnectionError::Http { status, retry_after }, "{answer}");
+    }
+}
+
+#[test]
+fn answers_that_are_no_handshake_are_protocol_errors() {
+    let upgrade =
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n";
+    let table = [
+        "SSH-2.0-OpenSSH_9.2\r\n\r\n".to_owned(),
+        "\x15\x03\x01\x00\x02\x02\x16".to_owned(), // an alert of TLS
+        "HTTP/1.1 101 Switching Protocols\r\n\r\n".to_owned(),
+        format!("{upgrade}Sec-WebSocket-Accept: wrong\r\n\r\n"),
+        format!("HTTP/1.1 200 OK\r\nX: {}", "x".repeat(100_000)),
+        format!("HTTP/1.1 200 OK\r\n{}\r\n", "X: x\r\n".repeat(200)),
+    ];
+    for answer in table {
+        let (lost, _) = answered(&answer);
+        assert!(matches!(lost, ConnectionError::Protocol(_)), "{lost:?}");
+    }
+}
+
+#[test]
+fn a_server_that_hangs_up_within_the_handshake_is_dropped() {
+    for answer in ["", "HTTP/1.1 101 Switching"] {
+        assert_eq!(answered(answer).0, ConnectionError::Dropped);
+    }
+}
+
+#[test]
+fn l4_a_handshake_that_never_ends_is_ended_by_dropping_it() {
+    let (near, mut far) = pipe::new();
+    let endpoint = Endpoint::parse(URL).unwrap();
+    let options = Options::default();
+    {
+        let mut connect = pin!(websocket::connect(&endpoint, near, &options));
+        assert!(poll_once(connect.as_mut()).is_pending());
+        assert!(poll_once(connect).is_pending());
+    }
+    let mut request = Vec::new();
+    far.read_to_end(&mut request).unwrap();
+    assert!(request.ends_with(b"\r\n\r\n"));
+}
+
+#[test]
+fn frames_right_behind_the_handshake_are_not_lost() {
+    let (mut client, server) = connected(|mut server| {
+        server.send(Message::text("at once")).unwrap();
+        server
+    });
+    server.join().unwrap();
+    assert_eq!(receive_text(&mut client), "at once");
+}
+
+// Secrets.
+
+#[test]
+fn x1_nothing_shows_the_query_or_what_was_received() {
+    let endpoint = Endpoint::parse(URL).unwrap();
+    let (mut client, server) = connected(|mut server| {
+        server.send(Message::text("canary")).unwrap();
+        server.send(Message::binary("canary")).unwrap();
+        server
+    });
+    let text = receive(&mut client).unwrap();
+    let binary = receive(&mut client).unwrap();
+    client.feed(Outgoing::Text("canary".to_owned())).unwrap();
+    let (refused, _) = answered("HTTP/1.1 403 canary\r\nX: canary\r\n\r\ncanary");
+    let (broken, _) = answered("canary\r\n\r\n");
+    let shown = [
+        format!("{endpoint} {endpoint:?}"),
+        format!("{client:?} {text:?} {binary:?} {:?}", Options::default()),
+        format!("{refused} {refused:?} {broken} {broken:?}"),
+    ];
+    for shown in shown {
+        assert!(!shown.contains("canary"), "{shown}");
+    }
+    for url in
+        ["ws://canary@h/", "ws://h:canary/", "canary://h/", "ws://h/#canary", "ws://h/canary\n"]
+    {
+        let error = Endpoint::parse(url).unwrap_err();
+        assert!(!format!("{error} {error:?}").contains("canary"), "{error}");
+    }
+    server.join().unwrap();
+}
