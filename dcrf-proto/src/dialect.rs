@@ -6,6 +6,7 @@ use std::fmt;
 use serde_json::{Map, Value};
 
 use crate::command::Subscribe;
+use crate::frame::Frame;
 use crate::id::RequestId;
 use crate::protocol::selector::Selector;
 
@@ -72,8 +73,8 @@ pub trait Dialect: Send + Sync + 'static {
     }
 
     /// Writes a message.
-    fn encode(&self, message: &Value) -> Message {
-        Message::Text(message.to_string())
+    fn encode(&self, message: &Value) -> Frame {
+        Frame::Text(message.to_string())
     }
 
     /// Reads a text frame of the server into the JSON of DCRF, `{"stream": …, "payload": …}` or, in bare framing,
@@ -149,42 +150,6 @@ impl ChangeKind {
             Self::Create => "create",
             Self::Update => "update",
             Self::Delete => "delete",
-        }
-    }
-}
-
-/// A message as it is written on the wire.
-///
-/// `Debug` shows the length only (X1).
-///
-/// ```
-/// use dcrf_proto::Message;
-///
-/// // What is sent is not shown.
-/// assert_eq!(format!("{:?}", Message::Text("a secret".to_owned())), "Text(8 bytes)");
-/// ```
-#[derive(Clone, PartialEq, Eq)]
-pub enum Message {
-    /// A text message.
-    Text(String),
-    /// A binary message.
-    Binary(Vec<u8>),
-}
-
-impl Message {
-    pub(crate) fn len(&self) -> usize {
-        match self {
-            Self::Text(text) => text.len(),
-            Self::Binary(bytes) => bytes.len(),
-        }
-    }
-}
-
-impl fmt::Debug for Message {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Text(text) => write!(f, "Text({} bytes)", text.len()),
-            Self::Binary(bytes) => write!(f, "Binary({} bytes)", bytes.len()),
         }
     }
 }

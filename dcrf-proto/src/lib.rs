@@ -72,13 +72,13 @@
 //!                 socket = Some((epoch, VecDeque::new()));
 //!                 session.handle_connected(epoch, now); // or handle_disconnected, with the reason
 //!             }
-//!             Transmit::Text(_, text) => {
+//!             Transmit::Frame(_, Frame::Text(text)) => {
 //!                 socket.iter_mut().for_each(|(_, incoming)| incoming.extend(answer(&text)));
 //!             }
-//!             Transmit::Close(epoch, _) => {
+//!             Transmit::Frame(epoch, Frame::Close(_)) => {
 //!                 session.handle_disconnected(epoch, ConnectionError::Closed(CloseFrame::normal()), now);
 //!             }
-//!             Transmit::Ping(epoch) => session.handle_pong(epoch, now),
+//!             Transmit::Frame(epoch, Frame::Ping) => session.handle_pong(epoch, now),
 //!             _ => {}
 //!         }
 //!     }
@@ -120,6 +120,7 @@ mod context;
 mod dialect;
 mod error;
 mod event;
+mod frame;
 #[cfg(feature = "tungstenite")]
 mod from_tungstenite;
 mod id;
@@ -147,12 +148,13 @@ pub mod rules {}
 
 pub use command::{CloseFrame, CloseOptions, OverflowPolicy, Request, Subscribe};
 pub use config::{Backoff, Config, Heartbeat, Limit};
-pub use dialect::{ChangeKind, Dialect, Message};
+pub use dialect::{ChangeKind, Dialect};
 pub use error::{
     CloseReason, ConnectionError, RejectReason, Rejected, ReplyStreamError, RequestError,
     SubscriptionError, UnsubscribeError,
 };
 pub use event::{Change, ClientEvent, ConnectionState, Event, Gap, ListenerEvent, Unhandled};
+pub use frame::Frame;
 pub use id::{Epoch, ListenerKey, ReplyStreamKey, RequestId, RequestKey, Seed, SubscriptionKey};
 pub use link::FailureAction;
 pub use protocol::error_reply::ErrorReply;

@@ -4,7 +4,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::config::Config;
-use crate::dialect::Message;
+use crate::frame::Frame;
 use crate::id::RequestId;
 use crate::protocol::envelope;
 use crate::protocol::framing::Framing;
@@ -25,9 +25,9 @@ pub(crate) fn encode<'a>(
     action: &str,
     id: &RequestId,
     arguments: impl Iterator<Item = (&'a str, &'a RawValue)> + Clone,
-) -> Message {
+) -> Frame {
     let Some(dialect) = &config.dialect else {
-        return Message::Text(envelope::encode(config.framing, stream, action, id, arguments));
+        return Frame::Text(envelope::encode(config.framing, stream, action, id, arguments));
     };
     let mut payload = Map::new();
     if !action.is_empty() {

@@ -2,37 +2,21 @@
 
 use std::fmt;
 
-use crate::command::CloseFrame;
-use crate::dialect::Message;
+use crate::frame::Frame;
 use crate::id::Epoch;
 
 /// What the session wants done next.
 ///
-/// `Debug` shows the length of a text only (X1).
+/// `Debug` shows the length of a message only.
 #[derive(PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Transmit {
     /// Make a connection, and report [`Session::handle_connected`](crate::Session::handle_connected) or [`Session::handle_disconnected`](crate::Session::handle_disconnected) with this
     /// epoch.
     Dial(Epoch),
-    /// Send a text message.
-    Text(Epoch, String),
-    /// Send a binary message: only with a [`Dialect`](crate::Dialect) that writes such.
-    Binary(Epoch, Vec<u8>),
-    /// Send a ping.
-    Ping(Epoch),
-    /// Begin the closing handshake with this frame, and report [`Session::handle_disconnected`](crate::Session::handle_disconnected) when the
-    /// connection has ended.
-    Close(Epoch, CloseFrame),
-}
-
-impl Transmit {
-    pub(crate) fn message(epoch: Epoch, message: Message) -> Self {
-        match message {
-            Message::Text(text) => Self::Text(epoch, text),
-            Message::Binary(bytes) => Self::Binary(epoch, bytes),
-        }
-    }
+    /// Send this frame. A [`Frame::Close`] starts the closing handshake: report
+    /// [`Session::handle_disconnected`](crate::Session::handle_disconnected) once the connection has ended.
+    Frame(Epoch, Frame),
 }
 
 /// What is known of an attempt to connect, for [`Session::attempt`](crate::Session::attempt).
@@ -58,10 +42,7 @@ impl fmt::Debug for Transmit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Dial(epoch) => write!(f, "Dial({epoch})"),
-            Self::Text(epoch, text) => write!(f, "Text({epoch}, {} bytes)", text.len()),
-            Self::Binary(epoch, bytes) => write!(f, "Binary({epoch}, {} bytes)", bytes.len()),
-            Self::Ping(epoch) => write!(f, "Ping({epoch})"),
-            Self::Close(epoch, frame) => write!(f, "Close({epoch}, {})", frame.code),
+            Self::Frame(epoch, frame) => write!(f, "Frame({epoch}, {frame:?})"),
         }
     }
 }

@@ -9,12 +9,13 @@ pub use crate::client::{
 };
 pub use crate::command::{CloseFrame, CloseOptions, OverflowPolicy, Request, Subscribe};
 pub use crate::config::{Backoff, Config, Heartbeat, Limit};
-pub use crate::dialect::{ChangeKind, Dialect, Message};
+pub use crate::dialect::{ChangeKind, Dialect};
 pub use crate::error::{
     CloseReason, ConnectionError, RejectReason, Rejected, ReplyStreamError, RequestError,
     SubscriptionError, UnsubscribeError,
 };
 pub use crate::event::{Change, ClientEvent, ConnectionState, Gap, ListenerEvent, Unhandled};
+pub use crate::frame::Frame;
 pub use crate::id::RequestId;
 pub use crate::link::FailureAction;
 pub use crate::protocol::error_reply::ErrorReply;

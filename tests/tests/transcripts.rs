@@ -7,8 +7,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use dcrf_proto::{
-    Change, ClientEvent, CloseFrame, Config, ConnectionError, Epoch, ErrorReply, Event, Framing,
-    Json, Pk, Request, RequestError, RequestId, Seed, Session, Subscribe, SubscriptionKey,
+    Change, ClientEvent, CloseFrame, Config, ConnectionError, Epoch, ErrorReply, Event, Frame,
+    Framing, Json, Pk, Request, RequestError, RequestId, Seed, Session, Subscribe, SubscriptionKey,
     Transmit, UnsubscribeError,
 };
 use serde_json::{Map, Value, json};
@@ -136,7 +136,9 @@ impl Connection {
     fn sent(&mut self) -> Vec<Value> {
         let mut sent = Vec::new();
         while let Some(transmit) = self.session.poll_transmit() {
-            let Transmit::Text(_, text) = transmit else { panic!("{transmit:?} is no text") };
+            let Transmit::Frame(_, Frame::Text(text)) = transmit else {
+                panic!("{transmit:?} is no text")
+            };
             sent.push(serde_json::from_str(&text).expect("what is sent is JSON"));
         }
         sent

@@ -12,8 +12,8 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Instant, SystemTime};
 
-use dcrf_proto::client::{Client, Incoming, Outgoing, Received, Socket, Transport};
-use dcrf_proto::{Attempt, Change, Config, ConnectionError, Seed, Subscribe};
+use dcrf_proto::client::{Client, Received, Socket, Transport};
+use dcrf_proto::{Attempt, Change, Config, ConnectionError, Frame, Seed, Subscribe};
 use serde::Deserialize;
 
 use crate::Meter;
@@ -79,8 +79,8 @@ impl Socket for Memory {
         Poll::Ready(Ok(()))
     }
 
-    fn feed(&mut self, frame: Outgoing) -> Result<(), ConnectionError> {
-        if let Outgoing::Text(text) = frame {
+    fn feed(&mut self, frame: Frame) -> Result<(), ConnectionError> {
+        if let Frame::Text(text) = frame {
             self.queues().sent.push_back(text);
         }
         Ok(())
@@ -96,7 +96,7 @@ impl Socket for Memory {
     ) -> Poll<Result<Received<Self>, ConnectionError>> {
         let mut queues = self.queues();
         if let Some(text) = queues.incoming.pop_front() {
-            return Poll::Ready(Ok(Incoming::Text(text)));
+            return Poll::Ready(Ok(Frame::Text(text)));
         }
         queues.receiver = Some(cx.waker().clone());
         Poll::Pending

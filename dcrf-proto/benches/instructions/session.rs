@@ -6,7 +6,7 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use dcrf_proto::{
-    Change, Config, ConnectionError, ConnectionState, Epoch, Event, Request, Seed, Session,
+    Change, Config, ConnectionError, ConnectionState, Epoch, Event, Frame, Request, Seed, Session,
     Subscribe, Transmit,
 };
 
@@ -91,7 +91,7 @@ impl Live {
 
 fn text(session: &mut Session) -> Option<String> {
     match session.poll_transmit()? {
-        Transmit::Text(_, text) => Some(text),
+        Transmit::Frame(_, Frame::Text(text)) => Some(text),
         other => unreachable!("{other:?} is not a message"),
     }
 }

@@ -4,7 +4,7 @@
 use std::io::{ErrorKind, Read, Write};
 use std::time::Instant;
 
-use dcrf_proto::{ConnectionError, Epoch, Session, Transmit};
+use dcrf_proto::{ConnectionError, Epoch, Frame, Session, Transmit};
 use tungstenite::protocol::WebSocketConfig;
 use tungstenite::{Bytes, Error, Message, WebSocket};
 
@@ -86,10 +86,10 @@ impl<D: Dial, F: FnMut() -> Result<D, ConnectionError>> Transport<D, F> {
                     }
                     continue;
                 }
-                Transmit::Text(_, text) => Message::from(text),
-                Transmit::Binary(_, bytes) => Message::from(bytes),
-                Transmit::Ping(_) => Message::Ping(Bytes::new()),
-                Transmit::Close(_, frame) => Message::Close(frame.into()),
+                Transmit::Frame(_, Frame::Text(text)) => Message::from(text),
+                Transmit::Frame(_, Frame::Binary(bytes)) => Message::from(bytes),
+                Transmit::Frame(_, Frame::Ping) => Message::Ping(Bytes::new()),
+                Transmit::Frame(_, Frame::Close(frame)) => Message::Close(frame.into()),
                 _ => continue,
             };
             if let Some((_, Stage::Open(socket))) = &mut self.connection {

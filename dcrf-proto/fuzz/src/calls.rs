@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use arbitrary::Unstructured;
 use dcrf_proto::{
-    CloseFrame, CloseOptions, Config, ConnectionError, Epoch, Event, Limit, OverflowPolicy,
+    CloseFrame, CloseOptions, Config, ConnectionError, Epoch, Event, Frame, Limit, OverflowPolicy,
     Request, RequestKey, Selector, Session, Subscribe, SubscriptionKey, Transmit,
 };
 use serde_json::{Value, json};
@@ -145,7 +145,7 @@ impl World {
         while let Some(transmit) = self.session.poll_transmit() {
             match transmit {
                 Transmit::Dial(epoch) => self.epochs.push(epoch),
-                Transmit::Text(epoch, text) => {
+                Transmit::Frame(epoch, Frame::Text(text)) => {
                     assert_eq!(Some(&epoch), self.epochs.last(), "it is for a connection before");
                     let frame = serde_json::from_str(&text).expect("what is sent is JSON");
                     self.frames.push((epoch, frame));

@@ -10,7 +10,7 @@ pub mod text;
 
 use std::time::Instant;
 
-use dcrf_proto::{Config, Epoch, Seed, Session, Transmit};
+use dcrf_proto::{Config, Epoch, Frame, Seed, Session, Transmit};
 
 /// A session that is connected, and its epoch.
 #[allow(clippy::disallowed_methods, reason = "the one base of the virtual clock")]
@@ -25,6 +25,8 @@ fn connected(config: Config) -> (Session, Epoch, Instant) {
 
 /// The next frame that the session sends.
 fn sent(session: &mut Session) -> serde_json::Value {
-    let Some(Transmit::Text(_, text)) = session.poll_transmit() else { panic!("nothing is sent") };
+    let Some(Transmit::Frame(_, Frame::Text(text))) = session.poll_transmit() else {
+        panic!("nothing is sent")
+    };
     serde_json::from_str(&text).expect("what is sent is JSON")
 }

@@ -11,9 +11,10 @@ use std::time::{Duration, Instant};
 use super::shared::Shared;
 use super::signal::Signal;
 use super::suspension::{self, Clocks};
-use super::transport::{Incoming, Outgoing, Received, Socket, Transport};
+use super::transport::{Received, Socket, Transport};
 use super::wakers::Wakers;
 use crate::error::ConnectionError;
+use crate::frame::Frame;
 use crate::id::Epoch;
 use crate::session::Session;
 use crate::transmit::{Attempt, Transmit};
@@ -214,10 +215,7 @@ impl<'a, R: Transport> Driver<'a, R> {
                         self.dialling = Some(epoch);
                         dials = true;
                     }
-                    Transmit::Text(epoch, text) => self.feed(epoch, Outgoing::Text(text)),
-                    Transmit::Binary(epoch, bytes) => self.feed(epoch, Outgoing::Binary(bytes)),
-                    Transmit::Ping(epoch) => self.feed(epoch, Outgoing::Ping),
-                    Transmit::Close(epoch, frame) => self.feed(epoch, Outgoing::Close(frame)),
+                    Transmit::Frame(epoch, frame) => self.feed(epoch, frame),
                 }
             }
             self.transmits = transmits;
@@ -252,17 +250,15 @@ impl<'a, R: Transport> Driver<'a, R> {
         let mut inner = self.shared.0.lock();
         while bytes < BYTES_PER_ROUND {
             let Some(transmit) = inner.session.poll_transmit() else { return true };
-            bytes += match &transmit {
-                Transmit::Text(_, text) => text.len(),
-                Transmit::Binary(_, bytes) => bytes.len(),
-                Transmit::Dial(_) | Transmit::Ping(_) | Transmit::Close(..) => 0,
-            };
+            if let Transmit::Frame(_, frame) = &transmit {
+                bytes += frame.len();
+            }
             self.transmits.push(transmit);
         }
         false
     }
 
-    fn feed(&mut self, epoch: Epoch, frame: Outgoing) {
+    fn feed(&mut self, epoch: Epoch, frame: Frame) {
         let Some(connection) = &mut self.connection else { return };
         if connection.epoch != epoch {
             return;
@@ -326,8 +322,12 @@ impl<'a, R: Transport> Driver<'a, R> {
         let mut lost = None;
         while self.frames.len() < most && bytes < BYTES_PER_ROUND {
             match connection.socket.poll_receive(cx) {
+                Poll::Ready(Ok(Frame::Close(frame))) => {
+                    lost = Some(ConnectionError::Closed(frame));
+                    break;
+                }
                 Poll::Ready(Ok(frame)) => {
-                    bytes += size::<R::Socket>(&frame);
+                    bytes += frame.len();
                     self.frames.push(frame);
                 }
                 Poll::Ready(Err(why)) => {
@@ -351,9 +351,11 @@ impl<'a, R: Transport> Driver<'a, R> {
         let mut inner = self.shared.0.lock();
         for frame in self.frames.drain(..) {
             match frame {
-                Incoming::Text(text) => inner.session.handle_text(epoch, text.as_ref(), now),
-                Incoming::Binary(bytes) => inner.session.handle_binary(epoch, bytes.as_ref(), now),
-                Incoming::Pong => inner.session.handle_pong(epoch, now),
+                Frame::Text(text) => inner.session.handle_text(epoch, text.as_ref(), now),
+                Frame::Binary(bytes) => inner.session.handle_binary(epoch, bytes.as_ref(), now),
+                Frame::Ping | Frame::Pong | Frame::Close(_) => {
+                    inner.session.handle_pong(epoch, now);
+                }
             }
         }
         drop(inner);
@@ -375,7 +377,7 @@ impl<'a, R: Transport> Driver<'a, R> {
     /// Drops the socket of a connection that is over, once it has said farewell.
     fn take_leave(&mut self, cx: &mut Context<'_>) {
         let Some((socket, deadline)) = self.leaving.as_deref_mut() else { return };
-        if socket.poll_farewell(cx).is_ready() || *deadline <= self.now {
+        if socket.poll_linger(cx).is_ready() || *deadline <= self.now {
             self.leaving = None;
         }
     }
@@ -441,13 +443,5 @@ impl<'a, R: Transport> Driver<'a, R> {
         self.deadline = deadline;
         self.wakers.wake();
         told
-    }
-}
-
-fn size<S: Socket>(frame: &Received<S>) -> usize {
-    match frame {
-        Incoming::Text(text) => text.as_ref().len(),
-        Incoming::Binary(bytes) => bytes.as_ref().len(),
-        Incoming::Pong => 0,
     }
 }

@@ -37,7 +37,7 @@ pub use self::reply_future::ReplyFuture;
 pub use self::reply_stream::{ReplyError, ReplyStream};
 use self::shared::{Handle, Shared};
 pub use self::subscription::{ChangeError, SubscribeFuture, Subscription};
-pub use self::transport::{Incoming, Outgoing, Received, Socket, Transport};
+pub use self::transport::{Received, Socket, Transport};
 use crate::command::CloseOptions;
 use crate::config::Config;
 use crate::error::{CloseReason, ConnectionError};

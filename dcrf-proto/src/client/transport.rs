@@ -1,13 +1,12 @@
 //! What a runtime gives to the driver: a clock, a timer and connected sockets. Nothing here knows a
 //! runtime; each adapter implements the two traits once.
 
-use std::fmt;
 use std::future::Future;
 use std::task::{Context, Poll};
 use std::time::{Instant, SystemTime};
 
-use crate::command::CloseFrame;
 use crate::error::ConnectionError;
+use crate::frame::Frame;
 use crate::link::FailureAction;
 use crate::transmit::Attempt;
 
@@ -94,7 +93,7 @@ pub trait Transport: Send + Sync + 'static {
 ///
 /// ```
 /// use dcrf_proto::ConnectionError;
-/// use dcrf_proto::client::{Outgoing, Received, Socket};
+/// use dcrf_proto::client::{Frame, Received, Socket};
 /// use std::task::{Context, Poll};
 ///
 /// /// A socket that counts what it is given to send.
@@ -111,7 +110,7 @@ pub trait Transport: Send + Sync + 'static {
 ///         self.socket.poll_ready(cx)
 ///     }
 ///
-///     fn feed(&mut self, frame: Outgoing) -> Result<(), ConnectionError> {
+///     fn feed(&mut self, frame: Frame) -> Result<(), ConnectionError> {
 ///         self.sent += 1;
 ///         self.socket.feed(frame)
 ///     }
@@ -136,7 +135,7 @@ pub trait Socket: Send + Unpin {
         None
     }
 
-    /// Ready when the socket takes another [`Outgoing`] frame.
+    /// Ready when the socket takes another [`Frame`] frame.
     ///
     /// # Errors
     ///
@@ -149,7 +148,7 @@ pub trait Socket: Send + Unpin {
     /// # Errors
     ///
     /// The connection is lost.
-    fn feed(&mut self, frame: Outgoing) -> Result<(), ConnectionError>;
+    fn feed(&mut self, frame: Frame) -> Result<(), ConnectionError>;
 
     /// Ready when all that was fed has been written to the network.
     ///
@@ -172,79 +171,12 @@ pub trait Socket: Send + Unpin {
     /// Polled after the connection is over, for a second at most; the driver drops the socket when it is ready. For
     /// a socket that ends the connection itself, such as for a message over its limit, and has told the server why:
     /// where what the server still sends is not read, the network takes back what was told.
-    fn poll_farewell(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let _ = cx;
         Poll::Ready(())
     }
 }
 
-/// What a socket receives.
-///
-/// ```
-/// use dcrf_proto::client::{Incoming, Received, Socket};
-///
-/// fn is_message<S: Socket>(received: &Received<S>) -> bool {
-///     matches!(received, Incoming::Text(_) | Incoming::Binary(_))
-/// }
-/// ```
-pub type Received<S> = Incoming<<S as Socket>::Text, <S as Socket>::Binary>;
-
-/// A frame for the server.
-///
-/// ```
-/// use dcrf_proto::client::Outgoing;
-///
-/// // What is sent is not shown.
-/// assert_eq!(format!("{:?}", Outgoing::Text("a secret".to_owned())), "Text(8 bytes)");
-/// ```
-pub enum Outgoing {
-    /// A text message.
-    Text(String),
-    /// A binary message: only with a [`Dialect`](crate::Dialect) that writes such.
-    Binary(Vec<u8>),
-    /// A ping with an empty payload.
-    Ping,
-    /// A close frame; the socket finishes the closing handshake as it is received from.
-    Close(CloseFrame),
-}
-
-/// A frame from the server.
-///
-/// ```
-/// use dcrf_proto::client::Incoming;
-///
-/// // What is received is not shown.
-/// let frame: Incoming<&str, Vec<u8>> = Incoming::Text("a secret");
-/// assert_eq!(format!("{frame:?}"), "Text(8 bytes)");
-/// ```
-pub enum Incoming<T, B> {
-    /// A text message.
-    Text(T),
-    /// A binary message.
-    Binary(B),
-    /// A ping or a pong: no content, but a sign of life.
-    Pong,
-}
-
-impl fmt::Debug for Outgoing {
-    /// The length of a text only (X1).
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Text(text) => write!(f, "Text({} bytes)", text.len()),
-            Self::Binary(bytes) => write!(f, "Binary({} bytes)", bytes.len()),
-            Self::Ping => f.write_str("Ping"),
-            Self::Close(frame) => write!(f, "Close({})", frame.code),
-        }
-    }
-}
-
-impl<T: AsRef<str>, B: AsRef<[u8]>> fmt::Debug for Incoming<T, B> {
-    /// The length of a message only (X1).
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Text(text) => write!(f, "Text({} bytes)", text.as_ref().len()),
-            Self::Binary(bytes) => write!(f, "Binary({} bytes)", bytes.as_ref().len()),
-            Self::Pong => f.write_str("Pong"),
-        }
-    }
-}
+/// A frame that a socket has received. Report a ping and a pong alike, as [`Frame::Pong`] or [`Frame::Ping`]: both show
+/// that the server is alive. The socket answers pings itself.
+pub type Received<S> = Frame<<S as Socket>::Text, <S as Socket>::Binary>;

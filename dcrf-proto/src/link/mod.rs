@@ -15,6 +15,7 @@ use crate::command::CloseFrame;
 use crate::context::Context;
 use crate::error::{CloseReason, ConnectionError};
 use crate::event::ConnectionState;
+use crate::frame::Frame;
 use crate::id::Epoch;
 use crate::timer::Timer;
 use crate::transmit::{Attempt, Transmit};
@@ -284,7 +285,7 @@ impl Link {
 
     fn ping(&mut self) {
         let Some(epoch) = self.open_epoch() else { return };
-        let command = Transmit::Ping(epoch);
+        let command = Transmit::Frame(epoch, Frame::Ping);
         // One that the socket has not taken yet is enough.
         if !self.commands.contains(&command) {
             self.commands.push_back(command);
@@ -303,7 +304,7 @@ impl Link {
             Phase::Open { epoch, .. } => {
                 self.begin_count();
                 self.commands.clear();
-                self.commands.push_back(Transmit::Close(epoch, frame));
+                self.commands.push_back(Transmit::Frame(epoch, Frame::Close(frame)));
                 let state = ConnectionState::Connecting { attempt: 1 };
                 self.enter(cx, Phase::Parting { epoch, deadline }, state);
                 cx.timers.set(deadline, Timer::Close);
@@ -350,7 +351,7 @@ impl Link {
             (Phase::Open { epoch, .. }, Some((frame, deadline))) => {
                 let epoch = *epoch;
                 self.commands.clear();
-                self.commands.push_back(Transmit::Close(epoch, frame));
+                self.commands.push_back(Transmit::Frame(epoch, Frame::Close(frame)));
                 Some((epoch, deadline))
             }
             // Its close frame is under way.

@@ -17,9 +17,9 @@ use crate::arena::Arena;
 use crate::buffer::Held;
 use crate::command::{Arguments, Request};
 use crate::context::{Context, Route};
-use crate::dialect::Message;
 use crate::error::{CloseReason, RejectReason, Rejected, RequestError};
 use crate::event::Event;
+use crate::frame::Frame;
 use crate::id::{ReplyStreamKey, RequestId, RequestKey};
 use crate::outgoing::{self, Purpose};
 use crate::protocol::envelope::Payload;
@@ -36,7 +36,7 @@ pub(crate) struct Requests {
     next_sequence: u64,
     replies: Arena<ReplyStreamKey, ReplyBuffer>,
     /// What tells the server to stop sending replies, on this connection only.
-    farewells: VecDeque<Message>,
+    farewells: VecDeque<Frame>,
     /// The first that waited when the session was closed.
     never_sent: Option<u64>,
 }
@@ -91,7 +91,7 @@ enum Repeat {
 
 #[derive(Debug)]
 enum Phase {
-    Waiting(Message),
+    Waiting(Frame),
     /// Handed to the socket.
     Sent,
 }
@@ -209,7 +209,7 @@ impl Requests {
         cx: &mut Context,
         subscriptions: &Subscriptions,
         request: &Request,
-    ) -> Result<(RequestId, Message), RejectReason> {
+    ) -> Result<(RequestId, Frame), RejectReason> {
         cx.admit()?;
         request.arguments.check()?;
         let (waiting, limit) = (self.outbox.held(), cx.config.outbox);
@@ -240,7 +240,7 @@ impl Requests {
         &mut self,
         cx: &mut Context,
         request: Request,
-        (id, message): (RequestId, Message),
+        (id, message): (RequestId, Frame),
         timeout: Option<Duration>,
         answer: Answer,
     ) -> RequestKey {
@@ -291,7 +291,7 @@ impl Requests {
     }
 
     /// Hands out the next request for the socket.
-    pub(crate) fn next_message(&mut self, cx: &mut Context) -> Option<Message> {
+    pub(crate) fn next_message(&mut self, cx: &mut Context) -> Option<Frame> {
         if let Some(message) = self.farewells.pop_front() {
             return Some(message);
         }

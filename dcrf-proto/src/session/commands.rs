@@ -200,7 +200,7 @@ impl Session {
     /// connection; what it answers is an [`Event::Unsubscribed`](crate::Event::Unsubscribed).
     ///
     /// ```
-    /// # use dcrf_proto::{Config, Event, Seed, Session, Subscribe};
+    /// # use dcrf_proto::{Config, Frame, Event, Seed, Session, Subscribe};
     /// # use std::time::Instant;
     /// # let (mut session, now) = (Session::new(Config::default(), Seed::from([7; 32]), Instant::now()), Instant::now());
     /// let person = session.subscribe(Subscribe::instance("people", 4), now)?;
@@ -303,7 +303,7 @@ impl Session {
     /// let Some(Transmit::Dial(epoch)) = session.poll_transmit() else { unreachable!() };
     /// session.handle_connected(epoch, now);
     /// session.probe(now);
-    /// assert_eq!(session.poll_transmit(), Some(Transmit::Ping(epoch)));
+    /// assert_eq!(session.poll_transmit(), Some(Transmit::Frame(epoch, Frame::Ping)));
     /// ```
     pub fn probe(&mut self, now: Instant) {
         self.advance(now);

@@ -22,7 +22,7 @@ impl Session {
     /// while let Some(transmit) = session.poll_transmit() {
     ///     match transmit {
     ///         Transmit::Dial(epoch) => println!("connect as {epoch}"),
-    ///         Transmit::Text(_, text) => println!("send {} bytes", text.len()),
+    ///         Transmit::Frame(_, Frame::Text(text)) => println!("send {} bytes", text.len()),
     ///         other => println!("{other:?}"),
     ///     }
     /// }
@@ -35,7 +35,7 @@ impl Session {
         let epoch = self.link.open_epoch()?;
         // R1, S4: what is subscribed to goes before what waits.
         let message = match self.subscriptions.next_message(&mut self.cx) {
-            Outgoing::Message(message) => message,
+            Outgoing::Frame(message) => message,
             Outgoing::Held => return None,
             Outgoing::Nothing => {
                 let Some(message) = self.requests.next_message(&mut self.cx) else {
@@ -48,7 +48,7 @@ impl Session {
         };
         self.cx.stats.sent += 1;
         self.cx.stats.sent_bytes += message.len() as u64;
-        Some(Transmit::message(epoch, message))
+        Some(Transmit::Frame(epoch, message))
     }
 
     /// The next thing to tell the caller.

@@ -20,9 +20,9 @@ use self::subscriber::Subscriber;
 use self::upstream::{Phase, Target, Upstream};
 use crate::command::{Arguments, Subscribe};
 use crate::context::{Context, Route, Routes};
-use crate::dialect::Message;
 use crate::error::{ConnectionError, RejectReason, Rejected, SubscriptionError, UnsubscribeError};
 use crate::event::{Change, Event};
+use crate::frame::Frame;
 use crate::id::{OwnMap, RequestId, SubscriptionKey, UpstreamKey};
 use crate::timer::Timer;
 use crate::trace::Told;
@@ -55,7 +55,7 @@ pub(crate) struct Subscriptions {
 
 /// What the subscriptions have for the socket.
 pub(crate) enum Outgoing {
-    Message(Message),
+    Frame(Frame),
     /// Something, but not before an acknowledgement has come.
     Held,
     Nothing,

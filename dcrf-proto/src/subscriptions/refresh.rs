@@ -7,9 +7,9 @@ use super::{Subscriptions, replay};
 use crate::buffer::Buffer;
 use crate::command::Request;
 use crate::context::{Context, Route};
-use crate::dialect::Message;
 use crate::error::SubscriptionError;
 use crate::event::Change;
+use crate::frame::Frame;
 use crate::id::{RequestId, SubscriptionKey};
 use crate::outgoing::{self, Purpose};
 use crate::protocol::envelope::Payload;
@@ -74,7 +74,7 @@ impl Refresh {
         anew
     }
 
-    fn encode(&self, cx: &Context, id: &RequestId) -> Message {
+    fn encode(&self, cx: &Context, id: &RequestId) -> Frame {
         let (stream, action) = (&self.request.stream, &self.request.action);
         let paged = self.offset.map(|offset| self.request.clone().arg("offset", offset));
         let arguments = paged.as_ref().unwrap_or(&self.request).arguments.iter();
@@ -121,7 +121,7 @@ impl Subscriptions {
     }
 
     /// The next of the requests that wait to be sent, as far as the window allows.
-    pub(super) fn next_refresh(&mut self, cx: &mut Context) -> Option<Message> {
+    pub(super) fn next_refresh(&mut self, cx: &mut Context) -> Option<Frame> {
         while self.refreshing < cx.config.replay_window.max(1) {
             let key = self.refreshes.pop_front()?;
             let due = replay::due(cx);

@@ -7,8 +7,8 @@ use super::subscriber::Subscriber;
 use super::upstream::Phase;
 use super::{Outgoing, Subscriptions};
 use crate::context::Context;
-use crate::dialect::Message;
 use crate::error::{CloseReason, ConnectionError, SubscriptionError};
+use crate::frame::Frame;
 use crate::id::UpstreamKey;
 use crate::trace::Told;
 
@@ -94,18 +94,18 @@ impl Subscriptions {
             let replay = if has_room { pop(&mut self.replays) } else { None };
             let Some(key) = replay.or_else(|| pop(&mut self.outgoing)) else { break };
             if let Some(message) = self.message_of(cx, key) {
-                return Outgoing::Message(message);
+                return Outgoing::Frame(message);
             }
         }
         match self.next_refresh(cx) {
-            Some(message) => Outgoing::Message(message),
+            Some(message) => Outgoing::Frame(message),
             None if self.replays.is_empty() => Outgoing::Nothing,
             None => Outgoing::Held,
         }
     }
 
     /// The frame that a wire has to send, if it still has one, is about to be sent.
-    fn message_of(&mut self, cx: &mut Context, key: UpstreamKey) -> Option<Message> {
+    fn message_of(&mut self, cx: &mut Context, key: UpstreamKey) -> Option<Frame> {
         let due = due(cx);
         let upstream = self.pairs.get_mut(key)?;
         let without_ack = upstream.without_ack;

@@ -12,7 +12,8 @@ use smallvec::SmallVec;
 use crate::command::{Arguments, Subscribe};
 use crate::config::Config;
 use crate::context::Context;
-use crate::dialect::{ChangeKind, Message};
+use crate::dialect::ChangeKind;
+use crate::frame::Frame;
 use crate::id::{RequestId, SubscriptionKey, UpstreamKey};
 use crate::outgoing::{self, Purpose};
 use crate::protocol::envelope::{self, Payload};
@@ -232,16 +233,16 @@ impl Upstream {
         self.sent.unsubscribe_action.is_some()
     }
 
-    pub(crate) fn subscribe_message(&self, config: &Config) -> Message {
+    pub(crate) fn subscribe_message(&self, config: &Config) -> Frame {
         self.encode(config, Purpose::Subscribe, &self.sent.action)
     }
 
-    pub(crate) fn unsubscribe_message(&self, config: &Config) -> Option<Message> {
+    pub(crate) fn unsubscribe_message(&self, config: &Config) -> Option<Frame> {
         let action = self.sent.unsubscribe_action.as_deref()?;
         Some(self.encode(config, Purpose::Unsubscribe, action))
     }
 
-    fn encode(&self, config: &Config, purpose: Purpose, action: &str) -> Message {
+    fn encode(&self, config: &Config, purpose: Purpose, action: &str) -> Frame {
         let arguments = self.sent.arguments.iter();
         outgoing::encode(config, purpose, &self.stream, action, &self.id, arguments)
     }

@@ -15,9 +15,10 @@ use futures_io::{AsyncRead, AsyncWrite};
 use futures_sink::Sink;
 
 use super::failure;
-use crate::client::{Incoming, Outgoing, Socket};
+use crate::client::Socket;
 use crate::command::CloseFrame;
 use crate::error::ConnectionError;
+use crate::frame::Frame;
 
 /// How often what nobody wants is read before other tasks get their turn.
 const UNWANTED_READS: usize = 64;
@@ -102,7 +103,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket for WebSocket<S> {
         self.poll_write_side(cx, Sink::poll_ready)
     }
 
-    fn feed(&mut self, frame: Outgoing) -> Result<(), ConnectionError> {
+    fn feed(&mut self, frame: Frame) -> Result<(), ConnectionError> {
         match &self.state {
             State::Open => {}
             State::Refused(lost) | State::Over(lost) => return Err(lost.clone()),
@@ -110,10 +111,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket for WebSocket<S> {
             State::WriteFailed(_) | State::Closing(_) => return Ok(()),
         }
         let message = match frame {
-            Outgoing::Text(text) => Message::Text(text.into()),
-            Outgoing::Binary(bytes) => Message::Binary(bytes.into()),
-            Outgoing::Ping => Message::Ping(Bytes::new()),
-            Outgoing::Close(frame) => Message::Close(frame.into()),
+            Frame::Text(text) => Message::Text(text.into()),
+            Frame::Binary(bytes) => Message::Binary(bytes.into()),
+            Frame::Ping => Message::Ping(Bytes::new()),
+            Frame::Pong => Message::Pong(Bytes::new()),
+            Frame::Close(frame) => Message::Close(frame.into()),
         };
         let is_close = matches!(message, Message::Close(_));
         let Some(stream) = &mut self.stream else { return Ok(()) };
@@ -135,7 +137,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket for WebSocket<S> {
     fn poll_receive(
         &mut self,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<Incoming<Text, Binary>, ConnectionError>> {
+    ) -> Poll<Result<Frame<Text, Binary>, ConnectionError>> {
         loop {
             if let State::Refused(lost) | State::Over(lost) = &self.state {
                 return Poll::Ready(Err(lost.clone()));
@@ -157,14 +159,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket for WebSocket<S> {
                 Poll::Pending => return Poll::Pending,
             };
             match message {
-                Message::Text(text) => return Poll::Ready(Ok(Incoming::Text(Text(text)))),
-                Message::Binary(bytes) => return Poll::Ready(Ok(Incoming::Binary(Binary(bytes)))),
-                Message::Pong(_) => return Poll::Ready(Ok(Incoming::Pong)),
+                Message::Text(text) => return Poll::Ready(Ok(Frame::Text(Text(text)))),
+                Message::Binary(bytes) => return Poll::Ready(Ok(Frame::Binary(Binary(bytes)))),
+                Message::Pong(_) => return Poll::Ready(Ok(Frame::Pong)),
                 Message::Ping(_) => {
                     // tungstenite has prepared the pong, and would write it at the next read. A write that
                     // blocks goes on when the stream can be written again: it wakes this task then.
                     let _ = self.poll_flush(cx);
-                    return Poll::Ready(Ok(Incoming::Pong));
+                    return Poll::Ready(Ok(Frame::Pong));
                 }
                 Message::Close(frame) => self.state = State::Closing(frame.into()),
                 // Only for writing.
@@ -175,7 +177,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket for WebSocket<S> {
 
     /// Reads what the server still sends, as it is, until the server hangs up. TCP resets a connection that is closed
     /// with something unread, and then the server may never read the close frame that says why.
-    fn poll_farewell(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let State::Refused(_) = self.state else { return Poll::Ready(()) };
         let has_told = |stream: &mut WebSocketStream<S>| Pin::new(stream).poll_flush(cx).is_ready();
         if let Some(stream) = self.stream.take_if(has_told) {

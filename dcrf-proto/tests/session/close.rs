@@ -2,8 +2,8 @@
 
 use crate::conversation::{Conversation, dropped, millis, secs};
 use dcrf_proto::{
-    CloseFrame, CloseOptions, CloseReason, Config, ConnectionState, Event, Request, RequestError,
-    Subscribe, SubscriptionError, Transmit,
+    CloseFrame, CloseOptions, CloseReason, Config, ConnectionState, Event, Frame, Request,
+    RequestError, Subscribe, SubscriptionError, Transmit,
 };
 use serde_json::{Value, json};
 
@@ -13,7 +13,7 @@ fn closed(sent: bool) -> RequestError {
 
 fn farewells(c: &mut Conversation) -> Vec<CloseFrame> {
     let farewell = |transmit| match transmit {
-        Transmit::Close(_, frame) => Some(frame),
+        Transmit::Frame(_, Frame::Close(frame)) => Some(frame),
         _ => None,
     };
     c.transmits().into_iter().filter_map(farewell).collect()

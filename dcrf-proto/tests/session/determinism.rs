@@ -7,9 +7,9 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use dcrf_proto::{
-    ClientEvent, CloseFrame, CloseOptions, Config, ConnectionError, ConnectionState, Event, Limit,
-    ListenerKey, OverflowPolicy, ReplyStreamKey, Request, RequestKey, Seed, Selector, Session,
-    Subscribe, SubscriptionKey, Transmit,
+    ClientEvent, CloseFrame, CloseOptions, Config, ConnectionError, ConnectionState, Event, Frame,
+    Limit, ListenerKey, OverflowPolicy, ReplyStreamKey, Request, RequestKey, Seed, Selector,
+    Session, Subscribe, SubscriptionKey, Transmit,
 };
 use serde_json::{Value, json};
 
@@ -170,7 +170,7 @@ impl Run {
                     self.session.handle_connected(*epoch, self.now);
                     self.line(format_args!("dial {epoch}"));
                 }
-                Transmit::Text(epoch, text) => {
+                Transmit::Frame(epoch, Frame::Text(text)) => {
                     self.sent.push(serde_json::from_str(text).expect("JSON"));
                     self.line(format_args!("text {epoch} {text}"));
                 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::conversation::{Conversation, update, value};
 use dcrf_proto::{
-    Change, ChangeKind, Dialect, Event, Framing, ListenerEvent, Message, Request, RequestId,
+    Change, ChangeKind, Dialect, Event, Frame, Framing, ListenerEvent, Request, RequestId,
     Selector, Subscribe, Transmit,
 };
 use serde_json::{Map, Value, json};
@@ -129,8 +129,8 @@ fn reversed(bytes: &[u8]) -> Vec<u8> {
 }
 
 impl Dialect for Reversed {
-    fn encode(&self, message: &Value) -> Message {
-        Message::Binary(reversed(message.to_string().as_bytes()))
+    fn encode(&self, message: &Value) -> Frame {
+        Frame::Binary(reversed(message.to_string().as_bytes()))
     }
 
     fn decode_text<'a>(&self, _: &'a str) -> Option<Cow<'a, str>> {
@@ -146,7 +146,9 @@ impl Dialect for Reversed {
 fn f4_a_dialect_reads_and_writes_binary_messages() {
     let mut c = open(Reversed);
     let request = c.request(Request::retrieve("tasks", 7).id("a"));
-    let [Transmit::Binary(epoch, bytes)] = &c.transmits()[..] else { panic!("one binary message") };
+    let [Transmit::Frame(epoch, Frame::Binary(bytes))] = &c.transmits()[..] else {
+        panic!("one binary message")
+    };
     let frame: Value = serde_json::from_slice(&reversed(bytes)).unwrap();
     assert_eq!(frame["payload"], json!({"action": "retrieve", "request_id": "a", "pk": 7}));
 
@@ -166,7 +168,7 @@ fn r4_a_binary_request_is_repeated_as_it_was() {
     c.request(Request::list("tasks"));
     let texts = |transmits: Vec<Transmit>| -> Vec<Vec<u8>> {
         let bytes = |transmit| match transmit {
-            Transmit::Binary(_, bytes) => Some(bytes),
+            Transmit::Frame(_, Frame::Binary(bytes)) => Some(bytes),
             _ => None,
         };
         transmits.into_iter().filter_map(bytes).collect()

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::conversation::{Conversation, closed, dropped, secs};
 use dcrf_proto::{
-    Backoff, Change, ClientEvent, CloseOptions, Config, ConnectionState, Event, Heartbeat, Limit,
-    RejectReason, Request, Subscribe, Transmit,
+    Backoff, Change, ClientEvent, CloseOptions, Config, ConnectionState, Event, Frame, Heartbeat,
+    Limit, RejectReason, Request, Subscribe, Transmit,
 };
 use serde_json::{Value, json};
 
@@ -139,7 +139,7 @@ fn bounded_commands_that_nobody_polls() {
         c.session.handle_timeout(c.now);
         c.session.handle_pong(c.epoch(), c.now);
     }
-    assert_eq!(c.transmits(), [Transmit::Ping(c.epoch())]);
+    assert_eq!(c.transmits(), [Transmit::Frame(c.epoch(), Frame::Ping)]);
 
     let mut c = Conversation::dialling(Config::default());
     for _ in 0..1_000 {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::conversation::{Conversation, closed, dropped, http, millis, secs};
 use dcrf_proto::{
-    Backoff, CloseOptions, CloseReason, Config, ConnectionError, ConnectionState, Heartbeat,
+    Backoff, CloseOptions, CloseReason, Config, ConnectionError, ConnectionState, Frame, Heartbeat,
     Request, Subscribe, Transmit,
 };
 
@@ -358,7 +358,7 @@ fn l9_silence_is_answered_with_a_ping_and_then_with_a_loss() {
     c.passes(millis(19_999));
     assert_eq!(c.transmits(), []);
     c.passes(millis(1));
-    assert_eq!(c.transmits(), [Transmit::Ping(first)]);
+    assert_eq!(c.transmits(), [Transmit::Frame(first, Frame::Ping)]);
     c.passes(millis(9_999));
     assert_eq!(*c.session.state(), ConnectionState::Connected);
     c.passes(millis(1));
@@ -454,7 +454,7 @@ fn l11_no_dial_follows_a_close_in_whatever_state() {
             c.session.open(c.now);
             c.passes(secs(1_000));
             if let Some(epoch) = c.transmits().iter().find_map(|transmit| match transmit {
-                Transmit::Close(epoch, _) => Some(*epoch),
+                Transmit::Frame(epoch, Frame::Close(_)) => Some(*epoch),
                 _ => None,
             }) {
                 c.session.handle_connected(epoch, c.now);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::calls::{ACTIONS, Call, EVENTS, JUNK, Which, call, loss};
 use crate::ledger::{CANCEL, Ledger, Nth, action_of, id_of};
 use dcrf_proto::{
-    CloseFrame, CloseOptions, Config, ConnectionState, Epoch, Event, Limit, OverflowPolicy,
+    CloseFrame, CloseOptions, Config, ConnectionState, Epoch, Event, Frame, Limit, OverflowPolicy,
     RejectReason, Request, Seed, Selector, Session, Subscribe, Transmit,
 };
 use proptest::prelude::*;
@@ -313,7 +313,7 @@ impl World {
         }
         let nth = self.servers.len() - 1;
         self.ledger.transmitted(nth, &transmit);
-        if let Transmit::Text(epoch, text) = &transmit {
+        if let Transmit::Frame(epoch, Frame::Text(text)) = &transmit {
             let server = &mut self.servers[nth];
             assert_eq!(*epoch, server.epoch);
             let frame = crate::ledger::frame(text);

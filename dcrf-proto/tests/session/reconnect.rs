@@ -3,7 +3,7 @@
 use crate::conversation::{Conversation, closed, dropped, http, millis, secs, update};
 use dcrf_proto::{
     Change, CloseFrame, CloseOptions, CloseReason, Config, ConnectionError, ConnectionState,
-    FailureAction, Request, RequestError, Subscribe, SubscriptionError, Transmit,
+    FailureAction, Frame, Request, RequestError, Subscribe, SubscriptionError, Transmit,
 };
 use serde_json::json;
 
@@ -15,7 +15,7 @@ impl Conversation {
     /// The close frames since the test last looked. Drops what else was sent.
     fn farewells(&mut self) -> Vec<CloseFrame> {
         let farewell = |transmit| match transmit {
-            Transmit::Close(_, frame) => Some(frame),
+            Transmit::Frame(_, Frame::Close(frame)) => Some(frame),
             _ => None,
         };
         self.transmits().into_iter().filter_map(farewell).collect()
@@ -44,7 +44,7 @@ fn l13_an_open_connection_is_closed_and_the_next_one_made_at_once() {
 
     c.session.force_reconnect(frame.clone(), c.now);
 
-    assert_eq!(c.transmits(), [Transmit::Close(old, frame)]);
+    assert_eq!(c.transmits(), [Transmit::Frame(old, Frame::Close(frame))]);
     assert_eq!(c.session.epoch(), Some(old), "the socket is kept for the closing handshake");
     assert_eq!(*c.session.state(), FIRST);
     c.finishes_the_closing_handshake();

@@ -4,7 +4,7 @@ use std::fmt::{Debug, Display};
 
 use crate::conversation::{Conversation, dropped};
 use dcrf_proto::{
-    CloseFrame, CloseOptions, ConnectionError, Json, Rejected, Request, RequestError, Seed,
+    CloseFrame, CloseOptions, ConnectionError, Frame, Json, Rejected, Request, RequestError, Seed,
     Subscribe, Transmit,
 };
 use serde_json::json;
@@ -84,7 +84,9 @@ fn x1_what_waits_and_what_is_sent_is_silent() {
     let transmits = c.transmits();
     silent(&transmits);
     assert!(
-        transmits.iter().any(|t| matches!(t, Transmit::Text(_, text) if text.contains(CANARY)))
+        transmits
+            .iter()
+            .any(|t| matches!(t, Transmit::Frame(_, Frame::Text(text)) if text.contains(CANARY)))
     );
     silent(&c.session);
     c.reconnects();

@@ -13,12 +13,12 @@ use std::task::Poll;
 use std::time::Duration;
 
 use async_tungstenite::tungstenite::protocol::CloseFrame as TungsteniteFrame;
-use async_tungstenite::tungstenite::protocol::frame::Frame;
+use async_tungstenite::tungstenite::protocol::frame::Frame as RawFrame;
 use async_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 use async_tungstenite::tungstenite::{self as ws, Message};
-use dcrf_proto::client::{Incoming, Outgoing, Socket};
+use dcrf_proto::client::Socket;
 use dcrf_proto::websocket::{self, Endpoint, Options};
-use dcrf_proto::{CloseFrame, ConnectionError};
+use dcrf_proto::{CloseFrame, ConnectionError, Frame};
 use futures_lite::future::block_on;
 
 use support::{
@@ -37,10 +37,10 @@ fn messages_travel_both_ways() {
         server.send(Message::binary(vec![1, 2, 3])).unwrap();
         server
     });
-    send(&mut client, Outgoing::Text("question".to_owned())).unwrap();
+    send(&mut client, Frame::Text("question".to_owned())).unwrap();
     assert_eq!(receive_text(&mut client), "question");
     match receive(&mut client) {
-        Ok(Incoming::Binary(bytes)) => assert_eq!(bytes.as_ref(), [1, 2, 3]),
+        Ok(Frame::Binary(bytes)) => assert_eq!(bytes.as_ref(), [1, 2, 3]),
         other => panic!("{other:?}"),
     }
     server.join().unwrap();
@@ -50,13 +50,13 @@ fn messages_travel_both_ways() {
 fn a_message_in_fragments_is_one_message() {
     let (mut client, server) = connected(|mut server| {
         let fragment =
-            |text: &str, code, last| Message::Frame(Frame::message(text.to_owned(), code, last));
+            |text: &str, code, last| Message::Frame(RawFrame::message(text.to_owned(), code, last));
         server.send(fragment("one ", OpCode::Data(Data::Text), false)).unwrap();
         server.send(Message::Ping(ws::Bytes::new())).unwrap();
         server.send(fragment("message", OpCode::Data(Data::Continue), true)).unwrap();
         server
     });
-    assert!(matches!(receive(&mut client), Ok(Incoming::Pong)));
+    assert!(matches!(receive(&mut client), Ok(Frame::Pong)));
     assert_eq!(receive_text(&mut client), "one message");
     server.join().unwrap();
 }
@@ -86,7 +86,7 @@ fn a_batch_that_is_larger_than_all_buffers_arrives() {
     });
     block_on(poll_fn(|cx| client.poll_ready(cx))).unwrap();
     for _ in 0..64 {
-        client.feed(Outgoing::Text("x".repeat(100_000))).unwrap();
+        client.feed(Frame::Text("x".repeat(100_000))).unwrap();
     }
     block_on(poll_fn(|cx| client.poll_flush(cx))).unwrap();
     server.join().unwrap();
@@ -96,8 +96,8 @@ fn a_batch_that_is_larger_than_all_buffers_arrives() {
 fn fed_frames_stay_in_the_buffer_until_a_flush() {
     let (mut client, near) = idle();
     let before = near.written();
-    client.feed(Outgoing::Text("one".to_owned())).unwrap();
-    client.feed(Outgoing::Text("two".to_owned())).unwrap();
+    client.feed(Frame::Text("one".to_owned())).unwrap();
+    client.feed(Frame::Text("two".to_owned())).unwrap();
     assert_eq!(near.written(), before);
     block_on(poll_fn(|cx| client.poll_flush(cx))).unwrap();
     assert!(near.written() > before);
@@ -112,7 +112,7 @@ fn a_ping_is_answered_while_the_application_sends_nothing() {
         assert_eq!(server.read().unwrap(), Message::Pong("beat".into()));
         server
     });
-    assert!(matches!(receive(&mut client), Ok(Incoming::Pong)));
+    assert!(matches!(receive(&mut client), Ok(Frame::Pong)));
     // The client is not polled again: the pong is on its way already.
     server.join().unwrap();
 }
@@ -124,8 +124,8 @@ fn l9_a_ping_of_ours_is_answered() {
         server.flush().unwrap();
         server
     });
-    send(&mut client, Outgoing::Ping).unwrap();
-    assert!(matches!(receive(&mut client), Ok(Incoming::Pong)));
+    send(&mut client, Frame::Ping).unwrap();
+    assert!(matches!(receive(&mut client), Ok(Frame::Pong)));
     server.join().unwrap();
 }
 
@@ -144,7 +144,7 @@ fn l7_the_servers_close_code_is_kept_and_answered() {
     // The answer is on its way already.
     server.join().unwrap();
     assert_eq!(receive(&mut client).unwrap_err(), lost);
-    assert_eq!(send(&mut client, Outgoing::Ping).unwrap_err(), lost);
+    assert_eq!(send(&mut client, Frame::Ping).unwrap_err(), lost);
 }
 
 #[test]
@@ -187,9 +187,9 @@ fn c1_our_close_is_answered_by_the_server() {
         assert!(matches!(server.read(), Err(ws::Error::ConnectionClosed)));
         server
     });
-    send(&mut client, Outgoing::Close(CloseFrame::normal())).unwrap();
+    send(&mut client, Frame::Close(CloseFrame::normal())).unwrap();
     // Closing twice is closing once.
-    send(&mut client, Outgoing::Close(CloseFrame::normal())).unwrap();
+    send(&mut client, Frame::Close(CloseFrame::normal())).unwrap();
     assert_eq!(receive_text(&mut client), "a last word");
     assert_eq!(receive(&mut client).unwrap_err(), closed(1000, ""));
     server.join().unwrap();
@@ -199,7 +199,7 @@ fn c1_our_close_is_answered_by_the_server() {
 fn a_close_reason_that_is_too_long_is_cut_between_characters() {
     let (mut client, server) = connected(|mut server| server.read().unwrap());
     let frame = CloseFrame { code: 3000, reason: "é".repeat(100) };
-    send(&mut client, Outgoing::Close(frame)).unwrap();
+    send(&mut client, Frame::Close(frame)).unwrap();
     let received = Message::Close(Some(TungsteniteFrame {
         code: 3000.into(),
         reason: "é".repeat(61).into(),
@@ -216,7 +216,7 @@ fn l7_the_close_code_is_known_even_when_a_write_fails_first() {
     });
     // The server has gone: what it sent can be read, and nothing can be written.
     drop(server.join().unwrap());
-    client.feed(Outgoing::Text("after".to_owned())).unwrap();
+    client.feed(Frame::Text("after".to_owned())).unwrap();
     assert!(poll_once(poll_fn(|cx| client.poll_flush(cx))).is_pending());
     assert!(poll_once(poll_fn(|cx| client.poll_ready(cx))).is_pending());
     assert_eq!(receive_text(&mut client), "before");
@@ -227,7 +227,7 @@ fn l7_the_close_code_is_known_even_when_a_write_fails_first() {
 fn a_write_that_fails_is_reported_when_the_server_said_nothing() {
     let (mut client, near) = idle();
     near.refuse_writes();
-    client.feed(Outgoing::Text("x".to_owned())).unwrap();
+    client.feed(Frame::Text("x".to_owned())).unwrap();
     assert!(poll_once(poll_fn(|cx| client.poll_flush(cx))).is_pending());
     assert!(matches!(
         receive(&mut client),
@@ -250,7 +250,7 @@ fn what_a_server_that_does_not_read_makes_wait_is_bounded() {
     let (mut client, near) = idle();
     near.set_capacity(0);
     for _ in 0..17 {
-        client.feed(Outgoing::Text("x".repeat(1024 * 1024))).unwrap();
+        client.feed(Frame::Text("x".repeat(1024 * 1024))).unwrap();
     }
     assert!(matches!(receive(&mut client), Err(ConnectionError::Io { .. })));
 }
@@ -267,7 +267,7 @@ fn f5_a_message_over_the_limit_is_too_large() {
                 for index in 0..fragments {
                     let code = if index == 0 { Data::Text } else { Data::Continue };
                     let frame =
-                        Frame::message(part.clone(), OpCode::Data(code), index + 1 == fragments);
+                        RawFrame::message(part.clone(), OpCode::Data(code), index + 1 == fragments);
                     server.send(Message::Frame(frame)).unwrap();
                 }
                 server.read().unwrap()
@@ -324,7 +324,7 @@ fn pings_of_a_server_that_does_not_read_do_not_pile_up_without_end() {
     for _ in 0..2_000 {
         near.receive(&ping.repeat(100));
         while let Poll::Ready(frame) = poll_once(poll_fn(|cx| client.poll_receive(cx))) {
-            assert!(matches!(frame, Ok(Incoming::Pong)));
+            assert!(matches!(frame, Ok(Frame::Pong)));
         }
     }
     near.set_capacity(usize::MAX);
@@ -429,7 +429,7 @@ fn x1_nothing_shows_the_query_or_what_was_received() {
     });
     let text = receive(&mut client).unwrap();
     let binary = receive(&mut client).unwrap();
-    client.feed(Outgoing::Text("canary".to_owned())).unwrap();
+    client.feed(Frame::Text("canary".to_owned())).unwrap();
     let (refused, _) = answered("HTTP/1.1 403 canary\r\nX: canary\r\n\r\ncanary");
     let (broken, _) = answered("canary\r\n\r\n");
     let shown = [

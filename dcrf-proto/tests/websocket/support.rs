@@ -7,9 +7,9 @@ use std::task::{Context, Poll, Waker};
 use std::thread::{self, JoinHandle};
 
 use async_tungstenite::tungstenite::{self as ws, Message};
-use dcrf_proto::client::{Incoming, Outgoing, Socket};
+use dcrf_proto::client::Socket;
 use dcrf_proto::websocket::{self, Binary, Endpoint, MaybeTls, Options, Text, WebSocket};
-use dcrf_proto::{CloseFrame, ConnectionError};
+use dcrf_proto::{CloseFrame, ConnectionError, Frame};
 use futures_lite::future::block_on;
 
 use crate::pipe::{self, Far, Near};
@@ -67,19 +67,19 @@ pub(crate) fn answered(answer: &str) -> (ConnectionError, String) {
     (lost, server.join().unwrap())
 }
 
-pub(crate) fn send(client: &mut Client, frame: Outgoing) -> Result<(), ConnectionError> {
+pub(crate) fn send(client: &mut Client, frame: Frame) -> Result<(), ConnectionError> {
     block_on(poll_fn(|cx| client.poll_ready(cx)))?;
     client.feed(frame)?;
     block_on(poll_fn(|cx| client.poll_flush(cx)))
 }
 
-pub(crate) fn receive(client: &mut Client) -> Result<Incoming<Text, Binary>, ConnectionError> {
+pub(crate) fn receive(client: &mut Client) -> Result<Frame<Text, Binary>, ConnectionError> {
     block_on(poll_fn(|cx| client.poll_receive(cx)))
 }
 
 pub(crate) fn receive_text(client: &mut Client) -> String {
     match receive(client) {
-        Ok(Incoming::Text(text)) => {
+        Ok(Frame::Text(text)) => {
             let text: &str = text.as_ref();
             text.to_owned()
         }

@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use dcrf_proto::{Dialect, Message, Request, Subscribe};
+use dcrf_proto::{Dialect, Frame, Request, Subscribe};
 use serde_json::{Map, Value, json};
 
 use crate::counterparts::Counterpart;
@@ -80,9 +80,9 @@ impl Dialect for InSubscribe {
 struct Prefixed;
 
 impl Dialect for Prefixed {
-    fn encode(&self, message: &Value) -> Message {
+    fn encode(&self, message: &Value) -> Frame {
         let (stream, payload) = (&message["stream"], &message["payload"]);
-        Message::Text(format!(r#"json {{"stream":{stream},"payload":{payload}}}"#))
+        Frame::Text(format!(r#"json {{"stream":{stream},"payload":{payload}}}"#))
     }
 }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dcrf_proto::{
-    CloseOptions, Config, ConnectionError, ConnectionState, Dialect, Epoch, RejectReason, Request,
-    Seed, Session, Subscribe, SubscriptionKey, Transmit,
+    CloseOptions, Config, ConnectionError, ConnectionState, Dialect, Epoch, Frame, RejectReason,
+    Request, Seed, Session, Subscribe, SubscriptionKey, Transmit,
 };
 use serde_json::{Value, json};
 
@@ -219,7 +219,7 @@ impl Ours {
         while let Some(transmit) = self.session.poll_transmit() {
             match transmit {
                 Transmit::Dial(epoch) => self.epoch = Some(epoch),
-                Transmit::Text(epoch, text) => {
+                Transmit::Frame(epoch, Frame::Text(text)) => {
                     let named = self.names.frame(&text);
                     self.connection().sent.push(named);
                     let answer = serde_json::from_str(&text).ok().and_then(|f| self.answer(&f));
@@ -227,8 +227,8 @@ impl Ours {
                         self.session.handle_text(epoch, &answer.to_string(), self.now);
                     }
                 }
-                Transmit::Ping(epoch) => self.session.handle_pong(epoch, self.now),
-                Transmit::Close(epoch, frame) => {
+                Transmit::Frame(epoch, Frame::Ping) => self.session.handle_pong(epoch, self.now),
+                Transmit::Frame(epoch, Frame::Close(frame)) => {
                     self.connection().close = Some(frame.code);
                     self.session.handle_disconnected(
                         epoch,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dcrf_proto::{CloseFrame, ConnectionError, ConnectionState, Seed, Session, Transmit};
+use dcrf_proto::{CloseFrame, ConnectionError, ConnectionState, Frame, Seed, Session, Transmit};
 use fastrand::Rng;
 use serde_json::Value;
 
@@ -305,7 +305,7 @@ impl World {
         while !self.is_full || self.promises.open_connection().is_none() {
             let Some(transmit) = self.session.poll_transmit() else { break };
             self.trace.say(self.clock.now, || match &transmit {
-                Transmit::Text(_, text) => format!("> {text}"),
+                Transmit::Frame(_, Frame::Text(text)) => format!("> {text}"),
                 other => format!("> {other:?}"),
             });
             self.transmit(transmit);
@@ -323,15 +323,15 @@ impl World {
             return self.dial(nth);
         };
         match transmit {
-            Transmit::Text(epoch, text) => {
+            Transmit::Frame(epoch, Frame::Text(text)) => {
                 assert_eq!(epoch, self.network.epoch(nth), "a frame for a connection that is over");
                 let frame: Value = serde_json::from_str(&text).expect("what is sent is JSON");
                 self.promises.transmitted(nth, &frame, &self.session, now);
                 self.report.count("frames sent", 1);
                 self.sends_up(nth, FromClient::Frame(frame));
             }
-            Transmit::Ping(_) => self.sends_up(nth, FromClient::Ping),
-            Transmit::Close(_, CloseFrame { code, reason }) => {
+            Transmit::Frame(_, Frame::Ping) => self.sends_up(nth, FromClient::Ping),
+            Transmit::Frame(_, Frame::Close(CloseFrame { code, reason })) => {
                 self.sends_up(nth, FromClient::Close(CloseFrame { code, reason }));
             }
             other => panic!("{other:?} was not expected"),

@@ -12,8 +12,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant, SystemTime};
 
-use dcrf_proto::client::{Client, Incoming, Outgoing, Socket, Transport};
-use dcrf_proto::{Attempt, CloseFrame, Config, ConnectionError, FailureAction, Seed};
+use dcrf_proto::client::{Client, Socket, Transport};
+use dcrf_proto::{Attempt, CloseFrame, Config, ConnectionError, FailureAction, Frame, Seed};
 use serde_json::{Value, json};
 
 thread_local! {
@@ -117,13 +117,14 @@ impl Socket for MemorySocket {
         if self.network.lock().unwrap().stuck { Poll::Pending } else { Poll::Ready(Ok(())) }
     }
 
-    fn feed(&mut self, frame: Outgoing) -> Result<(), ConnectionError> {
+    fn feed(&mut self, frame: Frame) -> Result<(), ConnectionError> {
         let mut network = self.network.lock().unwrap();
         match frame {
-            Outgoing::Text(text) => network.sent.push(serde_json::from_str(&text).unwrap()),
-            Outgoing::Binary(bytes) => network.sent.push(serde_json::from_slice(&bytes).unwrap()),
-            Outgoing::Ping => network.pings += 1,
-            Outgoing::Close(frame) => network.closed_with = Some(frame),
+            Frame::Text(text) => network.sent.push(serde_json::from_str(&text).unwrap()),
+            Frame::Binary(bytes) => network.sent.push(serde_json::from_slice(&bytes).unwrap()),
+            Frame::Ping => network.pings += 1,
+            Frame::Pong => unreachable!("the socket answers pings itself"),
+            Frame::Close(frame) => network.closed_with = Some(frame),
         }
         Ok(())
     }
@@ -140,10 +141,10 @@ impl Socket for MemorySocket {
     fn poll_receive(
         &mut self,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<Incoming<String, Vec<u8>>, ConnectionError>> {
+    ) -> Poll<Result<Frame<String, Vec<u8>>, ConnectionError>> {
         let mut network = self.network.lock().unwrap();
         if let Some(text) = network.incoming.pop_front() {
-            return Poll::Ready(Ok(Incoming::Text(text)));
+            return Poll::Ready(Ok(Frame::Text(text)));
         }
         if let Some(lost) = network.end.take() {
             return Poll::Ready(Err(lost));
@@ -152,7 +153,7 @@ impl Socket for MemorySocket {
         Poll::Pending
     }
 
-    fn poll_farewell(&mut self, _: &mut Context<'_>) -> Poll<()> {
+    fn poll_linger(&mut self, _: &mut Context<'_>) -> Poll<()> {
         if self.network.lock().unwrap().lingers { Poll::Pending } else { Poll::Ready(()) }
     }
 }

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use dcrf_proto::{
     Change, ClientEvent, CloseFrame, CloseOptions, Config, ConnectionError, ConnectionState, Epoch,
-    Event, Json, Request, RequestError, RequestKey, Seed, Session, Subscribe, SubscriptionError,
-    SubscriptionKey, Transmit, Unhandled, UnsubscribeError,
+    Event, Frame, Json, Request, RequestError, RequestKey, Seed, Session, Subscribe,
+    SubscriptionError, SubscriptionKey, Transmit, Unhandled, UnsubscribeError,
 };
 use serde_json::{Value, json};
 
@@ -174,14 +174,14 @@ impl Conversation {
     }
 
     pub(crate) fn pings(&mut self) -> usize {
-        self.take(|transmit| matches!(transmit, Transmit::Ping(_))).len()
+        self.take(|transmit| matches!(transmit, Transmit::Frame(_, Frame::Ping))).len()
     }
 
     /// The text messages since the test last looked, as written.
     pub(crate) fn sent_texts(&mut self) -> Vec<String> {
-        let texts = self.take(|transmit| matches!(transmit, Transmit::Text(..)));
+        let texts = self.take(|transmit| matches!(transmit, Transmit::Frame(_, Frame::Text(_))));
         let text = |transmit| match transmit {
-            Transmit::Text(_, text) => text,
+            Transmit::Frame(_, Frame::Text(text)) => text,
             other => unreachable!("{other:?} is no text"),
         };
         texts.into_iter().map(text).collect()

@@ -8,7 +8,7 @@ mod streams;
 use std::collections::{BTreeMap, BTreeSet};
 
 use dcrf_proto::{
-    Change, Event, Json, OverflowPolicy, ReplyStreamKey, RequestKey, SubscriptionError,
+    Change, Event, Frame, Json, OverflowPolicy, ReplyStreamKey, RequestKey, SubscriptionError,
     SubscriptionKey, Transmit,
 };
 use serde_json::Value;
@@ -150,7 +150,7 @@ impl Ledger {
     pub(crate) fn transmitted(&mut self, nth: Nth, transmit: &Transmit) {
         match transmit {
             Transmit::Dial(_) => assert!(!self.closed, "a dial after the close"),
-            Transmit::Text(_, text) => self.sent(nth, &frame(text)),
+            Transmit::Frame(_, Frame::Text(text)) => self.sent(nth, &frame(text)),
             _ => {}
         }
     }

@@ -3,7 +3,7 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use dcrf_proto::{Change, Config, Epoch, Event, Seed, Session, Subscribe, Transmit};
+use dcrf_proto::{Change, Config, Epoch, Event, Frame, Seed, Session, Subscribe, Transmit};
 
 use crate::frames::{Envelope, Task, frame, id, update};
 use crate::line::{Goal, Line};
@@ -63,7 +63,9 @@ impl Live {
 
 fn subscribed(session: &mut Session, epoch: Epoch, pk: usize, now: Instant) -> String {
     session.subscribe(Subscribe::instance("tasks", pk), now).expect("there is room");
-    let Some(Transmit::Text(_, text)) = session.poll_transmit() else { unreachable!("it is sent") };
+    let Some(Transmit::Frame(_, Frame::Text(text))) = session.poll_transmit() else {
+        unreachable!("it is sent")
+    };
     let (_, rest) = text.split_once(r#""request_id":""#).expect("an id");
     let id = rest[..36].to_owned();
     session.handle_text(epoch, &frame("subscribe_instance", 201, "null", &id), now);
