@@ -25,7 +25,7 @@
 //! use std::collections::VecDeque;
 //! use std::time::Instant;
 //!
-//! use dcrf_proto::{Change, CloseOptions, CloseFrame, Config, Event, ConnectionError, Request, Seed, Session, Subscribe, Transmit};
+//! use dcrf_proto::{Frame, Change, CloseOptions, CloseFrame, Config, Event, ConnectionError, Request, Seed, Session, Subscribe, Transmit};
 //! use serde_json::{Value, json};
 //!
 //! /// The server: acknowledges a subscription and sends one update, echoes every other request.

@@ -3,6 +3,7 @@
 #![cfg(feature = "tracing")]
 
 #[allow(dead_code, reason = "each test binary uses a part of it")]
+#[path = "trace/collector/mod.rs"]
 mod collector;
 #[path = "session/conversation/mod.rs"]
 mod conversation;

@@ -2,7 +2,7 @@
 //! received. This test has a process to itself, since a program has one logger.
 #![expect(clippy::result_large_err, reason = "the type of an answer is tungstenite's")]
 
-#[path = "../../dcrf-proto/tests/collector/mod.rs"]
+#[path = "../../dcrf-proto/tests/trace/collector/mod.rs"]
 #[allow(dead_code, reason = "each test binary uses a part of it")]
 mod collector;
 

@@ -1,7 +1,7 @@
 //! What a program sees of a client with the feature `tracing`, over a WebSocket in memory. The tests of this crate
 //! are always built with that feature, see the manifest.
 
-#[path = "../../dcrf-proto/tests/collector/mod.rs"]
+#[path = "../../dcrf-proto/tests/trace/collector/mod.rs"]
 #[allow(dead_code, reason = "each test binary uses a part of it")]
 mod collector;
 

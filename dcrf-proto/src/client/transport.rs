@@ -93,7 +93,8 @@ pub trait Transport: Send + Sync + 'static {
 ///
 /// ```
 /// use dcrf_proto::ConnectionError;
-/// use dcrf_proto::client::{Frame, Received, Socket};
+/// use dcrf_proto::Frame;
+/// use dcrf_proto::client::{Received, Socket};
 /// use std::task::{Context, Poll};
 ///
 /// /// A socket that counts what it is given to send.

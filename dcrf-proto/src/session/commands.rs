@@ -14,7 +14,7 @@ impl Session {
     /// Begins to connect. Does nothing when it was opened or closed before.
     ///
     /// ```
-    /// # use dcrf_proto::{Config, Seed, Session, Transmit};
+    /// # use dcrf_proto::{Frame, Config, Seed, Session, Transmit};
     /// # use std::time::Instant;
     /// # let (mut session, now) = (Session::new(Config::default(), Seed::from([7; 32]), Instant::now()), Instant::now());
     /// session.open(now);
@@ -296,7 +296,7 @@ impl Session {
     /// suspended. Does nothing without a connection, and while a probe is under way.
     ///
     /// ```
-    /// # use dcrf_proto::{Config, Seed, Session, Transmit};
+    /// # use dcrf_proto::{Frame, Config, Seed, Session, Transmit};
     /// # use std::time::Instant;
     /// # let (mut session, now) = (Session::new(Config::default(), Seed::from([7; 32]), Instant::now()), Instant::now());
     /// session.open(now);
@@ -318,7 +318,7 @@ impl Session {
     /// Opens a session that was not opened yet. Does nothing when it is closed, or is being closed.
     ///
     /// ```
-    /// # use dcrf_proto::{CloseFrame, Config, ConnectionError, Seed, Session, ConnectionState, Transmit};
+    /// # use dcrf_proto::{Frame, CloseFrame, Config, ConnectionError, Seed, Session, ConnectionState, Transmit};
     /// # use std::time::Instant;
     /// # let (mut session, now) = (Session::new(Config::default(), Seed::from([7; 32]), Instant::now()), Instant::now());
     /// session.open(now);

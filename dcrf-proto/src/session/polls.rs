@@ -15,7 +15,7 @@ impl Session {
     /// The next thing to do. Poll until there is none, as far as the socket takes more.
     ///
     /// ```
-    /// # use dcrf_proto::{Config, Seed, Session, Transmit};
+    /// # use dcrf_proto::{Frame, Config, Seed, Session, Transmit};
     /// # use std::time::Instant;
     /// # let (mut session, now) = (Session::new(Config::default(), Seed::from([7; 32]), Instant::now()), Instant::now());
     /// session.open(now);

@@ -1,10 +1,6 @@
 //! The async client over sockets in memory: the test sets the clock and polls the driver by hand.
 #![cfg(feature = "client")]
 
-#[cfg(feature = "tracing")]
-#[allow(dead_code, reason = "the tests of the session use the rest")]
-#[path = "../collector/mod.rs"]
-mod collector;
 mod dropped_futures;
 mod ends;
 mod events;
@@ -16,6 +12,4 @@ mod memory;
 mod pages;
 mod reply_stream;
 mod requests_and_subscriptions;
-#[cfg(feature = "tracing")]
-mod trace;
 mod wakers;

@@ -5,9 +5,6 @@ mod all_at_once;
 mod calls;
 mod changes;
 mod close;
-#[cfg(feature = "tracing")]
-#[path = "../collector/mod.rs"]
-mod collector;
 mod conversation;
 mod determinism;
 mod dialect;
@@ -32,6 +29,4 @@ mod slow_readers;
 mod stats;
 mod streams;
 mod subscriptions;
-#[cfg(feature = "tracing")]
-mod trace;
 mod unsubscribe;
