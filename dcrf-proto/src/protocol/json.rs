@@ -5,11 +5,12 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
+use memchr::memchr2;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use crate::protocol::block;
+use crate::protocol::scan::has_control_characters;
 
 /// A JSON value as text: well-formed, cheap to clone, decoded when you ask.
 ///
@@ -134,7 +135,9 @@ impl From<serde_json::Error> for DecodeError {
 
 /// Writes a string as JSON.
 pub(crate) fn push_string(json: &mut String, text: &str) {
-    if block::is_plain(text) {
+    let needs_escapes =
+        memchr2(b'"', b'\\', text.as_bytes()).is_some() || has_control_characters(text.as_bytes());
+    if !needs_escapes {
         json.push('"');
         json.push_str(text);
         json.push('"');

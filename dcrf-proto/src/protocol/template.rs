@@ -97,9 +97,9 @@ impl Template {
         let id_text = from_id.strip_suffix(behind)?;
         let request_id = RequestId::from_uuid(id_text)?;
         let owner = owner_of(&request_id);
-        let mut scan = Scan::behind(text, before.len());
+        let mut scan = Scan::starting_at(text, before.len());
         let data = scan.raw()?;
-        let behind_data = text.len() - scan.rest().len();
+        let behind_data = scan.position();
         if text.get(behind_data..before_id) != Some(between) {
             return None;
         }
