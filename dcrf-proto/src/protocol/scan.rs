@@ -270,8 +270,8 @@ impl<'a> Scan<'a> {
 /// JSON allows control characters in strings only as escapes.
 #[inline]
 pub(crate) fn has_control_characters(bytes: &[u8]) -> bool {
-    // No early return, so that it compiles to vector instructions.
-    bytes.iter().fold(false, |any, byte| any | (*byte < b' '))
+    // Without an early return, this compiles to vector instructions.
+    bytes.iter().fold(u8::MAX, |lowest, byte| lowest.min(*byte)) < b' '
 }
 
 /// The text of a string, given without its quotes. A lone surrogate has no text: the key stays as it is written.
