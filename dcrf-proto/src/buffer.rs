@@ -1,4 +1,4 @@
-//! A queue of what waits to be read, with the size of its texts: for whoever bounds it.
+//! A queue of unread items that keeps count of their bytes, so that it can be bounded.
 
 use std::collections::VecDeque;
 use std::ops::Add;

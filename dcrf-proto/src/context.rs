@@ -1,5 +1,5 @@
-//! What the parts of a session share: the clock as last told, the randomness, the routes of request ids,
-//! the deadlines, and what waits to be told to the caller.
+//! What the parts of a session share: the clock, the random generator, the routes, the timers, and the events for the
+//! caller.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -25,7 +25,7 @@ const DEFAULT_REPLY_TIMEOUT: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(crate) struct Context {
     pub(crate) config: Config,
-    /// The latest instant that anyone has told; the session never goes back.
+    /// The latest instant that a call has passed in. It never goes back.
     pub(crate) now: Instant,
     pub(crate) random: Random,
     pub(crate) timers: Timers,
@@ -65,14 +65,19 @@ impl Context {
         }
     }
 
-    /// The instant after `wait`; the far future where the clock can't say it.
+    /// The instant after `wait`, at most [`FAR`] from now.
     pub(crate) fn after(&self, wait: Duration) -> Instant {
         self.now + wait.min(FAR)
     }
 
     /// When a reply to a frame that is sent now is overdue.
     pub(crate) fn reply_due(&self) -> Instant {
-        self.after(self.config.request_timeout.unwrap_or(DEFAULT_REPLY_TIMEOUT))
+        self.due_after(self.config.request_timeout)
+    }
+
+    /// When a reply to a frame that is sent now is overdue, given its time limit.
+    pub(crate) fn due_after(&self, timeout: Option<Duration>) -> Instant {
+        self.after(timeout.unwrap_or(DEFAULT_REPLY_TIMEOUT))
     }
 
     /// Refuses a command while its caller leaves too many events unread.
@@ -116,8 +121,8 @@ impl Context {
     }
 }
 
-/// The events that wait to be polled: bounded, the oldest give way. The newest stays whatever its size, so that
-/// the state is always told.
+/// The client events that wait to be polled. If there are too many, the oldest are dropped. The newest is kept whatever
+/// its size, so the reader always sees the current state.
 #[derive(Debug)]
 pub(crate) struct ClientEvents {
     items: Buffer<ClientEvent>,

@@ -9,4 +9,5 @@ mod subscribe;
 pub(crate) use self::arguments::{Arguments, InvalidArgument};
 pub use self::close::{CloseFrame, CloseOptions};
 pub use self::request::Request;
+pub(crate) use self::request::Timeout;
 pub use self::subscribe::{OverflowPolicy, Subscribe};

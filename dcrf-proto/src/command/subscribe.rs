@@ -1,17 +1,18 @@
 //! A subscription, as plain data.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{Arguments, Request};
+use super::{Arguments, Request, Timeout};
 use crate::id::RequestId;
 use crate::protocol::json::Json;
 
 /// A subscription to changes, which lives on over every reconnect until it is cancelled or refused.
 ///
-/// Subscriptions to the same stream, action and arguments share one on the wire (S2). The first one's id,
-/// unsubscribing action and way of acknowledgement hold for all who share it.
+/// Subscriptions to the same stream, action and arguments share one upstream subscription. The id, the unsubscribing
+/// action, the timeout and [`without_ack`](Self::without_ack) of the first one apply to all of them.
 ///
 /// ```
 /// use dcrf_proto::Subscribe;
@@ -22,6 +23,7 @@ use crate::protocol::json::Json;
 /// let team = Subscribe::new("people", "subscribe_team").arg("team", "red").include_create();
 /// ```
 #[derive(Clone, Debug, PartialEq)]
+#[must_use = "a `Subscribe` does nothing until it is passed to a client or session"]
 pub struct Subscribe {
     pub(crate) stream: Cow<'static, str>,
     pub(crate) action: Cow<'static, str>,
@@ -30,6 +32,7 @@ pub struct Subscribe {
     /// An argument whose name the session knows.
     pk: Option<Json>,
     pub(crate) id: Option<RequestId>,
+    pub(crate) timeout: Timeout,
     pub(crate) include_create: bool,
     pub(crate) without_ack: bool,
     pub(crate) pk_field: Option<Cow<'static, str>>,
@@ -96,6 +99,7 @@ impl Subscribe {
             action,
             arguments: Arguments::default(),
             id: None,
+            timeout: Timeout::Default,
             include_create: false,
             without_ack: false,
             pk_field: None,
@@ -127,7 +131,6 @@ impl Subscribe {
     /// # use dcrf_proto::Subscribe;
     /// let urgent = Subscribe::new("tasks", "subscribe_priority").arg("priority", 1);
     /// ```
-    #[must_use]
     pub fn arg(mut self, name: impl Into<Cow<'static, str>>, value: impl Serialize) -> Self {
         self.arguments.set(name.into(), &value);
         self
@@ -142,7 +145,6 @@ impl Subscribe {
     /// let urgent = Subscribe::new("tasks", "subscribe_priority").args(&json!({"priority": 1}));
     /// assert_eq!(urgent, Subscribe::new("tasks", "subscribe_priority").arg("priority", 1));
     /// ```
-    #[must_use]
     pub fn args(mut self, arguments: &(impl Serialize + ?Sized)) -> Self {
         self.arguments.set_all(arguments);
         self
@@ -156,7 +158,6 @@ impl Subscribe {
     /// // {"action": "subscribe_comments", "id": 4}
     /// let comments = Subscribe::new("posts", "subscribe_comments").pk_field("id").pk(4);
     /// ```
-    #[must_use]
     pub fn pk(mut self, pk: impl Serialize) -> Self {
         match Json::from_value(&pk) {
             Ok(pk) => self.pk = Some(pk),
@@ -172,7 +173,6 @@ impl Subscribe {
     /// # use dcrf_proto::Subscribe;
     /// let news = Subscribe::new("news", "follow").unsubscribe_action("unfollow");
     /// ```
-    #[must_use]
     pub fn unsubscribe_action(mut self, action: impl Into<Cow<'static, str>>) -> Self {
         self.unsubscribe_action = Some(action.into());
         self
@@ -184,9 +184,37 @@ impl Subscribe {
     /// # use dcrf_proto::Subscribe;
     /// let person = Subscribe::instance("people", 4).id("person-4");
     /// ```
-    #[must_use]
     pub fn id(mut self, id: impl Into<RequestId>) -> Self {
         self.id = Some(id.into());
+        self
+    }
+
+    /// Limits how long the server may take to acknowledge the subscription, in place of
+    /// [`Config::request_timeout`](crate::Config::request_timeout).
+    ///
+    /// The time starts when the subscribe is sent. If the first acknowledgement is late, the subscription ends with
+    /// [`SubscriptionError::TimedOut`](crate::SubscriptionError::TimedOut). After a reconnect, a late acknowledgement does
+    /// not end it.
+    ///
+    /// ```
+    /// # use dcrf_proto::Subscribe;
+    /// use std::time::Duration;
+    ///
+    /// let all = Subscribe::new("people", "subscribe_all").timeout(Duration::from_secs(5));
+    /// ```
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Timeout::After(timeout);
+        self
+    }
+
+    /// Waits for the acknowledgement without a time limit.
+    ///
+    /// ```
+    /// # use dcrf_proto::Subscribe;
+    /// let all = Subscribe::new("people", "subscribe_all").no_timeout();
+    /// ```
+    pub fn no_timeout(mut self) -> Self {
+        self.timeout = Timeout::Never;
         self
     }
 
@@ -197,7 +225,6 @@ impl Subscribe {
     /// # use dcrf_proto::Subscribe;
     /// let all = Subscribe::new("people", "subscribe_all").include_create();
     /// ```
-    #[must_use]
     pub fn include_create(mut self) -> Self {
         self.include_create = true;
         self
@@ -214,7 +241,6 @@ impl Subscribe {
     /// # use dcrf_proto::Subscribe;
     /// let all = Subscribe::new("people", "subscribe_all").without_ack().include_create();
     /// ```
-    #[must_use]
     pub fn without_ack(mut self) -> Self {
         self.without_ack = true;
         self
@@ -228,7 +254,6 @@ impl Subscribe {
     /// # use dcrf_proto::Subscribe;
     /// let person = Subscribe::instance("people", 4).pk_field("id");
     /// ```
-    #[must_use]
     pub fn pk_field(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         self.pk_field = Some(name.into());
         self
@@ -240,7 +265,6 @@ impl Subscribe {
     /// # use dcrf_proto::{Subscribe, OverflowPolicy};
     /// let all = Subscribe::new("people", "subscribe_all").overflow_policy(OverflowPolicy::Close);
     /// ```
-    #[must_use]
     pub fn overflow_policy(mut self, overflow_policy: OverflowPolicy) -> Self {
         self.overflow_policy = overflow_policy;
         self
@@ -262,7 +286,6 @@ impl Subscribe {
     /// let person = Subscribe::instance("people", 4).refresh();
     /// let all = Subscribe::new("people", "subscribe_all").include_create().refresh();
     /// ```
-    #[must_use]
     pub fn refresh(mut self) -> Self {
         self.refresh = Some(Refreshing::ByItself);
         self
@@ -276,7 +299,6 @@ impl Subscribe {
     /// let red = Subscribe::new("people", "subscribe_team").arg("team", "red");
     /// let red = red.refresh_with(Request::list("people").arg("team", "red").arg("limit", 100));
     /// ```
-    #[must_use]
     pub fn refresh_with(mut self, request: Request) -> Self {
         self.refresh = Some(Refreshing::By(Box::new(request)));
         self

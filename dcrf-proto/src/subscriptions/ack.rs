@@ -174,7 +174,7 @@ impl Subscriptions {
                 let phase = Phase::Queued { replayed };
                 self.replay.enqueue(&mut self.registry, cx, key, phase);
             }
-            Phase::Sent { .. } if cx.config.request_timeout.is_none() => {
+            Phase::Sent { .. } if upstream.ack_timeout(&cx.config).is_none() => {
                 self.replay.enter(&mut self.registry, cx, key, Phase::Overdue);
             }
             Phase::Sent { .. } if upstream.acknowledged => {

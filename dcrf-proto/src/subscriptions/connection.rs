@@ -114,7 +114,6 @@ impl Subscriptions {
 
     /// The frame that an upstream subscription has to send in its phase.
     fn frame_of(&mut self, cx: &mut Context, key: UpstreamKey) -> Option<Frame> {
-        let due = cx.reply_due();
         let upstream = self.registry.upstreams.get_mut(key)?;
         let without_ack = upstream.without_ack;
         match upstream.phase {
@@ -124,6 +123,7 @@ impl Subscriptions {
                 cx.stats.subscribes_sent += 1;
                 cx.stats.replays += u64::from(upstream.acknowledged);
                 self.quarantine.subscribe_sent(cx, key, without_ack);
+                let due = cx.due_after(upstream.ack_timeout(&cx.config));
                 let phase = Phase::Sent { replayed };
                 self.replay.enter_until(&mut self.registry, cx, key, phase, due);
                 if without_ack {
@@ -136,7 +136,7 @@ impl Subscriptions {
                 if without_ack {
                     self.retire_upstream(cx, key, Ok(()));
                 } else {
-                    let phase = Phase::Unsubscribed;
+                    let (phase, due) = (Phase::Unsubscribed, cx.reply_due());
                     self.replay.enter_until(&mut self.registry, cx, key, phase, due);
                 }
                 frame

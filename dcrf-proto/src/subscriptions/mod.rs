@@ -156,7 +156,8 @@ impl Subscriptions {
             }
             // The new subscriber has a deadline of its own.
             (Phase::Overdue, _) => {
-                let (phase, due) = (Phase::Sent { replayed: false }, cx.reply_due());
+                let due = cx.due_after(upstream.ack_timeout(&cx.config));
+                let phase = Phase::Sent { replayed: false };
                 self.replay.enter_until(&mut self.registry, cx, upstream_key, phase, due);
             }
             _ => {}

@@ -4,12 +4,12 @@ use std::borrow::Cow;
 use std::fmt::Write;
 use std::hash::BuildHasher;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustc_hash::FxBuildHasher;
 use smallvec::SmallVec;
 
-use crate::command::{Arguments, Subscribe};
+use crate::command::{Arguments, Subscribe, Timeout};
 use crate::config::Config;
 use crate::context::Context;
 use crate::dialect::ChangeKind;
@@ -36,6 +36,8 @@ pub(crate) struct Upstream {
     pub(crate) sequence: u64,
     pub(crate) subscribers: SmallVec<[SubscriptionKey; 2]>,
     pub(crate) phase: Phase,
+    /// The time limit of an acknowledgement.
+    timeout: Timeout,
     /// When the phase times out.
     pub(crate) deadline: Option<Instant>,
     pub(crate) without_ack: bool,
@@ -139,6 +141,7 @@ impl Upstream {
             sequence,
             subscribers: SmallVec::new(),
             phase: Phase::Offline,
+            timeout: subscribe.timeout,
             deadline: None,
             without_ack: subscribe.without_ack,
             acknowledged: false,
@@ -192,6 +195,11 @@ impl Upstream {
     pub(crate) fn confirm(&mut self) {
         self.acknowledged = true;
         self.deferrals = 0;
+    }
+
+    /// How long the server may take to acknowledge a subscribe, if there is a limit.
+    pub(crate) fn ack_timeout(&self, config: &Config) -> Option<Duration> {
+        self.timeout.or(config.request_timeout)
     }
 
     /// Whether the server may hold the subscription on this connection.

@@ -358,6 +358,47 @@ fn s4_without_a_timeout_a_silent_action_does_not_hold_up_the_others_either() {
 }
 
 #[test]
+fn s3_subscribe_timeout_replaces_the_request_timeout() {
+    for request_timeout in [None, Some(secs(30))] {
+        let mut c = Conversation::open_with(|config| {
+            config.heartbeat = None;
+            config.request_timeout = request_timeout;
+        });
+        let key = c.subscribe(task().timeout(secs(5)));
+        c.sent_one();
+        c.passes(millis(4_999));
+        assert_eq!(c.session.ended(key), None);
+        c.passes(millis(1));
+        assert_eq!(c.end(key), SubscriptionError::TimedOut);
+        assert_eq!(c.sent_actions(), ["unsubscribe_instance"]);
+    }
+}
+
+#[test]
+fn s3_subscription_without_timeout_waits_for_its_acknowledgement() {
+    let mut c = Conversation::open_with(|config| config.heartbeat = None);
+    let key = c.subscribe(task().no_timeout());
+    let frame = c.sent_one();
+    c.passes(secs(3_600));
+    assert_eq!(c.session.ended(key), None);
+    c.answers(&frame, &Value::Null);
+    assert!(c.session.is_acknowledged(key));
+}
+
+#[test]
+fn s3_subscribe_timeout_starts_when_the_subscribe_is_sent() {
+    let mut c = Conversation::dialling(Config::default());
+    let key = c.subscribe(task().timeout(secs(1)));
+    c.passes(secs(2));
+    c.opens();
+    c.sent_one();
+    c.passes(millis(999));
+    assert_eq!(c.session.ended(key), None);
+    c.passes(millis(1));
+    assert_eq!(c.end(key), SubscriptionError::TimedOut);
+}
+
+#[test]
 fn s3_who_joins_a_replay_whose_answer_is_late_waits_no_longer_than_anyone() {
     let mut c = Conversation::open_with(|config| config.heartbeat = None);
     let (old, _) = c.subscribes(task());
