@@ -9,7 +9,7 @@ use super::{Arguments, Request, Timeout};
 use crate::id::RequestId;
 use crate::protocol::json::Json;
 
-/// A subscription to changes, which lives on over every reconnect until it is cancelled or refused.
+/// A subscription to changes. It survives reconnects and ends when it is cancelled or the server rejects it.
 ///
 /// Subscriptions to the same stream, action and arguments share one upstream subscription. The id, the unsubscribing
 /// action, the timeout and [`without_ack`](Self::without_ack) of the first one apply to all of them.
@@ -29,18 +29,19 @@ pub struct Subscribe {
     pub(crate) action: Cow<'static, str>,
     pub(crate) unsubscribe_action: Option<Cow<'static, str>>,
     arguments: Arguments,
-    /// An argument whose name the session knows.
+    /// An argument whose name depends on the configuration.
     pk: Option<Json>,
     pub(crate) id: Option<RequestId>,
     pub(crate) timeout: Timeout,
     pub(crate) include_create: bool,
     pub(crate) without_ack: bool,
-    pub(crate) pk_field: Option<Cow<'static, str>>,
+    /// Boxed since it is rare, and a rejected command is returned by value.
+    pub(crate) pk_field: Option<Box<Cow<'static, str>>>,
     pub(crate) overflow_policy: OverflowPolicy,
     refresh: Option<Refreshing>,
 }
 
-/// What a subscription is refreshed by.
+/// How a subscription is refreshed.
 #[derive(Clone, Debug, PartialEq)]
 enum Refreshing {
     /// The object by `retrieve`, or the objects by `list`.
@@ -61,13 +62,13 @@ enum Refreshing {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OverflowPolicy {
-    /// The oldest give way, and [`Change::Lagged`](crate::Change::Lagged) says how many.
+    /// Drops the oldest changes. [`Change::Lagged`](crate::Change::Lagged) counts them.
     #[default]
     DropOldest,
-    /// The newest change of each primary key stays, known as conflation: those that a newer change of the same
-    /// key follows give way first, the oldest of them before the others. Only when there are none the oldest
-    /// change gives way, and [`Change::Lagged`](crate::Change::Lagged) counts it. So the last state of each
-    /// object arrives as long as no more objects change than may wait.
+    /// Keeps the newest change of each primary key. Changes that a newer one of the same key has superseded are dropped
+    /// first, the oldest of them before the others. If there are none, the oldest change is dropped, and
+    /// [`Change::Lagged`](crate::Change::Lagged) counts it. So the last state of each object arrives, unless more objects
+    /// change than the buffer holds.
     ///
     /// A reader then takes an update of an object that it does not know for its creation, and a deletion of such
     /// a one for nothing. The key is read from the data under [`Subscribe::pk_field`]; a change without a key is
@@ -255,7 +256,7 @@ impl Subscribe {
     /// let person = Subscribe::instance("people", 4).pk_field("id");
     /// ```
     pub fn pk_field(mut self, name: impl Into<Cow<'static, str>>) -> Self {
-        self.pk_field = Some(name.into());
+        self.pk_field = Some(Box::new(name.into()));
         self
     }
 

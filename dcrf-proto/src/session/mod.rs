@@ -1,5 +1,4 @@
-//! The session: one client's side of a conversation that outlives its connections. It is told what
-//! happened and asked what to do; everything else in this crate serves it.
+//! The session: one client's state, kept across connections. It takes what happened and returns what to do.
 
 mod closing;
 mod commands;
@@ -27,13 +26,13 @@ use crate::transmit::Attempt;
 
 /// One client's side of the conversation with a server, over as many connections as it takes.
 ///
-/// It does no I/O, reads no clock and draws no randomness of its own: whoever embeds it tells it what
-/// happened and asks it what to do. Its methods come in four groups:
+/// It does no I/O, reads no clock and has no source of randomness: the embedder passes in what happened and polls for
+/// what to do. Its methods come in four groups:
 ///
 /// - **getters**, such as [`state`](Self::state);
 /// - **`handle_*`**: what the outside world did;
 /// - **commands**: what the caller wants, such as [`request`](Self::request);
-/// - **`poll_*`**: what to do next, and what to tell.
+/// - **`poll_*`**: what to do next, and the events for the caller.
 ///
 /// Any method may be called at any time and in any order. Input for an [`Epoch`] that is over is
 /// ignored. The time is an argument; it never runs backwards for the session, whatever is passed.

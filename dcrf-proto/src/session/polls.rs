@@ -69,7 +69,7 @@ impl Session {
         }
         loop {
             let event = self.cx.events.pop_front()?;
-            // Of what is gone nothing is told (S9).
+            // S9: no events for a subscription, stream or listener that no longer exists.
             let is_there = match event {
                 Event::ChangeReadable(key) | Event::Subscribed(key) => self
                     .subscriptions

@@ -55,7 +55,7 @@ impl Subscriber {
             buffer: None,
             overflow_policy: subscribe.overflow_policy,
             include_create: subscribe.include_create,
-            pk_field: subscribe.pk_field.clone().map(Box::new),
+            pk_field: subscribe.pk_field.clone(),
             refresh: subscribe.refresh_request().map(|request| Box::new(Refresh::new(request))),
             history: History::Empty,
             readable_queued: false,
