@@ -9,10 +9,10 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use super::shared::Shared;
-use super::signal::Signal;
 use super::suspension::{self, Clocks};
 use super::transport::{Received, Socket, Transport};
-use super::wakers::Wakers;
+use super::wake::Signal;
+use super::wake::Wakers;
 use crate::error::ConnectionError;
 use crate::frame::Frame;
 use crate::id::Epoch;
@@ -29,7 +29,7 @@ const BYTES_PER_ROUND: usize = 64 << 10;
 /// more than a runtime polls one task before another. It takes well under a millisecond.
 const TURNS: usize = 1_000;
 /// How long a socket may take for what it has to tell the server after the connection is over.
-const FAREWELL: Duration = Duration::from_secs(1);
+const LINGER: Duration = Duration::from_secs(1);
 
 /// Drives the session of `shared` until it is finished.
 pub(super) async fn drive<R: Transport>(shared: Guard, runtime: &R) {
@@ -46,15 +46,15 @@ pub(super) async fn drive<R: Transport>(shared: Guard, runtime: &R) {
         for _ in 0..ROUNDS_PER_POLL {
             let mut busy = driver.dial(cx, dial.as_mut());
             busy |= driver.receive();
-            busy |= driver.keep_time();
+            busy |= driver.handle_timers();
             busy |= driver.send(cx, dial.as_mut(), &start);
-            driver.take_leave(cx);
-            let told = driver.tell();
-            busy |= driver.give_up(told.epoch, dial.as_mut());
-            if told.is_finished && driver.is_idle() {
+            driver.linger(cx);
+            let progress = driver.notify();
+            busy |= driver.drop_stale(progress.epoch, dial.as_mut());
+            if progress.is_finished && driver.is_idle() {
                 return Poll::Ready(());
             }
-            busy |= driver.set_alarm(cx, timer.as_mut());
+            busy |= driver.arm_timer(cx, timer.as_mut());
             if !busy && driver.frames_left > 0 {
                 return Poll::Pending;
             }
@@ -83,7 +83,7 @@ struct Driver<'a, R: Transport> {
     runtime: &'a R,
     connection: Option<Connection<R::Socket>>,
     /// The socket of a connection that is over, and when it is dropped at the latest. Boxed, since there is seldom one.
-    leaving: Option<Box<(R::Socket, Instant)>>,
+    lingering: Option<Box<(R::Socket, Instant)>>,
     /// The epoch of the dial in progress.
     dialling: Option<Epoch>,
     /// Whether the socket is to be looked at.
@@ -116,7 +116,7 @@ struct Connection<S> {
 }
 
 /// How the session is at the end of a round.
-struct Told {
+struct Progress {
     /// Of the connection or the dial that it wants.
     epoch: Option<Epoch>,
     is_finished: bool,
@@ -133,7 +133,7 @@ impl<'a, R: Transport> Driver<'a, R> {
             shared,
             runtime,
             connection: None,
-            leaving: None,
+            lingering: None,
             dialling: None,
             readable: Arc::default(),
             deadline: None,
@@ -153,30 +153,30 @@ impl<'a, R: Transport> Driver<'a, R> {
 
     /// Reads on without end, unless somebody was woken whose turn is to come before they are overrun.
     fn begin_poll<D>(&mut self, cx: &Context<'_>, dial: Pin<&mut Option<D>>) {
-        self.readable.wakes(cx.waker());
+        self.readable.register(cx.waker());
         self.now = R::now();
         self.was_suspended |= self.clocks.was_suspended(self.now, R::wall_clock());
         let have_had_turns = self.turns >= TURNS;
-        let (are_expected, epoch, deadline) = self.shared.0.look(cx, |inner, task| {
+        let (has_woken, epoch, deadline) = self.shared.0.poll_with(cx, |inner, task| {
             // Commands wake this task from now on.
-            let _: Poll<()> = task.waits(&mut inner.driver);
+            let _: Poll<()> = task.register(&mut inner.driver);
             if have_had_turns {
-                inner.readers.expect_nobody();
+                inner.readers.clear_woken();
             }
-            (inner.readers.are_expected(), inner.session.epoch(), inner.session.poll_timeout())
+            (inner.readers.has_woken(), inner.session.epoch(), inner.session.poll_timeout())
         });
         self.deadline = deadline;
-        if are_expected {
+        if has_woken {
             self.turns += usize::from(self.frames_left == 0);
         } else {
             self.frames_left = self.frames_per_poll;
             self.turns = 0;
         }
-        self.give_up(epoch, dial);
+        self.drop_stale(epoch, dial);
     }
 
     /// Drops what the session has given up, and says whether there was something.
-    fn give_up<D>(&mut self, epoch: Option<Epoch>, mut dial: Pin<&mut Option<D>>) -> bool {
+    fn drop_stale<D>(&mut self, epoch: Option<Epoch>, mut dial: Pin<&mut Option<D>>) -> bool {
         let is_over = |of: Epoch| Some(of) != epoch;
         let dialling = self.dialling.take_if(|dialling| is_over(*dialling));
         if dialling.is_some() {
@@ -188,7 +188,7 @@ impl<'a, R: Transport> Driver<'a, R> {
 
     /// Whether there is neither a connection nor a dial.
     fn is_idle(&self) -> bool {
-        self.connection.is_none() && self.leaving.is_none() && self.dialling.is_none()
+        self.connection.is_none() && self.lingering.is_none() && self.dialling.is_none()
     }
 
     /// Feeds all that is ready to the socket, then flushes once. Says whether the next round has something to do by that.
@@ -238,7 +238,7 @@ impl<'a, R: Transport> Driver<'a, R> {
                 true
             }
             Poll::Pending => {
-                self.readable.raise();
+                self.readable.set();
                 false
             }
         }
@@ -278,7 +278,7 @@ impl<'a, R: Transport> Driver<'a, R> {
             Poll::Ready(Ok(())) => connection.unflushed = false,
             Poll::Ready(Err(lost)) => self.lose(lost),
             // Why it can't be written may be known on the other side.
-            Poll::Pending => self.readable.raise(),
+            Poll::Pending => self.readable.set(),
         }
     }
 
@@ -298,7 +298,7 @@ impl<'a, R: Transport> Driver<'a, R> {
             Ok(socket) => {
                 let protocol = socket.protocol().map(str::to_owned);
                 self.connection = Some(Connection { epoch, socket, unflushed: false });
-                self.readable.raise();
+                self.readable.set();
                 let mut inner = self.shared.0.lock();
                 inner.protocol = protocol;
                 inner.session.handle_connected(epoch, self.now);
@@ -341,7 +341,7 @@ impl<'a, R: Transport> Driver<'a, R> {
             }
         }
         if has_more {
-            self.readable.raise();
+            self.readable.set();
         }
         if self.frames.is_empty() && lost.is_none() {
             return false;
@@ -370,15 +370,15 @@ impl<'a, R: Transport> Driver<'a, R> {
     fn lose(&mut self, lost: ConnectionError) {
         if let Some(connection) = self.connection.take() {
             self.lost(connection.epoch, lost);
-            self.leaving = Some(Box::new((connection.socket, self.now + FAREWELL)));
+            self.lingering = Some(Box::new((connection.socket, self.now + LINGER)));
         }
     }
 
     /// Drops the socket of a connection that is over, once it has said farewell.
-    fn take_leave(&mut self, cx: &mut Context<'_>) {
-        let Some((socket, deadline)) = self.leaving.as_deref_mut() else { return };
+    fn linger(&mut self, cx: &mut Context<'_>) {
+        let Some((socket, deadline)) = self.lingering.as_deref_mut() else { return };
         if socket.poll_linger(cx).is_ready() || *deadline <= self.now {
-            self.leaving = None;
+            self.lingering = None;
         }
     }
 
@@ -393,7 +393,7 @@ impl<'a, R: Transport> Driver<'a, R> {
     }
 
     /// Looks at what is due. Says whether something was.
-    fn keep_time(&mut self) -> bool {
+    fn handle_timers(&mut self) -> bool {
         let suspended = std::mem::take(&mut self.was_suspended);
         // What was accepted since it was asked has its time still before it, so the lock is not taken for that.
         if !suspended && self.deadline.is_none_or(|deadline| deadline > self.now) {
@@ -413,9 +413,9 @@ impl<'a, R: Transport> Driver<'a, R> {
     }
 
     /// Has the driver polled when the session is to be looked at. Says whether that is now.
-    fn set_alarm(&mut self, cx: &mut Context<'_>, mut timer: Pin<&mut Option<R::Timer>>) -> bool {
+    fn arm_timer(&mut self, cx: &mut Context<'_>, mut timer: Pin<&mut Option<R::Timer>>) -> bool {
         let look = self.connection.is_some().then(|| self.now + suspension::LOOK);
-        let leave = self.leaving.as_ref().map(|leaving| leaving.1);
+        let leave = self.lingering.as_ref().map(|lingering| lingering.1);
         let Some(next) = self.deadline.into_iter().chain(look).chain(leave).min() else {
             return false;
         };
@@ -433,15 +433,16 @@ impl<'a, R: Transport> Driver<'a, R> {
     }
 
     /// Tells those who wait, and learns how the session is.
-    fn tell(&mut self) -> Told {
+    fn notify(&mut self) -> Progress {
         let mut inner = self.shared.0.lock();
         inner.drain_events(&mut self.wakers);
-        inner.looked_at(!self.is_flushed(), &mut self.wakers);
-        let told = Told { epoch: inner.session.epoch(), is_finished: inner.session.is_finished() };
+        inner.socket_polled(!self.is_flushed(), &mut self.wakers);
+        let progress =
+            Progress { epoch: inner.session.epoch(), is_finished: inner.session.is_finished() };
         let deadline = inner.session.poll_timeout();
         drop(inner);
         self.deadline = deadline;
         self.wakers.wake();
-        told
+        progress
     }
 }

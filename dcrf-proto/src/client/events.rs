@@ -58,13 +58,13 @@ impl Events {
     }
 
     fn poll(&mut self, cx: &Context<'_>) -> Poll<Option<ClientEvent>> {
-        let polled = self.shared.look(cx, |inner, task| {
+        let polled = self.shared.poll_with(cx, |inner, task| {
             let finished = inner.finished;
             let Some(listener) = inner.listeners.get_mut(self.listener) else {
                 return Poll::Ready(None);
             };
             match listener.events.pop() {
-                None if !finished => task.waits(&mut listener.waker),
+                None if !finished => task.register(&mut listener.waker),
                 event => Poll::Ready(event),
             }
         });

@@ -29,9 +29,11 @@ pub(super) fn flush(
 
 impl Flushing {
     fn poll(&self, cx: &Context<'_>) -> Poll<Result<(), CloseReason>> {
-        self.handle.shared().look(cx, |inner, task| match &mut inner.flushers[self.place].waiter {
-            Waiter::Done(result) => Poll::Ready(result.clone()),
-            Waiter::Waiting(place) => task.waits(place),
+        self.handle.shared().poll_with(cx, |inner, task| {
+            match &mut inner.flushers[self.place].waiter {
+                Waiter::Done(result) => Poll::Ready(result.clone()),
+                Waiter::Waiting(place) => task.register(place),
+            }
         })
     }
 }

@@ -10,8 +10,8 @@ use std::task::{Context, Poll};
 use futures_core::{FusedStream, Stream};
 use serde::de::DeserializeOwned;
 
-use super::readers::Readable;
 use super::shared::Handle;
+use super::wake::Readable;
 use crate::error::Rejected;
 use crate::event::ListenerEvent;
 use crate::id::ListenerKey;
@@ -85,11 +85,11 @@ impl<T: DeserializeOwned> Listener<T> {
     }
 
     fn poll(&mut self, cx: &Context<'_>) -> Poll<Option<Result<ListenerEvent<T>, DecodeError>>> {
-        let polled = self.handle.shared().look(cx, |inner, task| {
+        let polled = self.handle.shared().poll_with(cx, |inner, task| {
             let readable = Readable::Listener(self.key);
-            inner.readers.looks(readable);
+            inner.readers.mark_polled(readable);
             match inner.session.poll_listener(self.key) {
-                None if !inner.finished => inner.readers.wait(readable, task),
+                None if !inner.finished => inner.readers.register(readable, task),
                 heard => Poll::Ready(heard),
             }
         });
@@ -116,7 +116,7 @@ impl<T> Drop for Listener<T> {
     fn drop(&mut self) {
         let waker = self.handle.shared().command_with(|inner, _| {
             inner.session.unlisten(self.key);
-            inner.readers.forget(Readable::Listener(self.key))
+            inner.readers.remove(Readable::Listener(self.key))
         });
         // After the lock is released.
         drop(waker);

@@ -15,16 +15,13 @@ mod events;
 mod flush;
 mod listener;
 mod pages;
-mod readers;
 mod reply_future;
 mod reply_stream;
 mod shared;
-mod signal;
 mod subscription;
 mod suspension;
-mod task;
 mod transport;
-mod wakers;
+mod wake;
 
 use std::fmt;
 use std::future::Future;

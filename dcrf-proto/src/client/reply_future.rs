@@ -87,7 +87,7 @@ impl<T> Future for ReplyFuture<T> {
         let this = &mut *self;
         let result = match mem::replace(&mut this.state, State::Resolved) {
             State::Waiting { handle, key } => {
-                match handle.shared().look(cx, |inner, task| inner.poll_response(key, task)) {
+                match handle.shared().poll_with(cx, |inner, task| inner.poll_response(key, task)) {
                     Poll::Ready(result) => result,
                     Poll::Pending => {
                         this.state = State::Waiting { handle, key };

@@ -10,8 +10,8 @@ use std::task::{Context, Poll};
 use futures_core::{FusedStream, Stream};
 use serde::de::DeserializeOwned;
 
-use super::readers::Readable;
 use super::shared::Handle;
+use super::wake::Readable;
 use crate::command::Request;
 use crate::error::{ReplyStreamError, RequestError};
 use crate::id::ReplyStreamKey;
@@ -126,7 +126,7 @@ impl<T> ReplyStream<T> {
 fn leave(handle: &Handle, key: ReplyStreamKey, leave: impl FnOnce(&mut crate::session::Session)) {
     let waker = handle.shared().command_with(|inner, _| {
         leave(&mut inner.session);
-        inner.readers.forget(Readable::Replies(key))
+        inner.readers.remove(Readable::Replies(key))
     });
     drop(waker);
 }
@@ -160,16 +160,16 @@ impl<T: DeserializeOwned> ReplyStream<T> {
         let polled = match &self.state {
             State::Open { handle, key } => {
                 let readable = Readable::Replies(*key);
-                let polled = handle.shared().look(cx, |inner, task| {
-                    inner.readers.looks(readable);
+                let polled = handle.shared().poll_with(cx, |inner, task| {
+                    inner.readers.mark_polled(readable);
                     match inner.session.poll_reply(*key) {
                         Some(Ok(reply)) => Poll::Ready(Ok(reply)),
                         Some(Err(ended)) => {
                             // Of what has ended the session tells nothing more.
-                            task.drops(inner.readers.forget(readable));
+                            task.defer_drop(inner.readers.remove(readable));
                             Poll::Ready(Err(ended))
                         }
-                        None => inner.readers.wait(readable, task),
+                        None => inner.readers.register(readable, task),
                     }
                 });
                 let Poll::Ready(polled) = polled else { return Poll::Pending };

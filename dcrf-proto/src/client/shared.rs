@@ -9,9 +9,9 @@ use std::time::Instant;
 
 use slab::Slab;
 
-use super::readers::{Readable, Readers};
-use super::task::Task;
-use super::wakers::Wakers;
+use super::wake::Task;
+use super::wake::Wakers;
+use super::wake::{Readable, Readers};
 use crate::command::CloseOptions;
 use crate::config::Config;
 use crate::context::ClientEvents;
@@ -159,16 +159,16 @@ impl Shared {
     }
 
     /// Looks under the lock, for a second time where there is nothing and the task is to wait.
-    pub(super) fn look<T>(
+    pub(super) fn poll_with<T>(
         &self,
         cx: &Context<'_>,
-        mut look: impl FnMut(&mut Inner, &mut Task<'_>) -> T,
+        mut poll: impl FnMut(&mut Inner, &mut Task<'_>) -> T,
     ) -> T {
         let mut task = Task::new(cx.waker());
         loop {
-            let found = look(&mut self.lock(), &mut task);
-            if !task.looks_again() {
-                return found;
+            let polled = poll(&mut self.lock(), &mut task);
+            if !task.prepare_retry() {
+                return polled;
             }
         }
     }
@@ -177,11 +177,11 @@ impl Shared {
     pub(super) async fn finished(&self) {
         let finisher = Finisher { shared: self, place: self.lock().finishers.insert(None) };
         poll_fn(|cx| {
-            self.look(cx, |inner, task| {
+            self.poll_with(cx, |inner, task| {
                 if inner.finished {
                     return Poll::Ready(());
                 }
-                task.waits(&mut inner.finishers[finisher.place])
+                task.register(&mut inner.finishers[finisher.place])
             })
         })
         .await;
@@ -199,8 +199,8 @@ impl Shared {
         wakers.extend(inner.finishers.iter_mut().filter_map(|(_, finisher)| finisher.take()));
         let driver = inner.driver.take();
         // Of a listener's end the session tells nothing.
-        wakers.extend(inner.readers.forget_all());
-        inner.tell_flushers(&mut wakers);
+        wakers.extend(inner.readers.drain());
+        inner.notify_flushers(&mut wakers);
         wakers.extend(inner.listeners.iter_mut().filter_map(|(_, listener)| listener.waker.take()));
         drop(inner);
         drop(driver);
@@ -241,7 +241,7 @@ impl Inner {
         task: &mut Task<'_>,
     ) -> Poll<Result<Json, RequestError>> {
         if let Some(Waiter::Waiting(place)) = self.responses.get_mut(&key) {
-            return task.waits(place);
+            return task.register(place);
         }
         match self.responses.remove(&key) {
             Some(Waiter::Done(result)) => Poll::Ready(result),
@@ -271,7 +271,7 @@ impl Inner {
                     let waiter = self.unsubscribes.get_mut(&subscription);
                     wakers.extend(waiter.and_then(|waiter| waiter.complete(result)));
                 }
-                Event::Client(event) => self.tell(&event, wakers),
+                Event::Client(event) => self.notify_listeners(&event, wakers),
             }
         }
     }
@@ -290,12 +290,12 @@ impl Inner {
     }
 
     /// The driver has looked at its socket: collects who waited for that.
-    pub(super) fn looked_at(&mut self, unwritten: bool, wakers: &mut Wakers) {
+    pub(super) fn socket_polled(&mut self, unwritten: bool, wakers: &mut Wakers) {
         self.unwritten = unwritten;
-        self.tell_flushers(wakers);
+        self.notify_flushers(wakers);
     }
 
-    fn tell_flushers(&mut self, wakers: &mut Wakers) {
+    fn notify_flushers(&mut self, wakers: &mut Wakers) {
         if self.flushers.is_empty() {
             return;
         }
@@ -308,7 +308,7 @@ impl Inner {
         self.flushers = flushers;
     }
 
-    fn tell(&mut self, event: &ClientEvent, wakers: &mut Wakers) {
+    fn notify_listeners(&mut self, event: &ClientEvent, wakers: &mut Wakers) {
         for (_, listener) in &mut self.listeners {
             self.missed += listener.events.push(event.clone());
             wakers.extend(listener.waker.take());

@@ -10,8 +10,8 @@ use std::task::{Context, Poll};
 use futures_core::{FusedStream, Stream};
 use serde::de::DeserializeOwned;
 
-use super::readers::Readable;
 use super::shared::{Handle, Waiter};
+use super::wake::Readable;
 use crate::command::Subscribe;
 use crate::error::{SubscriptionError, UnsubscribeError};
 use crate::event::Change;
@@ -242,25 +242,25 @@ struct Registration {
 impl Registration {
     fn poll_acknowledged(&self, cx: &Context<'_>) -> Poll<Result<(), SubscriptionError>> {
         let readable = Readable::Subscription(self.key);
-        self.handle.shared().look(cx, |inner, task| {
-            inner.readers.looks(readable);
+        self.handle.shared().poll_with(cx, |inner, task| {
+            inner.readers.mark_polled(readable);
             if inner.session.is_acknowledged(self.key) {
                 return Poll::Ready(Ok(()));
             }
             if let Some(ended) = inner.session.ended(self.key) {
                 return Poll::Ready(Err(ended.clone()));
             }
-            inner.readers.wait(readable, task)
+            inner.readers.register(readable, task)
         })
     }
 
     fn poll_change(&self, cx: &Context<'_>) -> Poll<Result<Change, SubscriptionError>> {
         let readable = Readable::Subscription(self.key);
-        self.handle.shared().look(cx, |inner, task| {
-            inner.readers.looks(readable);
+        self.handle.shared().poll_with(cx, |inner, task| {
+            inner.readers.mark_polled(readable);
             match inner.session.poll_change(self.key) {
                 Some(polled) => Poll::Ready(polled),
-                None => inner.readers.wait(readable, task),
+                None => inner.readers.register(readable, task),
             }
         })
     }
@@ -270,7 +270,7 @@ impl Drop for Registration {
     fn drop(&mut self) {
         let waker = self.handle.shared().command_with(|inner, now| {
             inner.session.unsubscribe(self.key, now);
-            inner.readers.forget(Readable::Subscription(self.key))
+            inner.readers.remove(Readable::Subscription(self.key))
         });
         // After the lock is released.
         drop(waker);
@@ -285,10 +285,12 @@ struct Cancelling {
 
 impl Cancelling {
     fn poll(&self, cx: &Context<'_>) -> Poll<Result<(), UnsubscribeError>> {
-        self.handle.shared().look(cx, |inner, task| match inner.unsubscribes.get_mut(&self.key) {
-            Some(Waiter::Waiting(place)) => task.waits(place),
-            Some(Waiter::Done(result)) => Poll::Ready(result.clone()),
-            None => Poll::Ready(Ok(())),
+        self.handle.shared().poll_with(cx, |inner, task| {
+            match inner.unsubscribes.get_mut(&self.key) {
+                Some(Waiter::Waiting(place)) => task.register(place),
+                Some(Waiter::Done(result)) => Poll::Ready(result.clone()),
+                None => Poll::Ready(Ok(())),
+            }
         })
     }
 }

@@ -46,7 +46,7 @@ pub trait Transport: Send + Sync + 'static {
     /// A connected WebSocket.
     type Socket: Socket;
     /// A future that is ready when its time has come.
-    type Timer: Future<Output = ()> + Send;
+    type Timer: Future + Send;
 
     /// The time now, of the clock by which [`sleep_until`](Transport::sleep_until) waits.
     fn now() -> Instant;
@@ -171,7 +171,7 @@ pub trait Socket: Send + Unpin {
 
     /// Polled after the connection is over, for a second at most; the driver drops the socket when it is ready. For
     /// a socket that ends the connection itself, such as for a message over its limit, and has told the server why:
-    /// where what the server still sends is not read, the network takes back what was told.
+    /// if the rest of what the server sends is not read, the network may discard the close frame.
     fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let _ = cx;
         Poll::Ready(())

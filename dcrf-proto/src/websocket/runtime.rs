@@ -24,7 +24,7 @@ pub trait Runtime: Clone + Send + Sync + 'static {
     /// A TCP connection.
     type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
     /// A future that is ready when its time has come.
-    type Timer: Future<Output = ()> + Send;
+    type Timer: Future + Send;
 
     /// The runtime that the caller runs in; `None` outside of one.
     fn current() -> Option<Self>;
