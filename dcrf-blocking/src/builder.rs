@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use async_io::{Async, IoSafe};
 
-use crate::driver::{Driver, Thread};
+use crate::driver::Thread;
 use crate::forward::forward;
 use crate::{
     Attempt, Client, Config, ConnectError, ConnectionError, Credentials, CredentialsError,
@@ -215,7 +215,7 @@ impl Builder {
     /// What stands in the way of any attempt: the URL, a header that can't be sent, the lack of a thread.
     pub fn connect_lazy(self) -> Result<Client, ConnectError> {
         let (client, driver) = self.0.build()?;
-        let thread = Thread::spawn(Driver::new(driver));
+        let thread = Thread::spawn(driver);
         client.attach(thread.map_err(|error| ConnectError::NoThread(error.to_string()))?);
         Ok(Client(client))
     }

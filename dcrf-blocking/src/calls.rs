@@ -6,7 +6,6 @@ use std::borrow::Cow;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::driver::begin;
 use crate::forward::forward;
 use crate::{
     Client, CloseReason, Items, Listener, Pages, Pending, Receiver, Rejected, ReplyFuture,
@@ -136,7 +135,7 @@ impl Client {
         stream: impl Into<Cow<'static, str>>,
         pk: impl Serialize,
     ) -> Result<(), RequestError> {
-        wait::wait(begin(|| self.0.delete(stream, pk)))
+        wait::wait(self.0.delete(stream, pk))
     }
 
     /// Makes any request.
@@ -155,7 +154,7 @@ impl Client {
     ///
     /// See [`ReplyFuture`].
     pub fn call<T: DeserializeOwned>(&self, request: Request) -> Result<T, RequestError> {
-        wait::wait(begin(|| self.0.call(request)))
+        wait::wait(self.0.call(request))
     }
 
     /// Makes any request, and does not wait for its answer: for many at once, or to do something else
