@@ -105,8 +105,8 @@ impl Client {
         /// ```
         pub fn open(&self);
 
-        /// Checks the connection now instead of at the next heartbeat, for example after the network has changed. While
-        /// waiting to reconnect, it connects at once.
+        /// Checks now whether the server still responds, for example after the network has changed. If nothing arrives
+        /// within 2 seconds, the client reconnects. While offline this does nothing.
         ///
         /// ```no_run
         /// # fn f(client: dcrf_blocking::Client) {
