@@ -10,6 +10,7 @@ use rand_xoshiro::rand_core::{RngCore, SeedableRng};
 use rustc_hash::FxBuildHasher;
 use serde::{Serialize, Serializer};
 use uuid::Uuid;
+use uuid::fmt::Hyphenated;
 
 /// Which connection of a session something belongs to. Each dial begins a new epoch, and input for an
 /// epoch that is over is ignored.
@@ -116,33 +117,12 @@ impl From<Uuid> for Repr {
     }
 }
 
-/// The part of an id's second half that carries a place.
-const LAST_32_BITS: u64 = 0xffff_ffff;
-
 impl RequestId {
     pub(crate) fn random(random: &mut Random) -> Self {
         let (high, low) = random.uuid();
         Self(Repr::Uuid(high, low))
     }
 
-    /// A new id that carries a place, so that a frame with it needs no map to find who it is for. The place is laid
-    /// over other random bits of the same id, so it looks as random as any other, and 90 of its bits still are.
-    pub(crate) fn random_at(place: u32, random: &mut Random) -> Self {
-        let (high, low) = random.uuid();
-        let carried = (high >> 32) ^ u64::from(place);
-        Self(Repr::Uuid(high, (low & !LAST_32_BITS) | carried))
-    }
-
-    /// The place that it carries, if it carries one: every UUID may.
-    pub(crate) fn place(&self) -> Option<u32> {
-        match &self.0 {
-            Repr::Uuid(high, low) => u32::try_from(((high >> 32) ^ low) & LAST_32_BITS).ok(),
-            Repr::Text(_) | Repr::Number(_) => None,
-        }
-    }
-}
-
-impl RequestId {
     /// An id as the session makes them, a lower-case hyphenated UUID.
     pub(crate) fn from_uuid(text: &str) -> Option<Self> {
         uuid(text).map(Repr::from).map(Self)
@@ -181,41 +161,11 @@ impl From<&str> for RequestId {
     }
 }
 
-/// Reads the one spelling of a UUID that we write ourselves: "A…" and "a…" are different ids to the server.
+/// Parses a lower-case hyphenated UUID. Other forms keep their text, because the server echoes an id as it was sent.
 fn uuid(text: &str) -> Option<Uuid> {
-    let text: &[u8; 36] = text.as_bytes().try_into().ok()?;
-    if [text[8], text[13], text[18], text[23]] != [b'-'; 4] {
-        return None;
-    }
-    let mut digits = [0; 32];
-    digits[..8].copy_from_slice(&text[..8]);
-    digits[8..12].copy_from_slice(&text[9..13]);
-    digits[12..16].copy_from_slice(&text[14..18]);
-    digits[16..20].copy_from_slice(&text[19..23]);
-    digits[20..].copy_from_slice(&text[24..]);
-    let mut uuid = 0_u128;
-    for eight in digits.chunks_exact(8) {
-        uuid = (uuid << 32) | u128::from(eight_digits(eight.try_into().ok()?)?);
-    }
-    Some(Uuid::from_u128(uuid))
-}
-
-/// Reads eight lower-case hexadecimal digits at once.
-fn eight_digits(digits: [u8; 8]) -> Option<u32> {
-    const ONES: u64 = u64::MAX / 255;
-    let text = u64::from_be_bytes(digits);
-    // A letter has bit 6, and is the ninth after the digit with its lower half.
-    let letters = (text >> 6) & ONES;
-    let values = (text & (ONES * 0xf)) + letters * 9;
-    // What is none is written otherwise than it was, or has more than four bits.
-    let letters = ((values + ONES * 6) >> 4) & ONES;
-    let written = values + ONES * u64::from(b'0') + letters * 39;
-    if written != text || values & (ONES * 0xf0) != 0 {
-        return None;
-    }
-    let bytes = (values | (values >> 4)) & 0x00ff_00ff_00ff_00ff;
-    let halves = (bytes | (bytes >> 8)) & 0x0000_ffff_0000_ffff;
-    u32::try_from((halves | (halves >> 16)) & 0xffff_ffff).ok()
+    let is_canonical =
+        text.len() == Hyphenated::LENGTH && !text.bytes().any(|byte| byte.is_ascii_uppercase());
+    if is_canonical { Uuid::try_parse(text).ok() } else { None }
 }
 
 impl From<String> for RequestId {
@@ -340,63 +290,8 @@ impl Random {
 mod tests {
     use super::*;
 
-    const PLACES: [u32; 8] = [0, 1, 2, 255, 99_999, 0x8000_0000, u32::MAX - 1, u32::MAX];
-
-    fn random() -> Random {
-        Random::new(&Seed::from([7; 32]))
-    }
-
     #[test]
-    fn r8_an_id_that_carries_a_place_is_a_uuid_v4_like_any_other() {
-        let mut random = random();
-        for place in PLACES {
-            let first = RequestId::random_at(place, &mut random);
-            let second = RequestId::random_at(place, &mut random);
-            assert_ne!(first, second);
-            for id in [first, second] {
-                let uuid = Uuid::try_parse(&id.to_string()).unwrap();
-                assert_eq!(uuid.get_version_num(), 4, "{id}");
-                assert_eq!(uuid.get_variant(), uuid::Variant::RFC4122, "{id}");
-                // As it comes back from the server.
-                assert_eq!(RequestId::from(id.to_string()).place(), Some(place), "{id}");
-            }
-        }
-        assert_eq!(RequestId::from("place-1").place(), None);
-        assert_eq!(RequestId::from(1).place(), None);
-    }
-
-    #[test]
-    fn r8_no_bit_of_an_id_tells_its_place() {
-        let mut random = random();
-        // How often each bit is set: half of the time, but for the six that say "v4".
-        let mut set = [0; 128];
-        for _ in 0..4096 {
-            let Repr::Uuid(high, low) = RequestId::random_at(0, &mut random).0 else {
-                unreachable!("it is a UUID");
-            };
-            let uuid = Uuid::from_u64_pair(high, low).as_u128();
-            for (bit, set) in set.iter_mut().enumerate() {
-                *set += usize::from(uuid >> bit & 1 == 1);
-            }
-        }
-        let fixed = [(62, 0), (63, 4096), (76, 0), (77, 0), (78, 4096), (79, 0)];
-        for (bit, set) in set.into_iter().enumerate() {
-            match fixed.iter().find(|(fixed, _)| *fixed == bit) {
-                Some((_, expected)) => assert_eq!(set, *expected, "bit {bit}"),
-                None => assert!((1800..2300).contains(&set), "bit {bit}: {set}"),
-            }
-        }
-    }
-
-    #[test]
-    fn r8_an_id_of_a_request_carries_a_place_by_chance_only() {
-        let mut random = random();
-        let is_of_a_hundred = |id: RequestId| id.place().is_some_and(|place| place < 100);
-        assert!(!(0..10_000).any(|_| is_of_a_hundred(RequestId::random(&mut random))));
-    }
-
-    #[test]
-    fn r8_an_id_is_sent_as_it_was_given_whatever_letter_stands_in_it() {
+    fn r8_any_id_is_sent_as_it_was_given() {
         let uuid = "0189abcd-ef01-4234-8567-89abcdef0123";
         assert!(matches!(RequestId::from(uuid).0, Repr::Uuid(..)));
         for at in 0..uuid.len() {

@@ -124,14 +124,13 @@ mod frame;
 #[cfg(feature = "tungstenite")]
 mod from_tungstenite;
 mod id;
-mod inbox;
 mod link;
 mod listeners;
 mod outcome;
 mod outgoing;
 mod protocol;
 mod requests;
-mod selection;
+mod routing;
 mod session;
 mod stats;
 mod subscriptions;

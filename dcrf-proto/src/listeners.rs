@@ -7,7 +7,7 @@ use crate::error::{RejectReason, Rejected};
 use crate::event::{Event, ListenerEvent};
 use crate::id::ListenerKey;
 use crate::protocol::selector::Selector;
-use crate::selection::Taker;
+use crate::routing::Destination;
 
 #[derive(Debug)]
 pub(crate) struct Listeners(Arena<ListenerKey, Listener>);
@@ -49,7 +49,7 @@ impl Listeners {
         }
         let key =
             self.0.insert_with(|_| Listener { waiting: Buffer::default(), lagged: 0, told: false });
-        cx.selection.insert(cx.config.framing, selector, Taker::Listener(key));
+        cx.selectors.insert(cx.config.framing, selector, Destination::Listener(key));
         Ok(key)
     }
 
@@ -61,8 +61,8 @@ impl Listeners {
 
     pub(crate) fn unlisten(&mut self, cx: &mut Context, key: ListenerKey) {
         let Some(listener) = self.0.remove(key) else { return };
-        cx.unread.heard.change(listener.waiting.held(), Held::default());
-        cx.selection.remove(|taker| taker == Taker::Listener(key));
+        cx.unread.frames.change(listener.waiting.held(), Held::default());
+        cx.selectors.remove(Destination::Listener(key));
     }
 
     /// A frame has come that the listener wants.
@@ -74,7 +74,7 @@ impl Listeners {
             listener.waiting.pop();
             listener.lagged += 1;
         }
-        cx.unread.heard.change(before, listener.waiting.held());
+        cx.unread.frames.change(before, listener.waiting.held());
         cx.stats.lagged += listener.lagged - lagged;
         cx.trace.lagged(None, listener.lagged - lagged);
         if !std::mem::replace(&mut listener.told, true) {
@@ -99,7 +99,7 @@ impl Listeners {
             0 => listener.waiting.pop(),
             lagged => Some(ListenerEvent::Lagged(lagged)),
         };
-        cx.unread.heard.change(before, listener.waiting.held());
+        cx.unread.frames.change(before, listener.waiting.held());
         heard
     }
 }

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 use uuid::fmt::Hyphenated;
 
-use crate::id::{RequestId, UpstreamKey};
+use crate::id::RequestId;
 use crate::protocol::error_reply::ErrorReply;
 use crate::protocol::framing::Framing;
 use crate::protocol::json::{self, Json};
@@ -36,8 +36,6 @@ pub(crate) struct Payload<'a> {
     pub(crate) action: Option<Cow<'a, str>>,
     /// `None` unless it is a string or an integer of 64 bits.
     pub(crate) request_id: Option<RequestId>,
-    /// The upstream subscription with this id, if it was already looked up.
-    pub(crate) owner: Option<UpstreamKey>,
     /// The id as written in the frame, without its quotes.
     pub(crate) id_text: &'a str,
     pub(crate) response_status: Status,
@@ -127,7 +125,6 @@ impl<'a> Payload<'a> {
         Some(Self {
             action: action.and_then(|action| string(scan, action)),
             request_id: id.and_then(|id| read_id(scan, id)),
-            owner: None,
             id_text: id.and_then(in_quotes).unwrap_or_default(),
             response_status: status.map_or(Status::Missing, Status::read),
             errors: errors.and_then(not_null),

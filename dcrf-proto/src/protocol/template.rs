@@ -18,7 +18,7 @@ use std::ops::Range;
 
 use uuid::fmt::Hyphenated;
 
-use crate::id::{RequestId, UpstreamKey};
+use crate::id::RequestId;
 use crate::protocol::envelope::{self, Envelope, Frame, Payload, Status, not_null};
 use crate::protocol::framing::Framing;
 use crate::protocol::scan::Scan;
@@ -39,15 +39,8 @@ pub(crate) struct Templates {
 
 impl Templates {
     /// Decodes a frame with the same result as [`envelope::decode`].
-    ///
-    /// `owner_of` is called before the data is validated, so that its cache miss overlaps with that work.
-    pub(crate) fn decode<'a>(
-        &mut self,
-        framing: Framing,
-        text: &'a str,
-        owner_of: impl Fn(&RequestId) -> Option<UpstreamKey>,
-    ) -> Frame<'a> {
-        if let Some(envelope) = self.read(text, owner_of) {
+    pub(crate) fn decode<'a>(&mut self, framing: Framing, text: &'a str) -> Frame<'a> {
+        if let Some(envelope) = self.read(text) {
             return Frame::Envelope(envelope);
         }
         let frame = envelope::decode(framing, text);
@@ -57,12 +50,8 @@ impl Templates {
         frame
     }
 
-    fn read<'a>(
-        &self,
-        text: &'a str,
-        owner_of: impl Fn(&RequestId) -> Option<UpstreamKey>,
-    ) -> Option<Envelope<'a>> {
-        self.templates.iter().find_map(|template| template.read(text, &owner_of))
+    fn read<'a>(&self, text: &'a str) -> Option<Envelope<'a>> {
+        self.templates.iter().find_map(|template| template.read(text))
     }
 
     fn learn(&mut self, text: &str, envelope: &Envelope<'_>) {
@@ -97,11 +86,7 @@ struct Template {
 
 impl Template {
     /// Reads a frame with this envelope. `None` if the frame has another one, or data that is not JSON.
-    fn read<'a>(
-        &self,
-        text: &'a str,
-        owner_of: impl Fn(&RequestId) -> Option<UpstreamKey>,
-    ) -> Option<Envelope<'a>> {
+    fn read<'a>(&self, text: &'a str) -> Option<Envelope<'a>> {
         let (before, rest) = self.envelope.split_at(self.data_at);
         let (between, after) = rest.split_at(self.id_at - self.data_at);
         if !text.starts_with(before) {
@@ -111,7 +96,6 @@ impl Template {
         let (_, from_id) = text.split_at_checked(id_start)?;
         let id_text = from_id.strip_suffix(after)?;
         let request_id = RequestId::from_uuid(id_text)?;
-        let owner = owner_of(&request_id);
         let mut scan = Scan::starting_at(text, before.len());
         let data = scan.raw()?;
         let data_end = scan.position();
@@ -130,7 +114,6 @@ impl Template {
         let payload = Payload {
             action: part(&self.action).map(Cow::Borrowed),
             request_id: Some(request_id),
-            owner,
             id_text,
             response_status: self.status,
             errors: part(&self.errors),
@@ -194,9 +177,9 @@ mod tests {
         frames
             .iter()
             .map(|text| {
-                let matched = templates.read(text, |_| None).is_some();
+                let matched = templates.read(text).is_some();
                 assert_eq!(
-                    templates.decode(framing, text, |_| None),
+                    templates.decode(framing, text),
                     envelope::decode(framing, text),
                     "{text} of {frames:?}"
                 );

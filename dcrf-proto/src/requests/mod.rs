@@ -16,7 +16,7 @@ pub(crate) use crate::outcome::Outcome;
 use crate::arena::Arena;
 use crate::buffer::Held;
 use crate::command::{Arguments, Request};
-use crate::context::{Context, Route};
+use crate::context::Context;
 use crate::error::{CloseReason, RejectReason, Rejected, RequestError};
 use crate::event::Event;
 use crate::frame::Frame;
@@ -24,8 +24,7 @@ use crate::id::{ReplyStreamKey, RequestId, RequestKey};
 use crate::outgoing::{self, Purpose};
 use crate::protocol::envelope::Payload;
 use crate::protocol::json::Json;
-use crate::selection::Taker;
-use crate::subscriptions::Subscriptions;
+use crate::routing::{Destination, Route};
 use crate::timer::Timer;
 use crate::trace::Asked;
 
@@ -154,22 +153,20 @@ impl Requests {
     pub(crate) fn request(
         &mut self,
         cx: &mut Context,
-        subscriptions: &Subscriptions,
         request: Request,
     ) -> Result<RequestKey, Rejected<Request>> {
         let timeout = request.timeout.or(cx.config.request_timeout);
-        self.enqueue(cx, subscriptions, request, timeout, Answer::One)
+        self.enqueue(cx, request, timeout, Answer::One)
     }
 
     /// Accepts a request into the outbox, for any number of replies (R12).
     pub(crate) fn stream(
         &mut self,
         cx: &mut Context,
-        subscriptions: &Subscriptions,
         request: Request,
     ) -> Result<ReplyStreamKey, Rejected<Request>> {
         let timeout = request.timeout.or(cx.config.request_timeout);
-        let key = self.enqueue(cx, subscriptions, request, timeout, Answer::One)?;
+        let key = self.enqueue(cx, request, timeout, Answer::One)?;
         let replies = self.replies.insert_with(|_| ReplyBuffer::new(key));
         if let Some(entry) = self.entries.get_mut(key) {
             entry.answer = Answer::Many(replies);
@@ -182,23 +179,21 @@ impl Requests {
     pub(crate) fn send(
         &mut self,
         cx: &mut Context,
-        subscriptions: &Subscriptions,
         request: Request,
         now_or_never: bool,
     ) -> Result<(), Rejected<Request>> {
         let timeout = request.timeout.or(None);
-        self.enqueue(cx, subscriptions, request, timeout, Answer::None { now_or_never }).map(drop)
+        self.enqueue(cx, request, timeout, Answer::None { now_or_never }).map(drop)
     }
 
     fn enqueue(
         &mut self,
         cx: &mut Context,
-        subscriptions: &Subscriptions,
         request: Request,
         timeout: Option<Duration>,
         answer: Answer,
     ) -> Result<RequestKey, Rejected<Request>> {
-        match self.accept(cx, subscriptions, &request) {
+        match self.accept(cx, &request) {
             Ok(message) => Ok(self.insert(cx, request, message, timeout, answer)),
             Err(reason) => Err(Rejected { command: request, reason }),
         }
@@ -207,7 +202,6 @@ impl Requests {
     fn accept(
         &self,
         cx: &mut Context,
-        subscriptions: &Subscriptions,
         request: &Request,
     ) -> Result<(RequestId, Frame), RejectReason> {
         cx.admit()?;
@@ -217,11 +211,11 @@ impl Requests {
         if waiting.count >= limit.count || alive >= cx.config.max_requests {
             return Err(RejectReason::QueueFull);
         }
-        let id = cx.choose_id(
-            request.id.as_ref(),
-            |routes, id| subscriptions.is_unknown(routes, id),
-            RequestId::random,
-        )?;
+        let id = match &request.id {
+            Some(id) if !cx.routes.is_unused(id) => return Err(RejectReason::IdInUse),
+            Some(id) => id.clone(),
+            None => RequestId::random(&mut cx.random),
+        };
         let arguments = request.arguments.iter();
         let (stream, action) = (&request.stream, &request.action);
         let message =
@@ -268,10 +262,16 @@ impl Requests {
             asked,
         });
         self.outbox.insert(sequence, key, size);
-        cx.routes
-            .insert(id, if selector.is_some() { Route::Selected } else { Route::Request(key) });
+        cx.routes.insert(
+            id,
+            if selector.is_some() {
+                Route::BySelector
+            } else {
+                Route::To(Destination::Request(key))
+            },
+        );
         if let Some(selector) = selector {
-            cx.selection.insert(cx.config.framing, selector, Taker::Request(key));
+            cx.selectors.insert(cx.config.framing, selector, Destination::Request(key));
         }
         self.arm(cx, key);
         key
@@ -430,7 +430,7 @@ impl Requests {
             self.outbox.remove(entry.sequence, message.len());
         }
         if entry.is_selected {
-            cx.selection.remove(|taker| taker == Taker::Request(key));
+            cx.selectors.remove(Destination::Request(key));
         }
         Some(entry)
     }

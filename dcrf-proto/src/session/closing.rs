@@ -46,7 +46,7 @@ impl Session {
         };
         if close.unsubscribe {
             let ended = SubscriptionError::Closed(CloseReason::ByCaller);
-            self.subscriptions.leave_all(&mut self.cx, &ended);
+            self.subscriptions.end_all(&mut self.cx, &ended);
         }
         self.closing = Some(Closing { frame: close.frame, deadline });
         self.cx.timers.set(deadline, Timer::Close);
@@ -59,7 +59,7 @@ impl Session {
 
     /// Ends the wait of a close once nothing is left to wait for.
     pub(super) fn settle_close(&mut self) {
-        let waits = || self.requests.len() > 0 || self.subscriptions.is_leaving();
+        let waits = || self.requests.len() > 0 || self.subscriptions.is_unsubscribing();
         if self.closing.is_some() && !waits() {
             self.finish_close();
         }

@@ -47,7 +47,7 @@ impl Session {
         now: Instant,
     ) -> Result<RequestKey, Rejected<Request>> {
         self.accept(request, now, |session, request| {
-            session.requests.request(&mut session.cx, &session.subscriptions, request)
+            session.requests.request(&mut session.cx, request)
         })
     }
 
@@ -91,7 +91,7 @@ impl Session {
         now: Instant,
     ) -> Result<ReplyStreamKey, Rejected<Request>> {
         self.accept(request, now, |session, request| {
-            session.requests.stream(&mut session.cx, &session.subscriptions, request)
+            session.requests.stream(&mut session.cx, request)
         })
     }
 
@@ -144,7 +144,7 @@ impl Session {
     /// The message, with the reason why it was not accepted.
     pub fn send(&mut self, message: Request, now: Instant) -> Result<(), Rejected<Request>> {
         self.accept(message, now, |session, message| {
-            session.requests.send(&mut session.cx, &session.subscriptions, message, false)
+            session.requests.send(&mut session.cx, message, false)
         })
     }
 
@@ -165,7 +165,7 @@ impl Session {
     pub fn send_now(&mut self, message: Request, now: Instant) -> Result<(), Rejected<Request>> {
         self.accept(message, now, |session, message| {
             if session.link.is_open() {
-                session.requests.send(&mut session.cx, &session.subscriptions, message, true)
+                session.requests.send(&mut session.cx, message, true)
             } else {
                 Err(Rejected { command: message, reason: RejectReason::NotConnected })
             }
@@ -269,7 +269,7 @@ impl Session {
     /// ```
     pub fn unsubscribe_all(&mut self, now: Instant) -> usize {
         self.advance(now);
-        self.subscriptions.leave_all(&mut self.cx, &SubscriptionError::Unsubscribed)
+        self.subscriptions.end_all(&mut self.cx, &SubscriptionError::Unsubscribed)
     }
 
     /// Sends all subscriptions once more on this connection, as after a reconnect but without a gap: for a

@@ -3,15 +3,14 @@
 use std::time::Instant;
 
 use super::Session;
-use crate::context::Route;
 use crate::error::{CloseReason, ConnectionError};
 use crate::event::ListenerEvent;
-use crate::id::{Epoch, RequestId};
+use crate::id::Epoch;
 use crate::link::FailureAction;
 use crate::protocol::envelope::{self, Envelope, Frame, Payload};
 use crate::protocol::framing::Framing;
 use crate::protocol::json::{self, Json};
-use crate::selection::Taker;
+use crate::routing::{Destination, Route};
 use crate::timer::Timer;
 
 impl Session {
@@ -29,7 +28,7 @@ impl Session {
     pub fn handle_connected(&mut self, epoch: Epoch, now: Instant) {
         self.advance(now);
         if self.link.opened(&mut self.cx, epoch) {
-            self.subscriptions.opened(&mut self.cx);
+            self.subscriptions.connected(&mut self.cx);
         }
     }
 
@@ -63,8 +62,7 @@ impl Session {
 
     fn read(&mut self, text: &str) {
         let framing = self.cx.config.framing;
-        let owner_of = |id: &RequestId| self.subscriptions.upstream_of(id);
-        match self.templates.decode(framing, text, owner_of) {
+        match self.templates.decode(framing, text) {
             Frame::Envelope(envelope) => self.route(framing, &envelope, text),
             Frame::Foreign => self.foreign(framing, text),
             Frame::Malformed => self.repair(framing, text),
@@ -201,7 +199,7 @@ impl Session {
                     }
                 }
                 Timer::Close => self.close_timed_out(),
-                Timer::Hold => self.subscriptions.hold_is_over(),
+                Timer::Hold => self.subscriptions.hold_timer_fired(),
                 Timer::Request(key) => self.requests.timed_out(&mut self.cx, key),
                 Timer::Refresh(key) => self.subscriptions.refresh_timer_fired(&mut self.cx, key),
                 Timer::Upstream(key) => self.subscriptions.timer_fired(&mut self.cx, key),
@@ -231,22 +229,26 @@ impl Session {
         let payload = &envelope.payload;
         let stream = envelope.stream.as_deref();
         let owned = self.hand_to_owner(framing, stream, payload, text);
-        let taken = !self.cx.selection.is_empty() && {
-            let takers = self.cx.selection.takers(framing, stream, text);
+        let taken = !self.cx.selectors.is_empty() && {
+            let takers = self.cx.selectors.matching(framing, stream, text);
             let whole = || envelope::whole_payload(framing, text);
             for taker in &takers {
                 match *taker {
-                    Taker::Listener(key) => {
+                    Destination::Listener(key) => {
                         let stream = stream.map(str::to_owned);
                         let heard = ListenerEvent::Frame { stream, payload: whole() };
                         self.listeners.hear(&mut self.cx, key, heard);
                     }
-                    Taker::Request(key) => self.requests.reply(&mut self.cx, key, payload),
-                    Taker::Refresh(key) => self.subscriptions.refreshed(&mut self.cx, key, payload),
-                    Taker::Upstream(key) => self.subscriptions.answered(&mut self.cx, key, payload),
-                    Taker::Change(key, kind) => {
+                    Destination::Request(key) => self.requests.reply(&mut self.cx, key, payload),
+                    Destination::Refresh(key) => {
+                        self.subscriptions.refresh_replied(&mut self.cx, key, payload);
+                    }
+                    Destination::Upstream(key) => {
+                        self.subscriptions.replied(&mut self.cx, key, payload);
+                    }
+                    Destination::Change(key, kind) => {
                         let action = Some(kind.action());
-                        self.subscriptions.change(&mut self.cx, key, payload, action, whole);
+                        self.subscriptions.changed(&mut self.cx, key, payload, action, whole);
                     }
                 }
             }
@@ -268,17 +270,20 @@ impl Session {
         let Some(id) = &payload.request_id else { return false };
         // R6: an answer comes on the stream that was asked.
         let agrees = |own: Option<&str>| framing == Framing::Bare || own == stream;
-        let upstream = payload.owner.or_else(|| self.subscriptions.upstream_of(id));
-        match upstream.map(Route::Upstream).or_else(|| self.cx.routes.get(id)) {
-            Some(Route::Request(key)) if agrees(self.requests.stream_of(key)) => {
+        match self.cx.routes.get(id) {
+            Some(Route::To(Destination::Request(key))) if agrees(self.requests.stream_of(key)) => {
                 self.requests.reply(&mut self.cx, key, payload);
             }
-            Some(Route::Upstream(key)) if agrees(self.subscriptions.stream(key)) => {
+            Some(Route::To(Destination::Upstream(key)))
+                if agrees(self.subscriptions.stream(key)) =>
+            {
                 let whole = || envelope::whole_payload(framing, text);
                 return self.subscriptions.handle(&mut self.cx, key, payload, whole);
             }
-            Some(Route::Refresh(key)) if agrees(self.subscriptions.refreshes_on(key)) => {
-                self.subscriptions.refreshed(&mut self.cx, key, payload);
+            Some(Route::To(Destination::Refresh(key)))
+                if agrees(self.subscriptions.refresh_stream(key)) =>
+            {
+                self.subscriptions.refresh_replied(&mut self.cx, key, payload);
             }
             Some(Route::Abandoned | Route::Released) => self.cx.stats.late += 1,
             _ => return false,
@@ -288,10 +293,10 @@ impl Session {
 
     /// A JSON object of another shape than the framing's: only who listens may know it.
     fn foreign(&mut self, framing: Framing, text: &str) {
-        let takers = self.cx.selection.takers(framing, None, text);
+        let takers = self.cx.selectors.matching(framing, None, text);
         let mut is_heard = false;
         for taker in takers {
-            if let Taker::Listener(key) = taker {
+            if let Destination::Listener(key) = taker {
                 let payload = Json::from_checked(text.trim());
                 self.listeners.hear(
                     &mut self.cx,
@@ -329,8 +334,8 @@ impl Session {
 
     /// What was on its way is lost with the connection (R4), and what is subscribed to waits for the next one.
     pub(super) fn connection_lost(&mut self, cause: Option<&ConnectionError>) {
-        self.cx.routes.forget_past();
-        self.subscriptions.lost(&mut self.cx, cause);
+        self.cx.routes.forget_retired();
+        self.subscriptions.disconnected(&mut self.cx, cause);
         self.requests.lost(&mut self.cx);
     }
 }

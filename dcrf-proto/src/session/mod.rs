@@ -119,7 +119,7 @@ impl Session {
     /// ```
     pub fn stats(&self) -> Stats {
         let (waiting, unread) = (self.requests.waiting(), &self.cx.unread);
-        let changes = unread.inboxes.held() + unread.meanwhile;
+        let changes = unread.changes;
         let notices = self.cx.client_events.held();
         Stats {
             requests: self.requests.len(),
@@ -131,8 +131,8 @@ impl Session {
             unread_changes_bytes: changes.bytes,
             unread_replies: unread.replies.count,
             unread_replies_bytes: unread.replies.bytes,
-            unread_frames: unread.heard.count,
-            unread_frames_bytes: unread.heard.bytes,
+            unread_frames: unread.frames.count,
+            unread_frames_bytes: unread.frames.bytes,
             unread_events: notices.count,
             unread_events_bytes: notices.bytes,
             unpolled_events: self.cx.events.len(),
@@ -166,7 +166,7 @@ impl Session {
     /// # Ok::<(), dcrf_proto::Rejected<Subscribe>>(())
     /// ```
     pub fn ended(&self, subscription: SubscriptionKey) -> Option<&SubscriptionError> {
-        self.subscriptions.ended(subscription)
+        self.subscriptions.error(subscription)
     }
 
     /// The connection that the session uses or makes now. Drop a socket, and give up a dial, of any other

@@ -8,7 +8,7 @@ use crate::event::{Change, Event, ListenerEvent};
 use crate::id::{ListenerKey, ReplyStreamKey, SubscriptionKey};
 use crate::protocol::json::Json;
 use crate::requests::ReplyBuffer;
-use crate::subscriptions::Outgoing;
+use crate::subscriptions::Next;
 use crate::transmit::Transmit;
 
 impl Session {
@@ -34,10 +34,10 @@ impl Session {
         }
         let epoch = self.link.open_epoch()?;
         // R1, S4: what is subscribed to goes before what waits.
-        let message = match self.subscriptions.next_message(&mut self.cx) {
-            Outgoing::Frame(message) => message,
-            Outgoing::Held => return None,
-            Outgoing::Nothing => {
+        let message = match self.subscriptions.next_frame(&mut self.cx) {
+            Next::Frame(message) => message,
+            Next::Hold => return None,
+            Next::Nothing => {
                 let Some(message) = self.requests.next_message(&mut self.cx) else {
                     // What has just timed out may be the last that a close waited for.
                     self.settle_close();
@@ -74,7 +74,7 @@ impl Session {
                 Event::ChangeReadable(key) | Event::Subscribed(key) => self
                     .subscriptions
                     .subscriber_mut(key)
-                    .map(|subscriber| subscriber.told(&event))
+                    .map(|subscriber| subscriber.event_polled(&event))
                     .is_some(),
                 Event::ReplyReadable(key) => {
                     self.requests.replies_mut(key).map(ReplyBuffer::told).is_some()

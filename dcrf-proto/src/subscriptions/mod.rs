@@ -1,158 +1,141 @@
-//! Subscriptions: what the caller wants, as the one truth (S1), shared on the wire where it is the same
-//! (S2), sent anew on each connection, and handed to its readers in the server's order.
+//! Subscriptions: what the caller is subscribed to, which of it is live on the server, and how it gets back there after a
+//! reconnect.
+//!
+//! Each call to subscribe makes a [`Subscriber`]. Subscribers with the same target share an [`Upstream`] subscription (S2).
 
 mod ack;
-mod pairs;
+mod buffer;
+mod conflation;
+mod connection;
 mod quarantine;
 mod refresh;
+mod refreshes;
+mod registry;
 mod replay;
 mod streams;
 mod subscriber;
 mod upstream;
 
-use std::collections::VecDeque;
-use std::time::Instant;
-
-use self::pairs::Pairs;
+pub(crate) use self::connection::Next;
 use self::quarantine::Quarantine;
+use self::refreshes::Refreshes;
+use self::registry::Registry;
+use self::replay::Replay;
 use self::streams::Streams;
 use self::subscriber::Subscriber;
 use self::upstream::{Phase, Target, Upstream};
 use crate::command::{Arguments, Subscribe};
-use crate::context::{Context, Route, Routes};
+use crate::context::Context;
 use crate::error::{ConnectionError, RejectReason, Rejected, SubscriptionError, UnsubscribeError};
 use crate::event::{Change, Event};
-use crate::frame::Frame;
 use crate::id::{OwnMap, RequestId, SubscriptionKey, UpstreamKey};
-use crate::timer::Timer;
-use crate::trace::Told;
+use crate::protocol::envelope::Payload;
+use crate::routing::{Destination, Route};
+use crate::trace::SubscriptionEvent;
 
 #[derive(Debug)]
 pub(crate) struct Subscriptions {
-    pairs: Pairs,
+    registry: Registry,
     streams: Streams,
-    /// The wires that a new member of the same target joins, by the target's fingerprint. Looked up, never iterated.
+    /// Upstream subscriptions that further subscribers can join, by the fingerprint of their target.
     by_target: OwnMap<u64, UpstreamKey>,
-    /// Wires that are to be replayed, in order (S4).
-    replays: VecDeque<UpstreamKey>,
-    /// Wires that have another frame to send, in order. In both queues those that have none any more are
-    /// skipped.
-    outgoing: VecDeque<UpstreamKey>,
-    /// Replayed wires whose acknowledgement is awaited (S4).
-    unacknowledged: usize,
-    /// Wires that nobody wants any more, until the server has answered.
-    leaving: usize,
-    /// Wires that have a frame to send, now or once there is a connection.
-    unsent: usize,
+    replay: Replay,
+    refreshes: Refreshes,
     quarantine: Quarantine,
-    /// Those who wait for their refresh to be sent, in order, and how many have theirs under way (S6).
-    refreshes: VecDeque<SubscriptionKey>,
-    refreshing: usize,
     next_sequence: u64,
-    /// Why the last connection was lost.
-    last_loss: Option<ConnectionError>,
-}
-
-/// What the subscriptions have for the socket.
-pub(crate) enum Outgoing {
-    Frame(Frame),
-    /// Something, but not before an acknowledgement has come.
-    Held,
-    Nothing,
+    /// Why the last established connection was lost, for gaps.
+    last_error: Option<ConnectionError>,
 }
 
 impl Subscriptions {
     pub(crate) fn new() -> Self {
         Self {
-            pairs: Pairs::default(),
+            registry: Registry::new(),
             streams: Streams::default(),
             by_target: OwnMap::default(),
-            replays: VecDeque::new(),
-            outgoing: VecDeque::new(),
-            unacknowledged: 0,
-            leaving: 0,
-            unsent: 0,
+            replay: Replay::default(),
+            refreshes: Refreshes::default(),
             quarantine: Quarantine::default(),
-            refreshes: VecDeque::new(),
-            refreshing: 0,
             next_sequence: 0,
-            last_loss: None,
+            last_error: None,
         }
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.pairs.subscribers()
+        self.registry.subscribers.len()
     }
 
     pub(crate) fn stream(&self, key: UpstreamKey) -> Option<&str> {
-        self.pairs.get(key).map(|upstream| &*upstream.stream)
+        self.registry.upstreams.get(key).map(|upstream| &*upstream.stream)
     }
 
-    /// The wire with this id, if it carries its place: found without a map, whose entries would be one more memory
-    /// that each event touches.
-    pub(crate) fn upstream_of(&self, id: &RequestId) -> Option<UpstreamKey> {
-        let (key, upstream) = self.pairs.upstream_at(id.place()?)?;
-        (upstream.id == *id).then_some(key)
-    }
-
-    /// Whether a request may use an id (R8).
-    pub(crate) fn is_unknown(&self, routes: &Routes, id: &RequestId) -> bool {
-        self.upstream_of(id).is_none() && routes.is_unknown(id)
-    }
-
-    /// Whether a subscription may use an id (R8).
-    fn is_free(&self, routes: &Routes, id: &RequestId) -> bool {
-        self.upstream_of(id).is_none() && routes.is_free(id)
+    pub(crate) fn refresh_stream(&self, key: SubscriptionKey) -> Option<&str> {
+        refreshes::stream(&self.registry, key)
     }
 
     pub(crate) fn subscriber_mut(&mut self, key: SubscriptionKey) -> Option<&mut Subscriber> {
-        self.pairs.get_mut(key)
+        self.registry.subscribers.get_mut(key)
     }
 
     pub(crate) fn is_acknowledged(&self, key: SubscriptionKey) -> bool {
-        self.pairs.get(key).is_some_and(Subscriber::is_acknowledged)
+        self.registry.subscribers.get(key).is_some_and(Subscriber::is_acknowledged)
     }
 
-    pub(crate) fn ended(&self, key: SubscriptionKey) -> Option<&SubscriptionError> {
-        self.pairs.get(key).and_then(Subscriber::ended)
+    /// Why a subscription has ended, if it has.
+    pub(crate) fn error(&self, key: SubscriptionKey) -> Option<&SubscriptionError> {
+        self.registry.subscribers.get(key).and_then(Subscriber::error)
     }
 
-    /// Registers what the caller wants.
+    /// Whether a frame is to be sent, now or on the next connection.
+    pub(crate) fn has_unsent(&self) -> bool {
+        self.replay.has_unsent() || self.refreshes.has_queued()
+    }
+
+    /// Whether an unsubscribe is queued or unanswered.
+    pub(crate) fn is_unsubscribing(&self) -> bool {
+        self.replay.is_unsubscribing()
+    }
+
+    /// Adds a subscriber: to the upstream subscription with its target, or to a new one.
     pub(crate) fn subscribe(
         &mut self,
         cx: &mut Context,
         subscribe: Subscribe,
-        open: bool,
+        is_connected: bool,
     ) -> Result<SubscriptionKey, Rejected<Subscribe>> {
-        let arguments = subscribe.arguments(&cx.config.pk_field);
-        let target = Target::new(&subscribe.stream, &subscribe.action, &arguments);
-        let upstream = match self.check(cx, &arguments) {
-            Err(reason) => Err(reason),
-            Ok(()) => match self.by_target(&target) {
-                Some(upstream) => self.accept_join(cx, &subscribe, upstream).map(|()| upstream),
-                None => self
-                    .accept(cx, &subscribe, target.fingerprint(), arguments.into_owned())
-                    .map(|upstream| self.insert_upstream(cx, &subscribe, upstream, open)),
-            },
-        };
-        let upstream_key = match upstream {
-            Ok(key) => key,
+        let upstream = match self.join_or_create(cx, &subscribe, is_connected) {
+            Ok(upstream) => upstream,
             Err(reason) => return Err(Rejected { command: subscribe, reason }),
         };
-        let key =
-            self.pairs.insert_subscriber(upstream_key, Subscriber::new(upstream_key, &subscribe));
-        self.join(cx, upstream_key, key, &subscribe);
+        let subscriber = Subscriber::new(upstream, &subscribe);
+        let key = self.registry.subscribers.insert_with(|_| subscriber);
+        self.join(cx, upstream, key, &subscribe);
         Ok(key)
     }
 
-    /// The wire to the same target, of those that still take members.
+    fn join_or_create(
+        &mut self,
+        cx: &mut Context,
+        subscribe: &Subscribe,
+        is_connected: bool,
+    ) -> Result<UpstreamKey, RejectReason> {
+        let arguments = subscribe.arguments(&cx.config.pk_field);
+        let target = Target::new(&subscribe.stream, &subscribe.action, &arguments);
+        self.check(cx, &arguments)?;
+        if let Some(upstream) = self.by_target(&target) {
+            self.check_id(cx, subscribe, upstream)?;
+            return Ok(upstream);
+        }
+        let upstream = self.create(cx, subscribe, target.fingerprint(), arguments.into_owned())?;
+        Ok(self.insert_upstream(cx, subscribe, upstream, is_connected))
+    }
+
+    /// The upstream subscription with this target, if subscribers can join it.
     fn by_target(&self, target: &Target) -> Option<UpstreamKey> {
         let key = *self.by_target.get(&target.fingerprint())?;
-        // Others may have this fingerprint too, if hardly ever.
-        let is_same = self
-            .pairs
-            .get(key)
-            .is_some_and(|upstream| upstream.sent.target(&upstream.stream) == *target);
+        // Different targets can have the same fingerprint.
+        let is_same =
+            self.registry.upstreams.get(key).is_some_and(|upstream| upstream.target() == *target);
         is_same.then_some(key)
     }
 
@@ -163,18 +146,18 @@ impl Subscriptions {
         key: SubscriptionKey,
         subscribe: &Subscribe,
     ) {
-        let Some(upstream) = self.pairs.get_mut(upstream_key) else { return };
+        let Some(upstream) = self.registry.upstreams.get_mut(upstream_key) else { return };
         upstream.subscribers.push(key);
-        upstream.learn(subscribe);
-        match (upstream.phase, self.pairs.get_mut(key)) {
+        upstream.adopt_unsubscribe_action(subscribe);
+        match (upstream.phase, self.registry.subscribers.get_mut(key)) {
             (Phase::Live, Some(subscriber)) => {
-                subscriber.acknowledge(cx, key, self.last_loss.as_ref());
-                self.refresh(cx, key);
+                subscriber.acknowledge(cx, key, self.last_error.as_ref());
+                self.refreshes.restart(&mut self.registry, cx, key);
             }
-            // The newcomer waits no longer than anyone for an answer that is late already.
+            // The new subscriber has a deadline of its own.
             (Phase::Overdue, _) => {
-                let due = replay::due(cx);
-                self.enter_until(cx, upstream_key, Phase::Sent { replayed: false }, due);
+                let (phase, due) = (Phase::Sent { replayed: false }, cx.reply_due());
+                self.replay.enter_until(&mut self.registry, cx, upstream_key, phase, due);
             }
             _ => {}
         }
@@ -183,39 +166,38 @@ impl Subscriptions {
     fn check(&self, cx: &Context, arguments: &Arguments) -> Result<(), RejectReason> {
         cx.admit()?;
         arguments.check()?;
-        let count = self.pairs.subscribers().max(self.pairs.upstreams());
+        // Upstream subscriptions outlive their subscribers until the server has confirmed the unsubscribe.
+        let count = self.registry.subscribers.len().max(self.registry.upstreams.len());
         if count < cx.config.max_subscriptions { Ok(()) } else { Err(RejectReason::QueueFull) }
     }
 
-    fn accept_join(
+    /// Checks the id of a subscriber that joins: it may be that of the upstream subscription.
+    fn check_id(
         &self,
         cx: &Context,
         subscribe: &Subscribe,
         key: UpstreamKey,
     ) -> Result<(), RejectReason> {
-        let own = self.pairs.get(key).map(|upstream| &upstream.id);
+        let own = self.registry.upstreams.get(key).map(|upstream| &upstream.id);
         match &subscribe.id {
-            Some(id) if Some(id) != own && !self.is_free(&cx.routes, id) => {
-                Err(RejectReason::IdInUse)
-            }
+            Some(id) if Some(id) != own && !cx.routes.is_free(id) => Err(RejectReason::IdInUse),
             _ => Ok(()),
         }
     }
 
-    fn accept(
+    fn create(
         &mut self,
         cx: &mut Context,
         subscribe: &Subscribe,
         target: u64,
         arguments: Arguments,
     ) -> Result<Upstream, RejectReason> {
-        let place = self.pairs.next_index();
-        let id = cx.choose_id(
-            subscribe.id.as_ref(),
-            |routes, id| self.is_free(routes, id),
-            |random| RequestId::random_at(place, random),
-        )?;
-        let stream = self.streams.name(&subscribe.stream);
+        let id = match &subscribe.id {
+            Some(id) if !cx.routes.is_free(id) => return Err(RejectReason::IdInUse),
+            Some(id) => id.clone(),
+            None => RequestId::random(&mut cx.random),
+        };
+        let stream = self.streams.intern(&subscribe.stream);
         let upstream = Upstream::new(subscribe, stream, id, target, arguments, self.next_sequence);
         let (size, limit) = (upstream.size(cx.config.framing), cx.config.max_outgoing_message);
         if size <= limit {
@@ -230,155 +212,120 @@ impl Subscriptions {
         cx: &mut Context,
         subscribe: &Subscribe,
         upstream: Upstream,
-        open: bool,
+        is_connected: bool,
     ) -> UpstreamKey {
         self.next_sequence += 1;
-        let target = upstream.sent.target;
-        self.unsent += usize::from(upstream.phase.is_unsent());
-        let key = self.pairs.insert_upstream(upstream);
-        if let Some(upstream) = self.pairs.get_mut(key) {
+        self.replay.added(upstream.phase);
+        let (id, target) = (upstream.id.clone(), upstream.target);
+        let key = self.registry.upstreams.insert_with(|_| upstream);
+        if let Some(upstream) = self.registry.upstreams.get_mut(key) {
             upstream.select(cx, key, subscribe);
         }
-        if let Some(id) = &subscribe.id {
-            cx.routes.insert(id.clone(), Route::Upstream(key));
-        }
+        cx.routes.insert(id, Route::To(Destination::Upstream(key)));
         self.by_target.entry(target).or_insert(key);
-        if open {
-            self.enqueue(cx, key, Phase::Queued { replayed: false });
+        if is_connected {
+            let phase = Phase::Queued { replayed: false };
+            self.replay.enqueue(&mut self.registry, cx, key, phase);
         }
         key
     }
 
-    /// Ends one of the caller's subscriptions: nothing more is delivered (S9).
+    /// Removes a subscriber. With the last one, the upstream subscription goes too.
     pub(crate) fn unsubscribe(&mut self, cx: &mut Context, key: SubscriptionKey) {
-        self.stop_refresh(cx, key);
-        let Some(mut subscriber) = self.pairs.remove(key) else { return };
-        subscriber.forget(cx);
-        let left =
-            subscriber.upstream().and_then(|upstream| self.without_subscriber(upstream, key));
-        match left {
-            Some(upstream) => self.leave(cx, upstream, Some(key)),
-            None => cx.events.push_back(Event::Unsubscribed { subscription: key, result: Ok(()) }),
+        self.refreshes.stop(&mut self.registry, cx, key);
+        self.leave_unused(cx);
+        let Some(mut subscriber) = self.registry.subscribers.remove(key) else { return };
+        subscriber.clear(cx);
+        match subscriber.upstream() {
+            Some(upstream) if self.registry.detach(upstream, key) => {
+                self.leave(cx, upstream, Some(key));
+            }
+            _ => cx.events.push_back(Event::Unsubscribed { subscription: key, result: Ok(()) }),
         }
     }
 
-    /// Takes a member off its wire, and returns the wire when that was the last one.
-    fn without_subscriber(
-        &mut self,
-        upstream_key: UpstreamKey,
-        subscriber: SubscriptionKey,
-    ) -> Option<UpstreamKey> {
-        let upstream = self.pairs.get_mut(upstream_key)?;
-        if let Some(place) = upstream.subscribers.iter().position(|other| *other == subscriber) {
-            upstream.subscribers.swap_remove(place);
-        }
-        upstream.subscribers.is_empty().then_some(upstream_key)
-    }
-
-    /// The next change of one of the caller's subscriptions, whose key is free once its end is told.
+    /// The next change of a subscription, or the error that ended it. The key is invalid after that.
     pub(crate) fn poll_change(
         &mut self,
         cx: &mut Context,
         key: SubscriptionKey,
     ) -> Option<Result<Change, SubscriptionError>> {
-        let polled = self.pairs.get_mut(key)?.poll(cx);
+        let polled = self.registry.subscribers.get_mut(key)?.poll(cx);
         if let Some(Err(_)) = &polled {
-            self.stop_refresh(cx, key);
-            self.pairs.remove(key);
+            self.refreshes.stop(&mut self.registry, cx, key);
+            self.registry.subscribers.remove(key);
         }
         polled
     }
 
-    /// Nobody wants this wire any more.
+    /// Handles the reply to a refresh.
+    pub(crate) fn refresh_replied(
+        &mut self,
+        cx: &mut Context,
+        key: SubscriptionKey,
+        payload: &Payload<'_>,
+    ) {
+        self.refreshes.replied(&mut self.registry, cx, key, payload);
+        self.leave_unused(cx);
+    }
+
+    pub(crate) fn refresh_timer_fired(&mut self, cx: &mut Context, key: SubscriptionKey) {
+        self.refreshes.timer_fired(&mut self.registry, cx, key);
+        self.leave_unused(cx);
+    }
+
+    pub(crate) fn hold_timer_fired(&mut self) {
+        self.quarantine.hold_timer_fired(&mut self.registry);
+    }
+
+    /// Leaves the upstream subscriptions that have lost their last subscriber to an overflow.
+    fn leave_unused(&mut self, cx: &mut Context) {
+        while let Some(key) = self.registry.next_unused() {
+            self.leave(cx, key, None);
+        }
+    }
+
+    /// The last subscriber has left: unsubscribes if the server may hold the subscription. `unsubscriber` gets the result.
     fn leave(&mut self, cx: &mut Context, key: UpstreamKey, unsubscriber: Option<SubscriptionKey>) {
-        let Some(upstream) = self.pairs.get_mut(key) else { return };
-        upstream.trace(cx, Told::Left);
-        upstream.sent.unsubscriber = unsubscriber;
-        let on_server = upstream.is_on_server();
-        if on_server && upstream.can_unsubscribe() {
-            let target = upstream.sent.target;
-            self.give_up_target(target, key);
-            self.enqueue(cx, key, Phase::Leaving);
+        let Some(upstream) = self.registry.upstreams.get_mut(key) else { return };
+        upstream.trace(cx, SubscriptionEvent::Unsubscribed);
+        upstream.unsubscriber = unsubscriber;
+        let is_on_server = upstream.is_on_server();
+        if is_on_server && upstream.can_unsubscribe() {
+            // A new subscriber to the same target must not join it any more.
+            let target = upstream.target;
+            self.release_target(target, key);
+            self.replay.enqueue(&mut self.registry, cx, key, Phase::Unsubscribing);
         } else {
             let id = upstream.id.clone();
             self.remove_upstream(cx, key, Ok(()));
-            if on_server {
-                // The server will go on for as long as this connection lasts.
+            if is_on_server {
                 cx.routes.abandon(id);
             }
         }
     }
 
-    /// Takes a wire out of every table, and tells who waited for its end.
     fn remove_upstream(
         &mut self,
         cx: &mut Context,
         key: UpstreamKey,
         result: Result<(), UnsubscribeError>,
     ) {
-        self.enter(cx, key, Phase::Offline);
-        let Some(upstream) = self.pairs.remove(key) else { return };
-        self.unsent -= usize::from(upstream.phase.is_unsent());
+        self.replay.enter(&mut self.registry, cx, key, Phase::Offline);
+        let Some(upstream) = self.registry.upstreams.remove(key) else { return };
+        self.replay.removed(upstream.phase);
         cx.routes.remove(&upstream.id);
         upstream.deselect(cx, key);
-        self.give_up_target(upstream.sent.target, key);
+        self.release_target(upstream.target, key);
         self.streams.release(&upstream.stream);
-        if let Some(subscription) = upstream.sent.unsubscriber {
+        if let Some(subscription) = upstream.unsubscriber {
             cx.events.push_back(Event::Unsubscribed { subscription, result });
         }
     }
 
-    /// Nobody joins this wire any more. One that was left has given its target up before, maybe to a successor.
-    fn give_up_target(&mut self, target: u64, key: UpstreamKey) {
+    fn release_target(&mut self, target: u64, key: UpstreamKey) {
         if self.by_target.get(&target) == Some(&key) {
             self.by_target.remove(&target);
         }
-    }
-
-    /// The one place where a wire changes its phase.
-    fn enter(&mut self, cx: &mut Context, key: UpstreamKey, phase: Phase) {
-        let Some(upstream) = self.pairs.get_mut(key) else { return };
-        if let Some(at) = upstream.sent.deadline.take() {
-            cx.timers.clear(at, Timer::Upstream(key));
-        }
-        self.unacknowledged -= usize::from(upstream.phase.fills_window());
-        self.unacknowledged += usize::from(phase.fills_window());
-        self.unsent -= usize::from(upstream.phase.is_unsent());
-        self.unsent += usize::from(phase.is_unsent());
-        self.leaving -= usize::from(upstream.phase.is_leaving());
-        self.leaving += usize::from(phase.is_leaving());
-        upstream.phase = phase;
-    }
-
-    fn enter_until(&mut self, cx: &mut Context, key: UpstreamKey, phase: Phase, deadline: Instant) {
-        self.enter(cx, key, phase);
-        if let Some(upstream) = self.pairs.get_mut(key) {
-            upstream.sent.deadline = Some(deadline);
-            cx.timers.set(deadline, Timer::Upstream(key));
-        }
-    }
-
-    fn enqueue(&mut self, cx: &mut Context, key: UpstreamKey, phase: Phase) {
-        self.enter(cx, key, phase);
-        let pairs = &self.pairs;
-        let queue = if phase.is_replayed() { &mut self.replays } else { &mut self.outgoing };
-        // Keys whose wire has nothing to send any more are dropped before they outnumber the wires.
-        if queue.len() > 2 * pairs.upstreams() + 16 {
-            queue.retain(|key| {
-                let phase = pairs.get(*key).map(|upstream| upstream.phase);
-                matches!(phase, Some(Phase::Queued { .. } | Phase::Leaving))
-            });
-        }
-        queue.push_back(key);
-    }
-
-    /// Whether a frame waits for the socket, or for a connection.
-    pub(crate) fn has_unsent(&self) -> bool {
-        self.unsent > 0 || !self.refreshes.is_empty()
-    }
-
-    /// Whether a frame waits to be sent, or the answer to an unsubscribe is awaited.
-    pub(crate) fn is_leaving(&self) -> bool {
-        self.leaving > 0
     }
 }

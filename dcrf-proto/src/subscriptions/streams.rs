@@ -9,7 +9,7 @@ use rustc_hash::FxBuildHasher;
 pub(super) struct Streams(HashSet<Arc<str>, FxBuildHasher>);
 
 impl Streams {
-    pub(super) fn name(&mut self, stream: &str) -> Arc<str> {
+    pub(super) fn intern(&mut self, stream: &str) -> Arc<str> {
         if let Some(name) = self.0.get(stream) {
             return name.clone();
         }
@@ -34,9 +34,9 @@ mod tests {
     #[test]
     fn a_name_is_kept_once_and_forgotten_with_its_last_subscription() {
         let mut streams = Streams::default();
-        let (first, second) = (streams.name("tasks"), streams.name("tasks"));
+        let (first, second) = (streams.intern("tasks"), streams.intern("tasks"));
         assert!(Arc::ptr_eq(&first, &second));
-        let other = streams.name("notes");
+        let other = streams.intern("notes");
         streams.release(&first);
         drop(first);
         assert_eq!(streams.0.len(), 2, "one is left on it");

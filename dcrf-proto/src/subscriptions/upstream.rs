@@ -1,4 +1,4 @@
-//! One subscription on the wire, which any number of the caller's subscriptions share (S2).
+//! One subscription on the server, which any number of subscribers share (S2).
 
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -18,87 +18,84 @@ use crate::id::{RequestId, SubscriptionKey, UpstreamKey};
 use crate::outgoing::{self, Purpose};
 use crate::protocol::envelope::{self, Payload};
 use crate::protocol::framing::Framing;
-use crate::selection::Taker;
-use crate::trace::Told;
+use crate::routing::Destination;
+use crate::trace::SubscriptionEvent;
 
-/// What each event looks at comes with it; the rest stands aside, so that many subscriptions fit into a cache.
 #[derive(Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "each is true or false by itself")]
+#[expect(clippy::struct_excessive_bools, reason = "they are independent of each other")]
 pub(crate) struct Upstream {
-    /// What a frame's id is compared with, where it carries its place.
     pub(crate) id: RequestId,
-    /// Shared by all that are on this stream.
+    /// Interned by [`Streams`](super::streams::Streams).
     pub(crate) stream: Arc<str>,
-    pub(crate) subscribers: SmallVec<[SubscriptionKey; 2]>,
-    pub(crate) phase: Phase,
-    pub(crate) without_ack: bool,
-    /// Whether it was ever in force: what is sent from then on is a replay.
-    pub(crate) acknowledged: bool,
-    /// Whether the server may hold it on this connection while it is to be sent, or put off, once more (S12).
-    pub(crate) resubscribed: bool,
-    pub(crate) selected: Selected,
-    /// Whether an action that it sends is called as those of events are.
-    sends_like_events: bool,
-    pub(crate) sent: Box<Sent>,
-}
-
-/// What is sent for a subscription, and what became of it.
-#[derive(Debug)]
-pub(crate) struct Sent {
-    /// The order of the subscribe calls, in which subscriptions are replayed.
-    pub(crate) sequence: u64,
     action: Cow<'static, str>,
     unsubscribe_action: Option<Cow<'static, str>>,
     arguments: Arguments,
     /// The fingerprint of its [`Target`].
     pub(crate) target: u64,
-    /// When the phase ends by itself.
+    /// The order of the subscribe calls, which is the order of a replay.
+    pub(crate) sequence: u64,
+    pub(crate) subscribers: SmallVec<[SubscriptionKey; 2]>,
+    pub(crate) phase: Phase,
+    /// When the phase times out.
     pub(crate) deadline: Option<Instant>,
-    /// How many subscribes the server has not answered on this connection: an answer to them can still come.
+    pub(crate) without_ack: bool,
+    /// Whether it was ever live: from then on, a subscribe is a replay.
+    pub(crate) acknowledged: bool,
+    /// Whether the server may hold it on this connection although a subscribe is queued or deferred (S12).
+    pub(crate) resubscribed: bool,
+    pub(crate) selected: Selected,
+    /// Whether its actions have names that events have too.
+    acts_like_events: bool,
+    /// How many subscribes the server has not answered on this connection.
     pub(crate) unanswered: u32,
-    /// How many connections in a row have died with its frame the unanswered one (L12).
+    /// How many connections in a row died while its subscribe was the one without a reply (L12).
     pub(crate) suspicions: u32,
-    /// How often in a row the server asked to come back later.
-    pub(crate) deferred: u32,
-    /// Who waits for the unsubscribe.
+    /// How often in a row the server deferred it (S3).
+    pub(crate) deferrals: u32,
+    /// The subscriber that waits for the reply to the unsubscribe.
     pub(crate) unsubscriber: Option<SubscriptionKey>,
 }
 
 /// What the dialect has selectors for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Selected {
-    pub(crate) answers: bool,
+    pub(crate) replies: bool,
     pub(crate) changes: bool,
 }
 
-/// Where a subscription stands on the current connection.
+/// The state of a subscription on the current connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
     /// There is no connection.
     Offline,
-    /// The subscribe waits to be sent.
-    Queued { replayed: bool },
-    /// The subscribe was sent; the acknowledgement is due by the deadline.
-    Sent { replayed: bool },
-    /// The acknowledgement of a replay is late. It is still wanted, and no longer holds up the others.
+    /// The subscribe is queued.
+    Queued {
+        replayed: bool,
+    },
+    /// The subscribe was sent. The acknowledgement is due at the deadline.
+    Sent {
+        replayed: bool,
+    },
+    /// The acknowledgement of a replay is late. It can still come, but no longer fills the window.
     Overdue,
-    /// In force.
     Live,
-    /// The server put it off until the deadline (S3).
-    Deferred { replayed: bool },
-    /// Nobody wants it any more; the unsubscribe waits to be sent.
-    Leaving,
-    /// The unsubscribe was sent; the answer is due by the deadline.
-    Left,
+    /// The server answered 429 or 5xx: subscribe again at the deadline (S3).
+    Deferred {
+        replayed: bool,
+    },
+    /// The last subscriber has left, and the unsubscribe is queued.
+    Unsubscribing,
+    /// The unsubscribe was sent. The reply is due at the deadline.
+    Unsubscribed,
 }
 
 impl Phase {
-    /// Whether it takes a place in the window of unacknowledged replays (S4).
+    /// Whether it takes a slot in the window of unacknowledged replays (S4).
     pub(crate) fn fills_window(self) -> bool {
         matches!(self, Self::Sent { replayed: true })
     }
 
-    /// Whether what is sent in this phase, or after it, is a replay.
+    /// Whether the subscribe of this phase, or the next one, is a replay.
     pub(crate) fn is_replayed(self) -> bool {
         matches!(
             self,
@@ -108,16 +105,16 @@ impl Phase {
         )
     }
 
-    /// Whether it has a frame to send, now or once there is a connection.
+    /// Whether a frame is to be sent, now or on the next connection.
     pub(crate) fn is_unsent(self) -> bool {
-        matches!(self, Self::Offline | Self::Queued { .. } | Self::Leaving)
+        matches!(self, Self::Offline | Self::Queued { .. } | Self::Unsubscribing)
     }
 
-    pub(crate) fn is_leaving(self) -> bool {
-        matches!(self, Self::Leaving | Self::Left)
+    pub(crate) fn is_unsubscribing(self) -> bool {
+        matches!(self, Self::Unsubscribing | Self::Unsubscribed)
     }
 
-    /// Whether the subscribe was sent on this connection, and not put off.
+    /// Whether the subscribe was sent on this connection and not deferred.
     pub(crate) fn was_sent(self) -> bool {
         matches!(self, Self::Sent { .. } | Self::Overdue | Self::Live)
     }
@@ -135,136 +132,136 @@ impl Upstream {
         let mut upstream = Self {
             id,
             stream,
+            action: subscribe.action.clone(),
+            unsubscribe_action: None,
+            arguments,
+            target,
+            sequence,
             subscribers: SmallVec::new(),
             phase: Phase::Offline,
+            deadline: None,
             without_ack: subscribe.without_ack,
             acknowledged: false,
             resubscribed: false,
             selected: Selected::default(),
-            sends_like_events: false,
-            sent: Box::new(Sent {
-                sequence,
-                action: subscribe.action.clone(),
-                unsubscribe_action: None,
-                arguments,
-                target,
-                deadline: None,
-                unanswered: 0,
-                suspicions: 0,
-                deferred: 0,
-                unsubscriber: None,
-            }),
+            acts_like_events: false,
+            unanswered: 0,
+            suspicions: 0,
+            deferrals: 0,
+            unsubscriber: None,
         };
-        upstream.learn(subscribe);
+        upstream.adopt_unsubscribe_action(subscribe);
         upstream
     }
 
-    /// Has those frames handed to it that the dialect selects.
+    /// Registers the dialect's selectors for its replies and changes.
     pub(crate) fn select(&mut self, cx: &mut Context, key: UpstreamKey, subscribe: &Subscribe) {
         let Some(dialect) = cx.config.dialect.clone() else { return };
         let framing = cx.config.framing;
         if let Some(selector) = dialect.reply_selector(&self.stream, &self.id) {
-            self.selected.answers = true;
-            cx.selection.insert(framing, selector, Taker::Upstream(key));
+            self.selected.replies = true;
+            cx.selectors.insert(framing, selector, Destination::Upstream(key));
         }
         for kind in ChangeKind::ALL {
             if let Some(selector) = dialect.change_selector(kind, subscribe, &self.id) {
                 self.selected.changes = true;
-                cx.selection.insert(framing, selector, Taker::Change(key, kind));
+                cx.selectors.insert(framing, selector, Destination::Change(key, kind));
             }
         }
     }
 
     pub(crate) fn deselect(&self, cx: &mut Context, key: UpstreamKey) {
         if self.selected != Selected::default() {
-            cx.selection.remove(|taker| match taker {
-                Taker::Upstream(other) | Taker::Change(other, _) => other == key,
-                Taker::Listener(_) | Taker::Request(_) | Taker::Refresh(_) => false,
-            });
+            cx.selectors.remove(Destination::Upstream(key));
+            for kind in ChangeKind::ALL {
+                cx.selectors.remove(Destination::Change(key, kind));
+            }
         }
     }
 
-    /// One of those who share it knows how it is undone.
-    pub(crate) fn learn(&mut self, subscribe: &Subscribe) {
-        let sent = &mut *self.sent;
-        if sent.unsubscribe_action.is_none() {
-            sent.unsubscribe_action.clone_from(&subscribe.unsubscribe_action);
+    /// Takes the unsubscribe action of the first subscriber that has one.
+    pub(crate) fn adopt_unsubscribe_action(&mut self, subscribe: &Subscribe) {
+        if self.unsubscribe_action.is_none() {
+            self.unsubscribe_action.clone_from(&subscribe.unsubscribe_action);
         }
-        self.sends_like_events = is_of_events(&sent.action)
-            || sent.unsubscribe_action.as_deref().is_some_and(is_of_events);
+        self.acts_like_events = is_event_action(&self.action)
+            || self.unsubscribe_action.as_deref().is_some_and(is_event_action);
     }
 
-    /// It was in force: what is sent from now on is a replay.
+    /// It is or was live: from now on, a subscribe is a replay.
     pub(crate) fn confirm(&mut self) {
         self.acknowledged = true;
-        self.sent.deferred = 0;
+        self.deferrals = 0;
     }
 
     /// Whether the server may hold the subscription on this connection.
     pub(crate) fn is_on_server(&self) -> bool {
-        self.phase.was_sent() || (self.resubscribed && !self.phase.is_leaving())
+        self.phase.was_sent() || (self.resubscribed && !self.phase.is_unsubscribing())
     }
 
-    /// Whether an answer to a subscribe can still come.
+    /// Whether a reply to a subscribe can still come.
     pub(crate) fn is_unanswered(&self) -> bool {
-        self.sent.unanswered > 0 || self.without_ack
+        self.unanswered > 0 || self.without_ack
     }
 
-    /// What was sent on the connection is over with it.
+    /// The connection is over, and so are the replies to what was sent on it.
     pub(crate) fn disconnect(&mut self) {
-        self.sent.unanswered = 0;
+        self.unanswered = 0;
         self.resubscribed = false;
     }
 
-    /// Tells the log what has become of it.
-    pub(crate) fn trace(&self, cx: &mut Context, told: Told) {
-        cx.trace.subscription(&self.stream, &self.sent.action, &self.id, told);
+    pub(crate) fn trace(&self, cx: &mut Context, event: SubscriptionEvent) {
+        cx.trace.subscription(&self.stream, &self.action, &self.id, event);
     }
 
-    /// Tells the log which changes its readers miss, as the counters of gaps and of lagged changes say.
-    pub(crate) fn trace_missed(&self, cx: &mut Context, (gaps, lagged): (u64, u64)) {
+    /// Emits the gaps and dropped changes that were counted since the counters had these values.
+    pub(crate) fn trace_lost_changes(&self, cx: &mut Context, (gaps, lagged): (u64, u64)) {
         if cx.stats.gaps > gaps {
-            self.trace(cx, Told::Gap);
+            self.trace(cx, SubscriptionEvent::Gap);
         }
         cx.trace.lagged(Some(&self.stream), cx.stats.lagged - lagged);
     }
 
+    pub(crate) fn target(&self) -> Target {
+        Target::new(&self.stream, &self.action, &self.arguments)
+    }
+
     pub(crate) fn can_unsubscribe(&self) -> bool {
-        self.sent.unsubscribe_action.is_some()
+        self.unsubscribe_action.is_some()
     }
 
-    pub(crate) fn subscribe_message(&self, config: &Config) -> Frame {
-        self.encode(config, Purpose::Subscribe, &self.sent.action)
+    pub(crate) fn subscribe_frame(&self, config: &Config) -> Frame {
+        self.encode(config, Purpose::Subscribe, &self.action)
     }
 
-    pub(crate) fn unsubscribe_message(&self, config: &Config) -> Option<Frame> {
-        let action = self.sent.unsubscribe_action.as_deref()?;
+    pub(crate) fn unsubscribe_frame(&self, config: &Config) -> Option<Frame> {
+        let action = self.unsubscribe_action.as_deref()?;
         Some(self.encode(config, Purpose::Unsubscribe, action))
     }
 
     fn encode(&self, config: &Config, purpose: Purpose, action: &str) -> Frame {
-        let arguments = self.sent.arguments.iter();
+        let arguments = self.arguments.iter();
         outgoing::encode(config, purpose, &self.stream, action, &self.id, arguments)
     }
 
-    /// The size of the larger of its messages, before the hooks of a dialect, which are called when it is sent.
+    /// The size of its larger frame, without the hooks of a dialect: those run when it is sent.
     pub(crate) fn size(&self, framing: Framing) -> usize {
-        let Sent { action, unsubscribe_action, arguments, .. } = &*self.sent;
+        let Self { action, unsubscribe_action, arguments, .. } = self;
         let longest = unsubscribe_action.iter().chain([action]).max_by_key(|a| a.len());
         let action = longest.map_or("", |action| action);
         envelope::encode(framing, &self.stream, action, &self.id, arguments.iter()).len()
     }
 
-    /// Whether a frame with this subscription's id answers what was sent last: events carry the same id,
-    /// some also a status (R6).
-    pub(crate) fn is_answered_by(&self, payload: &Payload<'_>) -> bool {
+    /// Whether a frame with its id is the reply to what was sent last, and not an event: events carry the same id, and some
+    /// of them a status (R6).
+    pub(crate) fn is_reply(&self, payload: &Payload<'_>) -> bool {
         let action = payload.action();
-        if !self.sends_like_events && action.is_some_and(is_of_events) {
+        if !self.acts_like_events && action.is_some_and(is_event_action) {
             return false;
         }
         let sent = match self.phase {
-            Phase::Leaving | Phase::Left => self.sent.unsubscribe_action.as_deref(),
-            _ => Some(&*self.sent.action),
+            Phase::Unsubscribing | Phase::Unsubscribed => self.unsubscribe_action.as_deref(),
+            _ => Some(&*self.action),
         };
         match action {
             Some(action) => Some(action) == sent,
@@ -273,19 +270,12 @@ impl Upstream {
     }
 }
 
-/// What events are called by DCRF.
-fn is_of_events(action: &str) -> bool {
+/// Whether DCRF gives events this action.
+fn is_event_action(action: &str) -> bool {
     matches!(action, "create" | "update" | "delete")
 }
 
-impl Sent {
-    /// What the wire is to.
-    pub(crate) fn target(&self, stream: &str) -> Target {
-        Target::new(stream, &self.action, &self.arguments)
-    }
-}
-
-/// What a subscription is to: equal targets share one subscription on the wire (S2).
+/// The stream, action and arguments of a subscription. Equal targets share one upstream subscription (S2).
 #[derive(PartialEq, Eq)]
 pub(crate) struct Target(String);
 
@@ -296,7 +286,7 @@ impl Target {
         arguments.sort_unstable();
         let mut target = format!("{stream:?}{action:?}");
         for (name, value) in arguments {
-            // To the server 7 and "7" are the same object, and unsubscribing one silences the other.
+            // To the server, 7 and "7" are the same object, and unsubscribing one silences the other.
             let is_pk = name == "pk" && action == "subscribe_instance";
             let value = if is_pk { value.trim_matches('"') } else { value };
             // Writing to a string can't fail.
@@ -305,7 +295,7 @@ impl Target {
         Self(target)
     }
 
-    /// A number that is the same for equal targets: a tenth of what the target takes.
+    /// The same number for equal targets, in a tenth of the memory.
     pub(crate) fn fingerprint(&self) -> u64 {
         FxBuildHasher.hash_one(&self.0)
     }

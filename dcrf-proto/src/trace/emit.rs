@@ -8,7 +8,7 @@ use std::time::Instant;
 use tracing::field::{Empty, display};
 use tracing::{Span, debug, debug_span, info, trace, warn};
 
-use super::Told;
+use super::SubscriptionEvent;
 use crate::error::CloseReason;
 use crate::event::ConnectionState;
 use crate::id::RequestId;
@@ -32,7 +32,7 @@ pub(super) enum Record {
         stream: String,
         action: String,
         id: RequestId,
-        told: Told,
+        told: SubscriptionEvent,
     },
     Replays(usize),
     /// For the first time on this connection, or once more.
@@ -235,26 +235,26 @@ macro_rules! subscription {
     }};
 }
 
-impl Told {
+impl SubscriptionEvent {
     fn tell(self, stream: &str, action: &str, id: &RequestId) {
         let named = (stream, action, id);
         match self {
             Self::Subscribed { again } => subscription!(debug, named, again, "subscribed"),
-            Self::Refused { status, again: false } => {
+            Self::Rejected { status, again: false } => {
                 subscription!(debug, named, status, "refused");
             }
-            Self::Refused { status, again: true } => {
+            Self::Rejected { status, again: true } => {
                 subscription!(warn, named, status, "refused on a new connection, and ended");
             }
             Self::Deferred { status, wait } => {
                 subscription!(debug, named, status, ?wait, "put off to later");
             }
-            Self::Late => subscription!(debug, named, "not acknowledged in time"),
-            Self::GivenUp => {
+            Self::Overdue => subscription!(debug, named, "not acknowledged in time"),
+            Self::Poisoned => {
                 subscription!(warn, named, "ended: three connections in a row died of it");
             }
             Self::Gap => subscription!(debug, named, "changes may be missing before this point"),
-            Self::Left => subscription!(debug, named, "unsubscribed"),
+            Self::Unsubscribed => subscription!(debug, named, "unsubscribed"),
         }
     }
 }

@@ -32,19 +32,19 @@ pub(crate) use self::noop::Records;
 /// What has become of a subscription.
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(not(feature = "tracing"), allow(dead_code, reason = "nobody is told"))]
-pub(crate) enum Told {
+pub(crate) enum SubscriptionEvent {
     /// It is in force, for the first time or on a new connection.
     Subscribed { again: bool },
     /// The server refused it; `again` when it had been in force.
-    Refused { status: Option<u16>, again: bool },
+    Rejected { status: Option<u16>, again: bool },
     /// The server asked to come back later.
     Deferred { status: Option<u16>, wait: Duration },
     /// The server did not acknowledge it in time.
-    Late,
+    Overdue,
     /// Too many connections were lost before it was acknowledged.
-    GivenUp,
+    Poisoned,
     /// Changes may be missing before this point.
     Gap,
     /// Nobody wants it any more.
-    Left,
+    Unsubscribed,
 }

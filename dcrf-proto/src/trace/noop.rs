@@ -4,7 +4,7 @@
 
 use std::time::Instant;
 
-use super::Told;
+use super::SubscriptionEvent;
 use crate::command::Request;
 use crate::error::RejectReason;
 use crate::event::ConnectionState;
@@ -47,7 +47,7 @@ impl Tracer {
 
     pub(crate) fn state(&mut self, _: &ConnectionState, _: Instant) {}
 
-    pub(crate) fn subscription(&mut self, _: &str, _: &str, _: &RequestId, _: Told) {}
+    pub(crate) fn subscription(&mut self, _: &str, _: &str, _: &RequestId, _: SubscriptionEvent) {}
 
     pub(crate) fn replays(&mut self, _: usize) {}
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tracing::Span;
 use tracing::level_filters::LevelFilter;
 
-use super::Told;
+use super::SubscriptionEvent;
 use super::emit::{Ask, Asked, Change, End, Frame, Record};
 use crate::command::Request;
 use crate::error::RejectReason;
@@ -121,9 +121,17 @@ impl Tracer {
         self.push(LevelFilter::WARN, || Record::State(change()));
     }
 
-    pub(crate) fn subscription(&mut self, stream: &str, action: &str, id: &RequestId, told: Told) {
+    pub(crate) fn subscription(
+        &mut self,
+        stream: &str,
+        action: &str,
+        id: &RequestId,
+        told: SubscriptionEvent,
+    ) {
         let level = match told {
-            Told::Refused { again: true, .. } | Told::GivenUp => LevelFilter::WARN,
+            SubscriptionEvent::Rejected { again: true, .. } | SubscriptionEvent::Poisoned => {
+                LevelFilter::WARN
+            }
             _ => LevelFilter::DEBUG,
         };
         self.push(level, || Record::Subscription {

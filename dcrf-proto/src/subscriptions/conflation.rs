@@ -1,7 +1,7 @@
-//! The changes that wait for a reader who needs the newest of each object: when there are too many, those
-//! give way first that a newer change of the same key follows (S11).
+//! A buffer for readers that need only the newest change of each object: when it is full, changes that a newer one of the
+//! same object supersedes are dropped first (S11).
 //!
-//! No operation looks at more than a few of the changes, however many wait.
+//! Each operation touches a few entries, however many are in the buffer.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,45 +12,45 @@ use crate::protocol::pk::Pk;
 
 #[derive(Debug, Default)]
 pub(super) struct Conflation {
-    /// By their numbers, which count in the server's order.
+    /// By sequence number, in the order of the server.
     entries: BTreeMap<u64, Entry>,
     next_number: u64,
-    /// Of each key that waits, the number of its newest change. A tree, and not a hash map, since the server
-    /// chooses the keys.
+    /// The number of the newest change of each key. A tree, since the server chooses the keys and could make a hash map
+    /// degenerate.
     newest: BTreeMap<Pk, u64>,
-    /// The numbers of those that a newer change of their key follows.
+    /// The numbers of the changes with a newer one of the same key.
     superseded: BTreeSet<u64>,
     bytes: usize,
-    /// How many changes were dropped before the first that is left.
+    /// How many changes were dropped from the front.
     lagged: u64,
-    /// The gap behind the last change.
+    /// The gap after the last change.
     gap: Option<Gap>,
 }
 
 #[derive(Debug)]
 struct Entry {
-    /// The gap before this change. It goes to the next one when this one gives way, since a gap is never lost
-    /// (S5); so there are never more of them than changes, and they need no limit.
+    /// The gap before this change. If the change is dropped, the gap moves to the next one: a gap is never lost (S5). So
+    /// there are no more gaps than changes, and they need no limit.
     gap: Option<Gap>,
     change: Change,
     key: Option<Pk>,
 }
 
-/// How many changes gave way to another.
+/// How many changes were dropped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct GaveWay {
-    /// The oldest, of which the reader is told.
-    pub(crate) lagged: u64,
-    /// Those with a newer one of their key.
-    pub(crate) superseded: u64,
+pub(super) struct DroppedCount {
+    /// Oldest changes, which the reader gets reported as lagged.
+    pub(super) lagged: u64,
+    /// Changes with a newer one of the same object.
+    pub(super) superseded: u64,
 }
 
 impl Conflation {
-    /// Adds a change, and says how many others gave way.
-    pub(super) fn push(&mut self, change: Change, key: Option<Pk>, limit: Limit) -> GaveWay {
+    /// Adds a change, and counts the changes dropped for it.
+    pub(super) fn push(&mut self, change: Change, key: Option<Pk>, limit: Limit) -> DroppedCount {
         if let Change::Gap(gap) = change {
             self.gap = Some(gap);
-            return GaveWay::default();
+            return DroppedCount::default();
         }
         let number = self.next_number;
         self.next_number += 1;
@@ -64,24 +64,23 @@ impl Conflation {
         self.make_room(limit)
     }
 
-    fn make_room(&mut self, limit: Limit) -> GaveWay {
-        let mut gave_way = GaveWay::default();
+    fn make_room(&mut self, limit: Limit) -> DroppedCount {
+        let mut dropped = DroppedCount::default();
         while self.entries.len() > limit.count.max(1)
             || (self.bytes > limit.bytes && self.entries.len() > 1)
         {
             if let Some(&number) = self.superseded.first() {
                 self.remove(number);
-                gave_way.superseded += 1;
+                dropped.superseded += 1;
             } else if let Some((&number, _)) = self.entries.first_key_value() {
                 self.remove(number);
-                gave_way.lagged += 1;
+                dropped.lagged += 1;
             }
         }
-        self.lagged += gave_way.lagged;
-        gave_way
+        self.lagged += dropped.lagged;
+        dropped
     }
 
-    /// Takes a change out of every table.
     fn remove(&mut self, number: u64) -> Option<Change> {
         let Entry { gap, change, key } = self.entries.remove(&number)?;
         self.bytes -= change.bytes();
@@ -90,9 +89,9 @@ impl Conflation {
         }
         if gap.is_some() {
             let next = self.entries.range_mut(number..).next();
-            let place = next.map_or(&mut self.gap, |(_, entry)| &mut entry.gap);
-            // Of two gaps with nothing between, the later one is told.
-            *place = place.take().or(gap);
+            let slot = next.map_or(&mut self.gap, |(_, entry)| &mut entry.gap);
+            // Two gaps without a change between them are one: the later.
+            *slot = slot.take().or(gap);
         }
         Some(change)
     }
