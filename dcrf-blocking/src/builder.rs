@@ -1,22 +1,21 @@
-//! From a URL to a [`Client`] and its thread.
+//! The builder of a [`Client`] and its thread.
 
-use std::io::{self, Read, Write};
+use std::io;
+use std::net::TcpStream;
 #[cfg(unix)]
-use std::os::fd::AsFd as AsSocket;
-#[cfg(windows)]
-use std::os::windows::io::AsSocket;
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
-use async_io::{Async, IoSafe};
+use async_io::Async;
 
-use crate::driver::{Driver, Thread};
+use crate::driver::Thread;
 use crate::forward::forward;
 use crate::{
     Attempt, Client, Config, ConnectError, ConnectionError, Credentials, CredentialsError,
     Endpoint, FailureAction,
 };
 
-/// Makes a [`Client`] with options of its own, from [`builder`](crate::builder).
+/// Builds a [`Client`] with custom options. [`builder`](crate::builder) returns one.
 ///
 /// ```no_run
 /// use dcrf_blocking::Config;
@@ -24,24 +23,52 @@ use crate::{
 /// let client = dcrf_blocking::builder("ws://localhost:8000/ws/").config(Config::default()).connect()?;
 /// # Ok::<(), dcrf_blocking::ConnectError>(())
 /// ```
-#[must_use = "a builder does nothing until `connect` or `connect_lazy`"]
+#[must_use = "a builder does nothing until you call `connect` or `connect_lazy`"]
 #[derive(Debug)]
 pub struct Builder(pub(crate) dcrf_smol::Builder);
 
-/// A byte stream of the operating system that a client can wait for: a TCP connection, on Unix also a Unix socket.
+/// A byte stream that a [connector](Builder::connector) can return: a [`TcpStream`] or, on Unix, a
+#[cfg_attr(unix, doc = "[`UnixStream`].")]
+#[cfg_attr(not(unix), doc = "`UnixStream`.")]
+///
+/// This trait is sealed.
 ///
 /// ```
-/// fn through<S: dcrf_blocking::Source>(open: fn() -> std::io::Result<S>) -> dcrf_blocking::Builder {
+/// fn connect_through<S: dcrf_blocking::Source>(open: fn() -> std::io::Result<S>) -> dcrf_blocking::Builder {
 ///     dcrf_blocking::builder("ws://localhost/ws/").connector(move |_endpoint| open())
 /// }
 /// ```
-pub trait Source: Read + Write + IoSafe + AsSocket + Send + Sync + 'static {}
+pub trait Source: sealed::Sealed {}
 
-impl<S: Read + Write + IoSafe + AsSocket + Send + Sync + 'static> Source for S {}
+impl Source for TcpStream {}
+
+#[cfg(unix)]
+impl Source for UnixStream {}
+
+mod sealed {
+    use std::io::{Read, Write};
+    use std::net::TcpStream;
+    #[cfg(unix)]
+    use std::os::fd::AsFd as AsSocket;
+    #[cfg(unix)]
+    use std::os::unix::net::UnixStream;
+    #[cfg(windows)]
+    use std::os::windows::io::AsSocket;
+
+    use async_io::IoSafe;
+
+    #[expect(unnameable_types, reason = "it keeps the bounds of async-io out of the public API")]
+    pub trait Sealed: Read + Write + IoSafe + AsSocket + Send + Sync + 'static {}
+
+    impl Sealed for TcpStream {}
+
+    #[cfg(unix)]
+    impl Sealed for UnixStream {}
+}
 
 impl Builder {
     forward! {
-        /// The client's options: deadlines, limits, backoff, heartbeat.
+        /// Sets all options of the client at once: timeouts, limits, backoff, heartbeat.
         ///
         /// ```no_run
         /// # use dcrf_blocking::Config;
@@ -51,14 +78,14 @@ impl Builder {
         /// ```
         pub fn config(self, config: Config) -> Self;
 
-        /// A header of the handshake, see [`Credentials::header`].
+        /// Adds a header to the handshake, see [`Credentials::header`].
         ///
         /// ```no_run
         /// let builder = dcrf_blocking::builder("wss://example.com/ws/").header("authorization", "Token 9944b091");
         /// ```
         pub fn header(self, name: &str, value: &str) -> Self;
 
-        /// A cookie of the handshake, see [`Credentials::cookie`].
+        /// Adds a cookie to the handshake, see [`Credentials::cookie`].
         ///
         /// ```no_run
         /// let builder = dcrf_blocking::builder("wss://example.com/ws/").cookie("sessionid", "u1bl9vpf0ohzy2ht");
@@ -72,23 +99,22 @@ impl Builder {
         /// ```
         pub fn subprotocol(self, name: &str) -> Self;
 
-        /// The `Origin`, in place of the one that is derived from the URL, see [`Credentials::origin`].
+        /// Sets the `Origin` header. By default it is derived from the URL. See [`Credentials::origin`].
         ///
         /// ```no_run
         /// let builder = dcrf_blocking::builder("ws://10.0.0.7:8000/ws/").origin("https://www.example.com");
         /// ```
         pub fn origin(self, origin: &str) -> Self;
 
-        /// The largest message that is accepted from the server, in bytes: 4 MiB unless it is set here.
+        /// Sets the size limit of a message from the server, in bytes. The default is 4 MiB.
         ///
         /// ```no_run
         /// let builder = dcrf_blocking::builder("ws://localhost:8000/ws/").max_incoming_message(16 * 1024 * 1024);
         /// ```
         pub fn max_incoming_message(self, bytes: usize) -> Self;
 
-        /// Makes a client that does not connect before it is told to, by [`Client::open`]: until then it queues what it
-        /// is asked for. For [`connect_lazy`](Self::connect_lazy); [`connect`](Self::connect) opens the client in any
-        /// case.
+        /// Makes [`connect_lazy`](Self::connect_lazy) return a client that connects only after [`Client::open`]. Until
+        /// then it queues requests. [`connect`](Self::connect) ignores this.
         ///
         /// ```no_run
         /// use dcrf_blocking::{Request, ReplyFuture};
@@ -102,11 +128,12 @@ impl Builder {
         pub fn start_closed(self) -> Self;
     }
 
-    /// Asks `provide` for credentials at each attempt to connect, over those given here. It may block, on a
-    /// thread of its own, and has 10 seconds. When it fails the attempt has failed, and is repeated as others
-    /// are, unless the error is [fatal](CredentialsError::fatal).
+    /// Sets a provider that returns credentials for each attempt to connect, in addition to those set on the builder.
     ///
-    /// [`Attempt::refresh`] says whether the server has refused the last ones; when it refuses twice in a row,
+    /// It may block: it runs on a separate thread, for up to 10 seconds. If it fails, the attempt has failed and is
+    /// retried, unless the error is [fatal](CredentialsError::fatal).
+    ///
+    /// [`Attempt::refresh`] says whether the server rejected the previous credentials. If it rejects them twice in a row,
     /// the client closes with [`CloseReason::Unauthorized`](crate::CloseReason::Unauthorized).
     ///
     /// ```no_run
@@ -128,14 +155,14 @@ impl Builder {
         }))
     }
 
-    /// Decides what follows from an error reply, a close code or another failure, in place of the rules; `None`
-    /// leaves it to them. It runs on the client's thread, or on that of a call which finds the loss and may be one of an
-    /// async runtime: so it must wait neither for the client nor by such a runtime.
+    /// Sets a policy that decides what to do after a failed attempt or a lost connection. `None` selects the default.
+    ///
+    /// It runs on the client's background thread, so it must not wait for the client.
     ///
     /// ```no_run
     /// use dcrf_blocking::{ConnectionError, FailureAction};
     ///
-    /// let builder = dcrf_blocking::builder("ws://localhost:8000/ws/").on_failure(|lost| match lost {
+    /// let builder = dcrf_blocking::builder("ws://localhost:8000/ws/").on_failure(|error| match error {
     ///     ConnectionError::Closed(frame) if frame.code == 4001 => Some(FailureAction::RefreshCredentials),
     ///     _ => None,
     /// });
@@ -147,10 +174,10 @@ impl Builder {
         Self(self.0.on_failure(policy))
     }
 
-    /// Opens the byte stream by `open`, in place of TCP to the URL's host: a Unix socket, a proxy. It may block, on
-    /// a thread of its own. TLS for `wss://` and the handshake are done over what it returns. When it fails the
-    /// attempt has failed with [`ConnectionError::Io`], by whose kind [`on_failure`](Self::on_failure) can tell what is not worth
-    /// another attempt.
+    /// Connects with `open` instead of over TCP to the URL's host, for example to a Unix socket or through a proxy.
+    ///
+    /// It may block: it runs on a separate thread. The client performs TLS for `wss://` and the WebSocket handshake over
+    /// the returned stream. If it fails, the attempt fails with [`ConnectionError::Io`].
     ///
     /// ```no_run
     /// use std::os::unix::net::UnixStream;
@@ -169,8 +196,8 @@ impl Builder {
         }))
     }
 
-    /// Which servers are trusted with `wss://`, and the certificate that is shown to them. What is wrong
-    /// with it is refused when connecting.
+    /// Sets the trusted certificates and the client's certificate for `wss://`. Invalid settings are reported when
+    /// connecting.
     ///
     /// ```no_run
     /// use dcrf_blocking::Tls;
@@ -184,7 +211,7 @@ impl Builder {
         Self(self.0.tls(tls))
     }
 
-    /// Makes the client, and waits for its first connection. Later losses are its own to repair.
+    /// Builds the client and waits for its first connection. Later it reconnects automatically.
     ///
     /// ```no_run
     /// let client = dcrf_blocking::builder("ws://localhost:8000/ws/").connect()?;
@@ -193,7 +220,7 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// [`ConnectError::Failed`] when the first attempt fails; the others before anything is dialled.
+    /// [`ConnectError::Failed`] if the first attempt fails. The other errors occur before connecting.
     pub fn connect(self) -> Result<Client, ConnectError> {
         let endpoint = self.0.endpoint()?.clone();
         let client = self.connect_lazy()?;
@@ -202,8 +229,8 @@ impl Builder {
         Ok(client)
     }
 
-    /// Makes the client at once. It connects in the background, tries again when that fails, and queues
-    /// requests until then.
+    /// Builds the client without waiting. It connects in the background, retries if that fails, and queues requests until
+    /// then.
     ///
     /// ```no_run
     /// let client = dcrf_blocking::builder("ws://localhost:8000/ws/").connect_lazy()?;
@@ -212,10 +239,10 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// What stands in the way of any attempt: the URL, a header that can't be sent, the lack of a thread.
+    /// If the URL, a header or a TLS setting is invalid, or the thread can't be started.
     pub fn connect_lazy(self) -> Result<Client, ConnectError> {
         let (client, driver) = self.0.build()?;
-        let thread = Thread::spawn(Driver::new(driver));
+        let thread = Thread::spawn(driver);
         client.attach(thread.map_err(|error| ConnectError::NoThread(error.to_string()))?);
         Ok(Client(client))
     }

@@ -1,12 +1,11 @@
-//! What a client asks of the server: every call returns its result, or what its results come from.
-#![expect(clippy::result_large_err, reason = "a command that is refused comes back whole")]
+//! Requests and subscriptions. Each call waits for its result, or returns an iterator or a pending result.
+#![expect(clippy::result_large_err, reason = "a rejected command is returned to the caller")]
 
 use std::borrow::Cow;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::driver::begin;
 use crate::forward::forward;
 use crate::{
     Client, CloseReason, Items, Listener, Pages, Pending, Receiver, Rejected, ReplyFuture,
@@ -15,7 +14,7 @@ use crate::{
 };
 
 impl Client {
-    /// All objects of a stream: an array, or a page when the stream is paginated.
+    /// Lists the objects of a stream. If the stream is paginated, use [`list_all`](Self::list_all).
     ///
     /// ```no_run
     /// # fn f(client: dcrf_blocking::Client) -> Result<(), dcrf_blocking::RequestError> {
@@ -34,7 +33,7 @@ impl Client {
         self.call(Request::list(stream))
     }
 
-    /// Creates an object from `data`, and returns it as the server made it.
+    /// Creates an object from `data` and returns it.
     ///
     /// ```no_run
     /// # fn f(client: dcrf_blocking::Client) -> Result<(), dcrf_blocking::RequestError> {
@@ -55,7 +54,7 @@ impl Client {
         self.call(Request::create(stream, data))
     }
 
-    /// The object with the primary key `pk`.
+    /// Retrieves the object with the primary key `pk`.
     ///
     /// ```no_run
     /// # fn f(client: dcrf_blocking::Client) -> Result<(), dcrf_blocking::RequestError> {
@@ -66,7 +65,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// See [`ReplyFuture`]. An object that does not exist is refused with status 404.
+    /// See [`ReplyFuture`]. If the object does not exist, the error reply has status 404.
     pub fn retrieve<T: DeserializeOwned>(
         &self,
         stream: impl Into<Cow<'static, str>>,
@@ -75,7 +74,7 @@ impl Client {
         self.call(Request::retrieve(stream, pk))
     }
 
-    /// Writes the object with the primary key `pk` anew from `data`, and returns it.
+    /// Replaces the object with the primary key `pk` by `data`, and returns it.
     ///
     /// ```no_run
     /// # fn f(client: dcrf_blocking::Client) -> Result<(), dcrf_blocking::RequestError> {
@@ -97,7 +96,7 @@ impl Client {
         self.call(Request::update(stream, pk, data))
     }
 
-    /// Changes those fields of the object that `data` holds, and returns the object.
+    /// Changes the fields of the object that `data` contains, and returns the object.
     ///
     /// ```no_run
     /// # fn f(client: dcrf_blocking::Client) -> Result<(), dcrf_blocking::RequestError> {
@@ -136,10 +135,10 @@ impl Client {
         stream: impl Into<Cow<'static, str>>,
         pk: impl Serialize,
     ) -> Result<(), RequestError> {
-        wait::wait(begin(|| self.0.delete(stream, pk)))
+        wait::wait(self.0.delete(stream, pk))
     }
 
-    /// Makes any request.
+    /// Makes any request and waits for the reply. With `()` as its type, the reply is ignored.
     ///
     /// ```no_run
     /// # use dcrf_blocking::Request;
@@ -155,11 +154,10 @@ impl Client {
     ///
     /// See [`ReplyFuture`].
     pub fn call<T: DeserializeOwned>(&self, request: Request) -> Result<T, RequestError> {
-        wait::wait(begin(|| self.0.call(request)))
+        wait::wait(self.0.call(request))
     }
 
-    /// Makes any request, and does not wait for its answer: for many at once, or to do something else
-    /// meanwhile.
+    /// Starts any request without waiting for the reply, to make several at once or to do other work in the meantime.
     ///
     /// ```no_run
     /// # use dcrf_blocking::{Request, ReplyFuture};
@@ -174,7 +172,7 @@ impl Client {
         Pending::new(self.0.call(request))
     }
 
-    /// Makes a request that is answered by any number of replies, and does not wait for the first.
+    /// Makes a request with any number of replies, and returns an iterator over them.
     ///
     /// ```no_run
     /// # use dcrf_blocking::{ReplyError, Request};
@@ -189,8 +187,8 @@ impl Client {
         Receiver(self.0.stream(request))
     }
 
-    /// A paginated list, page by page, by as many requests as it has pages: for consumers with
-    /// `PaginatedModelListMixin`. A `limit` and other arguments are those of the request.
+    /// Iterates over the pages of a list, with one request per page, for consumers with `PaginatedModelListMixin`. Set
+    /// `limit` and other arguments on the request.
     ///
     /// ```no_run
     /// # use dcrf_blocking::{ReplyError, Request};
@@ -205,7 +203,7 @@ impl Client {
         Receiver(self.0.list_pages(request))
     }
 
-    /// All objects of a list, page by page inside. A list without pages works too.
+    /// Iterates over all objects of a list, and requests page after page. Lists without pagination work too.
     ///
     /// ```no_run
     /// # use dcrf_blocking::{ReplyError, Request};
@@ -220,9 +218,11 @@ impl Client {
         Receiver(self.0.list_all(request))
     }
 
-    /// A paginated list that the server streams, page by page, in answer to one request: for consumers with
-    /// `StreamedPaginatedListMixin`. When it is dropped before the last page, `list_cancel` is sent, unless the
-    /// request names another [cancel action](Request::cancel_action).
+    /// Iterates over the pages of a list that the server streams in reply to one request, for consumers with
+    /// `StreamedPaginatedListMixin`.
+    ///
+    /// Dropping the iterator before the last page sends `list_cancel`, unless the request has another
+    /// [cancel action](Request::cancel_action).
     ///
     /// ```no_run
     /// # use dcrf_blocking::{ReplyError, Request};
@@ -238,8 +238,10 @@ impl Client {
     }
 
     forward! {
-        /// Sends a message and awaits no answer. It waits for a connection like a request does, as long as the client
-        /// lives unless it has a [timeout](Request::timeout); a reply is dropped. The call returns at once.
+        /// Queues a message without waiting for it to be sent. A reply is dropped.
+        ///
+        /// While offline, the message waits for a connection, without a limit unless it has a
+        /// [timeout](Request::timeout).
         ///
         /// ```no_run
         /// # use dcrf_blocking::{Rejected, Request};
@@ -251,10 +253,10 @@ impl Client {
         ///
         /// # Errors
         ///
-        /// The message, with the reason why it was not accepted.
+        /// The message and the reason, if it is not accepted.
         pub fn send(&self, message: Request) -> Result<(), Rejected<Request>>;
 
-        /// As [`send`](Self::send), on this connection or not at all.
+        /// Like [`send`](Self::send), but fails if the client is not connected.
         ///
         /// ```no_run
         /// # use dcrf_blocking::Request;
@@ -267,13 +269,14 @@ impl Client {
         ///
         /// # Errors
         ///
-        /// The message, with [`RejectReason::NotConnected`](crate::RejectReason::NotConnected) or another reason.
+        /// The message and the reason, such as [`RejectReason::NotConnected`](crate::RejectReason::NotConnected).
         pub fn send_now(&self, message: Request) -> Result<(), Rejected<Request>>;
     }
 
-    /// Waits until all that was accepted before this call has been written to the network: requests, messages and
-    /// subscriptions. Without a connection that is once there is one. A connection that is lost may take along what
-    /// was written: only an answer says that the server has it.
+    /// Waits until all requests, messages and subscriptions accepted before this call are written to the network.
+    ///
+    /// While offline, it waits for a connection. Written messages can still be lost with the connection: only a reply
+    /// confirms that the server has received one.
     ///
     /// ```no_run
     /// # use dcrf_blocking::Request;
@@ -286,13 +289,13 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// Why the client was closed before that.
+    /// If the client is closed first.
     pub fn flush(&self) -> Result<(), CloseReason> {
         wait::wait(self.0.flush())
     }
 
-    /// Listens to all frames that `selector` takes, also those that answer a request or tell a change: what the
-    /// server pushes without being asked is read so.
+    /// Listens to all frames that match `selector`, for messages that the server pushes without a request. Replies and
+    /// changes match too.
     ///
     /// ```no_run
     /// # use dcrf_blocking::{ListenerEvent, Selector};
@@ -300,8 +303,8 @@ impl Client {
     /// # struct Tick { n: u64 }
     /// # fn f(client: dcrf_blocking::Client) -> Result<(), Box<dyn std::error::Error>> {
     /// let ticks = Selector::stream("tools").contains(serde_json::json!({"type": "tick"}));
-    /// for heard in client.listen::<Tick>(ticks)? {
-    ///     if let ListenerEvent::Frame { payload: tick, .. } = heard? {
+    /// for event in client.listen::<Tick>(ticks)? {
+    ///     if let ListenerEvent::Frame { payload: tick, .. } = event? {
     ///         println!("{}", tick.n);
     ///     }
     /// }
@@ -311,7 +314,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// The selector, with the reason why it was not accepted.
+    /// The selector and the reason, if it is not accepted.
     pub fn listen<T: DeserializeOwned>(
         &self,
         selector: Selector,
@@ -319,7 +322,7 @@ impl Client {
         Ok(Receiver(self.0.listen(selector)?))
     }
 
-    /// Subscribes to changes, and returns when the server has acknowledged it.
+    /// Subscribes to changes, and waits until the server has acknowledged it. While offline, it waits for a connection.
     ///
     /// ```no_run
     /// # use dcrf_blocking::{Change, Subscribe};
@@ -328,8 +331,8 @@ impl Client {
     /// # fn f(client: dcrf_blocking::Client) -> Result<(), Box<dyn std::error::Error>> {
     /// for change in client.subscribe::<Person>(Subscribe::instance("people", 4))? {
     ///     match change? {
-    ///         Change::Update(person) => println!("now called {}", person.name),
-    ///         Change::Delete(_) => println!("gone"),
+    ///         Change::Update(person) => println!("the name is now {}", person.name),
+    ///         Change::Delete(_) => println!("deleted"),
     ///         Change::Gap(gap) => println!("changes may be missing: {}", gap.cause),
     ///         _ => {}
     ///     }
@@ -340,8 +343,8 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// See [`SubscriptionError`]: the server refused, or did not acknowledge in time, or the client was closed. Without
-    /// a connection it waits for one.
+    /// See [`SubscriptionError`]: the server replied with an error or did not acknowledge in time, or the client was
+    /// closed.
     pub fn subscribe<T: DeserializeOwned>(
         &self,
         subscribe: Subscribe,
@@ -349,7 +352,7 @@ impl Client {
         Ok(Receiver(wait::wait(self.0.subscribe(subscribe))?))
     }
 
-    /// Subscribes to changes, and does not wait for the server: for a program that may start offline.
+    /// Subscribes to changes without waiting for the server, for a program that may start offline.
     ///
     /// ```no_run
     /// # use dcrf_blocking::{Subscribe, SubscribeFuture};
@@ -364,7 +367,7 @@ impl Client {
         &self,
         subscribe: Subscribe,
     ) -> SubscribeFuture<T> {
-        let subscribing = self.0.subscribe(subscribe);
-        Pending::new(async { Ok(Receiver(subscribing.await?)) })
+        let subscription = self.0.subscribe(subscribe);
+        Pending::new(async { Ok(Receiver(subscription.await?)) })
     }
 }

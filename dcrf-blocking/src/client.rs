@@ -1,4 +1,4 @@
-//! The client, and its connection.
+//! The client and its connection.
 
 use std::fmt;
 
@@ -7,16 +7,15 @@ use dcrf_proto::client;
 use crate::forward::forward;
 use crate::{CloseFrame, CloseOptions, ConnectionState, Events, OpenError, Receiver, Stats, wait};
 
-/// A client of one server: makes requests and subscribes, over one WebSocket that reconnects by itself.
+/// A client of one server: makes requests and subscribes over one WebSocket, and reconnects automatically.
 ///
-/// Clones are handles to the same client, also for other threads. When the last clone is dropped, and the last of
-/// what it has handed out but [`Events`] is dropped or has ended, it closes and its thread ends, which that waits
-/// for: a second at most, and as long as a policy of [`Builder::on_failure`](crate::Builder::on_failure) runs that it
-/// meets.
+/// Clones share the same connection and can be used from several threads. The client closes when its last handle is
+/// dropped: clones, pending results and receivers count as handles, but [`Events`] don't. That drop waits until the
+/// background thread has ended. This takes a second at most, plus the time of an
+/// [`on_failure`](crate::Builder::on_failure) policy that is running.
 ///
-/// Every method works in every state of the connection, as for the
-/// [async client](client::Client): requests wait while it is offline, and a call returns at the request's
-/// deadline at the latest, 30 seconds after it unless set otherwise.
+/// Every method works in every state of the connection. While offline, requests wait for a connection until their
+/// deadline, by default 30 seconds after the call.
 ///
 /// ```no_run
 /// # use serde::Deserialize;
@@ -39,9 +38,11 @@ pub struct Client(pub(crate) client::Client);
 
 impl Client {
     forward! {
-        /// Ends all subscriptions of the client, on all its handles, and says how many. A [`Subscription`](crate::Subscription) that is
-        /// still held gets [`SubscriptionError::Unsubscribed`](crate::SubscriptionError::Unsubscribed) next, without what it had not read. The server is told when there
-        /// is a connection, which this does not wait for.
+        /// Ends all subscriptions of the client, on all its handles, and returns how many there were.
+        ///
+        /// The next item of each [`Subscription`](crate::Subscription) is
+        /// [`SubscriptionError::Unsubscribed`](crate::SubscriptionError::Unsubscribed); unread changes are dropped. The
+        /// call does not wait for the server.
         ///
         /// ```no_run
         /// # fn f(client: dcrf_blocking::Client) {
@@ -50,9 +51,10 @@ impl Client {
         /// ```
         pub fn unsubscribe_all(&self) -> usize;
 
-        /// Sends all subscriptions once more on this connection: for a server that has lost them. Readers notice
-        /// nothing, unless the server refuses, which ends a subscription as after a reconnect. Without a connection
-        /// there is nothing to do, since the next one brings them all.
+        /// Subscribes again to everything on the current connection, for a server that has lost the subscriptions.
+        ///
+        /// A subscription ends if the server replies with an error. While offline this does nothing, since every new
+        /// connection replays the subscriptions.
         ///
         /// ```no_run
         /// # fn f(client: dcrf_blocking::Client) {
@@ -61,7 +63,7 @@ impl Client {
         /// ```
         pub fn resubscribe(&self);
 
-        /// The state of the connection now.
+        /// The current state of the connection.
         ///
         /// ```no_run
         /// # use dcrf_blocking::ConnectionState;
@@ -75,23 +77,24 @@ impl Client {
         ///
         /// ```no_run
         /// # fn f(client: dcrf_blocking::Client) {
-        /// println!("{} requests wait", client.stats().waiting_requests);
+        /// println!("{} requests are waiting", client.stats().waiting_requests);
         /// # }
         /// ```
         pub fn stats(&self) -> Stats;
 
-        /// The subprotocol that the server picked for the connection that there is.
+        /// The subprotocol that the server chose for the current connection.
         ///
         /// ```no_run
         /// # fn f(client: dcrf_blocking::Client) {
         /// if client.protocol().as_deref() == Some("v2") {
-        ///     println!("the server knows the second version");
+        ///     println!("the server supports version 2");
         /// }
         /// # }
         /// ```
         pub fn protocol(&self) -> Option<String>;
 
-        /// Begins to connect: for a client that was started closed. Has no effect when it was opened or closed before.
+        /// Starts to connect, for a client that was [started closed](crate::Builder::start_closed). Does nothing if the
+        /// client was already opened or closed.
         ///
         /// ```no_run
         /// # fn f(client: dcrf_blocking::Client) -> Result<(), dcrf_blocking::OpenError> {
@@ -102,8 +105,8 @@ impl Client {
         /// ```
         pub fn open(&self);
 
-        /// Asks at once whether the server is still there, as [`client::Client::probe`]: for a program that notices a
-        /// change of the network.
+        /// Checks now whether the server still responds, for example after the network has changed. If nothing arrives
+        /// within 2 seconds, the client reconnects. While offline this does nothing.
         ///
         /// ```no_run
         /// # fn f(client: dcrf_blocking::Client) {
@@ -112,8 +115,7 @@ impl Client {
         /// ```
         pub fn probe(&self);
 
-        /// Makes a new connection in place of the one that there is, as [`client::Client::force_reconnect`]. It does not wait
-        /// for it.
+        /// Replaces the connection with a new one. Does not wait for it.
         ///
         /// ```no_run
         /// # fn f(client: dcrf_blocking::Client) -> Result<(), dcrf_blocking::OpenError> {
@@ -124,7 +126,7 @@ impl Client {
         /// ```
         pub fn force_reconnect(&self);
 
-        /// As [`reconnect`](Self::reconnect), and tells the server this code and reason.
+        /// Like [`force_reconnect`](Self::force_reconnect), with a close code and a reason for the server.
         ///
         /// ```no_run
         /// # use dcrf_blocking::CloseFrame;
@@ -134,7 +136,7 @@ impl Client {
         /// ```
         pub fn force_reconnect_with(&self, frame: CloseFrame);
 
-        /// Closes the client without waiting for anything; what is pending settles at once.
+        /// Closes the client without waiting. Pending requests and subscriptions fail at once.
         ///
         /// ```no_run
         /// # fn f(client: dcrf_blocking::Client) {
@@ -144,8 +146,8 @@ impl Client {
         pub fn close_now(&self);
     }
 
-    /// What happens to the connection from now on, and the frames that belong to nobody. It does not keep
-    /// the client alive, and ends when the client is closed.
+    /// Iterates over the connection's state changes and unhandled frames from now on. It does not keep the client alive,
+    /// and ends when the client is closed.
     ///
     /// ```no_run
     /// # use dcrf_blocking::ClientEvent;
@@ -164,27 +166,29 @@ impl Client {
         Receiver(self.0.events())
     }
 
-    /// Waits for the first connection, or for the first attempt to fail. Returns at once when the client is
-    /// connected. Does not open a client that was started closed, and waits until somebody does.
+    /// Waits until the client is connected or its first attempt to connect has failed.
+    ///
+    /// It does not open a client that was [started closed](crate::Builder::start_closed), but waits until that is opened.
     ///
     /// ```no_run
     /// # fn f(client: dcrf_blocking::Client) {
     /// if let Err(error) = client.opened() {
-    ///     println!("offline for now: {error}");
+    ///     println!("not connected: {error}");
     /// }
     /// # }
     /// ```
     ///
     /// # Errors
     ///
-    /// Why the attempt failed, or why the client is closed.
+    /// If the attempt failed or the client is closed.
     pub fn opened(&self) -> Result<(), OpenError> {
         wait::wait(self.0.opened())
     }
 
-    /// Closes the client: waits up to 5 seconds for what is in flight, performs the closing handshake, and
-    /// settles the rest with [`RequestError::Closed`](crate::RequestError::Closed). Returns when the socket is gone; at once when there is
-    /// none.
+    /// Closes the client gracefully, and returns when its socket is closed.
+    ///
+    /// It waits up to 5 seconds for requests in flight, then performs the closing handshake. The other requests fail with
+    /// [`RequestError::Closed`](crate::RequestError::Closed).
     ///
     /// ```no_run
     /// # fn f(client: dcrf_blocking::Client) {
@@ -195,7 +199,7 @@ impl Client {
         self.close_with(CloseOptions::default());
     }
 
-    /// As [`close`](Self::close), with options.
+    /// Like [`close`](Self::close), with options.
     ///
     /// ```no_run
     /// # use dcrf_blocking::CloseOptions;

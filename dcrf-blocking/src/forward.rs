@@ -1,7 +1,6 @@
-//! Methods that hand over to the async type inside.
+//! Methods that delegate to the async client.
 
-/// Writes the bodies of methods that are those of the async type inside, word for word: of setters, which return
-/// `Self`, and of methods that never wait.
+/// Delegates setters, and methods that don't wait, to the wrapped async type.
 macro_rules! forward {
     ($($(#[$doc:meta])* pub fn $name:ident(self $(, $arg:ident: $type:ty)*) -> Self;)*) => {
         $($(#[$doc])* pub fn $name(self $(, $arg: $type)*) -> Self {

@@ -1,5 +1,5 @@
-//! A client for Django Channels REST Framework (DCRF) in programs without async: requests, replies and
-//! subscriptions over one WebSocket that reconnects by itself.
+//! A blocking client for Django Channels REST Framework (DCRF): requests, replies and subscriptions over one WebSocket
+//! that reconnects automatically.
 //!
 //! ```no_run
 //! use serde_json::{Value, json};
@@ -9,25 +9,24 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! [`Client`] says what a client can do. Each client has one thread in the background, which answers the
-//! server's pings, reconnects and replays the subscriptions while the program does other things. It ends with
-//! the last handle. A request is written by the thread that makes it, where that is free to.
+//! [`Client`] has the requests and subscriptions. Each client has a background thread, which sends and receives, answers
+//! the server's pings, reconnects and replays subscriptions. The thread ends when the last handle is dropped.
 //!
-//! It works inside of an async runtime too, but blocks the thread that calls it: there, `dcrf-tokio` and
-//! `dcrf-smol` do better.
+//! Calls block the current thread. They also work inside async runtimes, but `dcrf-tokio` and `dcrf-smol` fit better
+//! there.
 //!
 //! # Features
 //!
-//! Each can be turned on beside any other.
+//! The features can be combined freely.
 //!
-//! - `rustls` (on by default): TLS for `wss://`, with ring and Mozilla's roots.
-//! - `platform-roots`: the operating system's roots for rustls, by `Tls::platform_roots`.
-//! - `native-tls`: TLS by the operating system's library (OpenSSL, Secure Transport, `SChannel`). It is used
-//!   when `rustls` is turned off, or by `Tls::use_native_tls`.
-//! - `tracing`: spans and events for the crate `tracing`, with the targets `dcrf::connection`, `dcrf::request`,
+//! - `rustls` (enabled by default): TLS for `wss://`, with ring and Mozilla's root certificates.
+//! - `platform-roots`: lets rustls use the operating system's root certificates, see `Tls::platform_roots`.
+//! - `native-tls`: TLS with the operating system's library (OpenSSL, Secure Transport, `SChannel`). It is used if
+//!   `rustls` is disabled, or with `Tls::use_native_tls`.
+//! - `tracing`: spans and events for `tracing`, with the targets `dcrf::connection`, `dcrf::request`,
 //!   `dcrf::subscription` and `dcrf::frame`. The documentation of `dcrf-tokio` lists them under "Logs".
 //!
-//! Without `rustls` and `native-tls`, `wss://` is [`UrlError::TlsNotBuiltIn`].
+//! Without `rustls` and `native-tls`, a `wss://` URL fails with [`UrlError::TlsNotBuiltIn`].
 
 #![forbid(unsafe_code)]
 
@@ -42,7 +41,6 @@ mod wait;
 
 pub use builder::{Builder, Source};
 pub use client::Client;
-// The client and what it hands out have types of their own here.
 #[doc(inline)]
 pub use dcrf_proto::vocabulary::*;
 pub use pending::{Pending, ReplyFuture, SubscribeFuture};
@@ -50,8 +48,7 @@ pub use receiver::{Events, Items, Listener, Pages, Receiver, ReplyStream, Subscr
 
 /// Connects to the server behind a `ws://` or `wss://` URL, with the default options.
 ///
-/// It returns when the first connection stands. When a connection is lost later, the client makes a new
-/// one by itself.
+/// It returns once the first connection is established. The client reconnects automatically if it is lost.
 ///
 /// ```no_run
 /// let client = dcrf_blocking::connect("wss://example.com/ws/")?;
@@ -60,16 +57,17 @@ pub use receiver::{Events, Items, Listener, Pages, Receiver, ReplyStream, Subscr
 ///
 /// # Errors
 ///
-/// [`ConnectError::Failed`] with the reason, when the first attempt fails; it is not repeated. Before anything
-/// is dialled, [`ConnectError::InvalidUrl`] and [`ConnectError::NoThread`].
+/// - [`ConnectError::Failed`]: the first attempt failed. It is not repeated.
+/// - [`ConnectError::InvalidUrl`]: the URL can't be used.
+/// - [`ConnectError::NoThread`]: the background thread could not be started.
 pub fn connect(url: &str) -> Result<Client, ConnectError> {
     builder(url).connect()
 }
 
-/// Begins a client with options of its own for the server behind a `ws://` or `wss://` URL.
+/// Returns a builder for a client with custom options.
 ///
-/// [`connect_lazy`](Builder::connect_lazy) returns at once, queues requests and keeps trying;
-/// [`connect`](Builder::connect) waits for the first connection.
+/// [`connect`](Builder::connect) waits for the first connection. [`connect_lazy`](Builder::connect_lazy) returns at once,
+/// connects in the background and queues requests until then.
 ///
 /// ```no_run
 /// let client = dcrf_blocking::builder("ws://localhost:8000/ws/").connect_lazy()?;

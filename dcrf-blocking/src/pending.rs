@@ -1,4 +1,4 @@
-//! What was started and is not waited for yet.
+//! Results of calls that return before their result is there.
 
 use std::fmt;
 use std::pin::Pin;
@@ -6,27 +6,25 @@ use std::time::Duration;
 
 use crate::{RequestError, Subscription, SubscriptionError, wait};
 
-/// What a call has started and did not wait for: a [`ReplyFuture`] or a [`SubscribeFuture`].
+/// The result of an operation that was started without waiting: a [`ReplyFuture`] or a [`SubscribeFuture`].
 ///
-/// Dropping it cancels what was started.
+/// Dropping it cancels the operation.
 ///
 /// ```no_run
 /// use dcrf_blocking::Pending;
 ///
-/// /// Waits for all of them.
+/// /// Waits for all results.
 /// fn all<R>(started: Vec<Pending<R>>) -> Vec<R> {
 ///     started.into_iter().map(Pending::wait).collect()
 /// }
 /// ```
-#[must_use = "what was started is cancelled when this is dropped"]
+#[must_use = "dropping this cancels the operation"]
 pub struct Pending<R>(Pin<Box<dyn Future<Output = R> + Send>>);
 
-/// The answer to a request of [`Client::start`](crate::Client::start), once it comes. It always does, or an error
-/// in its place: at the request's deadline, at the loss of the connection it was sent on, or when the client is
-/// closed.
+/// The reply to a request that [`Client::start`](crate::Client::start) made.
 ///
-/// Dropping it cancels the request: if it has not been sent, it never is; if it has, the server may still act
-/// on it, and its answer is dropped.
+/// It always settles, at the latest at the request's deadline. Dropping it cancels the request. If the request was
+/// already sent, the server may still act on it.
 ///
 /// ```no_run
 /// # use dcrf_blocking::{Client, Request, ReplyFuture};
@@ -39,19 +37,19 @@ pub struct Pending<R>(Pin<Box<dyn Future<Output = R> + Send>>);
 ///
 /// # Errors
 ///
-/// - [`RequestError::ErrorReply`]: the server answered with another status than 2xx;
-/// - [`RequestError::TimedOut`]: the deadline passed, 30 seconds after the call unless set otherwise;
-/// - [`RequestError::ConnectionLost`]: the connection was lost after the request was sent;
-/// - [`RequestError::Closed`]: the client was closed first;
-/// - [`RequestError::Rejected`]: the request was not accepted and is handed back;
-/// - [`RequestError::Decode`]: the answer does not fit `T`.
+/// - [`RequestError::ErrorReply`]: the server replied with a status other than 2xx.
+/// - [`RequestError::TimedOut`]: the deadline passed. By default it is 30 seconds after the call.
+/// - [`RequestError::ConnectionLost`]: the connection was lost after the request was sent.
+/// - [`RequestError::Closed`]: the client was closed first.
+/// - [`RequestError::Rejected`]: the request was not accepted. The error contains it.
+/// - [`RequestError::Decode`]: the reply could not be decoded into `T`.
 pub type ReplyFuture<T> = Pending<Result<T, RequestError>>;
 
-/// A subscription of [`Client::start_subscribe`](crate::Client::start_subscribe) that the server has not
-/// acknowledged yet.
+/// A subscription that [`Client::start_subscribe`](crate::Client::start_subscribe) made and the server has not yet
+/// acknowledged.
 ///
-/// Without a connection it waits for one; with one, the server has [`Config::request_timeout`] to acknowledge it.
-/// Dropping it unsubscribes.
+/// While offline, it waits for a connection. The server then has [`Config::request_timeout`] to acknowledge it. Dropping
+/// it unsubscribes.
 ///
 /// ```no_run
 /// # use dcrf_blocking::{Client, Subscribe, SubscribeFuture, Subscription};
@@ -64,7 +62,7 @@ pub type ReplyFuture<T> = Pending<Result<T, RequestError>>;
 ///
 /// # Errors
 ///
-/// See [`SubscriptionError`]: the server refused, or did not acknowledge in time, or the client was closed.
+/// See [`SubscriptionError`]: the server replied with an error or did not acknowledge in time, or the client was closed.
 ///
 /// [`Config::request_timeout`]: crate::Config::request_timeout
 pub type SubscribeFuture<T> = Pending<Result<Subscription<T>, SubscriptionError>>;
@@ -87,7 +85,7 @@ impl<R> Pending<R> {
         wait::wait(self.0)
     }
 
-    /// Waits for the result, at most this long; hands itself back when it has not come.
+    /// Waits for the result, but not longer than `timeout`.
     ///
     /// ```no_run
     /// # use dcrf_blocking::{RequestError, ReplyFuture};
@@ -95,7 +93,7 @@ impl<R> Pending<R> {
     /// # fn f(people: ReplyFuture<Vec<String>>) -> Result<(), RequestError> {
     /// match people.wait_timeout(Duration::from_millis(16)) {
     ///     Ok(people) => println!("{} people", people?.len()),
-    ///     Err(people) => println!("{people:?} still waits"),
+    ///     Err(people) => println!("still waiting for {people:?}"),
     /// }
     /// # Ok(())
     /// # }
@@ -103,19 +101,19 @@ impl<R> Pending<R> {
     ///
     /// # Errors
     ///
-    /// Itself, when the result has not come in time.
+    /// Returns itself if the timeout passes first.
     pub fn wait_timeout(mut self, timeout: Duration) -> Result<R, Self> {
         wait::within(&mut self.0, timeout).ok_or(self)
     }
 
-    /// The result if it has come; hands itself back when it has not.
+    /// Returns the result without waiting.
     ///
     /// ```no_run
     /// # use dcrf_blocking::{RequestError, ReplyFuture};
     /// # fn f(people: ReplyFuture<Vec<String>>) -> Result<(), RequestError> {
     /// match people.try_wait() {
     ///     Ok(people) => println!("{} people", people?.len()),
-    ///     Err(people) => println!("{people:?} still waits"),
+    ///     Err(people) => println!("still waiting for {people:?}"),
     /// }
     /// # Ok(())
     /// # }
@@ -123,7 +121,7 @@ impl<R> Pending<R> {
     ///
     /// # Errors
     ///
-    /// Itself, when the result has not come yet.
+    /// Returns itself if the result is not there yet.
     pub fn try_wait(mut self) -> Result<R, Self> {
         wait::now(&mut self.0).ok_or(self)
     }

@@ -1,4 +1,4 @@
-//! What comes one by one, as an iterator that waits for each.
+//! Blocking iterators over the streams of the async client.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,26 +10,26 @@ use serde::de::DeserializeOwned;
 
 use crate::{UnsubscribeError, wait};
 
-/// What comes one by one: a [`Subscription`], [`ReplyStream`], [`Pages`], a [`Listener`] or [`Events`]. As an iterator it
-/// waits for each.
+/// A blocking iterator: a [`Subscription`], [`ReplyStream`], [`Pages`], [`Items`], [`Listener`] or [`Events`].
 ///
-/// Dropping it ends what it receives.
+/// `next` waits for an item; the methods below also wait with a timeout or not at all. Dropping the receiver ends the
+/// subscription, request or listener.
 ///
 /// ```no_run
 /// # fn f(mut names: dcrf_blocking::Subscription<String>) {
 /// for change in names.by_ref().take(10) {
 ///     println!("{change:?}");
 /// }
-/// println!("and now, without waiting: {:?}", names.try_recv());
+/// println!("next, without waiting: {:?}", names.try_recv());
 /// # }
 /// ```
-#[must_use = "what it receives ends when it is dropped"]
+#[must_use = "dropping a receiver ends what it receives"]
 pub struct Receiver<S>(pub(crate) S);
 
-/// A subscription, as an iterator over changes, which waits for each. It goes on over every reconnect and ends
-/// with an error that says why ([`ChangeError::Subscription`](crate::ChangeError::Subscription)).
+/// A subscription: a blocking iterator over changes that survives reconnects.
 ///
-/// Dropping it unsubscribes.
+/// The last item is an error that says why the subscription ended
+/// ([`ChangeError::Subscription`](crate::ChangeError::Subscription)). Dropping the iterator unsubscribes.
 ///
 /// ```no_run
 /// # use dcrf_blocking::{Change, ChangeError, Subscription};
@@ -44,11 +44,11 @@ pub struct Receiver<S>(pub(crate) S);
 /// ```
 pub type Subscription<T> = Receiver<client::Subscription<T>>;
 
-/// What happens to a client's connection, and the frames that belong to nobody, as an iterator, which waits
-/// for each: of [`Client::events`](crate::Client::events). It ends when the client is closed and its socket is
-/// gone.
+/// The connection's state changes and unhandled frames: a blocking iterator from
+/// [`Client::events`](crate::Client::events). It ends when the client is closed and its socket is dropped.
 ///
-/// A slow reader misses the oldest, and is told how many ([`ClientEvent::Lagged`](crate::ClientEvent::Lagged)).
+/// If the reader is slow, the oldest events are dropped, and
+/// [`ClientEvent::Lagged`](crate::ClientEvent::Lagged) counts them.
 ///
 /// ```no_run
 /// # fn f(events: dcrf_blocking::Events) {
@@ -59,13 +59,14 @@ pub type Subscription<T> = Receiver<client::Subscription<T>>;
 /// ```
 pub type Events = Receiver<client::Events>;
 
-/// The replies to a request of [`Client::stream`](crate::Client::stream), as an iterator, which waits for each.
+/// The replies to a request of [`Client::stream`](crate::Client::stream): a blocking iterator.
 ///
-/// The server does not tell which reply is the last: [`until`](Receiver::until) does. Without it they go on until this
-/// is dropped, or nothing has come for the time of the request's timeout. An end before the last reply is an error,
-/// the last item ([`ReplyError::Stream`](crate::ReplyError::Stream)).
+/// The server does not mark the last reply, so describe it with [`until`](Receiver::until). Otherwise the iterator ends
+/// with an error when no reply arrives within the request's timeout. An error before the last reply is the last item
+/// ([`ReplyError::Stream`](crate::ReplyError::Stream)).
 ///
-/// Dropping it before the last reply sends the request's [cancel action](crate::Request::cancel_action), if it has one.
+/// Dropping the iterator before the last reply sends the request's
+/// [cancel action](crate::Request::cancel_action), if it has one.
 ///
 /// ```no_run
 /// # use dcrf_blocking::{ReplyStream, ReplyError};
@@ -78,11 +79,10 @@ pub type Events = Receiver<client::Events>;
 /// ```
 pub type ReplyStream<T> = Receiver<client::ReplyStream<T>>;
 
-/// The pages of a list, in order, as an iterator, which waits for each: of
-/// [`Client::list_pages`](crate::Client::list_pages) and [`Client::stream_pages`](crate::Client::stream_pages). An error
-/// is the last item.
+/// The pages of a list, in order: a blocking iterator from
+/// [`Client::list_pages`](crate::Client::list_pages) or [`Client::stream_pages`](crate::Client::stream_pages).
 ///
-/// While one page is read, the next is on its way.
+/// An error is the last item. The next page is requested while you read the current one.
 ///
 /// ```no_run
 /// # use dcrf_blocking::{Pages, ReplyError};
@@ -95,8 +95,8 @@ pub type ReplyStream<T> = Receiver<client::ReplyStream<T>>;
 /// ```
 pub type Pages<T> = Receiver<client::Pages<T>>;
 
-/// The objects of a list in pages, one by one, as an iterator, which waits for each: of
-/// [`Client::list_all`](crate::Client::list_all), or of [`Pages::items`](Receiver::items). An error is the last item.
+/// The objects of a paginated list: a blocking iterator from [`Client::list_all`](crate::Client::list_all) or
+/// [`Pages::items`](Receiver::items). An error is the last item.
 ///
 /// ```no_run
 /// # use dcrf_blocking::{Items, ReplyError};
@@ -107,16 +107,17 @@ pub type Pages<T> = Receiver<client::Pages<T>>;
 /// ```
 pub type Items<T> = Receiver<client::Items<T>>;
 
-/// The frames that a selector takes, as an iterator, which waits for each: of
-/// [`Client::listen`](crate::Client::listen). It goes on over every reconnect, and ends when the client is closed.
+/// The frames that match a selector: a blocking iterator from [`Client::listen`](crate::Client::listen). It survives
+/// reconnects and ends when the client is closed.
 ///
-/// A slow reader misses the oldest, and is told how many ([`ListenerEvent::Lagged`](crate::ListenerEvent::Lagged)).
+/// If the reader is slow, the oldest frames are dropped, and
+/// [`ListenerEvent::Lagged`](crate::ListenerEvent::Lagged) counts them.
 ///
 /// ```no_run
 /// # use dcrf_blocking::{DecodeError, ListenerEvent, Listener};
 /// # fn f(ticks: Listener<u64>) -> Result<(), DecodeError> {
-/// for heard in ticks {
-///     if let ListenerEvent::Frame { payload, .. } = heard? {
+/// for event in ticks {
+///     if let ListenerEvent::Frame { payload, .. } = event? {
 ///         println!("{payload}");
 ///     }
 /// }
@@ -126,7 +127,7 @@ pub type Items<T> = Receiver<client::Items<T>>;
 pub type Listener<T> = Receiver<client::Listener<T>>;
 
 impl<S: FusedStream + Unpin> Receiver<S> {
-    /// Waits for the next; `None` after the end.
+    /// Waits for the next item. Returns `None` after the end.
     ///
     /// ```no_run
     /// # use dcrf_blocking::{Change, ChangeError, Subscription};
@@ -143,7 +144,7 @@ impl<S: FusedStream + Unpin> Receiver<S> {
         wait::wait(self.0.next())
     }
 
-    /// Waits for the next, at most this long; `None` when none has come, and after the end.
+    /// Waits for the next item, but not longer than `timeout`. Returns `None` if the timeout passes, and after the end.
     ///
     /// ```no_run
     /// # use dcrf_blocking::Subscription;
@@ -158,7 +159,7 @@ impl<S: FusedStream + Unpin> Receiver<S> {
         wait::within(self.0.next(), timeout).flatten()
     }
 
-    /// The next if it has come; `None` when none has, and after the end.
+    /// Returns the next item without waiting. Returns `None` if there is none yet, and after the end.
     ///
     /// ```no_run
     /// # use dcrf_blocking::Subscription;
@@ -172,12 +173,12 @@ impl<S: FusedStream + Unpin> Receiver<S> {
         wait::now(self.0.next()).flatten()
     }
 
-    /// Whether the end has been received: nothing comes after it. It tells the two meanings of `None` apart that
-    /// [`try_recv`](Self::try_recv) and [`recv_timeout`](Self::recv_timeout) have.
+    /// Whether no item will follow. Use it to interpret a `None` from [`try_recv`](Self::try_recv) or
+    /// [`recv_timeout`](Self::recv_timeout).
     ///
     /// ```no_run
     /// # use dcrf_blocking::Subscription;
-    /// /// What a game does in each frame; whether there is more to come.
+    /// /// Called in each frame of a game. Returns whether the subscription goes on.
     /// fn frame(names: &mut Subscription<String>) -> bool {
     ///     while let Some(change) = names.try_recv() {
     ///         println!("{change:?}");
@@ -191,10 +192,10 @@ impl<S: FusedStream + Unpin> Receiver<S> {
 }
 
 impl<T> Receiver<client::Subscription<T>> {
-    /// Ends the subscription and waits until the server has confirmed it.
+    /// Unsubscribes and waits for the server's confirmation.
     ///
-    /// Without a connection, and when the connection is lost meanwhile, that is a success: the server
-    /// drops a connection's subscriptions by itself.
+    /// Succeeds without a confirmation while offline, or if the connection is lost: the server drops the subscriptions of
+    /// a closed connection.
     ///
     /// ```no_run
     /// # use dcrf_blocking::{Subscription, UnsubscribeError};
@@ -206,14 +207,14 @@ impl<T> Receiver<client::Subscription<T>> {
     ///
     /// # Errors
     ///
-    /// When the server refuses, or does not answer in time. The subscription is over all the same.
+    /// If the server replies with an error or does not reply in time. The subscription has ended in any case.
     pub fn cancel(self) -> Result<(), UnsubscribeError> {
         wait::wait(self.0.cancel())
     }
 }
 
 impl<T> Receiver<client::ReplyStream<T>> {
-    /// Ends the replies with the first that `is_last` says so of; that one is still handed out.
+    /// Ends the iterator after the first reply for which `is_last` returns true.
     ///
     /// ```no_run
     /// # use dcrf_blocking::{Client, ReplyError, Request};
@@ -230,7 +231,7 @@ impl<T> Receiver<client::ReplyStream<T>> {
 }
 
 impl<T: DeserializeOwned> Receiver<client::Pages<T>> {
-    /// How many objects the server counted when it made the last page that was received; `None` before the first.
+    /// The number of objects in the list, according to the latest page. `None` before the first page.
     ///
     /// ```no_run
     /// # use dcrf_blocking::{Pages, ReplyError};
@@ -245,7 +246,7 @@ impl<T: DeserializeOwned> Receiver<client::Pages<T>> {
         self.0.total()
     }
 
-    /// The objects, one by one.
+    /// Iterates over the objects instead of the pages.
     ///
     /// ```no_run
     /// # use dcrf_blocking::{Pages, ReplyError};
@@ -262,7 +263,7 @@ impl<T: DeserializeOwned> Receiver<client::Pages<T>> {
 }
 
 impl<T: DeserializeOwned> Receiver<client::Items<T>> {
-    /// How many objects the list has, see [`Pages::total`](Receiver::total).
+    /// The number of objects in the list, according to the latest page. `None` before the first page.
     ///
     /// ```no_run
     /// # use dcrf_blocking::Items;

@@ -1,25 +1,25 @@
-//! How a call waits, without a runtime.
+//! Waiting for futures without a runtime.
 
 use std::time::Duration;
 
 use async_io::Timer;
 use futures_lite::future::{block_on, or, poll_once};
 
-/// Waits for what `future` resolves to. It needs no runtime, and harms none around it.
+/// Waits for a future. Works inside and outside of runtimes.
 pub(crate) fn wait<T>(future: impl Future<Output = T>) -> T {
     block_on(future)
 }
 
-/// What `future` resolves to within `timeout`.
+/// Waits for a future, but not longer than `timeout`.
 pub(crate) fn within<T>(future: impl Future<Output = T>, timeout: Duration) -> Option<T> {
-    let late = async {
+    let timed_out = async {
         Timer::after(timeout).await;
         None
     };
-    block_on(or(async { Some(future.await) }, late))
+    block_on(or(async { Some(future.await) }, timed_out))
 }
 
-/// What `future` has resolved to by now.
+/// Polls a future once.
 pub(crate) fn now<T>(future: impl Future<Output = T>) -> Option<T> {
     block_on(poll_once(future))
 }

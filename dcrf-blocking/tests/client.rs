@@ -1,6 +1,6 @@
-//! The client without async: what waits and how long, on any thread, inside and outside of runtimes. The rules
-//! are told by the stories against the real server.
-#![expect(clippy::result_large_err, reason = "the type of an answer is tungstenite's")]
+//! The blocking client: what waits and how long, on any thread, inside and outside of runtimes. The stories test the
+//! rules against the real server.
+#![expect(clippy::result_large_err, reason = "the type is tungstenite's")]
 
 use std::io;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -20,33 +20,33 @@ use tungstenite::{Message, WebSocket};
 
 const SOON: Duration = Duration::from_secs(10);
 
-/// A server for one connection, which answers each request with its arguments, leaves `mute` unanswered, says to each
-/// `subscribe` that it has come, followed by three updates, and to `count` the numbers to three.
+/// A server for one connection. It replies to a request with its `value`, to `count` with the numbers to three, and not
+/// at all to `mute`. It acknowledges `subscribe` and sends three updates.
 fn serve() -> (String, JoinHandle<()>) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let url = format!("ws://{}/ws/", listener.local_addr().unwrap());
     let accept = move || tungstenite::accept(listener.accept().unwrap().0).unwrap();
-    (url, thread::spawn(move || answer_all(accept())))
+    (url, thread::spawn(move || reply_to_all(accept())))
 }
 
-fn answer_all<S: io::Read + io::Write>(mut socket: WebSocket<S>) {
+fn reply_to_all<S: io::Read + io::Write>(mut socket: WebSocket<S>) {
     while let Ok(message) = socket.read() {
         let Message::Text(text) = message else { continue };
         let frame: Value = serde_json::from_str(&text).unwrap();
         let payload = &frame["payload"];
-        let mut say = |action: &str, data: &Value| {
-            let answer = json!({"stream": frame["stream"], "payload": {"errors": [], "data": data,
+        let mut reply = |action: &str, data: &Value| {
+            let text = json!({"stream": frame["stream"], "payload": {"errors": [], "data": data,
                 "action": action, "response_status": 200, "request_id": payload["request_id"]}});
-            socket.send(answer.to_string().into()).unwrap();
+            socket.send(text.to_string().into()).unwrap();
         };
         match payload["action"].as_str().unwrap() {
             "mute" => {}
             "subscribe" => {
-                say("subscribe", &Value::Null);
-                (1..=3).for_each(|number| say("update", &json!(number)));
+                reply("subscribe", &Value::Null);
+                (1..=3).for_each(|number| reply("update", &json!(number)));
             }
-            "count" => (1..=3).for_each(|number| say("count", &json!(number))),
-            action => say(action, &payload["value"]),
+            "count" => (1..=3).for_each(|number| reply("count", &json!(number))),
+            action => reply(action, &payload["value"]),
         }
     }
 }
@@ -65,7 +65,7 @@ fn numbers(client: &Client) -> Subscription<u32> {
 }
 
 #[test]
-fn a_call_returns_its_result() {
+fn call_returns_its_result() {
     let (client, server) = connected();
     assert_eq!(echo(&client, 7), Ok(7));
     drop(client);
@@ -73,8 +73,8 @@ fn a_call_returns_its_result() {
 }
 
 #[test]
-fn c2_dropping_the_last_handle_waits_for_the_end_and_not_longer() {
-    // It never answers the closing handshake.
+fn c2_dropping_the_last_handle_waits_for_the_thread() {
+    // This server never replies to the closing handshake.
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let url = format!("ws://{}/ws/", listener.local_addr().unwrap());
     let server = thread::spawn(move || tungstenite::accept(listener.accept().unwrap().0).unwrap());
@@ -84,7 +84,7 @@ fn c2_dropping_the_last_handle_waits_for_the_end_and_not_longer() {
     let since = Instant::now();
     drop(client);
     assert!(since.elapsed() < Duration::from_secs(3), "{:?}", since.elapsed());
-    // All has been told, since the thread has ended.
+    // The thread has ended, so all events are there.
     assert_eq!(
         events.try_recv(),
         Some(ClientEvent::State(ConnectionState::Closed(CloseReason::ByCaller)))
@@ -98,17 +98,17 @@ fn c2_dropping_the_last_handle_waits_for_the_end_and_not_longer() {
 fn c2_each_handle_keeps_the_client_alive() {
     let (client, server) = connected();
     let clone = client.clone();
-    let response: ReplyFuture<Value> = client.start(Request::new("tools", "mute"));
+    let reply: ReplyFuture<Value> = client.start(Request::new("tools", "mute"));
     let mut changes = numbers(&client);
     let state = client.events();
-    drop((client, clone, response));
+    drop((client, clone, reply));
     assert_eq!(changes.recv(), Some(Ok(Change::Update(1))));
     drop((changes, state));
     server.join().unwrap();
 }
 
 #[test]
-fn c2_whichever_handle_goes_last_waits_for_the_end() {
+fn c2_dropping_the_last_handle_of_any_kind_waits() {
     type Take = fn(&Client) -> Box<dyn std::any::Any>;
     let take: [Take; 5] = [
         |client| Box::new(client.clone()),
@@ -132,7 +132,7 @@ fn c2_whichever_handle_goes_last_waits_for_the_end() {
 }
 
 #[test]
-fn c2_the_last_handle_can_go_on_the_clients_own_thread() {
+fn c2_last_handle_may_be_dropped_on_the_clients_thread() {
     let handle: Arc<Mutex<Option<Client>>> = Arc::default();
     let last = handle.clone();
     let client = dcrf_blocking::builder("ws://127.0.0.1:1/").on_failure(move |_| {
@@ -151,7 +151,7 @@ fn c2_the_last_handle_can_go_on_the_clients_own_thread() {
 }
 
 #[test]
-fn a_function_of_the_program_that_panics_closes_the_client() {
+fn panic_in_a_user_function_closes_the_client() {
     let builder = || dcrf_blocking::builder("ws://127.0.0.1:1/");
     let in_connector = builder().connector(|_| -> io::Result<UnixStream> { panics() });
     for builder in [in_connector, builder().on_failure(|_| panics())] {
@@ -161,25 +161,25 @@ fn a_function_of_the_program_that_panics_closes_the_client() {
 }
 
 fn panics<T>() -> T {
-    panic!("this is to be seen in the output, and to close one client")
+    panic!("expected in the output of this test")
 }
 
 #[test]
-fn requests_can_be_under_way_at_once() {
+fn requests_run_concurrently() {
     let (client, _server) = connected();
     let start = |value| client.start::<u32>(Request::new("tools", "echo").arg("value", value));
-    let responses: Vec<_> = (0..100).map(start).collect();
-    for (value, response) in (0..).zip(responses) {
-        assert_eq!(response.wait(), Ok(value));
+    let replies: Vec<_> = (0..100).map(start).collect();
+    for (value, reply) in (0..).zip(replies) {
+        assert_eq!(reply.wait(), Ok(value));
     }
 }
 
 #[test]
-fn a_subscribe_can_be_under_way_while_there_is_no_connection() {
+fn subscribe_can_start_while_offline() {
     let (url, _server) = serve();
     let client = dcrf_blocking::builder(&url).connect_lazy().unwrap();
-    let subscribing = client.start_subscribe::<u32>(Subscribe::new("tools", "subscribe"));
-    let mut changes = subscribing.wait_timeout(SOON).unwrap().unwrap();
+    let pending = client.start_subscribe::<u32>(Subscribe::new("tools", "subscribe"));
+    let mut changes = pending.wait_timeout(SOON).unwrap().unwrap();
     assert_eq!(changes.recv(), Some(Ok(Change::Update(1))));
     let mute = client.start_subscribe::<u32>(Subscribe::new("tools", "mute"));
     let mute = mute.try_wait().unwrap_err().wait_timeout(Duration::from_millis(50)).unwrap_err();
@@ -189,7 +189,7 @@ fn a_subscribe_can_be_under_way_while_there_is_no_connection() {
 }
 
 #[test]
-fn every_request_has_its_method() {
+fn each_action_has_a_method() {
     let (client, _server) = connected();
     let data = json!({"name": "Alex"});
     assert_eq!(client.list::<Value>("people"), Ok(Value::Null));
@@ -201,7 +201,7 @@ fn every_request_has_its_method() {
 }
 
 #[test]
-fn r9_a_response_that_is_waited_for_in_vain_can_be_dropped_or_kept() {
+fn r9_pending_reply_can_be_kept_or_dropped_after_a_timeout() {
     let (client, _server) = connected();
     let mute: ReplyFuture<Value> = client.start(Request::new("tools", "mute"));
     let mute = mute.try_wait().unwrap_err();
@@ -216,14 +216,14 @@ fn r9_a_response_that_is_waited_for_in_vain_can_be_dropped_or_kept() {
 }
 
 #[test]
-fn a_subscription_is_an_iterator() {
+fn subscription_is_an_iterator() {
     let (client, _server) = connected();
     let updates: Vec<_> = numbers(&client).take(3).map(Result::unwrap).collect();
     assert_eq!(updates, [Change::Update(1), Change::Update(2), Change::Update(3)]);
 }
 
 #[test]
-fn a_subscription_is_received_from_with_and_without_waiting() {
+fn subscription_is_received_with_and_without_waiting() {
     let (client, _server) = connected();
     let mut changes = numbers(&client);
     assert_eq!(changes.recv_timeout(SOON), Some(Ok(Change::Update(1))));
@@ -234,9 +234,9 @@ fn a_subscription_is_received_from_with_and_without_waiting() {
     assert_eq!(changes.recv_timeout(Duration::from_millis(50)), None);
     assert!(since.elapsed() >= Duration::from_millis(50));
     client.close();
-    let ended = ChangeError::Subscription(SubscriptionError::Closed(CloseReason::ByCaller));
+    let error = ChangeError::Subscription(SubscriptionError::Closed(CloseReason::ByCaller));
     assert!(!changes.is_ended());
-    assert_eq!(changes.try_recv(), Some(Err(ended)));
+    assert_eq!(changes.try_recv(), Some(Err(error)));
     assert!(changes.is_ended());
     assert_eq!(changes.recv(), None);
     assert_eq!(changes.cancel(), Ok(()));
@@ -271,20 +271,22 @@ fn r12_pages_and_their_items_are_iterators() {
 }
 
 #[test]
-fn f2_what_is_heard_is_an_iterator() {
+fn f2_listener_is_an_iterator() {
     let (client, _server) = connected();
-    let mut heard = client.listen::<Value>(Selector::stream("tools")).unwrap();
+    let mut listener = client.listen::<Value>(Selector::stream("tools")).unwrap();
     assert_eq!(echo(&client, 7), Ok(7));
-    let Some(Ok(ListenerEvent::Frame { payload, .. })) = heard.recv_timeout(SOON) else { panic!() };
+    let Some(Ok(ListenerEvent::Frame { payload, .. })) = listener.recv_timeout(SOON) else {
+        panic!()
+    };
     assert_eq!(payload["data"], 7);
-    assert_eq!(heard.try_recv(), None);
+    assert_eq!(listener.try_recv(), None);
     client.close();
-    assert_eq!(heard.recv(), None);
-    assert!(heard.is_ended());
+    assert_eq!(listener.recv(), None);
+    assert!(listener.is_ended());
 }
 
 #[test]
-fn c3_flush_waits_until_all_is_written() {
+fn c3_flush_waits_until_everything_is_written() {
     let (url, _server) = serve();
     let client = dcrf_blocking::builder(&url).connect_lazy().unwrap();
     client.send(Request::new("tools", "mute")).unwrap();
@@ -310,7 +312,7 @@ fn events_are_an_iterator_that_ends_with_the_client() {
 }
 
 #[test]
-fn a_client_is_shared_between_threads() {
+fn client_is_shared_between_threads() {
     let (client, _server) = connected();
     thread::scope(|scope| {
         for value in 0..8 {
@@ -321,7 +323,7 @@ fn a_client_is_shared_between_threads() {
 }
 
 #[test]
-fn pings_are_answered_while_the_program_does_other_things() {
+fn pings_are_answered_in_the_background() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let url = format!("ws://{}/ws/", listener.local_addr().unwrap());
     let server = thread::spawn(move || {
@@ -337,7 +339,7 @@ fn pings_are_answered_while_the_program_does_other_things() {
 }
 
 #[tokio::test]
-async fn it_works_inside_of_a_current_thread_runtime() {
+async fn client_works_inside_a_current_thread_runtime() {
     let (client, server) = connected();
     assert_eq!(echo(&client, 7), Ok(7));
     drop(client);
@@ -345,7 +347,7 @@ async fn it_works_inside_of_a_current_thread_runtime() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn it_works_inside_of_a_multi_thread_runtime() {
+async fn client_works_inside_a_multi_thread_runtime() {
     let (client, server) = connected();
     let inside = client.clone();
     let value = tokio::spawn(async move { echo(&inside, 7) }).await.unwrap();
@@ -355,7 +357,7 @@ async fn it_works_inside_of_a_multi_thread_runtime() {
 }
 
 #[test]
-fn what_stands_in_the_way_is_an_error() {
+fn failed_connects_return_errors() {
     let error = dcrf_blocking::connect("https://example.com/").unwrap_err();
     assert_eq!(error, ConnectError::InvalidUrl(UrlError::Http));
     let ConnectError::Failed { error, .. } =
@@ -367,16 +369,16 @@ fn what_stands_in_the_way_is_an_error() {
 }
 
 #[test]
-fn l8_credentials_and_the_stream_come_from_functions_that_may_block() {
+fn l8_credentials_provider_and_connector_may_block() {
     let (near, far) = UnixStream::pair().unwrap();
     let near = Mutex::new(Some(near));
     let server = thread::spawn(move || {
         let mut token = String::new();
-        let keep = |request: &tungstenite::handshake::server::Request, response| {
+        let read_token = |request: &tungstenite::handshake::server::Request, response| {
             token = request.headers()["authorization"].to_str().unwrap().to_owned();
             Ok(response)
         };
-        answer_all(tungstenite::accept_hdr(far, keep).unwrap());
+        reply_to_all(tungstenite::accept_hdr(far, read_token).unwrap());
         token
     });
     let client = dcrf_blocking::builder("ws://localhost/ws/")
@@ -393,7 +395,7 @@ fn l8_credentials_and_the_stream_come_from_functions_that_may_block() {
 }
 
 #[test]
-fn l8_a_fatal_error_of_the_provider_ends_the_client() {
+fn l8_fatal_credentials_error_closes_the_client() {
     let builder = dcrf_blocking::builder("ws://127.0.0.1:1/")
         .config(Config::default())
         .credentials(|_| Err(CredentialsError::fatal("the user has signed out")));
