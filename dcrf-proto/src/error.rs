@@ -56,10 +56,10 @@ pub enum ConnectionError {
         message: String,
     },
     /// The attempt to connect took longer than [`Config::dial_timeout`](crate::Config::dial_timeout) (L4).
-    #[error("connecting took longer than {0:?}")]
+    #[error("connecting took longer than {:.1} s", .0.as_secs_f64())]
     DialTimedOut(Duration),
     /// Nothing arrived for the length of the heartbeat (L9), or in time after a probe (L10), not even a pong.
-    #[error("the server has been silent for {0:?}")]
+    #[error("the server has been silent for {:.1} s", .0.as_secs_f64())]
     Silent(Duration),
     /// The program asked for a new connection, by [`Session::force_reconnect`](crate::Session::force_reconnect) or the method
     /// of that name of a client (L13). It is the cause of gaps, and no failure.
@@ -117,7 +117,7 @@ pub enum CloseReason {
     #[error("the client was closed")]
     ByCaller,
     /// All attempts allowed by [`Config::max_attempts`](crate::Config::max_attempts) failed (L5).
-    #[error("gave up after {attempts} attempts: {last_error}")]
+    #[error("gave up after {}: {last_error}", counted(u64::from(*.attempts), "attempt", "attempts"))]
     GaveUp {
         /// How many attempts were made.
         attempts: u32,
@@ -242,17 +242,8 @@ impl From<Rejected<Subscribe>> for SubscriptionError {
 /// ```
 /// use dcrf_proto::RequestError;
 ///
-/// /// Whether the server may have done what it was asked for.
-/// fn may_have_happened(error: &RequestError) -> bool {
-///     match error {
-///         RequestError::TimedOut { sent } | RequestError::ConnectionLost { sent } => *sent,
-///         RequestError::Closed { sent, .. } => *sent,
-///         // It answered, with something else than was expected.
-///         RequestError::Decode(_) => true,
-///         _ => false,
-///     }
-/// }
-/// assert!(!may_have_happened(&RequestError::TimedOut { sent: false }));
+/// assert!(!RequestError::TimedOut { sent: false }.may_have_happened());
+/// assert!(RequestError::TimedOut { sent: true }.may_have_happened());
 /// ```
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -289,8 +280,46 @@ pub enum RequestError {
     Decode(DecodeError),
 }
 
+/// A number with its noun: `1 reply`, `2 replies`.
+fn counted(count: u64, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
 fn sent_or_not(sent: bool) -> &'static str {
     if sent { "after the request was sent" } else { "before the request was sent" }
+}
+
+impl RequestError {
+    /// Whether the server may have acted on the request. If not, it is safe to send it again.
+    pub fn may_have_happened(&self) -> bool {
+        match self {
+            Self::TimedOut { sent } | Self::ConnectionLost { sent } | Self::Closed { sent, .. } => {
+                *sent
+            }
+            // A server error can follow a partial change.
+            Self::ErrorReply(reply) => reply.status.is_none_or(|status| status >= 500),
+            Self::Decode(_) => true,
+            Self::Rejected(_) => false,
+        }
+    }
+
+    /// Whether the deadline of the request passed.
+    pub fn is_timeout(&self) -> bool {
+        matches!(self, Self::TimedOut { .. })
+    }
+
+    /// Whether the client is closed.
+    pub fn is_closed(&self) -> bool {
+        matches!(self, Self::Closed { .. })
+    }
+
+    /// The status of the server's error reply, if it sent one.
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Self::ErrorReply(reply) => reply.status,
+            _ => None,
+        }
+    }
 }
 
 /// Why a stream of replies ended before the caller ended it (R12).
@@ -309,14 +338,14 @@ pub enum ReplyStreamError {
     #[error(transparent)]
     Request(RequestError),
     /// The connection was lost while replies could still come.
-    #[error("the connection was lost after {received} replies")]
+    #[error("the connection was lost after {}", counted(*.received, "reply", "replies"))]
     Interrupted {
         /// How many replies had come.
         received: u64,
     },
     /// The reader was so slow that more replies waited for it than
     /// [`Config::replies`](crate::Config::replies) allows.
-    #[error("the reader of the replies was too slow, after {received} replies")]
+    #[error("the reader was too slow, after {}", counted(*.received, "reply", "replies"))]
     Overflowed {
         /// How many replies had come, up to the last that was handed out.
         received: u64,
@@ -382,6 +411,26 @@ pub enum SubscriptionError {
     Rejected(Box<Rejected<Subscribe>>),
 }
 
+impl SubscriptionError {
+    /// Whether subscribing again would fail again: the object or the permission is gone, the server rejects the
+    /// subscription, or the client is closed.
+    pub fn is_final(&self) -> bool {
+        match self {
+            Self::ErrorReply(reply) => {
+                reply.status.is_none_or(|status| status != 429 && status < 500)
+            }
+            Self::Gone(_) | Self::Revoked(_) | Self::Poisoned { .. } | Self::Closed(_) => true,
+            Self::TimedOut | Self::Overflowed { .. } | Self::Unsubscribed => false,
+            Self::Rejected(rejected) => matches!(
+                rejected.reason,
+                RejectReason::InvalidArgument { .. }
+                    | RejectReason::TooLarge { .. }
+                    | RejectReason::Closed(_)
+            ),
+        }
+    }
+}
+
 /// Why the unsubscribe of [`Session::unsubscribe`](crate::Session::unsubscribe) was not confirmed. The
 /// subscription is over for the caller all the same.
 ///
@@ -400,4 +449,39 @@ pub enum UnsubscribeError {
     /// The server did not answer in time.
     #[error("the server did not confirm the unsubscribe in time")]
     TimedOut,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn predicates_of_request_errors() {
+        for sent in [false, true] {
+            let closed = RequestError::Closed { reason: CloseReason::ByCaller, sent };
+            assert!(closed.is_closed() && !closed.is_timeout());
+            assert_eq!(closed.may_have_happened(), sent);
+            let timed_out = RequestError::TimedOut { sent };
+            assert!(timed_out.is_timeout() && !timed_out.is_closed());
+            assert_eq!(timed_out.may_have_happened(), sent);
+            assert_eq!(RequestError::ConnectionLost { sent }.may_have_happened(), sent);
+            assert_eq!(timed_out.status(), None);
+        }
+    }
+
+    #[test]
+    fn final_subscription_errors() {
+        assert!(SubscriptionError::Closed(CloseReason::ByCaller).is_final());
+        assert!(SubscriptionError::Poisoned { cause: ConnectionError::Dropped }.is_final());
+        assert!(!SubscriptionError::TimedOut.is_final());
+        assert!(!SubscriptionError::Unsubscribed.is_final());
+    }
+
+    #[test]
+    fn texts_round_durations_and_count_correctly() {
+        let silent = ConnectionError::Silent(Duration::from_nanos(2_014_978_923));
+        assert_eq!(silent.to_string(), "the server has been silent for 2.0 s");
+        let interrupted = ReplyStreamError::Interrupted { received: 1 };
+        assert_eq!(interrupted.to_string(), "the connection was lost after 1 reply");
+    }
 }

@@ -150,6 +150,13 @@ pub struct Unhandled {
     pub frame: Json,
 }
 
+impl Unhandled {
+    /// An unhandled frame, for tests of code that handles one.
+    pub fn new(frame: Json) -> Self {
+        Self { frame }
+    }
+}
+
 /// What a listener hears, with the payload as `T` (F2).
 ///
 /// ```
@@ -263,6 +270,13 @@ pub enum Change<T = Json> {
 pub struct Gap {
     /// Why the connection was lost.
     pub cause: ConnectionError,
+}
+
+impl Gap {
+    /// A gap with this cause, for tests of code that handles one.
+    pub fn new(cause: ConnectionError) -> Self {
+        Self { cause }
+    }
 }
 
 impl<T> Change<T> {

@@ -13,6 +13,7 @@ use std::time::Duration;
 /// # let _ = close;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
 pub struct CloseOptions {
     pub(crate) wait: Duration,
     pub(crate) unsubscribe: bool,

@@ -22,6 +22,7 @@ use crate::id::RequestId;
 /// assert_eq!(request.action(), "echo");
 /// ```
 #[derive(Clone, Debug, PartialEq)]
+#[must_use]
 pub struct Request {
     pub(crate) stream: Cow<'static, str>,
     pub(crate) action: Cow<'static, str>,

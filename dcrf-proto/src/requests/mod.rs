@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 
 use self::outbox::Outbox;
 pub(crate) use self::reply_stream::ReplyBuffer;
-pub(crate) use crate::outcome::Outcome;
 
 use crate::arena::Arena;
 use crate::buffer::Held;
@@ -21,6 +20,7 @@ use crate::error::{CloseReason, RejectReason, Rejected, RequestError};
 use crate::event::Event;
 use crate::frame::Frame;
 use crate::id::{ReplyStreamKey, RequestId, RequestKey};
+use crate::outcome::Outcome;
 use crate::outgoing::{self, Purpose};
 use crate::protocol::envelope::Payload;
 use crate::protocol::json::Json;

@@ -1,12 +1,13 @@
 //! Streams of replies (R12): what has come for a request with many replies and waits to be read, and how such a
 //! request ends.
 
-use super::{Answer, Outcome, Repeat, Requests};
+use super::{Answer, Repeat, Requests};
 use crate::buffer::{Buffer, Held, Measure};
 use crate::context::Context;
 use crate::error::{ReplyStreamError, RequestError};
 use crate::event::Event;
 use crate::id::{ReplyStreamKey, RequestKey};
+use crate::outcome::Outcome;
 use crate::outgoing::{self, Purpose};
 use crate::protocol::json::Json;
 

@@ -186,7 +186,7 @@ fn a_person_should_look_at_a_client_that_gives_up_or_is_not_let_in() {
     assert_eq!(
         events,
         [
-            "WARN dcrf::connection closed: gave up after 1 attempts: the connection ended without a close \
+            "WARN dcrf::connection closed: gave up after 1 attempt: the connection ended without a close \
              frame attempt=1",
             "WARN dcrf::connection closed: not authorized: the server refused the WebSocket handshake \
              with HTTP status 401 attempt=2",
