@@ -1,5 +1,5 @@
-//! A certificate authority of a test's own, and the real server with a certificate of it.
-#![expect(clippy::missing_panics_doc, reason = "a test panics where it can't go on")]
+//! A certificate authority for tests, and servers with its certificates.
+#![expect(clippy::missing_panics_doc, reason = "only tests use it")]
 
 use std::fs;
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use rcgen::{
 
 use crate::server::{Builder, Kind, Server};
 
-/// A certificate authority, and a folder for what it makes.
+/// A certificate authority and the folder of its files.
 #[derive(Debug)]
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
@@ -30,8 +30,8 @@ pub struct Identity {
 }
 
 impl Authority {
-    /// One that nobody trusts yet.
-    #[expect(clippy::new_without_default, reason = "each is another")]
+    /// Creates an authority with a new key.
+    #[expect(clippy::new_without_default, reason = "each is different")]
     pub fn new() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let name =
@@ -40,14 +40,14 @@ impl Authority {
         fs::create_dir(&folder).unwrap();
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        // Another name than that of the certificates: OpenSSL would take them for their own issuers.
+        // OpenSSL takes a certificate with its issuer's name for self-signed.
         params.distinguished_name.push(DnType::CommonName, "authority of a test");
         let key = KeyPair::generate().unwrap();
         let pem = params.self_signed(&key).unwrap().pem();
         Self { issuer: Issuer::new(params, key), pem, folder }
     }
 
-    /// A server that shows a certificate for `localhost`.
+    /// A server with a certificate for `localhost`.
     pub fn server(&self) -> Builder {
         let identity = self.issue("localhost", ExtendedKeyUsagePurpose::ServerAuth);
         Server::builder()
@@ -56,17 +56,17 @@ impl Authority {
             .env("DCRF_TEST_KEY", self.file("server.key", &identity.key))
     }
 
-    /// The same, which lets nobody in who shows no certificate of this authority.
+    /// The same server, requiring a client certificate of this authority.
     pub fn server_for_known_clients(&self) -> Builder {
         self.server().env("DCRF_TEST_CLIENT_CA", self.file("ca.pem", &self.pem))
     }
 
-    /// A certificate for a client to show.
+    /// Issues a client certificate.
     pub fn issue_to_client(&self, name: &str) -> Identity {
         self.issue(name, ExtendedKeyUsagePurpose::ClientAuth)
     }
 
-    /// The options of a client that trusts this authority.
+    /// TLS options that trust this authority.
     pub fn trust(&self) -> Tls {
         Tls::default().ca_certificate(&self.pem)
     }

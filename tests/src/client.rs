@@ -1,6 +1,5 @@
-//! The client as the stories use it: that of an async adapter, or the one without async, whose answers a story
-//! asks for again and again. So each story is written once.
-#![expect(clippy::result_large_err, reason = "a command that is refused comes back whole")]
+//! One client type for all stories: an async client, or the blocking client, which is polled.
+#![expect(clippy::result_large_err, reason = "a rejected command comes back whole")]
 
 use std::borrow::Cow;
 use std::future::Future;
@@ -22,14 +21,14 @@ use smol::Timer;
 /// A client of any adapter.
 #[derive(Clone, Debug)]
 pub enum Client {
-    /// Of an async one.
+    /// An async client.
     Async(dcrf_proto::client::Client),
-    /// Of `dcrf-blocking`.
+    /// A client of `dcrf-blocking`.
     Blocking(dcrf_blocking::Client),
 }
 
 impl Client {
-    /// All objects of a stream.
+    /// Lists the objects of a stream.
     pub fn list<T: DeserializeOwned + 'static>(
         &self,
         stream: impl Into<Cow<'static, str>>,
@@ -46,7 +45,7 @@ impl Client {
         self.call(Request::create(stream, data))
     }
 
-    /// One object.
+    /// Retrieves an object.
     pub fn retrieve<T: DeserializeOwned + 'static>(
         &self,
         stream: impl Into<Cow<'static, str>>,
@@ -55,7 +54,7 @@ impl Client {
         self.call(Request::retrieve(stream, pk))
     }
 
-    /// Writes an object anew.
+    /// Replaces an object.
     pub fn update<T: DeserializeOwned + 'static>(
         &self,
         stream: impl Into<Cow<'static, str>>,
@@ -65,7 +64,7 @@ impl Client {
         self.call(Request::update(stream, pk, data))
     }
 
-    /// Changes fields of an object.
+    /// Changes some fields of an object.
     pub fn patch<T: DeserializeOwned + 'static>(
         &self,
         stream: impl Into<Cow<'static, str>>,
@@ -79,18 +78,18 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// Those of any request.
+    /// As for any request.
     pub fn delete<P: Serialize, S: Into<Cow<'static, str>>>(
         &self,
         stream: S,
         pk: P,
     ) -> impl Future<Output = Result<(), RequestError>> + Send + use<P, S> {
-        // Queued by the call, as all requests are.
-        let response = self.call::<IgnoredAny>(Request::delete(stream, pk));
-        async move { response.await.map(drop) }
+        // Queued now, as every request is.
+        let reply = self.call::<IgnoredAny>(Request::delete(stream, pk));
+        async move { reply.await.map(drop) }
     }
 
-    /// Makes any request.
+    /// Makes a request.
     pub fn call<T: DeserializeOwned + 'static>(&self, request: Request) -> ReplyFuture<T> {
         match self {
             Self::Async(client) => Box::pin(client.call(request)),
@@ -115,7 +114,7 @@ impl Client {
         }
     }
 
-    /// Ends all subscriptions, and says how many.
+    /// Ends all subscriptions and returns their number.
     pub fn unsubscribe_all(&self) -> usize {
         match self {
             Self::Async(client) => client.unsubscribe_all(),
@@ -123,7 +122,7 @@ impl Client {
         }
     }
 
-    /// Sends all subscriptions once more.
+    /// Sends all subscriptions again.
     pub fn resubscribe(&self) {
         match self {
             Self::Async(client) => client.resubscribe(),
@@ -131,7 +130,7 @@ impl Client {
         }
     }
 
-    /// Makes a request that is answered by any number of replies.
+    /// Makes a request with any number of replies.
     pub fn stream<T: DeserializeOwned>(&self, request: Request) -> ReplyStream<T> {
         match self {
             Self::Async(client) => ReplyStream::Async(client.stream(request)),
@@ -139,7 +138,7 @@ impl Client {
         }
     }
 
-    /// A list, page by page.
+    /// Requests a list page by page.
     pub fn list_pages<T: DeserializeOwned>(&self, request: Request) -> Pages<T> {
         match self {
             Self::Async(client) => Pages::Async(client.list_pages(request)),
@@ -147,7 +146,7 @@ impl Client {
         }
     }
 
-    /// A list that the server streams, page by page.
+    /// Requests a list that the server streams page by page.
     pub fn stream_pages<T: DeserializeOwned + 'static>(&self, request: Request) -> Pages<T> {
         match self {
             Self::Async(client) => Pages::Async(client.stream_pages(request)),
@@ -155,7 +154,7 @@ impl Client {
         }
     }
 
-    /// All objects of a list in pages.
+    /// Yields all objects of a paginated list.
     pub fn list_all<T: DeserializeOwned>(&self, request: Request) -> Items<T> {
         match self {
             Self::Async(client) => Items::Async(client.list_all(request)),
@@ -163,11 +162,11 @@ impl Client {
         }
     }
 
-    /// Sends a message without an answer.
+    /// Sends a message without a reply.
     ///
     /// # Errors
     ///
-    /// It was not accepted.
+    /// The client rejects it.
     pub fn send(&self, message: Request) -> Result<(), Rejected<Request>> {
         match self {
             Self::Async(client) => client.send(message),
@@ -175,11 +174,11 @@ impl Client {
         }
     }
 
-    /// Sends a message without an answer, on this connection or not at all.
+    /// Sends a message without a reply, on this connection or not at all.
     ///
     /// # Errors
     ///
-    /// It was not accepted.
+    /// The client rejects it.
     pub fn send_now(&self, message: Request) -> Result<(), Rejected<Request>> {
         match self {
             Self::Async(client) => client.send_now(message),
@@ -187,7 +186,7 @@ impl Client {
         }
     }
 
-    /// Waits until all was written, on a thread where the call waits.
+    /// Waits until everything is written. The blocking call waits on a thread.
     pub fn flush(&self) -> Flush {
         match self {
             Self::Async(client) => Box::pin(client.flush()),
@@ -198,11 +197,11 @@ impl Client {
         }
     }
 
-    /// Listens to the frames that a selector takes.
+    /// Listens to frames that match a selector.
     ///
     /// # Errors
     ///
-    /// It was not accepted.
+    /// The client rejects it.
     pub fn listen<T: DeserializeOwned>(
         &self,
         selector: Selector,
@@ -213,7 +212,7 @@ impl Client {
         })
     }
 
-    /// What happens to the connection from now on.
+    /// Events from now on.
     pub fn events(&self) -> Events {
         match self {
             Self::Async(client) => Events::Async(client.events()),
@@ -237,7 +236,7 @@ impl Client {
         }
     }
 
-    /// The subprotocol that the server picked.
+    /// The selected subprotocol.
     pub fn protocol(&self) -> Option<String> {
         match self {
             Self::Async(client) => client.protocol(),
@@ -245,7 +244,7 @@ impl Client {
         }
     }
 
-    /// Begins to connect.
+    /// Starts to connect.
     pub fn open(&self) {
         match self {
             Self::Async(client) => client.open(),
@@ -253,7 +252,7 @@ impl Client {
         }
     }
 
-    /// Asks at once whether the server is still there.
+    /// Pings the server now.
     pub fn probe(&self) {
         match self {
             Self::Async(client) => client.probe(),
@@ -261,7 +260,7 @@ impl Client {
         }
     }
 
-    /// Makes a new connection in place of the one that there is.
+    /// Replaces the connection.
     pub fn force_reconnect(&self) {
         match self {
             Self::Async(client) => client.force_reconnect(),
@@ -269,7 +268,7 @@ impl Client {
         }
     }
 
-    /// Makes a new connection, and tells the server why.
+    /// Replaces the connection and sends a close frame on the old one.
     pub fn force_reconnect_with(&self, frame: CloseFrame) {
         match self {
             Self::Async(client) => client.force_reconnect_with(frame),
@@ -282,14 +281,15 @@ impl Client {
         self.close_with(CloseOptions::default())
     }
 
-    /// Closes the client, with options. It begins at once, on a thread where the call waits.
+    /// Closes the client with options. Closing begins at once; the blocking call waits on a thread.
     pub fn close_with(&self, close: CloseOptions) -> impl Future<Output = ()> + Send + use<> {
         let (on_thread, polled) = match self {
             Self::Async(client) => (None, Some(client.close_with(close))),
             Self::Blocking(client) => {
                 let closing = client.clone();
                 let closing = smol::unblock(move || closing.close_with(close));
-                // Never sent: its argument is refused, until the client is.
+                // The reserved argument keeps it from ever being sent; the reason changes once the
+                // client closes.
                 let probe = || Request::new("tools", "echo").arg("request_id", 0);
                 while let Err(RequestError::Rejected(_)) = client.call::<IgnoredAny>(probe()) {
                     std::thread::yield_now();
@@ -316,13 +316,13 @@ impl Client {
     }
 }
 
-/// The answer to a request. Dropping it cancels the request.
+/// A pending reply. Dropping it cancels the request.
 pub type ReplyFuture<T> = Pin<Box<dyn Future<Output = Result<T, RequestError>> + Send>>;
 
-/// A wait until all was written.
+/// A pending flush.
 pub type Flush = Pin<Box<dyn Future<Output = Result<(), CloseReason>> + Send>>;
 
-/// A subscription that is not acknowledged yet. Dropping it unsubscribes.
+/// A pending subscription. Dropping it unsubscribes.
 pub type SubscribeFuture<T> =
     Pin<Box<dyn Future<Output = Result<Subscription<T>, SubscriptionError>> + Send>>;
 
@@ -330,14 +330,14 @@ pub type SubscribeFuture<T> =
 #[derive(Debug)]
 #[must_use = "the subscription ends when it is dropped"]
 pub enum Subscription<T> {
-    /// Of an async client.
+    /// An async client's.
     Async(dcrf_proto::client::Subscription<T>),
-    /// Of one without async.
+    /// A blocking client's.
     Blocking(dcrf_blocking::Subscription<T>),
 }
 
 impl<T: DeserializeOwned> Subscription<T> {
-    /// The next change.
+    /// Waits for the next change.
     pub async fn next(&mut self) -> Option<Result<Change<T>, ChangeError>> {
         match self {
             Self::Async(subscription) => subscription.next().await,
@@ -347,11 +347,11 @@ impl<T: DeserializeOwned> Subscription<T> {
 }
 
 impl<T: Send + 'static> Subscription<T> {
-    /// Ends the subscription, and waits for the server's word on it.
+    /// Unsubscribes and waits for the server's reply.
     ///
     /// # Errors
     ///
-    /// The server refuses, or says nothing in time.
+    /// An error reply, or no reply in time.
     pub async fn cancel(self) -> Result<(), UnsubscribeError> {
         match self {
             Self::Async(subscription) => subscription.cancel().await,
@@ -360,40 +360,40 @@ impl<T: Send + 'static> Subscription<T> {
     }
 }
 
-/// What happens to a connection.
+/// A client's events.
 #[derive(Debug)]
 pub enum Events {
-    /// Of an async client.
+    /// An async client's.
     Async(dcrf_proto::client::Events),
-    /// Of one without async.
+    /// A blocking client's.
     Blocking(dcrf_blocking::Events),
 }
 
 impl Events {
-    /// The next notice.
+    /// Waits for the next event.
     pub async fn next(&mut self) -> Option<ClientEvent> {
         match self {
-            Self::Async(notices) => notices.next().await,
-            Self::Blocking(notices) => received(notices).await,
+            Self::Async(events) => events.next().await,
+            Self::Blocking(events) => received(events).await,
         }
     }
 }
 
-/// What else comes one by one: the same name in both kinds of clients.
+/// Streams with the same name and item in both kinds of clients.
 macro_rules! receiver {
     ($(#[$doc:meta])* $name:ident: $item:ty) => {
         $(#[$doc])*
         #[derive(Debug)]
-        #[must_use = "it ends when it is dropped"]
+        #[must_use = "dropping it ends the stream"]
         pub enum $name<T> {
-            /// Of an async client.
+            /// An async client's.
             Async(dcrf_proto::client::$name<T>),
-            /// Of one without async.
+            /// A blocking client's.
             Blocking(dcrf_blocking::$name<T>),
         }
 
         impl<T: DeserializeOwned + Send> $name<T> {
-            /// What comes next.
+            /// Waits for the next item.
             pub async fn next(&mut self) -> Option<$item> {
                 match self {
                     Self::Async(stream) => stream.next().await,
@@ -413,16 +413,16 @@ receiver! {
     Pages: Result<Page<T>, ReplyError>
 }
 receiver! {
-    /// The objects of a list in pages.
+    /// The objects of a paginated list.
     Items: Result<T, ReplyError>
 }
 receiver! {
-    /// What a selector takes.
+    /// The frames that match a selector.
     Listener: Result<ListenerEvent<T>, DecodeError>
 }
 
 impl<T> ReplyStream<T> {
-    /// Ends with the first of which `is_last` says so.
+    /// Ends after the first reply for which `is_last` is true.
     pub fn until(self, is_last: impl FnMut(&T) -> bool + Send + 'static) -> Self {
         match self {
             Self::Async(replies) => Self::Async(replies.until(is_last)),
@@ -432,7 +432,7 @@ impl<T> ReplyStream<T> {
 }
 
 impl<T: DeserializeOwned> Pages<T> {
-    /// How many objects the server counts.
+    /// The server's count of the objects.
     pub fn total(&self) -> Option<u64> {
         match self {
             Self::Async(pages) => pages.total(),
@@ -442,7 +442,7 @@ impl<T: DeserializeOwned> Pages<T> {
 }
 
 impl<T: DeserializeOwned> Items<T> {
-    /// How many objects the server counts.
+    /// The server's count of the objects.
     pub fn total(&self) -> Option<u64> {
         match self {
             Self::Async(items) => items.total(),
@@ -451,21 +451,21 @@ impl<T: DeserializeOwned> Items<T> {
     }
 }
 
-/// How long to do something else until a client without async is asked again.
+/// The interval between polls of a blocking client.
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// What was started without async has come to.
+/// Polls a pending call of the blocking client to its result.
 async fn result<R>(mut pending: Pending<R>) -> R {
     loop {
         match pending.try_wait() {
             Ok(result) => return result,
-            Err(waits) => pending = waits,
+            Err(unfinished) => pending = unfinished,
         }
         Timer::after(PAUSE).await;
     }
 }
 
-/// What comes next without async; `None` after the end.
+/// Polls a receiver of the blocking client for its next item; `None` after the end.
 async fn received<S: FusedStream + Unpin>(receiver: &mut Receiver<S>) -> Option<S::Item> {
     loop {
         let next = receiver.try_recv();

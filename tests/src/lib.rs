@@ -1,13 +1,12 @@
-//! What the tests of the workspace share: the real Django server, the stories that are told to it, and
-//! the adapters that tell them.
+//! Shared by the workspace's tests: the Django server, the stories, and the adapters that run them.
 //!
-//! - [`server`] starts a DCRF server, stops it in every way a server can stop, and reads what it received.
-//! - [`stories`] are the scenarios. Each is written once, over an [`adapter`], and runs on all of them from
-//!   `tests/scenarios.rs`.
-//! - [`authority`] makes certificates, for a server that speaks TLS.
-//! - [`proxy`] is a network that fails when it is told to.
-//! - [`recoveries`] are the times that clients needed to be themselves again.
-//! - [`observe`] waits for what a story is about to assert.
+//! - [`server`] starts a DCRF server, stops it in various ways, and reads what it received.
+//! - [`stories`] are the scenarios. Each is written once, over an [`adapter`], and runs on all of
+//! them from `tests/scenarios.rs`.
+//! - [`authority`] issues certificates for a server that speaks TLS.
+//! - [`proxy`] is a network with faults on demand.
+//! - [`recoveries`] collects recovery times.
+//! - [`observe`] waits for what a story asserts.
 
 pub mod adapter;
 pub mod authority;

@@ -1,37 +1,37 @@
-//! The server's objects, as the client reads them.
+//! The server's objects as the client decodes them.
 
 use serde::{Deserialize, Serialize};
 
-/// An object of the streams `tasks` and `private`, whose serializer calls the key `pk`.
+/// An object of the streams `tasks` and `private`, keyed by `pk`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Task {
     /// The primary key.
     pub pk: i64,
-    /// What is to be done.
+    /// The task.
     pub title: String,
-    /// Whether it is.
+    /// Whether it is done.
     pub done: bool,
-    /// How urgent it is.
+    /// Its priority.
     pub priority: i64,
 }
 
-/// An object of the stream `memos`, whose serializer calls the key `id`.
+/// An object of the stream `memos`, keyed by `id`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Memo {
     /// The primary key.
     pub id: i64,
-    /// What it says.
+    /// The text.
     pub text: String,
-    /// The task that it belongs to, and with which it is deleted.
+    /// The task it belongs to; deleting the task deletes the memo.
     pub task: Option<i64>,
 }
 
-/// An object of the stream `gadgets`, with a UUID as its key.
+/// An object of the stream `gadgets`, keyed by a UUID.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gadget {
     /// The primary key.
     pub id: String,
-    /// What it is called.
+    /// The name.
     pub name: String,
 }
 
@@ -40,6 +40,6 @@ pub struct Gadget {
 pub struct Row {
     /// The primary key.
     pub id: i64,
-    /// What stands in it.
+    /// The label.
     pub label: String,
 }

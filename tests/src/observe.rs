@@ -1,5 +1,5 @@
-//! Waits for what a story asserts: a change of the connection, a change of a subscription, something
-//! that the server received. Nothing here sleeps for as long as it "should" take.
+//! Waits for what a story asserts: a connection state, a change, or a message at the server.
+//! Nothing here sleeps for a fixed time.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -15,8 +15,7 @@ use serde_json::Value;
 use crate::adapter::Adapter;
 use crate::server::{Entry, Journal, Server};
 
-/// The connections of one client, which the server's journal tells from others by what the query of the
-/// URL begins with.
+/// Identifies one client's connections in the server's journal by the start of the URL's query.
 #[derive(Clone, Debug)]
 pub struct Mark {
     path: String,
@@ -26,44 +25,43 @@ pub struct Mark {
 type Handshake<'a> = (u64, &'a str, &'a [(String, String)]);
 
 impl Mark {
-    /// A mark of its own for a client that connects to `path`.
+    /// Creates a unique mark for a client of `path`.
     pub fn new(path: &str) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         Self { path: path.into(), query: format!("client={number}") }
     }
 
-    /// Where the client is to connect to.
+    /// The URL to connect to.
     pub fn url(&self, server: &Server) -> String {
         server.url(&self.target())
     }
 
-    /// The path and the query to connect to, for a client that connects through something else.
+    /// The path and query, for a client that connects through something else.
     pub fn target(&self) -> String {
         format!("{}?{}", self.path, self.query)
     }
 
-    /// What the server received from the client, one journal for each connection, refused ones too.
+    /// The client's journals, one for each connection, including rejected ones.
     pub fn connections(&self, server: &Server) -> Vec<Journal> {
         let journal = server.journal();
         self.handshakes(&journal).map(|(connection, ..)| journal.of(connection)).collect()
     }
 
-    /// The whole queries of the client's handshakes, refused ones too.
+    /// The queries of the client's handshakes, including rejected ones.
     pub fn queries(&self, server: &Server) -> Vec<String> {
         self.handshakes(&server.journal()).map(|(_, query, _)| query.to_owned()).collect()
     }
 
-    /// A header of each of the client's handshakes, refused ones too.
+    /// A header of each of the client's handshakes, including rejected ones.
     pub fn headers(&self, server: &Server, name: &str) -> Vec<Option<String>> {
         let value = |headers: &[(String, String)]| {
-            headers.iter().find_map(|(its, value)| (its == name).then(|| value.clone()))
+            headers.iter().find_map(|(header, value)| (header == name).then(|| value.clone()))
         };
         self.handshakes(&server.journal()).map(|(.., headers)| value(headers)).collect()
     }
 
-    /// The actions that the server received from the client, each as `stream/action`, one list for each
-    /// connection.
+    /// The actions received from the client, as `stream/action`, one list for each connection.
     pub fn actions(&self, server: &Server) -> Vec<Vec<String>> {
         let name = |frame: Value| match (frame["stream"].as_str(), &frame["payload"]) {
             (Some(stream), payload) => {
@@ -75,12 +73,12 @@ impl Mark {
         self.connections(server).iter().map(names).collect()
     }
 
-    /// How often the server received an action of a stream from the client.
+    /// The number of times that an action was received from the client.
     pub fn count(&self, server: &Server, action: &str) -> usize {
         self.actions(server).iter().flatten().filter(|name| *name == action).count()
     }
 
-    /// The codes with which the client's connections ended, as far as they have.
+    /// The close codes of the client's closed connections.
     pub fn close_codes(&self, server: &Server) -> Vec<u64> {
         let code = |entry: &Entry| match entry {
             Entry::Disconnected { code, .. } => Some(*code),
@@ -105,24 +103,24 @@ impl Mark {
     }
 }
 
-/// Waits until `probe` finds what happens elsewhere: at the server, or in the operating system.
+/// Waits until `condition` holds.
 ///
 /// # Panics
 ///
-/// When it does not within 15 seconds.
-pub async fn eventually<A: Adapter>(adapter: &A, what: &str, mut probe: impl FnMut() -> bool) {
+/// If it does not hold within 15 seconds.
+pub async fn eventually<A: Adapter>(adapter: &A, what: &str, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(15);
-    while !probe() {
-        assert!(Instant::now() < deadline, "this did not come about: {what}");
+    while !condition() {
+        assert!(Instant::now() < deadline, "timed out waiting: {what}");
         adapter.sleep(Duration::from_millis(10)).await;
     }
 }
 
-/// Starts a server again, and meanwhile leaves the client's runtime to itself.
+/// Restarts a server without blocking the client's runtime.
 ///
 /// # Panics
 ///
-/// When the server does not start.
+/// If the server does not start.
 pub async fn restarted<A: Adapter>(adapter: &A, mut server: Server) -> Server {
     let restarting = std::thread::spawn(move || {
         server.restart().unwrap();
@@ -134,11 +132,11 @@ pub async fn restarted<A: Adapter>(adapter: &A, mut server: Server) -> Server {
     restarting.join().unwrap()
 }
 
-/// Waits until the connection, or an attempt to make one, fails, and says why.
+/// Waits until the connection or an attempt to connect fails, and returns the error.
 ///
 /// # Panics
 ///
-/// When the client is closed instead.
+/// If the client closes instead.
 pub async fn lost(events: &mut Events) -> ConnectionError {
     match state(events, |state| {
         matches!(state, ConnectionState::Waiting { .. } | ConnectionState::Closed(_))
@@ -146,15 +144,15 @@ pub async fn lost(events: &mut Events) -> ConnectionError {
     .await
     {
         ConnectionState::Waiting { error, .. } => error,
-        other => panic!("expected a loss, got {other:?}"),
+        other => panic!("expected a connection error, got {other:?}"),
     }
 }
 
-/// Waits until there is a connection.
+/// Waits until the client is connected.
 ///
 /// # Panics
 ///
-/// When the client is closed first.
+/// If the client closes first.
 pub async fn connected(events: &mut Events) {
     let found = state(events, |state| {
         matches!(state, ConnectionState::Connected | ConnectionState::Closed(_))
@@ -163,39 +161,39 @@ pub async fn connected(events: &mut Events) {
     assert_eq!(found, ConnectionState::Connected);
 }
 
-/// Waits until the client is closed for good, and says why.
+/// Waits until the client is closed, and returns the reason.
 ///
 /// # Panics
 ///
-/// When the events end before that.
+/// If the events end before that.
 pub async fn closed(client: &Client) -> CloseReason {
-    // Listen before looking, so that the end does not fall between.
+    // Subscribe to events before reading the state, so that nothing is missed.
     let mut events = client.events();
     let state = match client.state() {
-        end @ ConnectionState::Closed(_) => end,
+        closed @ ConnectionState::Closed(_) => closed,
         _ => state(&mut events, |state| matches!(state, ConnectionState::Closed(_))).await,
     };
     match state {
         ConnectionState::Closed(reason) => reason,
-        other => unreachable!("waited for the end, got {other:?}"),
+        other => unreachable!("waited for Closed, got {other:?}"),
     }
 }
 
-async fn state(events: &mut Events, wanted: impl Fn(&ConnectionState) -> bool) -> ConnectionState {
+async fn state(events: &mut Events, matches: impl Fn(&ConnectionState) -> bool) -> ConnectionState {
     loop {
         match events.next().await {
-            Some(ClientEvent::State(state)) if wanted(&state) => return state,
+            Some(ClientEvent::State(state)) if matches(&state) => return state,
             Some(_) => {}
             None => panic!("the client's events ended"),
         }
     }
 }
 
-/// The next change of a subscription.
+/// Waits for the next change.
 ///
 /// # Panics
 ///
-/// When there is none, since the subscription has ended.
+/// If the subscription ends.
 pub async fn change<T: DeserializeOwned>(changes: &mut Subscription<T>) -> Change<T> {
     match changes.next().await {
         Some(Ok(change)) => change,
@@ -203,32 +201,32 @@ pub async fn change<T: DeserializeOwned>(changes: &mut Subscription<T>) -> Chang
     }
 }
 
-/// Why a subscription has ended, after which it has no more items.
+/// Waits for the end of a subscription, asserts that nothing follows, and returns the error.
 ///
 /// # Panics
 ///
-/// When it has another change instead.
+/// If a change arrives instead.
 pub async fn ended<T: DeserializeOwned>(changes: &mut Subscription<T>) -> SubscriptionError {
     use dcrf_proto::client::ChangeError;
     match changes.next().await {
-        Some(Err(ChangeError::Subscription(ended))) => {
-            assert!(changes.next().await.is_none(), "something came after the end");
-            ended
+        Some(Err(ChangeError::Subscription(error))) => {
+            assert!(changes.next().await.is_none(), "an item follows the end");
+            error
         }
         Some(Ok(_)) => panic!("expected the end, got a change"),
         other => panic!("expected the end, got {:?}", other.map(|item| item.map(|_| ()))),
     }
 }
 
-/// The server's refusal of a request.
+/// Unwraps an error reply.
 ///
 /// # Panics
 ///
-/// When it was not refused.
-pub fn error_reply<T>(answer: Result<T, RequestError>) -> ErrorReply {
-    match answer {
-        Err(RequestError::ErrorReply(error_reply)) => error_reply,
-        Err(other) => panic!("expected a error_reply, got {other:?}"),
-        Ok(_) => panic!("expected a error_reply, got an answer"),
+/// If the result is anything else.
+pub fn error_reply<T>(result: Result<T, RequestError>) -> ErrorReply {
+    match result {
+        Err(RequestError::ErrorReply(reply)) => reply,
+        Err(other) => panic!("expected an error reply, got {other:?}"),
+        Ok(_) => panic!("expected an error reply, got success"),
     }
 }

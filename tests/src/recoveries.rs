@@ -1,29 +1,29 @@
-//! How long a client needed to be itself again.
+//! Recovery times of clients.
 
 use std::time::Duration;
 
-/// The times between the end of each fault and the moment at which all was well.
+/// The times from the end of each fault to full recovery.
 #[derive(Debug, Default)]
 pub struct Recoveries(Vec<Duration>);
 
 impl Recoveries {
-    /// One more.
+    /// Adds a time.
     pub fn push(&mut self, time: Duration) {
         self.0.push(time);
     }
 
-    /// Prints the percentiles, for a reader of the tests' output.
-    pub fn print(mut self, whose: &str) {
+    /// Prints the percentiles.
+    pub fn print(mut self, label: &str) {
         self.0.sort_unstable();
         let [p50, p90, p99, max] = [50, 90, 99, 100].map(|percent| self.percentile(percent));
         let count = self.0.len();
         println!(
-            "{whose}: recovered {count} times, p50 {p50:.0?}, p90 {p90:.0?}, \
+            "{label}: recovered {count} times, p50 {p50:.0?}, p90 {p90:.0?}, \
              p99 {p99:.0?}, max {max:.0?}"
         );
     }
 
-    /// The smallest time that so many of a hundred do not exceed.
+    /// The nearest-rank percentile.
     fn percentile(&self, percent: usize) -> Duration {
         let rank = (self.0.len() * percent).div_ceil(100).max(1);
         self.0.get(rank - 1).copied().unwrap_or_default()

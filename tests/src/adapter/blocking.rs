@@ -1,4 +1,4 @@
-//! `dcrf-blocking`: a program without async, with a thread for each client.
+//! `dcrf-blocking`: no async, one thread for each client.
 
 use std::future::Future;
 use std::os::unix::net::UnixStream;
@@ -10,7 +10,7 @@ use smol::Timer;
 use super::{Adapter, Setup};
 use crate::client::Client;
 
-/// `dcrf-blocking`. The story itself is async, as all are; what it waits for is asked for in turns.
+/// `dcrf-blocking`. The story is async as all are; it polls the client.
 #[derive(Debug, Clone, Copy)]
 pub struct Blocking;
 
@@ -43,7 +43,7 @@ impl Adapter for Blocking {
 
 fn builder(setup: &Setup) -> dcrf_blocking::Builder {
     let builder = setup.apply_blocking(dcrf_blocking::builder(setup.url()));
-    match setup.connects_to() {
+    match setup.socket_path() {
         Some(path) => builder.connector(move |_| UnixStream::connect(&path)),
         None => builder,
     }

@@ -1,6 +1,6 @@
-//! What a story needs of an adapter, so that it is written once for all of them.
+//! What a story needs from an adapter.
 //!
-//! A new adapter implements [`Adapter`] here, and is named once in `tests/scenarios.rs`.
+//! A new adapter implements [`Adapter`] and gets a line in `tests/scenarios.rs`.
 
 mod blocking;
 mod setup;
@@ -20,13 +20,13 @@ pub use self::setup::{Policy, Provider, Setup};
 pub use self::smol::{AsyncStd, Smol};
 pub use self::tokio::{TokioCurrentThread, TokioMultiThread};
 
-/// One way to run the client: a crate and a runtime.
+/// A way to run the client: a crate and a runtime.
 pub trait Adapter: Clone + Debug + Send + Sync + 'static {
-    /// Runs a story to its end, on a fresh runtime where there is one.
+    /// Runs a story to its end, on a new runtime if the adapter has one.
     fn run<T: Send + 'static>(&self, story: impl Future<Output = T> + Send + 'static) -> T;
 
-    /// Whether what drives the clients is gone when [`run`](Adapter::run) returns. It may also belong to
-    /// the whole process.
+    /// Whether the clients' driver stops when [`run`](Adapter::run) returns. Otherwise it belongs
+    /// to the whole process.
     fn ends_with_run(&self) -> bool;
 
     /// Connects and waits for the first connection.
@@ -35,14 +35,14 @@ pub trait Adapter: Clone + Debug + Send + Sync + 'static {
         setup: Setup,
     ) -> impl Future<Output = Result<Client, ConnectError>> + Send;
 
-    /// Makes a client that connects in the background.
+    /// Creates a client that connects in the background.
     ///
     /// # Errors
     ///
-    /// What can't be dialled at all.
+    /// If the setup is invalid.
     fn connect_lazy_with(&self, setup: Setup) -> Result<Client, ConnectError>;
 
-    /// As [`connect_with`](Adapter::connect_with), by a URL and options alone.
+    /// [`connect_with`](Adapter::connect_with) with a URL and a configuration.
     fn connect(
         &self,
         url: &str,
@@ -51,41 +51,40 @@ pub trait Adapter: Clone + Debug + Send + Sync + 'static {
         self.connect_with(Setup::new(url, config))
     }
 
-    /// As [`connect_lazy_with`](Adapter::connect_lazy_with), by a URL and options alone.
+    /// [`connect_lazy_with`](Adapter::connect_lazy_with) with a URL and a configuration.
     ///
     /// # Errors
     ///
-    /// When the URL is no WebSocket URL.
+    /// If the URL is invalid.
     fn connect_lazy(&self, url: &str, config: Config) -> Result<Client, ConnectError> {
         self.connect_lazy_with(Setup::new(url, config))
     }
 
-    /// Resolves after `time`.
+    /// Sleeps on the adapter's runtime.
     fn sleep(&self, time: Duration) -> impl Future<Output = ()> + Send;
 
-    /// How many tasks the runtime of this story has, without the story itself; `None` where the runtime
-    /// does not tell.
+    /// The runtime's number of tasks besides the story, or `None` if it is unknown.
     fn tasks(&self) -> Option<usize>;
 
-    /// What `future` resolves to.
+    /// Awaits `future`.
     ///
     /// # Panics
     ///
-    /// When that takes longer than `limit`.
+    /// If that takes longer than `limit`.
     fn within<T: Send>(
         &self,
         limit: Duration,
         future: impl Future<Output = T> + Send,
     ) -> impl Future<Output = T> + Send {
-        let late = async move {
+        let timeout = async move {
             self.sleep(limit).await;
-            panic!("this took longer than {limit:?}")
+            panic!("timed out after {limit:?}")
         };
-        futures_lite::future::or(future, late)
+        futures_lite::future::or(future, timeout)
     }
 }
 
-/// The options of most stories: the defaults, with short waits between attempts to connect.
+/// The configuration of most stories: the defaults with a short backoff.
 pub fn quick() -> Config {
     let mut config = Config::default();
     config.backoff = Backoff {

@@ -1,4 +1,4 @@
-//! How a client is to connect, as plain values: each adapter applies them to a builder of its own.
+//! Connection settings as plain values, which each adapter applies to its own builder.
 
 use std::fmt;
 use std::future::Future;
@@ -10,17 +10,17 @@ use dcrf_proto::websocket::{Builder, Credentials, CredentialsError, Runtime, Tls
 use dcrf_proto::{Attempt, Config, ConnectionError, FailureAction};
 use futures_lite::future::block_on;
 
-/// Who is asked for credentials at each attempt to connect. An adapter without async waits for the answer.
+/// A credentials provider. The blocking adapter waits for its result.
 pub type Provider = Arc<
     dyn Fn(Attempt) -> Pin<Box<dyn Future<Output = Result<Credentials, CredentialsError>> + Send>>
         + Send
         + Sync,
 >;
 
-/// Who decides what follows from a failure.
+/// A failure policy.
 pub type Policy = Arc<dyn Fn(&ConnectionError) -> Option<FailureAction> + Send + Sync>;
 
-/// How a client is to connect. The methods of the same names are those of the builders.
+/// Connection settings. The methods have the names of the builders' methods.
 #[derive(Clone)]
 pub struct Setup {
     url: String,
@@ -42,7 +42,7 @@ enum Value {
     Origin(String),
 }
 
-/// What both kinds of builders have methods of the same names for.
+/// Applies the settings for which both kinds of builders have the same method.
 macro_rules! apply {
     ($setup:expr, $builder:expr) => {{
         let mut builder = $builder.config($setup.config.clone()).tls($setup.tls.clone());
@@ -57,14 +57,14 @@ macro_rules! apply {
             };
         }
         match $setup.policy.clone() {
-            Some(policy) => builder.on_failure(move |lost| policy(lost)),
+            Some(policy) => builder.on_failure(move |error| policy(error)),
             None => builder,
         }
     }};
 }
 
 impl Setup {
-    /// A client of this server, without credentials.
+    /// Settings for a URL, without credentials.
     pub fn new(url: &str, config: Config) -> Self {
         Self {
             url: url.to_owned(),
@@ -77,25 +77,25 @@ impl Setup {
         }
     }
 
-    /// The largest message that is accepted from the server.
+    /// Limits the size of incoming messages.
     #[must_use]
     pub fn max_incoming_message(self, bytes: usize) -> Self {
         self.value(Value::MaxIncoming(bytes))
     }
 
-    /// A client that connects when it is told to.
+    /// Leaves the client idle until it is opened.
     #[must_use]
     pub fn start_closed(self) -> Self {
         self.value(Value::StartClosed)
     }
 
-    /// A header of the handshake.
+    /// Adds a header to the handshake.
     #[must_use]
     pub fn header(self, name: &str, value: &str) -> Self {
         self.value(Value::Header(name.to_owned(), value.to_owned()))
     }
 
-    /// A cookie of the handshake.
+    /// Adds a cookie to the handshake.
     #[must_use]
     pub fn cookie(self, name: &str, value: &str) -> Self {
         self.value(Value::Cookie(name.to_owned(), value.to_owned()))
@@ -107,13 +107,13 @@ impl Setup {
         self.value(Value::Subprotocol(name.to_owned()))
     }
 
-    /// The `Origin`, in place of the one that is derived from the URL.
+    /// Sets the `Origin`, which is derived from the URL by default.
     #[must_use]
     pub fn origin(self, origin: &str) -> Self {
         self.value(Value::Origin(origin.to_owned()))
     }
 
-    /// Asks `provide` for credentials at each attempt to connect.
+    /// Calls `provide` for credentials before each attempt to connect.
     #[must_use]
     pub fn credentials<F>(mut self, provide: impl Fn(Attempt) -> F + Send + Sync + 'static) -> Self
     where
@@ -123,7 +123,7 @@ impl Setup {
         self
     }
 
-    /// Decides what follows from a failure.
+    /// Sets the failure policy.
     #[must_use]
     pub fn on_failure(
         mut self,
@@ -133,14 +133,14 @@ impl Setup {
         self
     }
 
-    /// Which servers are trusted with `wss://`, and the certificate that is shown to them.
+    /// Sets the TLS options for `wss://`.
     #[must_use]
     pub fn tls(mut self, tls: Tls) -> Self {
         self.tls = tls;
         self
     }
 
-    /// Connects to a Unix socket, in place of TCP to the URL's host. Each adapter opens it by its own means.
+    /// Connects to a Unix socket in place of TCP.
     #[must_use]
     pub fn unix_socket(mut self, path: &Path) -> Self {
         self.unix_socket = Some(path.to_owned());
@@ -152,17 +152,17 @@ impl Setup {
         self
     }
 
-    /// Where the client is to connect to.
+    /// The URL to connect to.
     pub(super) fn url(&self) -> &str {
         &self.url
     }
 
-    /// The Unix socket to connect to, if it is one.
-    pub(super) fn connects_to(&self) -> Option<PathBuf> {
+    /// The Unix socket to connect to, if set.
+    pub(super) fn socket_path(&self) -> Option<PathBuf> {
         self.unix_socket.clone()
     }
 
-    /// All but the URL and the Unix socket, for a builder that was made with the URL.
+    /// Applies everything but the URL and the Unix socket.
     pub(super) fn apply<N: Runtime>(&self, builder: Builder<N>) -> Builder<N> {
         let mut builder = apply!(self, builder);
         if let Some(provider) = self.provider.clone() {
@@ -171,7 +171,7 @@ impl Setup {
         builder
     }
 
-    /// The same for a builder of the client without async, which waits for the provider's answer.
+    /// The same for a blocking builder.
     pub(super) fn apply_blocking(&self, builder: dcrf_blocking::Builder) -> dcrf_blocking::Builder {
         let mut builder = apply!(self, builder);
         if let Some(provider) = self.provider.clone() {

@@ -1,5 +1,5 @@
-//! `dcrf-smol`, below the executors of smol and of async-std. Neither drives the clients: that is done by the
-//! thread of `dcrf-smol`, which lasts as long as the process and does not tell its tasks.
+//! `dcrf-smol` on the executors of smol and async-std. Its own thread drives the clients, lives as
+//! long as the process, and does not count its tasks.
 
 use std::future::Future;
 use std::time::Duration;
@@ -46,7 +46,7 @@ impl Adapter for Smol {
 }
 
 impl Adapter for AsyncStd {
-    /// Not as a task: a story may block, and async-std's threads belong to all stories.
+    /// Not as a task: a story may block, and all stories share async-std's threads.
     fn run<T: Send + 'static>(&self, story: impl Future<Output = T> + Send + 'static) -> T {
         async_std::task::block_on(story)
     }
@@ -74,7 +74,7 @@ impl Adapter for AsyncStd {
 
 fn builder(setup: &Setup) -> dcrf_smol::Builder {
     let builder = setup.apply(dcrf_smol::builder(setup.url()));
-    match setup.connects_to() {
+    match setup.socket_path() {
         Some(path) => builder.connector(move |_| UnixStream::connect(path.clone())),
         None => builder,
     }

@@ -1,4 +1,4 @@
-//! `dcrf-tokio`, on both flavors of Tokio's runtime.
+//! `dcrf-tokio` on both flavors of Tokio's runtime.
 
 use std::future::Future;
 use std::time::Duration;
@@ -10,11 +10,11 @@ use tokio::runtime::{Builder, Handle, Runtime};
 
 use super::{Adapter, Setup};
 
-/// `dcrf-tokio` on a runtime of one thread.
+/// `dcrf-tokio` on a current-thread runtime.
 #[derive(Debug, Clone, Copy)]
 pub struct TokioCurrentThread;
 
-/// `dcrf-tokio` on a runtime of several threads.
+/// `dcrf-tokio` on a multi-thread runtime.
 #[derive(Debug, Clone, Copy)]
 pub struct TokioMultiThread;
 
@@ -74,27 +74,29 @@ impl Adapter for TokioMultiThread {
 
 fn builder(setup: &Setup) -> dcrf_tokio::Builder {
     let builder = setup.apply(dcrf_tokio::builder(setup.url()));
-    let Some(path) = setup.connects_to() else { return builder };
+    let Some(path) = setup.socket_path() else { return builder };
     builder.connector(move |_| {
         let path = path.clone();
         async { Ok(Compat::new(UnixStream::connect(path).await?)) }
     })
 }
 
-/// Runs a story as a task, so that with several threads it is on one of them.
+/// Runs a story as a task, on a worker thread if there are several.
 fn run<T: Send + 'static>(
     mut builder: Builder,
     story: impl Future<Output = T> + Send + 'static,
 ) -> T {
-    let runtime: Runtime =
-        builder.enable_all().build().unwrap_or_else(|error| panic!("no runtime: {error}"));
+    let runtime: Runtime = builder
+        .enable_all()
+        .build()
+        .unwrap_or_else(|error| panic!("could not build a runtime: {error}"));
     match runtime.block_on(runtime.spawn(story)) {
-        Ok(told) => told,
+        Ok(result) => result,
         Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
 }
 
 fn tasks() -> usize {
-    // The story is one of them.
+    // Without the story's own task.
     Handle::current().metrics().num_alive_tasks() - 1
 }

@@ -1,4 +1,4 @@
-//! Every action on every kind of model, and every way in which the server says no.
+//! Every action on every kind of model, and every error reply.
 
 use crate::client::Client;
 use dcrf_proto::{ConnectionError, Page, Request, RequestError};
@@ -10,8 +10,8 @@ use crate::models::{Gadget, Memo, Row, Task};
 use crate::observe::{Mark, connected, error_reply, lost};
 use crate::server::Server;
 
-/// The six actions on a model whose key is called `pk`.
-pub async fn all_on_a_model<A: Adapter>(adapter: A) {
+/// The six actions on a model with the primary key `pk`.
+pub async fn all_actions_on_a_model<A: Adapter>(adapter: A) {
     let client = visit(&adapter).await;
 
     let created: Task = client.create("tasks", &json!({"title": "paint"})).await.unwrap();
@@ -29,12 +29,12 @@ pub async fn all_on_a_model<A: Adapter>(adapter: A) {
     assert_eq!(patched, Task { priority: 9, ..expected });
 
     client.delete("tasks", created.pk).await.unwrap();
-    let gone = error_reply(client.retrieve::<Task>("tasks", created.pk).await);
-    assert_eq!(gone.status, Some(404));
+    let deleted = error_reply(client.retrieve::<Task>("tasks", created.pk).await);
+    assert_eq!(deleted.status, Some(404));
 }
 
-/// A model whose key is called `id`.
-pub async fn on_a_model_keyed_id<A: Adapter>(adapter: A) {
+/// A model with the primary key `id`.
+pub async fn model_keyed_by_id<A: Adapter>(adapter: A) {
     let client = visit(&adapter).await;
     let task = create_task(&client, "holder").await;
 
@@ -47,8 +47,8 @@ pub async fn on_a_model_keyed_id<A: Adapter>(adapter: A) {
     assert_eq!(error_reply(client.delete("memos", memo.id).await).status, Some(404));
 }
 
-/// A model whose key is a UUID.
-pub async fn on_a_model_keyed_by_uuid<A: Adapter>(adapter: A) {
+/// A model with a UUID as primary key.
+pub async fn model_keyed_by_uuid<A: Adapter>(adapter: A) {
     let client = visit(&adapter).await;
 
     let gadget: Gadget = client.create("gadgets", &json!({"name": "lamp"})).await.unwrap();
@@ -58,11 +58,11 @@ pub async fn on_a_model_keyed_by_uuid<A: Adapter>(adapter: A) {
     let listed: Vec<Gadget> = client.list("gadgets").await.unwrap();
     assert!(listed.contains(&gadget));
     client.delete("gadgets", &gadget.id).await.unwrap();
-    let gone = error_reply(client.retrieve::<Gadget>("gadgets", &gadget.id).await);
-    assert_eq!(gone.status, Some(404));
+    let deleted = error_reply(client.retrieve::<Gadget>("gadgets", &gadget.id).await);
+    assert_eq!(deleted.status, Some(404));
 }
 
-/// 400: the errors are readable as the server wrote them, also into a type of one's own.
+/// 400: the errors stay as the server wrote them and decode into the caller's type.
 pub async fn r7_validation_errors_are_readable<A: Adapter>(adapter: A) {
     #[derive(serde::Deserialize)]
     struct Fields {
@@ -71,12 +71,12 @@ pub async fn r7_validation_errors_are_readable<A: Adapter>(adapter: A) {
 
     let client = visit(&adapter).await;
 
-    let refused = error_reply(client.create::<Task>("tasks", &json!({"done": true})).await);
-    assert_eq!((refused.status, refused.action.as_deref()), (Some(400), Some("create")));
-    assert_eq!(refused.errors.as_str(), r#"[{"title": ["This field is required."]}]"#);
-    assert_eq!(refused.to_string(), "the server replied to `create` with status 400");
+    let reply = error_reply(client.create::<Task>("tasks", &json!({"done": true})).await);
+    assert_eq!((reply.status, reply.action.as_deref()), (Some(400), Some("create")));
+    assert_eq!(reply.errors.as_str(), r#"[{"title": ["This field is required."]}]"#);
+    assert_eq!(reply.to_string(), "the server replied to `create` with status 400");
 
-    let [fields]: [Fields; 1] = refused.errors.decode().unwrap();
+    let [fields]: [Fields; 1] = reply.errors.decode().unwrap();
     assert_eq!(fields.title, ["This field is required."]);
 
     for (kind, errors) in [
@@ -84,30 +84,30 @@ pub async fn r7_validation_errors_are_readable<A: Adapter>(adapter: A) {
         ("list", json!(["first", "second"])),
         ("str", json!(["plain"])),
     ] {
-        let refused = fail(&client, kind).await;
-        assert_eq!((refused.status, refused.errors.decode()), (Some(400), Ok(errors)));
+        let reply = fail(&client, kind).await;
+        assert_eq!((reply.status, reply.errors.decode()), (Some(400), Ok(errors)));
     }
 }
 
-/// 403: a stream for users, asked by nobody in particular.
-pub async fn r7_a_private_stream_refuses_the_anonymous<A: Adapter>(adapter: A) {
+/// 403: a stream for authenticated users.
+pub async fn r7_private_stream_replies_403_to_anonymous_client<A: Adapter>(adapter: A) {
     let client = visit(&adapter).await;
 
-    let refused = error_reply(client.list::<Vec<Task>>("private").await);
-    assert_eq!((refused.status, refused.action.as_deref()), (Some(403), Some("list")));
-    let errors: Vec<String> = refused.errors.decode().unwrap();
+    let reply = error_reply(client.list::<Vec<Task>>("private").await);
+    assert_eq!((reply.status, reply.action.as_deref()), (Some(403), Some("list")));
+    let errors: Vec<String> = reply.errors.decode().unwrap();
     assert_eq!(errors, ["You do not have permission to perform this action."]);
     assert_eq!(fail(&client, "403").await.errors.decode(), Ok(json!(["not for you"])));
 }
 
-/// 404: an object that is not there, or can't be.
-pub async fn r7_a_missing_object_is_not_found<A: Adapter>(adapter: A) {
+/// 404: the object does not exist, or its key is invalid.
+pub async fn r7_missing_object_replies_404<A: Adapter>(adapter: A) {
     let client = visit(&adapter).await;
 
     for pk in [json!(0), json!("abc"), json!(null), json!([1])] {
-        let refused = error_reply(client.retrieve::<Task>("tasks", &pk).await);
-        assert_eq!((refused.status, refused.action.as_deref()), (Some(404), Some("retrieve")));
-        assert_eq!(refused.errors.decode(), Ok(json!(["Not found"])));
+        let reply = error_reply(client.retrieve::<Task>("tasks", &pk).await);
+        assert_eq!((reply.status, reply.action.as_deref()), (Some(404), Some("retrieve")));
+        assert_eq!(reply.errors.decode(), Ok(json!(["Not found"])));
     }
     let no_uuid = error_reply(client.retrieve::<Gadget>("gadgets", "lamp").await);
     assert_eq!(no_uuid.status, Some(404));
@@ -117,30 +117,30 @@ pub async fn r7_a_missing_object_is_not_found<A: Adapter>(adapter: A) {
 }
 
 /// 405: an action that the consumer does not have.
-pub async fn r7_an_unknown_action_is_not_allowed<A: Adapter>(adapter: A) {
+pub async fn r7_unknown_action_replies_405<A: Adapter>(adapter: A) {
     let client = visit(&adapter).await;
 
-    let refused = error_reply(client.call::<Value>(Request::new("tasks", "nosuch")).await);
-    assert_eq!((refused.status, refused.action.as_deref()), (Some(405), Some("nosuch")));
-    assert_eq!(refused.errors.decode(), Ok(json!(["Method \"nosuch\" not allowed."])));
+    let reply = error_reply(client.call::<Value>(Request::new("tasks", "nosuch")).await);
+    assert_eq!((reply.status, reply.action.as_deref()), (Some(405), Some("nosuch")));
+    assert_eq!(reply.errors.decode(), Ok(json!(["Method \"nosuch\" not allowed."])));
 }
 
-/// A status can fail without errors; then `data` says why.
-pub async fn r7_a_status_decides_without_errors<A: Adapter>(adapter: A) {
+/// A status alone can make an error reply; `data` then has the reason.
+pub async fn r7_status_alone_makes_an_error_reply<A: Adapter>(adapter: A) {
     let client = visit(&adapter).await;
-    let answer = |code: u16| {
+    let with_status = |code: u16| {
         let request = Request::new("tools", "status").arg("code", code);
-        client.call::<Value>(request.arg("data", json!({"detail": "so it is"})))
+        client.call::<Value>(request.arg("data", json!({"detail": "duplicate"})))
     };
 
-    assert_eq!(answer(299).await, Ok(json!({"detail": "so it is"})));
-    let refused = error_reply(answer(409).await);
-    assert_eq!((refused.status, refused.errors.as_str()), (Some(409), "[]"));
-    assert_eq!(refused.data.decode(), Ok(json!({"detail": "so it is"})));
+    assert_eq!(with_status(299).await, Ok(json!({"detail": "duplicate"})));
+    let reply = error_reply(with_status(409).await);
+    assert_eq!((reply.status, reply.errors.as_str()), (Some(409), "[]"));
+    assert_eq!(reply.data.decode(), Ok(json!({"detail": "duplicate"})));
 }
 
-/// A consumer crashes and takes the connection along: the request fails once, and the client goes on.
-pub async fn r4_a_crash_of_the_consumer<A: Adapter>(adapter: A) {
+/// A crashing consumer closes the connection: the request fails and the client reconnects.
+pub async fn r4_consumer_crash_fails_the_request_and_reconnects<A: Adapter>(adapter: A) {
     let mark = Mark::new("/ws/");
     let client = adapter.connect(&mark.url(Server::shared()), quick()).await.unwrap();
     let mut events = client.events();
@@ -160,8 +160,8 @@ pub async fn r4_a_crash_of_the_consumer<A: Adapter>(adapter: A) {
     assert_eq!(after, ["tools/echo"]);
 }
 
-/// Python's NaN and Infinity, which JSON does not have, are read as null; the rest of the frame is as it
-/// was sent.
+/// Python's NaN and Infinity, which JSON lacks, are read as null; the rest of the frame is
+/// unchanged.
 pub async fn f3_nan_is_read_as_null<A: Adapter>(adapter: A) {
     #[derive(Debug, PartialEq, serde::Deserialize)]
     struct Oddities {
@@ -178,8 +178,8 @@ pub async fn f3_nan_is_read_as_null<A: Adapter>(adapter: A) {
     assert_eq!(client.stats().malformed, 0);
 }
 
-/// A list in pages, by limit and offset.
-pub async fn a_paginated_list_decodes<A: Adapter>(adapter: A) {
+/// Pages by limit and offset.
+pub async fn paginated_list_decodes<A: Adapter>(adapter: A) {
     let client = visit(&adapter).await;
 
     let first: Page<Row> = client.list("row_pages").await.unwrap();
@@ -189,8 +189,8 @@ pub async fn a_paginated_list_decodes<A: Adapter>(adapter: A) {
     assert_eq!(last.results.iter().map(|row| row.id).collect::<Vec<_>>(), [7, 8]);
 }
 
-/// An answer of another shape than the caller asked for is that caller's error alone.
-pub async fn an_answer_of_another_type_is_a_decode_error<A: Adapter>(adapter: A) {
+/// A reply that does not fit the caller's type fails that request alone.
+pub async fn reply_of_another_type_is_a_decode_error<A: Adapter>(adapter: A) {
     let client = visit(&adapter).await;
     let task = create_task(&client, "secret").await;
 

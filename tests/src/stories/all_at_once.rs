@@ -1,4 +1,4 @@
-//! What concerns all subscriptions of a client: to end them, and to send them once more.
+//! Calls that affect all subscriptions of a client: `unsubscribe_all` and `resubscribe`.
 
 use std::time::Duration;
 
@@ -12,8 +12,8 @@ use crate::models::{Memo, Task};
 use crate::observe::{Mark, change, connected, ended, eventually, lost};
 use crate::server::Server;
 
-/// All end: those of each stream, those that share one, one that is never acknowledged, and one that is not
-/// acknowledged yet. The server is told, and the next connection brings none of them back.
+/// All subscriptions end, on every stream: shared ones, one that is never acknowledged, and one
+/// that is not acknowledged yet. Each is unsubscribed on the server, and none is replayed.
 pub async fn s12_unsubscribe_all<A: Adapter>(adapter: A) {
     let server = Server::shared();
     let mark = Mark::new("/ws/");
@@ -31,8 +31,8 @@ pub async fn s12_unsubscribe_all<A: Adapter>(adapter: A) {
     let late = Subscribe::new("tasks", "subscribe_late_reply").arg("delay", 30.0);
     let pending = client.subscribe::<Task>(late);
     let sent = || mark.count(server, "tasks/subscribe_late_reply") == 1;
-    eventually(&adapter, "it is on its way", sent).await;
-    // Nobody reads this one any more.
+    eventually(&adapter, "the subscribe arrives", sent).await;
+    // This change stays unread in `second`.
     let renamed = rename(&writer, &task, "unread").await;
     assert_eq!(change(&mut first).await, Change::Update(renamed));
 
@@ -50,28 +50,28 @@ pub async fn s12_unsubscribe_all<A: Adapter>(adapter: A) {
         "docs_feed/unsubscribe_all",
         "tasks/unsubscribe_late_reply",
     ] {
-        let told = || mark.count(server, action) == 1;
-        eventually(&adapter, action, told).await;
+        let unsubscribed = || mark.count(server, action) == 1;
+        eventually(&adapter, action, unsubscribed).await;
     }
     assert_eq!((client.stats().subscriptions, client.unsubscribe_all()), (0, 0));
 
-    // The same can be had anew, and it alone.
+    // Subscribing again works, and only that one is replayed.
     let mut again = instance().await.unwrap();
     let renamed = rename(&writer, &task, "heard").await;
     assert_eq!(change(&mut again).await, Change::Update(renamed));
-    kicked(&client, &mut events).await;
+    kick(&client, &mut events).await;
     connected(&mut events).await;
     assert!(matches!(change(&mut again).await, Change::Gap(_)));
     let [_, after]: [Vec<String>; 2] = mark.actions(server).try_into().unwrap();
     assert_eq!(after, ["tasks/subscribe_instance"]);
 }
 
-/// Offline there is nobody to tell, and the next connection brings none of them back.
+/// Offline nothing is sent, and nothing is replayed on the next connection.
 pub async fn s12_unsubscribe_all_offline<A: Adapter>(adapter: A) {
     let server = Server::shared();
     let mark = Mark::new("/ws/");
     let mut config = quick();
-    // Time enough to be offline.
+    // Long enough to act while offline.
     config.backoff.minimum = Duration::from_millis(800);
     config.backoff.maximum = Duration::from_millis(800);
     config.backoff.jitter = false;
@@ -81,7 +81,7 @@ pub async fn s12_unsubscribe_all_offline<A: Adapter>(adapter: A) {
     let instance = Subscribe::instance("tasks", task.pk);
     let mut before: Subscription<Task> = client.subscribe(instance).await.unwrap();
 
-    kicked(&client, &mut events).await;
+    kick(&client, &mut events).await;
     let offline = client.subscribe::<Task>(Subscribe::new("tasks", "subscribe_all"));
     assert_eq!(client.unsubscribe_all(), 2);
     assert_eq!(ended(&mut before).await, SubscriptionError::Unsubscribed);
@@ -94,8 +94,8 @@ pub async fn s12_unsubscribe_all_offline<A: Adapter>(adapter: A) {
     assert_eq!(after, ["tools/echo"]);
 }
 
-/// Each is sent once more with its id: a change still comes once, without a gap. What the server refuses
-/// meanwhile ends.
+/// Each subscription is sent again under its id: changes still arrive once, without a gap. If the
+/// server replies with an error, the subscription ends.
 pub async fn s12_resubscribe<A: Adapter>(adapter: A) {
     let server = Server::shared();
     let mark = Mark::new("/ws/");
@@ -108,26 +108,26 @@ pub async fn s12_resubscribe<A: Adapter>(adapter: A) {
     let docs = Subscribe::new("docs_feed", "subscribe_all").without_ack().include_create();
     let mut docs = client.subscribe::<Value>(docs).await.unwrap();
 
-    let mut told = Vec::new();
+    let mut created = Vec::new();
     for sent in 2..=3 {
         client.resubscribe();
         let arrived = || {
             mark.count(server, "tasks/subscribe_instance") == 2 * sent
                 && mark.count(server, "docs_feed/subscribe_all") == sent
         };
-        eventually(&adapter, "all are sent once more", arrived).await;
+        eventually(&adapter, "all are sent again", arrived).await;
         for title in ["one", "two"] {
             let renamed = rename(&writer, &kept, title).await;
             assert_eq!(change(&mut of_kept).await, Change::Update(renamed));
             let memo: Memo = writer.create("memos", &json!({"text": title})).await.unwrap();
-            told.extend(memos_until(&mut docs, memo.id).await);
+            created.extend(memos_until(&mut docs, memo.id).await);
         }
     }
 
-    let all = told.len();
-    told.sort_unstable();
-    told.dedup();
-    assert_eq!(told.len(), all, "a memo was told twice");
+    let all = created.len();
+    created.sort_unstable();
+    created.dedup();
+    assert_eq!(created.len(), all, "a memo arrived twice");
 
     writer.delete("tasks", doomed.pk).await.unwrap();
     assert!(matches!(change(&mut of_doomed).await, Change::Delete(_)));
@@ -144,21 +144,21 @@ pub async fn s12_resubscribe<A: Adapter>(adapter: A) {
         .collect();
     assert_eq!(ids.len(), 4);
     ids.dedup();
-    assert_eq!(ids.len(), 1, "always the same id");
+    assert_eq!(ids.len(), 1, "the ids differ");
 }
 
-/// Which memos are told until that of this key is. Other stories make memos too.
+/// The memos created up to this key, including those of other stories.
 async fn memos_until(docs: &mut Subscription<Value>, pk: i64) -> Vec<i64> {
-    let mut told = Vec::new();
-    while told.last() != Some(&pk) {
+    let mut created = Vec::new();
+    while created.last() != Some(&pk) {
         let Change::Other { payload, .. } = change(docs).await else { panic!("another kind") };
         let payload: Value = payload.decode().unwrap();
-        told.extend(payload["message"]["pk"].as_i64());
+        created.extend(payload["message"]["pk"].as_i64());
     }
-    told
+    created
 }
 
-async fn kicked(client: &Client, events: &mut Events) {
+async fn kick(client: &Client, events: &mut Events) {
     let _kicked = client.call::<Value>(Request::new("tools", "kick").arg("code", 4000));
     lost(events).await;
 }

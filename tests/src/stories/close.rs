@@ -1,4 +1,4 @@
-//! How a client ends: closed in every state, dropped, or left by its runtime.
+//! The end of a client: closed in every state, dropped, or abandoned by its runtime.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::time::Duration;
@@ -16,11 +16,11 @@ use crate::models::Task;
 use crate::observe::{Mark, ended, eventually, lost};
 use crate::server::Server;
 
-/// More than any close here may take; what it may take is up to its caller.
+/// Longer than any close here may take.
 const SOON: Duration = Duration::from_secs(3);
 
-/// What is in flight is answered before the connection closes, with 1000.
-pub async fn c1_online_answers_what_is_in_flight<A: Adapter>(adapter: A) {
+/// Requests in flight get their replies before the connection closes with 1000.
+pub async fn c1_close_waits_for_replies_in_flight<A: Adapter>(adapter: A) {
     let server = Server::shared();
     let mark = Mark::new("/ws/");
     let client = adapter.connect(&mark.url(server), quick()).await.unwrap();
@@ -30,24 +30,24 @@ pub async fn c1_online_answers_what_is_in_flight<A: Adapter>(adapter: A) {
 
     let slow: ReplyFuture<Value> = client.call(Request::new("tools", "slow").arg("seconds", 0.3));
     let closing = client.close();
-    // Not one more, from the call on.
-    let refused = client.call::<Value>(Request::new("tools", "echo")).await;
+    // The call rejects new requests at once.
+    let rejected = client.call::<Value>(Request::new("tools", "echo")).await;
     adapter.within(SOON, closing).await;
     assert_eq!(slow.await, Ok(json!({"slept": 0.3})));
     assert_eq!(ended(&mut changes).await, SubscriptionError::Closed(CloseReason::ByCaller));
     let closed = RequestError::Closed { reason: CloseReason::ByCaller, sent: false };
-    assert_eq!(refused, Err(closed));
+    assert_eq!(rejected, Err(closed));
 
     eventually(&adapter, "the server sees the end", || mark.close_codes(server) == [1000]).await;
     assert_eq!(mark.count(server, "tasks/unsubscribe_instance"), 0);
-    // Once more, and in any way: it is closed.
+    // Closing again is a no-op.
     adapter.within(SOON, client.close()).await;
     client.close_now();
     assert_eq!(client.state(), ConnectionState::Closed(CloseReason::ByCaller));
 }
 
-/// The wait for what is in flight has its bound; what has no answer by then settles.
-pub async fn c1_online_waits_no_longer_than_told<A: Adapter>(adapter: A) {
+/// The wait for replies is bounded; requests without a reply settle with an error.
+pub async fn c1_close_waits_no_longer_than_its_timeout<A: Adapter>(adapter: A) {
     let client = visit(&adapter).await;
 
     let mute: ReplyFuture<Value> = client.call(Request::new("tools", "mute"));
@@ -57,8 +57,8 @@ pub async fn c1_online_waits_no_longer_than_told<A: Adapter>(adapter: A) {
     assert_eq!(mute.await, Err(RequestError::Closed { reason, sent: true }));
 }
 
-/// On request the unsubscribes are sent first.
-pub async fn c1_online_with_unsubscribes<A: Adapter>(adapter: A) {
+/// With `unsubscribe()` the unsubscribes are sent first.
+pub async fn c1_close_can_unsubscribe_first<A: Adapter>(adapter: A) {
     let server = Server::shared();
     let mark = Mark::new("/ws/");
     let client = adapter.connect(&mark.url(server), quick()).await.unwrap();
@@ -70,8 +70,8 @@ pub async fn c1_online_with_unsubscribes<A: Adapter>(adapter: A) {
     assert_eq!(mark.count(server, "tasks/unsubscribe_instance"), 1);
 }
 
-/// Closing without waiting settles everything at once, and still says goodbye to the server.
-pub async fn c1_now<A: Adapter>(adapter: A) {
+/// Closing without waiting settles everything at once and still sends a close frame.
+pub async fn c1_close_now_settles_at_once<A: Adapter>(adapter: A) {
     let server = Server::shared();
     let mark = Mark::new("/ws/");
     let client = adapter.connect(&mark.url(server), quick()).await.unwrap();
@@ -85,8 +85,8 @@ pub async fn c1_now<A: Adapter>(adapter: A) {
     eventually(&adapter, "the server sees the end", || mark.close_codes(server) == [1000]).await;
 }
 
-/// Without a server there is nothing to wait for, and no dial follows.
-pub async fn c1_offline<A: Adapter>(adapter: A) {
+/// Offline there is nothing to wait for, and no dial follows.
+pub async fn c1_close_offline_settles_at_once<A: Adapter>(adapter: A) {
     let client = adapter.connect_lazy(&refused_url("/ws/"), quick()).unwrap();
     let mut events = client.events();
     let waiting: ReplyFuture<Value> = client.call(Request::new("tools", "echo"));
@@ -97,11 +97,11 @@ pub async fn c1_offline<A: Adapter>(adapter: A) {
     let reason = CloseReason::ByCaller;
     assert_eq!(waiting.await, Err(RequestError::Closed { reason: reason.clone(), sent: false }));
     assert_eq!(subscribing.await.map(drop), Err(SubscriptionError::Closed(reason)));
-    no_task_is_left(&adapter).await; // L11: nobody is there who could dial.
+    no_task_is_left(&adapter).await; // L11: nothing is left that could dial.
 }
 
-/// A handshake that never ends is given up by a close.
-pub async fn c1_while_dialling<A: Adapter>(adapter: A) {
+/// A close aborts a handshake that never ends.
+pub async fn c1_close_aborts_a_dial<A: Adapter>(adapter: A) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let url = format!("ws://{}/ws/", listener.local_addr().unwrap());
     let client = adapter.connect_lazy(&url, quick()).unwrap();
@@ -121,8 +121,9 @@ pub async fn c1_while_dialling<A: Adapter>(adapter: A) {
     no_task_is_left(&adapter).await;
 }
 
-/// Clones, responses and subscriptions hold a client; when the last of them is gone, so is everything.
-pub async fn c2_the_last_handle_leaves_nothing<A: Adapter>(adapter: A) {
+/// Clones, pending replies and subscriptions keep a client alive; dropping the last one releases
+/// everything.
+pub async fn c2_dropping_the_last_handle_releases_everything<A: Adapter>(adapter: A) {
     let server = Server::start().unwrap();
     let mark = Mark::new("/ws/");
     let client = adapter.connect(&mark.url(&server), quick()).await.unwrap();
@@ -141,26 +142,29 @@ pub async fn c2_the_last_handle_leaves_nothing<A: Adapter>(adapter: A) {
     eventually(&adapter, "the server sees the end", || mark.close_codes(&server) == [1000]).await;
 }
 
-/// Also a client that has no connection ends with its last handle.
-pub async fn c2_the_last_handle_of_an_offline_client<A: Adapter>(adapter: A) {
+/// The same without a connection.
+pub async fn c2_dropping_the_last_handle_offline<A: Adapter>(adapter: A) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let silent = listener.local_addr().unwrap();
     for (url, sockets) in [(format!("ws://{silent}/ws/"), 1), (refused_url("/ws/"), 0)] {
         let client = adapter.connect_lazy(&url, quick()).unwrap();
-        let response: ReplyFuture<Value> = client.call(Request::new("tools", "echo"));
+        let reply: ReplyFuture<Value> = client.call(Request::new("tools", "echo"));
         eventually(&adapter, "it dials", || sockets_to(silent) == sockets).await;
         drop(client);
-        assert!(adapter.tasks().is_none_or(|tasks| tasks == 1), "a response holds the client");
+        assert!(
+            adapter.tasks().is_none_or(|tasks| tasks == 1),
+            "the pending reply keeps the client alive"
+        );
         assert_eq!(sockets_to(silent), sockets);
-        drop(response);
+        drop(reply);
         no_task_is_left(&adapter).await;
         eventually(&adapter, "no descriptor is left", || sockets_to(silent) == 0).await;
     }
 }
 
-/// The runtime is shut down under a client that lives on: whoever waits is told. Where nothing is shut down,
-/// the client stays connected until it is closed, also outside of the runtime that it was made in.
-pub async fn c2_a_runtime_that_ends_settles_everything<A: Adapter>(adapter: A) {
+/// A runtime that shuts down settles every call. With dcrf-smol and dcrf-blocking nothing shuts
+/// down: the client stays connected until it is closed.
+pub async fn c2_runtime_shutdown_settles_everything<A: Adapter>(adapter: A) {
     let url = Server::shared().url("/ws/");
     let inner = {
         let adapter = adapter.clone();
@@ -174,7 +178,7 @@ pub async fn c2_a_runtime_that_ends_settles_everything<A: Adapter>(adapter: A) {
             })
         }
     };
-    // Another thread, since this one is inside of a runtime.
+    // On another thread, because this one is inside a runtime.
     let (client, mute, mut changes) = std::thread::spawn(inner).join().unwrap();
 
     let reason = if adapter.ends_with_run() {
@@ -197,7 +201,7 @@ async fn no_task_is_left<A: Adapter>(adapter: &A) {
     eventually(adapter, "no task is left", || adapter.tasks().is_none_or(|tasks| tasks == 0)).await;
 }
 
-/// How many sockets to a server's port are open on this machine, from the client's side.
+/// The number of open client sockets to a server's port on this machine.
 fn sockets_to(server: SocketAddr) -> usize {
     let port = format!(":{:04X}", server.port());
     let table = std::fs::read_to_string("/proc/net/tcp").unwrap();

@@ -1,4 +1,4 @@
-//! How a connection begins, how it does not, and what follows from the server's error replies and close codes.
+//! The start of a connection, and the reaction to HTTP errors and close codes.
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::sync::OnceLock;
@@ -14,8 +14,8 @@ use crate::adapter::{Adapter, Setup, quick};
 use crate::observe::{Mark, closed, connected, eventually, lost};
 use crate::server::{Kind, Server};
 
-/// The first attempt's error is the caller's, with its type, and the client is gone with it.
-pub async fn l14_connecting_fails_with_the_first_error<A: Adapter>(adapter: A) {
+/// `connect` returns the first attempt's error and leaves nothing behind.
+pub async fn l14_connect_fails_with_the_first_error<A: Adapter>(adapter: A) {
     let server = Server::shared();
     let error = connect_error(&adapter, &refused_url("/ws/?token=secret")).await;
     let ConnectError::Failed { endpoint, error: ConnectionError::Io { kind, .. } } = &error else {
@@ -32,15 +32,15 @@ pub async fn l14_connecting_fails_with_the_first_error<A: Adapter>(adapter: A) {
             panic!("expected the status {status}, got {error:?}")
         };
         assert_eq!(its, status);
-        // The journal has no connection to a path that leads nowhere.
-        assert!(mark.connections(server).len() <= 1, "it dialled again");
+        // The journal has no entry for an unknown path.
+        assert!(mark.connections(server).len() <= 1, "there was a second attempt");
     }
     eventually(&adapter, "no task is left", || adapter.tasks().is_none_or(|tasks| tasks == 0))
         .await;
 }
 
-/// The lazy form returns at once, and keeps trying where nothing answers.
-pub async fn l14_the_lazy_form_returns_at_once<A: Adapter>(adapter: A) {
+/// `connect_lazy` returns at once and keeps trying.
+pub async fn l14_connect_lazy_returns_at_once<A: Adapter>(adapter: A) {
     let client = adapter.connect_lazy(&refused_url("/ws/"), quick()).unwrap();
     let mut events = client.events();
 
@@ -54,8 +54,8 @@ pub async fn l14_the_lazy_form_returns_at_once<A: Adapter>(adapter: A) {
     assert_eq!(waiting.await, Err(RequestError::Closed { reason, sent: false }));
 }
 
-/// A client that is started closed queues, and connects when it is told to; one that waits for its connection is.
-pub async fn l14_a_client_that_is_started_closed<A: Adapter>(adapter: A) {
+/// An idle client queues requests and connects on `open()`. `connect` on such a builder opens it.
+pub async fn l14_idle_client_connects_on_open<A: Adapter>(adapter: A) {
     let server = Server::shared();
     let mark = Mark::new("/ws/");
     let setup = Setup::new(&mark.url(server), quick()).start_closed();
@@ -80,8 +80,8 @@ pub async fn l14_a_client_that_is_started_closed<A: Adapter>(adapter: A) {
     client.close().await;
 }
 
-/// What is no WebSocket URL is refused before anything is dialled.
-pub async fn l14_a_wrong_url_is_not_dialled<A: Adapter>(adapter: A) {
+/// An invalid URL is an error before anything is dialled.
+pub async fn l14_invalid_url_is_not_dialled<A: Adapter>(adapter: A) {
     for url in ["localhost:8000/ws/", "http://localhost:8000/ws/", "ws://localhost:port/", ""] {
         let error = connect_error(&adapter, url).await;
         assert!(matches!(error, ConnectError::InvalidUrl(_)), "{url}: {error:?}");
@@ -90,7 +90,7 @@ pub async fn l14_a_wrong_url_is_not_dialled<A: Adapter>(adapter: A) {
     }
 }
 
-/// A client that may try three times tries three times, and then settles what waits.
+/// With three attempts allowed, the third failure closes the client and settles all requests.
 pub async fn l5_gives_up_after_the_last_attempt<A: Adapter>(adapter: A) {
     let mut config = quick();
     config.max_attempts = Some(3);
@@ -106,9 +106,8 @@ pub async fn l5_gives_up_after_the_last_attempt<A: Adapter>(adapter: A) {
     assert!(matches!(client.state(), ConnectionState::Closed(CloseReason::GaveUp { .. })));
 }
 
-/// A server that refuses the credentials twice in a row, by an HTTP status or by a close code, is not
-/// asked a third time.
-pub async fn l7_refused_credentials_end_the_client<A: Adapter>(adapter: A) {
+/// Two rejections in a row, by an HTTP status or a close code, close the client.
+pub async fn l7_rejected_credentials_close_the_client<A: Adapter>(adapter: A) {
     let server = Server::shared();
     for path in ["/ws/kick/4401/", "/ws/kick/4403/", "/ws/deny/", "/ws/authenticated/"] {
         let mark = Mark::new(path);
@@ -128,8 +127,8 @@ pub async fn l7_refused_credentials_end_the_client<A: Adapter>(adapter: A) {
     }
 }
 
-/// The server says that it restarts: the client comes back soon, and not at the same time as all others.
-pub async fn l7_uvicorn_restarts_with_1012<A: Adapter>(adapter: A) {
+/// 1012, "service restart": the client reconnects soon, after a random wait.
+pub async fn l7_close_code_1012_reconnects_soon<A: Adapter>(adapter: A) {
     let mark = Mark::new("/ws/kick/1012/");
     let url = format!("{}&reason=bye", mark.url(uvicorn()));
     let client = adapter.connect_lazy(&url, quick()).unwrap();
@@ -148,23 +147,23 @@ pub async fn l7_uvicorn_restarts_with_1012<A: Adapter>(adapter: A) {
     client.close().await;
 }
 
-/// A close code of the server's own, with its reason, is a loss like others: the client comes back.
-pub async fn l7_other_codes_reconnect<A: Adapter>(adapter: A) {
+/// A close code of the application is a connection error like any other: the client reconnects.
+pub async fn l7_other_close_codes_reconnect<A: Adapter>(adapter: A) {
     for (server, reason) in [(uvicorn(), "bye"), (Server::shared(), "")] {
         let client = adapter.connect(&server.url("/ws/"), quick()).await.unwrap();
         let mut events = client.events();
         let kick = Request::new("tools", "kick").arg("code", 4001).arg("reason", "bye");
         let kicked = client.call::<Value>(kick).await;
         assert_eq!(kicked, Err(RequestError::ConnectionLost { sent: true }));
-        // Daphne loses the reason.
+        // Daphne drops the reason.
         let bye = CloseFrame { code: 4001, reason: reason.into() };
         assert_eq!(lost(&mut events).await, ConnectionError::Closed(bye));
         connected(&mut events).await;
     }
 }
 
-/// A server that never finishes the handshake costs the dial's time, and no more.
-pub async fn l4_a_dial_that_hangs_is_given_up<A: Adapter>(adapter: A) {
+/// A handshake without a response fails at the dial timeout.
+pub async fn l4_hanging_dial_times_out<A: Adapter>(adapter: A) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let mut config = quick();
     config.dial_timeout = Duration::from_millis(150);
@@ -175,15 +174,15 @@ pub async fn l4_a_dial_that_hangs_is_given_up<A: Adapter>(adapter: A) {
     assert_eq!(error, ConnectionError::DialTimedOut(Duration::from_millis(150)));
 }
 
-/// The Uvicorn of this test process; Daphne is the [`Server::shared`] one.
+/// The Uvicorn shared by this test process; [`Server::shared`] is Daphne.
 pub(super) fn uvicorn() -> &'static Server {
     static UVICORN: OnceLock<Server> = OnceLock::new();
     UVICORN.get_or_init(|| Server::builder().kind(Kind::Uvicorn).start().unwrap())
 }
 
-/// A URL at whose port nobody listens.
+/// A URL whose port refuses connections.
 pub(super) fn refused_url(path: &str) -> String {
-    // Port 1 takes a privilege that no test's server has, so nobody gets it meanwhile.
+    // Binding port 1 takes a privilege, so it stays free.
     format!("ws://127.0.0.1:1{path}")
 }
 

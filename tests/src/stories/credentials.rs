@@ -1,4 +1,4 @@
-//! Who the client is: tokens, a session of Django, origins, and tickets that open one connection each.
+//! Authentication: tokens, Django sessions, origins, and tickets for one connection each.
 
 use std::sync::{Arc, Mutex};
 
@@ -15,10 +15,10 @@ use crate::models::Task;
 use crate::observe::{Mark, change, closed, connected, lost, restarted};
 use crate::server::{Server, post};
 
-const REFUSED: ConnectionError = ConnectionError::Http { status: 403, retry_after: None };
+const FORBIDDEN: ConnectionError = ConnectionError::Http { status: 403, retry_after: None };
 
-/// Where only those who are known get in.
-fn door() -> (Mark, String) {
+/// The endpoint that requires authentication.
+fn authenticated() -> (Mark, String) {
     let mark = Mark::new("/ws/authenticated/");
     let url = mark.url(Server::shared());
     (mark, url)
@@ -31,9 +31,9 @@ async fn assert_alice(client: &Client) {
     assert_eq!(task.title, "hers");
 }
 
-/// A token in the query makes somebody of the client, who may use the private stream.
-pub async fn l8_a_token_in_the_query<A: Adapter>(adapter: A) {
-    let url = format!("{}&token=tok-alice", door().1);
+/// A token in the query authenticates the client.
+pub async fn l8_token_in_the_query<A: Adapter>(adapter: A) {
+    let url = format!("{}&token=tok-alice", authenticated().1);
     let alice = adapter.connect(&url, quick()).await.unwrap();
     assert_alice(&alice).await;
 
@@ -44,55 +44,59 @@ pub async fn l8_a_token_in_the_query<A: Adapter>(adapter: A) {
     let renamed = rename(&other, &task, "everybody's").await;
     assert_eq!(change(&mut changes).await, Change::Update(renamed));
 
-    // X1: nothing that a program prints by accident has the token.
+    // X1: `Debug` output hides the token.
     assert!(!format!("{alice:?} {changes:?}").contains("tok-alice"));
 }
 
-/// The same in a header.
-pub async fn l8_a_token_in_a_header<A: Adapter>(adapter: A) {
-    let setup = Setup::new(&door().1, quick()).header("Authorization", "Token tok-alice");
+/// A token in a header.
+pub async fn l8_token_in_a_header<A: Adapter>(adapter: A) {
+    let setup = Setup::new(&authenticated().1, quick()).header("Authorization", "Token tok-alice");
     assert_alice(&adapter.connect_with(setup).await.unwrap()).await;
 }
 
-/// The same in a subprotocol, beside the one that the server selects.
-pub async fn l8_a_token_in_a_subprotocol<A: Adapter>(adapter: A) {
-    let setup = Setup::new(&door().1, quick()).subprotocol("dcrf").subprotocol("token.tok-alice");
+/// A token in a subprotocol, offered beside the one that the server selects.
+pub async fn l8_token_in_a_subprotocol<A: Adapter>(adapter: A) {
+    let setup =
+        Setup::new(&authenticated().1, quick()).subprotocol("dcrf").subprotocol("token.tok-alice");
     let client = adapter.connect_with(setup).await.unwrap();
     assert_alice(&client).await;
     assert_eq!(client.protocol().as_deref(), Some("dcrf"));
 }
 
-/// The cookie of a session of Django, from its login over HTTP.
-pub async fn l8_the_session_of_a_login<A: Adapter>(adapter: A) {
+/// The session cookie of a Django login over HTTP.
+pub async fn l8_session_cookie_of_a_login<A: Adapter>(adapter: A) {
     let form = "username=alice&password=wonderland";
     let answer = post(Server::shared().address(), "/login/", None, form).unwrap();
     let session = answer.cookie("sessionid").expect("the login sets it");
-    let setup = Setup::new(&door().1, quick()).cookie("sessionid", session);
+    let setup = Setup::new(&authenticated().1, quick()).cookie("sessionid", session);
     assert_alice(&adapter.connect_with(setup).await.unwrap()).await;
 }
 
-/// Who is not known, or no longer, is refused, is asked once more, and is then left alone.
-pub async fn l6_the_unknown_are_refused_twice_and_then_end<A: Adapter>(adapter: A) {
+/// Unknown credentials are rejected, tried once more, and then the client closes.
+pub async fn l6_two_rejections_in_a_row_close_the_client<A: Adapter>(adapter: A) {
     let wrong = [
         Setup::header as fn(Setup, &str, &str) -> Setup,
         Setup::cookie as fn(Setup, &str, &str) -> Setup,
     ];
     for (set, name) in wrong.into_iter().zip(["Authorization", "sessionid"]) {
         let setup = |url: &str| set(Setup::new(url, quick()), name, "wrong");
-        let connected = adapter.connect_with(setup(&door().1)).await;
-        let Err(ConnectError::Failed { error, .. }) = connected else { panic!("it is refused") };
-        assert_eq!(error, REFUSED);
+        let connected = adapter.connect_with(setup(&authenticated().1)).await;
+        let Err(ConnectError::Failed { error, .. }) = connected else {
+            panic!("wrong credentials were accepted")
+        };
+        assert_eq!(error, FORBIDDEN);
 
-        // A door of its own: the other client may have been about to try again when it was dropped.
-        let (mark, url) = door();
+        // A mark of its own: the first client may have begun a second attempt before it was
+        // dropped.
+        let (mark, url) = authenticated();
         let client = adapter.connect_lazy_with(setup(&url)).unwrap();
-        assert_eq!(closed(&client).await, CloseReason::Unauthorized(REFUSED));
+        assert_eq!(closed(&client).await, CloseReason::Unauthorized(FORBIDDEN));
         assert_eq!(mark.connections(Server::shared()).len(), 2);
     }
 }
 
-/// Django's check of the origin: the client's own is that of the server's pages.
-pub async fn l8_the_origin_is_that_of_the_server_unless_it_is_given<A: Adapter>(adapter: A) {
+/// Django's origin check: by default the client sends the server's own origin.
+pub async fn l8_origin_defaults_to_the_server<A: Adapter>(adapter: A) {
     let mark = Mark::new("/ws/origin/");
     let server = Server::shared();
     let client = adapter.connect(&mark.url(server), quick()).await.unwrap();
@@ -102,22 +106,21 @@ pub async fn l8_the_origin_is_that_of_the_server_unless_it_is_given<A: Adapter>(
 
     let foreign = Setup::new(&mark.url(server), quick()).origin("https://evil.example");
     let Err(ConnectError::Failed { error, .. }) = adapter.connect_with(foreign).await else {
-        panic!("a foreign origin is let in")
+        panic!("a foreign origin was accepted")
     };
-    assert_eq!(error, REFUSED);
+    assert_eq!(error, FORBIDDEN);
 }
 
-/// A ticket for one connection, for whoever has a token.
+/// Exchanges a token for a ticket that opens one connection.
 fn ticket(server: std::net::SocketAddr) -> Result<String, CredentialsError> {
     let token = Some(("Authorization", "Token tok-alice"));
     let answer = post(server, "/ticket/", token, "")?;
     let ticket = answer.json()["ticket"].as_str().map(str::to_owned);
-    ticket.ok_or_else(|| CredentialsError::new("there is no ticket"))
+    ticket.ok_or_else(|| CredentialsError::new("the response has no ticket"))
 }
 
-/// Each connection comes with a ticket of its own, also after the server was killed, and after it has thrown
-/// the client out.
-pub async fn l8_each_connection_has_a_fresh_ticket<A: Adapter>(adapter: A) {
+/// Each connection uses a new ticket, also after the server was killed or closed the connection.
+pub async fn l8_each_connection_uses_a_fresh_ticket<A: Adapter>(adapter: A) {
     let mut server = Server::start().unwrap();
     let mark = Mark::new("/ws/ticket/");
     let (address, url) = (server.address(), mark.url(&server));
@@ -158,9 +161,9 @@ pub async fn l8_each_connection_has_a_fresh_ticket<A: Adapter>(adapter: A) {
     assert_eq!(queries.len(), handshakes, "a ticket was used twice");
 }
 
-/// A code of the application's own means to the caller that the credentials are stale.
-pub async fn l7_the_caller_has_credentials_refreshed<A: Adapter>(adapter: A) {
-    let (mark, url) = door();
+/// A failure policy maps the application's close codes to actions.
+pub async fn l7_failure_policy_refreshes_credentials<A: Adapter>(adapter: A) {
+    let (mark, url) = authenticated();
     let refreshes: Arc<Mutex<Vec<bool>>> = Arc::default();
     let seen = refreshes.clone();
     let setup = Setup::new(&url, quick())
@@ -168,7 +171,7 @@ pub async fn l7_the_caller_has_credentials_refreshed<A: Adapter>(adapter: A) {
             seen.lock().unwrap().push(attempt.refresh);
             async { Ok(Credentials::new().header("Authorization", "Token tok-alice")) }
         })
-        .on_failure(|lost| match lost {
+        .on_failure(|error| match error {
             ConnectionError::Closed(frame) if frame.code == 4001 => {
                 Some(FailureAction::RefreshCredentials)
             }
@@ -188,7 +191,7 @@ pub async fn l7_the_caller_has_credentials_refreshed<A: Adapter>(adapter: A) {
 
     let stopped = kick(4002).await;
     let CloseReason::Fatal(ConnectionError::Closed(frame)) = closed(&client).await else {
-        panic!("it stops")
+        panic!("expected the client to stop")
     };
     assert_eq!(frame.code, 4002);
     assert!(matches!(

@@ -1,4 +1,4 @@
-//! Other endpoints than the anonymous, multiplexed one.
+//! Bare endpoints: one consumer without the multiplexer.
 
 use crate::client::{Client, ReplyFuture};
 use dcrf_proto::client::ReplyError;
@@ -14,29 +14,29 @@ use crate::models::{Row, Task};
 use crate::observe::{Mark, change, connected, ended, error_reply, eventually, lost, restarted};
 use crate::server::Server;
 
-/// A client of a consumer without the multiplexer.
+/// A client of a bare endpoint.
 async fn bare<A: Adapter>(adapter: &A, server: &Server, mark: &Mark) -> Client {
     let mut config = quick();
     config.framing = Framing::Bare;
     adapter.connect(&mark.url(server), config).await.unwrap()
 }
 
-/// A consumer without the multiplexer: the same requests and subscriptions, also over a reconnect.
-pub async fn f1_a_bare_endpoint<A: Adapter>(adapter: A) {
+/// Requests and subscriptions, also after a reconnect.
+pub async fn f1_bare_endpoint<A: Adapter>(adapter: A) {
     let server = Server::shared();
     let mark = Mark::new("/ws/bare/tasks/");
     let client = bare(&adapter, server, &mark).await;
     let mut events = client.events();
     let other = visit(&adapter).await;
 
-    // The stream's name goes nowhere here.
+    // The stream's name is not sent.
     let task = create_task(&client, "bare").await;
     let mut changes =
         client.subscribe::<Task>(Subscribe::instance("tasks", task.pk)).await.unwrap();
     let once = rename(&other, &task, "once").await;
     assert_eq!(change(&mut changes).await, Change::Update(once));
 
-    // What ends a multiplexed connection ends this one too: a subscribe that lacks its argument.
+    // A subscribe without its argument crashes the consumer, as behind the multiplexer.
     let crashing: ReplyFuture<Value> = client.call(Request::new("tasks", "subscribe_priority"));
     assert_eq!(crashing.await, Err(RequestError::ConnectionLost { sent: true }));
     lost(&mut events).await;
@@ -87,10 +87,10 @@ pub async fn f1_all_actions_on_a_bare_endpoint<A: Adapter>(adapter: A) {
     let closed = ended(&mut feed).await;
     assert!(matches!(closed, dcrf_proto::SubscriptionError::Closed(_)), "{closed:?}");
     let [frames] = mark.connections(server).try_into().unwrap();
-    assert!(frames.frames().all(|frame| frame.get("stream").is_none()), "payloads alone");
+    assert!(frames.frames().all(|frame| frame.get("stream").is_none()), "a frame has a stream");
 }
 
-/// Lists that the server streams, one of them given up, and lists that are asked for page by page.
+/// Streamed lists, one of them dropped early, and lists requested page by page.
 pub async fn f1_lists_on_bare_endpoints<A: Adapter>(adapter: A) {
     let server = Server::shared();
     let mark = Mark::new("/ws/bare/row_stream/");
@@ -124,8 +124,8 @@ pub async fn f1_lists_on_bare_endpoints<A: Adapter>(adapter: A) {
     assert_eq!(mark.actions(server), [["list", "list", "list"]]);
 }
 
-/// Messages without an answer, and what the server pushes: to who listens, and as an event when nobody does.
-pub async fn f1_messages_and_pushes_on_a_bare_endpoint<A: Adapter>(adapter: A) {
+/// Messages without a reply, and unsolicited frames: to a listener, or else as an event.
+pub async fn f1_sends_and_listeners_on_a_bare_endpoint<A: Adapter>(adapter: A) {
     let server = Server::shared();
     let mark = Mark::new("/ws/bare/tools/");
     let client = bare(&adapter, server, &mark).await;
@@ -134,7 +134,7 @@ pub async fn f1_messages_and_pushes_on_a_bare_endpoint<A: Adapter>(adapter: A) {
     client.send(Request::new("tools", "echo")).unwrap();
     client.send_now(Request::new("tools", "mute")).unwrap();
     client.flush().await.unwrap();
-    eventually(&adapter, "the echo comes", || client.stats().late == 1).await;
+    eventually(&adapter, "the echo is counted", || client.stats().late == 1).await;
 
     let ticks = Selector::any().contains(json!({"type": "tick"}));
     let mut ticks = client.listen::<Value>(ticks).unwrap();
@@ -155,9 +155,9 @@ pub async fn f1_messages_and_pushes_on_a_bare_endpoint<A: Adapter>(adapter: A) {
     assert_eq!(mark.actions(server), [["echo", "mute", "push", "push"]]);
 }
 
-/// The server is killed and started again: requests and messages wait, a stream is interrupted, subscriptions
-/// are sent again before all else, each once.
-pub async fn f1_a_bare_endpoint_over_the_servers_death<A: Adapter>(adapter: A) {
+/// The server is killed and restarted: requests and messages wait, a stream of replies is
+/// interrupted, and subscriptions are replayed first, each once.
+pub async fn f1_bare_endpoint_survives_a_server_death<A: Adapter>(adapter: A) {
     let mut server = Server::start().unwrap();
     let mark = Mark::new("/ws/bare/tasks/");
     let client = bare(&adapter, &server, &mark).await;

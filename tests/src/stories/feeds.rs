@@ -1,4 +1,4 @@
-//! Feeds of many objects, in the ways that projects write them.
+//! Feeds of many objects, in the variants that projects use.
 
 use crate::client::Subscription;
 use dcrf_proto::{Change, Subscribe};
@@ -11,8 +11,8 @@ use crate::models::{Gadget, Memo, Task};
 use crate::observe::{Mark, change, eventually};
 use crate::server::Server;
 
-/// A feed with a serializer tells whole objects, also deleted ones.
-pub async fn s13_with_data_and_creates<A: Adapter>(adapter: A) {
+/// A feed with a serializer carries whole objects, also for deletes.
+pub async fn s13_feed_with_data_and_creates<A: Adapter>(adapter: A) {
     let (watcher, writer) = two(&adapter).await;
 
     let all = Subscribe::new("tasks", "subscribe_all").include_create();
@@ -27,8 +27,8 @@ pub async fn s13_with_data_and_creates<A: Adapter>(adapter: A) {
     feed.cancel().await.unwrap();
 }
 
-/// Without being asked for, creates are not told.
-pub async fn s13_creates_only_when_asked_for<A: Adapter>(adapter: A) {
+/// Creates are not delivered by default.
+pub async fn s13_creates_are_opt_in<A: Adapter>(adapter: A) {
     let (watcher, writer) = two(&adapter).await;
 
     let all = Subscribe::new("tasks", "subscribe_all");
@@ -38,8 +38,8 @@ pub async fn s13_creates_only_when_asked_for<A: Adapter>(adapter: A) {
     assert_eq!(of_task(&mut feed, created.pk).await, Change::Update(renamed));
 }
 
-/// A feed without a serializer tells the key alone.
-pub async fn with_keys_alone<A: Adapter>(adapter: A) {
+/// A feed without a serializer carries the key alone.
+pub async fn feed_of_keys_only<A: Adapter>(adapter: A) {
     #[derive(Debug, PartialEq, Deserialize)]
     struct Key {
         pk: String,
@@ -52,24 +52,24 @@ pub async fn with_keys_alone<A: Adapter>(adapter: A) {
     let _: Gadget = writer.patch("gadgets", &gadget.id, &json!({"name": "lantern"})).await.unwrap();
     writer.delete("gadgets", &gadget.id).await.unwrap();
 
-    let mut told = Vec::new();
-    while told.len() < 3 {
+    let mut kinds = Vec::new();
+    while kinds.len() < 3 {
         match change(&mut feed).await {
-            Change::Create(key) if key.pk == gadget.id => told.push("create"),
-            Change::Update(key) if key.pk == gadget.id => told.push("update"),
-            Change::Delete(gone) if gone.pk.as_ref().is_some_and(|pk| *pk == &*gadget.id) => {
-                told.push("delete");
+            Change::Create(key) if key.pk == gadget.id => kinds.push("create"),
+            Change::Update(key) if key.pk == gadget.id => kinds.push("update"),
+            Change::Delete(deleted) if deleted.pk.as_ref().is_some_and(|pk| *pk == &*gadget.id) => {
+                kinds.push("delete");
             }
-            // Other stories have gadgets too.
+            // Other stories change gadgets too.
             _ => {}
         }
     }
-    assert_eq!(told, ["create", "update", "delete"]);
+    assert_eq!(kinds, ["create", "update", "delete"]);
 }
 
-/// A feed as in DCRF's documentation: the subscribe is not answered, and an event has a `message` in the
-/// place of data. It is told whole.
-pub async fn s15_as_in_the_documentation<A: Adapter>(adapter: A) {
+/// A feed as in DCRF's documentation: no reply to the subscribe, and events with a `message` in
+/// place of data, which are delivered whole.
+pub async fn s15_feed_as_in_the_documentation<A: Adapter>(adapter: A) {
     let server = Server::shared();
     let mark = Mark::new("/ws/");
     let watcher = adapter.connect(&mark.url(server), quick()).await.unwrap();
@@ -95,15 +95,15 @@ pub async fn s15_as_in_the_documentation<A: Adapter>(adapter: A) {
     eventually(&adapter, "the unsubscribe arrives", unsubscribed).await;
 }
 
-/// A feed with an argument, which also the unsubscribe has. An object that leaves it is told as deleted,
-/// one that enters as created.
-pub async fn with_an_argument<A: Adapter>(adapter: A) {
+/// The unsubscribe carries the feed's argument too. An object that leaves the feed is a delete, one
+/// that enters a create.
+pub async fn feed_with_an_argument<A: Adapter>(adapter: A) {
     let server = Server::shared();
     let mark = Mark::new("/ws/");
     let watcher = adapter.connect(&mark.url(server), quick()).await.unwrap();
     let writer = visit(&adapter).await;
     let task = create_task(&writer, "climber").await;
-    // No other story has these priorities.
+    // Unique to this story.
     let (low, high) = (1_000_000 + 2 * task.pk, 1_000_001 + 2 * task.pk);
 
     let of = |priority: i64| {
@@ -128,13 +128,13 @@ pub async fn with_an_argument<A: Adapter>(adapter: A) {
     assert_eq!(unsubscribe["priority"], low);
 }
 
-/// The next change of one task in a feed of all, where other stories' tasks come too.
+/// The next change of one task; changes of other stories' tasks are skipped.
 async fn of_task(feed: &mut Subscription<Task>, pk: i64) -> Change<Task> {
     loop {
         let change = change(feed).await;
         let its = match &change {
             Change::Create(task) | Change::Update(task) => Some(task.pk),
-            Change::Delete(gone) => gone.data.decode().ok().map(|task: Task| task.pk),
+            Change::Delete(deleted) => deleted.data.decode().ok().map(|task: Task| task.pk),
             _ => None,
         };
         if its == Some(pk) {

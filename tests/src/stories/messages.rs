@@ -1,4 +1,4 @@
-//! Messages whose answer nobody awaits, the wait until all was written, and what the server says by itself.
+//! Messages without a reply, `flush`, and unsolicited frames.
 
 use crate::client::{Client, Listener};
 use dcrf_proto::{
@@ -21,22 +21,23 @@ fn echo(number: u32) -> Request {
     Request::new("tools", "echo").arg("number", number)
 }
 
-/// Offline a message waits in the order of the calls, one for now is handed back, and nothing is sent twice.
-pub async fn r10_a_message_waits_for_the_connection<A: Adapter>(adapter: A) {
+/// Offline, messages wait in call order, `send_now` hands its message back, and nothing is sent
+/// twice.
+pub async fn r10_message_waits_for_the_connection<A: Adapter>(adapter: A) {
     let mut server = Server::start().unwrap();
     let mark = Mark::new("/ws/");
     let client = adapter.connect(&mark.url(&server), quick()).await.unwrap();
     let mut events = client.events();
     client.send_now(echo(1)).unwrap();
     client.flush().await.unwrap();
-    eventually(&adapter, "its answer comes", || client.stats().late == 1).await;
+    eventually(&adapter, "its reply is counted", || client.stats().late == 1).await;
 
     server.kill().unwrap();
     lost(&mut events).await;
     let rejected = client.send_now(echo(2)).unwrap_err();
     assert_eq!((rejected.command, rejected.reason), (echo(2), RejectReason::NotConnected));
     client.send(echo(3)).unwrap();
-    let answer = client.call::<Value>(echo(4));
+    let reply = client.call::<Value>(echo(4));
     client.send(echo(5)).unwrap();
     let flush = client.flush();
     assert_eq!(client.stats().waiting_requests, 3);
@@ -45,9 +46,9 @@ pub async fn r10_a_message_waits_for_the_connection<A: Adapter>(adapter: A) {
     connected(&mut events).await;
     flush.await.unwrap();
     assert_eq!(client.stats().waiting_requests, 0);
-    assert_eq!(answer.await, Ok(json!({"number": 4})));
-    // The messages are answered too, which reaches nobody.
-    eventually(&adapter, "their answers come", || client.stats().late == 3).await;
+    assert_eq!(reply.await, Ok(json!({"number": 4})));
+    // The replies to messages are dropped.
+    eventually(&adapter, "their replies are counted", || client.stats().late == 3).await;
     let [before, after]: [Journal; 2] = mark.connections(&server).try_into().unwrap();
     let numbers = |journal: &Journal| -> Vec<Value> {
         journal.payloads("tools").map(|mut payload| payload["number"].take()).collect()
@@ -59,13 +60,13 @@ pub async fn r10_a_message_waits_for_the_connection<A: Adapter>(adapter: A) {
     assert_eq!((client.stats().unhandled, client.stats().unsent), (0, 0));
 }
 
-/// A flush waits until the sockets have taken all that was accepted before it, subscriptions too.
-pub async fn c3_a_flush_waits_for_the_socket<A: Adapter>(adapter: A) {
+/// `flush` waits until the socket has taken everything accepted before it, subscriptions too.
+pub async fn c3_flush_waits_for_the_socket<A: Adapter>(adapter: A) {
     let server = Server::start().unwrap();
     let mark = Mark::new("/ws/");
     let client = adapter.connect(&mark.url(&server), quick()).await.unwrap();
 
-    // The server does not read, and a megabyte each is soon more than the sockets hold.
+    // The server does not read, and a few megabytes fill the sockets.
     server.pause().unwrap();
     let padding = "x".repeat(1_000_000);
     for _ in 0..8 {
@@ -73,7 +74,7 @@ pub async fn c3_a_flush_waits_for_the_socket<A: Adapter>(adapter: A) {
     }
     let subscribing = client.subscribe::<Value>(Subscribe::instance("tasks", 1));
     let mut flush = client.flush();
-    eventually(&adapter, "some are handed over", || client.stats().waiting_requests < 8).await;
+    eventually(&adapter, "some are written", || client.stats().waiting_requests < 8).await;
     assert!(poll_once(&mut flush).await.is_none());
     assert!(client.stats().waiting_requests > 0);
 
@@ -84,8 +85,8 @@ pub async fn c3_a_flush_waits_for_the_socket<A: Adapter>(adapter: A) {
     eventually(&adapter, "all have arrived", || mark.count(&server, "tools/mute") == 8).await;
 }
 
-/// A client that is closed before it was ever connected says why nothing was written.
-pub async fn c3_a_flush_fails_when_the_client_is_closed_first<A: Adapter>(adapter: A) {
+/// A client that closes before its first connection reports why nothing was written.
+pub async fn c3_flush_fails_if_the_client_closes_first<A: Adapter>(adapter: A) {
     let mut server = Server::start().unwrap();
     server.kill().unwrap();
     let client = adapter.connect_lazy(&server.url("/ws/"), quick()).unwrap();
@@ -100,8 +101,8 @@ pub async fn c3_a_flush_fails_when_the_client_is_closed_first<A: Adapter>(adapte
     assert_eq!(client.stats().unsent, 1);
 }
 
-/// What the server pushes without being asked is heard by whoever has selected it, also on the next connection.
-pub async fn f2_pushes_are_heard_also_after_a_reconnect<A: Adapter>(adapter: A) {
+/// Listeners receive matching unsolicited frames, also on the next connection.
+pub async fn f2_listener_survives_a_reconnect<A: Adapter>(adapter: A) {
     let mark = Mark::new("/ws/");
     let client = adapter.connect(&mark.url(Server::shared()), quick()).await.unwrap();
     let mut events = client.events();
@@ -126,15 +127,15 @@ pub async fn f2_pushes_are_heard_also_after_a_reconnect<A: Adapter>(adapter: A) 
     assert!(late.next().await.is_none());
 }
 
-/// Has the server push so many ticks, and hears them.
+/// Makes the server push `count` ticks and collects them.
 async fn pushed(client: &Client, ticks: &mut Listener<Tick>, count: usize) -> Vec<u64> {
     let push = Request::new("tools", "push").arg("count", count);
     assert_eq!(client.call::<Value>(push).await, Ok(json!({"pushed": count})));
-    let mut heard = Vec::new();
+    let mut numbers = Vec::new();
     for _ in 0..count {
-        heard.push(next(ticks).await);
+        numbers.push(next(ticks).await);
     }
-    heard
+    numbers
 }
 
 async fn next(ticks: &mut Listener<Tick>) -> u64 {

@@ -1,9 +1,9 @@
-//! The scenarios: what a program does, what the server does, what the program sees.
+//! Scenarios: what a program does, what the server does, what the program sees.
 //!
-//! Each is one story, written once for all adapters. Where its name begins with a number, it shows that
-//! rule over real sockets. Most share one server and work with objects of their own; those that stop
-//! the server have one to themselves.
-#![expect(clippy::missing_panics_doc, reason = "a story panics where the client breaks its word")]
+//! Each story is written once for all adapters. If its name begins with a rule's number, it shows
+//! that rule over real sockets. Most stories share one server and use objects of their own; those
+//! that stop a server start one.
+#![expect(clippy::missing_panics_doc, reason = "a story panics when an assertion fails")]
 
 pub mod actions;
 pub mod all_at_once;
@@ -31,12 +31,12 @@ use crate::adapter::{Adapter, quick};
 use crate::models::Task;
 use crate::server::Server;
 
-/// A client of the shared server's multiplexed endpoint.
+/// A client connected to the multiplexed endpoint of the shared server.
 async fn visit<A: Adapter>(adapter: &A) -> Client {
     adapter.connect(&Server::shared().url("/ws/"), quick()).await.unwrap()
 }
 
-/// Two clients of the shared server: one that watches, and one that does something.
+/// Two clients of the shared server: a watcher and a writer.
 async fn two<A: Adapter>(adapter: &A) -> (Client, Client) {
     (visit(adapter).await, visit(adapter).await)
 }

@@ -1,4 +1,4 @@
-//! The server is killed (SIGKILL) and started again on the same port.
+//! The server is killed (SIGKILL) and restarted on the same port.
 
 use std::io::ErrorKind;
 use std::time::Duration;
@@ -13,9 +13,9 @@ use crate::models::Task;
 use crate::observe::{Mark, change, connected, eventually, lost, restarted};
 use crate::server::{Journal, Kind, Server};
 
-/// What was sent fails once and says so, what may be repeated is, what was not sent waits, subscriptions
-/// go on behind a gap, and the server sees nothing twice.
-pub async fn r4_killed_with_requests_in_flight<A: Adapter>(adapter: A) {
+/// A sent request fails with `sent: true`, an idempotent one is repeated, an unsent one waits,
+/// subscriptions resume after a gap, and the server sees nothing twice.
+pub async fn r4_server_killed_with_requests_in_flight<A: Adapter>(adapter: A) {
     let mut server = Server::start().unwrap();
     let mark = Mark::new("/ws/");
     let client = adapter.connect(&mark.url(&server), quick()).await.unwrap();
@@ -25,24 +25,23 @@ pub async fn r4_killed_with_requests_in_flight<A: Adapter>(adapter: A) {
     let mut changes =
         client.subscribe::<Task>(Subscribe::instance("tasks", task.pk)).await.unwrap();
 
-    // One request is with the application, which will never answer it.
+    // The application holds this request and never replies.
     let written: ReplyFuture<Value> = client.call(Request::new("tools", "mute"));
     eventually(&adapter, "the request arrives", || mark.count(&server, "tools/mute") == 1).await;
-    // Two more leave, and the server does not get to read them.
+    // Two more are written, but the server never reads them.
     server.pause().unwrap();
     let repeated: ReplyFuture<Vec<Task>> = client.list("tasks");
-    let unsafe_to_repeat: ReplyFuture<Task> =
-        client.create("tasks", &json!({"title": "in flight"}));
-    eventually(&adapter, "both are handed over", || client.stats().waiting_requests == 0).await;
+    let not_idempotent: ReplyFuture<Task> = client.create("tasks", &json!({"title": "in flight"}));
+    eventually(&adapter, "both are written", || client.stats().waiting_requests == 0).await;
 
     server.kill().unwrap();
     let killed = lost(&mut events).await;
     assert!(matches!(killed, ConnectionError::Dropped | ConnectionError::Io { .. }));
     let sent = Err(RequestError::ConnectionLost { sent: true });
     assert_eq!(written.await, sent);
-    assert_eq!(unsafe_to_repeat.await.map(drop), sent.map(drop));
+    assert_eq!(not_idempotent.await.map(drop), sent.map(drop));
 
-    // The outage goes on, and so does the program.
+    // The client keeps working during the outage.
     let refused = lost(&mut events).await;
     assert!(matches!(refused, ConnectionError::Io { kind: ErrorKind::ConnectionRefused, .. }));
     let queued: ReplyFuture<Task> = client.create("tasks", &json!({"title": "queued"}));
@@ -56,7 +55,7 @@ pub async fn r4_killed_with_requests_in_flight<A: Adapter>(adapter: A) {
     assert_eq!(queued.await.unwrap().title, "queued");
     let mut all = subscribing.await.unwrap();
     let Change::Gap(gap) = change(&mut changes).await else { panic!("no gap") };
-    assert_eq!(gap.cause, killed, "the attempts in between are not why changes are missing");
+    assert_eq!(gap.cause, killed, "the gap names the loss, not the failed attempts");
 
     let other = adapter.connect(&server.url("/ws/"), quick()).await.unwrap();
     let patched: Task = other.patch("tasks", task.pk, &json!({"title": "after"})).await.unwrap();
@@ -74,16 +73,16 @@ pub async fn r4_killed_with_requests_in_flight<A: Adapter>(adapter: A) {
     client.close().await;
 }
 
-/// Of more than the socket takes, what it took fails and the rest is answered on the next connection, in
-/// order, each seen once.
-pub async fn r4_what_the_socket_did_not_take_waits<A: Adapter>(adapter: A) {
+/// Requests that the socket took fail; the rest are sent on the next connection, in order, each
+/// once.
+pub async fn r4_unsent_requests_wait_for_the_next_connection<A: Adapter>(adapter: A) {
     let mut server = Server::start().unwrap();
     let mark = Mark::new("/ws/");
     let client = adapter.connect(&mark.url(&server), quick()).await.unwrap();
     let mut events = client.events();
 
-    // The server does not read, and a megabyte each is soon more than the sockets hold. `status` answers
-    // with its `data` alone.
+    // The server does not read, and a few megabytes fill the sockets. `status` replies with its
+    // `data` alone.
     server.pause().unwrap();
     let padding = "x".repeat(1_000_000);
     let numbered = |number: usize| -> ReplyFuture<usize> {
@@ -91,7 +90,7 @@ pub async fn r4_what_the_socket_did_not_take_waits<A: Adapter>(adapter: A) {
         client.call(request.arg("padding", &padding))
     };
     let requests: Vec<ReplyFuture<usize>> = (0..8).map(numbered).collect();
-    eventually(&adapter, "some are handed over", || client.stats().waiting_requests < 8).await;
+    eventually(&adapter, "some are written", || client.stats().waiting_requests < 8).await;
 
     server.kill().unwrap();
     lost(&mut events).await;
@@ -110,8 +109,8 @@ pub async fn r4_what_the_socket_did_not_take_waits<A: Adapter>(adapter: A) {
     assert_eq!(seen, (8 - waiting..8).map(Value::from).collect::<Vec<_>>());
 }
 
-/// A request that may be repeated is, once: a second loss is its end. One that may not says so.
-pub async fn r4_repeated_at_most_once<A: Adapter>(adapter: A) {
+/// An idempotent request is repeated once and fails at the second loss; others fail at the first.
+pub async fn r4_idempotent_request_is_repeated_at_most_once<A: Adapter>(adapter: A) {
     let server = Server::shared();
     let mark = Mark::new("/ws/");
     let client = adapter.connect(&mark.url(server), quick()).await.unwrap();
@@ -131,9 +130,9 @@ pub async fn r4_repeated_at_most_once<A: Adapter>(adapter: A) {
     assert_eq!(mark.count(server, "tools/mute"), 3);
 }
 
-/// A server that is shut down in order (SIGTERM to Uvicorn) says that it restarts: the client is back
-/// within seconds, and its subscription goes on.
-pub async fn l2_a_planned_restart<A: Adapter>(adapter: A) {
+/// An orderly shutdown (SIGTERM to Uvicorn) closes with 1012: the client reconnects within seconds
+/// and its subscription resumes.
+pub async fn l2_planned_restart_of_the_server<A: Adapter>(adapter: A) {
     let mut server = Server::builder().kind(Kind::Uvicorn).start().unwrap();
     let client = adapter.connect(&server.url("/ws/"), quick()).await.unwrap();
     let mut events = client.events();

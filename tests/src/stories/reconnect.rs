@@ -1,4 +1,4 @@
-//! A connection that ends by the client's own doing, and the next one.
+//! Reconnects, forced by the caller or caused by the client.
 
 use std::time::Duration;
 
@@ -16,12 +16,13 @@ use crate::models::Task;
 use crate::observe::{Mark, change, closed, connected, eventually, lost};
 use crate::server::Server;
 
-/// The server is told why, what was on its way is lost, subscriptions go on behind a gap, and it is not a failure.
-pub async fn l13_a_planned_reconnect<A: Adapter>(adapter: A) {
+/// A forced reconnect sends its close frame, requests in flight fail, and subscriptions resume
+/// after a gap. It is not a failure.
+pub async fn l13_force_reconnect<A: Adapter>(adapter: A) {
     let server = Server::shared();
     let mark = Mark::new("/ws/");
     let setup = Setup::new(&mark.url(server), quick());
-    // It would end the client, if it were asked.
+    // The policy would close the client if it were asked.
     let setup = setup.on_failure(|_| Some(dcrf_proto::FailureAction::Stop));
     let client = adapter.connect_with(setup).await.unwrap();
     let mut events = client.events();
@@ -38,11 +39,15 @@ pub async fn l13_a_planned_reconnect<A: Adapter>(adapter: A) {
     assert_eq!(gap.cause, ConnectionError::Reconnect);
     let renamed = rename(&visit(&adapter).await, &task, "after").await;
     assert_eq!(change(&mut changes).await, Change::Update(renamed));
-    eventually(&adapter, "the server is told", || mark.close_codes(server) == [4000]).await;
+    eventually(&adapter, "the server gets the close frame", || mark.close_codes(server) == [4000])
+        .await;
 
     client.force_reconnect();
     connected(&mut events).await;
-    eventually(&adapter, "the server is told", || mark.close_codes(server) == [4000, 1000]).await;
+    eventually(&adapter, "the server gets the close frame", || {
+        mark.close_codes(server) == [4000, 1000]
+    })
+    .await;
     assert_eq!(mark.connections(server).len(), 3);
     client.close().await;
     client.force_reconnect();
@@ -50,8 +55,8 @@ pub async fn l13_a_planned_reconnect<A: Adapter>(adapter: A) {
     assert_eq!(mark.connections(server).len(), 3);
 }
 
-/// A program that knows that the server is back does not wait for the next attempt.
-pub async fn l13_a_reconnect_ends_the_wait<A: Adapter>(adapter: A) {
+/// `force_reconnect` does not wait for the backoff.
+pub async fn l13_force_reconnect_ends_the_backoff<A: Adapter>(adapter: A) {
     let mut config = quick();
     (config.backoff.minimum, config.backoff.jitter) = (Duration::from_secs(3_600), false);
     config.backoff.maximum = Duration::from_secs(3_600);
@@ -64,8 +69,8 @@ pub async fn l13_a_reconnect_ends_the_wait<A: Adapter>(adapter: A) {
     connected(&mut events).await;
 }
 
-/// What was missed while there was no connection is in the snapshot behind the gap.
-pub async fn s6_a_refreshed_subscriber_converges<A: Adapter>(adapter: A) {
+/// The snapshot after the gap contains the changes made during the outage.
+pub async fn s6_refreshed_subscriber_converges<A: Adapter>(adapter: A) {
     let mut config = quick();
     (config.backoff.minimum, config.backoff.jitter) = (Duration::from_secs(3_600), false);
     config.backoff.maximum = Duration::from_secs(3_600);
@@ -85,9 +90,9 @@ pub async fn s6_a_refreshed_subscriber_converges<A: Adapter>(adapter: A) {
     assert_eq!(change(&mut changes).await, Change::Snapshot(vec![renamed]));
 }
 
-/// The multiplexer ends the connection for a stream that it does not have. The subscription to it ends, and the one
-/// beside it is in force on each connection.
-pub async fn l12_a_poisoned_subscription_ends_and_the_others_live_on<A: Adapter>(adapter: A) {
+/// The multiplexer closes the connection for an unknown stream. The subscription to it ends, and
+/// the other one is replayed on each connection.
+pub async fn l12_poisoned_subscription_ends_and_others_continue<A: Adapter>(adapter: A) {
     for server in [Server::shared(), uvicorn()] {
         let mark = Mark::new("/ws/");
         let client = adapter.connect(&mark.url(server), quick()).await.unwrap();
@@ -100,14 +105,15 @@ pub async fn l12_a_poisoned_subscription_ends_and_the_others_live_on<A: Adapter>
 
         let renamed = rename(&client, &task, "after").await;
         while change(&mut changes).await != Change::Update(renamed.clone()) {}
-        // Each of three had the subscription that was to blame, and the fourth has it no more.
+        // The first three connections carried the poisoned subscription, the fourth does not.
         assert_eq!(mark.count(server, "nowhere/subscribe_instance"), 3);
         assert_eq!(mark.connections(server).len(), 4);
     }
 }
 
-/// A message over the limit is refused with 1009, and the connection is made anew; the third in a row is the end.
-pub async fn f5_a_message_over_the_limit<A: Adapter>(adapter: A) {
+/// A message over the limit closes the connection with 1009 and the client reconnects; the third in
+/// a row closes the client.
+pub async fn f5_oversized_messages_close_the_client<A: Adapter>(adapter: A) {
     for server in [Server::shared(), uvicorn()] {
         let mark = Mark::new("/ws/");
         let setup = Setup::new(&mark.url(server), quick()).max_incoming_message(100_000);
@@ -119,15 +125,15 @@ pub async fn f5_a_message_over_the_limit<A: Adapter>(adapter: A) {
         let too_large = ConnectionError::TooLarge { limit: 100_000 };
         for round in 1..=3 {
             echo(50_000).await.unwrap();
-            let refused = echo(150_000).await;
+            let result = echo(150_000).await;
             if round < 3 {
-                assert_eq!(refused, Err(RequestError::ConnectionLost { sent: true }));
+                assert_eq!(result, Err(RequestError::ConnectionLost { sent: true }));
                 assert_eq!(lost(&mut events).await, too_large);
                 connected(&mut events).await;
             }
         }
         assert_eq!(closed(&client).await, CloseReason::Fatal(too_large));
-        let told = || mark.close_codes(server) == [1009; 3];
-        eventually(&adapter, "the server is told each time", told).await;
+        let all_closed = || mark.close_codes(server) == [1009; 3];
+        eventually(&adapter, "the server gets 1009 each time", all_closed).await;
     }
 }

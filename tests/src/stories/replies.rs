@@ -1,4 +1,4 @@
-//! Requests with many replies: lists that the server streams, and lists that are asked for page by page.
+//! Requests with many replies: streamed lists, and lists requested page by page.
 
 use dcrf_proto::client::ReplyError;
 use dcrf_proto::{Page, ReplyStreamError, Request, RequestError};
@@ -9,8 +9,8 @@ use crate::models::Row;
 use crate::observe::{Mark, connected, eventually, lost, restarted};
 use crate::server::Server;
 
-/// A list that the server streams in pages of three, read to its end.
-pub async fn r12_a_streamed_list_is_read_to_its_end<A: Adapter>(adapter: A) {
+/// A list streamed in pages of three.
+pub async fn r12_streamed_list_is_read_to_the_end<A: Adapter>(adapter: A) {
     let server = Server::shared();
     let mark = Mark::new("/ws/");
     let client = adapter.connect(&mark.url(server), quick()).await.unwrap();
@@ -27,7 +27,7 @@ pub async fn r12_a_streamed_list_is_read_to_its_end<A: Adapter>(adapter: A) {
     assert_eq!((offsets, ids), (vec![0, 3, 6], (1..=8).collect()));
     drop(pages);
 
-    // The same by hand, with another limit.
+    // The same with `stream` and `until`, and another limit.
     let request = Request::list("row_stream").arg("limit", 5);
     let mut pages = client.stream::<Page<Row>>(request).until(Page::is_last);
     assert_eq!(pages.next().await.unwrap().unwrap().results.len(), 5);
@@ -39,8 +39,9 @@ pub async fn r12_a_streamed_list_is_read_to_its_end<A: Adapter>(adapter: A) {
     assert_eq!((client.stats().late, client.stats().unhandled), (0, 0));
 }
 
-/// One that is dropped in the middle has the server told. DCRF refuses that with 405, and the stream works on.
-pub async fn r12_a_streamed_list_is_dropped_in_the_middle<A: Adapter>(adapter: A) {
+/// Dropping the stream sends the cancel action. DCRF replies 405 to it, and its stream keeps
+/// working.
+pub async fn r12_dropped_streamed_list_is_cancelled<A: Adapter>(adapter: A) {
     let server = Server::shared();
     let mark = Mark::new("/ws/");
     let client = adapter.connect(&mark.url(server), quick()).await.unwrap();
@@ -56,13 +57,13 @@ pub async fn r12_a_streamed_list_is_dropped_in_the_middle<A: Adapter>(adapter: A
     assert!(again.next().await.is_none());
     let sent = ["row_stream/list", "row_stream/list_cancel", "row_stream/list"];
     assert_eq!(mark.actions(server), [sent]);
-    // Of eight pages at least the last came too late, or the answer to the cancel.
+    // At least the last page or the reply to the cancel arrives late.
     assert!(client.stats().late >= 1);
     assert_eq!(client.stats().unhandled, 0);
 }
 
-/// A refused list is one error.
-pub async fn r12_a_streamed_list_that_does_not_exist_is_refused<A: Adapter>(adapter: A) {
+/// An error reply is the only item.
+pub async fn r12_unknown_streamed_list_is_one_error<A: Adapter>(adapter: A) {
     let client = visit(&adapter).await;
 
     let mut pages = client.stream_pages::<Row>(Request::new("row_stream", "no_such_action"));
@@ -70,14 +71,14 @@ pub async fn r12_a_streamed_list_that_does_not_exist_is_refused<A: Adapter>(adap
         error_reply,
     ))))) = pages.next().await
     else {
-        panic!("it was not refused")
+        panic!("expected an error reply")
     };
     assert_eq!(error_reply.status, Some(405));
     assert!(pages.next().await.is_none());
 }
 
-/// A list in pages, each by a request of its own, with the total that the server counts.
-pub async fn r12_pages_are_asked_for_one_after_the_other<A: Adapter>(adapter: A) {
+/// Each page is a request, and every page carries the total.
+pub async fn r12_pages_are_requested_one_by_one<A: Adapter>(adapter: A) {
     let server = Server::shared();
     let mark = Mark::new("/ws/");
     let client = adapter.connect(&mark.url(server), quick()).await.unwrap();
@@ -92,16 +93,16 @@ pub async fn r12_pages_are_asked_for_one_after_the_other<A: Adapter>(adapter: A)
     assert_eq!(sizes, [3, 3, 2]);
 
     let [journal] = mark.connections(server).try_into().unwrap();
-    let asked = journal.payloads("row_pages").map(|payload| {
+    let requested = journal.payloads("row_pages").map(|payload| {
         assert_eq!(payload["action"], "list");
         (payload["limit"].as_u64(), payload["offset"].as_u64())
     });
-    let asked: Vec<_> = asked.collect();
-    assert_eq!(asked, [(None, None), (Some(3), Some(3)), (Some(3), Some(6))]);
+    let requested: Vec<_> = requested.collect();
+    assert_eq!(requested, [(None, None), (Some(3), Some(3)), (Some(3), Some(6))]);
 }
 
-/// All objects of a list, whether the server has it in pages, in a stream of pages, or as an array.
-pub async fn r12_all_objects_of_a_list<A: Adapter>(adapter: A) {
+/// `list_all` handles pages and plain arrays alike.
+pub async fn r12_list_all_yields_every_object<A: Adapter>(adapter: A) {
     let client = visit(&adapter).await;
 
     let mut rows = client.list_all::<Row>(Request::list("row_pages").arg("limit", 5));
@@ -120,9 +121,9 @@ pub async fn r12_all_objects_of_a_list<A: Adapter>(adapter: A) {
     assert_eq!(names[..2], ["anvil", "bell"]);
 }
 
-/// The server dies in a stream of which nobody has said where it ends: what had come is read, then why there is
-/// no more. What is asked for after that waits for the server.
-pub async fn r12_a_stream_is_interrupted_by_the_servers_death<A: Adapter>(adapter: A) {
+/// The server dies during a stream without a known end: the replies received so far are delivered,
+/// then the error. A later request waits for the server.
+pub async fn r12_server_death_interrupts_a_stream<A: Adapter>(adapter: A) {
     let mut server = Server::start().unwrap();
     let mark = Mark::new("/ws/");
     let client = adapter.connect(&mark.url(&server), quick()).await.unwrap();

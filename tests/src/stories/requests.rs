@@ -1,4 +1,4 @@
-//! What becomes of a request: deadlines, cancelling, ids, sizes, and frames that belong to none.
+//! Requests: deadlines, cancellation, ids, sizes, and unsolicited frames.
 
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ use crate::adapter::{Adapter, quick};
 use crate::observe::{Mark, eventually, restarted};
 use crate::server::Server;
 
-/// An action that is never answered fails at its deadline, and says that the server saw it.
-pub async fn r3_a_silent_action_times_out<A: Adapter>(adapter: A) {
+/// An unanswered request fails at its deadline with `sent: true`.
+pub async fn r3_unanswered_request_times_out<A: Adapter>(adapter: A) {
     let client = visit(&adapter).await;
 
     let mute = Request::new("tools", "mute").timeout(Duration::from_millis(200));
@@ -20,21 +20,20 @@ pub async fn r3_a_silent_action_times_out<A: Adapter>(adapter: A) {
     assert_eq!(echo(&client, 1).await, json!({"value": 1}));
 }
 
-/// The answer to a request that has timed out is dropped and counted, and reaches nobody else.
-pub async fn r3_a_late_answer_is_dropped_and_counted<A: Adapter>(adapter: A) {
+/// A reply after the deadline is dropped and counted.
+pub async fn r3_late_reply_is_dropped_and_counted<A: Adapter>(adapter: A) {
     let client = visit(&adapter).await;
 
     let timeout = Duration::from_millis(100);
     let slow = Request::new("tools", "slow").arg("seconds", 0.4).timeout(timeout);
     assert_eq!(client.call::<Value>(slow).await, Err(RequestError::TimedOut { sent: true }));
     assert_eq!(echo(&client, 2).await, json!({"value": 2}));
-    eventually(&adapter, "the late answer is counted", || client.stats().late == 1).await;
+    eventually(&adapter, "the late reply is counted", || client.stats().late == 1).await;
     assert_eq!(client.stats().unhandled, 0);
 }
 
-/// Many requests at once, of which one is detached and takes its time: each gets its own answer, in
-/// whatever order they come and are awaited.
-pub async fn r6_answers_find_their_requests_in_any_order<A: Adapter>(adapter: A) {
+/// Many requests at once, one of them detached and slow: each gets its own reply in any order.
+pub async fn r6_replies_match_their_requests_in_any_order<A: Adapter>(adapter: A) {
     let client = visit(&adapter).await;
 
     let slow: ReplyFuture<Value> = client.call(Request::new("tools", "slow").arg("seconds", 0.2));
@@ -47,8 +46,8 @@ pub async fn r6_answers_find_their_requests_in_any_order<A: Adapter>(adapter: A)
     assert_eq!(slow.await, Ok(json!({"slept": 0.2})));
 }
 
-/// A response that is dropped is a request that is cancelled.
-pub async fn r9_a_cancelled_request_drops_its_answer<A: Adapter>(adapter: A) {
+/// Dropping a reply future cancels the request.
+pub async fn r9_reply_to_cancelled_request_is_dropped<A: Adapter>(adapter: A) {
     let server = Server::shared();
     let mark = Mark::new("/ws/");
     let client = adapter.connect(&mark.url(server), quick()).await.unwrap();
@@ -57,16 +56,16 @@ pub async fn r9_a_cancelled_request_drops_its_answer<A: Adapter>(adapter: A) {
     eventually(&adapter, "the request arrives", || mark.count(server, "tools/slow") == 1).await;
     drop(slow);
     assert_eq!(client.stats().requests, 0);
-    eventually(&adapter, "its answer is counted", || client.stats().late == 1).await;
+    eventually(&adapter, "the late reply is counted", || client.stats().late == 1).await;
 }
 
-/// Ids of the caller's own, as text and as a number: 77 is not "77".
-pub async fn r8_request_ids_of_ones_own<A: Adapter>(adapter: A) {
+/// Custom ids, as text and as a number: 77 is not "77".
+pub async fn r8_custom_request_ids<A: Adapter>(adapter: A) {
     let server = Server::shared();
     let mark = Mark::new("/ws/");
     let client = adapter.connect(&mark.url(server), quick()).await.unwrap();
 
-    // Never answered, so that its id is in use for as long as this test likes.
+    // Never answered, so its id stays in use.
     let _held: ReplyFuture<Value> = client.call(Request::new("tools", "mute").id(78));
     let again = client.call::<Value>(Request::new("tools", "echo").id(78)).await;
     let Err(RequestError::Rejected(rejected)) = again else { panic!("id 78 was taken twice") };
@@ -86,14 +85,14 @@ pub async fn r8_request_ids_of_ones_own<A: Adapter>(adapter: A) {
     assert_eq!(ids, [json!(78), json!("77"), json!(77)]);
 }
 
-/// A message over the limit is refused at the call, before it costs the connection.
-pub async fn r11_too_large_is_refused_at_the_call<A: Adapter>(adapter: A) {
-    // Not the shared one, in whose journal everybody looks.
+/// A request over the limit is rejected by the call and does not cost the connection.
+pub async fn r11_oversized_request_is_rejected_by_the_call<A: Adapter>(adapter: A) {
+    // Not the shared server, to keep megabytes out of its journal.
     let server = Server::start().unwrap();
     let mark = Mark::new("/ws/");
     let client = adapter.connect(&mark.url(&server), quick()).await.unwrap();
 
-    // `status` answers with its `data` alone, so that the answer is small.
+    // `status` replies with its `data` alone, so the reply is small.
     let padded = |size: usize| {
         let request = Request::new("tools", "status").arg("code", 200);
         client.call::<Value>(request.arg("padding", "x".repeat(size)))
@@ -106,14 +105,14 @@ pub async fn r11_too_large_is_refused_at_the_call<A: Adapter>(adapter: A) {
     };
     assert_eq!(limit, (1 << 20) - 1);
 
-    // One byte less than that, and Daphne takes it.
+    // Daphne accepts exactly the limit.
     let overhead = size - (2 << 20);
     assert_eq!(padded(limit - overhead).await, Ok(Value::Null));
     assert_eq!(mark.connections(&server).len(), 1);
 }
 
-/// What the server pushes without a request id is an event of the client.
-pub async fn f2_a_push_of_the_server_is_told<A: Adapter>(adapter: A) {
+/// A frame without a request id is an event of the client.
+pub async fn f2_unsolicited_message_is_an_event<A: Adapter>(adapter: A) {
     let client = visit(&adapter).await;
     let mut events = client.events();
 
@@ -127,7 +126,7 @@ pub async fn f2_a_push_of_the_server_is_told<A: Adapter>(adapter: A) {
     assert_eq!(client.stats().unhandled, 3);
 }
 
-/// A client that nobody can reach keeps what it is given, in order, and sends it once the server is there.
+/// Requests made offline are sent in order once the server is up.
 pub async fn r1_requests_wait_for_the_first_connection<A: Adapter>(adapter: A) {
     let mut server = Server::start().unwrap();
     server.kill().unwrap();
@@ -138,9 +137,9 @@ pub async fn r1_requests_wait_for_the_first_connection<A: Adapter>(adapter: A) {
         client.call(Request::new("tools", "echo").arg("number", number))
     };
     let (first, second, third) = (numbered(1), numbered(2), numbered(3));
-    // S1: also in this order, subscriptions go before requests.
+    // S1: subscriptions go before requests.
     let subscribing = client.subscribe::<Value>(dcrf_proto::Subscribe::instance("tasks", 1));
-    // R9: what is cancelled before it is sent never is.
+    // R9: a request cancelled before it is sent is never sent.
     drop(second);
     assert_eq!(client.stats().waiting_requests, 2);
 

@@ -1,4 +1,4 @@
-//! A server that is there and says nothing.
+//! A server that stays connected and sends nothing.
 
 use std::time::Duration;
 
@@ -10,9 +10,9 @@ use crate::models::Task;
 use crate::observe::{Mark, change, connected, eventually, lost};
 use crate::server::Server;
 
-/// A quiet server is asked with a ping, and its pong keeps the connection. When it stands still (SIGSTOP)
-/// the connection is lost, and when it goes on the client comes back.
-pub async fn l9_a_server_that_stands_still<A: Adapter>(adapter: A) {
+/// Pongs keep an idle connection. A frozen server (SIGSTOP) is a connection error, and the client
+/// reconnects once it continues.
+pub async fn l9_heartbeat_detects_a_frozen_server<A: Adapter>(adapter: A) {
     let server = Server::start().unwrap();
     let mark = Mark::new("/ws/");
     let mut config = quick();
@@ -25,14 +25,14 @@ pub async fn l9_a_server_that_stands_still<A: Adapter>(adapter: A) {
     let mut changes =
         client.subscribe::<Task>(Subscribe::instance("tasks", task.pk)).await.unwrap();
 
-    let after_that = client.stats().received;
-    let pongs = || client.stats().received >= after_that + 3;
-    eventually(&adapter, "pongs arrive, while nobody asks for anything", pongs).await;
+    let baseline = client.stats().received;
+    let pongs = || client.stats().received >= baseline + 3;
+    eventually(&adapter, "pongs arrive on an idle connection", pongs).await;
     assert_eq!(mark.connections(&server).len(), 1);
 
     server.pause().unwrap();
     let ConnectionError::Silent(silence) = lost(&mut events).await else {
-        panic!("it was not silent")
+        panic!("expected Silent")
     };
     assert!(silence >= heartbeat.interval + heartbeat.timeout);
 
@@ -46,16 +46,16 @@ pub async fn l9_a_server_that_stands_still<A: Adapter>(adapter: A) {
     let [_, after]: [Vec<String>; 2] = mark.actions(&server).try_into().unwrap();
     assert_eq!(after, ["tasks/subscribe_instance"]);
 
-    // C1: a server that does not finish the closing handshake does not keep anybody.
+    // C1: close does not wait for a frozen server to finish the handshake.
     server.pause().unwrap();
     let closing = client.close_with(CloseOptions::now());
     adapter.within(Duration::from_secs(3), closing).await;
     server.resume().unwrap();
 }
 
-/// A program that knows that the network has changed has it looked at: the connection to a server that is there is
-/// kept, and the one to a server that stands still is lost within 2 seconds. There is no heartbeat to do that.
-pub async fn l10_a_probe<A: Adapter>(adapter: A) {
+/// `probe()` keeps the connection to a live server and drops the one to a frozen server within 2
+/// seconds, without a heartbeat.
+pub async fn l10_probe_detects_a_frozen_server<A: Adapter>(adapter: A) {
     let server = Server::start().unwrap();
     let mut config = quick();
     config.heartbeat = None;
@@ -68,10 +68,8 @@ pub async fn l10_a_probe<A: Adapter>(adapter: A) {
 
     server.pause().unwrap();
     client.probe();
-    let silent = adapter.within(Duration::from_secs(5), lost(&mut events)).await;
-    let ConnectionError::Silent(silence) = silent else {
-        panic!("it was not silent, but {silent:?}")
-    };
+    let error = adapter.within(Duration::from_secs(5), lost(&mut events)).await;
+    let ConnectionError::Silent(silence) = error else { panic!("expected Silent, got {error:?}") };
     assert!(silence >= Duration::from_secs(2));
     server.resume().unwrap();
     connected(&mut events).await;

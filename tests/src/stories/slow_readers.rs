@@ -1,4 +1,4 @@
-//! Readers that are slower than the server.
+//! Readers slower than the server.
 
 use std::time::Duration;
 
@@ -11,16 +11,16 @@ use crate::models::Task;
 use crate::observe::{Mark, change, ended, eventually};
 use crate::server::Server;
 
-/// How many changes may wait.
-const ROOM: usize = 4;
+/// The buffer's capacity in changes.
+const CAPACITY: usize = 4;
 
-/// Four subscriptions are never read, with each policy one, and one alone on its object. Beside them, on the
-/// same connection, others are told each change, requests are answered, and pings go on.
-pub async fn s11_readers_that_never_read_delay_nobody<A: Adapter>(adapter: A) {
+/// Four subscriptions are never read: one for each policy, and one alone on its object. On the same
+/// connection other subscribers get every change, requests get replies, and pings continue.
+pub async fn s11_stalled_readers_delay_nothing<A: Adapter>(adapter: A) {
     let server = Server::shared();
     let mark = Mark::new("/ws/");
     let mut config = quick();
-    config.changes = Limit { count: ROOM, bytes: 1 << 20 };
+    config.changes = Limit { count: CAPACITY, bytes: 1 << 20 };
     let heartbeat =
         Heartbeat { interval: Duration::from_millis(200), timeout: Duration::from_secs(10) };
     config.heartbeat = Some(heartbeat);
@@ -29,7 +29,7 @@ pub async fn s11_readers_that_never_read_delay_nobody<A: Adapter>(adapter: A) {
     let writer = visit(&adapter).await;
 
     let first: Task = writer.create("tasks", &json!({"title": "first"})).await.unwrap();
-    // No other story has this priority.
+    // Unique to this story.
     let priority = 2_000_000 + first.pk;
     let data = json!({"title": "one", "priority": priority});
     let one: Task = writer.create("tasks", &data).await.unwrap();
@@ -45,13 +45,13 @@ pub async fn s11_readers_that_never_read_delay_nobody<A: Adapter>(adapter: A) {
     let mut end = feed(OverflowPolicy::Close).await.unwrap();
     let alone = Subscribe::instance("tasks", two.pk).overflow_policy(OverflowPolicy::Close);
     let mut alone = client.subscribe::<Task>(alone).await.unwrap();
-    // These would end if they were late.
+    // These would end if they lagged.
     let mut prompt = feed(OverflowPolicy::Close).await.unwrap();
     let of_one = Subscribe::instance("tasks", one.pk).overflow_policy(OverflowPolicy::Close);
     let mut of_one = client.subscribe::<Task>(of_one).await.unwrap();
 
-    let mut told = vec![rename(&writer, &quiet, "once").await];
-    assert_eq!(change(&mut prompt).await, Change::Update(told[0].clone()));
+    let mut renames = vec![rename(&writer, &quiet, "once").await];
+    assert_eq!(change(&mut prompt).await, Change::Update(renames[0].clone()));
     for number in 0..20 {
         let task = if number % 2 == 0 { &one } else { &two };
         let renamed = rename(&writer, task, &format!("number {number}")).await;
@@ -61,33 +61,33 @@ pub async fn s11_readers_that_never_read_delay_nobody<A: Adapter>(adapter: A) {
         }
         let echo = Request::new("tools", "echo").arg("number", number);
         assert_eq!(client.call::<Value>(echo).await, Ok(json!({"number": number})));
-        told.push(renamed);
+        renames.push(renamed);
     }
     let before = client.stats().received;
     let pong = || client.stats().received > before;
-    eventually(&adapter, "pongs arrive, while nobody asks for anything", pong).await;
+    eventually(&adapter, "pongs arrive on an idle connection", pong).await;
     let unsubscribed = || mark.count(server, "tasks/unsubscribe_instance") == 1;
-    eventually(&adapter, "the server is told of the end", unsubscribed).await;
+    eventually(&adapter, "the ended subscription is unsubscribed", unsubscribed).await;
 
-    let updates = |from: usize| told[from..].iter().cloned().map(Change::Update);
+    let updates = |from: usize| renames[from..].iter().cloned().map(Change::Update);
     assert_eq!(change(&mut oldest).await, Change::Lagged(17));
     for update in updates(17) {
         assert_eq!(change(&mut oldest).await, update);
     }
-    assert_eq!(change(&mut newest).await, Change::Update(told[0].clone()));
+    assert_eq!(change(&mut newest).await, Change::Update(renames[0].clone()));
     for update in updates(18) {
         assert_eq!(change(&mut newest).await, update);
     }
-    for update in updates(0).take(ROOM) {
+    for update in updates(0).take(CAPACITY) {
         assert_eq!(change(&mut end).await, update);
     }
     assert_eq!(ended(&mut end).await, SubscriptionError::Overflowed { limit });
-    for _ in 0..ROOM {
+    for _ in 0..CAPACITY {
         assert!(matches!(change(&mut alone).await, Change::Update(_)));
     }
     assert_eq!(ended(&mut alone).await, SubscriptionError::Overflowed { limit });
 
-    // What has ended took nothing with it.
+    // The other subscriptions continue.
     let renamed = rename(&writer, &one, "at last").await;
     for changes in [&mut prompt, &mut of_one, &mut oldest, &mut newest] {
         assert_eq!(change(changes).await, Change::Update(renamed.clone()));

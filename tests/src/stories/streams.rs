@@ -1,4 +1,4 @@
-//! Byte streams that a program opens itself, in place of TCP.
+//! Byte streams opened by the program in place of TCP.
 
 use dcrf_proto::{Change, Subscribe};
 
@@ -8,10 +8,10 @@ use crate::models::Task;
 use crate::observe::{change, connected, lost, restarted};
 use crate::server::Server;
 
-/// A server that listens on a Unix socket: requests and subscriptions, also over its death.
-pub async fn a_unix_socket<A: Adapter>(adapter: A) {
+/// A server on a Unix socket: requests and subscriptions, also across a restart.
+pub async fn unix_socket<A: Adapter>(adapter: A) {
     let mut server = Server::builder().unix_socket().start().unwrap();
-    // No such host: nothing is dialled there.
+    // No such host: the URL is not dialled.
     let setup = Setup::new("ws://nowhere.invalid/ws/", quick()).unix_socket(&server.unix_socket());
     let client = adapter.connect_with(setup).await.unwrap();
     let mut events = client.events();

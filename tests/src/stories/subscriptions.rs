@@ -1,4 +1,4 @@
-//! Subscriptions to objects, with changes made by a second client.
+//! Subscriptions to objects that a second client changes.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::models::{Gadget, Memo, Task};
 use crate::observe::{Mark, change, connected, ended, eventually, lost};
 use crate::server::Server;
 
-/// Updates and the deletion of an object whose key is called `pk`.
+/// Updates and the delete of an object with the primary key `pk`.
 pub async fn changes_of_an_object<A: Adapter>(adapter: A) {
     let (watcher, writer) = two(&adapter).await;
     let task = create_task(&writer, "watched").await;
@@ -31,9 +31,9 @@ pub async fn changes_of_an_object<A: Adapter>(adapter: A) {
     assert_eq!(deleted.data.decode(), Ok(json!({"pk": task.pk})));
 }
 
-/// DCRF's delete events say `pk`, also where the object says `id`: they are delivered under the name
-/// that the objects have. An object that goes with another one is told too.
-pub async fn s10_a_delete_has_the_right_key<A: Adapter>(adapter: A) {
+/// DCRF's delete events always say `pk`; they are delivered under the configured name of the key. A
+/// cascaded delete is delivered too.
+pub async fn s10_delete_carries_the_configured_key<A: Adapter>(adapter: A) {
     let (watcher, writer) = two(&adapter).await;
     let task = create_task(&writer, "holder").await;
     let memo: Memo =
@@ -49,8 +49,8 @@ pub async fn s10_a_delete_has_the_right_key<A: Adapter>(adapter: A) {
     assert_eq!(deleted.data.decode(), Ok(json!({"id": memo.id})));
 }
 
-/// The name of the key can be an option of the whole client. This key is a UUID.
-pub async fn s10_a_uuid_key_is_text<A: Adapter>(adapter: A) {
+/// `pk_field` can be set for the whole client. This key is a UUID.
+pub async fn s10_uuid_key_is_text<A: Adapter>(adapter: A) {
     let writer = visit(&adapter).await;
     let mut config = quick();
     config.pk_field = "id".into();
@@ -68,9 +68,9 @@ pub async fn s10_a_uuid_key_is_text<A: Adapter>(adapter: A) {
     assert_eq!(deleted.data.decode(), Ok(json!({"id": gadget.id})));
 }
 
-/// Two subscribers to one object are one to the server, which would otherwise silence the second when
-/// the first one leaves.
-pub async fn s2_two_subscribers_one_cancelled<A: Adapter>(adapter: A) {
+/// Two subscribers to one object share one upstream subscription. Otherwise the server would
+/// silence the second when the first unsubscribes.
+pub async fn s2_cancelling_one_of_two_subscribers_keeps_the_other<A: Adapter>(adapter: A) {
     let server = Server::shared();
     let mark = Mark::new("/ws/");
     let watcher = adapter.connect(&mark.url(server), quick()).await.unwrap();
@@ -93,8 +93,9 @@ pub async fn s2_two_subscribers_one_cancelled<A: Adapter>(adapter: A) {
     assert_eq!(mark.actions(server), [["tasks/subscribe_instance", "tasks/unsubscribe_instance"]]);
 }
 
-/// A subscription that is dropped is unsubscribed; one to the same object after that is a new one.
-pub async fn s9_dropped_and_subscribed_again<A: Adapter>(adapter: A) {
+/// Dropping a subscription unsubscribes; subscribing to the same object later is a new
+/// subscription.
+pub async fn s9_subscribing_again_after_a_drop<A: Adapter>(adapter: A) {
     let server = Server::shared();
     let mark = Mark::new("/ws/");
     let watcher = adapter.connect(&mark.url(server), quick()).await.unwrap();
@@ -110,8 +111,8 @@ pub async fn s9_dropped_and_subscribed_again<A: Adapter>(adapter: A) {
     assert_eq!(mark.actions(server), [[subscribe, "tasks/unsubscribe_instance", subscribe]]);
 }
 
-/// Unsubscribing from an object that is gone is answered with 404, and is a success.
-pub async fn s9_unsubscribing_from_a_deleted_object<A: Adapter>(adapter: A) {
+/// The server replies 404 to this unsubscribe, which counts as success.
+pub async fn s9_unsubscribing_from_a_deleted_object_succeeds<A: Adapter>(adapter: A) {
     let (watcher, writer) = two(&adapter).await;
     let task = create_task(&writer, "doomed").await;
 
@@ -124,7 +125,7 @@ pub async fn s9_unsubscribing_from_a_deleted_object<A: Adapter>(adapter: A) {
 }
 
 /// An event that comes before the acknowledgement is delivered, and is no acknowledgement.
-pub async fn s8_an_event_before_the_acknowledgement<A: Adapter>(adapter: A) {
+pub async fn s8_event_before_the_acknowledgement_is_delivered<A: Adapter>(adapter: A) {
     let client = visit(&adapter).await;
     let task = create_task(&client, "early").await;
     let before = client.stats().received;
@@ -140,7 +141,7 @@ pub async fn s8_an_event_before_the_acknowledgement<A: Adapter>(adapter: A) {
 
     let mut changes = subscribing.await.unwrap();
     loop {
-        // Other stories change other tasks.
+        // Skip other stories' tasks.
         if let Change::Update(update) = change(&mut changes).await
             && update.pk == task.pk
         {
@@ -149,12 +150,12 @@ pub async fn s8_an_event_before_the_acknowledgement<A: Adapter>(adapter: A) {
     }
 }
 
-/// An update that was overtaken by a deletion reaches the subscriber as the error reply that the server
-/// sends, never as an update without data, and the delete follows.
-pub async fn s14_a_stale_update_is_a_refusal<A: Adapter>(adapter: A) {
+/// An update overtaken by a delete arrives as the server's error reply, never as an update without
+/// data, and the delete follows.
+pub async fn s14_stale_update_is_an_error_reply<A: Adapter>(adapter: A) {
     let (watcher, writer) = two(&adapter).await;
-    // The server reads the object when it delivers the event. It does so behind what its stream has to do,
-    // and mostly, though not always, the writer's delete comes first.
+    // The server reads the object when it delivers the event. The queued lists usually, but not
+    // always, delay that until after the delete.
     loop {
         let task = create_task(&writer, "stale").await;
         let mut changes =
@@ -166,29 +167,25 @@ pub async fn s14_a_stale_update_is_a_refusal<A: Adapter>(adapter: A) {
         assert!(patching.await.unwrap().done);
         deleting.await.unwrap();
 
-        let told = change(&mut changes).await;
+        let first = change(&mut changes).await;
         let Change::Delete(deleted) = change(&mut changes).await else { panic!("no delete") };
         assert_eq!(deleted.pk.unwrap(), task.pk);
         for list in lists {
             list.await.unwrap();
         }
-        match told {
+        match first {
             Change::Update(update) => assert_eq!(update, Task { done: true, ..task }),
-            Change::ErrorReply(refused) => {
-                assert_eq!(
-                    (refused.status, refused.action.as_deref()),
-                    (Some(404), Some("update"))
-                );
+            Change::ErrorReply(reply) => {
+                assert_eq!((reply.status, reply.action.as_deref()), (Some(404), Some("update")));
                 break;
             }
-            other => panic!("expected a error_reply, got {other:?}"),
+            other => panic!("expected an error reply, got {other:?}"),
         }
     }
 }
 
-/// A subscription that the server refuses has ended: it is not tried again on the next connection, while
-/// the one beside it is.
-pub async fn s3_a_refused_subscribe_is_not_replayed<A: Adapter>(adapter: A) {
+/// An error reply ends a subscription: it is not replayed, and the other one is.
+pub async fn s3_failed_subscribe_is_not_replayed<A: Adapter>(adapter: A) {
     let server = Server::shared();
     let mark = Mark::new("/ws/");
     let client = adapter.connect(&mark.url(server), quick()).await.unwrap();
@@ -201,14 +198,14 @@ pub async fn s3_a_refused_subscribe_is_not_replayed<A: Adapter>(adapter: A) {
         (Subscribe::instance("private", task.pk), 403),
         (Subscribe::new("tasks", "subscribe_nothing"), 405),
     ] {
-        let Err(SubscriptionError::ErrorReply(refused)) = client.subscribe::<Task>(subscribe).await
+        let Err(SubscriptionError::ErrorReply(reply)) = client.subscribe::<Task>(subscribe).await
         else {
-            panic!("expected the error_reply {status}")
+            panic!("expected status {status}")
         };
-        assert_eq!(refused.status, Some(status));
+        assert_eq!(reply.status, Some(status));
     }
 
-    let _kicked: ReplyFuture<Value> = client.call(Request::new("tools", "kick").arg("code", 4000));
+    let _kick: ReplyFuture<Value> = client.call(Request::new("tools", "kick").arg("code", 4000));
     lost(&mut events).await;
     connected(&mut events).await;
     assert!(matches!(change(&mut kept).await, Change::Gap(_)));
@@ -218,7 +215,7 @@ pub async fn s3_a_refused_subscribe_is_not_replayed<A: Adapter>(adapter: A) {
 
 /// An object is deleted while the connection is lost: its subscription ends and says so, and the others
 /// live on.
-pub async fn s7_deleted_during_the_outage<A: Adapter>(adapter: A) {
+pub async fn s7_object_deleted_during_an_outage_ends_its_subscription<A: Adapter>(adapter: A) {
     let mut config = quick();
     // Time enough for the deletion.
     config.backoff.minimum = Duration::from_millis(800);
@@ -232,21 +229,21 @@ pub async fn s7_deleted_during_the_outage<A: Adapter>(adapter: A) {
     let mut of_doomed = subscribe(&doomed).await.unwrap();
     let mut of_kept = subscribe(&kept).await.unwrap();
 
-    let _kicked: ReplyFuture<Value> = watcher.call(Request::new("tools", "kick").arg("code", 4000));
+    let _kick: ReplyFuture<Value> = watcher.call(Request::new("tools", "kick").arg("code", 4000));
     lost(&mut events).await;
     writer.delete("tasks", doomed.pk).await.unwrap();
 
-    let SubscriptionError::Gone(refused) = ended(&mut of_doomed).await else {
-        panic!("it has not gone")
+    let SubscriptionError::Gone(reply) = ended(&mut of_doomed).await else {
+        panic!("expected Gone")
     };
-    assert_eq!(refused.status, Some(404));
+    assert_eq!(reply.status, Some(404));
     assert!(matches!(change(&mut of_kept).await, Change::Gap(_)));
     let renamed = rename(&writer, &kept, "still here").await;
     assert_eq!(change(&mut of_kept).await, Change::Update(renamed));
 }
 
-/// A subscription's id can be of the caller's own, as text and as a number.
-pub async fn r8_subscription_ids_of_ones_own<A: Adapter>(adapter: A) {
+/// Custom subscription ids, as text and as a number.
+pub async fn r8_custom_subscription_ids<A: Adapter>(adapter: A) {
     let server = Server::shared();
     let mark = Mark::new("/ws/");
     let watcher = adapter.connect(&mark.url(server), quick()).await.unwrap();

@@ -1,4 +1,4 @@
-//! `wss://`: the real server with certificates that the story makes.
+//! `wss://` with certificates issued by the story.
 
 use dcrf_proto::websocket::ConnectError;
 use dcrf_proto::{Change, ConnectionError, Subscribe};
@@ -14,16 +14,16 @@ fn url(server: &Server, host: &str) -> String {
     format!("wss://{host}:{}/ws/", server.address().port())
 }
 
-async fn refused<A: Adapter>(adapter: &A, setup: Setup) {
+async fn assert_untrusted<A: Adapter>(adapter: &A, setup: Setup) {
     let Err(ConnectError::Failed { error, .. }) = adapter.connect_with(setup).await else {
-        panic!("it is let in")
+        panic!("the connection was accepted")
     };
     assert!(matches!(error, ConnectionError::Certificate(_)), "{error:?}");
 }
 
-/// Requests and subscriptions over TLS, also over the server's death; and no word to a server that is not
-/// trusted.
-pub async fn x2_a_server_with_a_certificate<A: Adapter>(adapter: A) {
+/// Requests and subscriptions over TLS, also across a restart. Nothing is sent to an untrusted
+/// server.
+pub async fn x2_server_certificate<A: Adapter>(adapter: A) {
     let authority = Authority::new();
     let mut server = authority.server().start().unwrap();
     let trusting = Setup::new(&url(&server, "localhost"), quick()).tls(authority.trust());
@@ -41,13 +41,13 @@ pub async fn x2_a_server_with_a_certificate<A: Adapter>(adapter: A) {
     let renamed = rename(&client, &task, "after").await;
     assert_eq!(change(&mut changes).await, Change::Update(renamed));
 
-    refused(&adapter, Setup::new(&url(&server, "localhost"), quick())).await;
+    assert_untrusted(&adapter, Setup::new(&url(&server, "localhost"), quick())).await;
     let other_host = Setup::new(&url(&server, "127.0.0.1"), quick()).tls(authority.trust());
-    refused(&adapter, other_host).await;
+    assert_untrusted(&adapter, other_host).await;
 }
 
-/// A server that lets nobody in who has no certificate of its authority.
-pub async fn x2_a_client_with_a_certificate<A: Adapter>(adapter: A) {
+/// A server that requires a client certificate of its authority.
+pub async fn x2_client_certificate<A: Adapter>(adapter: A) {
     let authority = Authority::new();
     let server = authority.server_for_known_clients().start().unwrap();
     let setup = |tls| Setup::new(&url(&server, "localhost"), quick()).tls(tls);
@@ -57,11 +57,11 @@ pub async fn x2_a_client_with_a_certificate<A: Adapter>(adapter: A) {
     let client = adapter.connect_with(setup(known)).await.unwrap();
     create_task(&client, "by a device").await;
 
-    // Python's server hangs up without the alert that would say why.
+    // Python's server hangs up without an alert.
     let Err(ConnectError::Failed { error, .. }) =
         adapter.connect_with(setup(authority.trust())).await
     else {
-        panic!("it is let in")
+        panic!("the connection was accepted")
     };
     assert!(
         matches!(

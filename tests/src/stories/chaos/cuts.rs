@@ -1,4 +1,4 @@
-//! A connection that ends after each byte of a frame, on its way there and back.
+//! Connections cut after each byte of a frame, in both directions.
 
 use std::any::TypeId;
 use std::ops::RangeInclusive;
@@ -16,22 +16,22 @@ use crate::recoveries::Recoveries;
 use crate::server::Server;
 use crate::stories::{create_task, rename, visit};
 
-/// What takes longer hangs.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Anything slower hangs.
+const LIMIT: Duration = Duration::from_secs(10);
 
-/// Each cut ends a fresh connection, within a subscribe or its acknowledgement, or within a create or its answer. A
-/// subscribe is sent anew and is in force; a create is not, and says that it was sent.
+/// Each cut ends a fresh connection within a subscribe or its acknowledgement, or within a create
+/// or its reply. A subscribe is replayed; a create fails with `sent: true`.
 ///
-/// All bytes take a while, so that one adapter is cut after all of them and the others after each seventh.
-pub async fn cut_at_every_byte<A: Adapter>(adapter: A) {
+/// One adapter cuts at every byte, the others at every seventh, to save time.
+pub async fn connection_cut_at_every_byte<A: Adapter>(adapter: A) {
     let server = Server::shared();
     let proxy = Proxy::before(server.address()).unwrap();
     let mark = Mark::new("/ws/bare/tasks/");
     let mut config = quick();
     config.framing = Framing::Bare;
-    // The bytes that pass are those of the story's frames alone.
+    // No pings, so that only the story's frames are counted.
     config.heartbeat = None;
-    // Each connection dies young, and nobody is to be blamed for it (L12).
+    // Every connection is short, and no subscription must become a suspect (L12).
     config.quarantine_window = Duration::ZERO;
     config.backoff.minimum = Duration::from_millis(1);
     config.backoff.maximum = Duration::from_millis(5);
@@ -44,7 +44,7 @@ pub async fn cut_at_every_byte<A: Adapter>(adapter: A) {
 
     let (there, back) = story.lengths_of_a_subscribe().await;
     for (way, length) in [(Way::ToServer, there), (Way::ToClient, back)] {
-        // The whole frame too, after which the connection ends all the same.
+        // The last cut comes after the whole frame.
         for bytes in (0..=length).step_by(step).chain([length]) {
             let is_whole = (way, bytes) == (Way::ToClient, length);
             story.cut_a_subscribe(Fault::Cut(way, bytes), is_whole).await;
@@ -52,8 +52,8 @@ pub async fn cut_at_every_byte<A: Adapter>(adapter: A) {
     }
 
     let (there, back) = story.lengths_of_a_create().await;
-    let mut wanted: Vec<(String, RangeInclusive<usize>)> = Vec::new();
-    // Of the answer not the last byte: the keys in it may grow by a digit meanwhile.
+    let mut expected: Vec<(String, RangeInclusive<usize>)> = Vec::new();
+    // Not the last byte of the reply: its keys may grow by a digit.
     for (way, length) in [(Way::ToServer, there), (Way::ToClient, back - 1)] {
         for bytes in (0..=length).step_by(7).chain([length]) {
             let title = story.title(way, bytes);
@@ -63,14 +63,14 @@ pub async fn cut_at_every_byte<A: Adapter>(adapter: A) {
                 Way::ToServer => 0..=1,
                 _ => 1..=1,
             };
-            wanted.push((title, count));
+            expected.push((title, count));
         }
     }
 
     let tasks: Vec<Task> = story.writer.list("tasks").await.unwrap();
-    for (title, wanted) in wanted {
+    for (title, range) in expected {
         let count = tasks.iter().filter(|task| task.title == title).count();
-        assert!(wanted.contains(&count), "{title:?} exists {count} times, and not {wanted:?}");
+        assert!(range.contains(&count), "{title:?} exists {count} times, not {range:?}");
     }
     for connection in mark.connections(server) {
         let mut subscribes: Vec<Value> = connection
@@ -80,7 +80,7 @@ pub async fn cut_at_every_byte<A: Adapter>(adapter: A) {
             .collect();
         let sent = subscribes.len();
         subscribes.dedup();
-        assert_eq!(subscribes.len(), sent, "one was sent twice on a connection");
+        assert_eq!(subscribes.len(), sent, "a subscribe was sent twice on one connection");
     }
     story.client.close().await;
     story.recoveries.print(&format!("chaos: {:?}, cuts", story.adapter));
@@ -101,42 +101,42 @@ impl<A: Adapter> Story<A> {
         let started = Instant::now();
         let mut changes = self.subscribe().await;
         if is_acknowledged {
-            let next = self.adapter.within(PATIENCE, change(&mut changes)).await;
-            assert!(matches!(next, Change::Gap(_)), "no gap, but {next:?}");
+            let next = self.adapter.within(LIMIT, change(&mut changes)).await;
+            assert!(matches!(next, Change::Gap(_)), "expected a gap, got {next:?}");
         }
         self.recoveries.push(started.elapsed());
         for title in ["one", "two"] {
             let renamed = rename(&self.writer, &self.task, title).await;
-            let next = self.adapter.within(PATIENCE, change(&mut changes)).await;
+            let next = self.adapter.within(LIMIT, change(&mut changes)).await;
             assert_eq!(next, Change::Update(renamed), "{cut:?}");
         }
-        self.adapter.within(PATIENCE, changes.cancel()).await.unwrap();
+        self.adapter.within(LIMIT, changes.cancel()).await.unwrap();
     }
 
     async fn cut_a_create(&mut self, cut: Fault, title: &str) {
         self.proxy.strike(cut);
         let started = Instant::now();
         let create = self.client.create::<Task>("tasks", &json!({"title": title}));
-        let answer = self.adapter.within(PATIENCE, create).await;
-        let lost = RequestError::ConnectionLost { sent: true };
-        assert_eq!(answer, Err(lost), "{cut:?}");
-        // The next connection is there when it answers.
+        let result = self.adapter.within(LIMIT, create).await;
+        let error = RequestError::ConnectionLost { sent: true };
+        assert_eq!(result, Err(error), "{cut:?}");
+        // A reply proves that the next connection is open.
         let retrieve = self.client.retrieve::<Task>("tasks", self.task.pk);
-        self.adapter.within(PATIENCE, retrieve).await.unwrap();
+        self.adapter.within(LIMIT, retrieve).await.unwrap();
         self.recoveries.push(started.elapsed());
     }
 
-    /// A title that nobody else has, always of the same length.
+    /// A unique title of constant length.
     fn title(&self, way: Way, bytes: usize) -> String {
         format!("{:8} {bytes:04} {:06}", format!("{way:?}"), self.task.pk)
     }
 
     async fn subscribe(&self) -> Subscription<Task> {
         let subscribe = self.client.subscribe(Subscribe::instance("tasks", self.task.pk));
-        self.adapter.within(PATIENCE, subscribe).await.unwrap()
+        self.adapter.within(LIMIT, subscribe).await.unwrap()
     }
 
-    /// How many bytes a subscribe has, and its acknowledgement.
+    /// The lengths of a subscribe and its acknowledgement.
     async fn lengths_of_a_subscribe(&self) -> (usize, usize) {
         let before = self.proxy.arrived();
         let changes = self.subscribe().await;
@@ -145,7 +145,7 @@ impl<A: Adapter> Story<A> {
         (after.0 - before.0, after.1 - before.1)
     }
 
-    /// How many bytes a create has, and its answer at least.
+    /// The length of a create, and the minimal length of its reply.
     async fn lengths_of_a_create(&self) -> (usize, usize) {
         let before = self.proxy.arrived();
         let data = json!({"title": self.title(Way::Both, 0)});

@@ -1,11 +1,11 @@
-//! The order in which things go wrong: the same for the same seed.
+//! The order of faults, determined by a seed.
 
-/// The seed: `DCRF_CHAOS_SEED` where it is set, to play another order, or one again.
+/// `DCRF_CHAOS_SEED`, or a default; set it to try or repeat another order.
 pub(super) fn seed() -> u64 {
     std::env::var("DCRF_CHAOS_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(5)
 }
 
-/// Puts the items into the order of the seed (Fisher and Yates).
+/// Shuffles the items by the seed (Fisher and Yates).
 pub(super) fn shuffle<T>(items: &mut [T], mut seed: u64) {
     for last in (1..items.len()).rev() {
         let bound = u64::try_from(last).unwrap_or(u64::MAX) + 1;
@@ -27,7 +27,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_seed_has_one_order_and_loses_nothing() {
+    fn shuffle_is_a_permutation_fixed_by_the_seed() {
         let order = |seed| {
             let mut items: Vec<u32> = (0..20).collect();
             shuffle(&mut items, seed);
