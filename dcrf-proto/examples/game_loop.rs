@@ -1,17 +1,17 @@
-//! The core in the loop of a game: 60 frames a second, one look at the network in each, and none that
-//! waits for it. Names are looked up and connections made on a thread of their own.
+//! Runs the core in the loop of a game: each of 60 frames a second polls the network once and never waits for it. A
+//! separate thread looks up names and connects.
 //!
-//! It follows one object of a server until that is deleted, through as many connections as it takes:
+//! It follows one object of a server until that is deleted, and reconnects as often as needed:
 //!
 //! ```sh
-//! cargo run -p dcrf-proto --features tungstenite --example game_loop -- ws://localhost:8000/ws/ tasks 1
+//! cargo run -p dcrf-proto --example game_loop -- ws://localhost:8000/ws/ tasks 1
 //! ```
 //!
-//! The server in `tests/server` has such objects, and so has one of your own: name its stream and a key.
+//! The server in `tests/server` has such objects. For your server, pass the name of a stream and a primary key.
 //!
-//! To embed the core in a game of yours, copy `embedding/transport.rs`, and the loop and the dial below.
+//! To embed the core in your game, copy `embedding/transport.rs`, and `run`, `start_dial` and `connect` from this file.
 
-#![allow(clippy::disallowed_methods, reason = "it is the core that reads no clock")]
+#![allow(clippy::disallowed_methods, reason = "only the core must not read the clock")]
 
 mod embedding;
 
@@ -24,92 +24,93 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use dcrf_proto::{Config, ConnectionError, Json, Seed, Session};
-use embedding::{Arguments, Dial, Follow, Transport, limits};
+use embedding::{Arguments, Dial, Follow, Transport, connection_error, limits};
 use tungstenite::handshake::HandshakeError;
 use tungstenite::http::Uri;
 use tungstenite::{WebSocket, client::client_with_config};
 
 const FRAMES_PER_SECOND: u32 = 60;
 
-/// Plays until the object is deleted. Says whether it was.
+/// Plays until the session is closed. Returns whether the object was deleted.
 fn run(arguments: Arguments) -> Result<bool, Box<dyn Error>> {
     let Arguments { url, address, stream, pk } = arguments;
     let mut seed = [0; 32];
     getrandom::fill(&mut seed)?;
     let mut session = Session::new(Config::default(), Seed::from(seed), Instant::now());
-    let limit = session.config().dial_timeout;
-    let mut transport = Transport::new(|| begin(address.clone(), url.clone(), limit));
-    let mut follow = Follow::begin(&mut session, stream, pk, Instant::now())?;
+    let timeout = session.config().dial_timeout;
+    let mut transport = Transport::new(|| start_dial(address.clone(), url.clone(), timeout));
+    let mut follow = Follow::start(&mut session, stream, pk, Instant::now())?;
 
     let mut screen = Screen::default();
     let mut pace = Pace::new();
     for frame in 1_u64.. {
-        let now = pace.frame_begins();
+        let now = pace.start_frame();
         transport.receive(&mut session, now);
         session.handle_timeout(now);
-        let told = follow.tell(&mut session, now, |line| println!("frame {frame}: {line}"));
-        // The game would play its frame here. What it asks of the session leaves with this frame.
+        let print = |line: std::fmt::Arguments<'_>| println!("frame {frame}: {line}");
+        let has_events = follow.handle_events(&mut session, now, print);
+        // A game would update its world here. Its requests are sent with this frame.
         transport.send(&mut session, now);
-        if session.is_finished() && !told {
+        if session.is_finished() && !has_events {
             break;
         }
-        screen.show(frame, &follow, now.elapsed());
-        pace.frame_ends();
+        screen.draw(frame, &follow, now.elapsed());
+        pace.end_frame();
     }
     Ok(follow.is_deleted)
 }
 
-/// What the thread that dials hands over, once.
-type Dialled = Result<WebSocket<TcpStream>, ConnectionError>;
+type Connection = Result<WebSocket<TcpStream>, ConnectionError>;
 
-/// Begins to connect. A thread whose dial is given up ends by itself, as each of its steps has a limit.
-fn begin(
+/// Connects on a new thread. If the session gives up the attempt, the thread still ends soon: each of its steps has a
+/// timeout.
+fn start_dial(
     address: (String, u16),
     url: Uri,
-    limit: Duration,
-) -> Result<Receiver<Dialled>, ConnectionError> {
+    timeout: Duration,
+) -> Result<Receiver<Connection>, ConnectionError> {
     let (sender, receiver) = mpsc::channel();
     thread::Builder::new().name("dial".into()).spawn(move || {
-        // Nobody takes it where the session has given up.
-        let _ = sender.send(connect(&address, url, limit));
+        // This fails if the attempt was given up.
+        let _ = sender.send(connect(&address, url, timeout));
     })?;
     Ok(receiver)
 }
 
-impl Dial for Receiver<Dialled> {
+impl Dial for Receiver<Connection> {
     type Stream = TcpStream;
 
-    fn poll(&mut self) -> Option<Dialled> {
+    fn poll(&mut self) -> Option<Connection> {
         match self.try_recv() {
-            Ok(dialled) => Some(dialled),
+            Ok(connection) => Some(connection),
             Err(TryRecvError::Empty) => None,
             Err(TryRecvError::Disconnected) => Some(Err(ConnectionError::Dropped)),
         }
     }
 }
 
-/// Blocks until there is a WebSocket that does not.
-fn connect(address: &(String, u16), url: Uri, limit: Duration) -> Dialled {
-    let mut failed = io::Error::from(ErrorKind::AddrNotAvailable);
+/// Blocks until the WebSocket is open. The result does not block.
+fn connect(address: &(String, u16), url: Uri, timeout: Duration) -> Connection {
+    let mut last_error = io::Error::from(ErrorKind::AddrNotAvailable);
     let stream = address.to_socket_addrs()?.find_map(|address| {
-        TcpStream::connect_timeout(&address, limit).map_err(|error| failed = error).ok()
+        TcpStream::connect_timeout(&address, timeout).map_err(|error| last_error = error).ok()
     });
-    let stream = stream.ok_or(failed)?;
-    // Without it a second small message waits for the acknowledgement of the first.
+    let stream = stream.ok_or(last_error)?;
+    // Send small messages at once, without waiting for the acknowledgement of earlier ones.
     stream.set_nodelay(true)?;
-    stream.set_read_timeout(Some(limit))?;
-    stream.set_write_timeout(Some(limit))?;
+    stream.set_read_timeout(Some(timeout))?;
+    stream.set_write_timeout(Some(timeout))?;
     match client_with_config(url, stream, Some(limits())) {
         Ok((socket, _response)) => {
             socket.get_ref().set_nonblocking(true)?;
             Ok(socket)
         }
-        Err(HandshakeError::Interrupted(_)) => Err(ConnectionError::DialTimedOut(limit)),
-        Err(HandshakeError::Failure(error)) => Err(error.into()),
+        Err(HandshakeError::Interrupted(_)) => Err(ConnectionError::DialTimedOut(timeout)),
+        Err(HandshakeError::Failure(error)) => Err(connection_error(error)),
     }
 }
 
-/// Stands for the screen: a line per second.
+/// In place of a screen, it prints a line per second.
 #[derive(Default)]
 struct Screen {
     frames: u32,
@@ -117,9 +118,9 @@ struct Screen {
 }
 
 impl Screen {
-    fn show(&mut self, frame: u64, follow: &Follow, took: Duration) {
+    fn draw(&mut self, frame: u64, follow: &Follow, elapsed: Duration) {
         self.frames += 1;
-        self.slowest = self.slowest.max(took);
+        self.slowest = self.slowest.max(elapsed);
         if self.frames == FRAMES_PER_SECOND {
             let object = follow.object.as_ref().map_or("nothing", Json::as_str);
             println!("frame {frame}: shows {object}; the slowest frame took {:.1?}", self.slowest);
@@ -128,7 +129,7 @@ impl Screen {
     }
 }
 
-/// Stands for the display's refresh.
+/// In place of the display's refresh, it sleeps until the next frame.
 struct Pace {
     next: Instant,
 }
@@ -138,19 +139,19 @@ impl Pace {
         Self { next: Instant::now() }
     }
 
-    fn frame_begins(&mut self) -> Instant {
+    fn start_frame(&mut self) -> Instant {
         let now = Instant::now();
         self.next = now.max(self.next) + Duration::from_secs(1) / FRAMES_PER_SECOND;
         now
     }
 
-    fn frame_ends(&self) {
+    fn end_frame(&self) {
         thread::sleep(self.next.saturating_duration_since(Instant::now()));
     }
 }
 
 fn main() -> ExitCode {
-    let arguments = match Arguments::read(std::env::args().skip(1)) {
+    let arguments = match Arguments::parse(std::env::args().skip(1)) {
         Ok(arguments) => arguments,
         Err(usage) => {
             eprintln!("game_loop: {usage}");

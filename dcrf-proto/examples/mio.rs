@@ -1,16 +1,16 @@
-//! The core in an event loop of [mio](https://docs.rs/mio): one thread, no async, nothing that blocks.
+//! Runs the core in an event loop of [mio](https://docs.rs/mio): one thread, no async, no blocking calls.
 //!
-//! It follows one object of a server until that is deleted, through as many connections as it takes:
+//! It follows one object of a server until that is deleted, and reconnects as often as needed:
 //!
 //! ```sh
-//! cargo run -p dcrf-proto --features tungstenite --example mio -- ws://localhost:8000/ws/ tasks 1
+//! cargo run -p dcrf-proto --example mio -- ws://localhost:8000/ws/ tasks 1
 //! ```
 //!
-//! The server in `tests/server` has such objects, and so has one of your own: name its stream and a key.
+//! The server in `tests/server` has such objects. For your server, pass the name of a stream and a primary key.
 //!
-//! To embed the core in a program of yours, copy `embedding/transport.rs`, and the loop and the dial below.
+//! To embed the core in your program, copy `embedding/transport.rs`, and `run` and `Connecting` from this file.
 
-#![allow(clippy::disallowed_methods, reason = "it is the core that reads no clock")]
+#![allow(clippy::disallowed_methods, reason = "only the core must not read the clock")]
 
 mod embedding;
 
@@ -21,7 +21,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use dcrf_proto::{Config, ConnectionError, Seed, Session};
-use embedding::{Arguments, Dial, Follow, Transport, limits};
+use embedding::{Arguments, Dial, Follow, Transport, connection_error, limits};
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Registry, Token};
 use tungstenite::WebSocket;
@@ -32,67 +32,65 @@ use tungstenite::http::Uri;
 
 const SOCKET: Token = Token(0);
 
-/// Follows the object. Says whether it was deleted.
+/// Follows the object. Returns whether it was deleted.
 fn run(arguments: Arguments) -> Result<bool, Box<dyn Error>> {
     let Arguments { url, address, stream, pk } = arguments;
     let mut poll = Poll::new()?;
     let mut events = Events::with_capacity(16);
 
-    // The system's name lookup blocks, so it is made here, once. A program that is to follow a name to
-    // another address makes it on a thread, as the game loop does.
+    // Name lookup blocks, so this example does it once, at the start. To look up the name for each connection, use a
+    // thread, as the game loop does.
     let addresses: Vec<SocketAddr> = address.to_socket_addrs()?.collect();
     let mut addresses = addresses.into_iter().cycle();
     let registry = poll.registry().try_clone()?;
-    let mut transport = Transport::new(|| Connecting::begin(&registry, addresses.next(), &url));
+    let mut transport = Transport::new(|| Connecting::start(&registry, addresses.next(), &url));
 
     let mut seed = [0; 32];
     getrandom::fill(&mut seed)?;
     let mut session = Session::new(Config::default(), Seed::from(seed), Instant::now());
-    let mut follow = Follow::begin(&mut session, stream, pk, Instant::now())?;
+    let mut follow = Follow::start(&mut session, stream, pk, Instant::now())?;
 
     loop {
-        // With one socket, trying all is as cheap as looking at what has become ready.
+        // With a single socket there is no need to look at mio's events.
         let now = Instant::now();
-        let more = transport.receive(&mut session, now);
+        let more_to_read = transport.receive(&mut session, now);
         session.handle_timeout(now);
         transport.send(&mut session, now);
-        let told = follow.tell(&mut session, now, |line| println!("{line}"));
+        let more_to_send = follow.handle_events(&mut session, now, |line| println!("{line}"));
 
-        if session.is_finished() && !told {
+        if session.is_finished() && !more_to_send {
             return Ok(follow.is_deleted);
         }
-        // What was told may have led to something to send.
-        let wait = if more || told {
+        let timeout = if more_to_read || more_to_send {
             Some(Duration::ZERO)
         } else {
             session.poll_timeout().map(|at| at.saturating_duration_since(Instant::now()))
         };
-        match poll.poll(&mut events, wait) {
-            // A signal.
+        match poll.poll(&mut events, timeout) {
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             result => result?,
         }
     }
 }
 
-/// A TCP connection in the making, and the handshake that begins when it is made. Taken when it is over.
+/// A TCP connection that is being established, then the WebSocket handshake over it. `None` when that is done.
 struct Connecting(Option<MidHandshake<ClientHandshake<TcpStream>>>);
 
 impl Connecting {
-    fn begin(
+    fn start(
         registry: &Registry,
         address: Option<SocketAddr>,
         url: &Uri,
     ) -> Result<Self, ConnectionError> {
         let address = address.ok_or_else(|| io::Error::from(ErrorKind::AddrNotAvailable))?;
         let mut stream = TcpStream::connect(address)?;
-        // Without it a second small message waits for the acknowledgement of the first.
+        // Send small messages at once, without waiting for the acknowledgement of earlier ones.
         stream.set_nodelay(true)?;
         registry.register(&mut stream, SOCKET, Interest::READABLE | Interest::WRITABLE)?;
-        let request = url.into_client_request().map_err(ConnectionError::from)?;
+        let request = url.into_client_request().map_err(connection_error)?;
         ClientHandshake::start(stream, request, Some(limits()))
             .map(|handshake| Self(Some(handshake)))
-            .map_err(ConnectionError::from)
+            .map_err(connection_error)
     }
 }
 
@@ -105,7 +103,7 @@ impl Dial for Connecting {
         if let Ok(Some(error)) | Err(error) = stream.take_error() {
             return Some(Err(error.into()));
         }
-        // A socket without a peer, and without an error, is still connecting.
+        // A socket with neither a peer nor an error is still connecting.
         if stream.peer_addr().is_err() {
             self.0 = Some(handshake);
             return None;
@@ -116,13 +114,13 @@ impl Dial for Connecting {
                 self.0 = Some(handshake);
                 None
             }
-            Err(HandshakeError::Failure(error)) => Some(Err(error.into())),
+            Err(HandshakeError::Failure(error)) => Some(Err(connection_error(error))),
         }
     }
 }
 
 fn main() -> ExitCode {
-    let arguments = match Arguments::read(std::env::args().skip(1)) {
+    let arguments = match Arguments::parse(std::env::args().skip(1)) {
         Ok(arguments) => arguments,
         Err(usage) => {
             eprintln!("mio: {usage}");

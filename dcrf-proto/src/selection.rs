@@ -70,7 +70,7 @@ impl Selection {
         let of_stream = stream.and_then(|stream| self.by_stream.get(stream));
         let may_want = of_stream.into_iter().flatten().chain(&self.of_any_stream);
         may_want
-            .filter(|entry| entry.selector.takes(framing, stream, frame))
+            .filter(|entry| entry.selector.selects(framing, stream, frame))
             .map(|entry| entry.taker)
             .collect()
     }

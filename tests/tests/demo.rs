@@ -97,7 +97,7 @@ fn a_stream_that_refuses_or_is_missing_is_said_to() {
     let url = Server::shared().url("/ws/");
     let (status, text) = sentence(&demo(&["--url", &url, "--stream", "private"]));
     assert_eq!(status, Some(1));
-    let expected = "demo: the server refused `list` with status 403: You do not have permission to \
+    let expected = "demo: the server replied to `list` with status 403: You do not have permission to \
                     perform this action.";
     assert_eq!(text, expected);
 

@@ -251,7 +251,7 @@ mod processes {
         assert_eq!(status, Some(1), "{printed}");
         for expected in [
             "not connected: WebSocket protocol",
-            "the server says {}",
+            "unhandled frame {}",
             "not connected: the server closed the connection with code 4401",
             "closed: not authorized: the server refused the WebSocket handshake with HTTP status 403",
         ] {
@@ -276,7 +276,7 @@ mod processes {
             (nothing, "URL STREAM PK"),
             (&["localhost", "tasks", "1"], "does not begin with ws://"),
             (&["wss://localhost/?token=secret", "tasks", "1"], "TLS"),
-            (&["ws://local host/?token=secret", "tasks", "1"], "no URL"),
+            (&["ws://local host/?token=secret", "tasks", "1"], "not a URL"),
         ] {
             for program in [MIO, GAME_LOOP] {
                 let output = Command::new(program).args(arguments).output().unwrap();

@@ -1,7 +1,7 @@
-//! The paths through the handles and the driver, over a socket that is two queues in memory. One thread polls them in
-//! turn, so that each run does the same.
+//! The paths through a client and its driver, over an in-memory socket. A single thread polls them in turn, so every run
+//! executes the same instructions.
 
-#![allow(clippy::disallowed_methods, reason = "the one base of the virtual clock")]
+#![allow(clippy::disallowed_methods, reason = "the origin of the virtual clock")]
 
 use std::collections::VecDeque;
 use std::future::{Future, Pending, pending};
@@ -21,9 +21,9 @@ use crate::frames::{frame, id, task, update};
 
 const COUNT: u32 = 1_000;
 
-/// What the caller wants an object as.
+/// The caller's type for an object.
 #[derive(Debug, Deserialize)]
-#[expect(dead_code, reason = "all of it is decoded, whatever is read")]
+#[expect(dead_code, reason = "the fields are decoded but not read")]
 struct Task {
     pk: u64,
     title: String,
@@ -35,7 +35,6 @@ struct Task {
 struct Queues {
     sent: VecDeque<String>,
     incoming: VecDeque<String>,
-    /// Who waits for what comes in.
     receiver: Option<Waker>,
 }
 
@@ -44,7 +43,7 @@ struct Memory(Arc<Mutex<Queues>>);
 
 impl Memory {
     fn queues(&self) -> MutexGuard<'_, Queues> {
-        self.0.lock().expect("nothing panics with it")
+        self.0.lock().expect("not poisoned")
     }
 }
 
@@ -52,7 +51,7 @@ impl Transport for Memory {
     type Socket = Self;
     type Timer = Pending<()>;
 
-    /// A clock that stands still.
+    /// A stopped clock.
     fn now() -> Instant {
         static NOW: LazyLock<Instant> = LazyLock::new(Instant::now);
         *NOW
@@ -117,8 +116,8 @@ impl Wake for Woken {
     }
 }
 
-/// A client that is connected, its driver, and its socket's other end.
-struct World {
+/// A connected client, its driver, and the server's end of its socket.
+struct Connection {
     client: Client,
     driver: Pin<Box<dyn Future<Output = ()>>>,
     memory: Memory,
@@ -126,37 +125,37 @@ struct World {
     waker: Waker,
 }
 
-impl World {
+impl Connection {
     fn new() -> Self {
         let memory = Memory::default();
         let (client, driver) = Client::new(Config::default(), Seed::from([7; 32]), memory.clone());
         let woken = Arc::new(Woken(AtomicBool::new(true)));
         let waker = Waker::from(woken.clone());
-        let mut world = Self { client, driver: Box::pin(driver), memory, woken, waker };
-        world.drive();
-        world
+        let mut connection = Self { client, driver: Box::pin(driver), memory, woken, waker };
+        connection.drive();
+        connection
     }
 
     /// Polls the driver as often as it is woken, as a runtime does.
     fn drive(&mut self) {
         while self.woken.0.swap(false, Ordering::Relaxed) {
             let poll = self.driver.as_mut().poll(&mut Context::from_waker(&self.waker));
-            assert!(poll.is_pending(), "the driver goes on");
+            assert!(poll.is_pending(), "the driver never ends");
         }
     }
 
-    /// The message that the client has sent.
+    /// The next message from the client.
     fn sent(&self) -> String {
         self.memory.queues().sent.pop_front().expect("a message")
     }
 
-    /// The server sends a frame.
-    fn receives(&self, frame: String) {
+    /// Sends a frame to the client.
+    fn receive(&self, frame: String) {
         let mut queues = self.memory.queues();
         queues.incoming.push_back(frame);
         let receiver = queues.receiver.take();
         drop(queues);
-        receiver.expect("the driver waits for frames").wake();
+        receiver.expect("the driver is waiting for frames").wake();
     }
 }
 
@@ -164,45 +163,45 @@ fn poll<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
     Pin::new(future).poll(&mut Context::from_waker(Waker::noop()))
 }
 
-/// Requests, each from the call to the object as the caller's type.
+/// Requests, each from the call to the decoded object.
 pub(crate) fn request(meter: &mut Meter) -> u32 {
-    let mut world = World::new();
+    let mut connection = Connection::new();
     let data = task(40);
     meter.measure(|meter| {
         for pk in 0..COUNT {
-            let mut response = meter.run(|| {
-                let mut response = world.client.retrieve::<Task>("tasks", black_box(pk));
-                assert!(poll(&mut response).is_pending(), "it is not answered yet");
-                world.drive();
-                response
+            let mut reply = meter.run(|| {
+                let mut reply = connection.client.retrieve::<Task>("tasks", black_box(pk));
+                assert!(poll(&mut reply).is_pending(), "there is no reply yet");
+                connection.drive();
+                reply
             });
-            world.receives(frame("retrieve", 200, &data, id(&world.sent())));
+            connection.receive(frame("retrieve", 200, &data, id(&connection.sent())));
             meter.run(|| {
-                world.drive();
-                let answer = black_box(poll(&mut response));
-                assert!(matches!(answer, Poll::Ready(Ok(_))));
+                connection.drive();
+                let reply = black_box(poll(&mut reply));
+                assert!(matches!(reply, Poll::Ready(Ok(_))));
             });
         }
         COUNT
     })
 }
 
-/// Events, each from the socket to the object as the subscriber's type.
+/// Events, each from the socket to the subscriber's decoded object.
 pub(crate) fn event(meter: &mut Meter) -> u32 {
-    let mut world = World::new();
-    let mut subscribing = world.client.subscribe::<Task>(Subscribe::instance("tasks", 7));
-    world.drive();
-    let asked = world.sent();
-    world.receives(frame("subscribe_instance", 201, "null", id(&asked)));
-    world.drive();
-    let Poll::Ready(Ok(mut tasks)) = poll(&mut subscribing) else {
+    let mut connection = Connection::new();
+    let mut subscribed = connection.client.subscribe::<Task>(Subscribe::instance("tasks", 7));
+    connection.drive();
+    let subscribe = connection.sent();
+    connection.receive(frame("subscribe_instance", 201, "null", id(&subscribe)));
+    connection.drive();
+    let Poll::Ready(Ok(mut tasks)) = poll(&mut subscribed) else {
         unreachable!("it is acknowledged")
     };
     meter.measure(|meter| {
         for _ in 0..COUNT {
-            world.receives(update(221, id(&asked)));
+            connection.receive(update(221, id(&subscribe)));
             meter.run(|| {
-                world.drive();
+                connection.drive();
                 let change = black_box(poll(&mut pin!(tasks.next())));
                 assert!(matches!(change, Poll::Ready(Some(Ok(Change::Update(_))))));
             });

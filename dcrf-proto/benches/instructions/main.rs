@@ -1,7 +1,7 @@
-//! The hot paths of the core, for counting their instructions: each in a run of its own, under valgrind, which counts
-//! while [`Meter::run`] does what it is given. `.ci/instructions` runs them and compares with `baseline.json`.
+//! The hot paths of the core, to count their instructions. `.ci/instructions` runs each of them under valgrind, which
+//! counts only inside [`Meter::run`], and compares the counts with `baseline.json`.
 //!
-//! Without valgrind it shows only that each path still works: `cargo bench -p dcrf-proto --features client`.
+//! Without valgrind it only checks that each path works: `cargo bench -p dcrf-proto --features client`.
 
 mod client;
 mod frames;
@@ -9,7 +9,7 @@ mod session;
 
 use std::process::ExitCode;
 
-/// A path: its name, and what takes it. It says how many operations were counted.
+/// A name, and a function that runs the path and returns the number of counted operations.
 type Path = (&'static str, fn(&mut Meter) -> u32);
 
 const PATHS: [Path; 8] = [
@@ -23,7 +23,7 @@ const PATHS: [Path; 8] = [
     ("client_event", client::event),
 ];
 
-/// Without arguments the names; with one of them, how many operations that path has counted.
+/// Without arguments, prints the names. With a name, runs that path and prints the number of counted operations.
 fn main() -> ExitCode {
     let Some(name) = std::env::args().nth(1) else {
         for (name, _) in PATHS {
@@ -31,37 +31,37 @@ fn main() -> ExitCode {
         }
         return ExitCode::SUCCESS;
     };
-    let mut known = false;
-    // What `cargo bench` says to each benchmark.
+    let mut is_known = false;
+    // `cargo bench` passes this argument to every benchmark.
     let all = name == "--bench";
-    for (_, take) in PATHS.iter().filter(|(other, _)| all || *other == name) {
-        println!("{}", take(&mut Meter::default()));
-        known = true;
+    for (_, run) in PATHS.iter().filter(|(other, _)| all || *other == name) {
+        println!("{}", run(&mut Meter::default()));
+        is_known = true;
     }
-    if known { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if is_known { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Decides what is counted: nothing until all that grows on demand has grown.
+/// Limits the counting to the pieces of interest, after a warm-up in which buffers reach their size.
 #[derive(Default)]
 pub(crate) struct Meter {
     is_on: bool,
 }
 
 impl Meter {
-    /// Does the same work for warming up, and then for being counted; it says how many operations it was.
+    /// Does the work twice, first to warm up and then counted. Returns the number of counted operations.
     pub(crate) fn measure(&mut self, mut work: impl FnMut(&Self) -> u32) -> u32 {
         work(self);
         self.is_on = true;
         work(self)
     }
 
-    /// A piece of the work. What stands between two pieces, such as the server's part, is not counted.
+    /// Runs a counted piece of the work. Code between two pieces, such as the server's part, is not counted.
     pub(crate) fn run<T>(&self, piece: impl FnOnce() -> T) -> T {
         if self.is_on { the_counted_part(piece) } else { piece() }
     }
 }
 
-/// Valgrind counts from the entry of this function to its return, and finds it by its name.
+/// Valgrind finds this function by its name, and counts from its entry to its return.
 #[inline(never)]
 fn the_counted_part<T>(piece: impl FnOnce() -> T) -> T {
     piece()

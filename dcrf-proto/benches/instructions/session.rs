@@ -1,6 +1,6 @@
-//! The paths through a [`Session`], without handles.
+//! The paths through a [`Session`] alone.
 
-#![allow(clippy::disallowed_methods, reason = "the one base of the virtual clock")]
+#![allow(clippy::disallowed_methods, reason = "the origin of the virtual clock")]
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -17,7 +17,7 @@ const EVENTS: u32 = 1_000;
 const REQUESTS: u32 = 1_000;
 const REPLAYED: u32 = 1_000;
 
-/// A session whose subscriptions are all in force, with nothing left to read.
+/// A session whose subscriptions are all live, with nothing left to read.
 struct Live {
     session: Session,
     epoch: Epoch,
@@ -46,24 +46,26 @@ impl Live {
         Self { session, epoch, now, ids }
     }
 
-    /// An event arrives and is read.
-    fn hear(&mut self, text: &str) {
+    /// Receives an event and reads its change.
+    fn receive(&mut self, text: &str) {
         self.session.handle_text(self.epoch, black_box(text), self.now);
         let Some(Event::ChangeReadable(key)) = self.session.poll_event() else {
-            unreachable!("it is told")
+            unreachable!("the change is readable")
         };
-        black_box(self.session.poll_change(key)).expect("a change").expect("it goes on");
+        black_box(self.session.poll_change(key))
+            .expect("a change")
+            .expect("the subscription goes on");
         assert!(self.session.poll_change(key).is_none(), "one event is one change");
     }
 
-    /// The connection is lost, and there is a new one.
-    fn force_reconnect(&mut self) {
-        // A connection that dies young would make the next one careful (L12).
+    /// Loses the connection and establishes a new one.
+    fn reconnect(&mut self) {
+        // A short-lived connection would start a quarantine (L12).
         self.now += self.session.config().min_uptime;
         self.session.handle_timeout(self.now);
         self.session.handle_disconnected(self.epoch, ConnectionError::Dropped, self.now);
         let ConnectionState::Waiting { until, .. } = *self.session.state() else {
-            unreachable!("it waits")
+            unreachable!("it is waiting")
         };
         self.now = until;
         self.session.handle_timeout(self.now);
@@ -75,7 +77,7 @@ impl Live {
         while self.session.poll_event().is_some() {}
     }
 
-    /// Reads all that is told, and says how many subscriptions are in force again.
+    /// Reads all events. Returns how many subscriptions are live again.
     fn read_gaps(&mut self) -> u32 {
         let mut gaps = 0;
         while let Some(event) = self.session.poll_event() {
@@ -96,55 +98,54 @@ fn text(session: &mut Session) -> Option<String> {
     }
 }
 
-fn acknowledgement(asked: &str) -> String {
-    frame("subscribe_instance", 201, "null", id(asked))
+fn acknowledgement(subscribe: &str) -> String {
+    frame("subscribe_instance", 201, "null", id(subscribe))
 }
 
-/// Events of this size, each for one of so many subscriptions, in an order that jumps.
+/// Events of this size for many subscriptions, in an order that defeats the caches.
 pub(crate) fn event(meter: &mut Meter, size: usize, subscriptions: u32) -> u32 {
     let mut live = Live::new(subscriptions);
     meter.measure(|meter| {
         for nth in 0..EVENTS {
-            // A prime, so that all of them have their turn.
             let index = u64::from(nth) * 7_919 % u64::from(subscriptions);
             let text = update(size, &live.ids[usize::try_from(index).expect("small")]);
-            meter.run(|| live.hear(&text));
+            meter.run(|| live.receive(&text));
         }
         EVENTS
     })
 }
 
-/// Events of so many kinds in turns that the session does not know the last one of any.
+/// Events with more envelopes in turn than the session has templates for.
 pub(crate) fn event_mixed(meter: &mut Meter, size: usize) -> u32 {
     let mut live = Live::new(1);
-    let kinds: Vec<_> = (0..8)
+    let events: Vec<_> = (0..8)
         .map(|nth| {
             let spaces = " ".repeat(nth);
             update(size, &live.ids[0]).replace("[]", &format!("[{spaces}]"))
         })
         .collect();
     meter.measure(|meter| {
-        for kind in kinds.iter().cycle().take(EVENTS as usize) {
-            meter.run(|| live.hear(kind));
+        for event in events.iter().cycle().take(EVENTS as usize) {
+            meter.run(|| live.receive(event));
         }
         EVENTS
     })
 }
 
-/// Requests, each from the call to its settled answer.
+/// Requests, each from the call to its reply.
 pub(crate) fn request(meter: &mut Meter) -> u32 {
     let mut live = Live::new(0);
     let data = task(40);
     meter.measure(|meter| {
         for pk in 0..REQUESTS {
-            let asked = meter.run(|| {
+            let sent = meter.run(|| {
                 let request = Request::retrieve("tasks", black_box(pk));
                 live.session.request(request, live.now).expect("there is room");
                 text(&mut live.session).expect("it is sent")
             });
-            let answer = frame("retrieve", 200, &data, id(&asked));
+            let reply = frame("retrieve", 200, &data, id(&sent));
             meter.run(|| {
-                live.session.handle_text(live.epoch, black_box(&answer), live.now);
+                live.session.handle_text(live.epoch, black_box(&reply), live.now);
                 let event = black_box(live.session.poll_event());
                 assert!(matches!(event, Some(Event::Settled { result: Ok(_), .. })));
             });
@@ -153,19 +154,19 @@ pub(crate) fn request(meter: &mut Meter) -> u32 {
     })
 }
 
-/// All subscriptions are sent anew and acknowledged, and each is told its gap.
+/// Replays of all subscriptions, each until its gap is read.
 pub(crate) fn replay(meter: &mut Meter) -> u32 {
     let mut live = Live::new(REPLAYED);
     meter.measure(|meter| {
-        live.force_reconnect();
+        live.reconnect();
         let mut replayed = 0;
         while replayed < REPLAYED {
-            let asked: Vec<_> =
+            let sent: Vec<_> =
                 meter.run(|| std::iter::from_fn(|| text(&mut live.session)).collect());
-            assert!(!asked.is_empty(), "{replayed} were replayed, and then no more");
-            for asked in &asked {
-                let answer = acknowledgement(asked);
-                meter.run(|| live.session.handle_text(live.epoch, black_box(&answer), live.now));
+            assert!(!sent.is_empty(), "the replay stopped after {replayed}");
+            for subscribe in &sent {
+                let reply = acknowledgement(subscribe);
+                meter.run(|| live.session.handle_text(live.epoch, black_box(&reply), live.now));
             }
             replayed += meter.run(|| live.read_gaps());
         }

@@ -3,31 +3,29 @@
 use dcrf_proto::Pk;
 use tungstenite::http::Uri;
 
-/// Where to connect, and what to follow there.
+/// The server and the object to follow.
 pub(crate) struct Arguments {
     pub(crate) url: Uri,
-    /// The host, an IPv6 address without its brackets, and the port.
+    /// The host and the port. An IPv6 address has no brackets here.
     pub(crate) address: (String, u16),
     pub(crate) stream: String,
     pub(crate) pk: Pk,
 }
 
 impl Arguments {
-    /// Reads the arguments, without the program's name.
-    pub(crate) fn read(arguments: impl Iterator<Item = String>) -> Result<Self, String> {
+    /// Parses the arguments after the program's name.
+    pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Self, String> {
         let Ok([url, stream, pk]) = <[String; 3]>::try_from(arguments.collect::<Vec<_>>()) else {
             return Err("expected URL STREAM PK, such as ws://localhost:8000/ws/ tasks 1".into());
         };
-        // No message repeats the URL, whose query may hold a token.
-        let url: Uri = url.parse().map_err(|_| "the first argument is no URL")?;
+        // No error message contains the URL: its query may contain a token.
+        let url: Uri = url.parse().map_err(|_| "the first argument is not a URL")?;
         let host = match (url.scheme_str(), url.host()) {
             (Some("ws"), Some(host)) => host.trim_matches(['[', ']']).to_owned(),
             (Some("wss"), _) => {
-                return Err(
-                    "for wss:// wrap the TCP stream in a TLS stream before the WebSocket's \
-                            handshake: rustls has one that implements Read and Write"
-                        .into(),
-                );
+                return Err("for wss://, wrap the TCP stream in a TLS stream, such as rustls's \
+                            StreamOwned, before the WebSocket handshake"
+                    .into());
             }
             _ => return Err("the URL does not begin with ws:// and a host".into()),
         };

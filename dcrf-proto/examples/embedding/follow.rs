@@ -1,4 +1,4 @@
-//! The program that the examples run: it follows one object until that is deleted, and says what happens.
+//! The program that the examples run: it follows one object until that is deleted, and prints what happens.
 
 use std::fmt::Arguments as Line;
 use std::time::Instant;
@@ -12,15 +12,15 @@ pub(crate) struct Follow {
     stream: String,
     pk: Pk,
     subscription: SubscriptionKey,
-    /// The object, as far as it is known.
+    /// The latest known state of the object.
     pub(crate) object: Option<Json>,
-    /// Whether the object was deleted, which is what the program waits for.
+    /// Whether the object was deleted.
     pub(crate) is_deleted: bool,
 }
 
 impl Follow {
-    /// Asks for the object and its changes. Both are sent when there is a connection.
-    pub(crate) fn begin(
+    /// Subscribes to the object and requests it. The session sends both when it is connected.
+    pub(crate) fn start(
         session: &mut Session,
         stream: String,
         pk: Pk,
@@ -34,21 +34,20 @@ impl Follow {
         Ok(follow)
     }
 
-    /// Takes what the session has to tell. Says whether there was anything, after which the session may
-    /// have something to send.
-    pub(crate) fn tell(
+    /// Handles the session's events. Returns whether there were any: if so, the session may have more to send.
+    pub(crate) fn handle_events(
         &mut self,
         session: &mut Session,
         now: Instant,
         mut print: impl FnMut(Line<'_>),
     ) -> bool {
-        let mut told = false;
+        let mut has_events = false;
         while let Some(event) = session.poll_event() {
-            told = true;
+            has_events = true;
             match event {
-                Event::Client(ClientEvent::State(state)) => tell_state(&state, now, &mut print),
+                Event::Client(ClientEvent::State(state)) => print_state(&state, now, &mut print),
                 Event::Client(ClientEvent::Unhandled(push)) => {
-                    print(format_args!("the server says {}", push.frame.as_str()));
+                    print(format_args!("unhandled frame {}", push.frame.as_str()));
                 }
                 Event::Subscribed(_) => print(format_args!("subscribed")),
                 Event::Settled { result: Ok(object), .. } => {
@@ -58,14 +57,14 @@ impl Follow {
                 Event::Settled { result: Err(error), .. } => {
                     print(format_args!("not retrieved: {error}"));
                 }
-                Event::ChangeReadable(_) => self.tell_changes(session, now, &mut print),
+                Event::ChangeReadable(_) => self.read_changes(session, now, &mut print),
                 _ => {}
             }
         }
-        told
+        has_events
     }
 
-    fn tell_changes(
+    fn read_changes(
         &mut self,
         session: &mut Session,
         now: Instant,
@@ -79,7 +78,7 @@ impl Follow {
                 }
                 Ok(Change::Gap(gap)) => {
                     print(format_args!("a gap, changes may be missing: {}", gap.cause));
-                    // Behind the subscription, so that nothing falls between the answer and the changes.
+                    // The subscription is already live, so no change is missed after this.
                     if let Err(reason) = self.retrieve(session, now) {
                         print(format_args!("not retrieved: {reason}"));
                     }
@@ -91,9 +90,9 @@ impl Follow {
                     session.close(CloseOptions::default(), now);
                 }
                 Ok(_) | Err(SubscriptionError::Closed(_)) => {}
-                Err(ended) => {
-                    print(format_args!("the subscription has ended: {ended}"));
-                    self.is_deleted = matches!(ended, SubscriptionError::Gone(_));
+                Err(error) => {
+                    print(format_args!("the subscription has ended: {error}"));
+                    self.is_deleted = matches!(error, SubscriptionError::Gone(_));
                     session.close(CloseOptions::default(), now);
                 }
             }
@@ -106,7 +105,7 @@ impl Follow {
     }
 }
 
-fn tell_state(state: &ConnectionState, now: Instant, print: &mut impl FnMut(Line<'_>)) {
+fn print_state(state: &ConnectionState, now: Instant, print: &mut impl FnMut(Line<'_>)) {
     match state {
         ConnectionState::Connecting { attempt } => {
             print(format_args!("connecting, attempt {attempt}"));

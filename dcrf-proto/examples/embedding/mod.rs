@@ -1,5 +1,5 @@
-//! What the examples that embed the core have in common: the part between a socket and a session
-//! (`transport.rs`, which is there to be copied), the command line, and the small program that both run.
+//! What the examples share: the transport between a socket and a session (`transport.rs`, ready to be copied), the command
+//! line, and the small program that both examples run.
 
 mod arguments;
 mod follow;
@@ -7,4 +7,4 @@ mod transport;
 
 pub(crate) use self::arguments::Arguments;
 pub(crate) use self::follow::Follow;
-pub(crate) use self::transport::{Dial, Transport, limits};
+pub(crate) use self::transport::{Dial, Transport, connection_error, limits};

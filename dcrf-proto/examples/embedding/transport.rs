@@ -1,125 +1,128 @@
-//! The part between a socket and a [`Session`], over any byte stream that does not block. It is there to be
-//! copied: what is left to an event loop is how to connect ([`Dial`]), and when to come back.
+//! A transport between a [`Session`] and a WebSocket over any non-blocking byte stream. Copy this file into your program.
+//! Your event loop supplies the rest: how to connect ([`Dial`]), and when to call [`Transport::receive`] and
+//! [`Transport::send`].
 
 use std::io::{ErrorKind, Read, Write};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use dcrf_proto::{ConnectionError, Epoch, Frame, Session, Transmit};
-use tungstenite::protocol::WebSocketConfig;
-use tungstenite::{Bytes, Error, Message, WebSocket};
+use dcrf_proto::{CloseFrame, ConnectionError, Epoch, Frame, Session, Transmit};
+use tungstenite::error::{CapacityError, Error, ProtocolError};
+use tungstenite::protocol::{CloseFrame as TungsteniteCloseFrame, WebSocketConfig};
+use tungstenite::{Bytes, Message, WebSocket};
 
-/// How much is read before the rest of the loop gets its turn: less than the 1,024 changes that a
-/// subscription holds for its reader, and no more than fits into a frame of a game.
+/// How many messages are read before the loop continues: fewer than the 1,024 changes that a subscription buffers.
 const MESSAGES_PER_TURN: usize = 256;
 
-/// An attempt to connect that never blocks. Dropping it gives it up.
+/// The code of a close frame that has none (RFC 6455, section 7.1.5). It is never sent.
+const NO_CODE: u16 = 1005;
+
+/// A non-blocking attempt to connect. Dropping it cancels the attempt.
 pub(crate) trait Dial {
-    /// What it connects. It does not block either.
+    /// The byte stream below the WebSocket. It does not block either.
     type Stream: Read + Write;
 
-    /// The WebSocket once its handshake is over, or why there is none; `None` while it is under way.
+    /// Returns the WebSocket after its handshake, or why it failed; `None` while the attempt is under way.
     fn poll(&mut self) -> Option<Result<WebSocket<Self::Stream>, ConnectionError>>;
 }
 
-/// The connection that a session uses or makes now, and the function that begins to make one.
+/// The current connection of a session, and the function that starts an attempt to connect.
 pub(crate) struct Transport<D: Dial, F> {
-    begin: F,
+    dial: F,
     connection: Option<(Epoch, Stage<D>)>,
 }
 
 #[expect(clippy::large_enum_variant, reason = "there is one of it")]
 enum Stage<D: Dial> {
-    Dialling(D),
+    Dialing(D),
     Open(WebSocket<D::Stream>),
 }
 
 impl<D: Dial, F: FnMut() -> Result<D, ConnectionError>> Transport<D, F> {
-    pub(crate) fn new(begin: F) -> Self {
-        Self { begin, connection: None }
+    pub(crate) fn new(dial: F) -> Self {
+        Self { dial, connection: None }
     }
 
-    /// Tells the session what has arrived. Says whether there may be more that no event of the socket will
-    /// announce.
+    /// Passes received messages to the session. Returns whether more may be buffered, which the socket won't signal.
     pub(crate) fn receive(&mut self, session: &mut Session, now: Instant) -> bool {
-        self.drop_what_is_given_up(session);
+        self.drop_abandoned(session);
         let Some((epoch, stage)) = &mut self.connection else { return false };
         let received = match stage {
             Stage::Open(socket) => read(socket, *epoch, session, now),
-            Stage::Dialling(dial) => match dial.poll() {
+            Stage::Dialing(dial) => match dial.poll() {
                 Some(Ok(socket)) => {
                     *stage = Stage::Open(socket);
                     session.handle_connected(*epoch, now);
-                    // The handshake may have read the first messages along with the server's answer.
+                    // The handshake may have buffered the first messages.
                     Ok(true)
                 }
-                Some(Err(lost)) => Err(lost),
+                Some(Err(error)) => Err(error),
                 None => Ok(false),
             },
         };
-        received.unwrap_or_else(|lost| {
-            self.lose(lost, session, now);
+        received.unwrap_or_else(|error| {
+            self.disconnect(error, session, now);
             false
         })
     }
 
-    /// Does what the session wants done, as far as the socket takes it.
+    /// Sends what the session has to send, until the socket would block.
     pub(crate) fn send(&mut self, session: &mut Session, now: Instant) {
-        self.drop_what_is_given_up(session);
-        if let Err(failed) = self.write(session, now) {
-            // What the server said before it hung up tells more than the write that failed.
+        self.drop_abandoned(session);
+        if let Err(error) = self.write(session, now) {
+            // The server may have sent a close frame, which explains more than the failed write.
             self.receive(session, now);
-            self.lose(failed, session, now);
+            self.disconnect(error, session, now);
         }
     }
 
-    /// Nothing is taken from the session while the socket takes nothing: what stays there can still be
-    /// cancelled, and is not lost with the connection.
+    /// Takes nothing from the session while the socket would block: a message that is still in the session can be
+    /// cancelled, and survives the connection.
     fn write(&mut self, session: &mut Session, now: Instant) -> Result<(), ConnectionError> {
-        let mut takes_more = self.flush()?;
-        while takes_more {
+        let mut is_writable = self.flush()?;
+        while is_writable {
             let Some(transmit) = session.poll_transmit() else { break };
             let message = match transmit {
                 Transmit::Dial(epoch) => {
-                    match (self.begin)() {
-                        Ok(dial) => self.connection = Some((epoch, Stage::Dialling(dial))),
-                        Err(lost) => session.handle_disconnected(epoch, lost, now),
+                    match (self.dial)() {
+                        Ok(dial) => self.connection = Some((epoch, Stage::Dialing(dial))),
+                        Err(error) => session.handle_disconnected(epoch, error, now),
                     }
                     continue;
                 }
                 Transmit::Frame(_, Frame::Text(text)) => Message::from(text),
                 Transmit::Frame(_, Frame::Binary(bytes)) => Message::from(bytes),
                 Transmit::Frame(_, Frame::Ping) => Message::Ping(Bytes::new()),
-                Transmit::Frame(_, Frame::Close(frame)) => Message::Close(frame.into()),
+                Transmit::Frame(_, Frame::Close(frame)) => Message::Close(to_tungstenite(frame)),
                 _ => continue,
             };
             if let Some((_, Stage::Open(socket))) = &mut self.connection {
-                takes_more = goes_on(socket.write(message))?;
+                is_writable = is_ready(socket.write(message))?;
             }
         }
         self.flush().map(drop)
     }
 
-    /// Writes what has been fed. Says whether all of it is written.
+    /// Returns whether everything is written.
     fn flush(&mut self) -> Result<bool, ConnectionError> {
         match &mut self.connection {
-            Some((_, Stage::Open(socket))) => goes_on(socket.flush()),
+            Some((_, Stage::Open(socket))) => is_ready(socket.flush()),
             _ => Ok(true),
         }
     }
 
-    /// The epoch rule: a socket or a dial that the session no longer counts on may hang for ever.
-    fn drop_what_is_given_up(&mut self, session: &Session) {
+    /// Drops a socket or dial that the session has given up. It may hang forever.
+    fn drop_abandoned(&mut self, session: &Session) {
         self.connection.take_if(|(epoch, _)| session.epoch() != Some(*epoch));
     }
 
-    fn lose(&mut self, lost: ConnectionError, session: &mut Session, now: Instant) {
+    fn disconnect(&mut self, error: ConnectionError, session: &mut Session, now: Instant) {
         if let Some((epoch, _)) = self.connection.take() {
-            session.handle_disconnected(epoch, lost, now);
+            session.handle_disconnected(epoch, error, now);
         }
     }
 }
 
-/// Reads what is there. Says whether there may be more.
+/// Reads the available messages. Returns whether there may be more.
 fn read<S: Read + Write>(
     socket: &mut WebSocket<S>,
     epoch: Epoch,
@@ -133,29 +136,63 @@ fn read<S: Read + Write>(
             // tungstenite answers a ping by itself, at the next read or flush.
             Ok(Message::Ping(_) | Message::Pong(_)) => session.handle_pong(epoch, now),
             Ok(Message::Close(frame)) => {
-                // The answer, where the server began: one try, since it may no longer read.
+                // Try once to answer a close frame. The server may no longer read.
                 let _ = socket.flush();
-                return Err(ConnectionError::Closed(frame.into()));
+                return Err(ConnectionError::Closed(from_tungstenite(frame)));
             }
             Ok(Message::Frame(_)) => {}
-            Err(error) => return goes_on(Err(error)),
+            Err(error) => return is_ready(Err(error)),
         }
     }
     Ok(true)
 }
 
-/// Whether a socket goes on at once (`true`), when it is ready again (`false`), or never. A message whose
-/// write blocks is kept by tungstenite, and written by a later flush.
-fn goes_on(result: tungstenite::Result<()>) -> Result<bool, ConnectionError> {
+/// Whether the socket is ready for more. tungstenite keeps a message that would block, and writes it on a later flush.
+fn is_ready(result: tungstenite::Result<()>) -> Result<bool, ConnectionError> {
     match result {
         Ok(()) => Ok(true),
         Err(Error::Io(error)) if error.kind() == ErrorKind::WouldBlock => Ok(false),
-        Err(error) => Err(error.into()),
+        Err(error) => Err(connection_error(error)),
     }
 }
 
-/// tungstenite's own limits are 64 MiB for a message from the server, and none for what waits to be
-/// written: the pongs to a server that does not read would add up.
+/// Converts an error of the handshake or of an open connection.
+pub(crate) fn connection_error(error: Error) -> ConnectionError {
+    match error {
+        Error::Io(error) => error.into(),
+        Error::ConnectionClosed
+        | Error::AlreadyClosed
+        | Error::Protocol(
+            ProtocolError::ResetWithoutClosingHandshake | ProtocolError::HandshakeIncomplete,
+        ) => ConnectionError::Dropped,
+        Error::Http(response) => {
+            let seconds = response.headers().get("retry-after");
+            let seconds = seconds.and_then(|seconds| seconds.to_str().ok()?.parse().ok());
+            ConnectionError::Http {
+                status: response.status().as_u16(),
+                retry_after: seconds.map(Duration::from_secs),
+            }
+        }
+        Error::Capacity(CapacityError::MessageTooLong { max_size, .. }) => {
+            ConnectionError::TooLarge { limit: max_size }
+        }
+        error => ConnectionError::Protocol(error.to_string()),
+    }
+}
+
+fn from_tungstenite(frame: Option<TungsteniteCloseFrame>) -> CloseFrame {
+    let Some(TungsteniteCloseFrame { code, reason }) = frame else {
+        return CloseFrame { code: NO_CODE, reason: String::new() };
+    };
+    CloseFrame { code: code.into(), reason: reason.to_string() }
+}
+
+fn to_tungstenite(frame: CloseFrame) -> Option<TungsteniteCloseFrame> {
+    let CloseFrame { code, reason } = frame;
+    (code != NO_CODE).then(|| TungsteniteCloseFrame { code: code.into(), reason: reason.into() })
+}
+
+/// By default, tungstenite accepts messages of 64 MiB, and buffers any number of pongs for a server that doesn't read.
 pub(crate) fn limits() -> WebSocketConfig {
     WebSocketConfig::default()
         .read_buffer_size(16 << 10)

@@ -1,4 +1,4 @@
-//! Any calls in any order: each request settles once, all bounds are kept, and a close leaves nothing.
+//! Any calls in any order: each request settles once, all limits hold, and closing leaves nothing behind.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -20,35 +20,35 @@ pub fn calls(input: &[u8]) {
     (config.outbox, config.changes, config.events, config.replies) = (LIMIT, LIMIT, LIMIT, LIMIT);
     (config.max_requests, config.max_subscriptions, config.replay_window) = (6, 6, 2);
     let (session, epoch, now) = connected(config);
-    let mut world = World {
+    let mut calls = Calls {
         session,
         epochs: vec![epoch],
         now,
-        alive: BTreeSet::new(),
+        pending: BTreeSet::new(),
         subscriptions: Vec::new(),
         frames: Vec::new(),
     };
     while !input.is_empty() {
-        if world.call(&mut input).is_err() {
+        if calls.call(&mut input).is_err() {
             break;
         }
-        world.check();
+        calls.check();
     }
-    world.end();
+    calls.end();
 }
 
-struct World {
+struct Calls {
     session: Session,
     epochs: Vec<Epoch>,
     now: Instant,
     /// Requests that have not settled.
-    alive: BTreeSet<RequestKey>,
+    pending: BTreeSet<RequestKey>,
     subscriptions: Vec<SubscriptionKey>,
-    /// What was sent, with its connection.
+    /// The frames sent, each with its connection.
     frames: Vec<(Epoch, Value)>,
 }
 
-impl World {
+impl Calls {
     fn call(&mut self, input: &mut Unstructured<'_>) -> arbitrary::Result<()> {
         let now = self.now;
         match input.int_in_range(0..=19_u8)? {
@@ -61,25 +61,25 @@ impl World {
                 }
             }
             6 => {
-                let alive: Vec<_> = self.alive.iter().copied().collect();
-                if let Some(key) = pick(&alive, input)? {
+                let pending: Vec<_> = self.pending.iter().copied().collect();
+                if let Some(key) = pick(&pending, input)? {
                     let before = self.session.stats().requests;
                     self.session.cancel(key);
-                    // One that has settled is told of all the same.
+                    // If it has already settled, its event still follows.
                     if self.session.stats().requests < before {
-                        self.alive.remove(&key);
+                        self.pending.remove(&key);
                     }
                 }
             }
             7..=9 => self.transmit(),
-            10 | 11 => self.answer(input)?,
+            10 | 11 => self.reply(input)?,
             12 => {
                 let (epoch, text) = (self.epoch(input)?, input.arbitrary::<&str>()?);
                 self.session.handle_text(epoch, text, now);
             }
             13 => {
-                let (epoch, why) = (self.epoch(input)?, loss(input)?);
-                self.session.handle_disconnected(epoch, why, now);
+                let (epoch, error) = (self.epoch(input)?, connection_error(input)?);
+                self.session.handle_disconnected(epoch, error, now);
             }
             14 => {
                 let epoch = self.epoch(input)?;
@@ -89,7 +89,7 @@ impl World {
                 self.now += Duration::from_millis(input.int_in_range(0..=40_000)?);
                 self.session.handle_timeout(self.now);
             }
-            16 => self.tell(),
+            16 => self.read_events(),
             17 => {
                 if let Some(key) = pick(&self.subscriptions, input)? {
                     let _ = self.session.poll_change(key);
@@ -119,7 +119,7 @@ impl World {
             request = request.timeout(Duration::from_millis(input.arbitrary::<u16>()?.into()));
         }
         if let Ok(key) = self.session.request(request, self.now) {
-            assert!(self.alive.insert(key), "a key was given out twice");
+            assert!(self.pending.insert(key), "two requests have the same key");
         }
         Ok(())
     }
@@ -146,8 +146,12 @@ impl World {
             match transmit {
                 Transmit::Dial(epoch) => self.epochs.push(epoch),
                 Transmit::Frame(epoch, Frame::Text(text)) => {
-                    assert_eq!(Some(&epoch), self.epochs.last(), "it is for a connection before");
-                    let frame = serde_json::from_str(&text).expect("what is sent is JSON");
+                    assert_eq!(
+                        Some(&epoch),
+                        self.epochs.last(),
+                        "the frame is for an old connection"
+                    );
+                    let frame = serde_json::from_str(&text).expect("sent frames are JSON");
                     self.frames.push((epoch, frame));
                 }
                 _ => {}
@@ -155,8 +159,8 @@ impl World {
         }
     }
 
-    /// The server answers one of the frames, or tells an event with its id.
-    fn answer(&mut self, input: &mut Unstructured<'_>) -> arbitrary::Result<()> {
+    /// Receives a reply to one of the frames, or an event with its id.
+    fn reply(&mut self, input: &mut Unstructured<'_>) -> arbitrary::Result<()> {
         let Ok((epoch, frame)) = input.choose(&self.frames) else { return Ok(()) };
         let action = match input.int_in_range(0..=3_u8)? {
             0 => json!("update"),
@@ -165,18 +169,18 @@ impl World {
         };
         let status = *input.choose(&[200, 201, 204, 400, 403, 404, 429, 500])?;
         let errors = if status < 300 { json!([]) } else { json!(["no"]) };
-        let answer = json!({"stream": frame["stream"], "payload": {
+        let frame = json!({"stream": frame["stream"], "payload": {
             "errors": errors, "data": {"pk": 1}, "action": action, "response_status": status,
             "request_id": frame["payload"]["request_id"],
         }});
-        self.session.handle_text(*epoch, &answer.to_string(), self.now);
+        self.session.handle_text(*epoch, &frame.to_string(), self.now);
         Ok(())
     }
 
-    fn tell(&mut self) {
+    fn read_events(&mut self) {
         while let Some(event) = self.session.poll_event() {
             if let Event::Settled { request, .. } = event {
-                assert!(self.alive.remove(&request), "{request:?} settles twice");
+                assert!(self.pending.remove(&request), "{request:?} settles twice");
             }
         }
     }
@@ -196,8 +200,8 @@ impl World {
         assert!(self.session.is_finished());
         assert_eq!(self.session.poll_timeout(), None);
         self.transmit();
-        self.tell();
-        assert!(self.alive.is_empty(), "{:?} have not settled", self.alive);
+        self.read_events();
+        assert!(self.pending.is_empty(), "{:?} have not settled", self.pending);
         for key in std::mem::take(&mut self.subscriptions) {
             while self.session.poll_change(key).is_some() {}
         }
@@ -213,7 +217,7 @@ fn pick<T: Copy>(keys: &[T], input: &mut Unstructured<'_>) -> arbitrary::Result<
     input.choose(keys).map(|key| Some(*key))
 }
 
-fn loss(input: &mut Unstructured<'_>) -> arbitrary::Result<ConnectionError> {
+fn connection_error(input: &mut Unstructured<'_>) -> arbitrary::Result<ConnectionError> {
     let code = *input.choose(&[1000, 1001, 1002, 1008, 1011, 1012, 1013, 4001, 4401])?;
     let status = *input.choose(&[401, 403, 404, 429, 500, 503])?;
     let seconds = input.arbitrary::<u16>()?;

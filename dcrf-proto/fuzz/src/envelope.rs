@@ -1,4 +1,4 @@
-//! Any request is written so that it reads as what was asked, and its answer settles it.
+//! Any request is encoded without loss, and its reply settles it.
 
 use std::collections::BTreeMap;
 
@@ -10,20 +10,20 @@ use super::{connected, sent};
 
 pub fn envelope(input: &[u8]) {
     let mut input = Unstructured::new(input);
-    let _ = write_and_answer(&mut input);
+    let _ = round_trip(&mut input);
 }
 
-fn write_and_answer(input: &mut Unstructured<'_>) -> arbitrary::Result<()> {
+fn round_trip(input: &mut Unstructured<'_>) -> arbitrary::Result<()> {
     let mut config = Config::default();
     let is_bare = input.arbitrary()?;
     config.framing = if is_bare { Framing::Bare } else { Framing::Multiplexed };
     let (stream, action, id): (String, String, String) = input.arbitrary()?;
-    let mut wanted = BTreeMap::new();
+    let mut arguments = BTreeMap::new();
     let mut request = Request::new(stream.clone(), action.clone()).id(id.as_str());
     for _ in 0..input.int_in_range(0..=4)? {
         let (name, value): (String, _) = (input.arbitrary()?, any_value(input, 3)?);
         request = request.arg(name.clone(), &value);
-        wanted.insert(name, value);
+        arguments.insert(name, value);
     }
     let data = any_value(input, 3)?;
 
@@ -32,15 +32,15 @@ fn write_and_answer(input: &mut Unstructured<'_>) -> arbitrary::Result<()> {
         Ok(key) => key,
         Err(rejected) => {
             let is_reserved =
-                ["action", "request_id"].iter().any(|name| wanted.contains_key(*name));
+                ["action", "request_id"].iter().any(|name| arguments.contains_key(*name));
             let invalid = matches!(rejected.reason, RejectReason::InvalidArgument { .. });
             assert!(invalid && is_reserved, "{rejected}");
             return Ok(());
         }
     };
     let frame = sent(&mut session);
-    let mut payload: Map<String, Value> = wanted.into_iter().collect();
-    // A payload of the caller's own may have none.
+    let mut payload: Map<String, Value> = arguments.into_iter().collect();
+    // A custom payload may have no action.
     if !action.is_empty() {
         payload.insert("action".to_owned(), json!(action));
     }
@@ -49,15 +49,15 @@ fn write_and_answer(input: &mut Unstructured<'_>) -> arbitrary::Result<()> {
     let whole = if is_bare { payload } else { json!({"stream": stream, "payload": payload}) };
     assert_eq!(frame, whole);
 
-    let answer = json!({
+    let reply = json!({
         "errors": [], "data": data, "action": action, "response_status": 200, "request_id": id,
     });
-    let answer = if is_bare { answer } else { json!({"stream": stream, "payload": answer}) };
-    session.handle_text(epoch, &answer.to_string(), now);
+    let reply = if is_bare { reply } else { json!({"stream": stream, "payload": reply}) };
+    session.handle_text(epoch, &reply.to_string(), now);
     let mut settled = 0;
     while let Some(event) = session.poll_event() {
         if let Event::Settled { request, result } = event {
-            let result: Value = result.expect("an answer").decode().expect("JSON");
+            let result: Value = result.expect("a success").decode().expect("JSON");
             assert_eq!((request, &result), (key, &data));
             settled += 1;
         }

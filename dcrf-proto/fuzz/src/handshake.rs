@@ -1,5 +1,5 @@
-//! Any URL, header, cookie and subprotocol: it is refused, or the request is one whose lines are the client's alone (X3);
-//! and nothing secret is shown (X1).
+//! Any URL, header, cookie and subprotocol is either rejected or can't inject lines into the request (X3), and secrets are
+//! never shown (X1).
 
 use std::io;
 use std::pin::{Pin, pin};
@@ -8,19 +8,19 @@ use std::task::{Context, Poll, Waker};
 use dcrf_proto::websocket::{Credentials, Endpoint, Options, connect};
 use futures_io::{AsyncRead, AsyncWrite};
 
-/// Begins each value that is secret.
+/// Every secret value begins with this.
 const MARK: &str = "not-to-be-seen";
 
-/// The parts: the URL, the name and the value of a header, those of a cookie, a subprotocol, an origin.
+/// The parts of the input: URL, header name and value, cookie name and value, subprotocol, origin.
 pub fn handshake(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
-    // Between the parts stands a letter that none of them may have, so that line breaks can be in them.
+    // A separator that is invalid in every part, so that parts can contain line breaks.
     let parts: Vec<&str> = text.split('\u{1}').collect();
     let part = |nth: usize| parts.get(nth).copied().unwrap_or_default();
     let Ok(endpoint) = Endpoint::parse(part(0)) else { return };
     let shown = format!("{endpoint} {endpoint:?} {}", endpoint.path());
     assert!(!shown.contains('?') && !endpoint.host().contains('@'), "{shown}");
-    // Names are shown.
+    // Names are not secret.
     if text.to_ascii_lowercase().contains(MARK) {
         return;
     }
@@ -44,7 +44,7 @@ pub fn handshake(input: &[u8]) {
         return;
     }
     let head = String::from_utf8(written).expect("a request is text");
-    let head = head.strip_suffix("\r\n\r\n").expect("one request, and no more");
+    let head = head.strip_suffix("\r\n\r\n").expect("exactly one request");
     let mut lines = head.split("\r\n");
     let first = lines.next().expect("a request line");
     assert!(first.starts_with("GET /") && first.ends_with(" HTTP/1.1"), "{first:?}");
@@ -57,7 +57,7 @@ pub fn handshake(input: &[u8]) {
     }
 }
 
-/// A stream that keeps what is written, and never has anything to read.
+/// A stream that records what is written and never has anything to read.
 struct Recorder<'a>(&'a mut Vec<u8>);
 
 impl AsyncRead for Recorder<'_> {

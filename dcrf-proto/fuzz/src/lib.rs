@@ -1,5 +1,5 @@
-//! What the fuzzer gives the core, and what must hold of it then. Each function takes any bytes and panics when
-//! something does not hold; `tests/tests/corpora.rs` runs them over the stored inputs with a stable compiler.
+//! Fuzz targets for the core. Each function takes any bytes and panics if an invariant is violated.
+//! `tests/tests/corpora.rs` runs them over the stored inputs with a stable compiler.
 
 pub mod calls;
 pub mod envelope;
@@ -12,8 +12,8 @@ use std::time::Instant;
 
 use dcrf_proto::{Config, Epoch, Frame, Seed, Session, Transmit};
 
-/// A session that is connected, and its epoch.
-#[allow(clippy::disallowed_methods, reason = "the one base of the virtual clock")]
+/// A connected session and its epoch.
+#[allow(clippy::disallowed_methods, reason = "the origin of the virtual clock")]
 fn connected(config: Config) -> (Session, Epoch, Instant) {
     let now = Instant::now();
     let mut session = Session::new(config, Seed::from([7; 32]), now);
@@ -26,7 +26,7 @@ fn connected(config: Config) -> (Session, Epoch, Instant) {
 /// The next frame that the session sends.
 fn sent(session: &mut Session) -> serde_json::Value {
     let Some(Transmit::Frame(_, Frame::Text(text))) = session.poll_transmit() else {
-        panic!("nothing is sent")
+        panic!("nothing was sent")
     };
-    serde_json::from_str(&text).expect("what is sent is JSON")
+    serde_json::from_str(&text).expect("sent frames are JSON")
 }

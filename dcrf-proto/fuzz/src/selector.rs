@@ -1,38 +1,37 @@
-//! Any object and any pattern: the selector says what lodash's `isMatch` would, written down anew without a thought of
-//! speed.
+//! Selectors agree with a simple second implementation of lodash's `isMatch`, for any object and any pattern.
 
 use dcrf_proto::{Framing, Selector};
 use serde_json::Value;
 
-/// An array of two: the object and the pattern.
+/// The input is an array of the object and the pattern.
 pub fn selector(input: &[u8]) {
     let Ok([object, pattern]) = serde_json::from_slice::<[Value; 2]>(input) else { return };
-    // Of other kinds lodash makes objects first, which `dcrf-proto/tests/selectors.rs` knows.
+    // lodash converts other values to objects first. The core's tests of selectors cover that.
     if !object.is_object() || !pattern.is_object() {
         return;
     }
-    let expected = holds(&object, &pattern);
+    let expected = contains(&object, &pattern);
     let matches = Selector::any().contains(&pattern).matches(Framing::Bare, &object);
     assert_eq!(matches, expected, "{object} and {pattern}");
     let whole = Selector::message(&pattern).matches(Framing::Bare, &object);
     assert_eq!(whole, expected, "{object} and {pattern}");
 }
 
-fn holds(value: &Value, pattern: &Value) -> bool {
+fn contains(value: &Value, pattern: &Value) -> bool {
     match (value, pattern) {
         (Value::Object(value), Value::Object(pattern)) => pattern
             .iter()
-            .all(|(key, wanted)| value.get(key).is_some_and(|value| holds(value, wanted))),
+            .all(|(key, expected)| value.get(key).is_some_and(|value| contains(value, expected))),
         (Value::Array(value), Value::Array(pattern)) => {
             let mut free: Vec<&Value> = value.iter().collect();
-            pattern.iter().all(|wanted| {
-                let found = free.iter().position(|value| holds(value, wanted));
+            pattern.iter().all(|expected| {
+                let found = free.iter().position(|value| contains(value, expected));
                 found.map(|at| free.remove(at)).is_some()
             })
         }
         (Value::Number(value), Value::Number(pattern)) => {
-            let exact = value.is_f64() || pattern.is_f64();
-            if exact { value.as_f64() == pattern.as_f64() } else { value == pattern }
+            let is_float = value.is_f64() || pattern.is_f64();
+            if is_float { value.as_f64() == pattern.as_f64() } else { value == pattern }
         }
         _ => value == pattern,
     }

@@ -1,4 +1,4 @@
-//! Any text from the server: it settles, is delivered, is told as unhandled or is counted, and nothing of it is invented.
+//! Any text from the server settles a request, is delivered, becomes an event, or is counted. No data is invented.
 
 use dcrf_proto::{Change, Config, Event, Framing, Request, Subscribe};
 use serde_json::Value;
@@ -12,7 +12,7 @@ pub fn text(input: &[u8]) {
     let mut config = Config::default();
     config.framing = if first % 2 == 0 { Framing::Multiplexed } else { Framing::Bare };
     let (mut session, epoch, now) = connected(config);
-    // The ids that an input can hit.
+    // Ids that are likely to occur in an input.
     let subscribe = Subscribe::instance("s", 1).id(1).include_create();
     let subscription = session.subscribe(subscribe, now).expect("accepted");
     let request = session.request(Request::new("s", "a").id(2), now).expect("accepted");
@@ -25,41 +25,41 @@ pub fn text(input: &[u8]) {
     let stats = session.stats();
     assert_eq!((stats.received, stats.received_bytes), (1, text.len() as u64));
     let is_json = serde_json::from_str::<&RawValue>(text).is_ok();
-    let has_words = ["NaN", "Infinity"].iter().any(|word| text.contains(word));
-    assert!(is_json || has_words || stats.malformed == 1, "it is no JSON, and was taken");
-    let mut happened = stats.malformed + stats.unhandled + stats.late;
+    let has_nan = ["NaN", "Infinity"].iter().any(|word| text.contains(word));
+    assert!(is_json || has_nan || stats.malformed == 1, "text that is not JSON was accepted");
+    let mut effects = stats.malformed + stats.unhandled + stats.late;
     while let Some(event) = session.poll_event() {
         match event {
             Event::Settled { request: key, result } => {
                 assert_eq!(key, request);
-                assert!(is_addressed(text, 2), "it has another id");
-                if let (Ok(data), false) = (result, has_words) {
+                assert!(has_id(text, 2), "the frame has another id");
+                if let (Ok(data), false) = (result, has_nan) {
                     assert!(text.contains(data.as_str()) || data.as_str() == "null");
                 }
-                happened += 1;
+                effects += 1;
             }
             Event::Subscribed(key) | Event::ChangeReadable(key) => {
                 assert_eq!(key, subscription);
-                assert!(is_addressed(text, 1), "it has another id");
-                happened += 1;
+                assert!(has_id(text, 1), "the frame has another id");
+                effects += 1;
             }
             _ => {}
         }
     }
     while let Some(polled) = session.poll_change(subscription) {
         let Ok(change) = polled else { break };
-        if let (Change::Create(data) | Change::Update(data), false) = (change, has_words) {
-            assert!(text.contains(data.as_str()), "{} was invented", data.as_str());
+        if let (Change::Create(data) | Change::Update(data), false) = (change, has_nan) {
+            assert!(text.contains(data.as_str()), "invented {}", data.as_str());
         }
     }
-    assert!(happened > 0, "it has vanished");
+    assert!(effects > 0, "the frame had no effect");
 }
 
-/// Whether the id stands in the text at all.
-fn is_addressed(text: &str, id: u64) -> bool {
+/// Whether the frame has this id.
+fn has_id(text: &str, id: u64) -> bool {
     let frame: Value = match serde_json::from_str(text) {
         Ok(frame) => frame,
-        // Read by the core, which looks at what it needs alone.
+        // The core can read some frames that `Value` can't represent.
         Err(_) => return true,
     };
     let payload = frame.get("payload").unwrap_or(&frame);

@@ -1,5 +1,5 @@
-//! The envelope: how a payload is written for the server, and how a frame of the server is read, in one
-//! pass that borrows from the frame and leaves `data` and `errors` as text.
+//! Encodes payloads for the server and decodes its frames. Decoding takes one pass, borrows from the frame, and leaves
+//! `data` and `errors` as text.
 
 use std::borrow::Cow;
 
@@ -12,14 +12,14 @@ use crate::protocol::framing::Framing;
 use crate::protocol::json::{self, Json};
 use crate::protocol::scan::Scan;
 
-/// A frame of the server, read.
+/// A decoded text frame from the server.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Frame<'a> {
-    /// A frame of the expected shape.
+    /// An object with a payload.
     Envelope(Envelope<'a>),
     /// A JSON object of another shape.
     Foreign,
-    /// No JSON, or no object.
+    /// Not a JSON object.
     Malformed,
 }
 
@@ -30,20 +30,20 @@ pub(crate) struct Envelope<'a> {
     pub(crate) payload: Payload<'a>,
 }
 
-/// The keys of a payload that matter to the session. A key of an unexpected type counts as absent.
+/// The keys of a payload that the session uses. A value of an unexpected type counts as absent.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Payload<'a> {
     pub(crate) action: Option<Cow<'a, str>>,
-    /// `None` for what no id of ours can be.
+    /// `None` unless it is a string or an integer of 64 bits.
     pub(crate) request_id: Option<RequestId>,
-    /// The subscription on the wire with this id, where it was looked for.
+    /// The upstream subscription with this id, if it was already looked up.
     pub(crate) owner: Option<UpstreamKey>,
-    /// The id as it stands in the frame, without quotes.
+    /// The id as written in the frame, without its quotes.
     pub(crate) id_text: &'a str,
     pub(crate) response_status: Status,
-    /// As text.
+    /// JSON text.
     pub(crate) errors: Option<&'a str>,
-    /// As text.
+    /// JSON text.
     pub(crate) data: Option<&'a str>,
 }
 
@@ -56,7 +56,7 @@ impl<'a> Payload<'a> {
         !matches!(self.response_status, Status::Missing)
     }
 
-    /// The data of a success, or the error reply (R7).
+    /// The data of a successful reply, or the error reply (R7).
     pub(crate) fn outcome(&self) -> Result<Option<&'a str>, ErrorReply> {
         let status = match self.response_status {
             Status::Number(200..=299) => return Ok(self.data),
@@ -75,18 +75,18 @@ impl<'a> Payload<'a> {
     }
 }
 
+/// Whether this is an empty array, object or string.
 fn is_empty(errors: &str) -> bool {
-    let mut text = errors.bytes().filter(|byte| !byte.is_ascii_whitespace());
-    let ends = (text.next(), text.next(), text.next());
+    let mut bytes = errors.bytes().filter(|byte| !byte.is_ascii_whitespace());
     matches!(
-        ends,
+        (bytes.next(), bytes.next(), bytes.next()),
         (Some(b'['), Some(b']'), None)
             | (Some(b'{'), Some(b'}'), None)
             | (Some(b'"'), Some(b'"'), None)
     )
 }
 
-/// Reads a frame, in one pass.
+/// Decodes a text frame.
 pub(crate) fn decode(framing: Framing, text: &str) -> Frame<'_> {
     let mut scan = Scan::new(text);
     let frame = match framing {
@@ -97,13 +97,13 @@ pub(crate) fn decode(framing: Framing, text: &str) -> Frame<'_> {
     frame.filter(|_| scan.is_at_end()).unwrap_or(Frame::Malformed)
 }
 
-/// An object with a stream and a payload, or of another shape; `None` for what is no JSON, or no object.
+/// Reads an object. `None` if the text is not a JSON object.
 fn read_multiplexed<'a>(scan: &mut Scan<'a>) -> Option<Frame<'a>> {
     let (mut stream, mut payload) = (None, None);
     scan.entries(|scan, key| {
         match key {
-            b"stream" => stream = scan.raw().map(|value| string(scan, value))?,
-            b"payload" if scan.is_object() => payload = Some(Payload::read(scan)?),
+            "stream" => stream = scan.raw().map(|value| string(scan, value))?,
+            "payload" if scan.is_object() => payload = Some(Payload::read(scan)?),
             _ => scan.skip()?,
         }
         Some(())
@@ -113,11 +113,11 @@ fn read_multiplexed<'a>(scan: &mut Scan<'a>) -> Option<Frame<'a>> {
 
 impl<'a> Payload<'a> {
     fn read(scan: &mut Scan<'a>) -> Option<Self> {
-        const KEYS: [&[u8]; 5] = [b"errors", b"data", b"action", b"response_status", b"request_id"];
+        const KEYS: [&str; 5] = ["errors", "data", "action", "response_status", "request_id"];
         let mut values = [None; KEYS.len()];
         scan.entries(|scan, key| {
             let value = scan.raw()?;
-            // Of a key that is there twice the last counts.
+            // If a key is repeated, the last value counts.
             if let Some(nth) = KEYS.iter().position(|known| *known == key) {
                 values[nth] = Some(value);
             }
@@ -140,8 +140,8 @@ pub(crate) fn not_null(value: &str) -> Option<&str> {
     (value != "null").then_some(value)
 }
 
-/// A string that is behind, borrowed where it holds no escapes. Anything else counts as absent, and so does a string with
-/// half of a surrogate pair, which JSON has and text has not.
+/// The text of a string that the scan has passed, borrowed if it has no escapes. `None` for other values, and for a
+/// string with a lone surrogate, which Rust's strings can't hold.
 fn string<'a>(scan: &Scan<'a>, raw: &'a str) -> Option<Cow<'a, str>> {
     let text = in_quotes(raw)?;
     if scan.has_escapes && text.contains('\\') {
@@ -154,7 +154,7 @@ fn in_quotes(raw: &str) -> Option<&str> {
     raw.strip_prefix('"')?.strip_suffix('"')
 }
 
-/// The payload of a frame that [`decode`] has read, whole.
+/// The whole payload of a frame that [`decode`] has validated.
 pub(crate) fn whole_payload(framing: Framing, text: &str) -> Json {
     let payload = match framing {
         Framing::Multiplexed => payload_in(text),
@@ -167,7 +167,7 @@ fn payload_in(text: &str) -> Option<&str> {
     let mut payload = None;
     Scan::new(text).entries(|scan, key| {
         let value = scan.raw()?;
-        if key == b"payload" {
+        if key == "payload" {
             payload = Some(value);
         }
         Some(())
@@ -175,7 +175,7 @@ fn payload_in(text: &str) -> Option<&str> {
     payload
 }
 
-/// Writes a message for the server; `arguments` are the keys of its payload beside the action and the id.
+/// Encodes a message to the server. `arguments` are the keys of its payload other than action and request id.
 pub(crate) fn encode<'a>(
     framing: Framing,
     stream: &str,
@@ -183,14 +183,14 @@ pub(crate) fn encode<'a>(
     id: &RequestId,
     arguments: impl Iterator<Item = (&'a str, &'a RawValue)> + Clone,
 ) -> String {
-    let mut text = String::with_capacity(length(framing, stream, action, arguments.clone()));
+    let mut text = String::with_capacity(encoded_len(framing, stream, action, arguments.clone()));
     if framing == Framing::Multiplexed {
         text.push_str(r#"{"stream":"#);
         json::push_string(&mut text, stream);
         text.push_str(r#","payload":"#);
     }
     text.push('{');
-    // A payload of the caller's own may have none.
+    // A custom payload may have no action.
     if !action.is_empty() {
         text.push_str(r#""action":"#);
         json::push_string(&mut text, action);
@@ -208,9 +208,9 @@ pub(crate) fn encode<'a>(
     text
 }
 
-/// How long a message is whose texts need no escapes and whose id is a UUID, to the byte: the WebSocket takes over a
-/// text without another allocation when it has no room left.
-fn length<'a>(
+/// The exact length of a message whose strings need no escapes and whose id is a UUID. The WebSocket library takes over
+/// a string without another allocation only if its capacity equals its length.
+fn encoded_len<'a>(
     framing: Framing,
     stream: &str,
     action: &str,
@@ -226,21 +226,25 @@ fn length<'a>(
     frame + action + id + arguments.sum::<usize>()
 }
 
-/// `request_id`, which the server sends back with the JSON type that the client gave it.
+/// Reads `request_id`. The server returns it with the JSON type that the client used.
 fn read_id(scan: &Scan<'_>, raw: &str) -> Option<RequestId> {
     match raw.as_bytes() {
         [b'"', ..] => string(scan, raw).map(|id| (&*id).into()),
-        // Minus zero is a float, and comes back as one.
+        // Python returns an integer zero as 0: -0 is a float.
         b"-0" => None,
         _ => raw.parse::<i64>().ok().map(RequestId::from),
     }
 }
 
+/// `response_status`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Status {
+    /// Absent or null.
     #[default]
     Missing,
+    /// An integer. One that is out of range becomes the nearest value in range, which is not a success.
     Number(u16),
+    /// Not an integer.
     Other,
 }
 
@@ -249,11 +253,21 @@ impl Status {
         if raw == "null" {
             return Self::Missing;
         }
-        // A float cast saturates, so -1.5 is 0 and 1e9 is 65,535: neither is a success.
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it saturates")]
-        raw.parse()
-            .or_else(|_| raw.parse::<f64>().map(|number| number as u16))
-            .map_or(Self::Other, Self::Number)
+        if let Ok(status) = raw.parse() {
+            return Self::Number(status);
+        }
+        match raw.parse::<f64>() {
+            // In JSON, 200.0 and 2e2 are the integer 200.
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "it saturates"
+            )]
+            Ok(number) if number.fract() == 0.0 || number.is_infinite() => {
+                Self::Number(number as u16)
+            }
+            _ => Self::Other,
+        }
     }
 }
 
@@ -263,7 +277,7 @@ mod tests {
     use crate::command::Request;
 
     #[test]
-    fn the_room_of_a_message_is_its_length() {
+    fn capacity_of_an_encoded_message_is_its_length() {
         let id = RequestId::from("0e0e0e0e-0e0e-4e0e-8a8a-8a8a8a8a8a8a");
         for framing in [Framing::Multiplexed, Framing::Bare] {
             for action in ["", "retrieve"] {
@@ -271,7 +285,11 @@ mod tests {
                 for arguments in [0, 1, 2] {
                     let arguments = request.arguments.iter().take(arguments);
                     let text = encode(framing, "people", action, &id, arguments.clone());
-                    assert_eq!(length(framing, "people", action, arguments), text.len(), "{text}");
+                    assert_eq!(
+                        encoded_len(framing, "people", action, arguments),
+                        text.len(),
+                        "{text}"
+                    );
                     assert!(serde_json::from_str::<serde_json::Value>(&text).is_ok(), "{text}");
                 }
             }
@@ -279,7 +297,52 @@ mod tests {
     }
 
     #[test]
-    fn what_needs_escapes_is_escaped() {
+    fn f1_keys_written_with_escapes_are_recognized() {
+        let plain = r#"{"stream":"a","payload":{"action":"b","request_id":1,"data":2,"errors":[3],"response_status":404}}"#;
+        let frame = decode(Framing::Multiplexed, plain);
+        assert!(matches!(&frame, Frame::Envelope(envelope) if envelope.stream.is_some()));
+        let keys =
+            ["stream", "payload", "action", "request_id", "data", "errors", "response_status"];
+        for key in keys {
+            let (first, rest) = key.split_at(1);
+            let escaped = format!(r"\u{:04x}{rest}", u32::from(first.as_bytes()[0]));
+            let text = plain.replace(&format!("\"{key}\""), &format!("\"{escaped}\""));
+            assert_ne!(text, plain);
+            assert_eq!(decode(Framing::Multiplexed, &text), frame, "{text}");
+        }
+        let text = r#"{"p\u0061yload": 7}"#;
+        assert_eq!(whole_payload(Framing::Multiplexed, text).as_str(), "7");
+    }
+
+    #[test]
+    fn r7_status_that_is_not_an_integer_counts_as_missing() {
+        let is_success = |status: &str, errors: &str| {
+            let text = format!(r#"{{"response_status":{status},"errors":{errors}}}"#);
+            let Frame::Envelope(envelope) = decode(Framing::Bare, &text) else { panic!("{text}") };
+            envelope.payload.outcome().map(drop).map_err(|error| error.status)
+        };
+        for status in ["200", "200.0", "2e2", "20.4E1", "299"] {
+            assert_eq!(is_success(status, r#"["a"]"#), Ok(()), "{status}");
+        }
+        for status in ["200.9", "299.5", "404.5", "1e-1", "\"200\"", "[200]", "true"] {
+            assert_eq!(is_success(status, "[]"), Ok(()), "{status}");
+            assert_eq!(is_success(status, r#"["a"]"#), Err(None), "{status}");
+        }
+        for (status, read) in [
+            ("0", 0),
+            ("-1", 0),
+            ("-0", 0),
+            ("300", 300),
+            ("404.0", 404),
+            ("65736", u16::MAX),
+            ("1e999", u16::MAX),
+        ] {
+            assert_eq!(is_success(status, "[]"), Err(Some(read)), "{status}");
+        }
+    }
+
+    #[test]
+    fn encoded_strings_are_escaped() {
         let text =
             encode(Framing::Bare, "", "a\"\\\n\u{1}é", &RequestId::from("i\"d"), [].into_iter());
         let payload: serde_json::Value = serde_json::from_str(&text).unwrap();

@@ -1,4 +1,4 @@
-//! The server's answer that is no success.
+//! Replies that report an error.
 
 use std::fmt;
 
@@ -6,80 +6,107 @@ use serde_json::Value;
 
 use crate::protocol::json::Json;
 
-/// The server's answer with a status other than 2xx (R7).
+/// The server's reply to a request that failed: its status is not 2xx.
 ///
-/// `Display` and `Debug` show the action and the status only, since errors can repeat what the request
-/// carried; [`messages`](ErrorReply::messages) has the reasons.
+/// [`messages`](ErrorReply::messages) has the server's reasons. They can repeat the request's data, so `Display` shows
+/// only the action and the status, and `Debug` shows the length of the JSON: both are safe to log.
 ///
 /// ```
 /// use dcrf_proto::{ErrorReply, RequestError};
 ///
-/// /// What a form shows beside its fields.
-/// fn reasons(error: &RequestError) -> Vec<String> {
+/// /// The messages to show next to a form.
+/// fn form_errors(error: &RequestError) -> Vec<String> {
 ///     match error {
-///         RequestError::ErrorReply(refusal) if refusal.status == Some(400) => refusal.messages(),
+///         RequestError::ErrorReply(reply) if reply.status == Some(400) => reply.messages(),
 ///         other => vec![other.to_string()],
 ///     }
 /// }
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ErrorReply {
-    /// `response_status`; `None` when the server sent none and `errors` was not empty.
+    /// `response_status`. `None` if the server sent no status, but errors.
     pub status: Option<u16>,
-    /// The action that the server names in its answer.
+    /// The action that failed, as the reply names it.
     pub action: Option<String>,
-    /// `errors` as JSON: DCRF sends an array of strings, or of objects such as
-    /// `[{"title": ["This field is required."]}]`.
+    /// `errors` as JSON: an array of strings, or of objects such as `[{"title": ["This field is required."]}]`.
     pub errors: Json,
     /// `data` as JSON. A view behind `view_as_consumer` puts its `{"detail": "…"}` here.
     pub data: Json,
 }
 
 impl ErrorReply {
-    /// The server's reasons as texts for a person, from [`errors`](ErrorReply::errors), or from
-    /// [`data`](ErrorReply::data) where there are none: `title: This field is required.` for a field's, the text
-    /// alone for the others.
-    ///
-    /// They can repeat what the request carried.
+    /// Creates an error reply with this status and without errors, for example for a test. Set the other fields
+    /// afterwards.
     ///
     /// ```
-    /// use dcrf_proto::{Json, ErrorReply};
+    /// use dcrf_proto::{ErrorReply, Json};
     ///
-    /// let refusal = ErrorReply {
-    ///     status: Some(400),
-    ///     action: Some("create".into()),
-    ///     errors: Json::from_value(&serde_json::json!([{"title": ["This field is required."]}]))?,
-    ///     data: Json::from_value(&())?,
-    /// };
-    /// assert_eq!(refusal.messages(), ["title: This field is required."]);
+    /// let mut reply = ErrorReply::new(400);
+    /// reply.action = Some("create".into());
+    /// reply.errors = Json::from_value(&["The title is too long."])?;
+    /// assert_eq!(reply.messages(), ["The title is too long."]);
+    /// # Ok::<(), dcrf_proto::DecodeError>(())
+    /// ```
+    pub fn new(status: impl Into<Option<u16>>) -> Self {
+        Self { status: status.into(), action: None, errors: Json::null(), data: Json::null() }
+    }
+
+    /// Whether the object does not exist: the status is 404.
+    ///
+    /// ```
+    /// use dcrf_proto::ErrorReply;
+    ///
+    /// assert!(ErrorReply::new(404).is_not_found());
+    /// assert!(!ErrorReply::new(403).is_not_found());
+    /// ```
+    pub fn is_not_found(&self) -> bool {
+        self.status == Some(404)
+    }
+
+    /// The server's reasons as readable text.
+    ///
+    /// They come from [`errors`](ErrorReply::errors), or from [`data`](ErrorReply::data) if `errors` has none. The
+    /// error of a field begins with the field's name. The messages can repeat the request's data.
+    ///
+    /// ```
+    /// use dcrf_proto::{ErrorReply, Json};
+    ///
+    /// let mut reply = ErrorReply::new(400);
+    /// reply.errors = Json::from_value(&serde_json::json!([{"title": ["This field is required."]}]))?;
+    /// assert_eq!(reply.messages(), ["title: This field is required."]);
     /// # Ok::<(), dcrf_proto::DecodeError>(())
     /// ```
     pub fn messages(&self) -> Vec<String> {
         let mut messages = Vec::new();
         for json in [&self.errors, &self.data] {
             if messages.is_empty() {
-                collect(&json.decode().unwrap_or(Value::Null), "", &mut messages);
+                collect_messages(&json.decode().unwrap_or(Value::Null), "", &mut messages);
             }
         }
         messages
     }
 }
 
-/// DRF's errors are texts, or lists of texts by field, in any depth.
-fn collect(errors: &Value, field: &str, messages: &mut Vec<String>) {
+/// DRF writes errors as strings, lists and objects by field name, nested to any depth.
+fn collect_messages(errors: &Value, field: &str, messages: &mut Vec<String>) {
     match errors {
         Value::String(text) if field.is_empty() => messages.push(text.clone()),
         Value::String(text) => messages.push(format!("{field}: {text}")),
-        Value::Array(items) => items.iter().for_each(|item| collect(item, field, messages)),
+        Value::Array(items) => {
+            for item in items {
+                collect_messages(item, field, messages);
+            }
+        }
         Value::Object(fields) => {
             for (name, item) in fields {
                 let field = match name.as_str() {
-                    // What DRF calls the errors of no field in particular.
+                    // DRF's names for errors that belong to no field.
                     "detail" | "non_field_errors" => field.to_owned(),
                     name if field.is_empty() => name.to_owned(),
                     name => format!("{field}.{name}"),
                 };
-                collect(item, &field, messages);
+                collect_messages(item, &field, messages);
             }
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
@@ -88,13 +115,13 @@ fn collect(errors: &Value, field: &str, messages: &mut Vec<String>) {
 
 impl fmt::Display for ErrorReply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the server refused")?;
+        f.write_str("the server replied")?;
         if let Some(action) = &self.action {
-            write!(f, " `{action}`")?;
+            write!(f, " to `{action}`")?;
         }
         match self.status {
             Some(status) => write!(f, " with status {status}"),
-            None => f.write_str(" without a status"),
+            None => f.write_str(" with errors"),
         }
     }
 }

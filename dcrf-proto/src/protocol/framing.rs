@@ -1,21 +1,20 @@
-//! How payloads are wrapped.
+//! The two framings.
 
-/// How payloads are wrapped on the wire (F1).
+/// How frames wrap their payload: with a multiplexer's envelope or not.
 ///
 /// ```
 /// use dcrf_proto::{Config, Framing};
 ///
-/// // A consumer that is routed directly, without a multiplexer in front.
+/// // The URL routes to a consumer directly, without a multiplexer.
 /// let mut config = Config::default();
 /// config.framing = Framing::Bare;
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Framing {
-    /// `{"stream": …, "payload": …}`, for an endpoint behind channelsmultiplexer.
+    /// `{"stream": …, "payload": …}`, for an endpoint that uses channelsmultiplexer.
     #[default]
     Multiplexed,
-    /// The payload alone, for a consumer that is routed directly. The stream of a request is then a name
-    /// of your own, which never reaches the wire.
+    /// Only the payload, for a consumer without a multiplexer. The stream of a request is not sent: choose any name.
     Bare,
 }

@@ -1,19 +1,20 @@
-//! JSON as checked text that is decoded once, by whom it concerns; and the repair of the three words
-//! that Python writes although they are no JSON (F3).
+//! JSON as validated text that the caller decodes, and the replacement of Python's `NaN` and `Infinity` (F3).
 
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
-use serde::de::DeserializeOwned;
+use memchr::memchr2;
+use serde::de::{DeserializeOwned, IgnoredAny, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use crate::protocol::block;
+use crate::protocol::page::Page;
+use crate::protocol::scan::has_control_characters;
 
-/// A JSON value as text: well-formed, cheap to clone, decoded when you ask.
+/// A JSON value as text. It is valid, cheap to clone, and decoded on demand.
 ///
-/// `Debug` shows the length only, since payloads stay out of logs (X1).
+/// `Debug` shows only the length, so it is safe to log.
 ///
 /// ```
 /// use dcrf_proto::Json;
@@ -33,23 +34,47 @@ impl Json {
     ///
     /// # Errors
     ///
-    /// When the value has no form in JSON, such as a map whose keys are no strings.
+    /// If JSON can't represent the value, for example a map whose keys are not strings.
     pub fn from_value<T: Serialize + ?Sized>(value: &T) -> Result<Self, DecodeError> {
-        Ok(Self(serde_json::to_string(value)?.into()))
+        let text = serde_json::to_string(value).map_err(|error| DecodeError::from(&error))?;
+        Ok(Self(text.into()))
     }
 
-    /// The text.
+    /// The JSON text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Decodes the value into a type of yours.
+    /// Decodes the value. `()` decodes from any value, to ignore it.
+    ///
+    /// ```
+    /// # use dcrf_proto::Json;
+    /// let json = Json::from_value(&["a", "b"])?;
+    /// assert_eq!(json.decode::<Vec<String>>()?, ["a", "b"]);
+    /// json.decode::<()>()?;
+    /// # Ok::<(), dcrf_proto::DecodeError>(())
+    /// ```
     ///
     /// # Errors
     ///
-    /// When the value does not fit the type.
+    /// If the value does not match the type. If a list meets a [page](crate::Page), the error says so.
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T, DecodeError> {
-        serde_json::from_str(&self.0).map_err(DecodeError::from)
+        serde_json::from_str(&self.0).or_else(|error| {
+            T::deserialize(UnitDeserializer).map_err(|_| self.decode_error(&error))
+        })
+    }
+
+    fn decode_error(&self, error: &serde_json::Error) -> DecodeError {
+        let error = DecodeError::from(error);
+        let is_whole_value = (error.line, error.column) == (1, 1);
+        if is_whole_value && self.is_page() {
+            return DecodeError { expected: "this is a page: use `list_all`".to_owned(), ..error };
+        }
+        error
+    }
+
+    fn is_page(&self) -> bool {
+        self.0.starts_with('{') && serde_json::from_str::<Page<IgnoredAny>>(&self.0).is_ok()
     }
 
     /// The value `null`.
@@ -61,14 +86,20 @@ impl Json {
         self.0.len()
     }
 
-    /// Takes over text that a parser has already found to be one JSON value.
+    /// Wraps text that a parser has already validated as one JSON value.
     pub(crate) fn from_checked(text: &str) -> Self {
         Self(text.into())
     }
 
-    /// The same, where there may be none.
+    /// Wraps validated text, or `null` if there is none.
     pub(crate) fn from_checked_or_null(text: Option<&str>) -> Self {
         Self::from_checked(text.unwrap_or("null"))
+    }
+}
+
+impl AsRef<str> for Json {
+    fn as_ref(&self) -> &str {
+        self.as_str()
     }
 }
 
@@ -92,60 +123,92 @@ impl Serialize for Json {
 }
 
 impl<'de> Deserialize<'de> for Json {
-    /// Takes the value as it stands, by `serde_json` only: for whoever decodes later, or passes it on.
+    /// Keeps the value's text, to decode it later or pass it on. Works only with `serde_json`.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Ok(Self::from(&*Box::<RawValue>::deserialize(deserializer)?))
     }
 }
 
-/// A JSON value that does not fit the type it was to be decoded into.
+/// Supports only [`Deserialize`] implementations that ask for a unit, which is `()` alone in practice.
+struct UnitDeserializer;
+
+impl<'de> Deserializer<'de> for UnitDeserializer {
+    type Error = serde::de::value::Error;
+
+    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Self::Error> {
+        Err(serde::de::Error::custom("not a unit"))
+    }
+
+    fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
+        visitor.visit_unit()
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit_struct
+        newtype_struct seq tuple tuple_struct map struct enum identifier ignored_any
+    }
+}
+
+/// A JSON value could not be decoded into the requested type.
 ///
-/// It says what was expected and where, and never what stands there (X1).
+/// It says what was expected and where, and never shows the value: it is safe to log.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the data does not fit: {expected}, at line {line}, column {column}")]
+#[error("could not decode the data at line {line}, column {column}: {expected}")]
+#[non_exhaustive]
 pub struct DecodeError {
     /// What the type needs, such as "missing field `title`" or "expected a string".
     pub expected: String,
-    /// The line in the JSON text, from 1.
+    /// The line in the JSON text, counted from 1.
     pub line: usize,
-    /// The column in that line.
+    /// The column in that line, counted from 1.
     pub column: usize,
 }
 
-impl From<serde_json::Error> for DecodeError {
-    fn from(error: serde_json::Error) -> Self {
-        let (line, column) = (error.line(), error.column());
+impl DecodeError {
+    /// Creates an error at the start of the JSON text, for example for a test. Set `line` and `column` afterwards.
+    ///
+    /// ```
+    /// use dcrf_proto::DecodeError;
+    ///
+    /// assert_eq!(DecodeError::new("missing field `title`").line, 1);
+    /// ```
+    pub fn new(expected: impl Into<String>) -> Self {
+        Self { expected: expected.into(), line: 1, column: 1 }
+    }
+}
+
+impl From<&serde_json::Error> for DecodeError {
+    fn from(error: &serde_json::Error) -> Self {
         let message = error.to_string();
-        // serde's messages quote the value before ", expected"; only what follows is ours to show.
+        // serde's messages quote the value before ", expected". Only the text after it is safe to show.
+        let is_missing_field = message.starts_with("missing field");
         let expected = match message.rsplit_once(", expected ") {
-            _ if message.starts_with("missing field") => message.as_str(),
+            _ if is_missing_field => message.as_str(),
             Some((_, expected)) => expected,
             None => "another value",
         };
         let expected = expected.rsplit_once(" at line ").map_or(expected, |(what, _)| what);
-        let expected = if expected.starts_with("missing field") {
-            expected.to_owned()
-        } else {
-            format!("expected {expected}")
-        };
-        Self { expected, line, column }
+        let expected =
+            if is_missing_field { expected.to_owned() } else { format!("expected {expected}") };
+        // serde_json reports a position before the first byte as column 0, and an error without a position as line 0.
+        Self { expected, line: error.line().max(1), column: error.column().max(1) }
     }
 }
 
-/// Writes a string as JSON.
+/// Appends a string as JSON.
 pub(crate) fn push_string(json: &mut String, text: &str) {
-    if block::is_plain(text) {
-        json.push('"');
-        json.push_str(text);
-        json.push('"');
-    } else {
-        // A string has a form in JSON whatever it says.
+    let bytes = text.as_bytes();
+    if memchr2(b'"', b'\\', bytes).is_some() || has_control_characters(bytes) {
+        // Writing a string as JSON can't fail.
         json.push_str(&serde_json::to_string(text).unwrap_or_default());
+        return;
     }
+    json.push('"');
+    json.push_str(text);
+    json.push('"');
 }
 
-/// Puts `null` where Python wrote `NaN`, `Infinity` or `-Infinity` outside of a string. Borrows when
-/// there is none.
+/// Replaces `NaN`, `Infinity` and `-Infinity` outside of strings with `null`. Borrows if there are none.
 pub(crate) fn without_nan(text: &str) -> Cow<'_, str> {
     const WORDS: [&str; 3] = ["NaN", "Infinity", "-Infinity"];
     let mut repaired = String::new();
@@ -190,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn f3_the_three_words_become_null() {
+    fn f3_pythons_words_become_null() {
         assert_eq!(
             without_nan(r#"{"v": NaN, "i":[Infinity,-Infinity]}"#),
             r#"{"v": null, "i":[null,null]}"#
@@ -198,19 +261,59 @@ mod tests {
     }
 
     #[test]
-    fn f3_words_inside_strings_stay() {
+    fn f3_words_inside_strings_are_kept() {
         for text in [r#"{"a":"NaN"}"#, r#"{"a":"\"NaN"}"#, r#"{"NaN\\":-1}"#, r#"["Infinity"]"#] {
             assert!(matches!(without_nan(text), Cow::Borrowed(same) if same == text), "{text}");
         }
     }
 
     #[test]
-    fn a_decode_error_says_what_was_expected_and_never_what_was_there() {
+    fn x1_decode_errors_show_what_was_expected_but_not_the_value() {
         let json = Json::from_value("secret").unwrap();
         let error = json.decode::<u8>().unwrap_err();
-        assert_eq!(error.to_string(), "the data does not fit: expected u8, at line 1, column 8");
+        assert_eq!(error.to_string(), "could not decode the data at line 1, column 8: expected u8");
         let error = Json::from_value(&serde_json::json!({"secret": 1})).unwrap();
         let error = error.decode::<Titled>().unwrap_err().to_string();
-        assert_eq!(error, "the data does not fit: missing field `title`, at line 1, column 12");
+        let expected = "could not decode the data at line 1, column 12: missing field `title`";
+        assert_eq!(error, expected);
+    }
+
+    #[test]
+    fn unit_decodes_from_any_value() {
+        for text in ["null", "7", "\"a\"", "[1]", r#"{"pk": 7}"#] {
+            assert_eq!(Json::from_checked(text).decode(), Ok(()), "{text}");
+        }
+        // Only at the top level, and only the unit itself.
+        assert!(Json::from_checked("[7]").decode::<Vec<()>>().is_err());
+        assert!(Json::from_checked("7").decode::<Option<()>>().is_err());
+        assert!(Json::from_checked("7").decode::<Option<String>>().is_err());
+        assert!(Json::from_checked("7").decode::<String>().is_err());
+    }
+
+    #[test]
+    fn page_decoded_as_a_list_says_so() {
+        use std::collections::BTreeSet;
+
+        #[derive(Debug, serde::Deserialize)]
+        struct Numbers(#[expect(dead_code, reason = "it never decodes")] Vec<u32>);
+
+        let page = Json::from_checked(r#"{"count": 1, "results": [7], "limit": 3, "offset": 0}"#);
+        let expected = "this is a page: use `list_all`";
+        assert_eq!(page.decode::<Vec<u32>>().unwrap_err(), DecodeError::new(expected));
+        assert_eq!(page.decode::<BTreeSet<u32>>().unwrap_err().expected, expected);
+        assert_eq!(page.decode::<Option<Vec<u32>>>().unwrap_err().expected, expected);
+        assert_eq!(page.decode::<Numbers>().unwrap_err().expected, expected);
+        let error = page.decode::<Titled>().unwrap_err();
+        assert_eq!(error.expected, "missing field `title`");
+        let object = Json::from_checked(r#"{"count": 1}"#);
+        assert_eq!(object.decode::<Vec<u32>>().unwrap_err().expected, "expected a sequence");
+        let nested = Json::from_checked(r#"[{"count": 1, "results": [], "limit": 3}]"#);
+        assert_eq!(nested.decode::<Vec<Vec<u32>>>().unwrap_err().expected, "expected a sequence");
+    }
+
+    #[test]
+    fn json_is_usable_as_text() {
+        let json: &dyn AsRef<str> = &Json::from_checked("[7]");
+        assert_eq!(json.as_ref(), "[7]");
     }
 }

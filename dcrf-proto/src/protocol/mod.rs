@@ -1,7 +1,5 @@
-//! What travels on the wire: the envelope around each payload, JSON as text, primary keys, pages,
-//! error replies, and selectors.
+//! The JSON on the socket: envelopes and framing, primary keys, pages, error replies, and selectors.
 
-pub(crate) mod block;
 pub(crate) mod envelope;
 pub(crate) mod error_reply;
 pub(crate) mod framing;

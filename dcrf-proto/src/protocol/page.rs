@@ -1,4 +1,4 @@
-//! A page of a paginated list, as Django REST Framework's limit and offset pagination writes it.
+//! Pages of a list, in the format of Django REST Framework's `LimitOffsetPagination`.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -7,8 +7,9 @@ use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
-/// A page of a list: `{"count": …, "results": […], "limit": …, "offset": …}`. The array of a list that is not
-/// paginated is read as the one page that it is.
+/// A page of a list: `{"count": …, "results": […], "limit": …, "offset": …}`.
+///
+/// An array, as a view without pagination sends it, decodes as the only page.
 ///
 /// ```
 /// use dcrf_proto::{Json, Page};
@@ -22,18 +23,31 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Page<T> {
-    /// How many objects there are in all.
+    /// How many objects the whole list has.
     pub count: u64,
     /// The objects of this page.
     pub results: Vec<T>,
-    /// How many objects a page holds at most, as the server has decided.
+    /// The most objects that a page can have. The server may use a smaller limit than the one requested.
     pub limit: u64,
-    /// How many objects come before this page.
+    /// How many objects of the list come before this page.
     pub offset: u64,
 }
 
 impl<T> Page<T> {
-    /// Whether no page comes after this one.
+    /// Creates a page, for example for a test.
+    ///
+    /// ```
+    /// use dcrf_proto::Page;
+    ///
+    /// let page = Page::new(vec!["c"], 3, 2, 2);
+    /// assert_eq!((page.count, page.limit, page.offset), (3, 2, 2));
+    /// assert!(page.is_last());
+    /// ```
+    pub fn new(results: Vec<T>, count: u64, limit: u64, offset: u64) -> Self {
+        Self { count, results, limit, offset }
+    }
+
+    /// Whether this is the last page.
     ///
     /// ```
     /// # use dcrf_proto::{Json, Page};
@@ -42,7 +56,7 @@ impl<T> Page<T> {
     /// # Ok::<(), dcrf_proto::DecodeError>(())
     /// ```
     pub fn is_last(&self) -> bool {
-        // A page without objects has none after it, whatever it counts; nor has one that no other can follow.
+        // An empty page, or a limit of 0, would be requested forever.
         self.results.is_empty()
             || self.limit == 0
             || self.offset.saturating_add(self.limit) >= self.count
@@ -88,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_page_says_whether_it_is_the_last() {
+    fn last_page_ends_at_the_count() {
         let page = |count: u64, offset: u64| -> Page<u32> {
             let page = json!({"count": count, "results": [1, 2, 3], "limit": 3, "offset": offset});
             serde_json::from_value(page).unwrap()
@@ -99,14 +113,14 @@ mod tests {
     }
 
     #[test]
-    fn a_page_without_objects_is_the_last() {
+    fn empty_page_is_the_last() {
         let page: Page<u32> =
             from_str(r#"{"count": 9, "results": [], "limit": 3, "offset": 0}"#).unwrap();
         assert!(page.is_last());
     }
 
     #[test]
-    fn other_values_are_no_page() {
+    fn other_values_are_rejected() {
         for text in ["3", "null", "{}", r#"{"count": -1, "results": [], "limit": 3}"#, r#"["a"]"#] {
             assert!(from_str::<Page<u32>>(text).is_err(), "{text}");
         }

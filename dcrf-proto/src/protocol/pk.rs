@@ -1,9 +1,9 @@
-//! Primary keys in delete events: where they stand, and under which name they are delivered (S10).
+//! Primary keys, and their names in delete events (S10).
 
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{MapAccess, Visitor};
+use serde::de::{Error, MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
@@ -17,15 +17,53 @@ use crate::protocol::json::Json;
 ///
 /// assert_eq!(Pk::from(7), 7);
 /// assert_eq!(Pk::from("a113677d"), "a113677d");
-/// assert_eq!(Pk::Number(7).to_string(), "7");
+/// assert_eq!(Pk::from(7_u64).to_string(), "7");
+/// assert_eq!(Pk::from(u64::MAX).as_i64(), None);
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(untagged)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Pk {
-    /// An integer key.
-    Number(i64),
-    /// A text key. Django writes UUIDs this way.
+    /// An integer. An `i128` holds every `i64` and every `u64`.
+    Number(i128),
+    /// Text. Django writes UUIDs as text.
     Text(String),
+}
+
+impl Pk {
+    /// The key as a number, if it is one and fits.
+    ///
+    /// ```
+    /// use dcrf_proto::Pk;
+    ///
+    /// assert_eq!(Pk::from(7).as_i64(), Some(7));
+    /// assert_eq!(Pk::from("7").as_i64(), None);
+    /// ```
+    pub fn as_i64(&self) -> Option<i64> {
+        match self {
+            Self::Number(number) => i64::try_from(*number).ok(),
+            Self::Text(_) => None,
+        }
+    }
+
+    /// The key as text, if it is text.
+    ///
+    /// ```
+    /// use dcrf_proto::Pk;
+    ///
+    /// assert_eq!(Pk::from("a113677d").as_str(), Some("a113677d"));
+    /// assert_eq!(Pk::from(7).as_str(), None);
+    /// ```
+    pub fn as_str(&self) -> Option<&str> {
+        match self {
+            Self::Number(_) => None,
+            Self::Text(text) => Some(text),
+        }
+    }
+
+    /// The primary key of an object, if it has one.
+    pub(crate) fn of(object: &Json, pk_field: &str) -> Option<Self> {
+        let object: Object<'_> = serde_json::from_str(object.as_str()).ok()?;
+        object.pk_index(pk_field).and_then(|index| object.pk_at(index))
+    }
 }
 
 impl fmt::Display for Pk {
@@ -37,11 +75,29 @@ impl fmt::Display for Pk {
     }
 }
 
-impl From<i64> for Pk {
-    fn from(number: i64) -> Self {
-        Self::Number(number)
-    }
+macro_rules! number_traits {
+    ($($number:ty)*) => {$(
+        impl From<$number> for Pk {
+            fn from(number: $number) -> Self {
+                Self::Number(number.into())
+            }
+        }
+
+        impl PartialEq<$number> for Pk {
+            fn eq(&self, other: &$number) -> bool {
+                matches!(self, Self::Number(number) if *number == i128::from(*other))
+            }
+        }
+
+        impl PartialEq<Pk> for $number {
+            fn eq(&self, other: &Pk) -> bool {
+                other == self
+            }
+        }
+    )*};
 }
+
+number_traits!(i32 i64 u32 u64);
 
 impl From<&str> for Pk {
     fn from(text: &str) -> Self {
@@ -55,25 +111,73 @@ impl From<String> for Pk {
     }
 }
 
-impl PartialEq<i64> for Pk {
-    fn eq(&self, other: &i64) -> bool {
-        matches!(self, Self::Number(number) if number == other)
+macro_rules! text_comparisons {
+    ($($text:ty)*) => {$(
+        impl PartialEq<$text> for Pk {
+            fn eq(&self, other: &$text) -> bool {
+                self.as_str() == Some(&other[..])
+            }
+        }
+
+        impl PartialEq<Pk> for $text {
+            fn eq(&self, other: &Pk) -> bool {
+                other == self
+            }
+        }
+    )*};
+}
+
+text_comparisons!(str &str String);
+
+impl Serialize for Pk {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            // Few formats support 128 bits.
+            Self::Number(number) => match (i64::try_from(*number), u64::try_from(*number)) {
+                (Ok(number), _) => serializer.serialize_i64(number),
+                (_, Ok(number)) => serializer.serialize_u64(number),
+                _ => serializer.serialize_i128(*number),
+            },
+            Self::Text(text) => serializer.serialize_str(text),
+        }
     }
 }
 
-impl PartialEq<&str> for Pk {
-    fn eq(&self, other: &&str) -> bool {
-        matches!(self, Self::Text(text) if text == other)
+impl<'de> Deserialize<'de> for Pk {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct PkVisitor;
+        impl Visitor<'_> for PkVisitor {
+            type Value = Pk;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an integer or a string")
+            }
+            fn visit_i64<E: Error>(self, number: i64) -> Result<Pk, E> {
+                Ok(Pk::from(number))
+            }
+            fn visit_u64<E: Error>(self, number: u64) -> Result<Pk, E> {
+                Ok(Pk::from(number))
+            }
+            fn visit_i128<E: Error>(self, number: i128) -> Result<Pk, E> {
+                Ok(Pk::Number(number))
+            }
+            fn visit_str<E: Error>(self, text: &str) -> Result<Pk, E> {
+                Ok(Pk::from(text))
+            }
+            fn visit_string<E: Error>(self, text: String) -> Result<Pk, E> {
+                Ok(Pk::from(text))
+            }
+        }
+        deserializer.deserialize_any(PkVisitor)
     }
 }
 
-/// A delete event: which object is gone.
+/// A delete event: the object no longer exists.
 ///
-/// `Debug` shows neither the key nor the data, since payloads stay out of logs (X1).
+/// `Debug` shows neither the key nor the data, so it is safe to log.
 ///
 /// ```
 /// # use dcrf_proto::{Change, Deleted};
-/// fn gone(change: Change<String>) -> Option<String> {
+/// fn deleted_key(change: Change<String>) -> Option<String> {
 ///     match change {
 ///         Change::Delete(Deleted { pk: Some(pk), .. }) => Some(pk.to_string()),
 ///         _ => None,
@@ -83,11 +187,12 @@ impl PartialEq<&str> for Pk {
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Deleted {
-    /// The primary key; `None` when the event names none under `pk` or the configured field.
+    /// The primary key. `None` if the event has none under `pk` or the configured name.
     pub pk: Option<Pk>,
-    /// The event's data, with the key under the configured name unless
-    /// [`Config::ensure_pk_field_in_delete_events`](crate::Config) is off (S10). The event of an instance holds
-    /// the key alone; a feed with a serializer sends the whole object as it was.
+    /// The event's data, with the primary key under the configured name unless
+    /// [`Config::ensure_pk_field_in_delete_events`](crate::Config) is off.
+    ///
+    /// For an instance's subscription it holds only the key. Other subscriptions may get the whole object.
     pub data: Json,
 }
 
@@ -98,27 +203,38 @@ impl fmt::Debug for Deleted {
 }
 
 impl Deleted {
-    /// Reads the data of a delete event. DCRF calls the key of an instance's event `pk`, also where the
-    /// serializer has another name for it; with `rename` it gets that name.
+    /// Creates a delete event, for example for a test.
+    ///
+    /// ```
+    /// use dcrf_proto::{Deleted, Json, Pk};
+    ///
+    /// let deleted = Deleted::new(Some(Pk::from(7)), Json::from_value(&serde_json::json!({"pk": 7}))?);
+    /// assert_eq!(deleted.pk, Some(Pk::from(7)));
+    /// # Ok::<(), dcrf_proto::DecodeError>(())
+    /// ```
+    pub fn new(pk: Option<Pk>, data: Json) -> Self {
+        Self { pk, data }
+    }
+
+    /// Reads the data of a delete event. In the event of an instance, DCRF always names the key `pk`; with `rename` it
+    /// gets the name `pk_field`.
     pub(crate) fn read(data: &str, pk_field: &str, rename: bool) -> Self {
         let Ok(mut object) = serde_json::from_str::<Object<'_>>(data) else {
             return Self { pk: None, data: Json::from_checked(data) };
         };
-        let position = object.pk_position(pk_field);
-        let pk = position.and_then(|position| object.pk_at(position));
-        let data = match position {
-            Some(position) if rename && object.0[position].0 != pk_field => {
-                object.0[position].0 = Cow::Borrowed(pk_field);
+        let index = object.pk_index(pk_field);
+        let pk = index.and_then(|index| object.pk_at(index));
+        let data = match index {
+            Some(index) if rename && object.0[index].0 != pk_field => {
+                object.0[index].0 = Cow::Borrowed(pk_field);
                 Json::from_value(&object).unwrap_or_else(|_| Json::from_checked(data))
             }
             _ => Json::from_checked(data),
         };
         Self { pk, data }
     }
-}
 
-impl Deleted {
-    /// The event of an instance with this key.
+    /// The delete event of the instance with this key.
     pub(crate) fn of_key(key: &RawValue, pk_field: &str) -> Self {
         let data = Object(vec![(Cow::Borrowed(pk_field), key)]);
         Self {
@@ -128,26 +244,18 @@ impl Deleted {
     }
 }
 
-impl Pk {
-    /// The key of an object, where it has one.
-    pub(crate) fn of(object: &Json, pk_field: &str) -> Option<Self> {
-        let object: Object<'_> = serde_json::from_str(object.as_str()).ok()?;
-        object.pk_position(pk_field).and_then(|position| object.pk_at(position))
-    }
-}
-
-/// An object's entries in their order, values as text.
+/// An object's entries in their order. The values are JSON text.
 struct Object<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
 impl Object<'_> {
-    /// Where the key stands: under its name, else where DCRF puts it.
-    fn pk_position(&self, pk_field: &str) -> Option<usize> {
+    /// The index of the primary key: under its name, or under the name that DCRF gives it.
+    fn pk_index(&self, pk_field: &str) -> Option<usize> {
         let named = |name: &str| self.0.iter().position(|(key, _)| key == name);
         named(pk_field).or_else(|| named("pk"))
     }
 
-    fn pk_at(&self, position: usize) -> Option<Pk> {
-        serde_json::from_str(self.0[position].1.get()).ok()
+    fn pk_at(&self, index: usize) -> Option<Pk> {
+        serde_json::from_str(self.0[index].1.get()).ok()
     }
 }
 
@@ -178,5 +286,49 @@ impl Serialize for Object<'_> {
             map.serialize_entry(key, value)?;
         }
         map.end()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pk_compares_with_numbers_and_text() {
+        let seven = Pk::from(7_i32);
+        assert_eq!(seven, 7_i32);
+        assert_eq!(seven, 7_u32);
+        assert_eq!(seven, 7_i64);
+        assert_eq!(7_u64, seven);
+        assert_eq!([Pk::from(7_u32), Pk::from(7_i64), Pk::from(7_u64)], [7, 7, 7]);
+        assert_ne!(seven, "7");
+        assert_eq!(Pk::from(u64::MAX), u64::MAX);
+        assert_ne!(Pk::from(u64::MAX), -1_i64);
+        assert_ne!(Pk::from(-1), u64::MAX);
+        let text = Pk::from("7");
+        assert_eq!(text, *"7");
+        assert_eq!(text, String::from("7"));
+        assert_eq!("7", text);
+        assert_eq!(text, Pk::from(String::from("7")));
+        assert_ne!(text, 7);
+    }
+
+    #[test]
+    fn pk_above_i64_max_keeps_its_value() {
+        for text in ["9223372036854775808", "18446744073709551615", "-9223372036854775808"] {
+            let pk: Pk = serde_json::from_str(text).unwrap();
+            assert_eq!((&*pk.to_string(), &*serde_json::to_string(&pk).unwrap()), (text, text));
+        }
+        let deleted = Deleted::read(r#"{"pk":18446744073709551615}"#, "id", true);
+        assert_eq!(deleted.pk, Some(Pk::from(u64::MAX)));
+        assert_eq!(deleted.data.as_str(), r#"{"id":18446744073709551615}"#);
+    }
+
+    #[test]
+    fn pk_is_an_integer_or_a_string() {
+        assert_eq!(serde_json::from_str::<Pk>(r#""\u0061""#).unwrap(), "a");
+        for text in ["7.0", "1e3", "36893488147419103232", "null", "true", "[7]", "{}"] {
+            assert!(serde_json::from_str::<Pk>(text).is_err(), "{text}");
+        }
     }
 }

@@ -1,7 +1,5 @@
-//! A selector, as plain data: which of the server's frames somebody wants. It owns what is compared with
-//! what; how, is `is_match`'s, and who is asked first, the listeners'.
+//! Selectors decide which frames a listener gets. `is_match` compares a frame with a pattern.
 
-use std::borrow::Cow;
 use std::fmt;
 
 use serde::Serialize;
@@ -10,18 +8,18 @@ use serde_json::Value;
 use crate::protocol::framing::Framing;
 use crate::protocol::is_match::is_match;
 
-/// Which of the server's frames to listen to: those of a stream, those that contain a pattern, or all (F2).
+/// Selects frames by stream, by a pattern that they contain, or all of them.
 ///
-/// A frame contains a pattern as lodash's [`isMatch`] says: objects hold the pattern's keys, in any depth, and
-/// may hold others; arrays hold the pattern's elements, in any order, and may hold others; everything else is
-/// equal. A key that is missing is not the same as one that is null. An empty object or array is contained in
-/// each object or array. 1 is equal to 1.0, and not to `"1"`.
+/// A frame contains a pattern in the sense of lodash's [`isMatch`]:
 ///
-/// Unlike JavaScript it tells integers above 2^53 apart, and knows no `__proto__` beside a value's own keys. No
-/// pattern is found in a frame that holds half of a surrogate pair, a number that no double can hold, or more
-/// than 127 levels.
+/// - An object contains the pattern's keys, with values that contain the pattern's values. Other keys are ignored.
+/// - An array contains the pattern's elements in any order. Other elements are ignored.
+/// - Other values are equal. 1 equals 1.0, but not `"1"`. A missing key does not equal null.
 ///
-/// `Debug` shows the stream and how many patterns there are, since what they hold stays out of logs (X1).
+/// Unlike in JavaScript, integers above 2^53 are compared exactly, and objects have no implicit `__proto__` key. A frame
+/// matches no pattern if it contains a lone surrogate, a number that is too large for a double, or more than 127 levels.
+///
+/// `Debug` shows the stream and the number of patterns, so it is safe to log.
 ///
 /// ```
 /// use dcrf_proto::{Framing, Selector};
@@ -40,10 +38,10 @@ use crate::protocol::is_match::is_match;
 /// [`isMatch`]: https://lodash.com/docs/4.17.15#isMatch
 #[derive(Clone, PartialEq)]
 pub struct Selector {
-    /// For the index; no other frame matches.
-    stream: Option<Cow<'static, str>>,
+    /// Only frames of this stream match.
+    stream: Option<Box<str>>,
     patterns: Vec<Pattern>,
-    /// The first pattern that was wrong; builders can't fail, so the call does.
+    /// Why the first invalid pattern is invalid. The call that begins to listen reports it, since builders can't fail.
     invalid: Option<InvalidPattern>,
 }
 
@@ -53,14 +51,14 @@ enum Pattern {
     Message(Value),
 }
 
-/// A pattern that no frame can be compared with.
+/// A pattern that can't be compared with frames.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct InvalidPattern {
     pub(crate) reason: &'static str,
 }
 
 impl Selector {
-    /// All frames of a stream. In [bare framing](Framing::Bare), where frames name no stream, all frames.
+    /// Selects all frames of a stream. In [bare framing](Framing::Bare), frames have no stream, so it selects all.
     ///
     /// ```
     /// # use dcrf_proto::{Framing, Selector};
@@ -69,11 +67,11 @@ impl Selector {
     /// assert!(tools.matches(Framing::Multiplexed, &json!({"stream": "tools", "payload": {}})));
     /// assert!(!tools.matches(Framing::Multiplexed, &json!({"stream": "tasks", "payload": {}})));
     /// ```
-    pub fn stream(stream: impl Into<Cow<'static, str>>) -> Self {
+    pub fn stream(stream: &str) -> Self {
         Self { stream: Some(stream.into()), ..Self::any() }
     }
 
-    /// All frames.
+    /// Selects all frames.
     ///
     /// ```
     /// # use dcrf_proto::{Framing, Selector};
@@ -84,10 +82,10 @@ impl Selector {
         Self { stream: None, patterns: Vec::new(), invalid: None }
     }
 
-    /// The frames that contain `pattern` as a whole, the envelope included: what dcrf-client's
-    /// `dispatcher.listen` takes. In [bare framing](Framing::Bare) the frame is the payload.
+    /// Selects the frames that contain `pattern`, envelope included, like `dispatcher.listen` of dcrf-client. In
+    /// [bare framing](Framing::Bare) the frame is the payload.
     ///
-    /// A `stream` in the pattern makes the look-up as cheap as [`Selector::stream`] does.
+    /// If the pattern has a `stream`, frames of other streams are skipped as cheaply as with [`Selector::stream`].
     ///
     /// ```
     /// # use dcrf_proto::{Framing, Selector};
@@ -98,19 +96,19 @@ impl Selector {
     /// ```
     pub fn message(pattern: impl Serialize) -> Self {
         let mut selector = Self::any();
-        if let Some(pattern) = selector.read(&pattern) {
-            selector.stream =
-                pattern.get("stream").and_then(Value::as_str).map(|s| s.to_owned().into());
+        if let Some(pattern) = selector.parse(&pattern) {
+            selector.stream = pattern.get("stream").and_then(Value::as_str).map(Box::from);
             selector.patterns.push(Pattern::Message(pattern));
         }
         selector
     }
 
-    /// Of these frames, those whose payload contains `pattern`. Called again, all of the patterns count.
+    /// Narrows the selection to frames whose payload contains `pattern`. After several calls, a payload must contain
+    /// every pattern.
     ///
-    /// A pattern that JSON can't hold is refused when somebody begins to listen
-    /// ([`RejectReason::InvalidArgument`](crate::RejectReason::InvalidArgument)), as is one nested deeper than 127
-    /// levels. Until then, such a selector matches nothing.
+    /// A pattern is invalid if JSON can't represent it or if it has more than 127 levels. The call that begins to listen
+    /// then fails with [`RejectReason::InvalidArgument`](crate::RejectReason::InvalidArgument). An invalid selector
+    /// matches nothing.
     ///
     /// ```
     /// # use dcrf_proto::{Framing, Selector};
@@ -121,14 +119,14 @@ impl Selector {
     /// ```
     #[must_use]
     pub fn contains(mut self, pattern: impl Serialize) -> Self {
-        let pattern = self.read(&pattern);
+        let pattern = self.parse(&pattern);
         self.patterns.extend(pattern.map(Pattern::Payload));
         self
     }
 
-    /// Whether a frame, whole as it came, is one of those.
+    /// Whether this selects a frame, given with its envelope.
     ///
-    /// A session asks this by itself; it is here for tests, and for whoever has frames from elsewhere.
+    /// Listeners do this for you. It is useful in tests and for frames from other sources.
     ///
     /// ```
     /// # use dcrf_proto::{Framing, Selector};
@@ -139,23 +137,26 @@ impl Selector {
     /// ```
     pub fn matches(&self, framing: Framing, frame: &Value) -> bool {
         let stream = frame.get("stream").and_then(Value::as_str);
-        self.takes(framing, stream, || Some(frame))
+        self.selects(framing, stream, || Some(frame))
     }
 
-    /// Whether a frame of `stream` is one of those. `frame` gives the whole frame, or `None` if it can't be
-    /// read to a tree. It is asked only when a pattern is to be compared; so a frame that nobody looks into is
-    /// never made a tree, and by keeping the tree the caller makes it once for all selectors.
-    pub(crate) fn takes<'f>(
+    /// Whether this selects a frame of `stream`.
+    ///
+    /// `frame` parses the whole frame, or returns `None` if it can't. It is called only if a pattern must be compared.
+    /// The caller can cache its result for several selectors.
+    pub(crate) fn selects<'f>(
         &self,
         framing: Framing,
         stream: Option<&str>,
         frame: impl FnOnce() -> Option<&'f Value>,
     ) -> bool {
-        let of_the_stream = match framing {
-            Framing::Multiplexed => self.of_stream().is_none_or(|wanted| Some(wanted) == stream),
+        let is_same_stream = match framing {
+            Framing::Multiplexed => {
+                self.of_stream().is_none_or(|expected| Some(expected) == stream)
+            }
             Framing::Bare => true,
         };
-        if !of_the_stream || self.check().is_err() {
+        if !is_same_stream || self.check().is_err() {
             return false;
         }
         if self.patterns.is_empty() {
@@ -172,33 +173,32 @@ impl Selector {
         })
     }
 
-    /// The stream of all frames that can match, for an index by stream; it says nothing in bare framing.
+    /// The only stream whose frames can match. Ignored in bare framing.
     pub(crate) fn of_stream(&self) -> Option<&str> {
         self.stream.as_deref()
     }
 
-    /// Whether frames can be compared with the patterns.
+    /// Reports the first invalid pattern.
     pub(crate) fn check(&self) -> Result<(), InvalidPattern> {
         self.invalid.clone().map_or(Ok(()), Err)
     }
 
-    /// Takes a pattern over by way of its text, as a frame is read: so NaN is null (F3), and the depth has a
-    /// limit.
-    fn read(&mut self, pattern: &impl Serialize) -> Option<Value> {
-        let refused = |reason| InvalidPattern { reason };
-        let read = serde_json::to_string(pattern)
-            .map_err(|_| refused("the value can't be written as JSON"))
+    /// Converts a pattern by way of JSON text, as a frame is parsed: NaN becomes null (F3), and the depth is limited.
+    fn parse(&mut self, pattern: &impl Serialize) -> Option<Value> {
+        let invalid = |reason| InvalidPattern { reason };
+        let parsed = serde_json::to_string(pattern)
+            .map_err(|_| invalid("the value can't be written as JSON"))
             .and_then(|text| {
                 serde_json::from_str(&text).map_err(|_| {
-                    refused("the value is nested too deeply, or holds what can't be compared")
+                    invalid("the value is nested too deeply, or contains a number or text that can't be compared")
                 })
             });
-        read.map_err(|invalid| self.invalid.get_or_insert(invalid)).ok()
+        parsed.map_err(|invalid| self.invalid.get_or_insert(invalid)).ok()
     }
 }
 
 impl fmt::Debug for Selector {
-    /// No pattern (X1).
+    /// Omits the patterns' content (X1).
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Selector")
             .field("stream", &self.stream)
@@ -215,38 +215,38 @@ mod tests {
     use crate::error::RejectReason;
 
     #[test]
-    fn f2_a_frame_is_made_a_tree_only_for_a_pattern_that_may_match() {
-        let untouched = || -> Option<&Value> { panic!("nobody needs to look into it") };
-        let takes =
-            |selector: &Selector, framing| selector.takes(framing, Some("tools"), untouched);
-        assert!(takes(&Selector::any(), Framing::Multiplexed));
-        assert!(takes(&Selector::stream("tools"), Framing::Multiplexed));
-        assert!(takes(&Selector::stream("tasks"), Framing::Bare));
+    fn f2_frames_are_parsed_only_to_compare_a_pattern() {
+        let unparsed = || -> Option<&Value> { panic!("no pattern needs the frame") };
+        let selects =
+            |selector: &Selector, framing| selector.selects(framing, Some("tools"), unparsed);
+        assert!(selects(&Selector::any(), Framing::Multiplexed));
+        assert!(selects(&Selector::stream("tools"), Framing::Multiplexed));
+        assert!(selects(&Selector::stream("tasks"), Framing::Bare));
         let tasks = Selector::stream("tasks").contains(json!({"n": 1}));
-        assert!(!takes(&tasks, Framing::Multiplexed));
+        assert!(!selects(&tasks, Framing::Multiplexed));
         let tasks = Selector::message(json!({"stream": "tasks", "payload": {"n": 1}}));
-        assert!(!takes(&tasks, Framing::Multiplexed));
+        assert!(!selects(&tasks, Framing::Multiplexed));
         assert_eq!(tasks.of_stream(), Some("tasks"));
     }
 
     #[test]
-    fn f2_a_frame_that_is_no_tree_contains_no_pattern() {
+    fn f2_unparsable_frames_contain_no_pattern() {
         let anything = Selector::any().contains(json!({}));
-        assert!(!anything.takes(Framing::Multiplexed, Some("tools"), || None));
+        assert!(!anything.selects(Framing::Multiplexed, Some("tools"), || None));
     }
 
     #[test]
-    fn f2_a_wrong_pattern_is_told_with_what_is_wrong() {
+    fn f2_invalid_patterns_are_rejected_with_the_reason() {
         let no_json = std::collections::BTreeMap::from([((1, 2), "secret")]);
         let deep = (0..128).fold(Value::Null, |inner, _| Value::Array(vec![inner]));
-        let told =
+        let reason =
             |selector: Selector| RejectReason::from(selector.check().unwrap_err()).to_string();
         let unwritable = "argument `pattern`: the value can't be written as JSON";
-        assert_eq!(told(Selector::any().contains(&no_json).contains(&deep)), unwritable);
-        assert_eq!(told(Selector::message(&no_json)), unwritable);
+        assert_eq!(reason(Selector::any().contains(&no_json).contains(&deep)), unwritable);
+        assert_eq!(reason(Selector::message(&no_json)), unwritable);
         assert_eq!(
-            told(Selector::any().contains(&deep)),
-            "argument `pattern`: the value is nested too deeply, or holds what can't be compared"
+            reason(Selector::any().contains(&deep)),
+            "argument `pattern`: the value is nested too deeply, or contains a number or text that can't be compared"
         );
         assert_eq!(Selector::any().contains(&deep[0]).check(), Ok(()));
     }

@@ -184,7 +184,7 @@ struct Selecting;
 
 impl Dialect for Selecting {
     fn reply_selector(&self, stream: &str, id: &RequestId) -> Option<Selector> {
-        Some(Selector::stream(stream.to_owned()).contains(json!({"re": id.to_value()})))
+        Some(Selector::stream(stream).contains(json!({"re": id.to_value()})))
     }
 
     fn change_selector(
@@ -195,7 +195,7 @@ impl Dialect for Selecting {
     ) -> Option<Selector> {
         let kind = format!("task.{}", kind.action());
         let pk = subscribe.argument("pk").map(|pk| value(&pk));
-        let stream = Selector::stream(subscribe.stream().to_owned());
+        let stream = Selector::stream(subscribe.stream());
         Some(stream.contains(json!({"type": kind, "data": {"pk": pk}})))
     }
 }

@@ -342,7 +342,7 @@ fn s6_a_refresh_goes_through_the_dialect() {
     struct ByRe;
     impl Dialect for ByRe {
         fn reply_selector(&self, stream: &str, id: &RequestId) -> Option<Selector> {
-            Some(Selector::stream(stream.to_owned()).contains(json!({"re": id.to_value()})))
+            Some(Selector::stream(stream).contains(json!({"re": id.to_value()})))
         }
     }
     let mut c = Conversation::open_with(|config| config.dialect = Some(Arc::new(ByRe)));

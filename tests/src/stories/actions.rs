@@ -74,7 +74,7 @@ pub async fn r7_validation_errors_are_readable<A: Adapter>(adapter: A) {
     let refused = error_reply(client.create::<Task>("tasks", &json!({"done": true})).await);
     assert_eq!((refused.status, refused.action.as_deref()), (Some(400), Some("create")));
     assert_eq!(refused.errors.as_str(), r#"[{"title": ["This field is required."]}]"#);
-    assert_eq!(refused.to_string(), "the server refused `create` with status 400");
+    assert_eq!(refused.to_string(), "the server replied to `create` with status 400");
 
     let [fields]: [Fields; 1] = refused.errors.decode().unwrap();
     assert_eq!(fields.title, ["This field is required."]);
