@@ -87,7 +87,7 @@ impl<N: Runtime> Connector<N> {
         let mut timer = pin!(self.runtime.sleep_until(N::now() + limit.min(FAR)));
         let done = poll_fn(|cx| match future.as_mut().poll(cx) {
             Poll::Ready(result) => Poll::Ready(Some(result)),
-            Poll::Pending => timer.as_mut().poll(cx).map(|()| None),
+            Poll::Pending => timer.as_mut().poll(cx).map(|_| None),
         });
         done.await.unwrap_or_else(|| Err(late()))
     }
