@@ -1,7 +1,7 @@
 //! The session in a simulated world: a model of the server with the real one's quirks, a network that does the worst,
 //! and a caller that does anything at any moment. After every step the promises hold.
 //!
-//! One seed is one world of one simulated hour, and always the same one. `cargo test --release -p dcrf-tests --test
+//! One seed is one world of one simulated hour, and always the same one. `cargo test --release -p dcrf-proto --test
 //! simulation -- --nocapture` plays 10,000 of them and prints what happened in them, and a debug build a hundred.
 //! `SIM_SEEDS` plays as many, `SIM_FIRST_SEED` begins elsewhere, `SIM_HOURS` makes each world last longer. A seed that
 //! fails prints how to play it alone, and the last that happened in it.
@@ -94,7 +94,7 @@ fn fail(seed: u64, hours: u64) -> ! {
     println!("seed {seed} has failed; play it alone with");
     println!(
         "SIM_FIRST_SEED={seed} SIM_SEEDS=1 SIM_HOURS={hours} \
-         cargo test --release -p dcrf-tests --test simulation -- --nocapture"
+         cargo test --release -p dcrf-proto --test simulation -- --nocapture"
     );
     match replayed {
         // Its message stands above, as that of every panic.
