@@ -138,8 +138,6 @@ mod timer;
 mod trace;
 mod transmit;
 #[cfg(feature = "websocket")]
-pub mod vocabulary;
-#[cfg(feature = "websocket")]
 pub mod websocket;
 
 #[doc = include_str!("../RULES.md")]
