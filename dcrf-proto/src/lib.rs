@@ -121,8 +121,6 @@ mod dialect;
 mod error;
 mod event;
 mod frame;
-#[cfg(feature = "tungstenite")]
-mod from_tungstenite;
 mod id;
 mod link;
 mod listeners;

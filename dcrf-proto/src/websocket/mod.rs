@@ -16,6 +16,7 @@ mod connector;
 mod credentials;
 mod endpoint;
 mod failure;
+mod from_tungstenite;
 mod handshake;
 mod head;
 mod header_list;

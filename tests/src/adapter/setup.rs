@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 
-use dcrf_proto::websocket::{Builder, Credentials, CredentialsError, Runtime, Tls};
+use dcrf_proto::websocket::{Builder, Credentials, CredentialsError, Tls};
 use dcrf_proto::{Attempt, Config, ConnectionError, FailureAction};
 use futures_lite::future::block_on;
 
