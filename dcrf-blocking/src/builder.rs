@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_io::Async;
+use dcrf_proto::client::attach;
 use dcrf_proto::websocket::first_connection;
 
 use crate::driver::Thread;
@@ -329,8 +330,9 @@ impl Builder {
     /// If the URL, a header or a TLS setting is invalid, or the thread can't be started.
     pub fn connect_lazy(self) -> Result<Client, ConnectError> {
         let (client, driver) = self.0.build()?;
-        let thread = Thread::spawn(driver);
-        client.attach(thread.map_err(|error| ConnectError::NoThread(error.to_string()))?);
+        let thread =
+            Thread::spawn(driver).map_err(|error| ConnectError::NoThread(error.to_string()))?;
+        attach(&client, thread);
         Ok(Client(client))
     }
 }

@@ -42,7 +42,7 @@ mod wait;
 pub use builder::{Builder, Source};
 pub use client::Client;
 #[doc(inline)]
-pub use dcrf_proto::client::{ChangeError, OpenError, ReplyError};
+pub use dcrf_proto::client::{ChangeError, ReplyError};
 #[doc(inline)]
 pub use dcrf_proto::websocket::{
     ConnectError, Credentials, CredentialsError, Endpoint, InvalidCredentials, UrlError,
@@ -59,7 +59,9 @@ pub use dcrf_proto::{
     Stats, Subscribe, SubscriptionError, Unhandled, UnsubscribeError,
 };
 pub use pending::{Pending, ReplyFuture, SubscribeFuture};
-pub use receiver::{Events, Items, Listener, Pages, Receiver, ReplyStream, Subscription};
+pub use receiver::{
+    Events, Items, Listener, Pages, Receiver, ReplyStream, StateWatch, Subscription,
+};
 
 /// Connects to the server behind a `ws://` or `wss://` URL, with the default options.
 ///

@@ -70,8 +70,8 @@ use dcrf_proto::websocket::Runtime;
 
 #[doc(inline)]
 pub use dcrf_proto::client::{
-    ChangeError, Client, Events, Items, Listener, OpenError, Pages, ReplyError, ReplyFuture,
-    ReplyStream, SubscribeFuture, Subscription,
+    ChangeError, Client, Events, Items, Listener, Pages, ReplyError, ReplyFuture, ReplyStream,
+    StateWatch, SubscribeFuture, Subscription,
 };
 #[doc(inline)]
 pub use dcrf_proto::websocket::{

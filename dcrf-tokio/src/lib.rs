@@ -76,8 +76,8 @@ use tokio::runtime::Handle;
 pub use compat::Compat;
 #[doc(inline)]
 pub use dcrf_proto::client::{
-    ChangeError, Client, Events, Items, Listener, OpenError, Pages, ReplyError, ReplyFuture,
-    ReplyStream, SubscribeFuture, Subscription,
+    ChangeError, Client, Events, Items, Listener, Pages, ReplyError, ReplyFuture, ReplyStream,
+    StateWatch, SubscribeFuture, Subscription,
 };
 #[doc(inline)]
 pub use dcrf_proto::websocket::{

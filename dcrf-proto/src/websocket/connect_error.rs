@@ -3,7 +3,7 @@
 #[cfg(any(feature = "rustls", feature = "native-tls"))]
 use super::TlsError;
 use super::{Endpoint, InvalidCredentials, UrlError};
-use crate::client::{Client, OpenError};
+use crate::client::{Client, FirstAttemptError};
 use crate::error::{CloseReason, ConnectionError};
 
 /// Why a client could not be built, or could not connect.
@@ -63,8 +63,10 @@ pub enum ConnectError {
 /// [`ConnectError::Failed`] if it fails, [`ConnectError::Closed`] if the client is closed before.
 #[doc(hidden)]
 pub async fn first_connection(client: &Client, endpoint: &Endpoint) -> Result<(), ConnectError> {
-    client.opened().await.map_err(|error| match error {
-        OpenError::Attempt(error) => ConnectError::Failed { endpoint: endpoint.to_string(), error },
-        OpenError::Closed(reason) => ConnectError::Closed(reason),
+    client.first_attempt().await.map_err(|error| match error {
+        FirstAttemptError::Failed(error) => {
+            ConnectError::Failed { endpoint: endpoint.to_string(), error }
+        }
+        FirstAttemptError::Closed(reason) => ConnectError::Closed(reason),
     })
 }

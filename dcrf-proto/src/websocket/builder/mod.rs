@@ -16,7 +16,7 @@ use super::Tls;
 use super::connector::{BoxedStream, Connector, OpenStream, PROVIDER_TIMEOUT, Policy};
 use super::credentials::Provider;
 use super::{ConnectError, Credentials, CredentialsError, Endpoint, Options, Runtime, UrlError};
-use crate::client::Client;
+use crate::client::{self, Client};
 use crate::config::Config;
 use crate::error::ConnectionError;
 use crate::id::Seed;
@@ -337,7 +337,7 @@ fn start<R: Runtime>(mut builder: Builder) -> Result<(Client, Driver), ConnectEr
         dial_timeout,
         runtime,
     };
-    let (client, driver) = Client::idle(builder.config, seed, connector);
+    let (client, driver) = client::start_idle(builder.config, seed, connector);
     if !builder.start_closed {
         client.open();
     }
