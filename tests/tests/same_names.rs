@@ -29,11 +29,12 @@ fn of_clients() {
         "dcrf-proto/src/client/calls.rs",
         "dcrf-proto/src/client/connection.rs",
         "dcrf-proto/src/client/mod.rs",
+        "dcrf-proto/src/client/state.rs",
     ];
     let without = ["dcrf-blocking/src/calls.rs", "dcrf-blocking/src/client.rs"];
     assert_eq!(
-        // What an adapter makes a client with.
-        names(&with_async, &["attach", "idle", "new"]),
+        // Functions for adapters, and the method of a stream.
+        names(&with_async, &["attach", "next", "start", "start_idle"]),
         // Where async has a future.
         names(&without, &["start", "start_subscribe"])
     );
