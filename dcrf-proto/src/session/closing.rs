@@ -69,7 +69,7 @@ impl Session {
         if self.closing.is_some() {
             self.finish_close();
         } else {
-            self.link.parted(&mut self.cx);
+            self.link.finish_closing_handshake(&mut self.cx);
         }
     }
 

@@ -27,7 +27,7 @@ impl Session {
     /// ```
     pub fn handle_connected(&mut self, epoch: Epoch, now: Instant) {
         self.advance(now);
-        if self.link.opened(&mut self.cx, epoch) {
+        if self.link.connected(&mut self.cx, epoch) {
             self.subscriptions.connected(&mut self.cx);
         }
     }
@@ -194,7 +194,7 @@ impl Session {
                 }
                 Timer::Backoff => self.link.dial(&mut self.cx),
                 Timer::Heartbeat => {
-                    if let Some(silent) = self.link.beat(&mut self.cx) {
+                    if let Some(silent) = self.link.check_heartbeat(&mut self.cx) {
                         self.lose(&silent, None);
                     }
                 }
@@ -217,7 +217,7 @@ impl Session {
         self.advance(now);
         let counts = self.link.is_open_in(epoch);
         if counts {
-            self.link.heard(self.cx.now);
+            self.link.frame_received(self.cx.now);
             self.cx.stats.received += 1;
             self.cx.stats.received_bytes += bytes as u64;
         }
@@ -312,7 +312,7 @@ impl Session {
     }
 
     fn lose(&mut self, why: &ConnectionError, verdict: Option<FailureAction>) {
-        if self.link.parted(&mut self.cx) {
+        if self.link.finish_closing_handshake(&mut self.cx) {
             return;
         }
         // What was missed was missed by the loss of a connection, not by the attempts to make the next one.
@@ -321,10 +321,10 @@ impl Session {
         self.cx.stats.failed_attempts += u64::from(cause.is_none());
         let stop = match &self.closing {
             Some(_) => {
-                self.link.gone(&mut self.cx);
+                self.link.disconnect(&mut self.cx);
                 Some(CloseReason::ByCaller)
             }
-            None => self.link.lost(&mut self.cx, why, verdict),
+            None => self.link.handle_failure(&mut self.cx, why, verdict),
         };
         self.connection_lost(cause);
         if let Some(reason) = stop {
