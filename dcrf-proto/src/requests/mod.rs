@@ -26,7 +26,7 @@ use crate::protocol::envelope::Payload;
 use crate::protocol::json::Json;
 use crate::routing::{Destination, Route};
 use crate::timer::Timer;
-use crate::trace::Asked;
+use crate::trace::RequestTrace;
 
 #[derive(Debug)]
 pub(crate) struct Requests {
@@ -55,7 +55,7 @@ struct Entry {
     cancel_action: Option<Cow<'static, str>>,
     /// Whether the dialect has a selector for its answers.
     is_selected: bool,
-    asked: Asked,
+    trace: RequestTrace,
 }
 
 /// What the caller awaits.
@@ -243,7 +243,7 @@ impl Requests {
         let size = message.len();
         let selector = cx.reply_selector(&request.stream, &id);
         cx.stats.requests_made += u64::from(!answer.is_none());
-        let asked = cx.trace.accepted(&request, &id, cx.now);
+        let trace = cx.trace.accepted(&request, &id, cx.now);
         let key = self.entries.insert_with(|_| Entry {
             id: id.clone(),
             stream: request.stream,
@@ -259,7 +259,7 @@ impl Requests {
             answer,
             cancel_action: request.cancel_action,
             is_selected: selector.is_some(),
-            asked,
+            trace,
         });
         self.outbox.insert(sequence, key, size);
         cx.routes.insert(
@@ -376,7 +376,7 @@ impl Requests {
                 entry.phase = Phase::Waiting(again);
                 entry.repeat = Repeat::Spent;
                 cx.stats.repeated += 1;
-                cx.trace.repeated(&entry.asked);
+                cx.trace.repeated(&entry.trace);
             } else {
                 let sent = entry.was_sent();
                 self.settle(cx, key, Err(RequestError::ConnectionLost { sent }));
@@ -421,7 +421,7 @@ impl Requests {
     fn release(&mut self, cx: &mut Context, key: RequestKey, outcome: Outcome) -> Option<Entry> {
         let entry = self.entries.remove(key)?;
         outcome.count(&mut cx.stats, entry.answer.is_none());
-        cx.trace.ended(&entry.asked, outcome, entry.was_sent(), cx.now);
+        cx.trace.ended(&entry.trace, outcome, entry.was_sent(), cx.now);
         cx.routes.remove(&entry.id);
         if let Some(deadline) = entry.deadline {
             cx.timers.clear(deadline, Timer::Request(key));

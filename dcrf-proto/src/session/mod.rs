@@ -251,13 +251,13 @@ impl Session {
     /// a lock.
     #[cfg(feature = "client")]
     pub(crate) fn collect_records(&mut self, server: impl FnOnce() -> Option<String>) {
-        self.cx.trace.collect(server);
+        self.cx.trace.defer(server);
     }
 
     /// What there is to trace, which is told once it is dropped.
     #[cfg(feature = "client")]
     pub(crate) fn take_records(&mut self) -> Records {
-        self.cx.trace.take()
+        self.cx.trace.take_records()
     }
 
     fn closed(&self) -> Result<(), RejectReason> {
