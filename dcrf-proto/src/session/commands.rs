@@ -106,7 +106,7 @@ impl Session {
     /// # Ok::<(), dcrf_proto::Rejected<Request>>(())
     /// ```
     pub fn finish_reply_stream(&mut self, replies: ReplyStreamKey) {
-        self.requests.leave_replies(&mut self.cx, replies, true);
+        self.requests.remove_stream(&mut self.cx, replies, true);
         self.settle_close();
     }
 
@@ -122,7 +122,7 @@ impl Session {
     /// # Ok::<(), dcrf_proto::Rejected<Request>>(())
     /// ```
     pub fn cancel_reply_stream(&mut self, replies: ReplyStreamKey) {
-        self.requests.leave_replies(&mut self.cx, replies, false);
+        self.requests.remove_stream(&mut self.cx, replies, false);
         self.settle_close();
     }
 

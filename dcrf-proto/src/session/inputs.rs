@@ -200,7 +200,7 @@ impl Session {
                 }
                 Timer::Close => self.close_timed_out(),
                 Timer::Hold => self.subscriptions.hold_timer_fired(),
-                Timer::Request(key) => self.requests.timed_out(&mut self.cx, key),
+                Timer::Request(key) => self.requests.time_out(&mut self.cx, key),
                 Timer::Refresh(key) => self.subscriptions.refresh_timer_fired(&mut self.cx, key),
                 Timer::Upstream(key) => self.subscriptions.timer_fired(&mut self.cx, key),
             }
@@ -239,7 +239,9 @@ impl Session {
                         let heard = ListenerEvent::Frame { stream, payload: whole() };
                         self.listeners.hear(&mut self.cx, key, heard);
                     }
-                    Destination::Request(key) => self.requests.reply(&mut self.cx, key, payload),
+                    Destination::Request(key) => {
+                        self.requests.handle_reply(&mut self.cx, key, payload)
+                    }
                     Destination::Refresh(key) => {
                         self.subscriptions.refresh_replied(&mut self.cx, key, payload);
                     }
@@ -272,7 +274,7 @@ impl Session {
         let agrees = |own: Option<&str>| framing == Framing::Bare || own == stream;
         match self.cx.routes.get(id) {
             Some(Route::To(Destination::Request(key))) if agrees(self.requests.stream_of(key)) => {
-                self.requests.reply(&mut self.cx, key, payload);
+                self.requests.handle_reply(&mut self.cx, key, payload);
             }
             Some(Route::To(Destination::Upstream(key)))
                 if agrees(self.subscriptions.stream(key)) =>
@@ -336,6 +338,6 @@ impl Session {
     pub(super) fn connection_lost(&mut self, cause: Option<&ConnectionError>) {
         self.cx.routes.forget_retired();
         self.subscriptions.disconnected(&mut self.cx, cause);
-        self.requests.lost(&mut self.cx);
+        self.requests.connection_lost(&mut self.cx);
     }
 }

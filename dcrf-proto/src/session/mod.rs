@@ -117,7 +117,7 @@ impl Session {
     /// # Ok::<(), dcrf_proto::Rejected<Request>>(())
     /// ```
     pub fn stats(&self) -> Stats {
-        let (waiting, unread) = (self.requests.waiting(), &self.cx.unread);
+        let (waiting, unread) = (self.requests.queued(), &self.cx.unread);
         let changes = unread.changes;
         let notices = self.cx.client_events.held();
         Stats {

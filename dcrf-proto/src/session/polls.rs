@@ -38,7 +38,7 @@ impl Session {
             Next::Frame(message) => message,
             Next::Hold => return None,
             Next::Nothing => {
-                let Some(message) = self.requests.next_message(&mut self.cx) else {
+                let Some(message) = self.requests.next_frame(&mut self.cx) else {
                     // What has just timed out may be the last that a close waited for.
                     self.settle_close();
                     return self.link.poll_command();
@@ -77,7 +77,7 @@ impl Session {
                     .map(|subscriber| subscriber.event_polled(&event))
                     .is_some(),
                 Event::ReplyReadable(key) => {
-                    self.requests.replies_mut(key).map(ReplyBuffer::told).is_some()
+                    self.requests.replies_mut(key).map(ReplyBuffer::event_polled).is_some()
                 }
                 Event::ListenerReadable(key) => self.listeners.told(key),
                 _ => true,
