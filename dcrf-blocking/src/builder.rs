@@ -1,18 +1,23 @@
 //! The builder of a [`Client`] and its thread.
 
+use std::borrow::Cow;
 use std::io;
 use std::net::TcpStream;
 #[cfg(unix)]
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_io::Async;
+use dcrf_proto::client::attach;
+use dcrf_proto::websocket::first_connection;
 
 use crate::driver::Thread;
 use crate::forward::forward;
+use crate::wait::wait;
 use crate::{
-    Attempt, Client, Config, ConnectError, ConnectionError, Credentials, CredentialsError,
-    Endpoint, FailureAction,
+    Attempt, Backoff, Client, Config, ConnectError, ConnectionError, Credentials, CredentialsError,
+    Dialect, Endpoint, FailureAction, Framing, Heartbeat, Limit,
 };
 
 /// Builds a [`Client`] with custom options. [`builder`](crate::builder) returns one.
@@ -106,12 +111,95 @@ impl Builder {
         /// ```
         pub fn origin(self, origin: &str) -> Self;
 
+        /// Sets [`Config::framing`]: whether the server multiplexes streams.
+        ///
+        /// ```no_run
+        /// # use dcrf_blocking::Framing;
+        /// let builder = dcrf_blocking::builder("ws://localhost:8000/ws/").framing(Framing::Bare);
+        /// ```
+        pub fn framing(self, framing: Framing) -> Self;
+
+        /// Sets [`Config::dialect`]: hooks for servers that deviate from DCRF's protocol.
+        pub fn dialect(self, dialect: impl Dialect) -> Self;
+
+        /// Sets [`Config::backoff`]: the waits between attempts to connect.
+        ///
+        /// ```no_run
+        /// # use dcrf_blocking::Backoff;
+        /// # use std::time::Duration;
+        /// let builder = dcrf_blocking::builder("ws://localhost:8000/ws/").backoff(Backoff { maximum: Duration::from_secs(5), ..Backoff::default() });
+        /// ```
+        pub fn backoff(self, backoff: Backoff) -> Self;
+
+        /// Sets [`Config::min_uptime`]: how long a connection must last to reset the backoff.
+        pub fn min_uptime(self, uptime: Duration) -> Self;
+
+        /// Sets [`Config::dial_timeout`]: the timeout of an attempt to connect.
+        pub fn dial_timeout(self, timeout: Duration) -> Self;
+
+        /// Sets [`Config::max_attempts`]: after how many failed attempts in a row the client gives up. `None` for never.
+        pub fn max_attempts(self, attempts: impl Into<Option<u32>>) -> Self;
+
+        /// Sets [`Config::heartbeat`]: when to ping a silent server. `None` for never.
+        ///
+        /// ```no_run
+        /// # use dcrf_blocking::Heartbeat;
+        /// # use std::time::Duration;
+        /// let builder = dcrf_blocking::builder("ws://localhost:8000/ws/").heartbeat(Heartbeat { interval: Duration::from_secs(60), ..Heartbeat::default() });
+        /// ```
+        pub fn heartbeat(self, heartbeat: impl Into<Option<Heartbeat>>) -> Self;
+
+        /// Sets [`Config::request_timeout`]: the timeout of requests and subscribes. `None` for no timeout.
+        ///
+        /// ```no_run
+        /// # use std::time::Duration;
+        /// let builder = dcrf_blocking::builder("ws://localhost:8000/ws/").request_timeout(Duration::from_secs(10));
+        /// ```
+        pub fn request_timeout(self, timeout: impl Into<Option<Duration>>) -> Self;
+
+        /// Sets [`Config::outbox`]: how many requests may wait to be sent.
+        pub fn outbox(self, limit: Limit) -> Self;
+
+        /// Sets [`Config::max_requests`]: how many requests may be pending.
+        pub fn max_requests(self, requests: usize) -> Self;
+
+        /// Sets [`Config::max_subscriptions`]: how many subscriptions, and how many listeners, there may be.
+        pub fn max_subscriptions(self, subscriptions: usize) -> Self;
+
+        /// Sets [`Config::max_outgoing_message`]: the size limit of a message to the server, in bytes.
+        pub fn max_outgoing_message(self, bytes: usize) -> Self;
+
         /// Sets the size limit of a message from the server, in bytes. The default is 4 MiB.
         ///
         /// ```no_run
         /// let builder = dcrf_blocking::builder("ws://localhost:8000/ws/").max_incoming_message(16 * 1024 * 1024);
         /// ```
         pub fn max_incoming_message(self, bytes: usize) -> Self;
+
+        /// Sets [`Config::changes`]: how many unread changes a subscription may hold.
+        pub fn changes(self, limit: Limit) -> Self;
+
+        /// Sets [`Config::replies`]: how many unread replies a reply stream may hold.
+        pub fn replies(self, limit: Limit) -> Self;
+
+        /// Sets [`Config::events`]: how many unread client events, and unread frames of each listener, are kept.
+        pub fn events(self, limit: Limit) -> Self;
+
+        /// Sets [`Config::replay_window`]: how many replayed subscribes may be unacknowledged at a time.
+        pub fn replay_window(self, subscribes: usize) -> Self;
+
+        /// Sets [`Config::quarantine_window`]: connections that end within this time after a subscribe make it a suspect.
+        pub fn quarantine_window(self, window: Duration) -> Self;
+
+        /// Sets [`Config::pk_field`]: the serializers' name for the primary key.
+        ///
+        /// ```no_run
+        /// let builder = dcrf_blocking::builder("ws://localhost:8000/ws/").pk_field("id");
+        /// ```
+        pub fn pk_field(self, name: impl Into<Cow<'static, str>>) -> Self;
+
+        /// Sets [`Config::ensure_pk_field_in_delete_events`]: whether delete events name the key as the serializers do.
+        pub fn ensure_pk_field_in_delete_events(self, ensure: bool) -> Self;
 
         /// Makes [`connect_lazy`](Self::connect_lazy) return a client that connects only after [`Client::open`]. Until
         /// then it queues requests. [`connect`](Self::connect) ignores this.
@@ -225,7 +313,7 @@ impl Builder {
         let endpoint = self.0.endpoint()?.clone();
         let client = self.connect_lazy()?;
         client.open();
-        client.opened().map_err(|error| ConnectError::at(&endpoint, error))?;
+        wait(first_connection(&client.0, &endpoint))?;
         Ok(client)
     }
 
@@ -242,8 +330,9 @@ impl Builder {
     /// If the URL, a header or a TLS setting is invalid, or the thread can't be started.
     pub fn connect_lazy(self) -> Result<Client, ConnectError> {
         let (client, driver) = self.0.build()?;
-        let thread = Thread::spawn(driver);
-        client.attach(thread.map_err(|error| ConnectError::NoThread(error.to_string()))?);
+        let thread =
+            Thread::spawn(driver).map_err(|error| ConnectError::NoThread(error.to_string()))?;
+        attach(&client, thread);
         Ok(Client(client))
     }
 }

@@ -5,7 +5,10 @@ use std::fmt;
 use dcrf_proto::client;
 
 use crate::forward::forward;
-use crate::{CloseFrame, CloseOptions, ConnectionState, Events, OpenError, Receiver, Stats, wait};
+use crate::{
+    CloseFrame, CloseOptions, CloseReason, ConnectionState, Events, Receiver, StateWatch, Stats,
+    wait,
+};
 
 /// A client of one server: makes requests and subscribes over one WebSocket, and reconnects automatically.
 ///
@@ -97,9 +100,9 @@ impl Client {
         /// client was already opened or closed.
         ///
         /// ```no_run
-        /// # fn f(client: dcrf_blocking::Client) -> Result<(), dcrf_blocking::OpenError> {
+        /// # fn f(client: dcrf_blocking::Client) -> Result<(), dcrf_blocking::CloseReason> {
         /// client.open();
-        /// client.opened()?;
+        /// client.connected()?;
         /// # Ok(())
         /// # }
         /// ```
@@ -118,9 +121,9 @@ impl Client {
         /// Replaces the connection with a new one. Does not wait for it.
         ///
         /// ```no_run
-        /// # fn f(client: dcrf_blocking::Client) -> Result<(), dcrf_blocking::OpenError> {
+        /// # fn f(client: dcrf_blocking::Client) -> Result<(), dcrf_blocking::CloseReason> {
         /// client.force_reconnect();
-        /// client.opened()?;
+        /// client.connected()?;
         /// # Ok(())
         /// # }
         /// ```
@@ -166,23 +169,39 @@ impl Client {
         Receiver(self.0.events())
     }
 
-    /// Waits until the client is connected or its first attempt to connect has failed.
+    /// Watches the state of the connection: an iterator that begins with the current state and yields each later one.
     ///
-    /// It does not open a client that was [started closed](crate::Builder::start_closed), but waits until that is opened.
+    /// A reader that falls behind sees only the newest state.
     ///
     /// ```no_run
     /// # fn f(client: dcrf_blocking::Client) {
-    /// if let Err(error) = client.opened() {
-    ///     println!("not connected: {error}");
+    /// for state in client.watch_state() {
+    ///     println!("{state}");
+    /// }
+    /// # }
+    /// ```
+    pub fn watch_state(&self) -> StateWatch {
+        Receiver(self.0.watch_state())
+    }
+
+    /// Waits until the client is connected, through failed attempts and retries. Returns at once if it is connected.
+    ///
+    /// If the client was [started closed](crate::Builder::start_closed), it also waits for [`open`](Self::open).
+    ///
+    /// ```no_run
+    /// # fn f(client: dcrf_blocking::Client) {
+    /// match client.connected() {
+    ///     Ok(()) => println!("online"),
+    ///     Err(reason) => println!("closed: {reason}"),
     /// }
     /// # }
     /// ```
     ///
     /// # Errors
     ///
-    /// If the attempt failed or the client is closed.
-    pub fn opened(&self) -> Result<(), OpenError> {
-        wait::wait(self.0.opened())
+    /// The client is closed, or closes while this waits.
+    pub fn connected(&self) -> Result<(), CloseReason> {
+        wait::wait(self.0.connected())
     }
 
     /// Closes the client gracefully, and returns when its socket is closed.

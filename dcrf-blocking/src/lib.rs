@@ -42,9 +42,26 @@ mod wait;
 pub use builder::{Builder, Source};
 pub use client::Client;
 #[doc(inline)]
-pub use dcrf_proto::vocabulary::*;
+pub use dcrf_proto::client::{ChangeError, ReplyError};
+#[doc(inline)]
+pub use dcrf_proto::websocket::{
+    ConnectError, Credentials, CredentialsError, Endpoint, InvalidCredentials, UrlError,
+};
+#[cfg(any(feature = "rustls", feature = "native-tls"))]
+#[doc(inline)]
+pub use dcrf_proto::websocket::{Tls, TlsError};
+#[doc(inline)]
+pub use dcrf_proto::{
+    Attempt, Backoff, Change, ChangeKind, ClientEvent, CloseFrame, CloseOptions, CloseReason,
+    Config, ConnectionError, ConnectionState, DecodeError, Deleted, Dialect, ErrorReply,
+    FailureAction, Frame, Framing, Gap, Heartbeat, Json, Limit, ListenerEvent, OverflowPolicy,
+    Page, Pk, RejectReason, Rejected, ReplyStreamError, Request, RequestError, RequestId, Selector,
+    Stats, Subscribe, SubscriptionError, Unhandled, UnsubscribeError,
+};
 pub use pending::{Pending, ReplyFuture, SubscribeFuture};
-pub use receiver::{Events, Items, Listener, Pages, Receiver, ReplyStream, Subscription};
+pub use receiver::{
+    Events, Items, Listener, Pages, Receiver, ReplyStream, StateWatch, Subscription,
+};
 
 /// Connects to the server behind a `ws://` or `wss://` URL, with the default options.
 ///

@@ -59,6 +59,18 @@ pub type Subscription<T> = Receiver<client::Subscription<T>>;
 /// ```
 pub type Events = Receiver<client::Events>;
 
+/// The states of the connection: a blocking iterator from [`Client::watch_state`](crate::Client::watch_state). It ends after
+/// [`ConnectionState::Closed`](crate::ConnectionState::Closed).
+///
+/// ```no_run
+/// # fn f(states: dcrf_blocking::StateWatch) {
+/// for state in states {
+///     println!("{state}");
+/// }
+/// # }
+/// ```
+pub type StateWatch = Receiver<client::StateWatch>;
+
 /// The replies to a request of [`Client::stream`](crate::Client::stream): a blocking iterator.
 ///
 /// The server does not mark the last reply, so describe it with [`until`](Receiver::until). Otherwise the iterator ends

@@ -303,7 +303,7 @@ fn events_are_an_iterator_that_ends_with_the_client() {
     let (url, _server) = serve();
     let client = dcrf_blocking::builder(&url).connect_lazy().unwrap();
     let mut events = client.events();
-    client.opened().unwrap();
+    client.connected().unwrap();
     while events.recv_timeout(SOON).unwrap() != ClientEvent::State(ConnectionState::Connected) {}
     assert_eq!(events.try_recv(), None);
     client.close_with(CloseOptions::now());

@@ -121,8 +121,6 @@ mod dialect;
 mod error;
 mod event;
 mod frame;
-#[cfg(feature = "tungstenite")]
-mod from_tungstenite;
 mod id;
 mod link;
 mod listeners;
@@ -137,8 +135,6 @@ mod subscriptions;
 mod timer;
 mod trace;
 mod transmit;
-#[cfg(feature = "websocket")]
-pub mod vocabulary;
 #[cfg(feature = "websocket")]
 pub mod websocket;
 

@@ -69,23 +69,28 @@ use async_io::Async;
 use dcrf_proto::websocket::Runtime;
 
 #[doc(inline)]
-pub use dcrf_proto::vocabulary::*;
+pub use dcrf_proto::client::{
+    ChangeError, Client, Events, Items, Listener, Pages, ReplyError, ReplyFuture, ReplyStream,
+    StateWatch, SubscribeFuture, Subscription,
+};
+#[doc(inline)]
+pub use dcrf_proto::websocket::{
+    Builder, ConnectError, Credentials, CredentialsError, Driver, Endpoint, InvalidCredentials,
+    UrlError,
+};
+#[cfg(any(feature = "rustls", feature = "native-tls"))]
+#[doc(inline)]
+pub use dcrf_proto::websocket::{Tls, TlsError};
+#[doc(inline)]
+pub use dcrf_proto::{
+    Attempt, Backoff, Change, ChangeKind, ClientEvent, CloseFrame, CloseOptions, CloseReason,
+    Config, ConnectionError, ConnectionState, DecodeError, Deleted, Dialect, ErrorReply,
+    FailureAction, Frame, Framing, Gap, Heartbeat, Json, Limit, ListenerEvent, OverflowPolicy,
+    Page, Pk, RejectReason, Rejected, ReplyStreamError, Request, RequestError, RequestId, Selector,
+    Stats, Subscribe, SubscriptionError, Unhandled, UnsubscribeError,
+};
 pub use tcp::Tcp;
 pub use timer::Timer;
-
-/// Makes a [`Client`] with options of its own, from [`builder`].
-///
-/// ```no_run
-/// # async fn f() -> Result<(), dcrf_smol::ConnectError> {
-/// use dcrf_smol::Config;
-///
-/// let config = Config::default();
-/// let client = dcrf_smol::builder("ws://localhost:8000/ws/").config(config).connect().await?;
-/// # drop(client);
-/// # Ok(())
-/// # }
-/// ```
-pub type Builder = dcrf_proto::websocket::Builder<Smol>;
 
 /// Connects to the server behind a `ws://` or `wss://` URL, with the default options.
 ///
@@ -126,7 +131,7 @@ pub async fn connect(url: &str) -> Result<Client, ConnectError> {
 /// # }
 /// ```
 pub fn builder(url: &str) -> Builder {
-    Builder::new(url)
+    Builder::on::<Smol>(url)
 }
 
 /// async-io and this crate's executor as the client sees them: TCP, a timer, tasks.

@@ -124,8 +124,8 @@ fn x2_wss_without_tls_names_the_feature() {
 fn wss_is_connected_to_by_name() {
     use std::sync::Arc;
 
-    use dcrf_smol::rustls::pki_types::PrivateKeyDer;
-    use dcrf_smol::rustls::{
+    use dcrf_proto::websocket::rustls::pki_types::PrivateKeyDer;
+    use dcrf_proto::websocket::rustls::{
         ClientConfig, RootCertStore, ServerConfig, ServerConnection, StreamOwned, crypto,
     };
 

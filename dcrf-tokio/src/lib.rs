@@ -75,26 +75,31 @@ use tokio::runtime::Handle;
 
 pub use compat::Compat;
 #[doc(inline)]
-pub use dcrf_proto::vocabulary::*;
+pub use dcrf_proto::client::{
+    ChangeError, Client, Events, Items, Listener, Pages, ReplyError, ReplyFuture, ReplyStream,
+    StateWatch, SubscribeFuture, Subscription,
+};
+#[doc(inline)]
+pub use dcrf_proto::websocket::{
+    Builder, ConnectError, Credentials, CredentialsError, Driver, Endpoint, InvalidCredentials,
+    UrlError,
+};
+#[cfg(any(feature = "rustls", feature = "native-tls"))]
+#[doc(inline)]
+pub use dcrf_proto::websocket::{Tls, TlsError};
+#[doc(inline)]
+pub use dcrf_proto::{
+    Attempt, Backoff, Change, ChangeKind, ClientEvent, CloseFrame, CloseOptions, CloseReason,
+    Config, ConnectionError, ConnectionState, DecodeError, Deleted, Dialect, ErrorReply,
+    FailureAction, Frame, Framing, Gap, Heartbeat, Json, Limit, ListenerEvent, OverflowPolicy,
+    Page, Pk, RejectReason, Rejected, ReplyStreamError, Request, RequestError, RequestId, Selector,
+    Stats, Subscribe, SubscriptionError, Unhandled, UnsubscribeError,
+};
 
 // The examples in the README are compiled as tests. One of them has options of TLS.
 #[cfg(all(doctest, any(feature = "rustls", feature = "native-tls")))]
 #[doc = include_str!("../../README.md")]
 struct Readme;
-
-/// Makes a [`Client`] with options of its own, from [`builder`].
-///
-/// ```no_run
-/// # async fn f() -> Result<(), dcrf_tokio::ConnectError> {
-/// use dcrf_tokio::Config;
-///
-/// let config = Config::default();
-/// let client = dcrf_tokio::builder("ws://localhost:8000/ws/").config(config).connect().await?;
-/// # drop(client);
-/// # Ok(())
-/// # }
-/// ```
-pub type Builder = dcrf_proto::websocket::Builder<Tokio>;
 
 /// Connects to the server behind a `ws://` or `wss://` URL, with the default options.
 ///
@@ -134,7 +139,7 @@ pub async fn connect(url: &str) -> Result<Client, ConnectError> {
 /// # }
 /// ```
 pub fn builder(url: &str) -> Builder {
-    Builder::new(url)
+    Builder::on::<Tokio>(url)
 }
 
 /// Tokio as the client sees it: TCP, a timer, tasks.

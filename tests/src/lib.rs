@@ -2,7 +2,7 @@
 //!
 //! - [`server`] starts a DCRF server, stops it in various ways, and reads what it received.
 //! - [`stories`] are the scenarios. Each is written once, over an [`adapter`], and runs on all of
-//! them from `tests/scenarios.rs`.
+//!   them from `tests/scenarios.rs`.
 //! - [`authority`] issues certificates for a server that speaks TLS.
 //! - [`proxy`] is a network with faults on demand.
 //! - [`recoveries`] collects recovery times.

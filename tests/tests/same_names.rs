@@ -41,9 +41,43 @@ fn of_clients() {
 
 #[test]
 fn of_builders() {
+    let builder = "dcrf-proto/src/websocket/builder";
+    let with_async = [&*format!("{builder}/mod.rs"), &*format!("{builder}/options.rs")];
     assert_eq!(
-        // `at` is an error's; there is no driver to be handed out where each client has its thread.
-        names(&["dcrf-proto/src/websocket/builder.rs"], &["at", "build", "endpoint", "new"]),
+        // With a background thread there is no driver to hand out.
+        names(&with_async, &["build", "endpoint", "on"]),
         names(&["dcrf-blocking/src/builder.rs"], &[])
     );
+}
+
+/// The names that a crate re-exports or defines at its root.
+fn exports(file: &str, others: &[&str]) -> BTreeSet<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let code = fs::read_to_string(root.join(file)).unwrap();
+    let mut names = BTreeSet::new();
+    for export in code.split("pub use ").skip(1) {
+        let export = export.split(';').next().unwrap();
+        let list = export.split_once('{').map_or_else(
+            || export.rsplit("::").next().unwrap(),
+            |(_, list)| list.trim_end_matches('}'),
+        );
+        names.extend(
+            list.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned),
+        );
+    }
+    for name in others {
+        assert!(names.remove(*name), "{file} does not export {name}");
+    }
+    names
+}
+
+#[test]
+fn of_crates() {
+    let tokio = exports("dcrf-tokio/src/lib.rs", &["Compat"]);
+    assert!(tokio.len() > 50, "{tokio:?}");
+    assert_eq!(tokio, exports("dcrf-smol/src/lib.rs", &["Tcp", "Timer"]));
+    let mut tokio = tokio;
+    // With a background thread there is no driver to hand out.
+    tokio.remove("Driver");
+    assert_eq!(tokio, exports("dcrf-blocking/src/lib.rs", &["Pending", "Receiver", "Source"]));
 }

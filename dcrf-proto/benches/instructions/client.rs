@@ -12,7 +12,7 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Instant, SystemTime};
 
-use dcrf_proto::client::{Client, Received, Socket, Transport};
+use dcrf_proto::client::{self, Client, Received, Socket, Transport};
 use dcrf_proto::{Attempt, Change, Config, ConnectionError, Frame, Seed, Subscribe};
 use serde::Deserialize;
 
@@ -128,7 +128,8 @@ struct Connection {
 impl Connection {
     fn new() -> Self {
         let memory = Memory::default();
-        let (client, driver) = Client::new(Config::default(), Seed::from([7; 32]), memory.clone());
+        let (client, driver) =
+            client::start(Config::default(), Seed::from([7; 32]), memory.clone());
         let woken = Arc::new(Woken(AtomicBool::new(true)));
         let waker = Waker::from(woken.clone());
         let mut connection = Self { client, driver: Box::pin(driver), memory, woken, waker };

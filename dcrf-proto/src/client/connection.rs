@@ -27,10 +27,10 @@ impl Client {
     /// Begins to connect: for a client that was started closed. Has no effect when it was opened or closed before.
     ///
     /// ```no_run
-    /// # use dcrf_proto::client::{Client, OpenError};
-    /// # async fn example(client: Client) -> Result<(), OpenError> {
+    /// # use dcrf_proto::{CloseReason, client::Client};
+    /// # async fn f(client: Client) -> Result<(), CloseReason> {
     /// client.open();
-    /// client.opened().await?;
+    /// client.connected().await?;
     /// # Ok(())
     /// # }
     /// ```
@@ -70,10 +70,10 @@ impl Client {
     /// Begins to connect when the client was not opened yet. When it is closed, there is no way back.
     ///
     /// ```no_run
-    /// # use dcrf_proto::client::{Client, OpenError};
-    /// # async fn example(client: Client) -> Result<(), OpenError> {
+    /// # use dcrf_proto::{CloseReason, client::Client};
+    /// # async fn f(client: Client) -> Result<(), CloseReason> {
     /// client.force_reconnect();
-    /// client.opened().await?;
+    /// client.connected().await?;
     /// # Ok(())
     /// # }
     /// ```

@@ -1,4 +1,4 @@
-//! The stream of what happens to the connection.
+//! The stream of client events.
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -12,10 +12,9 @@ use super::shared::{Listener, Shared};
 use crate::context;
 use crate::event::ClientEvent;
 
-/// What happens to a client's connection, and the frames that belong to nobody: the stream of
-/// [`Client::events`](super::Client::events).
+/// The events of a client, from [`Client::events`](super::Client::events).
 ///
-/// A slow reader misses the oldest, and is told how many ([`ClientEvent::Lagged`]).
+/// If a reader falls behind, the oldest events are dropped and counted in [`ClientEvent::Lagged`].
 ///
 /// ```no_run
 /// # async fn example(client: dcrf_proto::client::Client) {
@@ -39,7 +38,7 @@ impl Events {
         Self { shared: shared.clone(), listener, ended: false }
     }
 
-    /// The next event; `None` when the client is closed and its socket is gone.
+    /// The next event. `None` once the client is closed and its socket is gone.
     ///
     /// ```no_run
     /// # async fn example(mut events: dcrf_proto::client::Events) {
@@ -51,8 +50,8 @@ impl Events {
     ///
     /// # Cancel safety
     ///
-    /// Nothing is lost when the future is dropped.
-    #[expect(clippy::should_implement_trait, reason = "an async stream's next is its usual name")]
+    /// Dropping the future loses no event.
+    #[expect(clippy::should_implement_trait, reason = "the usual name for an async stream")]
     pub fn next(&mut self) -> impl Future<Output = Option<ClientEvent>> + Send {
         poll_fn(|cx| self.poll(cx))
     }
@@ -89,10 +88,10 @@ impl FusedStream for Events {
 
 impl Drop for Events {
     fn drop(&mut self) {
-        // Its waker is dropped after the lock is released.
+        // The waker is dropped after the lock is released.
         let mut inner = self.shared.lock();
         let listener = inner.listeners.try_remove(self.listener);
-        // A client that is idle holds none, and `Client::opened` has made the first.
+        // An idle client needs no memory for it.
         inner.listeners.shrink_to_fit();
         drop(inner);
         drop(listener);

@@ -68,6 +68,8 @@ pub(super) struct Inner {
     pub(super) readers: Readers,
     pub(super) unsubscribes: OwnMap<SubscriptionKey, Waiter<Result<(), UnsubscribeError>>>,
     pub(super) listeners: Slab<Listener>,
+    /// The wakers of those who watch the state.
+    pub(super) watchers: Slab<Option<Waker>>,
     /// Those who wait for the driver's end.
     finishers: Slab<Option<Waker>>,
     /// Those who wait until something has been written.
@@ -124,6 +126,7 @@ impl Shared {
                 readers: Readers::default(),
                 unsubscribes: OwnMap::default(),
                 listeners: Slab::new(),
+                watchers: Slab::new(),
                 finishers: Slab::new(),
                 flushers: Slab::new(),
                 missed: 0,
@@ -309,6 +312,9 @@ impl Inner {
     }
 
     fn notify_listeners(&mut self, event: &ClientEvent, wakers: &mut Wakers) {
+        if let ClientEvent::State(_) = event {
+            wakers.extend(self.watchers.iter_mut().filter_map(|(_, waker)| waker.take()));
+        }
         for (_, listener) in &mut self.listeners {
             self.missed += listener.events.push(event.clone());
             wakers.extend(listener.waker.take());

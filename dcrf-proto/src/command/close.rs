@@ -45,7 +45,6 @@ impl CloseOptions {
     /// # use std::time::Duration;
     /// let close = CloseOptions::default().wait(Duration::from_secs(1));
     /// ```
-    #[must_use]
     pub fn wait(mut self, wait: Duration) -> Self {
         self.wait = wait;
         self
@@ -58,7 +57,6 @@ impl CloseOptions {
     /// # use dcrf_proto::CloseOptions;
     /// let close = CloseOptions::default().unsubscribe();
     /// ```
-    #[must_use]
     pub fn unsubscribe(mut self) -> Self {
         self.unsubscribe = true;
         self
@@ -73,7 +71,6 @@ impl CloseOptions {
     ///
     /// let close = CloseOptions::default().frame(CloseFrame { code: 4000, reason: "update".to_owned() });
     /// ```
-    #[must_use]
     pub fn frame(mut self, frame: CloseFrame) -> Self {
         self.frame = frame.sendable();
         self

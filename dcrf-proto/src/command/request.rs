@@ -179,7 +179,6 @@ impl Request {
     /// # use dcrf_proto::Request;
     /// let request = Request::new("people", "search").arg("name", "Al").arg("limit", 10);
     /// ```
-    #[must_use]
     pub fn arg(mut self, name: impl Into<Cow<'static, str>>, value: impl Serialize) -> Self {
         self.arguments.set(name.into(), &value);
         self
@@ -194,7 +193,6 @@ impl Request {
     /// let search = Request::new("people", "search").args(&json!({"name": "Al", "limit": 10}));
     /// assert_eq!(search, Request::new("people", "search").arg("limit", 10).arg("name", "Al"));
     /// ```
-    #[must_use]
     pub fn args(mut self, arguments: &(impl Serialize + ?Sized)) -> Self {
         self.arguments.set_all(arguments);
         self
@@ -207,7 +205,6 @@ impl Request {
     /// let request = Request::list("people").id("people-1");
     /// let request = Request::list("people").id(1);
     /// ```
-    #[must_use]
     pub fn id(mut self, id: impl Into<RequestId>) -> Self {
         self.id = Some(id.into());
         self
@@ -221,7 +218,6 @@ impl Request {
     /// # use std::time::Duration;
     /// let request = Request::list("people").timeout(Duration::from_secs(5));
     /// ```
-    #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Timeout::After(timeout);
         self
@@ -233,7 +229,6 @@ impl Request {
     /// # use dcrf_proto::Request;
     /// let request = Request::new("reports", "build").no_timeout();
     /// ```
-    #[must_use]
     pub fn no_timeout(mut self) -> Self {
         self.timeout = Timeout::Never;
         self
@@ -247,7 +242,6 @@ impl Request {
     /// # use dcrf_proto::Request;
     /// let request = Request::new("people", "search").arg("name", "Al").idempotent(true);
     /// ```
-    #[must_use]
     pub fn idempotent(mut self, safe: bool) -> Self {
         self.idempotent = safe;
         self
@@ -260,7 +254,6 @@ impl Request {
     /// # use dcrf_proto::Request;
     /// let rows = Request::list("rows").cancel_action("list_cancel");
     /// ```
-    #[must_use]
     pub fn cancel_action(mut self, action: impl Into<Cow<'static, str>>) -> Self {
         self.cancel_action = Some(action.into());
         self

@@ -3,8 +3,8 @@
 use async_tungstenite::tungstenite::error::{CapacityError, Error, ProtocolError};
 use async_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
+use super::from_tungstenite::{NOT_HTTP, connection_error};
 use crate::error::ConnectionError;
-use crate::from_tungstenite::NOT_HTTP;
 
 /// What a failure of the handshake means.
 pub(super) fn handshake(error: Error) -> ConnectionError {
@@ -22,7 +22,7 @@ pub(super) fn frame(error: Error, limit: usize) -> ConnectionError {
         Error::Capacity(CapacityError::MessageTooLong { .. }) => {
             ConnectionError::TooLarge { limit }
         }
-        error => error.into(),
+        error => connection_error(error),
     }
 }
 

@@ -11,10 +11,12 @@
 //! requests and frames at `trace`. A program that turns its target `tungstenite` on sees secrets there.
 
 mod builder;
+mod connect_error;
 mod connector;
 mod credentials;
 mod endpoint;
 mod failure;
+mod from_tungstenite;
 mod handshake;
 mod head;
 mod header_list;
@@ -24,7 +26,10 @@ mod stream;
 #[cfg(any(feature = "rustls", feature = "native-tls"))]
 mod tls;
 
-pub use builder::{Builder, ConnectError};
+pub use builder::{Builder, Driver};
+pub use connect_error::ConnectError;
+#[doc(hidden)]
+pub use connect_error::first_connection;
 pub use credentials::{Credentials, CredentialsError, InvalidCredentials};
 pub use endpoint::{Endpoint, UrlError};
 pub use handshake::{Options, connect};

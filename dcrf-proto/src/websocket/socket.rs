@@ -14,7 +14,7 @@ use futures_core::Stream;
 use futures_io::{AsyncRead, AsyncWrite};
 use futures_sink::Sink;
 
-use super::failure;
+use super::{failure, from_tungstenite};
 use crate::client::Socket;
 use crate::command::CloseFrame;
 use crate::error::ConnectionError;
@@ -115,7 +115,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket for WebSocket<S> {
             Frame::Binary(bytes) => Message::Binary(bytes.into()),
             Frame::Ping => Message::Ping(Bytes::new()),
             Frame::Pong => Message::Pong(Bytes::new()),
-            Frame::Close(frame) => Message::Close(frame.into()),
+            Frame::Close(frame) => Message::Close(from_tungstenite::to_send(frame)),
         };
         let is_close = matches!(message, Message::Close(_));
         let Some(stream) = &mut self.stream else { return Ok(()) };
@@ -168,7 +168,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket for WebSocket<S> {
                     let _ = self.poll_flush(cx);
                     return Poll::Ready(Ok(Frame::Pong));
                 }
-                Message::Close(frame) => self.state = State::Closing(frame.into()),
+                Message::Close(frame) => {
+                    self.state = State::Closing(from_tungstenite::received(frame));
+                }
                 // Only for writing.
                 Message::Frame(_) => {}
             }

@@ -356,7 +356,7 @@ fn the_wait_for_the_connection() {
     for_each_n(|n| {
         let mut story = Story::new();
         let client = story.world.client().clone();
-        let ready = story.polls(n, client.opened()).is_some();
+        let ready = story.polls(n, client.connected()).is_some();
         drop(client);
         story.ends();
         ready

@@ -170,7 +170,7 @@ fn c2_what_is_attached_is_dropped_behind_the_last_handle() {
     let mut world = World::connected();
     let changes = subscribed(&mut world);
     let attached = Arc::new(AtomicUsize::new(1));
-    world.client().attach(Counted(attached.clone()));
+    dcrf_proto::client::attach(world.client(), Counted(attached.clone()));
     world.client = None;
     world.settle();
     assert_eq!(attached.load(Ordering::SeqCst), 1, "a subscription keeps its client alive");

@@ -5,7 +5,6 @@ use std::pin::pin;
 use std::time::Duration;
 
 use crate::memory::World;
-use dcrf_proto::client::OpenError;
 use dcrf_proto::{
     Change, ClientEvent, CloseFrame, CloseReason, Config, ConnectionError, ConnectionState,
     FailureAction, Request, RequestError, Subscribe,
@@ -196,8 +195,8 @@ fn l13_a_reconnect_closes_in_order_and_dials() {
     world.settle();
 
     client.force_reconnect_with(CloseFrame { code: 4000, reason: "another user".into() });
-    let mut opened = pin!(client.opened());
-    assert_eq!(World::poll(opened.as_mut()), None, "the old connection is not meant");
+    let mut connected = pin!(client.connected());
+    assert_eq!(World::poll(connected.as_mut()), None, "the old connection is not meant");
     world.settle();
     let frame = CloseFrame { code: 4000, reason: "another user".into() };
     assert_eq!(world.network().closed_with, Some(frame));
@@ -206,7 +205,7 @@ fn l13_a_reconnect_closes_in_order_and_dials() {
     world.loses(closed(4000));
 
     assert_eq!(world.network().dials, 2);
-    assert_eq!(World::poll(opened.as_mut()), Some(Ok(())));
+    assert_eq!(World::poll(connected.as_mut()), Some(Ok(())));
     world.answers(2, 201, &Value::Null);
     let Some(Some(Ok(Change::Gap(gap)))) = World::poll(changes.next()) else { panic!("no gap") };
     assert_eq!(gap.cause, ConnectionError::Reconnect);
@@ -273,18 +272,18 @@ fn l13_a_closed_client_stays_closed() {
 fn l14_a_client_that_is_started_closed_queues_and_dials_when_it_is_opened() {
     let mut world = World::idle();
     let client = world.client().clone();
-    let mut opened = pin!(client.opened());
+    let mut connected = pin!(client.connected());
     let mut reply = pin!(client.call::<u32>(Request::new("tools", "echo")));
     world.passes(secs(20));
     assert_eq!(world.network().dials, 0);
     assert_eq!((client.state(), client.stats().waiting_requests), (ConnectionState::Idle, 1));
-    assert_eq!(World::poll(opened.as_mut()), None);
+    assert_eq!(World::poll(connected.as_mut()), None);
 
     client.open();
     client.open();
     world.settle();
     assert_eq!(world.network().dials, 1);
-    assert_eq!(World::poll(opened.as_mut()), Some(Ok(())));
+    assert_eq!(World::poll(connected.as_mut()), Some(Ok(())));
     world.answers(0, 200, &json!(42));
     assert_eq!(World::poll(reply.as_mut()), Some(Ok(42)));
     client.open();
@@ -296,13 +295,13 @@ fn l14_a_client_that_is_started_closed_queues_and_dials_when_it_is_opened() {
 fn l14_a_client_that_is_never_opened_can_be_closed() {
     let mut world = World::idle();
     let client = world.client().clone();
-    let mut opened = pin!(client.opened());
-    assert_eq!(World::poll(opened.as_mut()), None);
+    let mut connected = pin!(client.connected());
+    assert_eq!(World::poll(connected.as_mut()), None);
     let mut close = pin!(client.close());
     world.settle();
     assert_eq!(World::poll(close.as_mut()), Some(()));
     let reason = CloseReason::ByCaller;
-    assert_eq!(World::poll(opened.as_mut()), Some(Err(OpenError::Closed(reason))));
+    assert_eq!(World::poll(connected.as_mut()), Some(Err(reason)));
     client.open();
     assert_eq!(world.network().dials, 0);
 

@@ -1,10 +1,14 @@
 //! The handles and the driver over sockets in memory: what a caller sees of the rules, without a runtime.
 
+use std::future::Future;
 use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 use crate::memory::{World, event};
-use dcrf_proto::client::{ChangeError, OpenError};
+use dcrf_proto::client::ChangeError;
 use dcrf_proto::{
     Change, ClientEvent, CloseFrame, CloseOptions, CloseReason, Config, ConnectionError,
     ConnectionState, FailureAction, RejectReason, Request, RequestError, Subscribe,
@@ -280,39 +284,70 @@ fn s11_a_reader_that_does_not_come_holds_up_nobody() {
 }
 
 #[test]
-fn l14_opened_resolves_at_the_first_open() {
+fn l14_connected_resolves_at_the_first_connection() {
     let mut world = World::new(Config::default());
     let client = world.client().clone();
-    let mut opened = pin!(client.opened());
-    assert_eq!(World::poll(opened.as_mut()), None);
+    let mut connected = pin!(client.connected());
+    assert_eq!(World::poll(connected.as_mut()), None);
     world.settle();
-    assert_eq!(World::poll(opened.as_mut()), Some(Ok(())));
+    assert_eq!(World::poll(connected.as_mut()), Some(Ok(())));
 }
 
 #[test]
-fn l14_opened_fails_with_the_first_attempts_error_and_the_client_goes_on() {
+fn l14_connected_waits_through_failed_attempts() {
     let mut world = World::new(Config::default());
     world.network().error_replies.push_back(refused_port());
     let client = world.client().clone();
-    let mut opened = pin!(client.opened());
-    assert_eq!(World::poll(opened.as_mut()), None);
+    let mut connected = pin!(client.connected());
+    assert_eq!(World::poll(connected.as_mut()), None);
+    world.settle();
+    assert!(matches!(client.state(), ConnectionState::Waiting { .. }));
+    assert_eq!(World::poll(connected.as_mut()), None);
     world.passes(Duration::from_secs(2));
-    assert_eq!(World::poll(opened.as_mut()), Some(Err(OpenError::Attempt(refused_port()))));
-    assert_eq!(client.state(), ConnectionState::Connected);
+    assert_eq!(World::poll(connected.as_mut()), Some(Ok(())));
 }
 
 #[test]
-fn l14_opened_resolves_also_when_the_state_was_among_the_missed() {
-    let mut config = Config::default();
-    config.events.count = 1;
-    let mut world = World::new(config);
+fn l1_state_watch_begins_with_the_current_state_and_skips_outdated_ones() {
+    let mut world = World::new(Config::default());
+    world.network().error_replies.push_back(refused_port());
     let client = world.client().clone();
-    let mut opened = pin!(client.opened());
-    assert_eq!(World::poll(opened.as_mut()), None);
+    let mut states = client.watch_state();
+    let connecting = ConnectionState::Connecting { attempt: 1 };
+    assert_eq!(World::poll(pin!(states.next())), Some(Some(connecting)));
+    assert_eq!(World::poll(pin!(states.next())), None);
+    world.passes(Duration::from_secs(2));
+    assert_eq!(World::poll(pin!(states.next())), Some(Some(ConnectionState::Connected)));
+    client.close_now();
+    let closed = ConnectionState::Closed(CloseReason::ByCaller);
+    assert_eq!(World::poll(pin!(states.next())), Some(Some(closed)));
+    assert_eq!(World::poll(pin!(states.next())), Some(None));
+}
+
+#[test]
+fn l1_state_watch_wakes_its_task_at_each_change() {
+    let mut world = World::idle();
+    let client = world.client().clone();
+    let mut states = client.watch_state();
+    assert_eq!(World::poll(pin!(states.next())), Some(Some(ConnectionState::Idle)));
+    let mut next = pin!(states.next());
+    let woken = Arc::new(Woken::default());
+    let waker = Waker::from(woken.clone());
+    assert!(next.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    client.open();
     world.settle();
-    world.receives([json!({"stream": "tools", "payload": {"type": "tick"}})]);
-    world.settle();
-    assert_eq!(World::poll(opened.as_mut()), Some(Ok(())));
+    assert!(woken.0.load(Ordering::SeqCst));
+    assert_eq!(World::poll(next), Some(Some(ConnectionState::Connected)));
+}
+
+/// Whether a task was woken.
+#[derive(Default)]
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::SeqCst);
+    }
 }
 
 #[test]

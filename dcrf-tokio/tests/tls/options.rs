@@ -152,7 +152,7 @@ impl Identities {
 mod own_rustls {
     use std::sync::Arc;
 
-    use dcrf_tokio::rustls::{ClientConfig, crypto};
+    use dcrf_proto::websocket::rustls::{ClientConfig, crypto};
 
     use super::*;
     use crate::{assert_refused, connect};
@@ -191,7 +191,7 @@ mod own_rustls {
 
 #[cfg(feature = "native-tls")]
 mod own_native {
-    use dcrf_tokio::native_tls::{Certificate, TlsConnector};
+    use dcrf_proto::websocket::native_tls::{Certificate, TlsConnector};
 
     use super::*;
     use crate::connect;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 
-use dcrf_proto::websocket::{Builder, Credentials, CredentialsError, Runtime, Tls};
+use dcrf_proto::websocket::{Builder, Credentials, CredentialsError, Tls};
 use dcrf_proto::{Attempt, Config, ConnectionError, FailureAction};
 use futures_lite::future::block_on;
 
@@ -163,7 +163,7 @@ impl Setup {
     }
 
     /// Applies everything but the URL and the Unix socket.
-    pub(super) fn apply<N: Runtime>(&self, builder: Builder<N>) -> Builder<N> {
+    pub(super) fn apply(&self, builder: Builder) -> Builder {
         let mut builder = apply!(self, builder);
         if let Some(provider) = self.provider.clone() {
             builder = builder.credentials(move |attempt| provider(attempt));

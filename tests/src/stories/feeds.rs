@@ -57,7 +57,7 @@ pub async fn feed_of_keys_only<A: Adapter>(adapter: A) {
         match change(&mut feed).await {
             Change::Create(key) if key.pk == gadget.id => kinds.push("create"),
             Change::Update(key) if key.pk == gadget.id => kinds.push("update"),
-            Change::Delete(deleted) if deleted.pk.as_ref().is_some_and(|pk| *pk == &*gadget.id) => {
+            Change::Delete(deleted) if deleted.pk.as_ref().is_some_and(|pk| *pk == *gadget.id) => {
                 kinds.push("delete");
             }
             // Other stories change gadgets too.

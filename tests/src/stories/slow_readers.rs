@@ -54,14 +54,14 @@ pub async fn s11_stalled_readers_delay_nothing<A: Adapter>(adapter: A) {
     assert_eq!(change(&mut prompt).await, Change::Update(renames[0].clone()));
     for number in 0..20 {
         let task = if number % 2 == 0 { &one } else { &two };
-        let renamed = rename(&writer, task, &format!("number {number}")).await;
-        assert_eq!(change(&mut prompt).await, Change::Update(renamed.clone()));
+        let changed = rename(&writer, task, &format!("number {number}")).await;
+        assert_eq!(change(&mut prompt).await, Change::Update(changed.clone()));
         if number % 2 == 0 {
-            assert_eq!(change(&mut of_one).await, Change::Update(renamed.clone()));
+            assert_eq!(change(&mut of_one).await, Change::Update(changed.clone()));
         }
         let echo = Request::new("tools", "echo").arg("number", number);
         assert_eq!(client.call::<Value>(echo).await, Ok(json!({"number": number})));
-        renames.push(renamed);
+        renames.push(changed);
     }
     let before = client.stats().received;
     let pong = || client.stats().received > before;
@@ -88,9 +88,9 @@ pub async fn s11_stalled_readers_delay_nothing<A: Adapter>(adapter: A) {
     assert_eq!(ended(&mut alone).await, SubscriptionError::Overflowed { limit });
 
     // The other subscriptions continue.
-    let renamed = rename(&writer, &one, "at last").await;
+    let changed = rename(&writer, &one, "at last").await;
     for changes in [&mut prompt, &mut of_one, &mut oldest, &mut newest] {
-        assert_eq!(change(changes).await, Change::Update(renamed.clone()));
+        assert_eq!(change(changes).await, Change::Update(changed.clone()));
     }
     assert_eq!(mark.count(server, "tasks/subscribe_priority"), 1);
     assert_eq!(mark.count(server, "tasks/unsubscribe_priority"), 0);

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant, SystemTime};
 
-use dcrf_proto::client::{Client, Socket, Transport};
+use dcrf_proto::client::{self, Client, Socket, Transport};
 use dcrf_proto::{Attempt, CloseFrame, Config, ConnectionError, FailureAction, Frame, Seed};
 use serde_json::{Value, json};
 
@@ -215,14 +215,15 @@ impl World {
     /// A client whose first dial has not happened yet.
     pub fn new(config: Config) -> Self {
         let memory = Memory::default();
-        let (client, driver) = Client::new(config, Seed::from([7; 32]), memory.clone());
+        let (client, driver) = client::start(config, Seed::from([7; 32]), memory.clone());
         Self { client: Some(client), driver: Some(Box::pin(driver)), memory }
     }
 
     /// A client that is started closed.
     pub fn idle() -> Self {
         let memory = Memory::default();
-        let (client, driver) = Client::idle(Config::default(), Seed::from([7; 32]), memory.clone());
+        let (client, driver) =
+            client::start_idle(Config::default(), Seed::from([7; 32]), memory.clone());
         Self { client: Some(client), driver: Some(Box::pin(driver)), memory }
     }
 

@@ -75,7 +75,7 @@ impl Runtime for Smol {
     async fn client(&self, url: &str) -> Client {
         let (client, driver) = dcrf_smol::builder(url).config(large()).build().expect("a URL");
         self.0.spawn(driver).detach();
-        client.opened().await.expect("it connects");
+        client.connected().await.expect("it connects");
         client
     }
 

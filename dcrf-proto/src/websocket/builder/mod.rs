@@ -1,0 +1,367 @@
+//! From a URL and options to a client and its driver.
+
+mod options;
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures_io::{AsyncRead, AsyncWrite};
+
+#[cfg(any(feature = "rustls", feature = "native-tls"))]
+use super::Tls;
+use super::connector::{BoxedStream, Connector, OpenStream, PROVIDER_TIMEOUT, Policy};
+use super::credentials::Provider;
+use super::{ConnectError, Credentials, CredentialsError, Endpoint, Options, Runtime, UrlError};
+use crate::client::{self, Client};
+use crate::config::Config;
+use crate::error::ConnectionError;
+use crate::id::Seed;
+use crate::link::FailureAction;
+use crate::transmit::Attempt;
+
+/// Builds a [`Client`] with custom options.
+///
+/// Each setter has a default, so only the URL is required. Invalid values are reported by the methods that make the
+/// client.
+#[must_use = "a builder does nothing until `connect` or `connect_lazy`"]
+pub struct Builder {
+    endpoint: Result<Endpoint, UrlError>,
+    provider: Option<Provider>,
+    open_stream: Option<OpenStream>,
+    policy: Option<Policy>,
+    config: Config,
+    options: Options,
+    start_closed: bool,
+    /// The functions of the runtime. They keep its type out of this one.
+    start: fn(Self) -> Result<(Client, Driver), ConnectError>,
+    spawn: fn(Driver) -> Result<(), ConnectError>,
+}
+
+/// The future that does a client's I/O, from [`Builder::build`].
+///
+/// It completes once the client is closed.
+///
+/// # Cancel safety
+///
+/// Dropping it closes the client with [`CloseReason::DriverStopped`](crate::CloseReason::DriverStopped).
+#[must_use = "a client does nothing while its driver is not polled"]
+pub struct Driver(Pin<Box<dyn Future<Output = ()> + Send>>);
+
+impl Future for Driver {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.0.as_mut().poll(cx)
+    }
+}
+
+impl fmt::Debug for Driver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Driver(…)")
+    }
+}
+
+impl Builder {
+    /// A builder for a client on the runtime `R`. Adapters call it.
+    #[doc(hidden)]
+    pub fn on<R: Runtime>(url: &str) -> Self {
+        Self {
+            endpoint: Endpoint::parse(url),
+            provider: None,
+            open_stream: None,
+            policy: None,
+            config: Config::default(),
+            options: Options::default(),
+            start_closed: false,
+            start: start::<R>,
+            spawn: spawn::<R>,
+        }
+    }
+
+    /// Adds a header to the handshake, see [`Credentials::header`].
+    ///
+    /// ```
+    /// # fn f(builder: dcrf_proto::websocket::Builder) {
+    /// let builder = builder.header("authorization", "Token 9944b09199c62bcf9418");
+    /// # }
+    /// ```
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.options.credentials = self.options.credentials.header(name, value);
+        self
+    }
+
+    /// Adds a cookie to the handshake, see [`Credentials::cookie`].
+    ///
+    /// ```
+    /// # fn f(builder: dcrf_proto::websocket::Builder) {
+    /// let builder = builder.cookie("sessionid", "u1bl9vpf0ohzy2ht");
+    /// # }
+    /// ```
+    pub fn cookie(mut self, name: &str, value: &str) -> Self {
+        self.options.credentials = self.options.credentials.cookie(name, value);
+        self
+    }
+
+    /// Offers a subprotocol, see [`Credentials::subprotocol`].
+    ///
+    /// ```
+    /// # fn f(builder: dcrf_proto::websocket::Builder) {
+    /// let builder = builder.subprotocol("token").subprotocol("9944b09199c62bcf9418");
+    /// # }
+    /// ```
+    pub fn subprotocol(mut self, name: &str) -> Self {
+        self.options.credentials = self.options.credentials.subprotocol(name);
+        self
+    }
+
+    /// Sets the `Origin` header. By default it is derived from the URL. See [`Credentials::origin`].
+    ///
+    /// ```
+    /// # fn f(builder: dcrf_proto::websocket::Builder) {
+    /// let builder = builder.origin("https://www.example.com");
+    /// # }
+    /// ```
+    pub fn origin(mut self, origin: &str) -> Self {
+        self.options.credentials = self.options.credentials.origin(origin);
+        self
+    }
+
+    /// Sets a provider that returns credentials for each attempt to connect, so that a token is always fresh.
+    ///
+    /// Its credentials are added to those set on the builder: a header or cookie replaces one of the same name, and
+    /// subprotocols are appended. It has 10 seconds. If it fails, the attempt has failed and is retried, unless the error
+    /// is [fatal](CredentialsError::fatal).
+    ///
+    /// [`Attempt::refresh`] says whether the server rejected the previous credentials. If it rejects them twice in a row,
+    /// the client closes with [`CloseReason::Unauthorized`](crate::CloseReason::Unauthorized).
+    ///
+    /// ```
+    /// # use dcrf_proto::websocket::Credentials;
+    /// # async fn fetch_token(fresh: bool) -> std::io::Result<String> { Ok(format!("fresh: {fresh}")) }
+    /// # fn f(builder: dcrf_proto::websocket::Builder) {
+    /// let builder = builder.credentials(|attempt| async move {
+    ///     let token = fetch_token(attempt.refresh).await?;
+    ///     Ok(Credentials::new().header("authorization", &format!("Bearer {token}")))
+    /// });
+    /// # }
+    /// ```
+    pub fn credentials<F>(mut self, provide: impl Fn(Attempt) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<Credentials, CredentialsError>> + Send + 'static,
+    {
+        self.provider = Some(Provider::new(provide));
+        self
+    }
+
+    /// Sets a policy that decides what to do after a failed attempt or a lost connection. `None` selects the default.
+    ///
+    /// It is not called if an attempt times out or the server is silent: the client always retries then. It runs in the
+    /// task that drives the client, so it must not block.
+    ///
+    /// ```
+    /// # use dcrf_proto::{ConnectionError, FailureAction};
+    /// # fn f(builder: dcrf_proto::websocket::Builder) {
+    /// let builder = builder.on_failure(|error| match error {
+    ///     // Our consumers close with 4001 when a token has expired.
+    ///     ConnectionError::Closed(frame) if frame.code == 4001 => Some(FailureAction::RefreshCredentials),
+    ///     _ => None,
+    /// });
+    /// # }
+    /// ```
+    pub fn on_failure(
+        mut self,
+        policy: impl Fn(&ConnectionError) -> Option<FailureAction> + Send + Sync + 'static,
+    ) -> Self {
+        self.policy = Some(Arc::new(policy));
+        self
+    }
+
+    /// Connects with `open` instead of over TCP to the URL's host, for example to a Unix socket or through a proxy.
+    ///
+    /// It is called for each attempt. The client performs TLS for `wss://` and the WebSocket handshake over the returned
+    /// stream. If it fails, the attempt fails with [`ConnectionError::Io`], which has the kind and the message of its error.
+    /// The message is shown in errors and logs, so it must not contain secrets.
+    ///
+    /// ```
+    /// # use futures_lite::io::Cursor;
+    /// # async fn through_proxy(host: &str, port: u16) -> std::io::Result<Cursor<Vec<u8>>> {
+    /// #     Ok(Cursor::new(format!("{host}:{port}").into_bytes()))
+    /// # }
+    /// # fn f(builder: dcrf_proto::websocket::Builder) {
+    /// let builder = builder.connector(|endpoint| async move {
+    ///     through_proxy(endpoint.host(), endpoint.port()).await
+    /// });
+    /// # }
+    /// ```
+    pub fn connector<F, S>(mut self, open: impl Fn(Endpoint) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = io::Result<S>> + Send + 'static,
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        self.open_stream = Some(Arc::new(move |endpoint| {
+            let opening = open(endpoint);
+            Box::pin(async move { Ok(Box::new(opening.await?) as BoxedStream) })
+        }));
+        self
+    }
+
+    /// Sets the trusted certificates and the client's certificate for `wss://`.
+    ///
+    /// ```
+    /// # use dcrf_proto::websocket::Tls;
+    /// # fn f(builder: dcrf_proto::websocket::Builder) -> std::io::Result<()> {
+    /// let builder = builder.tls(Tls::default().ca_certificate(std::fs::read("/etc/intranet/ca.pem")?));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(any(feature = "rustls", feature = "native-tls"))]
+    pub fn tls(mut self, tls: Tls) -> Self {
+        self.options = self.options.tls(tls);
+        self
+    }
+
+    /// Makes [`connect_lazy`](Self::connect_lazy) and [`build`](Self::build) return a client that connects only after
+    /// [`Client::open`]. Until then it queues requests. [`connect`](Self::connect) ignores this.
+    ///
+    /// ```
+    /// # fn f(builder: dcrf_proto::websocket::Builder) -> Result<(), Box<dyn std::error::Error>> {
+    /// let client = builder.start_closed().connect_lazy()?;
+    /// let people = client.list::<serde_json::Value>("people");
+    /// client.open();
+    /// # drop(people);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn start_closed(mut self) -> Self {
+        self.start_closed = true;
+        self
+    }
+
+    /// The server that the client will connect to.
+    ///
+    /// # Errors
+    ///
+    /// The URL is invalid.
+    pub fn endpoint(&self) -> Result<&Endpoint, UrlError> {
+        self.endpoint.as_ref().map_err(|error| *error)
+    }
+
+    /// Builds the client and waits for its first connection. Later it reconnects automatically.
+    ///
+    /// ```
+    /// # async fn f(builder: dcrf_proto::websocket::Builder) -> Result<(), Box<dyn std::error::Error>> {
+    /// let client = builder.connect().await?;
+    /// # drop(client);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError::Failed`] if the first attempt fails. The other errors occur before connecting.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future cancels the attempt and leaves no task behind.
+    pub async fn connect(self) -> Result<Client, ConnectError> {
+        let endpoint = self.endpoint()?.clone();
+        let client = self.connect_lazy()?;
+        client.open();
+        super::connect_error::first_connection(&client, &endpoint).await?;
+        Ok(client)
+    }
+
+    /// Builds the client without waiting. It connects in the background, retries if that fails, and queues requests until
+    /// then.
+    ///
+    /// ```
+    /// # fn f(builder: dcrf_proto::websocket::Builder) -> Result<(), Box<dyn std::error::Error>> {
+    /// let client = builder.connect_lazy()?;
+    /// # drop(client);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The URL, the credentials or the TLS options are invalid, or there is no runtime.
+    pub fn connect_lazy(self) -> Result<Client, ConnectError> {
+        let spawn = self.spawn;
+        let (client, driver) = self.build()?;
+        spawn(driver)?;
+        Ok(client)
+    }
+
+    /// Builds the client and the driver that does its I/O, to poll the driver on an executor or thread of your choice.
+    ///
+    /// ```
+    /// # fn f(builder: dcrf_proto::websocket::Builder) -> Result<(), Box<dyn std::error::Error>> {
+    /// let (client, driver) = builder.build()?;
+    /// std::thread::spawn(|| futures_lite::future::block_on(driver));
+    /// # drop(client);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As for [`connect_lazy`](Self::connect_lazy).
+    pub fn build(self) -> Result<(Client, Driver), ConnectError> {
+        (self.start)(self)
+    }
+}
+
+fn start<R: Runtime>(mut builder: Builder) -> Result<(Client, Driver), ConnectError> {
+    let endpoint = builder.endpoint?;
+    builder.options.credentials.check()?;
+    #[cfg(any(feature = "rustls", feature = "native-tls"))]
+    // The URL of a provider may need TLS although this one does not.
+    builder.options.tls.check(endpoint.is_tls() || builder.provider.is_some())?;
+    let runtime = R::current().ok_or(ConnectError::NoRuntime)?;
+    let seed = random_seed()?;
+    builder.options.fit_outgoing(builder.config.max_outgoing_message);
+    let dial_timeout = builder.config.dial_timeout;
+    if builder.provider.is_some() {
+        builder.config.dial_timeout = dial_timeout.saturating_add(PROVIDER_TIMEOUT);
+    }
+    let connector = Connector {
+        endpoint,
+        provider: builder.provider,
+        open_stream: builder.open_stream,
+        policy: builder.policy,
+        options: builder.options,
+        dial_timeout,
+        runtime,
+    };
+    let (client, driver) = client::start_idle(builder.config, seed, connector);
+    if !builder.start_closed {
+        client.open();
+    }
+    Ok((client, Driver(Box::pin(driver))))
+}
+
+fn spawn<R: Runtime>(driver: Driver) -> Result<(), ConnectError> {
+    let runtime = R::current().ok_or(ConnectError::NoRuntime)?;
+    runtime.spawn(driver).map_err(|error| ConnectError::NoThread(error.to_string()))
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("endpoint", &self.endpoint)
+            .field("config", &self.config)
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A seed from the operating system's randomness.
+fn random_seed() -> Result<Seed, ConnectError> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).map_err(|_| ConnectError::NoRandomness)?;
+    Ok(Seed::from(bytes))
+}
