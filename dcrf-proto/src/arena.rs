@@ -1,9 +1,8 @@
-//! A slab whose keys carry a generation, so that a key kept too long finds nothing instead of its
-//! successor.
+//! A slab whose keys contain a generation. A stale key finds nothing, even if its slot is in use again.
 
 use slab::Slab;
 
-/// A key that an [`Arena`] makes.
+/// The key of an [`Arena`].
 pub(crate) trait Key: Copy {
     fn new(index: u32, generation: u32) -> Self;
     fn parts(self) -> (u32, u32);
@@ -25,7 +24,7 @@ impl<K: Key, V> Arena<K, V> {
         self.slots.len()
     }
 
-    /// Inserts the value that `make` builds from its own key.
+    /// Inserts the value that `make` builds from its key.
     pub(crate) fn insert_with(&mut self, make: impl FnOnce(K) -> V) -> K {
         let generation = self.next_generation;
         self.next_generation = generation.wrapping_add(1);
@@ -53,7 +52,7 @@ impl<K: Key, V> Arena<K, V> {
         Some(self.slots.remove(key.parts().0 as usize).1)
     }
 
-    /// The entries by index.
+    /// All entries, in the order of their slots.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (K, &V)> {
         self.slots.iter().map(|(index, (generation, value))| {
             (K::new(u32::try_from(index).unwrap_or(u32::MAX), *generation), value)
@@ -61,8 +60,7 @@ impl<K: Key, V> Arena<K, V> {
     }
 }
 
-/// Room for one more in a table of many, by an eighth, where a vector would double: many entries are to take little
-/// more than they need.
+/// Reserves room for one more entry. Grows by an eighth instead of doubling, so that large tables waste little memory.
 pub(crate) fn make_room<T>(slots: &mut Slab<T>) {
     if slots.len() == slots.capacity() {
         slots.reserve_exact(slots.len() / 8 + 4);

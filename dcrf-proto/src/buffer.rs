@@ -1,16 +1,16 @@
-//! A queue of unread items that keeps count of their bytes, so that it can be bounded.
+//! A queue of unread items, bounded by their number and size.
 
 use std::collections::VecDeque;
 use std::ops::Add;
 
 use crate::config::Limit;
 
-/// What has a size, as [`Limit::bytes`] counts.
+/// An item's size, as [`Limit::bytes`] counts it.
 pub(crate) trait Measure {
     fn bytes(&self) -> usize;
 }
 
-/// How much is held: by one buffer, or by all of a kind together.
+/// The content of one buffer, or the total of several.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Held {
     pub(crate) count: usize,
@@ -26,18 +26,18 @@ impl Add for Held {
 }
 
 impl Held {
-    /// One of those that are counted together holds `after` now, and held `before`.
+    /// Updates a total after one buffer has changed from `before` to `after`.
     pub(crate) fn change(&mut self, before: Held, after: Held) {
         self.count = self.count + after.count - before.count;
         self.bytes = self.bytes + after.bytes - before.bytes;
     }
 }
 
-/// The one item that waits for a prompt reader needs no memory of its own.
+/// A queue whose first item is stored inline, so that a prompt reader costs no allocation.
 #[derive(Debug)]
 pub(crate) struct Buffer<T> {
     first: Option<T>,
-    /// Those behind the first; there may be some without a first.
+    /// The items after `first`, which may be empty while there are others.
     others: VecDeque<T>,
     bytes: usize,
 }
@@ -70,12 +70,12 @@ impl<T: Measure> Buffer<T> {
         self.others.back_mut().or(self.first.as_mut())
     }
 
-    /// Whether `item` can be added without more than `limit` allows.
+    /// Whether `item` fits within `limit`.
     pub(crate) fn has_room_for(&self, item: &T, limit: Limit) -> bool {
         self.len() < limit.count && self.bytes + item.bytes() <= limit.bytes
     }
 
-    /// Whether there is more than `limit` allows. One item is allowed in any case, whatever its size.
+    /// Whether the buffer exceeds `limit`. A single item is always allowed, whatever its size.
     pub(crate) fn is_over(&self, limit: Limit) -> bool {
         self.len() > limit.count.max(1) || (self.bytes > limit.bytes && self.len() > 1)
     }
@@ -86,7 +86,7 @@ impl<T: Measure> Buffer<T> {
             None => self.others.pop_front()?,
         };
         self.bytes -= item.bytes();
-        // A buffer that a burst has grown is given back once it is empty.
+        // Free the memory of a burst.
         if self.others.is_empty() && self.others.capacity() > 64 {
             self.others = VecDeque::new();
         }

@@ -1,5 +1,4 @@
-//! What the parts of a session share: the clock, the random generator, the routes, the timers, and the events for the
-//! caller.
+//! State shared by all parts of a session: clock, random generator, routes, timers, and events for the caller.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -16,7 +15,7 @@ use crate::stats::{Dropped, Stats};
 use crate::timer::Timers;
 use crate::trace::Tracer;
 
-/// As good as for ever, and still far from the end of any clock.
+/// Longer than any program runs, but short enough that adding it to an `Instant` can't overflow.
 pub(crate) const FAR: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
 /// The timeout of subscribes and refreshes if requests have none.
@@ -25,22 +24,22 @@ const DEFAULT_REPLY_TIMEOUT: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(crate) struct Context {
     pub(crate) config: Config,
-    /// The latest instant that a call has passed in. It never goes back.
+    /// The latest instant passed in. It never goes back.
     pub(crate) now: Instant,
     pub(crate) random: Random,
     pub(crate) timers: Timers,
     pub(crate) routes: Routes,
     pub(crate) selectors: Selectors,
-    /// What each wait of the caller ends with. Bounded by [`Context::admit`].
+    /// Events for the caller. Bounded by [`Context::admit`].
     pub(crate) events: VecDeque<Event>,
     pub(crate) client_events: ClientEvents,
-    /// The counters; the gauges are taken when they are asked for.
+    /// The counters. `Session::stats` adds the gauges.
     pub(crate) stats: Stats,
     pub(crate) unread: Unread,
     pub(crate) trace: Tracer,
 }
 
-/// What waits for its readers, in all buffers of a kind together.
+/// The unread items of all buffers, by kind.
 #[derive(Debug, Default)]
 pub(crate) struct Unread {
     pub(crate) changes: Held,
@@ -70,23 +69,23 @@ impl Context {
         self.now + wait.min(FAR)
     }
 
-    /// When a reply to a frame that is sent now is overdue.
+    /// The deadline for a reply to a frame that is sent now.
     pub(crate) fn reply_due(&self) -> Instant {
         self.due_after(self.config.request_timeout)
     }
 
-    /// When a reply to a frame that is sent now is overdue, given its time limit.
+    /// The deadline for a reply to a frame that is sent now, with a given timeout.
     pub(crate) fn due_after(&self, timeout: Option<Duration>) -> Instant {
         self.after(timeout.unwrap_or(DEFAULT_REPLY_TIMEOUT))
     }
 
-    /// Refuses a command while its caller leaves too many events unread.
+    /// Rejects a command if the caller has not polled too many events.
     pub(crate) fn admit(&self) -> Result<(), RejectReason> {
         let limit = self.config.max_requests.saturating_add(self.config.max_subscriptions);
         if self.events.len() < limit { Ok(()) } else { Err(RejectReason::QueueFull) }
     }
 
-    /// What the dialect says of the answers to this id.
+    /// The dialect's selector for replies to this id.
     pub(crate) fn reply_selector(&self, stream: &str, id: &RequestId) -> Option<Selector> {
         self.config.dialect.as_ref()?.reply_selector(stream, id)
     }
@@ -100,17 +99,16 @@ impl Context {
         self.stats.lagged_events += self.client_events.push(event);
     }
 
-    /// A command was not accepted.
     pub(crate) fn rejected(&mut self, reason: &RejectReason) {
         self.stats.rejected += 1;
         self.trace.rejected(reason);
     }
 
-    /// Tells the log whether a frame was dropped, as the counters say that were `before` it.
+    /// Logs a dropped frame, if the counters have changed since `before`.
     pub(crate) fn trace_dropped(&mut self, before: Dropped, bytes: usize) {
-        let now = self.stats.dropped();
-        if now != before {
-            self.trace.dropped(before, now, bytes);
+        let after = self.stats.dropped();
+        if after != before {
+            self.trace.dropped(before, after, bytes);
         }
     }
 
@@ -121,29 +119,29 @@ impl Context {
     }
 }
 
-/// The client events that wait to be polled. If there are too many, the oldest are dropped. The newest is kept whatever
-/// its size, so the reader always sees the current state.
+/// The unread client events. If there are too many, the oldest are dropped. The newest is kept whatever its size, so
+/// that the reader always sees the current state.
 #[derive(Debug)]
 pub(crate) struct ClientEvents {
     items: Buffer<ClientEvent>,
-    missed: u64,
+    lagged: u64,
     limit: Limit,
 }
 
 impl ClientEvents {
     pub(crate) fn new(limit: Limit) -> Self {
-        Self { items: Buffer::default(), missed: 0, limit }
+        Self { items: Buffer::default(), lagged: 0, limit }
     }
 
-    /// Adds a event, and says how many older ones gave way.
+    /// Adds an event and returns how many older ones were dropped.
     pub(crate) fn push(&mut self, event: ClientEvent) -> u64 {
         self.items.push(event);
-        let before = self.missed;
+        let before = self.lagged;
         while self.items.is_over(self.limit) {
             self.items.pop();
-            self.missed += 1;
+            self.lagged += 1;
         }
-        self.missed - before
+        self.lagged - before
     }
 
     pub(crate) fn held(&self) -> Held {
@@ -151,8 +149,8 @@ impl ClientEvents {
     }
 
     pub(crate) fn pop(&mut self) -> Option<ClientEvent> {
-        if self.missed > 0 {
-            return Some(ClientEvent::Lagged(std::mem::take(&mut self.missed)));
+        if self.lagged > 0 {
+            return Some(ClientEvent::Lagged(std::mem::take(&mut self.lagged)));
         }
         self.items.pop()
     }

@@ -1,5 +1,4 @@
-//! Identities: request ids on the wire, keys of the caller's requests and subscriptions, epochs of
-//! connections, and the seeded generator that ids and jitter come from.
+//! Request ids, keys of requests and subscriptions, epochs of connections, and the random generator for ids and jitter.
 
 use std::collections::HashMap;
 use std::fmt::{self, Write};
@@ -12,8 +11,7 @@ use serde::{Serialize, Serializer};
 use uuid::Uuid;
 use uuid::fmt::Hyphenated;
 
-/// Which connection of a session something belongs to. Each dial begins a new epoch, and input for an
-/// epoch that is over is ignored.
+/// Identifies a connection of a session. Each dial begins a new epoch; input for an earlier one is ignored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Epoch(pub(crate) u64);
 
@@ -45,36 +43,36 @@ macro_rules! key {
     };
 }
 key! {
-    /// A request of [`Session::request`](crate::Session::request).
+    /// The key of a request, from [`Session::request`](crate::Session::request).
     pub RequestKey
 }
 
 key! {
-    /// A subscription of [`Session::subscribe`](crate::Session::subscribe).
+    /// The key of a subscription, from [`Session::subscribe`](crate::Session::subscribe).
     pub SubscriptionKey
 }
 
 key! {
-    /// A stream of replies of [`Session::stream`](crate::Session::stream).
+    /// The key of a reply stream, from [`Session::stream`](crate::Session::stream).
     pub ReplyStreamKey
 }
 
 key! {
-    /// A listener of [`Session::listen`](crate::Session::listen).
+    /// The key of a listener, from [`Session::listen`](crate::Session::listen).
     pub ListenerKey
 }
 
 key! {
-    /// A subscription on the wire, which any number of the caller's share.
+    /// The key of an upstream subscription, which subscribers share.
     pub(crate) UpstreamKey
 }
 
-/// Shows the index of a key to its owner.
+/// Makes the index of a key public.
 macro_rules! index {
     ($name:ident) => {
         impl $name {
-            /// A small and dense number, from 0, for state of your own in a slab or a vector. It is used
-            /// again after what this key stands for has ended.
+            /// A small number, for a table of your own. Indices are dense and start at 0. They are reused after the
+            /// key becomes invalid.
             pub fn index(self) -> usize {
                 self.index as usize
             }
@@ -87,10 +85,10 @@ index!(SubscriptionKey);
 index!(ReplyStreamKey);
 index!(ListenerKey);
 
-/// The `request_id` of a request or a subscription on the wire: a string or an integer, which the server
-/// sends back as it was (`77` is not `"77"`).
+/// The `request_id` of a request or a subscription: a string or an integer.
 ///
-/// The session makes a hyphenated UUID v4 where the caller gives none (R8).
+/// The server echoes it unchanged; `77` and `"77"` are different ids. By default, ids are random UUIDs (v4,
+/// hyphenated).
 ///
 /// ```
 /// use dcrf_proto::RequestId;
@@ -103,8 +101,8 @@ pub struct RequestId(Repr);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Repr {
-    /// A string that is a lower-case hyphenated UUID: no allocation, and a short comparison. By its halves, since a
-    /// `Uuid` would stand behind the tag at an odd address, where moving it is slow.
+    /// A lower-case hyphenated UUID, without an allocation. Two halves instead of a `Uuid`, which has an alignment of 1
+    /// and is slow to copy from behind the tag.
     Uuid(u64, u64),
     Text(Box<str>),
     Number(i64),
@@ -123,12 +121,12 @@ impl RequestId {
         Self(Repr::Uuid(high, low))
     }
 
-    /// An id as the session makes them, a lower-case hyphenated UUID.
+    /// Parses an id in the form of generated ones: a lower-case hyphenated UUID.
     pub(crate) fn from_uuid(text: &str) -> Option<Self> {
         uuid(text).map(Repr::from).map(Self)
     }
 
-    /// The id as it stands in a payload.
+    /// The id as a JSON value.
     ///
     /// ```
     /// use dcrf_proto::RequestId;
@@ -147,7 +145,7 @@ impl RequestId {
 impl Hash for RequestId {
     fn hash<H: Hasher>(&self, state: &mut H) {
         match &self.0 {
-            // A half of it is random enough.
+            // Half of a v4 UUID has enough entropy.
             Repr::Uuid(half, _) => state.write_u64(*half),
             Repr::Text(text) => text.hash(state),
             Repr::Number(number) => state.write_i64(*number),
@@ -203,7 +201,7 @@ impl fmt::Display for RequestId {
 }
 
 impl RequestId {
-    /// Writes it as JSON.
+    /// Appends the id as JSON.
     pub(crate) fn push_json(&self, json: &mut String) {
         match &self.0 {
             Repr::Uuid(high, low) => {
@@ -213,7 +211,7 @@ impl RequestId {
                 json.push_str(uuid.as_hyphenated().encode_lower(&mut buffer));
                 json.push('"');
             }
-            // A string has a form in JSON whatever it says.
+            // Serializing a string can't fail.
             Repr::Text(text) => json.push_str(&serde_json::to_string(text).unwrap_or_default()),
             // Writing to a string can't fail.
             Repr::Number(number) => _ = write!(json, "{number}"),
@@ -230,17 +228,17 @@ impl Serialize for RequestId {
     }
 }
 
-/// A map by what is ours: ids and keys of our own calls. Its hasher is the same in every process, and so is what a
-/// session does. A server can't choose what is inserted, and so no keys that collide.
+/// A map by ids and keys that the client chooses. The hasher has no random seed, which keeps sessions deterministic. A
+/// server can't force collisions, because it doesn't choose the keys.
 pub(crate) type OwnMap<K, V> = HashMap<K, V, FxBuildHasher>;
 
 /// A map by request id.
 pub(crate) type IdMap<V> = OwnMap<RequestId, V>;
 
-/// What a session draws its randomness from: 256 bits, given by the caller.
+/// The 256-bit seed of a session's random generator.
 ///
-/// The same seed and the same calls give the same ids and the same delays. Two sessions must not share
-/// one, so take it from the operating system outside of tests. Ids are unique, not secret.
+/// The same seed and the same calls give the same ids and delays. Two sessions must not share a seed, so take it from
+/// the operating system outside of tests. Generated ids are unique, not secret.
 ///
 /// ```
 /// let seed = dcrf_proto::Seed::from([7; 32]);
@@ -261,7 +259,7 @@ impl fmt::Debug for Seed {
     }
 }
 
-/// The session's generator.
+/// The random generator of a session.
 #[derive(Debug)]
 pub(crate) struct Random(Xoshiro256PlusPlus);
 
@@ -270,16 +268,16 @@ impl Random {
         Self(Xoshiro256PlusPlus::from_seed(seed.0))
     }
 
-    /// The halves of a new UUID v4.
+    /// A new UUID v4, in two halves.
     fn uuid(&mut self) -> (u64, u64) {
         let mut bytes = [0; 16];
         self.0.fill_bytes(&mut bytes);
         uuid::Builder::from_random_bytes(bytes).into_uuid().as_u64_pair()
     }
 
-    /// A number drawn evenly from 0 (included) to 1 (not included).
+    /// A uniformly random number in `0.0..1.0`.
     pub(crate) fn unit(&mut self) -> f64 {
-        // The upper 53 bits: as many as an f64 holds exactly.
+        // The upper 53 bits, which an f64 holds exactly.
         #[expect(clippy::cast_precision_loss, reason = "53 bits fit")]
         let unit = (self.0.next_u64() >> 11) as f64 / (1_u64 << 53) as f64;
         unit
@@ -291,7 +289,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn r8_any_id_is_sent_as_it_was_given() {
+    fn r8_ids_round_trip() {
         let uuid = "0189abcd-ef01-4234-8567-89abcdef0123";
         assert!(matches!(RequestId::from(uuid).0, Repr::Uuid(..)));
         for at in 0..uuid.len() {
@@ -300,8 +298,8 @@ mod tests {
                 text.replace_range(at..=at, char::from(letter).encode_utf8(&mut [0; 4]));
                 let id = RequestId::from(text.as_str());
                 assert_eq!(id.to_string(), text);
-                let is_ours = Uuid::try_parse(&text).is_ok() && !letter.is_ascii_uppercase();
-                assert_eq!(matches!(id.0, Repr::Uuid(..)), is_ours, "{text}");
+                let is_canonical = Uuid::try_parse(&text).is_ok() && !letter.is_ascii_uppercase();
+                assert_eq!(matches!(id.0, Repr::Uuid(..)), is_canonical, "{text}");
             }
         }
     }

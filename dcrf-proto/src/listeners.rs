@@ -1,4 +1,4 @@
-//! Who listens to frames (F2): what has been heard and waits to be read.
+//! Listeners (F2) and their unread frames.
 
 use crate::arena::Arena;
 use crate::buffer::{Buffer, Held, Measure};
@@ -14,11 +14,11 @@ pub(crate) struct Listeners(Arena<ListenerKey, Listener>);
 
 #[derive(Debug)]
 struct Listener {
-    waiting: Buffer<ListenerEvent>,
-    /// How many frames were dropped before the first that is left.
+    unread: Buffer<ListenerEvent>,
+    /// How many frames were dropped before the first unread one.
     lagged: u64,
-    /// Whether the event waits to be polled already.
-    told: bool,
+    /// Whether `ListenerReadable` is queued.
+    event_queued: bool,
 }
 
 impl Measure for ListenerEvent {
@@ -47,8 +47,11 @@ impl Listeners {
         if let Err(reason) = self.check(cx, &selector) {
             return Err(Rejected { command: selector, reason });
         }
-        let key =
-            self.0.insert_with(|_| Listener { waiting: Buffer::default(), lagged: 0, told: false });
+        let key = self.0.insert_with(|_| Listener {
+            unread: Buffer::default(),
+            lagged: 0,
+            event_queued: false,
+        });
         cx.selectors.insert(cx.config.framing, selector, Destination::Listener(key));
         Ok(key)
     }
@@ -61,31 +64,31 @@ impl Listeners {
 
     pub(crate) fn unlisten(&mut self, cx: &mut Context, key: ListenerKey) {
         let Some(listener) = self.0.remove(key) else { return };
-        cx.unread.frames.change(listener.waiting.held(), Held::default());
+        cx.unread.frames.change(listener.unread.held(), Held::default());
         cx.selectors.remove(Destination::Listener(key));
     }
 
-    /// A frame has come that the listener wants.
-    pub(crate) fn hear(&mut self, cx: &mut Context, key: ListenerKey, heard: ListenerEvent) {
+    /// Adds a matching frame. Drops the oldest ones if the buffer is full.
+    pub(crate) fn push(&mut self, cx: &mut Context, key: ListenerKey, event: ListenerEvent) {
         let Some(listener) = self.0.get_mut(key) else { return };
-        let (before, lagged) = (listener.waiting.held(), listener.lagged);
-        listener.waiting.push(heard);
-        while listener.waiting.is_over(cx.config.events) {
-            listener.waiting.pop();
+        let (before, lagged) = (listener.unread.held(), listener.lagged);
+        listener.unread.push(event);
+        while listener.unread.is_over(cx.config.events) {
+            listener.unread.pop();
             listener.lagged += 1;
         }
-        cx.unread.frames.change(before, listener.waiting.held());
+        cx.unread.frames.change(before, listener.unread.held());
         cx.stats.lagged += listener.lagged - lagged;
         cx.trace.lagged(None, listener.lagged - lagged);
-        if !std::mem::replace(&mut listener.told, true) {
+        if !std::mem::replace(&mut listener.event_queued, true) {
             cx.events.push_back(Event::ListenerReadable(key));
         }
     }
 
-    /// The event was polled. Says whether the listener is still there.
-    pub(crate) fn told(&mut self, key: ListenerKey) -> bool {
+    /// `ListenerReadable` was polled. Returns false if the listener no longer exists.
+    pub(crate) fn event_polled(&mut self, key: ListenerKey) -> bool {
         let listener = self.0.get_mut(key);
-        listener.map(|listener| listener.told = false).is_some()
+        listener.map(|listener| listener.event_queued = false).is_some()
     }
 
     pub(crate) fn poll_listener(
@@ -94,12 +97,12 @@ impl Listeners {
         key: ListenerKey,
     ) -> Option<ListenerEvent> {
         let listener = self.0.get_mut(key)?;
-        let before = listener.waiting.held();
-        let heard = match std::mem::take(&mut listener.lagged) {
-            0 => listener.waiting.pop(),
+        let before = listener.unread.held();
+        let event = match std::mem::take(&mut listener.lagged) {
+            0 => listener.unread.pop(),
             lagged => Some(ListenerEvent::Lagged(lagged)),
         };
-        cx.unread.frames.change(before, listener.waiting.held());
-        heard
+        cx.unread.frames.change(before, listener.unread.held());
+        event
     }
 }

@@ -1,4 +1,4 @@
-//! How a request ended, for who counts and who traces.
+//! How a request ended, for counters and logs.
 
 use std::fmt;
 
@@ -8,34 +8,34 @@ use crate::stats::Stats;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// With an answer, or with the last of its replies.
+    /// With its reply, or the last of its replies.
     Replied,
     ErrorReply(Option<u16>),
     TimedOut,
     ConnectionLost,
     Closed,
     Cancelled,
-    /// The reader of its replies was too slow.
+    /// The reader of the reply stream was too slow.
     Overflowed,
-    /// A message without an answer has been handed to the socket.
+    /// A message that expects no reply was handed to the socket.
     Sent,
 }
 
 impl Outcome {
-    pub(super) fn of(result: &Result<Json, RequestError>) -> Self {
+    pub(crate) fn of(result: &Result<Json, RequestError>) -> Self {
         match result {
             Ok(_) => Self::Replied,
             Err(RequestError::ErrorReply(error_reply)) => Self::ErrorReply(error_reply.status),
             Err(RequestError::TimedOut { .. }) => Self::TimedOut,
             Err(RequestError::ConnectionLost { .. }) => Self::ConnectionLost,
             Err(RequestError::Closed { .. }) => Self::Closed,
-            // Told before a request is accepted, and after it has settled.
+            // Neither settles a request: one comes before it is accepted, the other after it has settled.
             Err(RequestError::Rejected(_) | RequestError::Decode(_)) => Self::Cancelled,
         }
     }
 
-    /// Counts the end of a request, or of a message that awaits no answer.
-    pub(super) fn count(self, stats: &mut Stats, is_message: bool) {
+    /// Counts the end of a request, or of a message that expects no reply.
+    pub(crate) fn count(self, stats: &mut Stats, is_message: bool) {
         let counter = match self {
             Self::Sent => &mut stats.messages_sent,
             _ if is_message => &mut stats.unsent,
@@ -55,10 +55,10 @@ impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Replied => "ok",
-            Self::ErrorReply(Some(status)) => return write!(f, "refused {status}"),
-            Self::ErrorReply(None) => "refused",
+            Self::ErrorReply(Some(status)) => return write!(f, "error reply {status}"),
+            Self::ErrorReply(None) => "error reply",
             Self::TimedOut => "timed out",
-            Self::ConnectionLost => "lost",
+            Self::ConnectionLost => "connection lost",
             Self::Closed => "closed",
             Self::Cancelled => "cancelled",
             Self::Overflowed => "overflowed",

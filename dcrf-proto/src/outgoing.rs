@@ -1,4 +1,4 @@
-//! What is sent, as it is written: through the hooks of the dialect where there is one.
+//! Encodes outgoing frames, through the hooks of the dialect if there is one.
 
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -9,7 +9,7 @@ use crate::id::RequestId;
 use crate::protocol::envelope;
 use crate::protocol::framing::Framing;
 
-/// What a message is for.
+/// What a frame does. It decides which hook of the dialect applies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
     Request,
@@ -17,7 +17,7 @@ pub(crate) enum Purpose {
     Unsubscribe,
 }
 
-/// Writes a message for the server; `arguments` are the keys of its payload beside the action and the id.
+/// Encodes a frame. `arguments` are the keys of its payload besides the action and the request id.
 pub(crate) fn encode<'a>(
     config: &Config,
     purpose: Purpose,
@@ -35,7 +35,7 @@ pub(crate) fn encode<'a>(
     }
     payload.insert("request_id".to_owned(), id.to_value());
     for (name, value) in arguments {
-        // It was written by serde_json, so it can be read by it.
+        // serde_json has written the value, so parsing it can't fail.
         let value = serde_json::from_str(value.get()).unwrap_or_default();
         payload.insert(name.to_owned(), value);
     }

@@ -1,32 +1,32 @@
-//! The one table of deadlines.
+//! All deadlines of a session in one table.
 
 use std::collections::BTreeSet;
 use std::time::Instant;
 
 use crate::id::{RequestKey, SubscriptionKey, UpstreamKey};
 
-/// What a deadline is for.
+/// What to do at a deadline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Timer {
-    /// The attempt to connect takes too long (L4).
+    /// Give up the dial (L4).
     Dial,
-    /// The wait before the next attempt is over (L2).
+    /// Dial again (L2).
     Backoff,
-    /// Look whether the server is still there (L9).
+    /// Check whether the server has sent anything (L9).
     Heartbeat,
-    /// Stop waiting for what is in flight, or for the closing handshake (C1).
+    /// Stop waiting for requests in flight, or for the closing handshake (C1).
     Close,
-    /// Send again, after connections that died young (L12).
+    /// Send frames again after a pause caused by short-lived connections (L12).
     Hold,
-    /// A request's deadline (R3).
+    /// Time out a request (R3).
     Request(RequestKey),
-    /// The answer to a refresh is due, or its next try (S6).
+    /// Time out or retry a refresh (S6).
     Refresh(SubscriptionKey),
-    /// A subscription's acknowledgement, next try, or unsubscribe is due; its phase says which.
+    /// Time out or retry a subscribe, or time out an unsubscribe. The phase of the subscription decides.
     Upstream(UpstreamKey),
 }
 
-/// Deadlines in their order; those at the same instant in the order of [`Timer`].
+/// Deadlines, sorted. Timers of the same instant fire in the order of [`Timer`].
 #[derive(Debug, Default)]
 pub(crate) struct Timers(BTreeSet<(Instant, Timer)>);
 
@@ -43,7 +43,7 @@ impl Timers {
         self.0.first().map(|(at, _)| *at)
     }
 
-    /// Takes the next timer that is due.
+    /// Removes and returns the next timer that is due.
     pub(crate) fn pop_due(&mut self, now: Instant) -> Option<Timer> {
         let (at, _) = self.0.first()?;
         if *at > now {

@@ -43,12 +43,12 @@
 //! | target | `WARN` | `INFO` | `DEBUG` | `TRACE` |
 //! | --- | --- | --- | --- | --- |
 //! | `dcrf::connection` | gave up, not authorized, closed by a failure | connected, lost and why, the first attempt that fails, closed | each attempt | |
-//! | `dcrf::request` | | | how each request ended, repeats, refused calls | |
-//! | `dcrf::subscription` | ended by a reconnect, the first lag on a connection | | acknowledged, refused, put off, sent anew, gaps | each lag |
-//! | `dcrf::frame` | the first frame on a connection that is no JSON object | | | each dropped frame, with its size |
+//! | `dcrf::request` | | | how each request ended, repeats, rejected calls | |
+//! | `dcrf::subscription` | error reply or quarantine ended it, the first lag on a connection | | subscribed, error replies, deferred, resubscribing, gaps | each lag |
+//! | `dcrf::frame` | the first frame on a connection that is not a JSON object | | | each dropped frame, with its size |
 //!
 //! A request is a span (`request`, at `DEBUG`) from the call to its end, with the fields `stream`, `action`,
-//! `request_id`, `outcome` (`ok`, `refused 404`, `timed out`, `lost`, `closed`, `cancelled`, `overflowed`, or `sent`
+//! `request_id`, `outcome` (`ok`, `error reply 404`, `timed out`, `connection lost`, `closed`, `cancelled`, `overflowed`, or `sent`
 //! for a message that awaits no answer), `ms`, and `sent`: whether it was handed to the socket. Its parent is the span
 //! in which it was made. All else is in a span of the client (`client`, at `INFO`), which names the server. The events
 //! of the connection say which `attempt` was made last, how long the connection that has ended was open

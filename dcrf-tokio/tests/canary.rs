@@ -169,7 +169,9 @@ async fn x1_no_secret_is_shown_or_logged() {
 
     let traced = [traced.spans(), traced.events()].concat().join("\n");
     assert!(!traced.contains(CANARY) && !traced.contains(REASON), "{traced}");
-    for what in ["server=ws://example.com/ws/", "action=echo", "outcome=refused 400", "code 4000"] {
+    for what in
+        ["server=ws://example.com/ws/", "action=echo", "outcome=error reply 400", "code 4000"]
+    {
         assert!(traced.contains(what), "{what} in {traced}");
     }
 

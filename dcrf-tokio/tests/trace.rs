@@ -1,5 +1,5 @@
-//! What a program sees of a client with the feature `tracing`, over a WebSocket in memory. The tests of this crate
-//! are always built with that feature, see the manifest.
+//! The spans and events of a client with the feature `tracing`, over an in-memory WebSocket. The manifest enables the
+//! feature for all tests of this crate.
 
 #[path = "../../dcrf-proto/tests/trace/collector/mod.rs"]
 #[allow(dead_code, reason = "each test binary uses a part of it")]
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tokio::io::{DuplexStream, duplex};
 use tracing::Level;
 
-/// Answers each request with 200, and is gone at the action `vanish`.
+/// Answers each request with 200. Drops the connection at the action `vanish`.
 async fn serve(far: DuplexStream) {
     let Ok(mut socket) = accept_async(Compat::new(far)).await else { return };
     while let Some(Ok(Message::Text(text))) = socket.next().await {
@@ -39,28 +39,31 @@ async fn connect() -> Client {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_story_of_a_request_and_a_loss() {
+async fn request_and_reconnect_are_traced() {
     let collector = Collector::default();
     let _guard = collector.collect();
     let client = connect().await;
-    let mut events = client.events();
+    let mut client_events = client.events();
     let checkout = tracing::span!(target: "story", Level::INFO, "checkout");
     let echo = checkout.in_scope(|| client.call::<()>(Request::new("tools", "echo").id("a")));
     echo.await.unwrap();
     client.call::<()>(Request::new("tools", "vanish").id("b")).await.unwrap_err();
-    while !matches!(events.next().await.unwrap(), ClientEvent::State(ConnectionState::Connected)) {}
+    while !matches!(
+        client_events.next().await.unwrap(),
+        ClientEvent::State(ConnectionState::Connected)
+    ) {}
     client.close().await;
 
-    let told: Vec<String> = collector.events().iter().map(|event| without_times(event)).collect();
+    let events: Vec<String> = collector.events().iter().map(|event| without_times(event)).collect();
     assert_eq!(
-        told,
+        events,
         [
             "DEBUG dcrf::connection connecting, attempt 1 attempt=1 in client",
             "INFO dcrf::connection connected attempt=1 in client",
             "DEBUG dcrf::request ok in request",
             "INFO dcrf::connection waiting for attempt 2: the connection ended without a close frame \
              attempt=1 in client",
-            "DEBUG dcrf::request lost in request",
+            "DEBUG dcrf::request connection lost in request",
             "DEBUG dcrf::connection connecting, attempt 2 attempt=2 in client",
             "INFO dcrf::connection connected attempt=2 in client",
             "INFO dcrf::connection closed: the client was closed attempt=2 in client",
@@ -74,7 +77,7 @@ async fn a_story_of_a_request_and_a_loss() {
             "INFO dcrf::connection client server=ws://example.com/ws/".to_owned(),
             "INFO story checkout".to_owned(),
             format!("{request} action=echo request_id=a in checkout outcome=ok sent=true"),
-            format!("{request} action=vanish request_id=b outcome=lost sent=true"),
+            format!("{request} action=vanish request_id=b outcome=connection lost sent=true"),
         ]
     );
 }

@@ -1,4 +1,4 @@
-//! How long to wait before the next attempt (L2).
+//! The delay before the next attempt (L2).
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use crate::context::FAR;
 use crate::id::Random;
 
 impl Backoff {
-    /// The wait before attempt `n`, from 0.
+    /// The delay before attempt `n`, counted from 0.
     pub(crate) fn delay(&self, n: u32, random: &mut Random) -> Duration {
         let growth = self.factor.max(1.0).powi(i32::try_from(n).unwrap_or(i32::MAX));
-        // Finite, so that no minimum times it is "not a number".
+        // Finite, because zero times infinity is not a number.
         let seconds = self.minimum.as_secs_f64() * growth.min(f64::MAX);
         let maximum = self.maximum.min(FAR);
         let bound = if seconds < maximum.as_secs_f64() {
@@ -18,11 +18,11 @@ impl Backoff {
         } else {
             maximum
         };
-        if self.jitter { up_to(bound, random) } else { bound }
+        if self.jitter { random_up_to(bound, random) } else { bound }
     }
 }
 
-/// A duration drawn evenly between zero and `bound`.
-pub(crate) fn up_to(bound: Duration, random: &mut Random) -> Duration {
+/// A uniformly random duration from zero to `bound`.
+pub(crate) fn random_up_to(bound: Duration, random: &mut Random) -> Duration {
     bound.mul_f64(random.unit())
 }

@@ -1,21 +1,20 @@
-//! What follows from the loss of a connection: close codes and HTTP error replies (L6, L7).
+//! The reaction to each connection error: close codes and HTTP statuses (L6, L7).
 
 use std::time::Duration;
 
 use crate::error::{CloseReason, ConnectionError};
 
-/// What a caller decides about the loss of a connection, in place of the rules (L6, L7): for
-/// [`Session::handle_disconnected_with`](crate::Session::handle_disconnected_with).
+/// What to do after a connection or an attempt has failed. A policy returns it to override the default.
 ///
 /// ```
 /// use dcrf_proto::{ConnectionError, FailureAction};
 ///
-/// /// A server of ours closes with 4001 when the token has expired, and with 4002 for good.
-/// fn on_failure(lost: &ConnectionError) -> Option<FailureAction> {
-///     match lost {
+/// /// Our server closes with 4001 when the token has expired, and with 4002 when the account is locked.
+/// fn on_failure(error: &ConnectionError) -> Option<FailureAction> {
+///     match error {
 ///         ConnectionError::Closed(frame) if frame.code == 4001 => Some(FailureAction::RefreshCredentials),
 ///         ConnectionError::Closed(frame) if frame.code == 4002 => Some(FailureAction::Stop),
-///         _ => None, // as the rules say
+///         _ => None, // the default
 ///     }
 /// }
 /// # let _ = on_failure;
@@ -23,29 +22,31 @@ use crate::error::{CloseReason, ConnectionError};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FailureAction {
-    /// Try again, as after a connection that was cut, but no sooner than the server has asked for: by `Retry-After`, or
-    /// by the close code 1013, which stands for ten seconds.
+    /// Reconnect with backoff.
+    ///
+    /// The delay is never shorter than the server asks for: its `Retry-After` header, or ten seconds after the close
+    /// code 1013 (try again later).
     Retry,
-    /// Try again with fresh credentials ([`Attempt::refresh`](crate::Attempt::refresh)); the second time in a
-    /// row the session closes with [`CloseReason::Unauthorized`](crate::CloseReason::Unauthorized).
+    /// Reconnect with fresh credentials. The second time in a row, the client closes with
+    /// [`CloseReason::Unauthorized`](crate::CloseReason::Unauthorized).
     RefreshCredentials,
-    /// Close the session with [`CloseReason::Fatal`](crate::CloseReason::Fatal).
+    /// Close the client with [`CloseReason::Fatal`](crate::CloseReason::Fatal).
     Stop,
 }
 
-/// What to do after a loss.
+/// The reaction to one kind of error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Rule {
-    /// Try again, after at least this long.
+enum Reaction {
+    /// Retry after at least this long.
     Retry(Duration),
-    /// The server was restarted on purpose: try again soon, but not all clients at once.
-    Restarted,
-    /// Try again, but not for ever: so many in a row of the same class end the session.
+    /// The server restarts: retry soon, spread over a few seconds so that clients don't all reconnect at once.
+    Restart,
+    /// Retry, up to the limit of failures of this class in a row.
     Limited(Class),
     Stop,
 }
 
-/// Failures that count together.
+/// Failures that share a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Class {
     Unauthorized,
@@ -57,34 +58,34 @@ enum Class {
 impl Class {
     fn limit(self) -> u32 {
         match self {
-            // Once more with fresh credentials, then no more.
+            // One retry, with fresh credentials.
             Self::Unauthorized => 2,
             Self::NotFound | Self::Protocol | Self::TooLarge => 3,
         }
     }
 }
 
-const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(5 * 60);
-const TRY_AGAIN_LATER: Duration = Duration::from_secs(10);
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(5 * 60);
+const TRY_AGAIN_LATER_DELAY: Duration = Duration::from_secs(10);
 
-fn rule(lost: &ConnectionError) -> Rule {
-    match lost {
+fn default_reaction(error: &ConnectionError) -> Reaction {
+    match error {
         ConnectionError::Closed(frame) => match frame.code {
-            1001 | 1012 => Rule::Restarted,
-            1002 | 1003 | 1007 | 1010 => Rule::Limited(Class::Protocol),
-            1008 | 4401 | 4403 => Rule::Limited(Class::Unauthorized),
-            _ => Rule::Retry(asked_for(lost)),
+            1001 | 1012 => Reaction::Restart,
+            1002 | 1003 | 1007 | 1010 => Reaction::Limited(Class::Protocol),
+            1008 | 4401 | 4403 => Reaction::Limited(Class::Unauthorized),
+            _ => Reaction::Retry(min_delay(error)),
         },
         ConnectionError::Http { status, .. } => match status {
-            401 | 403 => Rule::Limited(Class::Unauthorized),
-            404 => Rule::Limited(Class::NotFound),
-            429 | 503 => Rule::Retry(asked_for(lost)),
-            _ => Rule::Retry(Duration::ZERO),
+            401 | 403 => Reaction::Limited(Class::Unauthorized),
+            404 => Reaction::Limited(Class::NotFound),
+            429 | 503 => Reaction::Retry(min_delay(error)),
+            _ => Reaction::Retry(Duration::ZERO),
         },
         ConnectionError::Certificate(_) | ConnectionError::Credentials { fatal: true, .. } => {
-            Rule::Stop
+            Reaction::Stop
         }
-        ConnectionError::TooLarge { .. } => Rule::Limited(Class::TooLarge),
+        ConnectionError::TooLarge { .. } => Reaction::Limited(Class::TooLarge),
         ConnectionError::Dropped
         | ConnectionError::Io { .. }
         | ConnectionError::DialTimedOut(_)
@@ -92,68 +93,76 @@ fn rule(lost: &ConnectionError) -> Rule {
         | ConnectionError::Reconnect
         | ConnectionError::Credentials { fatal: false, .. }
         | ConnectionError::Tls(_)
-        | ConnectionError::Protocol(_) => Rule::Retry(Duration::ZERO),
+        | ConnectionError::Protocol(_) => Reaction::Retry(Duration::ZERO),
     }
 }
 
-fn decided(verdict: FailureAction, lost: &ConnectionError) -> Rule {
-    match verdict {
-        FailureAction::Retry => Rule::Retry(asked_for(lost)),
-        FailureAction::RefreshCredentials => Rule::Limited(Class::Unauthorized),
-        FailureAction::Stop => Rule::Stop,
+fn reaction_for(action: FailureAction, error: &ConnectionError) -> Reaction {
+    match action {
+        FailureAction::Retry => Reaction::Retry(min_delay(error)),
+        FailureAction::RefreshCredentials => Reaction::Limited(Class::Unauthorized),
+        FailureAction::Stop => Reaction::Stop,
     }
 }
 
-/// How long the server wants to be left alone.
-fn asked_for(lost: &ConnectionError) -> Duration {
-    match lost {
-        ConnectionError::Closed(frame) if frame.code == 1013 => TRY_AGAIN_LATER,
+/// The shortest delay that the server allows.
+fn min_delay(error: &ConnectionError) -> Duration {
+    match error {
+        ConnectionError::Closed(frame) if frame.code == 1013 => TRY_AGAIN_LATER_DELAY,
         ConnectionError::Http { retry_after, .. } => {
-            retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER)
+            retry_after.unwrap_or_default().min(MAX_RETRY_AFTER)
         }
         _ => Duration::ZERO,
     }
 }
 
-/// What comes next after a loss.
+/// The next step after a failure.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Next {
+pub(crate) enum NextStep {
     /// Wait at least this long.
     Retry {
-        at_least: Duration,
+        min_delay: Duration,
     },
-    /// Planned restart.
-    Restarted,
+    /// The server restarts.
+    Restart,
     Stop(CloseReason),
 }
 
-/// Counts the failures in a row of the classes that end a session.
+/// Counts consecutive failures of the classes that have a limit.
 #[derive(Debug, Default)]
-pub(crate) struct Strikes {
+pub(crate) struct FailureCounter {
     last: Option<(Class, u32)>,
 }
 
-impl Strikes {
+impl FailureCounter {
     pub(crate) fn reset(&mut self) {
         self.last = None;
     }
 
-    /// Whether the server has refused the credentials of the last attempt.
+    /// Whether the server has rejected the credentials of the last attempt.
     pub(crate) fn is_unauthorized(&self) -> bool {
         matches!(self.last, Some((Class::Unauthorized, _)))
     }
 
-    pub(crate) fn judge(&mut self, lost: &ConnectionError, verdict: Option<FailureAction>) -> Next {
-        let rule = verdict.map_or_else(|| rule(lost), |verdict| decided(verdict, lost));
-        let Rule::Limited(class) = rule else {
-            // An attempt without credentials says nothing about those that the server refused.
-            if !matches!(lost, ConnectionError::Credentials { .. }) {
+    /// Counts a failure. `action` overrides the default reaction.
+    pub(crate) fn record(
+        &mut self,
+        error: &ConnectionError,
+        action: Option<FailureAction>,
+    ) -> NextStep {
+        let reaction =
+            action.map_or_else(|| default_reaction(error), |action| reaction_for(action, error));
+        let Reaction::Limited(class) = reaction else {
+            // An attempt that had no credentials doesn't show whether the server accepts them.
+            if !matches!(error, ConnectionError::Credentials { .. }) {
                 self.reset();
             }
-            return match rule {
-                Rule::Retry(at_least) => Next::Retry { at_least },
-                Rule::Restarted => Next::Restarted,
-                Rule::Limited(_) | Rule::Stop => Next::Stop(CloseReason::Fatal(lost.clone())),
+            return match reaction {
+                Reaction::Retry(min_delay) => NextStep::Retry { min_delay },
+                Reaction::Restart => NextStep::Restart,
+                Reaction::Limited(_) | Reaction::Stop => {
+                    NextStep::Stop(CloseReason::Fatal(error.clone()))
+                }
             };
         };
         let count = match self.last {
@@ -162,11 +171,11 @@ impl Strikes {
         };
         self.last = Some((class, count));
         if count < class.limit() {
-            return Next::Retry { at_least: Duration::ZERO };
+            return NextStep::Retry { min_delay: Duration::ZERO };
         }
-        Next::Stop(match class {
-            Class::Unauthorized => CloseReason::Unauthorized(lost.clone()),
-            _ => CloseReason::Fatal(lost.clone()),
+        NextStep::Stop(match class {
+            Class::Unauthorized => CloseReason::Unauthorized(error.clone()),
+            _ => CloseReason::Fatal(error.clone()),
         })
     }
 }

@@ -1,5 +1,5 @@
-//! The connection's life: dial, open, lose, wait, dial again, close. It knows nothing of what travels
-//! over the connection.
+//! The life cycle of the connection: dial, connected, lost, wait, dial again, close. It knows nothing of the frames
+//! on the connection.
 
 mod backoff;
 mod failure;
@@ -9,8 +9,8 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 pub use self::failure::FailureAction;
-use self::failure::{Next, Strikes};
-use self::heartbeat::{Beat, Pulse};
+use self::failure::{FailureCounter, NextStep};
+use self::heartbeat::{HeartbeatAction, HeartbeatTimer};
 use crate::command::CloseFrame;
 use crate::context::Context;
 use crate::error::{CloseReason, ConnectionError};
@@ -20,7 +20,7 @@ use crate::id::Epoch;
 use crate::timer::Timer;
 use crate::transmit::{Attempt, Transmit};
 
-/// How long the bound of the first wait is after a planned restart (L2).
+/// The first retry after a server restart comes within this time (L2).
 const RESTART_SPREAD: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]
@@ -30,10 +30,10 @@ pub(crate) struct Link {
     last_epoch: u64,
     /// Dials since the last stable connection.
     attempts: u32,
-    /// Failed dials and losses since the last stable connection; they set the backoff.
+    /// Failed dials and lost connections since the last stable connection. They set the backoff.
     failures: u32,
-    strikes: Strikes,
-    /// Of the current epoch only: what was not polled before it ended is overtaken, not piled up.
+    limited_failures: FailureCounter,
+    /// Commands of the current epoch. Those of an earlier epoch are discarded.
     commands: VecDeque<Transmit>,
 }
 
@@ -47,19 +47,18 @@ enum Phase {
     Open {
         epoch: Epoch,
         since: Instant,
-        pulse: Pulse,
-        /// When the timer fires that looks at the pulse.
-        look: Option<Instant>,
+        heartbeat: HeartbeatTimer,
+        next_check: Option<Instant>,
     },
     Waiting {
         until: Instant,
     },
-    /// A planned reconnect (L13): the next dial comes when the socket has finished its closing handshake.
-    Parting {
+    /// A forced reconnect (L13): dials once the socket has finished its closing handshake.
+    Reconnecting {
         epoch: Epoch,
         deadline: Instant,
     },
-    /// Closed for good, while the socket finishes its closing handshake.
+    /// The session is closed; the socket finishes its closing handshake.
     Lingering {
         epoch: Epoch,
         deadline: Instant,
@@ -75,7 +74,7 @@ impl Link {
             last_epoch: 0,
             attempts: 0,
             failures: 0,
-            strikes: Strikes::default(),
+            limited_failures: FailureCounter::default(),
             commands: VecDeque::new(),
         }
     }
@@ -95,7 +94,7 @@ impl Link {
         }
     }
 
-    /// Whether frames of `epoch` count.
+    /// Whether the connection of `epoch` is open.
     pub(crate) fn is_open_in(&self, epoch: Epoch) -> bool {
         matches!(self.phase, Phase::Open { epoch: current, .. } if current == epoch)
     }
@@ -104,7 +103,7 @@ impl Link {
         matches!(self.phase, Phase::Idle)
     }
 
-    /// Whether the link is closed and no socket is left.
+    /// Whether the session is closed and has no socket left.
     pub(crate) fn is_finished(&self) -> bool {
         matches!(self.phase, Phase::Closed)
     }
@@ -113,19 +112,19 @@ impl Link {
         self.commands.pop_front()
     }
 
-    /// The connection that is used or made now.
+    /// The connection that is open, being made, or in its closing handshake.
     pub(crate) fn epoch(&self) -> Option<Epoch> {
         match self.phase {
             Phase::Dialling { epoch, .. }
             | Phase::Open { epoch, .. }
-            | Phase::Parting { epoch, .. }
+            | Phase::Reconnecting { epoch, .. }
             | Phase::Lingering { epoch, .. } => Some(epoch),
             Phase::Idle | Phase::Waiting { .. } | Phase::Closed => None,
         }
     }
 
     fn enter(&mut self, cx: &mut Context, phase: Phase, state: ConnectionState) {
-        self.leave(cx);
+        self.clear_timer(cx);
         self.phase = phase;
         if self.state != state {
             self.state = state.clone();
@@ -133,23 +132,23 @@ impl Link {
         }
     }
 
-    /// Clears the timers of the current phase.
-    fn leave(&mut self, cx: &mut Context) {
+    /// Clears the timer of the current phase.
+    fn clear_timer(&mut self, cx: &mut Context) {
         match &self.phase {
             Phase::Dialling { deadline, .. } => cx.timers.clear(*deadline, Timer::Dial),
-            Phase::Open { look: Some(at), .. } => cx.timers.clear(*at, Timer::Heartbeat),
+            Phase::Open { next_check: Some(at), .. } => cx.timers.clear(*at, Timer::Heartbeat),
             Phase::Waiting { until } => cx.timers.clear(*until, Timer::Backoff),
-            Phase::Parting { deadline, .. } | Phase::Lingering { deadline, .. } => {
+            Phase::Reconnecting { deadline, .. } | Phase::Lingering { deadline, .. } => {
                 cx.timers.clear(*deadline, Timer::Close);
             }
-            Phase::Idle | Phase::Open { look: None, .. } | Phase::Closed => {}
+            Phase::Idle | Phase::Open { next_check: None, .. } | Phase::Closed => {}
         }
     }
 
     pub(crate) fn dial(&mut self, cx: &mut Context) {
         self.last_epoch += 1;
         let epoch = Epoch(self.last_epoch);
-        // Some time passes in any case, so that no configuration makes attempts without end at one instant.
+        // With a timeout of zero, attempts would follow each other without end at one instant.
         let deadline = cx.after(cx.config.dial_timeout.max(Duration::from_millis(1)));
         self.attempts = self.attempts.saturating_add(1);
         self.enter(
@@ -162,73 +161,77 @@ impl Link {
         self.commands.push_back(Transmit::Dial(epoch));
     }
 
-    /// The dial of `epoch` has succeeded. Says whether that is news.
-    pub(crate) fn opened(&mut self, cx: &mut Context, epoch: Epoch) -> bool {
+    /// The dial of `epoch` has succeeded. Returns false if that dial is no longer awaited.
+    pub(crate) fn connected(&mut self, cx: &mut Context, epoch: Epoch) -> bool {
         if !matches!(self.phase, Phase::Dialling { epoch: current, .. } if current == epoch) {
             return false;
         }
         cx.stats.connections += 1;
-        let pulse = Pulse::new(cx.config.heartbeat, cx.now);
-        let look = pulse.first();
+        let heartbeat = HeartbeatTimer::new(cx.config.heartbeat, cx.now);
+        let next_check = heartbeat.first_check();
         self.enter(
             cx,
-            Phase::Open { epoch, since: cx.now, pulse, look },
+            Phase::Open { epoch, since: cx.now, heartbeat, next_check },
             ConnectionState::Connected,
         );
-        if let Some(at) = look {
+        if let Some(at) = next_check {
             cx.timers.set(at, Timer::Heartbeat);
         }
         true
     }
 
     pub(crate) fn attempt(&self) -> Attempt {
-        Attempt { number: self.attempts, refresh: self.strikes.is_unauthorized() }
+        Attempt { number: self.attempts, refresh: self.limited_failures.is_unauthorized() }
     }
 
-    /// Something arrived: the server is there.
-    pub(crate) fn heard(&mut self, now: Instant) {
-        if let Phase::Open { pulse, .. } = &mut self.phase {
-            pulse.heard(now);
+    pub(crate) fn frame_received(&mut self, now: Instant) {
+        if let Phase::Open { heartbeat, .. } = &mut self.phase {
+            heartbeat.frame_received(now);
         }
     }
 
-    /// No socket and no dial is left.
-    pub(crate) fn gone(&mut self, cx: &mut Context) {
+    /// Forgets the connection or the dial, without a next attempt.
+    pub(crate) fn disconnect(&mut self, cx: &mut Context) {
         self.commands.clear();
-        self.leave(cx);
+        self.clear_timer(cx);
         self.phase = match self.phase {
             Phase::Lingering { .. } | Phase::Closed => Phase::Closed,
             _ => Phase::Idle,
         };
     }
 
-    /// The connection or the dial has ended. Plans the next attempt, or says why there is none.
-    pub(crate) fn lost(
+    /// The connection or the dial has failed. Schedules the next attempt, or returns why there is none.
+    pub(crate) fn handle_failure(
         &mut self,
         cx: &mut Context,
-        why: &ConnectionError,
-        verdict: Option<FailureAction>,
+        error: &ConnectionError,
+        action: Option<FailureAction>,
     ) -> Option<CloseReason> {
         let stable = match self.phase {
             Phase::Open { since, .. } => cx.now.duration_since(since) >= cx.config.min_uptime,
             _ => false,
         };
-        self.gone(cx);
-        // L3: only a connection that has lasted wipes out the failures before it.
+        self.disconnect(cx);
+        // L3
         if stable {
-            self.begin_count();
+            self.reset_failures();
         }
-        let next = self.strikes.judge(why, verdict);
-        if let Next::Stop(reason) = next {
+        let next = self.limited_failures.record(error, action);
+        if let NextStep::Stop(reason) = next {
             return Some(reason);
         }
         if cx.config.max_attempts.is_some_and(|maximum| self.attempts >= maximum) {
-            return Some(CloseReason::GaveUp { attempts: self.attempts, last_error: why.clone() });
+            return Some(CloseReason::GaveUp {
+                attempts: self.attempts,
+                last_error: error.clone(),
+            });
         }
         let delay = match next {
-            Next::Restarted if self.failures == 0 => backoff::up_to(RESTART_SPREAD, &mut cx.random),
-            Next::Retry { at_least } => {
-                cx.config.backoff.delay(self.failures, &mut cx.random).max(at_least)
+            NextStep::Restart if self.failures == 0 => {
+                backoff::random_up_to(RESTART_SPREAD, &mut cx.random)
+            }
+            NextStep::Retry { min_delay } => {
+                cx.config.backoff.delay(self.failures, &mut cx.random).max(min_delay)
             }
             _ => cx.config.backoff.delay(self.failures, &mut cx.random),
         };
@@ -238,29 +241,28 @@ impl Link {
         self.enter(
             cx,
             Phase::Waiting { until },
-            ConnectionState::Waiting { attempt, until, error: why.clone() },
+            ConnectionState::Waiting { attempt, until, error: error.clone() },
         );
         cx.timers.set(until, Timer::Backoff);
         None
     }
 
-    /// What failed before no longer counts.
-    fn begin_count(&mut self) {
+    fn reset_failures(&mut self) {
         self.attempts = 0;
         self.failures = 0;
-        self.strikes.reset();
+        self.limited_failures.reset();
     }
 
-    /// The heartbeat's timer has fired. Says so when the connection is lost.
-    pub(crate) fn beat(&mut self, cx: &mut Context) -> Option<ConnectionError> {
-        let Phase::Open { pulse, look, .. } = &mut self.phase else { return None };
-        let (next, ping) = match pulse.fired(cx.now) {
-            Beat::Silent(idle) => return Some(ConnectionError::Silent(idle)),
-            Beat::Wait(next) => (Some(next), false),
-            Beat::Ping(next) => (Some(next), true),
-            Beat::Rest => (None, false),
+    /// The heartbeat timer has fired. Returns an error if the connection is lost.
+    pub(crate) fn check_heartbeat(&mut self, cx: &mut Context) -> Option<ConnectionError> {
+        let Phase::Open { heartbeat, next_check, .. } = &mut self.phase else { return None };
+        let (next, ping) = match heartbeat.handle_timeout(cx.now) {
+            HeartbeatAction::TimedOut(idle) => return Some(ConnectionError::Silent(idle)),
+            HeartbeatAction::Wait(next) => (Some(next), false),
+            HeartbeatAction::Ping(next) => (Some(next), true),
+            HeartbeatAction::Off => (None, false),
         };
-        *look = next;
+        *next_check = next;
         if let Some(at) = next {
             cx.timers.set(at, Timer::Heartbeat);
         }
@@ -270,12 +272,12 @@ impl Link {
         None
     }
 
-    /// Asks at once whether the server is still there (L10).
+    /// Sends a ping now and expects a reply soon (L10).
     pub(crate) fn probe(&mut self, cx: &mut Context) {
-        let Phase::Open { pulse, look, .. } = &mut self.phase else { return };
-        let Some(due) = pulse.probe(cx.now) else { return };
-        if look.is_none_or(|at| due < at) {
-            if let Some(at) = look.replace(due) {
+        let Phase::Open { heartbeat, next_check, .. } = &mut self.phase else { return };
+        let Some(due) = heartbeat.start_probe(cx.now) else { return };
+        if next_check.is_none_or(|at| due < at) {
+            if let Some(at) = next_check.replace(due) {
                 cx.timers.clear(at, Timer::Heartbeat);
             }
             cx.timers.set(due, Timer::Heartbeat);
@@ -286,14 +288,14 @@ impl Link {
     fn ping(&mut self) {
         let Some(epoch) = self.open_epoch() else { return };
         let command = Transmit::Frame(epoch, Frame::Ping);
-        // One that the socket has not taken yet is enough.
+        // A ping that still waits for the socket is enough.
         if !self.commands.contains(&command) {
             self.commands.push_back(command);
         }
     }
 
-    /// Begins anew with another connection (L13): at once, or when the socket has finished its closing handshake,
-    /// for which it has until `deadline`.
+    /// Replaces the connection (L13). An open one gets until `deadline` for its closing handshake; the next dial comes
+    /// after it.
     pub(crate) fn force_reconnect(
         &mut self,
         cx: &mut Context,
@@ -302,33 +304,32 @@ impl Link {
     ) {
         match self.phase {
             Phase::Open { epoch, .. } => {
-                self.begin_count();
+                self.reset_failures();
                 self.commands.clear();
                 self.commands.push_back(Transmit::Frame(epoch, Frame::Close(frame)));
                 let state = ConnectionState::Connecting { attempt: 1 };
-                self.enter(cx, Phase::Parting { epoch, deadline }, state);
+                self.enter(cx, Phase::Reconnecting { epoch, deadline }, state);
                 cx.timers.set(deadline, Timer::Close);
             }
             Phase::Idle | Phase::Dialling { .. } | Phase::Waiting { .. } => {
-                self.begin_count();
+                self.reset_failures();
                 self.dial(cx);
             }
-            Phase::Parting { .. } | Phase::Lingering { .. } | Phase::Closed => {}
+            Phase::Reconnecting { .. } | Phase::Lingering { .. } | Phase::Closed => {}
         }
     }
 
-    /// The connection that was closed from here has ended, or has had its time to. Says whether there was one.
-    pub(crate) fn parted(&mut self, cx: &mut Context) -> bool {
+    /// The closing handshake is over, or its deadline has passed. Returns false if none was running.
+    pub(crate) fn finish_closing_handshake(&mut self, cx: &mut Context) -> bool {
         match self.phase {
-            Phase::Parting { .. } => self.dial(cx),
-            Phase::Lingering { .. } | Phase::Closed => self.gone(cx),
+            Phase::Reconnecting { .. } => self.dial(cx),
+            Phase::Lingering { .. } | Phase::Closed => self.disconnect(cx),
             _ => return false,
         }
         true
     }
 
-    /// Whether the end of the connection or the dial of `epoch` would be a failure: not when it is over for the
-    /// session already, or is closed from here.
+    /// Whether losing the connection or the dial of `epoch` now would count as a failure.
     #[cfg(feature = "client")]
     pub(crate) fn would_fail(&self, epoch: Epoch) -> bool {
         match self.phase {
@@ -339,23 +340,23 @@ impl Link {
         }
     }
 
-    /// Closes for good: with a closing handshake until `linger_until` when a connection is open.
+    /// Closes for good. With `handshake`, an open connection gets until that instant to finish its closing handshake.
     pub(crate) fn close(
         &mut self,
         cx: &mut Context,
         reason: CloseReason,
-        farewell: Option<(CloseFrame, Instant)>,
+        handshake: Option<(CloseFrame, Instant)>,
     ) {
         let state = ConnectionState::Closed(reason);
-        let lingering = match (&self.phase, farewell) {
+        let lingering = match (&self.phase, handshake) {
             (Phase::Open { epoch, .. }, Some((frame, deadline))) => {
                 let epoch = *epoch;
                 self.commands.clear();
                 self.commands.push_back(Transmit::Frame(epoch, Frame::Close(frame)));
                 Some((epoch, deadline))
             }
-            // Its close frame is under way.
-            (Phase::Parting { epoch, deadline }, Some(_)) => Some((*epoch, *deadline)),
+            // The close frame is sent already.
+            (Phase::Reconnecting { epoch, deadline }, Some(_)) => Some((*epoch, *deadline)),
             _ => None,
         };
         if let Some((epoch, deadline)) = lingering {

@@ -1,8 +1,7 @@
-//! Requests: the outbox of those that wait, the replies of those that were sent, their deadlines. Each
-//! leaves through one function, once (R5).
+//! Requests: the outbox, the requests in flight, their replies and deadlines. Every request ends exactly once, in
+//! `release` (R5).
 
 mod outbox;
-
 mod reply_stream;
 
 use std::borrow::Cow;
@@ -11,7 +10,6 @@ use std::time::{Duration, Instant};
 
 use self::outbox::Outbox;
 pub(crate) use self::reply_stream::ReplyBuffer;
-
 use crate::arena::Arena;
 use crate::buffer::Held;
 use crate::command::{Arguments, Request};
@@ -26,7 +24,7 @@ use crate::protocol::envelope::Payload;
 use crate::protocol::json::Json;
 use crate::routing::{Destination, Route};
 use crate::timer::Timer;
-use crate::trace::Asked;
+use crate::trace::RequestTrace;
 
 #[derive(Debug)]
 pub(crate) struct Requests {
@@ -34,10 +32,10 @@ pub(crate) struct Requests {
     outbox: Outbox,
     next_sequence: u64,
     replies: Arena<ReplyStreamKey, ReplyBuffer>,
-    /// What tells the server to stop sending replies, on this connection only.
-    farewells: VecDeque<Frame>,
-    /// The first that waited when the session was closed.
-    never_sent: Option<u64>,
+    /// Messages that cancel reply streams, for this connection only.
+    cancel_messages: VecDeque<Frame>,
+    /// The first request that was still queued when the session closed.
+    first_unsent: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -46,53 +44,54 @@ struct Entry {
     stream: Cow<'static, str>,
     sequence: u64,
     phase: Phase,
-    /// How long it waits for its answer, or for the next one.
+    /// How long to wait for the reply, or for the next one of a stream.
     timeout: Option<Duration>,
     deadline: Option<Instant>,
     repeat: Repeat,
-    answer: Answer,
-    /// What has the server send no more replies.
+    expects: Expects,
+    /// The action that makes the server stop sending replies.
     cancel_action: Option<Cow<'static, str>>,
-    /// Whether the dialect has a selector for its answers.
-    is_selected: bool,
-    asked: Asked,
+    /// Whether a selector of the dialect finds its replies.
+    has_selector: bool,
+    trace: RequestTrace,
 }
 
-/// What the caller awaits.
+/// What the caller expects.
 #[derive(Clone, Copy, Debug)]
-enum Answer {
-    /// One reply, or a failure.
-    One,
+enum Expects {
+    OneReply,
     /// Any number of replies (R12).
-    Many(ReplyStreamKey),
-    /// Nothing (R10); `now_or_never` when the message is not for a later connection.
-    None { now_or_never: bool },
+    Replies(ReplyStreamKey),
+    /// No reply (R10). If `now_or_never`, the message fails with the current connection.
+    Nothing {
+        now_or_never: bool,
+    },
 }
 
-impl Answer {
-    fn is_none(self) -> bool {
-        matches!(self, Self::None { .. })
+impl Expects {
+    fn is_nothing(self) -> bool {
+        matches!(self, Self::Nothing { .. })
     }
 }
 
-/// Whether a request may be sent once more after a loss (R4).
+/// Whether a request may be sent again after the connection is lost (R4).
 #[derive(Debug)]
 enum Repeat {
     Never,
-    /// What it is then written from: its hooks are asked again, as those of a subscription are.
+    /// Encoded again from its parts, so that the hooks of the dialect run again.
     Once {
         action: Cow<'static, str>,
         arguments: Arguments,
     },
-    /// It has been sent on an earlier connection.
+    /// It was sent on an earlier connection.
     Spent,
 }
 
 #[derive(Debug)]
 enum Phase {
-    Waiting(Frame),
-    /// Handed to the socket.
-    Sent,
+    Queued(Frame),
+    /// Handed to the socket of the current connection.
+    InFlight,
 }
 
 impl Entry {
@@ -101,14 +100,13 @@ impl Entry {
         self.is_in_flight() || matches!(self.repeat, Repeat::Spent)
     }
 
-    /// Whether it does not simply wait for the next connection when this one is lost.
-    fn is_over_with_its_connection(&self) -> bool {
-        self.is_in_flight() || matches!(self.answer, Answer::None { now_or_never: true })
+    /// Whether it can't just stay queued when the connection is lost.
+    fn is_bound_to_connection(&self) -> bool {
+        self.is_in_flight() || matches!(self.expects, Expects::Nothing { now_or_never: true })
     }
 
-    /// Whether it was sent on this connection.
     fn is_in_flight(&self) -> bool {
-        matches!(self.phase, Phase::Sent)
+        matches!(self.phase, Phase::InFlight)
     }
 }
 
@@ -119,8 +117,8 @@ impl Requests {
             outbox: Outbox::default(),
             next_sequence: 0,
             replies: Arena::new(),
-            farewells: VecDeque::new(),
-            never_sent: None,
+            cancel_messages: VecDeque::new(),
+            first_unsent: None,
         }
     }
 
@@ -128,54 +126,55 @@ impl Requests {
         self.entries.len()
     }
 
-    /// What waits to be sent.
-    pub(crate) fn waiting(&self) -> Held {
+    pub(crate) fn queued(&self) -> Held {
         self.outbox.held()
     }
 
-    /// What [`is_sent`](Self::is_sent) takes, for all that was accepted until now.
+    /// Marks all requests accepted until now, for [`is_sent`](Self::is_sent).
     #[cfg(feature = "client")]
     pub(crate) fn mark(&self) -> u64 {
         self.next_sequence
     }
 
-    /// Whether all that was accepted before `mark` has been handed to a socket, or has settled.
+    /// Whether every request accepted before `mark` was handed to a socket or has settled.
     pub(crate) fn is_sent(&self, mark: u64) -> bool {
         let is_later = |sequence: Option<u64>| sequence.is_none_or(|sequence| sequence >= mark);
-        is_later(self.outbox.first()) && is_later(self.never_sent) && self.farewells.is_empty()
+        is_later(self.outbox.first())
+            && is_later(self.first_unsent)
+            && self.cancel_messages.is_empty()
     }
 
     pub(crate) fn stream_of(&self, key: RequestKey) -> Option<&str> {
         self.entries.get(key).map(|entry| &*entry.stream)
     }
 
-    /// Accepts a request into the outbox, for one reply.
+    /// Queues a request for one reply.
     pub(crate) fn request(
         &mut self,
         cx: &mut Context,
         request: Request,
     ) -> Result<RequestKey, Rejected<Request>> {
         let timeout = request.timeout.or(cx.config.request_timeout);
-        self.enqueue(cx, request, timeout, Answer::One)
+        self.enqueue(cx, request, timeout, Expects::OneReply)
     }
 
-    /// Accepts a request into the outbox, for any number of replies (R12).
+    /// Queues a request for any number of replies (R12).
     pub(crate) fn stream(
         &mut self,
         cx: &mut Context,
         request: Request,
     ) -> Result<ReplyStreamKey, Rejected<Request>> {
         let timeout = request.timeout.or(cx.config.request_timeout);
-        let key = self.enqueue(cx, request, timeout, Answer::One)?;
+        let key = self.enqueue(cx, request, timeout, Expects::OneReply)?;
         let replies = self.replies.insert_with(|_| ReplyBuffer::new(key));
         if let Some(entry) = self.entries.get_mut(key) {
-            entry.answer = Answer::Many(replies);
+            entry.expects = Expects::Replies(replies);
         }
         Ok(replies)
     }
 
-    /// Accepts a message that nobody awaits an answer to (R10). It waits as long as the session lives, unless it
-    /// has a timeout of its own.
+    /// Queues a message that expects no reply (R10). Without an explicit timeout it stays queued for as long as the
+    /// session lives.
     pub(crate) fn send(
         &mut self,
         cx: &mut Context,
@@ -183,7 +182,7 @@ impl Requests {
         now_or_never: bool,
     ) -> Result<(), Rejected<Request>> {
         let timeout = request.timeout.or(None);
-        self.enqueue(cx, request, timeout, Answer::None { now_or_never }).map(drop)
+        self.enqueue(cx, request, timeout, Expects::Nothing { now_or_never }).map(drop)
     }
 
     fn enqueue(
@@ -191,24 +190,25 @@ impl Requests {
         cx: &mut Context,
         request: Request,
         timeout: Option<Duration>,
-        answer: Answer,
+        expects: Expects,
     ) -> Result<RequestKey, Rejected<Request>> {
-        match self.accept(cx, &request) {
-            Ok(message) => Ok(self.insert(cx, request, message, timeout, answer)),
+        match self.admit(cx, &request) {
+            Ok(encoded) => Ok(self.insert(cx, request, encoded, timeout, expects)),
             Err(reason) => Err(Rejected { command: request, reason }),
         }
     }
 
-    fn accept(
+    /// Checks the limits, chooses the id and encodes the request.
+    fn admit(
         &self,
         cx: &mut Context,
         request: &Request,
     ) -> Result<(RequestId, Frame), RejectReason> {
         cx.admit()?;
         request.arguments.check()?;
-        let (waiting, limit) = (self.outbox.held(), cx.config.outbox);
-        let alive = self.entries.len().max(self.replies.len());
-        if waiting.count >= limit.count || alive >= cx.config.max_requests {
+        let (queued, limit) = (self.outbox.held(), cx.config.outbox);
+        let open = self.entries.len().max(self.replies.len());
+        if queued.count >= limit.count || open >= cx.config.max_requests {
             return Err(RejectReason::QueueFull);
         }
         let id = match &request.id {
@@ -218,37 +218,36 @@ impl Requests {
         };
         let arguments = request.arguments.iter();
         let (stream, action) = (&request.stream, &request.action);
-        let message =
-            outgoing::encode(&cx.config, Purpose::Request, stream, action, &id, arguments);
-        let (size, most) = (message.len(), cx.config.max_outgoing_message);
-        if size > most {
-            return Err(RejectReason::TooLarge { size, limit: most });
+        let frame = outgoing::encode(&cx.config, Purpose::Request, stream, action, &id, arguments);
+        let (size, max) = (frame.len(), cx.config.max_outgoing_message);
+        if size > max {
+            return Err(RejectReason::TooLarge { size, limit: max });
         }
-        if waiting.bytes + size > limit.bytes {
+        if queued.bytes + size > limit.bytes {
             return Err(RejectReason::QueueFull);
         }
-        Ok((id, message))
+        Ok((id, frame))
     }
 
     fn insert(
         &mut self,
         cx: &mut Context,
         request: Request,
-        (id, message): (RequestId, Frame),
+        (id, frame): (RequestId, Frame),
         timeout: Option<Duration>,
-        answer: Answer,
+        expects: Expects,
     ) -> RequestKey {
         let sequence = self.next_sequence;
         self.next_sequence += 1;
-        let size = message.len();
+        let size = frame.len();
         let selector = cx.reply_selector(&request.stream, &id);
-        cx.stats.requests_made += u64::from(!answer.is_none());
-        let asked = cx.trace.accepted(&request, &id, cx.now);
+        cx.stats.requests_made += u64::from(!expects.is_nothing());
+        let trace = cx.trace.accepted(&request, &id, cx.now);
         let key = self.entries.insert_with(|_| Entry {
             id: id.clone(),
             stream: request.stream,
             sequence,
-            phase: Phase::Waiting(message),
+            phase: Phase::Queued(frame),
             timeout,
             deadline: None,
             repeat: if request.idempotent {
@@ -256,10 +255,10 @@ impl Requests {
             } else {
                 Repeat::Never
             },
-            answer,
+            expects,
             cancel_action: request.cancel_action,
-            is_selected: selector.is_some(),
-            asked,
+            has_selector: selector.is_some(),
+            trace,
         });
         self.outbox.insert(sequence, key, size);
         cx.routes.insert(
@@ -273,12 +272,12 @@ impl Requests {
         if let Some(selector) = selector {
             cx.selectors.insert(cx.config.framing, selector, Destination::Request(key));
         }
-        self.arm(cx, key);
+        self.start_deadline(cx, key);
         key
     }
 
-    /// Sets the deadline, counted from now.
-    fn arm(&mut self, cx: &mut Context, key: RequestKey) {
+    /// Restarts the timeout of a request from now.
+    fn start_deadline(&mut self, cx: &mut Context, key: RequestKey) {
         let Some(entry) = self.entries.get_mut(key) else { return };
         if let Some(deadline) = entry.deadline.take() {
             cx.timers.clear(deadline, Timer::Request(key));
@@ -290,39 +289,43 @@ impl Requests {
         }
     }
 
-    /// Hands out the next request for the socket.
-    pub(crate) fn next_message(&mut self, cx: &mut Context) -> Option<Frame> {
-        if let Some(message) = self.farewells.pop_front() {
-            return Some(message);
+    /// The next frame for the socket.
+    pub(crate) fn next_frame(&mut self, cx: &mut Context) -> Option<Frame> {
+        if let Some(frame) = self.cancel_messages.pop_front() {
+            return Some(frame);
         }
         loop {
             let key = self.outbox.pop()?;
             let Some(entry) = self.entries.get_mut(key) else { continue };
-            // R3: one whose deadline has passed is never sent, also before its timer is looked at.
+            // R3: never send a request after its deadline, even if its timer has not been handled yet.
             if entry.deadline.is_some_and(|deadline| deadline <= cx.now) {
-                self.timed_out(cx, key);
+                self.time_out(cx, key);
                 continue;
             }
-            let Phase::Waiting(message) = std::mem::replace(&mut entry.phase, Phase::Sent) else {
+            let Phase::Queued(frame) = std::mem::replace(&mut entry.phase, Phase::InFlight) else {
                 continue;
             };
-            self.outbox.taken(message.len());
-            if entry.answer.is_none() {
+            self.outbox.subtract(frame.len());
+            if entry.expects.is_nothing() {
                 self.end(cx, key, Outcome::Sent);
             }
-            return Some(message);
+            return Some(frame);
         }
     }
 
-    /// The server has answered.
-    pub(crate) fn reply(&mut self, cx: &mut Context, key: RequestKey, payload: &Payload<'_>) {
+    pub(crate) fn handle_reply(
+        &mut self,
+        cx: &mut Context,
+        key: RequestKey,
+        payload: &Payload<'_>,
+    ) {
         let Some(entry) = self.entries.get(key).filter(|entry| entry.is_in_flight()) else {
             cx.stats.late += 1;
             return;
         };
-        match (entry.answer, payload.outcome()) {
-            (Answer::Many(replies), Ok(data)) => {
-                self.replied(cx, key, replies, Json::from_checked_or_null(data));
+        match (entry.expects, payload.outcome()) {
+            (Expects::Replies(replies), Ok(data)) => {
+                self.push_reply(cx, key, replies, Json::from_checked_or_null(data));
             }
             (_, outcome) => {
                 let result =
@@ -332,22 +335,22 @@ impl Requests {
         }
     }
 
-    pub(crate) fn timed_out(&mut self, cx: &mut Context, key: RequestKey) {
+    pub(crate) fn time_out(&mut self, cx: &mut Context, key: RequestKey) {
         let Some(entry) = self.entries.get(key) else { return };
         let (sent, in_flight, id) = (entry.was_sent(), entry.is_in_flight(), entry.id.clone());
-        self.say_farewell(cx, key);
+        self.queue_cancel_message(cx, key);
         self.settle(cx, key, Err(RequestError::TimedOut { sent }));
         if in_flight {
             cx.routes.abandon(id);
         }
     }
 
-    /// The caller no longer wants the answer (R9).
+    /// The caller has dropped the request (R9).
     pub(crate) fn cancel(&mut self, cx: &mut Context, key: RequestKey) {
         self.end(cx, key, Outcome::Cancelled);
     }
 
-    /// Nobody waits for what the server may still answer.
+    /// Ends a request without an event. Its late reply will be ignored.
     fn end(&mut self, cx: &mut Context, key: RequestKey, outcome: Outcome) {
         if let Some(entry) = self.release(cx, key, outcome) {
             if entry.is_in_flight() {
@@ -356,15 +359,16 @@ impl Requests {
         }
     }
 
-    /// The connection is lost: what was sent fails, or waits again where it may be repeated (R4).
-    pub(crate) fn lost(&mut self, cx: &mut Context) {
-        self.farewells.clear();
-        for (sequence, key) in self.in_order(Entry::is_over_with_its_connection) {
+    /// The connection is lost: requests in flight fail, or are queued again if they may be repeated (R4).
+    pub(crate) fn connection_lost(&mut self, cx: &mut Context) {
+        self.cancel_messages.clear();
+        for (sequence, key) in self.in_order(Entry::is_bound_to_connection) {
             let Some(entry) = self.entries.get_mut(key) else { continue };
-            if let (Phase::Sent, Repeat::Once { action, arguments }) = (&entry.phase, &entry.repeat)
+            if let (Phase::InFlight, Repeat::Once { action, arguments }) =
+                (&entry.phase, &entry.repeat)
             {
                 let (stream, id) = (&entry.stream, &entry.id);
-                let again = outgoing::encode(
+                let frame = outgoing::encode(
                     &cx.config,
                     Purpose::Request,
                     stream,
@@ -372,11 +376,11 @@ impl Requests {
                     id,
                     arguments.iter(),
                 );
-                self.outbox.insert(sequence, key, again.len());
-                entry.phase = Phase::Waiting(again);
+                self.outbox.insert(sequence, key, frame.len());
+                entry.phase = Phase::Queued(frame);
                 entry.repeat = Repeat::Spent;
                 cx.stats.repeated += 1;
-                cx.trace.repeated(&entry.asked);
+                cx.trace.repeated(&entry.trace);
             } else {
                 let sent = entry.was_sent();
                 self.settle(cx, key, Err(RequestError::ConnectionLost { sent }));
@@ -384,25 +388,25 @@ impl Requests {
         }
     }
 
-    /// The session is closed: all that is left settles with it.
+    /// Settles all requests because the session closes.
     pub(crate) fn close(&mut self, cx: &mut Context, reason: &CloseReason) {
-        self.farewells.clear();
-        self.never_sent = self.outbox.first();
+        self.cancel_messages.clear();
+        self.first_unsent = self.outbox.first();
         for (_, key) in self.in_order(|_| true) {
             let sent = self.entries.get(key).is_some_and(Entry::was_sent);
             self.settle(cx, key, Err(RequestError::Closed { reason: reason.clone(), sent }));
         }
     }
 
-    /// Those of the requests, in the order of the calls.
-    fn in_order(&self, those: impl Fn(&Entry) -> bool) -> Vec<(u64, RequestKey)> {
-        let those = self.entries.iter().filter(|(_, entry)| those(entry));
-        let mut keys: Vec<_> = those.map(|(key, entry)| (entry.sequence, key)).collect();
+    /// The requests that match `filter`, in the order of the calls.
+    fn in_order(&self, filter: impl Fn(&Entry) -> bool) -> Vec<(u64, RequestKey)> {
+        let entries = self.entries.iter().filter(|(_, entry)| filter(entry));
+        let mut keys: Vec<_> = entries.map(|(key, entry)| (entry.sequence, key)).collect();
         keys.sort_unstable();
         keys
     }
 
-    /// The one place where a request settles.
+    /// Ends a request and reports the result to its caller.
     fn settle(
         &mut self,
         cx: &mut Context,
@@ -410,26 +414,26 @@ impl Requests {
         result: Result<Json, RequestError>,
     ) {
         let Some(entry) = self.release(cx, request, Outcome::of(&result)) else { return };
-        match (entry.answer, result) {
-            (Answer::One, result) => cx.events.push_back(Event::Settled { request, result }),
-            (Answer::Many(replies), Err(error)) => self.fail_replies(cx, replies, error),
-            (Answer::Many(_), Ok(_)) | (Answer::None { .. }, _) => {}
+        match (entry.expects, result) {
+            (Expects::OneReply, result) => cx.events.push_back(Event::Settled { request, result }),
+            (Expects::Replies(replies), Err(error)) => self.fail_stream(cx, replies, error),
+            (Expects::Replies(_), Ok(_)) | (Expects::Nothing { .. }, _) => {}
         }
     }
 
-    /// Takes a request out of every table, and counts how it ended.
+    /// Removes a request from every table and counts its outcome.
     fn release(&mut self, cx: &mut Context, key: RequestKey, outcome: Outcome) -> Option<Entry> {
         let entry = self.entries.remove(key)?;
-        outcome.count(&mut cx.stats, entry.answer.is_none());
-        cx.trace.ended(&entry.asked, outcome, entry.was_sent(), cx.now);
+        outcome.count(&mut cx.stats, entry.expects.is_nothing());
+        cx.trace.ended(&entry.trace, outcome, entry.was_sent(), cx.now);
         cx.routes.remove(&entry.id);
         if let Some(deadline) = entry.deadline {
             cx.timers.clear(deadline, Timer::Request(key));
         }
-        if let Phase::Waiting(message) = &entry.phase {
-            self.outbox.remove(entry.sequence, message.len());
+        if let Phase::Queued(frame) = &entry.phase {
+            self.outbox.remove(entry.sequence, frame.len());
         }
-        if entry.is_selected {
+        if entry.has_selector {
             cx.selectors.remove(Destination::Request(key));
         }
         Some(entry)

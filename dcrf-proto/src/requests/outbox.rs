@@ -1,11 +1,12 @@
-//! What waits to be sent, in the order of the calls (R1).
+//! The queue of requests to send, in the order of the calls (R1).
 
 use std::collections::VecDeque;
 
 use crate::buffer::Held;
 use crate::id::RequestKey;
 
-/// Sorted by the numbers of the calls. All but what a caller gives up in its midst comes and goes at its ends.
+/// Sorted by sequence number. Almost all requests enter at the back and leave at the front; only cancelled, timed out
+/// and repeated ones don't.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
     queue: VecDeque<(u64, RequestKey)>,
@@ -17,39 +18,37 @@ impl Outbox {
         Held { count: self.queue.len(), bytes: self.bytes }
     }
 
-    /// The number of the first call.
+    /// The sequence number of the first request.
     pub(crate) fn first(&self) -> Option<u64> {
         self.queue.front().map(|(sequence, _)| *sequence)
     }
 
-    /// Adds the request of a call, with the size of its message: a new one behind all others, one that is sent again
-    /// in its old place.
+    /// Adds a request whose frame has `bytes` bytes. A repeated one returns to its old position.
     pub(crate) fn insert(&mut self, sequence: u64, key: RequestKey, bytes: usize) {
         self.bytes += bytes;
-        let place = self.place(sequence).unwrap_or_else(|place| place);
-        self.queue.insert(place, (sequence, key));
+        let index = self.position(sequence).unwrap_or_else(|index| index);
+        self.queue.insert(index, (sequence, key));
     }
 
-    /// Takes the first out. The size of its message is given back by [`taken`](Self::taken).
+    /// Removes the first request. The caller then passes the size of its frame to [`subtract`](Self::subtract).
     pub(crate) fn pop(&mut self) -> Option<RequestKey> {
         self.queue.pop_front().map(|(_, key)| key)
     }
 
-    /// What was popped had a message of this size.
-    pub(crate) fn taken(&mut self, bytes: usize) {
+    pub(crate) fn subtract(&mut self, bytes: usize) {
         self.bytes -= bytes;
     }
 
-    /// The caller has given it up, or its time is over.
+    /// Removes a request that is cancelled or timed out.
     pub(crate) fn remove(&mut self, sequence: u64, bytes: usize) {
         self.bytes -= bytes;
-        if let Ok(place) = self.place(sequence) {
-            self.queue.remove(place);
+        if let Ok(index) = self.position(sequence) {
+            self.queue.remove(index);
         }
     }
 
-    /// Where a call stands, or would.
-    fn place(&self, sequence: u64) -> Result<usize, usize> {
+    /// The index of a request, or the one to insert it at.
+    fn position(&self, sequence: u64) -> Result<usize, usize> {
         match self.queue.back() {
             None => Err(0),
             Some((last, _)) if *last < sequence => Err(self.queue.len()),

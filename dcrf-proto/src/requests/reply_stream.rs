@@ -1,7 +1,6 @@
-//! Streams of replies (R12): what has come for a request with many replies and waits to be read, and how such a
-//! request ends.
+//! Requests with many replies (R12): their unread replies, and how they end.
 
-use super::{Answer, Repeat, Requests};
+use super::{Expects, Repeat, Requests};
 use crate::buffer::{Buffer, Held, Measure};
 use crate::context::Context;
 use crate::error::{ReplyStreamError, RequestError};
@@ -11,18 +10,18 @@ use crate::outcome::Outcome;
 use crate::outgoing::{self, Purpose};
 use crate::protocol::json::Json;
 
-/// One stream of replies.
+/// The unread replies of one stream.
 #[derive(Debug)]
 pub(crate) struct ReplyBuffer {
-    progress: Progress,
-    waiting: Buffer<Json>,
+    status: Status,
+    unread: Buffer<Json>,
     received: u64,
-    /// Whether the event waits to be polled already.
-    told: bool,
+    /// Whether `ReplyReadable` is queued.
+    event_queued: bool,
 }
 
 #[derive(Debug)]
-enum Progress {
+enum Status {
     /// More replies may come.
     Open(RequestKey),
     Ended(ReplyStreamError),
@@ -37,20 +36,19 @@ impl Measure for Json {
 impl ReplyBuffer {
     pub(super) fn new(request: RequestKey) -> Self {
         Self {
-            progress: Progress::Open(request),
-            waiting: Buffer::default(),
+            status: Status::Open(request),
+            unread: Buffer::default(),
             received: 0,
-            told: false,
+            event_queued: false,
         }
     }
 
-    /// The event was polled.
-    pub(crate) fn told(&mut self) {
-        self.told = false;
+    pub(crate) fn event_polled(&mut self) {
+        self.event_queued = false;
     }
 
-    fn tell(&mut self, cx: &mut Context, key: ReplyStreamKey) {
-        if !std::mem::replace(&mut self.told, true) {
+    fn notify(&mut self, cx: &mut Context, key: ReplyStreamKey) {
+        if !std::mem::replace(&mut self.event_queued, true) {
             cx.events.push_back(Event::ReplyReadable(key));
         }
     }
@@ -61,26 +59,25 @@ impl Requests {
         self.replies.get_mut(key)
     }
 
-    /// The next reply, or why there is none any more; the key is free after that.
+    /// The next reply; after the last one, the error that ended the stream. The error frees the key.
     pub(crate) fn poll_reply(
         &mut self,
         cx: &mut Context,
         key: ReplyStreamKey,
     ) -> Option<Result<Json, ReplyStreamError>> {
         let replies = self.replies.get_mut(key)?;
-        let before = replies.waiting.held();
-        if let Some(json) = replies.waiting.pop() {
-            cx.unread.replies.change(before, replies.waiting.held());
+        let before = replies.unread.held();
+        if let Some(json) = replies.unread.pop() {
+            cx.unread.replies.change(before, replies.unread.held());
             return Some(Ok(json));
         }
-        let Progress::Ended(ended) = &replies.progress else { return None };
-        let ended = ended.clone();
+        let Status::Ended(error) = &replies.status else { return None };
+        let error = error.clone();
         self.replies.remove(key);
-        Some(Err(ended))
+        Some(Err(error))
     }
 
-    /// A reply has come for the request `request` of this stream.
-    pub(super) fn replied(
+    pub(super) fn push_reply(
         &mut self,
         cx: &mut Context,
         request: RequestKey,
@@ -88,78 +85,77 @@ impl Requests {
         json: Json,
     ) {
         let Some(replies) = self.replies.get_mut(key) else { return };
-        let before = replies.waiting.held();
-        replies.waiting.push(json);
-        cx.unread.replies.change(before, replies.waiting.held());
+        let before = replies.unread.held();
+        replies.unread.push(json);
+        cx.unread.replies.change(before, replies.unread.held());
         replies.received += 1;
-        let (received, overflowed) = (replies.received, replies.waiting.is_over(cx.config.replies));
-        replies.tell(cx, key);
+        let (received, overflowed) = (replies.received, replies.unread.is_over(cx.config.replies));
+        replies.notify(cx, key);
         if overflowed {
-            self.give_up(cx, request, Outcome::Overflowed);
-            return self.end_replies(cx, key, ReplyStreamError::Overflowed { received });
+            self.abort(cx, request, Outcome::Overflowed);
+            return self.end_stream(cx, key, ReplyStreamError::Overflowed { received });
         }
         if let Some(entry) = self.entries.get_mut(request) {
-            // What has come can't be taken back: it is not sent again (R4).
+            // R4: a repeat would deliver the first replies twice.
             entry.repeat = Repeat::Never;
         }
-        self.arm(cx, request);
+        self.start_deadline(cx, request);
     }
 
-    /// The request of this stream has failed.
-    pub(super) fn fail_replies(
+    pub(super) fn fail_stream(
         &mut self,
         cx: &mut Context,
         key: ReplyStreamKey,
         error: RequestError,
     ) {
         let received = self.replies.get(key).map_or(0, |replies| replies.received);
-        let ended = match error {
+        let error = match error {
             RequestError::ConnectionLost { .. } => ReplyStreamError::Interrupted { received },
             error => ReplyStreamError::Request(error),
         };
-        self.end_replies(cx, key, ended);
+        self.end_stream(cx, key, error);
     }
 
-    fn end_replies(&mut self, cx: &mut Context, key: ReplyStreamKey, ended: ReplyStreamError) {
+    fn end_stream(&mut self, cx: &mut Context, key: ReplyStreamKey, error: ReplyStreamError) {
         let Some(replies) = self.replies.get_mut(key) else { return };
-        replies.progress = Progress::Ended(ended);
-        replies.tell(cx, key);
+        replies.status = Status::Ended(error);
+        replies.notify(cx, key);
     }
 
-    /// The caller wants no more of a stream: the last reply has come when it `is_complete`, else the server is told
-    /// to stop.
-    pub(crate) fn leave_replies(
+    /// Removes a stream on behalf of the caller. Unless it `is_complete`, the server gets the cancel message.
+    pub(crate) fn remove_stream(
         &mut self,
         cx: &mut Context,
         key: ReplyStreamKey,
         is_complete: bool,
     ) {
         let Some(replies) = self.replies.remove(key) else { return };
-        cx.unread.replies.change(replies.waiting.held(), Held::default());
-        let Progress::Open(request) = replies.progress else { return };
+        cx.unread.replies.change(replies.unread.held(), Held::default());
+        let Status::Open(request) = replies.status else { return };
         if is_complete {
             self.end(cx, request, Outcome::Replied);
         } else {
-            self.give_up(cx, request, Outcome::Cancelled);
+            self.abort(cx, request, Outcome::Cancelled);
         }
     }
 
-    /// Ends a request, and has the server told.
-    fn give_up(&mut self, cx: &mut Context, key: RequestKey, outcome: Outcome) {
-        self.say_farewell(cx, key);
+    /// Ends a request and cancels it on the server.
+    fn abort(&mut self, cx: &mut Context, key: RequestKey, outcome: Outcome) {
+        self.queue_cancel_message(cx, key);
         self.end(cx, key, outcome);
     }
 
-    /// Has the server told to send no more replies, where it may.
-    pub(super) fn say_farewell(&mut self, cx: &Context, key: RequestKey) {
+    /// Asks the server to send no more replies, if the request has a cancel action.
+    pub(super) fn queue_cancel_message(&mut self, cx: &Context, key: RequestKey) {
         let Some(entry) = self.entries.get(key).filter(|entry| entry.is_in_flight()) else {
             return;
         };
-        if let (Answer::Many(_), Some(action)) = (entry.answer, &entry.cancel_action) {
-            let none = std::iter::empty();
+        if let (Expects::Replies(_), Some(action)) = (entry.expects, &entry.cancel_action) {
             let (stream, id) = (&entry.stream, &entry.id);
-            let message = outgoing::encode(&cx.config, Purpose::Request, stream, action, id, none);
-            self.farewells.push_back(message);
+            let arguments = std::iter::empty();
+            let frame =
+                outgoing::encode(&cx.config, Purpose::Request, stream, action, id, arguments);
+            self.cancel_messages.push_back(frame);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! How a session ends: at once, or after a wait for what is in flight (C1).
+//! How a session closes: at once, or after the requests in flight (C1).
 
 use std::time::{Duration, Instant};
 
@@ -8,21 +8,22 @@ use crate::error::{CloseReason, SubscriptionError};
 use crate::event::ConnectionState;
 use crate::timer::Timer;
 
-/// How long the closing handshake may take.
+/// The timeout of the closing handshake.
 pub(super) const LINGER: Duration = Duration::from_secs(1);
 
-/// A close that waits for what is in flight.
+/// A close that waits for requests in flight.
 #[derive(Debug)]
 pub(super) struct Closing {
     frame: CloseFrame,
-    /// When the waiting ends.
+    /// Close now if requests are still in flight at this instant.
     deadline: Instant,
 }
 
 impl Session {
-    /// Closes for good (C1): no connection is made after that (L11). With a connection and something in
-    /// flight it first waits, as long as `close` says; without one it is closed at once. A second close
-    /// can only shorten the first one's wait.
+    /// Closes the session for good.
+    ///
+    /// With a connection, it first waits for requests in flight, up to its [`wait`](method@CloseOptions::wait); without one, it closes
+    /// at once. A second call can only shorten the wait.
     ///
     /// ```
     /// # use dcrf_proto::{CloseOptions, CloseReason, Config, Seed, Session, ConnectionState};
@@ -45,22 +46,22 @@ impl Session {
             None => deadline,
         };
         if close.unsubscribe {
-            let ended = SubscriptionError::Closed(CloseReason::ByCaller);
-            self.subscriptions.end_all(&mut self.cx, &ended);
+            let error = SubscriptionError::Closed(CloseReason::ByCaller);
+            self.subscriptions.end_all(&mut self.cx, &error);
         }
         self.closing = Some(Closing { frame: close.frame, deadline });
         self.cx.timers.set(deadline, Timer::Close);
         if !self.link.is_open() || deadline <= self.cx.now {
             self.finish_close();
         } else {
-            self.settle_close();
+            self.finish_close_if_idle();
         }
     }
 
-    /// Ends the wait of a close once nothing is left to wait for.
-    pub(super) fn settle_close(&mut self) {
-        let waits = || self.requests.len() > 0 || self.subscriptions.is_unsubscribing();
-        if self.closing.is_some() && !waits() {
+    /// Finishes a pending close if nothing is in flight any more.
+    pub(super) fn finish_close_if_idle(&mut self) {
+        let is_idle = || self.requests.len() == 0 && !self.subscriptions.is_unsubscribing();
+        if self.closing.is_some() && is_idle() {
             self.finish_close();
         }
     }
@@ -69,24 +70,25 @@ impl Session {
         if self.closing.is_some() {
             self.finish_close();
         } else {
-            self.link.parted(&mut self.cx);
+            self.link.finish_closing_handshake(&mut self.cx);
         }
     }
 
     fn finish_close(&mut self) {
         let Some(closing) = self.closing.take() else { return };
         self.cx.timers.clear(closing.deadline, Timer::Close);
-        let farewell = (closing.frame, self.cx.after(LINGER));
-        self.finish(CloseReason::ByCaller, Some(farewell));
+        let handshake = (closing.frame, self.cx.after(LINGER));
+        self.finish(CloseReason::ByCaller, Some(handshake));
     }
 
-    /// The one place where the session ends: everything settles (C1).
-    pub(super) fn finish(&mut self, reason: CloseReason, farewell: Option<(CloseFrame, Instant)>) {
+    /// Closes the session: all requests settle and all subscriptions end (C1). With `handshake`, the socket gets until
+    /// that instant to finish its closing handshake.
+    pub(super) fn finish(&mut self, reason: CloseReason, handshake: Option<(CloseFrame, Instant)>) {
         if let Some(closing) = self.closing.take() {
             self.cx.timers.clear(closing.deadline, Timer::Close);
         }
         self.requests.close(&mut self.cx, &reason);
         self.subscriptions.close(&mut self.cx, &reason);
-        self.link.close(&mut self.cx, reason, farewell);
+        self.link.close(&mut self.cx, reason, handshake);
     }
 }

@@ -1,4 +1,4 @@
-//! What the caller wants.
+//! The commands of the caller.
 
 use std::time::Instant;
 
@@ -11,7 +11,7 @@ use crate::id::{ListenerKey, ReplyStreamKey, RequestKey, SubscriptionKey};
 use crate::protocol::selector::Selector;
 
 impl Session {
-    /// Begins to connect. Does nothing when it was opened or closed before.
+    /// Starts connecting. Does nothing if the session was opened or closed before.
     ///
     /// ```
     /// # use dcrf_proto::{Frame, Config, Seed, Session, Transmit};
@@ -27,8 +27,8 @@ impl Session {
         }
     }
 
-    /// Makes a request: it is sent as soon as there is a connection, behind those made before it (R1).
-    /// Its end is an [`Event::Settled`](crate::Event::Settled).
+    /// Queues a request. Requests are sent in the order of the calls, as soon as there is a connection. The result
+    /// comes as [`Event::Settled`](crate::Event::Settled).
     ///
     /// ```
     /// # use dcrf_proto::{Config, Request, Seed, Session};
@@ -40,7 +40,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// The request, with the reason why it was not accepted.
+    /// Returns the request, with the reason, if it is rejected.
     pub fn request(
         &mut self,
         request: Request,
@@ -51,8 +51,8 @@ impl Session {
         })
     }
 
-    /// Gives up a request: it is not sent if it was not yet, and nothing is reported of it, unless it has
-    /// settled already (R9).
+    /// Cancels a request. If it is still queued, it is never sent. No [`Event::Settled`](crate::Event::Settled)
+    /// follows, unless the request has settled already.
     ///
     /// ```
     /// # use dcrf_proto::{Config, Request, Seed, Session};
@@ -65,14 +65,14 @@ impl Session {
     /// ```
     pub fn cancel(&mut self, request: RequestKey) {
         self.requests.cancel(&mut self.cx, request);
-        self.settle_close();
+        self.finish_close_if_idle();
     }
 
-    /// Makes a request that is answered by any number of replies, such as the list of a consumer with
-    /// `StreamedPaginatedListMixin` (R12). They are read with [`poll_reply`](Self::poll_reply).
+    /// Queues a request with any number of replies, such as the list of a consumer with
+    /// `StreamedPaginatedListMixin`. Read them with [`poll_reply`](Self::poll_reply).
     ///
-    /// The request's timeout is counted anew with each reply. The server does not tell the end of such a stream, so
-    /// the caller does, by [`finish_reply_stream`](Self::finish_reply_stream).
+    /// Each reply restarts the request's timeout. The server does not mark the last reply, so call
+    /// [`finish_reply_stream`](Self::finish_reply_stream) after it.
     ///
     /// ```
     /// # use dcrf_proto::{Config, Request, Seed, Session};
@@ -84,7 +84,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// The request, with the reason why it was not accepted.
+    /// Returns the request, with the reason, if it is rejected.
     pub fn stream(
         &mut self,
         request: Request,
@@ -95,7 +95,7 @@ impl Session {
         })
     }
 
-    /// Ends a stream of replies whose last reply has come. The key is no longer used.
+    /// Ends a reply stream after its last reply. The key becomes invalid.
     ///
     /// ```
     /// # use dcrf_proto::{Config, Request, Seed, Session};
@@ -106,12 +106,12 @@ impl Session {
     /// # Ok::<(), dcrf_proto::Rejected<Request>>(())
     /// ```
     pub fn finish_reply_stream(&mut self, replies: ReplyStreamKey) {
-        self.requests.leave_replies(&mut self.cx, replies, true);
-        self.settle_close();
+        self.requests.remove_stream(&mut self.cx, replies, true);
+        self.finish_close_if_idle();
     }
 
-    /// Gives up a stream of replies. If its request was sent, its [cancel action](Request::cancel_action) is sent
-    /// too. The key is no longer used.
+    /// Cancels a reply stream. If its request was sent, its [cancel action](Request::cancel_action) is sent as well.
+    /// The key becomes invalid.
     ///
     /// ```
     /// # use dcrf_proto::{Config, Request, Seed, Session};
@@ -122,14 +122,14 @@ impl Session {
     /// # Ok::<(), dcrf_proto::Rejected<Request>>(())
     /// ```
     pub fn cancel_reply_stream(&mut self, replies: ReplyStreamKey) {
-        self.requests.leave_replies(&mut self.cx, replies, false);
-        self.settle_close();
+        self.requests.remove_stream(&mut self.cx, replies, false);
+        self.finish_close_if_idle();
     }
 
-    /// Sends a message that nobody awaits an answer to, as soon as there is a connection, behind what waits
-    /// already (R10). A reply is dropped.
+    /// Queues a message that expects no reply. It is sent as soon as there is a connection, in the order of the calls.
+    /// If the server replies nevertheless, the reply is dropped.
     ///
-    /// It waits as long as the session lives, unless it has a [timeout](Request::timeout).
+    /// Without a [timeout](Request::timeout) the message stays queued for as long as the session lives.
     ///
     /// ```
     /// # use dcrf_proto::{Config, Request, Seed, Session};
@@ -141,15 +141,15 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// The message, with the reason why it was not accepted.
+    /// Returns the message, with the reason, if it is rejected.
     pub fn send(&mut self, message: Request, now: Instant) -> Result<(), Rejected<Request>> {
         self.accept(message, now, |session, message| {
             session.requests.send(&mut session.cx, message, false)
         })
     }
 
-    /// As [`send`](Self::send), on this connection or not at all: it is dropped when the connection is lost before
-    /// it was sent, and counted ([`Stats::unsent`](crate::Stats::unsent)).
+    /// Like [`send`](Self::send), but only on the current connection. If it is lost first, the message is dropped and
+    /// counted as [`Stats::unsent`](crate::Stats::unsent).
     ///
     /// ```
     /// # use dcrf_proto::{Config, RejectReason, Request, Seed, Session};
@@ -161,7 +161,8 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// The message, with the reason why it was not accepted: [`RejectReason::NotConnected`], or another.
+    /// Returns the message, with the reason, if it is rejected: without a connection,
+    /// [`RejectReason::NotConnected`].
     pub fn send_now(&mut self, message: Request, now: Instant) -> Result<(), Rejected<Request>> {
         self.accept(message, now, |session, message| {
             if session.link.is_open() {
@@ -172,8 +173,7 @@ impl Session {
         })
     }
 
-    /// Subscribes, now and on each connection to come (S1). What it delivers is read with
-    /// [`poll_change`](Self::poll_change).
+    /// Subscribes. The subscription survives reconnects. Read its changes with [`poll_change`](Self::poll_change).
     ///
     /// ```
     /// # use dcrf_proto::{Config, Seed, Session, Subscribe};
@@ -185,7 +185,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// The subscription, with the reason why it was not accepted.
+    /// Returns the subscription, with the reason, if it is rejected.
     pub fn subscribe(
         &mut self,
         subscribe: Subscribe,
@@ -196,8 +196,10 @@ impl Session {
         })
     }
 
-    /// Ends a subscription: nothing more is delivered (S9). The server is told when there is a
-    /// connection; what it answers is an [`Event::Unsubscribed`](crate::Event::Unsubscribed).
+    /// Ends a subscription and delivers nothing more of it.
+    ///
+    /// If there is a connection, the server gets an unsubscribe. The result comes as
+    /// [`Event::Unsubscribed`](crate::Event::Unsubscribed).
     ///
     /// ```
     /// # use dcrf_proto::{Config, Frame, Event, Seed, Session, Subscribe};
@@ -214,8 +216,8 @@ impl Session {
         self.subscriptions.unsubscribe(&mut self.cx, subscription);
     }
 
-    /// Listens to all frames that `selector` takes, also those that answer a request or tell a change (F2). They are
-    /// read with [`poll_listener`](Self::poll_listener).
+    /// Listens to all frames that match `selector`, including replies and changes. Read them with
+    /// [`poll_listener`](Self::poll_listener).
     ///
     /// ```
     /// # use dcrf_proto::{Config, Seed, Selector, Session};
@@ -228,7 +230,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// The selector, with the reason why it was not accepted.
+    /// Returns the selector, with the reason, if it is rejected.
     pub fn listen(
         &mut self,
         selector: Selector,
@@ -239,7 +241,7 @@ impl Session {
         })
     }
 
-    /// Listens no more. The key is no longer used.
+    /// Removes a listener. The key becomes invalid.
     ///
     /// ```
     /// # use dcrf_proto::{Config, Seed, Selector, Session};
@@ -254,9 +256,11 @@ impl Session {
         self.listeners.unlisten(&mut self.cx, listener);
     }
 
-    /// Ends all subscriptions, those too that the server has not acknowledged and those that wait for a
-    /// connection, and says how many (S12). What has not been read is dropped: the next that each reader gets
-    /// is [`SubscriptionError::Unsubscribed`](crate::SubscriptionError::Unsubscribed). The server is told when there is a connection.
+    /// Ends all subscriptions, acknowledged or not, and returns how many there were.
+    ///
+    /// Unread changes are dropped: each reader gets
+    /// [`SubscriptionError::Unsubscribed`](crate::SubscriptionError::Unsubscribed) next. If there is a connection, the
+    /// server gets the unsubscribes.
     ///
     /// ```
     /// # use dcrf_proto::{Config, SubscriptionError, Seed, Session, Subscribe};
@@ -272,9 +276,10 @@ impl Session {
         self.subscriptions.end_all(&mut self.cx, &SubscriptionError::Unsubscribed)
     }
 
-    /// Sends all subscriptions once more on this connection, as after a reconnect but without a gap: for a
-    /// server that has lost them (S12). What it refuses ends as at a replay (S7). Those whose frame is on its
-    /// way are not sent twice; without a connection there is nothing to do, since the next one brings them all.
+    /// Sends all subscriptions again on the current connection, without a gap. Use it if the server has lost them.
+    ///
+    /// An error reply ends the subscription, as after a reconnect. Subscribes that are in flight are not sent twice.
+    /// Does nothing without a connection, because the next one replays all subscriptions anyway.
     ///
     /// ```
     /// # use dcrf_proto::{Config, Seed, Session, Subscribe};
@@ -286,14 +291,15 @@ impl Session {
     /// ```
     pub fn resubscribe(&mut self, now: Instant) {
         self.advance(now);
-        if self.link.is_open() && self.closed().is_ok() {
+        if self.link.is_open() && self.check_open().is_ok() {
             self.subscriptions.resubscribe(&mut self.cx);
         }
     }
 
-    /// Asks at once whether the server is still there (L10): when nothing arrives within 2 seconds, the connection
-    /// is lost with [`ConnectionError::Silent`]. For whoever notices that the network has changed, or that the machine was
-    /// suspended. Does nothing without a connection, and while a probe is under way.
+    /// Checks the connection now. If nothing arrives within 2 seconds, it is lost with [`ConnectionError::Silent`].
+    ///
+    /// Call it after the network has changed or the machine was suspended. Does nothing without a connection or while
+    /// another probe runs.
     ///
     /// ```
     /// # use dcrf_proto::{Frame, Config, Seed, Session, Transmit};
@@ -310,12 +316,13 @@ impl Session {
         self.link.probe(&mut self.cx);
     }
 
-    /// Makes a new connection in place of the one that there is (L13), and forgets earlier failures. An open
-    /// connection is closed with `frame`, and the session dials when the server has answered that, at the latest
-    /// after a second; otherwise it dials at once, in place of a wait or of a dial under way. What was on its way
-    /// is treated as at any loss, with [`ConnectionError::Reconnect`] as the cause of gaps.
+    /// Replaces the connection with a new one and resets the backoff.
     ///
-    /// Opens a session that was not opened yet. Does nothing when it is closed, or is being closed.
+    /// An open connection is closed with `frame`; the session dials after the closing handshake, at most a second
+    /// later. Without one, the session dials at once, even while it waits or dials already. Requests in flight and
+    /// subscriptions are handled as after any lost connection; gaps have the cause [`ConnectionError::Reconnect`].
+    ///
+    /// Opens a session that was not opened yet. Does nothing once the session is closed or closing.
     ///
     /// ```
     /// # use dcrf_proto::{Frame, CloseFrame, Config, ConnectionError, Seed, Session, ConnectionState, Transmit};
@@ -330,7 +337,7 @@ impl Session {
     /// ```
     pub fn force_reconnect(&mut self, frame: CloseFrame, now: Instant) {
         self.advance(now);
-        if self.closed().is_err() {
+        if self.check_open().is_err() {
             return;
         }
         let was_open = self.link.is_open();
@@ -341,8 +348,8 @@ impl Session {
         }
     }
 
-    /// Reports that whoever drives the session stops doing so: everything that waits settles, and no
-    /// connection is made any more.
+    /// Closes the session because its driver stops: all requests settle, all subscriptions end, and no connection
+    /// follows.
     ///
     /// ```
     /// # use dcrf_proto::{CloseReason, Config, Seed, Session, ConnectionState};
@@ -358,16 +365,16 @@ impl Session {
         }
     }
 
-    /// Takes a command, unless the session is closed.
+    /// Passes a command to `submit`, unless the session is closed.
     fn accept<C, K>(
         &mut self,
         command: C,
         now: Instant,
-        take: impl FnOnce(&mut Self, C) -> Result<K, Rejected<C>>,
+        submit: impl FnOnce(&mut Self, C) -> Result<K, Rejected<C>>,
     ) -> Result<K, Rejected<C>> {
         self.advance(now);
-        let accepted = match self.closed() {
-            Ok(()) => take(self, command),
+        let accepted = match self.check_open() {
+            Ok(()) => submit(self, command),
             Err(reason) => Err(Rejected { command, reason }),
         };
         accepted.inspect_err(|rejected| self.cx.rejected(&rejected.reason))

@@ -1,4 +1,4 @@
-//! What the outside world did: the `handle_*` methods.
+//! The inputs from the socket and the clock: the `handle_*` methods.
 
 use std::time::Instant;
 
@@ -27,7 +27,7 @@ impl Session {
     /// ```
     pub fn handle_connected(&mut self, epoch: Epoch, now: Instant) {
         self.advance(now);
-        if self.link.opened(&mut self.cx, epoch) {
+        if self.link.connected(&mut self.cx, epoch) {
             self.subscriptions.connected(&mut self.cx);
         }
     }
@@ -45,42 +45,43 @@ impl Session {
     /// assert_eq!(session.stats().unhandled, 1);
     /// ```
     pub fn handle_text(&mut self, epoch: Epoch, text: &str, now: Instant) {
-        if !self.hear(epoch, text.len(), now) {
+        if !self.frame_received(epoch, text.len(), now) {
             return;
         }
         let before = self.cx.stats.dropped();
         match self.cx.config.dialect.clone() {
-            None => self.read(text),
+            None => self.decode(text),
             Some(dialect) => match dialect.decode_text(text) {
-                Some(text) => self.read(&text),
+                Some(text) => self.decode(&text),
                 None => self.cx.stats.malformed += 1,
             },
         }
         self.cx.trace_dropped(before, text.len());
-        self.settle_close();
+        self.finish_close_if_idle();
     }
 
-    fn read(&mut self, text: &str) {
+    fn decode(&mut self, text: &str) {
         let framing = self.cx.config.framing;
         match self.templates.decode(framing, text) {
             Frame::Envelope(envelope) => self.route(framing, &envelope, text),
-            Frame::Foreign => self.foreign(framing, text),
-            Frame::Malformed => self.repair(framing, text),
+            Frame::Foreign => self.route_foreign(framing, text),
+            Frame::Malformed => self.decode_with_nan(framing, text),
         }
     }
 
-    /// F3: what Python's NaN alone makes malformed is read without it; the rest is dropped (F4).
-    fn repair(&mut self, framing: Framing, text: &str) {
+    /// Decodes a frame that is invalid JSON only because of Python's `NaN` (F3). Any other malformed frame is dropped
+    /// (F4).
+    fn decode_with_nan(&mut self, framing: Framing, text: &str) {
         let repaired = json::without_nan(text);
         match envelope::decode(framing, &repaired) {
             Frame::Envelope(envelope) => self.route(framing, &envelope, &repaired),
-            Frame::Foreign => self.foreign(framing, &repaired),
+            Frame::Foreign => self.route_foreign(framing, &repaired),
             Frame::Malformed => self.cx.stats.malformed += 1,
         }
     }
 
-    /// A binary message has arrived. DCRF sends none, so it is dropped and counted (F4), unless the
-    /// [`Dialect`](crate::Dialect) reads it.
+    /// A binary message has arrived. DCRF sends none, so it is dropped and counted, unless the
+    /// [`Dialect`](crate::Dialect) decodes it.
     ///
     /// ```
     /// # use dcrf_proto::{Config, Seed, Session};
@@ -93,20 +94,20 @@ impl Session {
     /// assert_eq!(session.stats().malformed, 1);
     /// ```
     pub fn handle_binary(&mut self, epoch: Epoch, bytes: &[u8], now: Instant) {
-        if !self.hear(epoch, bytes.len(), now) {
+        if !self.frame_received(epoch, bytes.len(), now) {
             return;
         }
         let before = self.cx.stats.dropped();
         let dialect = self.cx.config.dialect.as_ref();
         match dialect.and_then(|dialect| dialect.decode_binary(bytes)) {
-            Some(text) => self.read(&text),
+            Some(text) => self.decode(&text),
             None => self.cx.stats.malformed += 1,
         }
         self.cx.trace_dropped(before, bytes.len());
-        self.settle_close();
+        self.finish_close_if_idle();
     }
 
-    /// A ping or a pong has arrived: the server is there.
+    /// A ping or a pong has arrived.
     ///
     /// ```
     /// # use dcrf_proto::{Config, Seed, Session};
@@ -118,10 +119,10 @@ impl Session {
     /// session.handle_pong(epoch, now);
     /// ```
     pub fn handle_pong(&mut self, epoch: Epoch, now: Instant) {
-        self.hear(epoch, 0, now);
+        self.frame_received(epoch, 0, now);
     }
 
-    /// The connection of `epoch`, or the attempt to make it, has ended.
+    /// The connection of `epoch` is lost, or its dial has failed.
     ///
     /// ```
     /// # use dcrf_proto::{Config, ConnectionError, Seed, Session, ConnectionState};
@@ -132,13 +133,14 @@ impl Session {
     /// session.handle_disconnected(epoch, ConnectionError::Dropped, now);
     /// assert!(matches!(session.state(), ConnectionState::Waiting { attempt: 2, error: ConnectionError::Dropped, .. }));
     /// ```
-    #[expect(clippy::needless_pass_by_value, reason = "the caller has no more use for it")]
-    pub fn handle_disconnected(&mut self, epoch: Epoch, why: ConnectionError, now: Instant) {
-        self.handle_disconnected_by(epoch, &why, None, now);
+    #[expect(clippy::needless_pass_by_value, reason = "the caller no longer needs the error")]
+    pub fn handle_disconnected(&mut self, epoch: Epoch, error: ConnectionError, now: Instant) {
+        self.disconnected(epoch, &error, None, now);
     }
 
-    /// As [`handle_disconnected`](Self::handle_disconnected), with the caller's own decision in place of the rules'. There is
-    /// nothing to decide about a connection that is closed from here, by a close or a planned reconnect.
+    /// Like [`handle_disconnected`](Self::handle_disconnected), but `action` overrides the default reaction.
+    ///
+    /// It has no effect if the session itself has closed the connection: after a close or a forced reconnect.
     ///
     /// ```
     /// # use dcrf_proto::{Config, ConnectionError, Seed, Session, ConnectionState, FailureAction};
@@ -149,38 +151,38 @@ impl Session {
     /// session.handle_disconnected_with(epoch, ConnectionError::Dropped, FailureAction::Stop, now);
     /// assert!(matches!(session.state(), ConnectionState::Closed(_)));
     /// ```
-    #[expect(clippy::needless_pass_by_value, reason = "the caller has no more use for it")]
+    #[expect(clippy::needless_pass_by_value, reason = "the caller no longer needs the error")]
     pub fn handle_disconnected_with(
         &mut self,
         epoch: Epoch,
-        why: ConnectionError,
-        verdict: FailureAction,
+        error: ConnectionError,
+        action: FailureAction,
         now: Instant,
     ) {
-        self.handle_disconnected_by(epoch, &why, Some(verdict), now);
+        self.disconnected(epoch, &error, Some(action), now);
     }
 
-    fn handle_disconnected_by(
+    fn disconnected(
         &mut self,
         epoch: Epoch,
-        why: &ConnectionError,
-        verdict: Option<FailureAction>,
+        error: &ConnectionError,
+        action: Option<FailureAction>,
         now: Instant,
     ) {
         self.advance(now);
         if self.link.epoch() == Some(epoch) {
-            self.lose(why, verdict);
+            self.connection_failed(error, action);
         }
     }
 
-    /// Looks at the deadlines. Calling it too early, or too often, does nothing.
+    /// Handles all timers that are due. A call before [`poll_timeout`](Self::poll_timeout)'s instant does nothing.
     ///
     /// ```
     /// # use dcrf_proto::{Config, ConnectionError, Seed, Session, ConnectionState};
     /// # use std::time::Instant;
     /// # let (mut session, now) = (Session::new(Config::default(), Seed::from([7; 32]), Instant::now()), Instant::now());
     /// session.open(now);
-    /// // The dial has 10 seconds.
+    /// // A dial times out after 10 seconds.
     /// let deadline = session.poll_timeout().unwrap();
     /// session.handle_timeout(deadline);
     /// assert!(matches!(session.state(), ConnectionState::Waiting { error: ConnectionError::DialTimedOut(_), .. }));
@@ -190,56 +192,59 @@ impl Session {
         while let Some(timer) = self.cx.timers.pop_due(self.cx.now) {
             match timer {
                 Timer::Dial => {
-                    self.lose(&ConnectionError::DialTimedOut(self.cx.config.dial_timeout), None);
+                    let error = ConnectionError::DialTimedOut(self.cx.config.dial_timeout);
+                    self.connection_failed(&error, None);
                 }
                 Timer::Backoff => self.link.dial(&mut self.cx),
                 Timer::Heartbeat => {
-                    if let Some(silent) = self.link.beat(&mut self.cx) {
-                        self.lose(&silent, None);
+                    if let Some(error) = self.link.check_heartbeat(&mut self.cx) {
+                        self.connection_failed(&error, None);
                     }
                 }
                 Timer::Close => self.close_timed_out(),
                 Timer::Hold => self.subscriptions.hold_timer_fired(),
-                Timer::Request(key) => self.requests.timed_out(&mut self.cx, key),
+                Timer::Request(key) => self.requests.time_out(&mut self.cx, key),
                 Timer::Refresh(key) => self.subscriptions.refresh_timer_fired(&mut self.cx, key),
                 Timer::Upstream(key) => self.subscriptions.timer_fired(&mut self.cx, key),
             }
         }
-        self.settle_close();
+        self.finish_close_if_idle();
     }
 
     pub(super) fn advance(&mut self, now: Instant) {
         self.cx.now = self.cx.now.max(now);
     }
 
-    /// A frame of `epoch` has arrived. Says whether it counts.
-    fn hear(&mut self, epoch: Epoch, bytes: usize, now: Instant) -> bool {
+    /// Counts a frame. Returns false if `epoch` is over: ignore the frame.
+    fn frame_received(&mut self, epoch: Epoch, bytes: usize, now: Instant) -> bool {
         self.advance(now);
-        let counts = self.link.is_open_in(epoch);
-        if counts {
-            self.link.heard(self.cx.now);
+        let is_current = self.link.is_open_in(epoch);
+        if is_current {
+            self.link.frame_received(self.cx.now);
             self.cx.stats.received += 1;
             self.cx.stats.received_bytes += bytes as u64;
         }
-        counts
+        is_current
     }
 
-    /// The one place where a frame is routed: to who waits for it by its id, and to who takes it by a selector.
+    /// Routes a frame to the owner of its request id and to every matching selector.
     fn route(&mut self, framing: Framing, envelope: &Envelope<'_>, text: &str) {
         let payload = &envelope.payload;
         let stream = envelope.stream.as_deref();
-        let owned = self.hand_to_owner(framing, stream, payload, text);
-        let taken = !self.cx.selectors.is_empty() && {
-            let takers = self.cx.selectors.matching(framing, stream, text);
-            let whole = || envelope::whole_payload(framing, text);
-            for taker in &takers {
-                match *taker {
+        let has_owner = self.route_by_id(framing, stream, payload, text);
+        let has_match = !self.cx.selectors.is_empty() && {
+            let destinations = self.cx.selectors.matching(framing, stream, text);
+            let payload_json = || envelope::whole_payload(framing, text);
+            for destination in &destinations {
+                match *destination {
                     Destination::Listener(key) => {
                         let stream = stream.map(str::to_owned);
-                        let heard = ListenerEvent::Frame { stream, payload: whole() };
-                        self.listeners.hear(&mut self.cx, key, heard);
+                        let event = ListenerEvent::Frame { stream, payload: payload_json() };
+                        self.listeners.push(&mut self.cx, key, event);
                     }
-                    Destination::Request(key) => self.requests.reply(&mut self.cx, key, payload),
+                    Destination::Request(key) => {
+                        self.requests.handle_reply(&mut self.cx, key, payload)
+                    }
                     Destination::Refresh(key) => {
                         self.subscriptions.refresh_replied(&mut self.cx, key, payload);
                     }
@@ -248,19 +253,25 @@ impl Session {
                     }
                     Destination::Change(key, kind) => {
                         let action = Some(kind.action());
-                        self.subscriptions.changed(&mut self.cx, key, payload, action, whole);
+                        self.subscriptions.changed(
+                            &mut self.cx,
+                            key,
+                            payload,
+                            action,
+                            payload_json,
+                        );
                     }
                 }
             }
-            !takers.is_empty()
+            !destinations.is_empty()
         };
-        if !owned && !taken {
+        if !has_owner && !has_match {
             self.cx.unhandled(text);
         }
     }
 
-    /// Hands a frame to the request or the subscription that its id belongs to. Says whether there is one, or was.
-    fn hand_to_owner(
+    /// Routes a frame to the request or subscription with its id. Returns false if there was never one.
+    fn route_by_id(
         &mut self,
         framing: Framing,
         stream: Option<&str>,
@@ -268,20 +279,20 @@ impl Session {
         text: &str,
     ) -> bool {
         let Some(id) = &payload.request_id else { return false };
-        // R6: an answer comes on the stream that was asked.
-        let agrees = |own: Option<&str>| framing == Framing::Bare || own == stream;
+        // R6: a reply must come on the stream of its request.
+        let is_same = |own: Option<&str>| framing == Framing::Bare || own == stream;
         match self.cx.routes.get(id) {
-            Some(Route::To(Destination::Request(key))) if agrees(self.requests.stream_of(key)) => {
-                self.requests.reply(&mut self.cx, key, payload);
+            Some(Route::To(Destination::Request(key))) if is_same(self.requests.stream_of(key)) => {
+                self.requests.handle_reply(&mut self.cx, key, payload);
             }
             Some(Route::To(Destination::Upstream(key)))
-                if agrees(self.subscriptions.stream(key)) =>
+                if is_same(self.subscriptions.stream(key)) =>
             {
-                let whole = || envelope::whole_payload(framing, text);
-                return self.subscriptions.handle(&mut self.cx, key, payload, whole);
+                let payload_json = || envelope::whole_payload(framing, text);
+                return self.subscriptions.handle(&mut self.cx, key, payload, payload_json);
             }
             Some(Route::To(Destination::Refresh(key)))
-                if agrees(self.subscriptions.refresh_stream(key)) =>
+                if is_same(self.subscriptions.refresh_stream(key)) =>
             {
                 self.subscriptions.refresh_replied(&mut self.cx, key, payload);
             }
@@ -291,40 +302,36 @@ impl Session {
         true
     }
 
-    /// A JSON object of another shape than the framing's: only who listens may know it.
-    fn foreign(&mut self, framing: Framing, text: &str) {
-        let takers = self.cx.selectors.matching(framing, None, text);
-        let mut is_heard = false;
-        for taker in takers {
-            if let Destination::Listener(key) = taker {
+    /// Routes a JSON object that is not an envelope. Only listeners can match it.
+    fn route_foreign(&mut self, framing: Framing, text: &str) {
+        let mut has_match = false;
+        for destination in self.cx.selectors.matching(framing, None, text) {
+            if let Destination::Listener(key) = destination {
                 let payload = Json::from_checked(text.trim());
-                self.listeners.hear(
-                    &mut self.cx,
-                    key,
-                    ListenerEvent::Frame { stream: None, payload },
-                );
-                is_heard = true;
+                let event = ListenerEvent::Frame { stream: None, payload };
+                self.listeners.push(&mut self.cx, key, event);
+                has_match = true;
             }
         }
-        if !is_heard {
+        if !has_match {
             self.cx.unhandled(text);
         }
     }
 
-    fn lose(&mut self, why: &ConnectionError, verdict: Option<FailureAction>) {
-        if self.link.parted(&mut self.cx) {
+    fn connection_failed(&mut self, error: &ConnectionError, action: Option<FailureAction>) {
+        if self.link.finish_closing_handshake(&mut self.cx) {
             return;
         }
-        // What was missed was missed by the loss of a connection, not by the attempts to make the next one.
-        let cause = self.link.is_open().then_some(why);
+        // The cause of a gap is the lost connection, not a failed dial after it.
+        let cause = self.link.is_open().then_some(error);
         self.cx.stats.disconnects += u64::from(cause.is_some());
         self.cx.stats.failed_attempts += u64::from(cause.is_none());
         let stop = match &self.closing {
             Some(_) => {
-                self.link.gone(&mut self.cx);
+                self.link.disconnect(&mut self.cx);
                 Some(CloseReason::ByCaller)
             }
-            None => self.link.lost(&mut self.cx, why, verdict),
+            None => self.link.handle_failure(&mut self.cx, error, action),
         };
         self.connection_lost(cause);
         if let Some(reason) = stop {
@@ -332,10 +339,10 @@ impl Session {
         }
     }
 
-    /// What was on its way is lost with the connection (R4), and what is subscribed to waits for the next one.
+    /// Fails or requeues the requests in flight (R4), and prepares the replay of subscriptions.
     pub(super) fn connection_lost(&mut self, cause: Option<&ConnectionError>) {
         self.cx.routes.forget_retired();
         self.subscriptions.disconnected(&mut self.cx, cause);
-        self.requests.lost(&mut self.cx);
+        self.requests.connection_lost(&mut self.cx);
     }
 }

@@ -1,4 +1,4 @@
-//! The session: one client's state, kept across connections. It takes what happened and returns what to do.
+//! The session: the state of one client, kept across connections.
 
 mod closing;
 mod commands;
@@ -24,20 +24,20 @@ use crate::subscriptions::Subscriptions;
 use crate::trace::Records;
 use crate::transmit::Attempt;
 
-/// One client's side of the conversation with a server, over as many connections as it takes.
+/// The state machine of one client. It outlives its connections.
 ///
-/// It does no I/O, reads no clock and has no source of randomness: the embedder passes in what happened and polls for
-/// what to do. Its methods come in four groups:
+/// A session does no I/O, reads no clock and has no source of randomness. The embedder passes in inputs and polls for
+/// outputs. The methods come in four groups:
 ///
-/// - **getters**, such as [`state`](Self::state);
-/// - **`handle_*`**: what the outside world did;
-/// - **commands**: what the caller wants, such as [`request`](Self::request);
-/// - **`poll_*`**: what to do next, and the events for the caller.
+/// - **`handle_*`**: inputs from the socket and the clock
+/// - **commands** of the caller, such as [`request`](Self::request)
+/// - **`poll_*`**: outputs, which are frames to send and events for the caller
+/// - **getters**, such as [`state`](Self::state)
 ///
-/// Any method may be called at any time and in any order. Input for an [`Epoch`] that is over is
-/// ignored. The time is an argument; it never runs backwards for the session, whatever is passed.
+/// Methods may be called at any time and in any order. Input for an [`Epoch`] that is over is ignored. An instant
+/// earlier than that of a previous call counts as the latter.
 ///
-/// The [crate's documentation](crate) holds a complete run loop.
+/// The [crate's documentation](crate) contains a complete run loop.
 pub struct Session {
     cx: Context,
     link: Link,
@@ -58,8 +58,10 @@ impl fmt::Debug for Session {
 }
 
 impl Session {
-    /// A session that is not opened yet. `seed` must be of its own and unpredictable in production;
-    /// the same seed and the same calls give the same session.
+    /// Creates a session that is not opened yet.
+    ///
+    /// In production, use an unpredictable `seed` and never the same one twice. The same seed and the same calls give
+    /// the same behavior, which makes tests reproducible.
     ///
     /// ```
     /// use dcrf_proto::{Config, Seed, Session, ConnectionState};
@@ -94,7 +96,7 @@ impl Session {
         self.link.state()
     }
 
-    /// The options.
+    /// The configuration.
     ///
     /// ```
     /// # use dcrf_proto::{Config, Seed, Session};
@@ -117,29 +119,28 @@ impl Session {
     /// # Ok::<(), dcrf_proto::Rejected<Request>>(())
     /// ```
     pub fn stats(&self) -> Stats {
-        let (waiting, unread) = (self.requests.waiting(), &self.cx.unread);
-        let changes = unread.changes;
-        let notices = self.cx.client_events.held();
+        let (queued, unread) = (self.requests.queued(), &self.cx.unread);
+        let events = self.cx.client_events.held();
         Stats {
             requests: self.requests.len(),
-            waiting_requests: waiting.count,
-            waiting_bytes: waiting.bytes,
+            waiting_requests: queued.count,
+            waiting_bytes: queued.bytes,
             subscriptions: self.subscriptions.len(),
             listeners: self.listeners.len(),
-            unread_changes: changes.count,
-            unread_changes_bytes: changes.bytes,
+            unread_changes: unread.changes.count,
+            unread_changes_bytes: unread.changes.bytes,
             unread_replies: unread.replies.count,
             unread_replies_bytes: unread.replies.bytes,
             unread_frames: unread.frames.count,
             unread_frames_bytes: unread.frames.bytes,
-            unread_events: notices.count,
-            unread_events_bytes: notices.bytes,
+            unread_events: events.count,
+            unread_events_bytes: events.bytes,
             unpolled_events: self.cx.events.len(),
             ..self.cx.stats
         }
     }
 
-    /// Whether the server has acknowledged a subscription, and it has not ended.
+    /// Whether the server has acknowledged a subscription that has not ended.
     ///
     /// ```
     /// # use dcrf_proto::{Config, Seed, Session, Subscribe};
@@ -153,7 +154,7 @@ impl Session {
         self.subscriptions.is_acknowledged(subscription)
     }
 
-    /// Why a subscription has ended. It may still have changes to read.
+    /// Why a subscription has ended; `None` if it has not. There may still be changes to read.
     ///
     /// ```
     /// # use dcrf_proto::{CloseOptions, CloseReason, Config, SubscriptionError, Seed, Session, Subscribe};
@@ -168,8 +169,9 @@ impl Session {
         self.subscriptions.error(subscription)
     }
 
-    /// The connection that the session uses or makes now. Drop a socket, and give up a dial, of any other
-    /// epoch: the session has given it up, since it was silent for too long or took too long.
+    /// The current connection or dial.
+    ///
+    /// Drop any socket or dial of another epoch: the session has abandoned it after a timeout.
     ///
     /// ```
     /// # use dcrf_proto::{Config, Seed, Session, Transmit};
@@ -184,8 +186,7 @@ impl Session {
         self.link.epoch()
     }
 
-    /// The attempt that the session makes now, or made last: its number, and whether it needs fresh
-    /// credentials.
+    /// The current or last attempt: its number, and whether it needs fresh credentials.
     ///
     /// ```
     /// # use dcrf_proto::{Config, ConnectionError, Seed, Session, Transmit};
@@ -201,7 +202,7 @@ impl Session {
         self.link.attempt()
     }
 
-    /// Whether the session is closed and no socket is left to look after: the run loop may end.
+    /// Whether the session is closed and has no socket left, so the run loop may end.
     ///
     /// ```
     /// # use dcrf_proto::{CloseOptions, Config, Seed, Session};
@@ -214,8 +215,7 @@ impl Session {
         self.link.is_finished()
     }
 
-    /// Whether all that was accepted has been handed to the socket: nothing waits for a connection, or for the
-    /// socket to take more (C3).
+    /// Whether every request, message and subscribe was handed to the socket.
     ///
     /// ```
     /// # use dcrf_proto::{Config, Request, Seed, Session};
@@ -230,37 +230,37 @@ impl Session {
         self.is_sent(u64::MAX)
     }
 
-    /// What [`is_sent`](Self::is_sent) takes, for all that was accepted until now.
+    /// Marks all requests accepted until now, for [`is_sent`](Self::is_sent).
     #[cfg(feature = "client")]
     pub(crate) fn mark(&self) -> u64 {
         self.requests.mark()
     }
 
-    /// Whether all requests that were accepted before `mark`, and all subscriptions, have been handed to the socket.
+    /// Whether all requests accepted before `mark`, and all subscribes, were handed to the socket.
     pub(crate) fn is_sent(&self, mark: u64) -> bool {
         self.requests.is_sent(mark) && !self.subscriptions.has_unsent()
     }
 
-    /// Whether the end of the connection or the dial of `epoch` would be a failure, on which a policy may be asked.
+    /// Whether losing the connection or the dial of `epoch` now would count as a failure, for which a policy may choose
+    /// the action.
     #[cfg(feature = "client")]
     pub(crate) fn would_fail(&self, epoch: Epoch) -> bool {
         self.link.would_fail(epoch)
     }
 
-    /// From now on what is to be traced is collected, for [`take_records`](Self::take_records): for a session behind
-    /// a lock.
+    /// Defers all trace records from now on, for [`take_records`](Self::take_records). For a session behind a lock.
     #[cfg(feature = "client")]
     pub(crate) fn collect_records(&mut self, server: impl FnOnce() -> Option<String>) {
-        self.cx.trace.collect(server);
+        self.cx.trace.defer(server);
     }
 
-    /// What there is to trace, which is told once it is dropped.
+    /// The deferred trace records. Dropping them emits them.
     #[cfg(feature = "client")]
     pub(crate) fn take_records(&mut self) -> Records {
-        self.cx.trace.take()
+        self.cx.trace.take_records()
     }
 
-    fn closed(&self) -> Result<(), RejectReason> {
+    fn check_open(&self) -> Result<(), RejectReason> {
         match self.link.state() {
             ConnectionState::Closed(reason) => Err(RejectReason::Closed(reason.clone())),
             _ if self.closing.is_some() => Err(RejectReason::Closed(CloseReason::ByCaller)),

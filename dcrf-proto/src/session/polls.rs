@@ -1,4 +1,4 @@
-//! What to do next, and what to tell: the `poll_*` methods.
+//! The outputs: the `poll_*` methods.
 
 use std::time::Instant;
 
@@ -12,7 +12,7 @@ use crate::subscriptions::Next;
 use crate::transmit::Transmit;
 
 impl Session {
-    /// The next thing to do. Poll until there is none, as far as the socket takes more.
+    /// The next dial or frame to send. Poll it until it returns `None` or the socket is full.
     ///
     /// ```
     /// # use dcrf_proto::{Frame, Config, Seed, Session, Transmit};
@@ -33,25 +33,25 @@ impl Session {
             return Some(command);
         }
         let epoch = self.link.open_epoch()?;
-        // R1, S4: what is subscribed to goes before what waits.
-        let message = match self.subscriptions.next_frame(&mut self.cx) {
-            Next::Frame(message) => message,
+        // R1, S4: subscribes go before queued requests.
+        let frame = match self.subscriptions.next_frame(&mut self.cx) {
+            Next::Frame(frame) => frame,
             Next::Hold => return None,
             Next::Nothing => {
-                let Some(message) = self.requests.next_message(&mut self.cx) else {
-                    // What has just timed out may be the last that a close waited for.
-                    self.settle_close();
+                let Some(frame) = self.requests.next_frame(&mut self.cx) else {
+                    // `next_frame` may have timed out the last request that a close waited for.
+                    self.finish_close_if_idle();
                     return self.link.poll_command();
                 };
-                message
+                frame
             }
         };
         self.cx.stats.sent += 1;
-        self.cx.stats.sent_bytes += message.len() as u64;
-        Some(Transmit::Frame(epoch, message))
+        self.cx.stats.sent_bytes += frame.len() as u64;
+        Some(Transmit::Frame(epoch, frame))
     }
 
-    /// The next thing to tell the caller.
+    /// The next event for the caller.
     ///
     /// ```
     /// # use dcrf_proto::{Config, Event, ClientEvent, Seed, Session, ConnectionState};
@@ -69,30 +69,29 @@ impl Session {
         }
         loop {
             let event = self.cx.events.pop_front()?;
-            // S9: no events for a subscription, stream or listener that no longer exists.
-            let is_there = match event {
+            // S9: skip events of keys that are no longer valid.
+            let is_valid = match event {
                 Event::ChangeReadable(key) | Event::Subscribed(key) => self
                     .subscriptions
                     .subscriber_mut(key)
                     .map(|subscriber| subscriber.event_polled(&event))
                     .is_some(),
                 Event::ReplyReadable(key) => {
-                    self.requests.replies_mut(key).map(ReplyBuffer::told).is_some()
+                    self.requests.replies_mut(key).map(ReplyBuffer::event_polled).is_some()
                 }
-                Event::ListenerReadable(key) => self.listeners.told(key),
+                Event::ListenerReadable(key) => self.listeners.event_polled(key),
                 _ => true,
             };
-            if is_there {
+            if is_valid {
                 return Some(event);
             }
         }
     }
 
-    /// The next change of a subscription. When it has ended, says why once all changes are read; the key
-    /// is then no longer used.
+    /// The next change of a subscription.
     ///
-    /// [`Event::ChangeReadable`] says when there is something, once for all that has come until it is polled, so
-    /// read until this method returns `None`.
+    /// [`Event::ChangeReadable`] reports that there are changes to read. It comes once for all of them, so call this
+    /// method until it returns `None`.
     ///
     /// ```
     /// # use dcrf_proto::{Config, Seed, Session, Subscribe};
@@ -105,7 +104,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// Why the subscription has ended.
+    /// Returns why the subscription has ended, once all changes are read. The key becomes invalid.
     #[must_use]
     pub fn poll_change(
         &mut self,
@@ -114,11 +113,10 @@ impl Session {
         self.subscriptions.poll_change(&mut self.cx, subscription)
     }
 
-    /// The next reply of a stream of replies. When it has ended, says why once all replies are read; the key is then
-    /// no longer used.
+    /// The next reply of a reply stream.
     ///
-    /// [`Event::ReplyReadable`] says when there is something, once for all that has come until it is polled, so
-    /// read until this method returns `None`.
+    /// [`Event::ReplyReadable`] reports that there are replies to read. It comes once for all of them, so call this
+    /// method until it returns `None`.
     ///
     /// ```
     /// # use dcrf_proto::{Config, Request, Seed, Session};
@@ -131,7 +129,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// Why the stream has ended.
+    /// Returns why the stream has ended, once all replies are read. The key becomes invalid.
     #[must_use]
     pub fn poll_reply(
         &mut self,
@@ -140,10 +138,10 @@ impl Session {
         self.requests.poll_reply(&mut self.cx, replies)
     }
 
-    /// The next frame that a listener has heard.
+    /// The next frame of a listener.
     ///
-    /// [`Event::ListenerReadable`] says when there is something, once for all that has come until it is polled, so
-    /// read until this method returns `None`.
+    /// [`Event::ListenerReadable`] reports that there are frames to read. It comes once for all of them, so call this
+    /// method until it returns `None`.
     ///
     /// ```
     /// # use dcrf_proto::{Config, ListenerEvent, Seed, Selector, Session};
@@ -163,7 +161,7 @@ impl Session {
         self.listeners.poll_listener(&mut self.cx, listener)
     }
 
-    /// When to call [`handle_timeout`](Self::handle_timeout) next.
+    /// The instant at which to call [`handle_timeout`](Self::handle_timeout) next.
     ///
     /// ```
     /// # use dcrf_proto::{Config, Seed, Session};

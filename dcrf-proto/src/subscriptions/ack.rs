@@ -125,7 +125,7 @@ impl Subscriptions {
             return;
         }
         let (was_live, resubscribed) = (upstream.acknowledged, upstream.resubscribed);
-        upstream.trace(cx, SubscriptionEvent::Rejected { status, again: was_live });
+        upstream.trace(cx, SubscriptionEvent::ErrorReply { status, again: was_live });
         for key in std::mem::take(&mut upstream.subscribers) {
             if let Some(subscriber) = self.registry.subscribers.get_mut(key) {
                 subscriber.reject(cx, key, was_live, reply.clone());

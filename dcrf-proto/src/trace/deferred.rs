@@ -1,24 +1,23 @@
-//! A session behind a lock (feature `client`): what it has to tell is collected, and told after the release.
+//! Records of a session behind a lock (feature `client`): collected under the lock, emitted after it is released.
 
 use std::sync::Arc;
 
 use tracing::{Span, info_span};
 
-use super::emit::{CONNECTION, Record};
-use super::tracer::{Mode, Tracer};
+use super::emit::{CONNECTION, Record, Sink, Tracer};
 
 impl Tracer {
-    /// From now on what is to be told is collected, for [`take`](Self::take). Not to be called under a lock.
-    pub(crate) fn collect(&mut self, server: impl FnOnce() -> Option<String>) {
-        // Without a parent: a client would keep the span open in which it was made.
+    /// Defers all records from now on, for [`take_records`](Self::take_records). Creates a span, so don't call it
+    /// under a lock.
+    pub(crate) fn defer(&mut self, server: impl FnOnce() -> Option<String>) {
+        // Without a parent: a client would keep the caller's span open.
         let client = info_span!(target: CONNECTION, parent: None, "client", server = server());
-        self.mode = Mode::Collected(Arc::new(client), Vec::new());
+        self.sink = Sink::Deferred(Arc::new(client), Vec::new());
     }
 
-    /// What was collected.
-    pub(crate) fn take(&mut self) -> Records {
-        match &mut self.mode {
-            Mode::Collected(client, records) if !records.is_empty() => {
+    pub(crate) fn take_records(&mut self) -> Records {
+        match &mut self.sink {
+            Sink::Deferred(client, records) if !records.is_empty() => {
                 Records { client: Some(client.clone()), records: std::mem::take(records) }
             }
             _ => Records::default(),
@@ -26,7 +25,7 @@ impl Tracer {
     }
 }
 
-/// What was collected under a lock. It is told when it is dropped: do so after the release.
+/// Deferred records. Dropping them emits them, so drop them after the lock is released.
 #[derive(Default)]
 pub(crate) struct Records {
     client: Option<Arc<Span>>,
@@ -36,7 +35,7 @@ pub(crate) struct Records {
 impl Drop for Records {
     fn drop(&mut self) {
         for record in self.records.drain(..) {
-            record.tell(self.client.as_deref());
+            record.emit(self.client.as_deref());
         }
     }
 }

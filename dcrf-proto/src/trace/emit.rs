@@ -1,62 +1,241 @@
-//! How each thing is told: as which span or event, at which level. All of it runs code of the user.
+//! Records what the session does, and emits each record as a span or an event. Only `emit` methods call into the
+//! `tracing` subscriber, which is user code.
 
 use std::borrow::Cow;
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tracing::field::{Empty, display};
+use tracing::level_filters::LevelFilter;
 use tracing::{Span, debug, debug_span, info, trace, warn};
 
 use super::SubscriptionEvent;
-use crate::error::CloseReason;
+use crate::command::Request;
+use crate::error::{CloseReason, RejectReason};
 use crate::event::ConnectionState;
 use crate::id::RequestId;
 use crate::outcome::Outcome;
+use crate::stats::Dropped;
 
-// The targets, by which a program chooses what it wants to see. They are promised in the docs of the adapters.
+// The targets. The adapters' docs list them, so they are part of the API.
 pub(super) const CONNECTION: &str = "dcrf::connection";
 const REQUEST: &str = "dcrf::request";
 const SUBSCRIPTION: &str = "dcrf::subscription";
 const FRAME: &str = "dcrf::frame";
 
-/// One thing to tell.
+#[derive(Debug)]
+pub(crate) struct Tracer {
+    pub(super) sink: Sink,
+    /// The number of the last attempt.
+    attempt: u32,
+    connected_since: Option<Instant>,
+    warned: Warned,
+}
+
+#[derive(Debug)]
+#[cfg_attr(
+    not(feature = "client"),
+    allow(dead_code, reason = "an embedder's session emits at once")
+)]
+pub(super) enum Sink {
+    Immediate,
+    /// The span of the client, and the records to emit once its lock is released.
+    Deferred(Arc<Span>, Vec<Record>),
+}
+
+/// Which kinds of event were emitted at a high level on this connection. Repetitions get a lower one.
+#[derive(Debug, Default)]
+struct Warned {
+    failed: bool,
+    malformed: bool,
+    lagged: bool,
+}
+
+/// Whether some subscriber may want this level. One comparison that runs no user code.
+fn is_enabled(level: LevelFilter) -> bool {
+    level <= LevelFilter::current()
+}
+
+impl Tracer {
+    pub(crate) fn new(_: Instant) -> Self {
+        Self { sink: Sink::Immediate, attempt: 0, connected_since: None, warned: Warned::default() }
+    }
+
+    fn push(&mut self, level: LevelFilter, record: impl FnOnce() -> Record) {
+        if !is_enabled(level) {
+            return;
+        }
+        match &mut self.sink {
+            Sink::Immediate => record().emit(None),
+            Sink::Deferred(_, records) => records.push(record()),
+        }
+    }
+
+    /// Begins the span of an accepted request.
+    pub(crate) fn accepted(
+        &mut self,
+        request: &Request,
+        id: &RequestId,
+        now: Instant,
+    ) -> RequestTrace {
+        if !is_enabled(LevelFilter::DEBUG) {
+            return None;
+        }
+        let (stream, action) = (request.stream.clone(), request.action.clone());
+        let span = Arc::new(RequestSpan::new(stream, action, id.clone(), now));
+        self.push(LevelFilter::DEBUG, || Record::Accepted(span.clone()));
+        Some(span)
+    }
+
+    pub(crate) fn repeated(&mut self, request: &RequestTrace) {
+        if let Some(span) = request {
+            self.push(LevelFilter::DEBUG, || Record::Repeated(span.clone()));
+        }
+    }
+
+    /// Ends the span of a request.
+    pub(crate) fn ended(
+        &mut self,
+        request: &RequestTrace,
+        outcome: Outcome,
+        sent: bool,
+        now: Instant,
+    ) {
+        let Some(span) = request else { return };
+        let end = End { outcome, sent, ms: millis(now.saturating_duration_since(span.since)) };
+        let record = Record::Ended(span.clone(), end);
+        // At any level: a span that has begun must end.
+        match &mut self.sink {
+            Sink::Immediate => record.emit(None),
+            Sink::Deferred(_, records) => records.push(record),
+        }
+    }
+
+    pub(crate) fn rejected(&mut self, reason: &RejectReason) {
+        self.push(LevelFilter::DEBUG, || Record::Rejected(reason.to_string()));
+    }
+
+    pub(crate) fn state(&mut self, state: &ConnectionState, now: Instant) {
+        let connected = self.connected_since.take();
+        let connected_ms = connected.map(|since| millis(now.saturating_duration_since(since)));
+        let mut wait_ms = None;
+        let mut is_repeated = false;
+        match state {
+            ConnectionState::Connecting { attempt } => self.attempt = *attempt,
+            ConnectionState::Connected => {
+                self.connected_since = Some(now);
+                self.warned = Warned::default();
+            }
+            ConnectionState::Waiting { until, .. } => {
+                wait_ms = Some(millis(until.saturating_duration_since(now)));
+                is_repeated =
+                    connected.is_none() && std::mem::replace(&mut self.warned.failed, true);
+            }
+            ConnectionState::Idle | ConnectionState::Closed(_) => {}
+        }
+        let attempt = self.attempt;
+        let change =
+            || Change { state: state.clone(), attempt, connected_ms, wait_ms, is_repeated };
+        self.push(LevelFilter::WARN, || Record::State(change()));
+    }
+
+    pub(crate) fn subscription(
+        &mut self,
+        stream: &str,
+        action: &str,
+        id: &RequestId,
+        event: SubscriptionEvent,
+    ) {
+        let level = match event {
+            SubscriptionEvent::ErrorReply { again: true, .. } | SubscriptionEvent::Poisoned => {
+                LevelFilter::WARN
+            }
+            _ => LevelFilter::DEBUG,
+        };
+        self.push(level, || Record::Subscription {
+            stream: stream.to_owned(),
+            action: action.to_owned(),
+            id: id.clone(),
+            event,
+        });
+    }
+
+    pub(crate) fn replays(&mut self, count: usize) {
+        if count > 0 {
+            self.push(LevelFilter::DEBUG, || Record::Replays(count));
+        }
+    }
+
+    /// `count` changes or frames were dropped because the reader is too slow.
+    pub(crate) fn lagged(&mut self, stream: Option<&str>, count: u64) {
+        if count > 0 {
+            let first = !std::mem::replace(&mut self.warned.lagged, true);
+            self.push(repeatable_level(first), || {
+                Record::Lagged(stream.map(str::to_owned), count, first)
+            });
+        }
+    }
+
+    /// A frame was dropped. The counters before and after it show why.
+    pub(crate) fn dropped(&mut self, before: Dropped, after: Dropped, bytes: usize) {
+        let malformed = after.malformed > before.malformed;
+        let first = malformed && !std::mem::replace(&mut self.warned.malformed, true);
+        let reason = match malformed {
+            true => DropReason::Malformed,
+            false if after.unhandled > before.unhandled => DropReason::Unhandled,
+            false => DropReason::Late,
+        };
+        self.push(repeatable_level(first), || Record::Dropped(reason, bytes, first));
+    }
+}
+
+/// The first on a connection is a warning, repetitions are not.
+fn repeatable_level(first: bool) -> LevelFilter {
+    if first { LevelFilter::WARN } else { LevelFilter::TRACE }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// One span or event to emit.
 #[derive(Debug)]
 pub(super) enum Record {
-    Accepted(Arc<Ask>),
-    Repeated(Arc<Ask>),
-    Ended(Arc<Ask>, End),
+    Accepted(Arc<RequestSpan>),
+    Repeated(Arc<RequestSpan>),
+    Ended(Arc<RequestSpan>, End),
     Rejected(String),
     State(Change),
     Subscription {
         stream: String,
         action: String,
         id: RequestId,
-        told: SubscriptionEvent,
+        event: SubscriptionEvent,
     },
     Replays(usize),
-    /// For the first time on this connection, or once more.
+    /// The stream, how many, and whether it is the first lag on this connection.
     Lagged(Option<String>, u64, bool),
-    /// For the first time on this connection, or once more.
-    Dropped(Frame, usize, bool),
+    /// The reason, the size, and whether it is the first malformed frame on this connection.
+    Dropped(DropReason, usize, bool),
 }
 
-/// The connection's state has changed.
+/// A change of the connection's state.
 #[derive(Debug)]
 pub(super) struct Change {
     pub(super) state: ConnectionState,
     pub(super) attempt: u32,
-    /// How long the connection had been open that has ended.
+    /// How long the connection that has ended was open.
     pub(super) connected_ms: Option<u64>,
-    /// How long until the next attempt.
+    /// The time until the next attempt.
     pub(super) wait_ms: Option<u64>,
-    /// Whether another attempt has failed before, since the last connection.
+    /// Whether an earlier attempt since the last connection has failed too.
     pub(super) is_repeated: bool,
 }
 
-/// A frame that nobody got.
+/// Why a frame was not delivered.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Frame {
+pub(super) enum DropReason {
     Malformed,
     Unhandled,
     Late,
@@ -70,42 +249,42 @@ pub(super) struct End {
     pub(super) ms: u64,
 }
 
-/// A request as the session keeps it; `None` when nobody wants to be told of it.
-pub(crate) type Asked = Option<Arc<Ask>>;
+/// The span that a session keeps for a request; `None` if its level is off.
+pub(crate) type RequestTrace = Option<Arc<RequestSpan>>;
 
-/// A request, and its span once that has begun.
+/// A request and its span.
 #[derive(Debug)]
-pub(crate) struct Ask {
+pub(crate) struct RequestSpan {
     stream: Cow<'static, str>,
     action: Cow<'static, str>,
     id: RequestId,
     pub(super) since: Instant,
-    progress: Mutex<Progress>,
+    state: Mutex<SpanState>,
 }
 
-/// The span begins on the caller's thread, so that it is a child of the caller's own. The end may be told by the
-/// driver's, and even before.
+/// The span begins on the caller's thread, as a child of the caller's span. The driver's thread may emit the end, even
+/// before the beginning.
 #[derive(Debug)]
-enum Progress {
-    Accepted,
+enum SpanState {
+    Pending,
     Open(Arc<Span>),
-    EndedBefore(End),
-    Over,
+    EndedEarly(End),
+    Closed,
 }
 
-impl Ask {
+impl RequestSpan {
     pub(super) fn new(
         stream: Cow<'static, str>,
         action: Cow<'static, str>,
         id: RequestId,
         since: Instant,
     ) -> Self {
-        Self { stream, action, id, since, progress: Mutex::new(Progress::Accepted) }
+        Self { stream, action, id, since, state: Mutex::new(SpanState::Pending) }
     }
 
-    /// Held for one exchange of values: no code of the user runs meanwhile.
-    fn progress(&self) -> MutexGuard<'_, Progress> {
-        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Hold it only to exchange the value, never while user code runs.
+    fn state(&self) -> MutexGuard<'_, SpanState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn begin(&self) {
@@ -119,85 +298,87 @@ impl Ask {
             ms = Empty,
             sent = Empty,
         ));
-        let before = mem::replace(&mut *self.progress(), Progress::Open(span));
-        if let Progress::EndedBefore(end) = before {
+        let before = mem::replace(&mut *self.state(), SpanState::Open(span));
+        if let SpanState::EndedEarly(end) = before {
             self.end(end);
         }
     }
 
     fn end(&self, end: End) {
-        let mut progress = self.progress();
-        match mem::replace(&mut *progress, Progress::Over) {
-            Progress::Open(span) => {
-                drop(progress);
-                end.tell(&span);
+        let mut state = self.state();
+        match mem::replace(&mut *state, SpanState::Closed) {
+            SpanState::Open(span) => {
+                drop(state);
+                end.emit(&span);
             }
-            Progress::Accepted => *progress = Progress::EndedBefore(end),
-            Progress::EndedBefore(_) | Progress::Over => {}
+            SpanState::Pending => *state = SpanState::EndedEarly(end),
+            SpanState::EndedEarly(_) | SpanState::Closed => {}
         }
     }
 
     fn span(&self) -> Option<Arc<Span>> {
-        match &*self.progress() {
-            Progress::Open(span) => Some(span.clone()),
+        match &*self.state() {
+            SpanState::Open(span) => Some(span.clone()),
             _ => None,
         }
     }
 }
 
 impl End {
-    fn tell(&self, span: &Span) {
+    fn emit(&self, span: &Span) {
         span.record("outcome", display(self.outcome));
         span.record("ms", self.ms);
         span.record("sent", self.sent);
-        // Not by `parent`: another thread may have another subscriber, where the span's id is another span's.
+        // `parent: span` would pass only the id, and this thread's subscriber may use it for a different span.
         span.in_scope(|| debug!(target: REQUEST, "{}", self.outcome));
     }
 }
 
 impl Record {
-    /// Tells it: a request as a child of the current span, all else in the span of the client, if it has one.
-    pub(super) fn tell(self, client: Option<&Span>) {
+    /// Emits it: requests as children of the current span, everything else in the client's span, if there is one.
+    pub(super) fn emit(self, client: Option<&Span>) {
         match self {
-            Self::Accepted(ask) => ask.begin(),
-            Self::Ended(ask, end) => ask.end(end),
-            Self::Repeated(ask) => {
-                if let Some(span) = ask.span() {
-                    span.in_scope(|| debug!(target: REQUEST, "queued once more after a loss"));
+            Self::Accepted(request) => request.begin(),
+            Self::Ended(request, end) => request.end(end),
+            Self::Repeated(request) => {
+                if let Some(span) = request.span() {
+                    span.in_scope(
+                        || debug!(target: REQUEST, "queued again: the connection was lost"),
+                    );
                 }
             }
-            Self::Rejected(reason) => debug!(target: REQUEST, "not accepted: {reason}"),
+            Self::Rejected(reason) => debug!(target: REQUEST, "rejected: {reason}"),
             other => match client {
-                Some(client) => client.in_scope(|| other.tell_of_the_client()),
-                None => other.tell_of_the_client(),
+                Some(client) => client.in_scope(|| other.emit_in_client()),
+                None => other.emit_in_client(),
             },
         }
     }
 
-    fn tell_of_the_client(self) {
+    fn emit_in_client(self) {
         match self {
-            Self::State(change) => change.tell(),
-            Self::Subscription { stream, action, id, told } => {
-                told.tell(&stream, &action, &id);
+            Self::State(change) => change.emit(),
+            Self::Subscription { stream, action, id, event } => {
+                event.emit(&stream, &action, &id);
             }
-            Self::Replays(count) => debug!(target: SUBSCRIPTION, count, "subscribes anew"),
+            Self::Replays(count) => debug!(target: SUBSCRIPTION, count, "resubscribing"),
             Self::Lagged(stream, count, true) => {
-                warn!(target: SUBSCRIPTION, stream, count, "dropped: the reader is too slow");
+                warn!(target: SUBSCRIPTION, stream, count, "lagged: the reader is too slow");
             }
             Self::Lagged(stream, count, false) => {
-                trace!(target: SUBSCRIPTION, stream, count, "dropped: the reader is too slow");
+                trace!(target: SUBSCRIPTION, stream, count, "lagged: the reader is too slow");
             }
             Self::Dropped(_, bytes, true) => {
-                warn!(target: FRAME, bytes, "dropped a frame that is no JSON object");
+                warn!(target: FRAME, bytes, "dropped a frame that is not a JSON object");
             }
-            Self::Dropped(Frame::Malformed, bytes, false) => {
-                trace!(target: FRAME, bytes, "dropped a frame that is no JSON object");
+            Self::Dropped(DropReason::Malformed, bytes, false) => {
+                trace!(target: FRAME, bytes, "dropped a frame that is not a JSON object");
             }
-            Self::Dropped(Frame::Unhandled, bytes, _) => {
-                trace!(target: FRAME, bytes, "a frame that belongs to nobody");
+            Self::Dropped(DropReason::Unhandled, bytes, _) => {
+                trace!(target: FRAME, bytes, "unhandled frame");
             }
-            Self::Dropped(Frame::Late, bytes, _) => {
-                trace!(target: FRAME, bytes, "dropped a late answer");
+            Self::Dropped(DropReason::Late, bytes, _) => {
+                trace!(target: FRAME, bytes, "dropped a late reply");
             }
             Self::Accepted(_) | Self::Repeated(_) | Self::Ended(..) | Self::Rejected(_) => {}
         }
@@ -205,7 +386,7 @@ impl Record {
 }
 
 impl Change {
-    fn tell(&self) {
+    fn emit(&self) {
         let Self { state, attempt, connected_ms, wait_ms, is_repeated } = self;
         match state {
             ConnectionState::Idle => {}
@@ -227,7 +408,7 @@ impl Change {
     }
 }
 
-/// An event about a subscription, with what names it.
+/// Emits an event about a subscription, with its stream, action and request id.
 macro_rules! subscription {
     ($level:ident, $named:expr, $($what:tt)+) => {{
         let (stream, action, id) = $named;
@@ -236,22 +417,22 @@ macro_rules! subscription {
 }
 
 impl SubscriptionEvent {
-    fn tell(self, stream: &str, action: &str, id: &RequestId) {
+    fn emit(self, stream: &str, action: &str, id: &RequestId) {
         let named = (stream, action, id);
         match self {
             Self::Subscribed { again } => subscription!(debug, named, again, "subscribed"),
-            Self::Rejected { status, again: false } => {
-                subscription!(debug, named, status, "refused");
+            Self::ErrorReply { status, again: false } => {
+                subscription!(debug, named, status, "error reply");
             }
-            Self::Rejected { status, again: true } => {
-                subscription!(warn, named, status, "refused on a new connection, and ended");
+            Self::ErrorReply { status, again: true } => {
+                subscription!(warn, named, status, "ended: error reply on a new connection");
             }
             Self::Deferred { status, wait } => {
-                subscription!(debug, named, status, ?wait, "put off to later");
+                subscription!(debug, named, status, ?wait, "deferred");
             }
-            Self::Overdue => subscription!(debug, named, "not acknowledged in time"),
+            Self::Overdue => subscription!(debug, named, "acknowledgement timed out"),
             Self::Poisoned => {
-                subscription!(warn, named, "ended: three connections in a row died of it");
+                subscription!(warn, named, "ended: connections die after this subscribe");
             }
             Self::Gap => subscription!(debug, named, "changes may be missing before this point"),
             Self::Unsubscribed => subscription!(debug, named, "unsubscribed"),

@@ -1,10 +1,8 @@
-//! What the session tells the crate `tracing`, with the feature of that name; without it all of this is empty, and
-//! the session's calls cost nothing.
+//! Logs through the crate `tracing`, with the feature of that name. Without it, all of this compiles to nothing.
 //!
-//! A subscriber is code of the user. So a session behind a lock collects what is to be told, and whoever holds the
-//! lock takes it along and tells it after the release ([`Records`]); a session of an embedder tells at once. Nothing
-//! secret is in any of it (X1): names of streams and actions, request ids, statuses, sizes, and the `Display` of
-//! states and errors.
+//! A `tracing` subscriber runs user code. A session behind a lock therefore defers its records, and the client emits
+//! them after it has released the lock ([`Records`]). An embedder's session emits at once. No record contains secrets
+//! (X1): only names of streams and actions, request ids, statuses, sizes, and the `Display` of states and errors.
 
 #[cfg(all(feature = "client", feature = "tracing"))]
 mod deferred;
@@ -12,39 +10,35 @@ mod deferred;
 mod emit;
 #[cfg(not(feature = "tracing"))]
 mod noop;
-#[cfg(feature = "tracing")]
-mod tracer;
 
 use std::time::Duration;
 
 #[cfg(feature = "tracing")]
-pub(crate) use self::emit::Asked;
+pub(crate) use self::emit::{RequestTrace, Tracer};
 #[cfg(not(feature = "tracing"))]
-pub(crate) use self::noop::{Asked, Tracer};
-#[cfg(feature = "tracing")]
-pub(crate) use self::tracer::Tracer;
+pub(crate) use self::noop::{RequestTrace, Tracer};
 
 #[cfg(all(feature = "client", feature = "tracing"))]
 pub(crate) use self::deferred::Records;
 #[cfg(all(feature = "client", not(feature = "tracing")))]
 pub(crate) use self::noop::Records;
 
-/// What has become of a subscription.
+/// A step in the life of a subscription.
 #[derive(Clone, Copy, Debug)]
-#[cfg_attr(not(feature = "tracing"), allow(dead_code, reason = "nobody is told"))]
+#[cfg_attr(not(feature = "tracing"), allow(dead_code, reason = "only emitted with `tracing`"))]
 pub(crate) enum SubscriptionEvent {
-    /// It is in force, for the first time or on a new connection.
+    /// The server has acknowledged it; `again` on a replay.
     Subscribed { again: bool },
-    /// The server refused it; `again` when it had been in force.
-    Rejected { status: Option<u16>, again: bool },
-    /// The server asked to come back later.
+    /// The server has answered with an error; `again` if it was live before.
+    ErrorReply { status: Option<u16>, again: bool },
+    /// The server asks to try again later.
     Deferred { status: Option<u16>, wait: Duration },
-    /// The server did not acknowledge it in time.
+    /// The acknowledgement has not come in time.
     Overdue,
-    /// Too many connections were lost before it was acknowledged.
+    /// Too many connections were lost before the acknowledgement.
     Poisoned,
     /// Changes may be missing before this point.
     Gap,
-    /// Nobody wants it any more.
+    /// The last subscriber has left.
     Unsubscribed,
 }

@@ -1,4 +1,4 @@
-//! Without the feature `tracing`: nothing is told, and nothing is kept for it.
+//! Without the feature `tracing`: nothing is recorded or emitted.
 
 #![allow(clippy::unused_self, reason = "the same methods as with the feature")]
 
@@ -16,7 +16,7 @@ use crate::stats::Dropped;
 pub(crate) struct Tracer;
 
 #[derive(Debug)]
-pub(crate) struct Asked;
+pub(crate) struct RequestTrace;
 
 #[cfg(feature = "client")]
 #[derive(Default)]
@@ -28,20 +28,20 @@ impl Tracer {
     }
 
     #[cfg(feature = "client")]
-    pub(crate) fn collect(&mut self, _: impl FnOnce() -> Option<String>) {}
+    pub(crate) fn defer(&mut self, _: impl FnOnce() -> Option<String>) {}
 
     #[cfg(feature = "client")]
-    pub(crate) fn take(&mut self) -> Records {
+    pub(crate) fn take_records(&mut self) -> Records {
         Records {}
     }
 
-    pub(crate) fn accepted(&mut self, _: &Request, _: &RequestId, _: Instant) -> Asked {
-        Asked
+    pub(crate) fn accepted(&mut self, _: &Request, _: &RequestId, _: Instant) -> RequestTrace {
+        RequestTrace
     }
 
-    pub(crate) fn repeated(&mut self, _: &Asked) {}
+    pub(crate) fn repeated(&mut self, _: &RequestTrace) {}
 
-    pub(crate) fn ended(&mut self, _: &Asked, _: Outcome, _sent: bool, _: Instant) {}
+    pub(crate) fn ended(&mut self, _: &RequestTrace, _: Outcome, _sent: bool, _: Instant) {}
 
     pub(crate) fn rejected(&mut self, _: &RejectReason) {}
 

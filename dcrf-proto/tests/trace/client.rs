@@ -1,4 +1,4 @@
-//! What the crate `tracing` is told by a client: outside of its lock, and by whose thread it may be.
+//! The spans and events that a client emits: without its lock, from any thread.
 #![expect(clippy::disallowed_methods, reason = "a deadlock is noticed from another thread")]
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,14 +14,13 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::{Interest, set_default};
 use tracing::{Event, Level, Metadata, Subscriber};
 
-/// Does something whenever it is told something, and collects it then.
-struct Busy<F> {
+/// Runs `act` on each call, then collects. `act` gets the name of a new span or event.
+struct Hooked<F> {
     collector: Collector,
     act: F,
 }
 
-/// With the name of the span or event that begins, where one does.
-impl<F: Fn(Option<&str>) + Send + Sync + 'static> Subscriber for Busy<F> {
+impl<F: Fn(Option<&str>) + Send + Sync + 'static> Subscriber for Hooked<F> {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         (self.act)(None);
         self.collector.enabled(metadata)
@@ -70,18 +69,17 @@ impl<F: Fn(Option<&str>) + Send + Sync + 'static> Subscriber for Busy<F> {
 }
 
 #[test]
-fn a_subscriber_may_use_the_client() {
+fn subscriber_may_use_the_client() {
     let _turn = turn();
     let (done, ended) = mpsc::channel();
-    // A deadlock would never end.
     std::thread::spawn(move || {
         let collector = Collector::default();
         let client = Arc::new(OnceLock::<Client>::new());
-        let asked = client.clone();
+        let handle = client.clone();
         let act = move |_: Option<&str>| {
-            let _ = asked.get().map(Client::stats);
+            let _ = handle.get().map(Client::stats);
         };
-        let _guard = set_default(Busy { collector: collector.clone(), act });
+        let _guard = set_default(Hooked { collector: collector.clone(), act });
         let mut config = Config::default();
         config.changes = Limit { count: 1, bytes: 100 };
         let mut world = World::new(config);
@@ -108,16 +106,17 @@ fn a_subscriber_may_use_the_client() {
         world.settle();
         done.send((collector.spans(), collector.events())).unwrap();
     });
-    let (spans, events) = ended.recv_timeout(Duration::from_secs(10)).expect("the story ends");
+    let (spans, events) = ended.recv_timeout(Duration::from_secs(10)).expect("no deadlock");
     assert_eq!(spans.len(), 4, "{spans:#?}");
     for target in ["connection", "request", "subscription", "frame"] {
-        let told = events.iter().filter(|event| event.contains(&format!(" dcrf::{target} ")));
-        assert!(told.count() > 0, "{target}: {events:#?}");
+        let mut of_target =
+            events.iter().filter(|event| event.contains(&format!(" dcrf::{target} ")));
+        assert!(of_target.next().is_some(), "{target}: {events:#?}");
     }
 }
 
 #[test]
-fn a_request_belongs_to_its_callers_span_and_the_rest_to_the_clients() {
+fn requests_are_in_the_callers_span_and_other_events_in_the_clients() {
     let collector = Collector::default();
     let _guard = collector.collect();
     let setup = tracing::span!(target: "story", Level::INFO, "setup");
@@ -144,7 +143,7 @@ fn a_request_belongs_to_its_callers_span_and_the_rest_to_the_clients() {
     }
     assert!(
         events.last().unwrap().ends_with(" in client"),
-        "also what its caller does: {events:#?}"
+        "also events of its calls: {events:#?}"
     );
     drop(world);
     drop(span);
@@ -152,20 +151,20 @@ fn a_request_belongs_to_its_callers_span_and_the_rest_to_the_clients() {
 }
 
 #[test]
-fn a_span_ends_also_where_the_driver_is_faster_than_the_caller() {
+fn span_ends_even_if_the_driver_is_faster_than_the_caller() {
     let _turn = turn();
     let (begun, begins) = mpsc::channel();
     let (answered, answers) = mpsc::channel::<()>();
     let collector = Collector::default();
     let answers = Mutex::new(answers);
-    // The caller's thread begins the span, and meanwhile the driver's is told the answer.
+    // The driver receives the reply while the caller's thread begins the span.
     let act = move |begins: Option<&str>| {
         if begins == Some("request") {
             begun.send(()).unwrap();
             answers.lock().unwrap().recv_timeout(Duration::from_secs(10)).unwrap();
         }
     };
-    let slow = Busy { collector: collector.clone(), act };
+    let slow = Hooked { collector: collector.clone(), act };
     let mut world = World::connected();
     let client = world.client().clone();
     let caller = std::thread::spawn(move || {
@@ -185,13 +184,16 @@ fn a_span_ends_also_where_the_driver_is_faster_than_the_caller() {
     assert_eq!(collector.open(), 0);
 }
 
-/// Panics whenever it is told something.
+/// Panics on each call.
 fn panicking() -> impl Subscriber {
-    Busy { collector: Collector::default(), act: |_: Option<&str>| panic!("a subscriber's fault") }
+    Hooked {
+        collector: Collector::default(),
+        act: |_: Option<&str>| panic!("a subscriber's fault"),
+    }
 }
 
 #[test]
-fn a_subscriber_that_panics_leaves_the_driver_awake() {
+fn panicking_subscriber_does_not_leave_the_driver_asleep() {
     let _turn = turn();
     let mut world = World::connected();
     let driver = Task::new();
@@ -201,8 +203,8 @@ fn a_subscriber_that_panics_leaves_the_driver_awake() {
         let _guard = set_default(panicking());
         client.list::<Value>("tasks")
     };
-    assert!(catch_unwind(AssertUnwindSafe(call)).is_err(), "it is told of the call");
-    assert!(driver.is_woken(), "nobody else would send what was called meanwhile");
+    assert!(catch_unwind(AssertUnwindSafe(call)).is_err(), "the call is traced");
+    assert!(driver.is_woken(), "the driver must send the request");
 
     let response = client.list::<Value>("tasks");
     world.settle();
@@ -211,7 +213,7 @@ fn a_subscriber_that_panics_leaves_the_driver_awake() {
 }
 
 #[test]
-fn a_subscriber_that_panics_leaves_nobody_waiting_for_a_driver_that_is_dropped() {
+fn panicking_subscriber_does_not_leave_callers_of_a_dropped_driver_waiting() {
     let _turn = turn();
     let mut world = World::connected();
     let mut response = world.client().list::<Value>("tasks");
@@ -222,7 +224,7 @@ fn a_subscriber_that_panics_leaves_nobody_waiting_for_a_driver_that_is_dropped()
         let _guard = set_default(panicking());
         world.drop_driver();
     };
-    assert!(catch_unwind(AssertUnwindSafe(end)).is_err(), "it is told of the end");
+    assert!(catch_unwind(AssertUnwindSafe(end)).is_err(), "the end is traced");
     assert!(waiter.is_woken());
     assert!(matches!(waiter.poll(response), Some(Err(RequestError::Closed { .. }))));
 }

@@ -1,4 +1,4 @@
-//! What the crate `tracing` is told (feature `tracing`), with the virtual clock.
+//! The spans and events that a session emits (feature `tracing`), with a virtual clock.
 
 use crate::collector::{Collecting, Collector};
 use crate::conversation::{Conversation, closed, dropped, http, millis, secs};
@@ -8,7 +8,7 @@ use dcrf_proto::{
 use serde_json::{Value, json};
 use tracing::Level;
 
-/// A conversation on a connection that was made before anyone looked.
+/// A conversation on an open connection, with the events of its beginning discarded.
 fn open() -> (Collector, Collecting, Conversation) {
     let collector = Collector::default();
     let guard = collector.collect();
@@ -37,7 +37,7 @@ fn request_span(collector: &Collector, end: &str) {
 }
 
 #[test]
-fn a_request_is_a_span_from_the_call_to_the_answer() {
+fn request_span_lasts_from_call_to_reply() {
     let (collector, _guard, mut c) = open();
     let (_, frame) = c.requests(create());
     assert_eq!(collector.open(), 1);
@@ -47,8 +47,8 @@ fn a_request_is_a_span_from_the_call_to_the_answer() {
 }
 
 #[test]
-fn it_says_how_the_request_ended() {
-    let refused: fn(&mut Conversation) = |c| {
+fn request_span_records_outcome() {
+    let error_reply: fn(&mut Conversation) = |c| {
         let frame = c.requests(create()).1;
         c.refuses(&frame, 404);
     };
@@ -56,7 +56,7 @@ fn it_says_how_the_request_ended() {
         c.request(create());
         c.passes(secs(30));
     };
-    let lost: fn(&mut Conversation) = |c| {
+    let connection_lost: fn(&mut Conversation) = |c| {
         c.requests(create());
         c.lost(dropped());
     };
@@ -82,10 +82,10 @@ fn it_says_how_the_request_ended() {
         c.flush();
         c.session.finish_reply_stream(key);
     };
-    for (end, story) in [
-        (" outcome=refused 404 ms=0 sent=true", refused),
+    for (end, scenario) in [
+        (" outcome=error reply 404 ms=0 sent=true", error_reply),
         (" outcome=timed out ms=30000 sent=true", timed_out),
-        (" outcome=lost ms=0 sent=true", lost),
+        (" outcome=connection lost ms=0 sent=true", connection_lost),
         (" outcome=timed out ms=10 sent=false", unsent),
         (" outcome=closed ms=0 sent=true", is_closed),
         (" outcome=cancelled ms=0 sent=false", cancelled),
@@ -93,13 +93,13 @@ fn it_says_how_the_request_ended() {
         (" outcome=ok ms=0 sent=true", replies),
     ] {
         let (collector, _guard, mut c) = open();
-        story(&mut c);
+        scenario(&mut c);
         request_span(&collector, end);
     }
 }
 
 #[test]
-fn replies_that_overflow_are_told() {
+fn reply_stream_overflow_is_recorded() {
     let collector = Collector::default();
     let _guard = collector.collect();
     let mut c = Conversation::open_with(|config| config.replies = Limit { count: 1, bytes: 100 });
@@ -111,7 +111,7 @@ fn replies_that_overflow_are_told() {
 }
 
 #[test]
-fn a_request_is_a_child_of_the_span_that_it_is_made_in() {
+fn request_span_is_child_of_current_span() {
     let (collector, _guard, mut c) = open();
     let span = tracing::span!(target: "story", Level::INFO, "checkout");
     span.in_scope(|| c.request(create()));
@@ -120,19 +120,20 @@ fn a_request_is_a_child_of_the_span_that_it_is_made_in() {
 }
 
 #[test]
-fn a_repeat_and_a_refused_call_are_told() {
+fn repeated_and_rejected_requests_are_logged() {
     let (collector, _guard, mut c) = open();
     c.requests(create().idempotent(true));
     c.lost(dropped());
     let events = collector.events();
-    let repeated = "DEBUG dcrf::request queued once more after a loss in request".to_owned();
+    let repeated =
+        "DEBUG dcrf::request queued again: the connection was lost in request".to_owned();
     assert!(events.contains(&repeated), "{events:?}");
     c.session.request(create(), c.now).unwrap_err();
-    assert_eq!(collector.events(), ["DEBUG dcrf::request not accepted: the request id is in use"]);
+    assert_eq!(collector.events(), ["DEBUG dcrf::request rejected: the request id is in use"]);
 }
 
 #[test]
-fn the_states_of_the_connection_are_told_so_that_a_person_can_live_with_it() {
+fn connection_states_have_production_levels() {
     let collector = Collector::default();
     let _guard = collector.collect();
     let mut config = Config::default();
@@ -150,14 +151,14 @@ fn the_states_of_the_connection_are_told_so_that_a_person_can_live_with_it() {
     c.opens();
     c.passes(secs(1));
     c.close(CloseOptions::now());
-    let refused = "the server refused the WebSocket handshake with HTTP status 500";
+    let error = "the server refused the WebSocket handshake with HTTP status 500";
     assert_eq!(
         collector.events(),
         [
             "DEBUG dcrf::connection connecting, attempt 1 attempt=1".to_owned(),
-            format!("INFO dcrf::connection waiting for attempt 2: {refused} attempt=1 wait_ms=1000"),
+            format!("INFO dcrf::connection waiting for attempt 2: {error} attempt=1 wait_ms=1000"),
             "DEBUG dcrf::connection connecting, attempt 2 attempt=2".to_owned(),
-            format!("DEBUG dcrf::connection waiting for attempt 3: {refused} attempt=2 wait_ms=2000"),
+            format!("DEBUG dcrf::connection waiting for attempt 3: {error} attempt=2 wait_ms=2000"),
             "DEBUG dcrf::connection connecting, attempt 3 attempt=3".to_owned(),
             "INFO dcrf::connection connected attempt=3".to_owned(),
             "INFO dcrf::connection waiting for attempt 1: the server closed the connection with code \
@@ -171,7 +172,7 @@ fn the_states_of_the_connection_are_told_so_that_a_person_can_live_with_it() {
 }
 
 #[test]
-fn a_person_should_look_at_a_client_that_gives_up_or_is_not_let_in() {
+fn giving_up_and_unauthorized_are_warnings() {
     let collector = Collector::default();
     let _guard = collector.collect();
     let mut config = Config::default();
@@ -195,39 +196,36 @@ fn a_person_should_look_at_a_client_that_gives_up_or_is_not_let_in() {
 }
 
 #[test]
-fn what_becomes_of_a_subscription_is_told() {
+fn subscription_steps_are_logged() {
     let (collector, _guard, mut c) = open();
     let named = "stream=tasks action=subscribe_instance request_id=s";
-    let told = |level: &str, what: &str, fields: &str| {
+    let event = |level: &str, what: &str, fields: &str| {
         format!("{level} dcrf::subscription {what} {named}{fields}")
     };
     let (key, _) = c.subscribes(Subscribe::instance("tasks", 7).id("s"));
-    assert_eq!(collector.events(), [told("DEBUG", "subscribed", " again=false")]);
+    assert_eq!(collector.events(), [event("DEBUG", "subscribed", " again=false")]);
     c.reconnects();
-    assert_eq!(
-        collector.events().pop().unwrap(),
-        "DEBUG dcrf::subscription subscribes anew count=1"
-    );
+    assert_eq!(collector.events().pop().unwrap(), "DEBUG dcrf::subscription resubscribing count=1");
     let frame = c.sent_one();
     c.refuses(&frame, 503);
     let wait = " status=503 wait=1s";
-    assert_eq!(collector.events(), [told("DEBUG", "put off to later", wait)]);
+    assert_eq!(collector.events(), [event("DEBUG", "deferred", wait)]);
     c.passes(secs(1));
     let frame = c.sent_one();
     c.answers(&frame, &Value::Null);
     assert_eq!(
         collector.events(),
         [
-            told("DEBUG", "subscribed", " again=true"),
-            told("DEBUG", "changes may be missing before this point", ""),
+            event("DEBUG", "subscribed", " again=true"),
+            event("DEBUG", "changes may be missing before this point", ""),
         ]
     );
     c.unsubscribe(key);
-    assert_eq!(collector.events(), [told("DEBUG", "unsubscribed", "")]);
+    assert_eq!(collector.events(), [event("DEBUG", "unsubscribed", "")]);
 }
 
 #[test]
-fn a_person_should_look_at_a_subscription_that_is_not_let_back_in() {
+fn error_reply_to_replay_is_a_warning() {
     let (collector, _guard, mut c) = open();
     let (_, frame) = c.subscribes(Subscribe::instance("tasks", 7).id("s"));
     drop(frame);
@@ -236,7 +234,7 @@ fn a_person_should_look_at_a_subscription_that_is_not_let_back_in() {
     let frame = c.sent_one();
     c.refuses(&frame, 403);
     let named = "stream=tasks action=subscribe_instance request_id=s";
-    let ended = "WARN dcrf::subscription refused on a new connection, and ended";
+    let ended = "WARN dcrf::subscription ended: error reply on a new connection";
     assert_eq!(collector.events(), [format!("{ended} {named} status=403")]);
 
     c.subscribe(Subscribe::instance("tasks", 8).id("t"));
@@ -245,19 +243,19 @@ fn a_person_should_look_at_a_subscription_that_is_not_let_back_in() {
     let named = "stream=tasks action=subscribe_instance request_id=t";
     assert_eq!(
         collector.events(),
-        [format!("DEBUG dcrf::subscription refused {named} status=403")]
+        [format!("DEBUG dcrf::subscription error reply {named} status=403")]
     );
 
     c.subscribe(Subscribe::instance("tasks", 9).id("u"));
     c.flush();
     c.passes(secs(30));
     let named = "stream=tasks action=subscribe_instance request_id=u";
-    let late = format!("DEBUG dcrf::subscription not acknowledged in time {named}");
+    let late = format!("DEBUG dcrf::subscription acknowledgement timed out {named}");
     assert!(collector.events().contains(&late));
 }
 
 #[test]
-fn a_person_should_look_at_a_subscription_of_which_connections_die() {
+fn poisoned_subscription_is_a_warning() {
     let collector = Collector::default();
     let _guard = collector.collect();
     let mut c = Conversation::open_with(|config| config.quarantine_window = secs(5));
@@ -270,12 +268,12 @@ fn a_person_should_look_at_a_subscription_of_which_connections_die() {
         c.reopens();
     }
     let named = "stream=tasks action=subscribe_instance request_id=v";
-    let given_up = "WARN dcrf::subscription ended: three connections in a row died of it";
-    assert!(collector.events().contains(&format!("{given_up} {named}")));
+    let poisoned = "WARN dcrf::subscription ended: connections die after this subscribe";
+    assert!(collector.events().contains(&format!("{poisoned} {named}")));
 }
 
 #[test]
-fn dropped_frames_are_loud_once_and_quiet_after_that() {
+fn first_malformed_frame_is_a_warning() {
     let (collector, _guard, mut c) = open();
     let (key, frame) = c.requests(create());
     c.session.cancel(key);
@@ -284,17 +282,17 @@ fn dropped_frames_are_loud_once_and_quiet_after_that() {
     c.session.handle_binary(c.epoch(), &[1, 2, 3], c.now);
     c.receives_text("{}");
     c.answers(&frame, &Value::Null);
-    let malformed = "dropped a frame that is no JSON object bytes=";
+    let malformed = "dropped a frame that is not a JSON object bytes=";
     let events = collector.events();
     assert_eq!(
         events[..3],
         [
             format!("WARN dcrf::frame {malformed}8"),
             format!("TRACE dcrf::frame {malformed}3"),
-            "TRACE dcrf::frame a frame that belongs to nobody bytes=2".to_owned(),
+            "TRACE dcrf::frame unhandled frame bytes=2".to_owned(),
         ]
     );
-    assert!(events[3].starts_with("TRACE dcrf::frame dropped a late answer bytes="), "{events:?}");
+    assert!(events[3].starts_with("TRACE dcrf::frame dropped a late reply bytes="), "{events:?}");
 
     c.reconnects();
     collector.events();
@@ -303,7 +301,7 @@ fn dropped_frames_are_loud_once_and_quiet_after_that() {
 }
 
 #[test]
-fn slow_readers_are_told_of_once() {
+fn first_lag_is_a_warning() {
     let collector = Collector::default();
     let _guard = collector.collect();
     let mut c = Conversation::open_with(|config| {
@@ -315,7 +313,7 @@ fn slow_readers_are_told_of_once() {
     for n in 0..3 {
         c.event(&frame, "update", &json!(n));
     }
-    let lagged = "dcrf::subscription dropped: the reader is too slow stream=tasks count=1";
+    let lagged = "dcrf::subscription lagged: the reader is too slow stream=tasks count=1";
     assert_eq!(collector.events(), [format!("WARN {lagged}"), format!("TRACE {lagged}")]);
 
     c.session.listen(Selector::stream("tasks"), c.now).unwrap();
@@ -328,7 +326,7 @@ fn slow_readers_are_told_of_once() {
 #[test]
 fn x1_nothing_secret_is_traced() {
     const CANARY: &str = "canary-5ec2e7";
-    let farewell = |code| ConnectionError::Closed(CloseFrame { code, reason: CANARY.into() });
+    let close = |code| ConnectionError::Closed(CloseFrame { code, reason: CANARY.into() });
     let secret = || Request::create("tasks", &json!({"password": CANARY})).arg("token", CANARY);
     let (collector, _guard, mut c) = open();
     let data = json!({"pk": CANARY, "password": CANARY});
@@ -344,7 +342,7 @@ fn x1_nothing_secret_is_traced() {
     c.receives(&json!({"push": CANARY}));
     c.receives_text(CANARY);
     c.requests(secret().idempotent(true));
-    c.lost(farewell(1011));
+    c.lost(close(1011));
     c.reopens();
     let frame = c.sent().remove(0);
     c.replies(&frame, 403, &json!([CANARY]), &data);
@@ -352,14 +350,15 @@ fn x1_nothing_secret_is_traced() {
     let frame = c.sent_one();
     c.replies(&frame, 503, &json!([CANARY]), &data);
     for _ in 0..2 {
-        c.lost(farewell(4401));
+        c.lost(close(4401));
         if c.session.poll_timeout().is_some() {
             c.redials();
         }
     }
-    let told = [collector.events(), collector.spans()].concat().join("\n");
-    assert!(!told.contains(CANARY), "{told}");
-    for what in ["not authorized", "put off", "refused on a new", "queued once more", "code 1011"] {
-        assert!(told.contains(what), "{what} in {told}");
+    let log = [collector.events(), collector.spans()].concat().join("\n");
+    assert!(!log.contains(CANARY), "{log}");
+    for what in ["not authorized", "deferred", "error reply on a new", "queued again", "code 1011"]
+    {
+        assert!(log.contains(what), "{what} in {log}");
     }
 }
