@@ -16,8 +16,8 @@ use crate::driver::Thread;
 use crate::forward::forward;
 use crate::wait::wait;
 use crate::{
-    Attempt, Backoff, Client, Config, ConnectError, ConnectionError, Credentials, CredentialsError,
-    Dialect, Endpoint, FailureAction, Framing, Heartbeat, Limit,
+    Attempt, Backoff, Client, Config, ConnectError, ConnectionError, Credentials, Dialect,
+    Endpoint, FailureAction, Framing, Heartbeat, Limit,
 };
 
 /// Builds a [`Client`] with custom options. [`builder`](crate::builder) returns one.
@@ -219,7 +219,7 @@ impl Builder {
     /// Sets a provider that returns credentials for each attempt to connect, in addition to those set on the builder.
     ///
     /// It may block: it runs on a separate thread, for up to 10 seconds. If it fails, the attempt has failed and is
-    /// retried, unless the error is [fatal](CredentialsError::fatal).
+    /// retried, unless the error is [fatal](crate::CredentialsError::fatal).
     ///
     /// [`Attempt::refresh`] says whether the server rejected the previous credentials. If it rejects them twice in a row,
     /// the client closes with [`CloseReason::Unauthorized`](crate::CloseReason::Unauthorized).
@@ -234,7 +234,10 @@ impl Builder {
     /// ```
     pub fn credentials(
         self,
-        provide: impl Fn(Attempt) -> Result<Credentials, CredentialsError> + Send + Sync + 'static,
+        provide: impl Fn(Attempt) -> Result<Credentials, dcrf_proto::websocket::BoxError>
+        + Send
+        + Sync
+        + 'static,
     ) -> Self {
         let provide = Arc::new(provide);
         Self(self.0.credentials(move |attempt| {

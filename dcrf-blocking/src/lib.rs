@@ -45,7 +45,7 @@ pub use client::Client;
 pub use dcrf_proto::client::{ChangeError, ReplyError};
 #[doc(inline)]
 pub use dcrf_proto::websocket::{
-    ConnectError, Credentials, CredentialsError, Endpoint, InvalidCredentials, UrlError,
+    BoxError, ConnectError, Credentials, CredentialsError, Endpoint, InvalidCredentials, UrlError,
 };
 #[cfg(any(feature = "rustls", feature = "native-tls"))]
 #[doc(inline)]

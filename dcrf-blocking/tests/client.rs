@@ -398,7 +398,7 @@ fn l8_credentials_provider_and_connector_may_block() {
 fn l8_fatal_credentials_error_closes_the_client() {
     let builder = dcrf_blocking::builder("ws://127.0.0.1:1/")
         .config(Config::default())
-        .credentials(|_| Err(CredentialsError::fatal("the user has signed out")));
+        .credentials(|_| Err(CredentialsError::fatal("the user has signed out").into()));
     let ConnectError::Failed { error, .. } = builder.connect().unwrap_err() else { panic!() };
     assert_eq!(error.to_string(), "no credentials: the user has signed out");
 }

@@ -81,8 +81,8 @@ pub use dcrf_proto::client::{
 };
 #[doc(inline)]
 pub use dcrf_proto::websocket::{
-    Builder, ConnectError, Credentials, CredentialsError, Driver, Endpoint, InvalidCredentials,
-    UrlError,
+    BoxError, Builder, ConnectError, Credentials, CredentialsError, Driver, Endpoint,
+    InvalidCredentials, UrlError,
 };
 #[cfg(any(feature = "rustls", feature = "native-tls"))]
 #[doc(inline)]

@@ -194,7 +194,7 @@ async fn l8_a_provider_that_fails_is_a_failed_attempt() {
         ConnectionError::Credentials { message: "the keyring is locked".into(), fatal: false };
     let provide = |attempt: Attempt| async move {
         let error = CredentialsError::new("the keyring is locked");
-        if attempt.number < 3 { Err(error) } else { Ok(token(3)) }
+        if attempt.number < 3 { Err(error.into()) } else { Ok(token(3)) }
     };
     let first = server.builder().credentials(provide).connect().await;
     assert_eq!(failure(first), failed);
@@ -208,7 +208,7 @@ async fn l8_a_provider_that_fails_is_a_failed_attempt() {
 #[tokio::test(start_paused = true)]
 async fn l8_a_provider_that_fails_for_good_ends_the_client() {
     let server = Server::default();
-    let provide = |_| async { Err(CredentialsError::fatal("the user has signed out")) };
+    let provide = |_| async { Err(CredentialsError::fatal("the user has signed out").into()) };
     let client = server.builder().credentials(provide).connect_lazy().unwrap();
     let failed =
         ConnectionError::Credentials { message: "the user has signed out".into(), fatal: true };
@@ -220,7 +220,10 @@ async fn l8_a_provider_that_fails_for_good_ends_the_client() {
 async fn l8_a_provider_that_hangs_has_ten_seconds() {
     let since = Instant::now();
     let connected = Server::default().builder().credentials(|_| pending()).connect().await;
-    let late = ConnectionError::Credentials { message: "none within 10s".into(), fatal: false };
+    let late = ConnectionError::Credentials {
+        message: "the provider did not return within 10s".into(),
+        fatal: false,
+    };
     assert_eq!(failure(connected), late);
     assert_eq!(since.elapsed().as_secs(), 10);
 }
@@ -310,7 +313,7 @@ async fn l6_a_server_that_picks_no_subprotocol_is_a_clear_error() {
 }
 
 #[tokio::test]
-async fn x3_what_can_not_be_sent_is_refused_before_anything_is_dialled() {
+async fn x3_invalid_credentials_are_rejected_before_connecting() {
     let builder = || dcrf_tokio::builder("ws://127.0.0.1:1/");
     let header_value = InvalidCredentials::HeaderValue("x-token".into());
     let reserved = InvalidCredentials::ReservedHeader("upgrade".into());
@@ -339,10 +342,10 @@ async fn x3_what_can_not_be_sent_is_refused_before_anything_is_dialled() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn x3_what_a_provider_gives_is_checked_too_and_ends_the_client() {
+async fn x3_invalid_credentials_of_a_provider_close_the_client() {
     let bad = [
         (Credentials::new().header("x-token", "canary\n"), "the value of the header `x-token`"),
-        (Credentials::new().url("http://example.com/?canary"), "a WebSocket URL begins with"),
+        (Credentials::new().url("http://example.com/?canary"), "use ws:// or wss:// instead"),
     ];
     for (credentials, message) in bad {
         let server = Server::default();

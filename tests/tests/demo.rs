@@ -70,7 +70,7 @@ fn reads_from_a_bare_endpoint() {
 
 #[test]
 fn a_url_that_is_none_is_said_to_be() {
-    let expected = "demo: the URL has no scheme: it begins with ws:// or wss://";
+    let expected = "demo: the URL has no scheme: it must start with ws:// or wss://";
     assert_eq!(sentence(&demo(&["--url", "localhost:8000/ws/"])), (Some(2), expected.into()));
 }
 

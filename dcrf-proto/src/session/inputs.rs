@@ -243,7 +243,7 @@ impl Session {
                         self.listeners.push(&mut self.cx, key, event);
                     }
                     Destination::Request(key) => {
-                        self.requests.handle_reply(&mut self.cx, key, payload)
+                        self.requests.handle_reply(&mut self.cx, key, payload);
                     }
                     Destination::Refresh(key) => {
                         self.subscriptions.refresh_replied(&mut self.cx, key, payload);

@@ -52,10 +52,10 @@ impl<N: Runtime> Connector<N> {
         let mut options = self.options.clone();
         let Some(provider) = &self.provider else { return Ok(options) };
         let late = || ConnectionError::Credentials {
-            message: format!("none within {PROVIDER_TIMEOUT:?}"),
+            message: format!("the provider did not return within {PROVIDER_TIMEOUT:?}"),
             fatal: false,
         };
-        let newer = self.within(PROVIDER_TIMEOUT, provider.ask(attempt), late).await?;
+        let newer = self.within(PROVIDER_TIMEOUT, provider.credentials(attempt), late).await?;
         options.credentials = options.credentials.merge(newer);
         Ok(options)
     }

@@ -1,6 +1,7 @@
-//! What a client says of itself at the handshake: headers, cookies, subprotocols. Checked when it is given,
-//! and never shown (X1, X3).
+//! Headers, cookies and subprotocols of the handshake. They are validated when they are set, and their values are
+//! never shown (X1, X3).
 
+use std::error::Error;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -13,11 +14,10 @@ use super::{Endpoint, UrlError};
 use crate::error::ConnectionError;
 use crate::transmit::Attempt;
 
-/// What a client says of itself at the handshake: headers, cookies, subprotocols, and the URL where that holds
-/// a token.
+/// Headers, cookies and subprotocols to send in the handshake, and the URL if it contains a token.
 ///
-/// A piece that is not valid is kept as an error, which [`connect`](super::Builder::connect) reports before
-/// anything is dialled. `Debug` shows names only.
+/// The methods can be chained: [`connect`](super::Builder::connect) reports the first invalid value, before it
+/// connects. `Debug` shows only the names of the headers.
 ///
 /// ```
 /// use dcrf_proto::websocket::Credentials;
@@ -29,49 +29,51 @@ use crate::transmit::Attempt;
 /// ```
 #[derive(Clone)]
 pub struct Credentials {
-    /// Boxed, since it is seldom another than the client's.
+    /// Boxed, since it is rarely set.
     url: Option<Box<Endpoint>>,
-    /// All but those of the two lists.
+    /// All headers except the two lists.
     headers: HeaderMap,
     cookies: HeaderList,
     subprotocols: HeaderList,
     error: Option<InvalidCredentials>,
 }
 
-/// A header, cookie, subprotocol or URL that can't be sent.
+/// Why a header, cookie, subprotocol or URL is invalid.
 ///
-/// No message repeats a value.
+/// Messages never contain a value.
 ///
 /// ```
 /// use dcrf_proto::websocket::InvalidCredentials;
 ///
 /// let invalid = InvalidCredentials::ReservedHeader("upgrade".to_owned());
-/// assert_eq!(invalid.to_string(), "the header `upgrade` belongs to the handshake itself");
+/// assert_eq!(invalid.to_string(), "the header `upgrade` is reserved for the handshake");
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidCredentials {
-    /// The name of a header has characters that no name has.
-    #[error("the name of a header is not valid")]
+    /// The name of a header is empty or contains an invalid character.
+    #[error("the name of a header is empty or contains an invalid character")]
     HeaderName,
-    /// The header is one of the handshake itself, such as `Upgrade`.
-    #[error("the header `{0}` belongs to the handshake itself")]
+    /// The client sets this header itself, such as `Upgrade`, or it has no place in a handshake.
+    #[error("the header `{0}` is reserved for the handshake")]
     ReservedHeader(String),
-    /// The value of a header has a line break, another control character, or a letter outside of ASCII.
-    #[error("the value of the header `{0}` is not visible ASCII")]
+    /// The value of a header contains a line break, another control character, or a non-ASCII character.
+    #[error("the value of the header `{0}` contains a control or non-ASCII character")]
     HeaderValue(String),
-    /// The name or the value of a cookie has a character that ends it, such as `;` or a space.
-    #[error("the cookie is not valid: a space, a comma, a semicolon or a quote must be encoded")]
+    /// The name or value of a cookie contains a character that must be encoded, such as `;` or a space.
+    #[error(
+        "the cookie is invalid: encode spaces, commas, semicolons, quotes, backslashes and non-ASCII characters"
+    )]
     Cookie,
-    /// A subprotocol is empty or has a character that no subprotocol has.
-    #[error("the subprotocol is not valid: it has letters, digits and !#$%&'*+-.^_`|~ only")]
+    /// A subprotocol is empty or contains an invalid character.
+    #[error("the subprotocol is invalid: only letters, digits and !#$%&'*+-.^_`|~ are allowed")]
     Subprotocol,
-    /// The URL is not one of a WebSocket.
+    /// The URL is invalid.
     #[error(transparent)]
     Url(#[from] UrlError),
 }
 
-/// Headers that the handshake writes itself, and those that would make it another request.
+/// Headers that the handshake sets, and headers that would give the request a body.
 const RESERVED: [HeaderName; 9] = [
     header::HOST,
     header::CONNECTION,
@@ -85,11 +87,11 @@ const RESERVED: [HeaderName; 9] = [
 ];
 
 impl Credentials {
-    /// Nothing yet.
+    /// Returns empty credentials.
     ///
     /// ```
-    /// let nobody = dcrf_proto::websocket::Credentials::new();
-    /// # drop(nobody);
+    /// let credentials = dcrf_proto::websocket::Credentials::new();
+    /// # drop(credentials);
     /// ```
     pub fn new() -> Self {
         Self {
@@ -101,7 +103,7 @@ impl Credentials {
         }
     }
 
-    /// Connects to this URL in place of the builder's, for a token that stands in the query.
+    /// Sets the URL to connect to, in place of the builder's. Use it for a token in the query.
     ///
     /// ```
     /// # use dcrf_proto::websocket::Credentials;
@@ -117,8 +119,8 @@ impl Credentials {
         self
     }
 
-    /// A header; the same name again replaces it. `Cookie` and `Sec-WebSocket-Protocol` replace all that
-    /// [`cookie`](Self::cookie) and [`subprotocol`](Self::subprotocol) have given.
+    /// Sets a header, replacing one of the same name. `Cookie` and `Sec-WebSocket-Protocol` replace everything
+    /// set with [`cookie`](Self::cookie) and [`subprotocol`](Self::subprotocol).
     ///
     /// ```
     /// # use dcrf_proto::websocket::Credentials;
@@ -135,9 +137,10 @@ impl Credentials {
         self
     }
 
-    /// The `Origin`, in place of the one that is derived from the URL: `https://` and the URL's host for `wss://`,
-    /// `http://` for `ws://`. The `AllowedHostsOriginValidator` of Channels refuses a connection without one, or
-    /// with a host that is not among `ALLOWED_HOSTS`.
+    /// Sets the `Origin` header. By default it is derived from the URL: `https://` and the host for `wss://`,
+    /// `http://` and the host for `ws://`.
+    ///
+    /// Channels' `AllowedHostsOriginValidator` rejects a connection whose origin is missing or not in `ALLOWED_HOSTS`.
     ///
     /// ```
     /// # use dcrf_proto::websocket::Credentials;
@@ -148,8 +151,7 @@ impl Credentials {
         self.header(header::ORIGIN.as_str(), origin)
     }
 
-    /// A cookie beside those that are there, such as the `sessionid` of a Django session; the same name again
-    /// replaces it.
+    /// Adds a cookie, such as the `sessionid` of a Django session, replacing one of the same name.
     ///
     /// ```
     /// # use dcrf_proto::websocket::Credentials;
@@ -165,8 +167,10 @@ impl Credentials {
         self
     }
 
-    /// Offers a subprotocol behind those that are there, each once. The server must pick one of them: Channels picks none
-    /// unless the consumer says `accept(subprotocol=…)`, and then the attempt fails.
+    /// Appends a subprotocol to those offered to the server; duplicates are ignored.
+    ///
+    /// The server must pick one of them, or the attempt fails. A Channels consumer picks one with
+    /// `accept(subprotocol=…)`.
     ///
     /// ```
     /// # use dcrf_proto::websocket::Credentials;
@@ -190,7 +194,7 @@ impl Credentials {
         self.error.clone().map_or(Ok(()), Err)
     }
 
-    /// These, and `newer` over them: what it has replaces what is called the same here.
+    /// Adds `newer`, whose values replace those of the same name.
     pub(super) fn merge(mut self, newer: Self) -> Self {
         self.headers.extend(newer.headers);
         Self {
@@ -206,7 +210,7 @@ impl Credentials {
         self.url.as_deref()
     }
 
-    /// The headers as they are sent.
+    /// The headers to send.
     pub(super) fn headers(&self) -> HeaderMap {
         let mut headers = self.headers.clone();
         let lists = [
@@ -214,7 +218,7 @@ impl Credentials {
             (header::SEC_WEBSOCKET_PROTOCOL, self.subprotocols.header()),
         ];
         for (name, list) in lists {
-            // Made of what has been checked.
+            // The items are validated, so no list is dropped here.
             headers.extend(list.and_then(|list| sensitive(&list)).map(|value| (name, value)));
         }
         headers
@@ -246,7 +250,7 @@ fn check_header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), In
     }
 }
 
-/// A value of visible ASCII, which is what HTTP libraries read, and which `Debug` does not show.
+/// A header value that `Debug` doesn't show; `None` unless it is visible ASCII.
 fn sensitive(value: &str) -> Option<HeaderValue> {
     let mut value = HeaderValue::from_str(value).ok().filter(|value| value.to_str().is_ok())?;
     value.set_sensitive(true);
@@ -266,27 +270,43 @@ fn is_cookie_octet(byte: u8) -> bool {
     byte.is_ascii_graphic() && !br#"",;\"#.contains(&byte)
 }
 
-/// Why there are no credentials for an attempt. Any error becomes one by `?`: the attempt has then failed, and
-/// is repeated as others are.
-///
-/// Its message is shown in errors and states, so it must hold no secret.
+/// Any error, as a credentials provider returns it. `?` converts to it from every error type.
 ///
 /// ```
-/// use dcrf_proto::websocket::CredentialsError;
+/// use dcrf_proto::websocket::{BoxError, Credentials};
 ///
-/// fn read_token() -> Result<String, CredentialsError> {
+/// fn read_token() -> Result<Credentials, BoxError> {
+///     let token = std::fs::read_to_string("/run/secrets/token")?;
+///     Ok(Credentials::new().header("authorization", &format!("Bearer {}", token.trim())))
+/// }
+/// # let _ = read_token;
+/// ```
+pub type BoxError = Box<dyn Error + Send + Sync>;
+
+/// An error of a credentials provider that can be [fatal](Self::fatal).
+///
+/// A provider can return any error. The client then retries, unless the error is a fatal `CredentialsError`.
+///
+/// The message appears in errors and states, so it must not contain a secret.
+///
+/// ```
+/// use dcrf_proto::websocket::{BoxError, CredentialsError};
+///
+/// fn read_token() -> Result<String, BoxError> {
 ///     let path = std::env::var("TOKEN_FILE").map_err(CredentialsError::fatal)?;
 ///     Ok(std::fs::read_to_string(path)?)
 /// }
 /// # let _ = read_token;
 /// ```
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
 pub struct CredentialsError {
     message: String,
     fatal: bool,
 }
 
 impl CredentialsError {
-    /// This attempt has no credentials; the next one may have.
+    /// Returns an error that fails this attempt. The client retries.
     ///
     /// ```
     /// # use dcrf_proto::websocket::CredentialsError;
@@ -296,7 +316,7 @@ impl CredentialsError {
         Self { message: message.to_string(), fatal: false }
     }
 
-    /// There will be none: the client is closed.
+    /// Returns an error that closes the client, since no later attempt can succeed.
     ///
     /// ```
     /// # use dcrf_proto::websocket::CredentialsError;
@@ -307,47 +327,38 @@ impl CredentialsError {
     }
 }
 
-impl<E: std::error::Error> From<E> for CredentialsError {
-    fn from(error: E) -> Self {
-        Self::new(error)
-    }
+/// The failure of an attempt whose provider returned `error`.
+fn provider_failed(error: &BoxError) -> ConnectionError {
+    let fatal = error.downcast_ref().is_some_and(|error: &CredentialsError| error.fatal);
+    ConnectionError::Credentials { message: error.to_string(), fatal }
 }
 
-impl fmt::Debug for CredentialsError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CredentialsError").field("fatal", &self.fatal).finish_non_exhaustive()
-    }
-}
-
-impl From<CredentialsError> for ConnectionError {
-    fn from(error: CredentialsError) -> Self {
-        Self::Credentials { message: error.message, fatal: error.fatal }
-    }
-}
-
-/// A value that is not valid would not be on the next attempt either.
+/// Fatal, since an invalid value stays invalid on the next attempt.
 impl From<InvalidCredentials> for ConnectionError {
     fn from(invalid: InvalidCredentials) -> Self {
         Self::Credentials { message: invalid.to_string(), fatal: true }
     }
 }
 
-type Answer = Pin<Box<dyn Future<Output = Result<Credentials, CredentialsError>> + Send>>;
+type ProviderFuture = Pin<Box<dyn Future<Output = Result<Credentials, BoxError>> + Send>>;
 
-/// Who is asked for credentials at each attempt (L8).
+/// Returns the credentials for each attempt (L8).
 #[derive(Clone)]
-pub(super) struct Provider(Arc<dyn Fn(Attempt) -> Answer + Send + Sync>);
+pub(super) struct Provider(Arc<dyn Fn(Attempt) -> ProviderFuture + Send + Sync>);
 
 impl Provider {
     pub(super) fn new<F>(provide: impl Fn(Attempt) -> F + Send + Sync + 'static) -> Self
     where
-        F: Future<Output = Result<Credentials, CredentialsError>> + Send + 'static,
+        F: Future<Output = Result<Credentials, BoxError>> + Send + 'static,
     {
         Self(Arc::new(move |attempt| Box::pin(provide(attempt))))
     }
 
-    pub(super) async fn ask(&self, attempt: Attempt) -> Result<Credentials, ConnectionError> {
-        let credentials = (self.0)(attempt).await?;
+    pub(super) async fn credentials(
+        &self,
+        attempt: Attempt,
+    ) -> Result<Credentials, ConnectionError> {
+        let credentials = (self.0)(attempt).await.map_err(|error| provider_failed(&error))?;
         credentials.check()?;
         Ok(credentials)
     }

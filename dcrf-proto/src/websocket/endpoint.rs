@@ -1,5 +1,4 @@
-//! Where to connect: a `ws://` or `wss://` URL that was checked when it was given. It never shows its
-//! query (X1).
+//! Where to connect: a validated `ws://` or `wss://` URL whose query is never shown (X1).
 
 use std::fmt;
 use std::net::Ipv6Addr;
@@ -8,9 +7,9 @@ use std::str::FromStr;
 use http::Uri;
 use http::uri::PathAndQuery;
 
-/// A checked `ws://` or `wss://` URL.
+/// A validated `ws://` or `wss://` URL.
 ///
-/// `Display` and `Debug` show all but the query, where tokens are.
+/// `Display` and `Debug` omit the query, which may hold a token.
 ///
 /// ```
 /// use dcrf_proto::websocket::Endpoint;
@@ -30,9 +29,9 @@ pub struct Endpoint {
     server_name: Option<futures_rustls::pki_types::ServerName<'static>>,
 }
 
-/// What is wrong with a URL.
+/// Why a URL is invalid.
 ///
-/// No message repeats the URL, which may hold a token or a password.
+/// Messages never contain the URL, which may hold a token or a password.
 ///
 /// ```
 /// use dcrf_proto::websocket::{Endpoint, UrlError};
@@ -43,51 +42,49 @@ pub struct Endpoint {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UrlError {
-    /// There is no `ws://` or `wss://` in front.
-    #[error("the URL has no scheme: it begins with ws:// or wss://")]
+    /// The URL doesn't start with `ws://` or `wss://`.
+    #[error("the URL has no scheme: it must start with ws:// or wss://")]
     NoScheme,
     /// The scheme is `http` or `https`.
-    #[error(
-        "a WebSocket URL begins with ws:// instead of http://, and with wss:// instead of https://"
-    )]
+    #[error("the URL's scheme is http or https: use ws:// or wss:// instead")]
     Http,
-    /// The scheme is another one.
-    #[error("the URL's scheme is neither ws nor wss")]
+    /// The scheme is neither `ws` nor `wss`.
+    #[error("the URL's scheme must be ws or wss")]
     UnknownScheme,
-    /// There is nothing between `://` and the path.
+    /// The host is empty.
     #[error("the URL has no host")]
     NoHost,
     /// The host is neither a DNS name nor an IP address.
-    #[error("the URL's host is neither a name nor an address; an IPv6 address stands in brackets")]
+    #[error(
+        "the URL's host is neither a DNS name nor an IP address; write an IPv6 address in brackets"
+    )]
     InvalidHost,
-    /// The host has letters outside of ASCII.
-    #[error("the URL's host is not ASCII: write it in its xn-- form")]
+    /// The host contains non-ASCII characters.
+    #[error("the URL's host contains non-ASCII characters: use its punycode form (xn--)")]
     NonAsciiHost,
-    /// What follows the host's colon is no number from 1 to 65535.
-    #[error("the URL's port is not a number from 1 to 65535")]
+    /// The port is not a number from 1 to 65535.
+    #[error("the URL's port must be a number from 1 to 65535")]
     InvalidPort,
-    /// There is a user name or a password in front of the host.
-    #[error("a user name or a password in the URL is not supported")]
+    /// The URL contains a user name or a password.
+    #[error("a user name or password in the URL is not supported")]
     Userinfo,
-    /// There is a `#`. RFC 6455 has no fragments, so what follows would never reach the server.
-    #[error("a WebSocket URL has no fragment: write %23 for a # that belongs to the query")]
+    /// The URL has a fragment (`#`). RFC 6455 doesn't allow one, and it would never reach the server.
+    #[error("a WebSocket URL can't have a fragment: write # as %23 in the path or query")]
     Fragment,
-    /// A space, a control character such as CR, LF or NUL, a letter outside of ASCII, or another
-    /// character that does not stand in a URL as it is.
-    #[error("the URL has a character that must be percent-encoded")]
+    /// The URL contains a space, a control character, a non-ASCII character, or another character that must be
+    /// percent-encoded.
+    #[error("the URL contains a character that must be percent-encoded")]
     InvalidCharacter,
-    /// It has over 65,534 bytes.
+    /// The path and query have more than 65,533 bytes.
     #[error("the URL is too long")]
     TooLong,
-    /// A `wss://` URL, in a program that was built without TLS.
-    #[error(
-        "wss:// needs the cargo feature `rustls` or `native-tls`, both of which are turned off in this build"
-    )]
+    /// The URL is `wss://`, but the program was built without TLS.
+    #[error("wss:// needs the cargo feature `rustls` or `native-tls`: neither is enabled")]
     TlsNotBuiltIn,
 }
 
 impl Endpoint {
-    /// Checks a URL.
+    /// Parses and validates a URL.
     ///
     /// ```
     /// use dcrf_proto::websocket::{Endpoint, UrlError};
@@ -97,9 +94,9 @@ impl Endpoint {
     ///
     /// # Errors
     ///
-    /// What is wrong with it.
+    /// A [`UrlError`] that says what is wrong with the URL.
     pub fn parse(url: &str) -> Result<Self, UrlError> {
-        // Before the parts are told apart, so that no error depends on where a CR or LF stands (X3).
+        // Checked first, so that CR and LF give the same error wherever they are (X3).
         if url.bytes().any(|byte| byte <= b' ' || byte == 0x7f) {
             return Err(UrlError::InvalidCharacter);
         }
@@ -116,7 +113,7 @@ impl Endpoint {
         if is_tls && !cfg!(any(feature = "rustls", feature = "native-tls")) {
             return Err(UrlError::TlsNotBuiltIn);
         }
-        // As browsers do, the port is left out of `Host` where it goes without saying.
+        // Like browsers, omit the default port from `Host`.
         let mut authority = if host.contains(':') { format!("[{host}]") } else { host.to_string() };
         if port != default_port {
             authority = format!("{authority}:{port}");
@@ -138,7 +135,7 @@ impl Endpoint {
         })
     }
 
-    /// The name or address to connect to, in lower case; an IPv6 address without its brackets.
+    /// The host name or IP address, in lower case. An IPv6 address has no brackets.
     ///
     /// ```
     /// # use dcrf_proto::websocket::Endpoint;
@@ -149,7 +146,7 @@ impl Endpoint {
         &self.host
     }
 
-    /// The port, which is 80 for `ws://` and 443 for `wss://` unless the URL says otherwise.
+    /// The port. The default is 80 for `ws://` and 443 for `wss://`.
     ///
     /// ```
     /// # use dcrf_proto::websocket::Endpoint;
@@ -160,7 +157,7 @@ impl Endpoint {
         self.port
     }
 
-    /// Whether this is `wss://`.
+    /// Whether the scheme is `wss`.
     ///
     /// ```
     /// # use dcrf_proto::websocket::Endpoint;
@@ -192,13 +189,13 @@ impl Endpoint {
         self.uri.authority().map_or("", |authority| authority.as_str())
     }
 
-    /// The origin of the pages that the server would serve itself.
+    /// The origin that a browser sends for a page of the same server.
     pub(super) fn origin(&self) -> String {
         let scheme = if self.is_tls { "https" } else { "http" };
         format!("{scheme}://{}", self.authority())
     }
 
-    /// The name that the server's certificate must have; `None` without TLS.
+    /// The name that the server's certificate must be valid for; `None` for `ws://`.
     #[cfg(feature = "rustls")]
     pub(super) fn server_name(&self) -> Option<&futures_rustls::pki_types::ServerName<'static>> {
         self.server_name.as_ref()
@@ -226,7 +223,7 @@ impl fmt::Debug for Endpoint {
     }
 }
 
-/// The name that the server's certificate must have.
+/// The name that the server's certificate must be valid for.
 #[cfg(feature = "rustls")]
 fn server_name(host: &str) -> Result<futures_rustls::pki_types::ServerName<'static>, UrlError> {
     futures_rustls::pki_types::ServerName::try_from(host.to_owned())
@@ -276,7 +273,7 @@ fn name_and_port(authority: &str) -> Result<(String, Option<&str>), UrlError> {
         None => (authority, None),
     };
     check_name(name)?;
-    // An address without brackets, of which the first group was taken for a name.
+    // An IPv6 address without brackets.
     if port.is_some_and(|port| port.contains(':')) {
         return Err(UrlError::InvalidHost);
     }
@@ -284,14 +281,14 @@ fn name_and_port(authority: &str) -> Result<(String, Option<&str>), UrlError> {
 }
 
 fn parse_port(port: &str) -> Result<u16, UrlError> {
-    // `parse` alone would take "+80".
+    // `parse` alone would accept "+80".
     match port.parse() {
         Ok(number) if number > 0 && port.bytes().all(|byte| byte.is_ascii_digit()) => Ok(number),
         _ => Err(UrlError::InvalidPort),
     }
 }
 
-/// A DNS name, with the underscore that names in private networks have, or an IPv4 address.
+/// Accepts DNS names, underscores included since private networks use them, and IPv4 addresses.
 fn check_name(name: &str) -> Result<(), UrlError> {
     let absolute = name.strip_suffix('.').unwrap_or(name);
     let is_label = |label: &str| {
@@ -321,7 +318,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn urls_that_are_taken() {
+    fn valid_urls_are_parsed() {
         // URL, host, port, Host header, request target, Display.
         let table = [
             ("ws://example.com", "example.com", 80, "example.com", "/", "ws://example.com/"),
@@ -352,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn urls_that_are_refused() {
+    fn invalid_urls_are_rejected() {
         let long = format!("ws://h/{}", "a".repeat(65_536));
         let label = format!("ws://{}.com/", "a".repeat(64));
         let table = [

@@ -30,7 +30,7 @@ pub use builder::{Builder, Driver};
 pub use connect_error::ConnectError;
 #[doc(hidden)]
 pub use connect_error::first_connection;
-pub use credentials::{Credentials, CredentialsError, InvalidCredentials};
+pub use credentials::{BoxError, Credentials, CredentialsError, InvalidCredentials};
 pub use endpoint::{Endpoint, UrlError};
 pub use handshake::{Options, connect};
 pub use runtime::Runtime;

@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 
-use dcrf_proto::websocket::{Builder, Credentials, CredentialsError, Tls};
+use dcrf_proto::websocket::{BoxError, Builder, Credentials, Tls};
 use dcrf_proto::{Attempt, Config, ConnectionError, FailureAction};
 use futures_lite::future::block_on;
 
 /// A credentials provider. The blocking adapter waits for its result.
 pub type Provider = Arc<
-    dyn Fn(Attempt) -> Pin<Box<dyn Future<Output = Result<Credentials, CredentialsError>> + Send>>
+    dyn Fn(Attempt) -> Pin<Box<dyn Future<Output = Result<Credentials, BoxError>> + Send>>
         + Send
         + Sync,
 >;
@@ -117,7 +117,7 @@ impl Setup {
     #[must_use]
     pub fn credentials<F>(mut self, provide: impl Fn(Attempt) -> F + Send + Sync + 'static) -> Self
     where
-        F: Future<Output = Result<Credentials, CredentialsError>> + Send + 'static,
+        F: Future<Output = Result<Credentials, BoxError>> + Send + 'static,
     {
         self.provider = Some(Arc::new(move |attempt| Box::pin(provide(attempt))));
         self

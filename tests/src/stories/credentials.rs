@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use dcrf_proto::websocket::{ConnectError, Credentials, CredentialsError};
+use dcrf_proto::websocket::{BoxError, ConnectError, Credentials};
 use dcrf_proto::{
     Change, CloseReason, ConnectionError, FailureAction, Request, RequestError, Subscribe,
 };
@@ -112,11 +112,11 @@ pub async fn l8_origin_defaults_to_the_server<A: Adapter>(adapter: A) {
 }
 
 /// Exchanges a token for a ticket that opens one connection.
-fn ticket(server: std::net::SocketAddr) -> Result<String, CredentialsError> {
+fn ticket(server: std::net::SocketAddr) -> Result<String, BoxError> {
     let token = Some(("Authorization", "Token tok-alice"));
     let answer = post(server, "/ticket/", token, "")?;
     let ticket = answer.json()["ticket"].as_str().map(str::to_owned);
-    ticket.ok_or_else(|| CredentialsError::new("the response has no ticket"))
+    ticket.ok_or_else(|| "the response has no ticket".into())
 }
 
 /// Each connection uses a new ticket, also after the server was killed or closed the connection.

@@ -15,7 +15,7 @@ use futures_io::{AsyncRead, AsyncWrite};
 use super::Tls;
 use super::connector::{BoxedStream, Connector, OpenStream, PROVIDER_TIMEOUT, Policy};
 use super::credentials::Provider;
-use super::{ConnectError, Credentials, CredentialsError, Endpoint, Options, Runtime, UrlError};
+use super::{BoxError, ConnectError, Credentials, Endpoint, Options, Runtime, UrlError};
 use crate::client::{self, Client};
 use crate::config::Config;
 use crate::error::ConnectionError;
@@ -134,7 +134,7 @@ impl Builder {
     ///
     /// Its credentials are added to those set on the builder: a header or cookie replaces one of the same name, and
     /// subprotocols are appended. It has 10 seconds. If it fails, the attempt has failed and is retried, unless the error
-    /// is [fatal](CredentialsError::fatal).
+    /// is [fatal](super::CredentialsError::fatal).
     ///
     /// [`Attempt::refresh`] says whether the server rejected the previous credentials. If it rejects them twice in a row,
     /// the client closes with [`CloseReason::Unauthorized`](crate::CloseReason::Unauthorized).
@@ -151,7 +151,7 @@ impl Builder {
     /// ```
     pub fn credentials<F>(mut self, provide: impl Fn(Attempt) -> F + Send + Sync + 'static) -> Self
     where
-        F: Future<Output = Result<Credentials, CredentialsError>> + Send + 'static,
+        F: Future<Output = Result<Credentials, BoxError>> + Send + 'static,
     {
         self.provider = Some(Provider::new(provide));
         self
