@@ -1,4 +1,4 @@
-//! One connection through the proxy: two pumps, and what has befallen it.
+//! One connection through the proxy: two pumps and their faults.
 
 use std::future::pending;
 use std::io;
@@ -14,7 +14,7 @@ use smol::{Async, Timer};
 
 use super::{Fault, Way};
 
-/// How much is read at once.
+/// The read buffer's size.
 const CHUNK: usize = 16 * 1024;
 
 #[derive(Debug)]
@@ -29,22 +29,22 @@ struct Lanes {
     to_client: Lane,
 }
 
-/// What happens to the bytes that go one way.
+/// The state of one direction.
 #[derive(Debug, Default)]
 struct Lane {
     pace: Pace,
-    /// How many bytes may still pass.
-    left: Option<usize>,
+    /// The bytes left until a cut.
+    remaining: Option<usize>,
     arrived: usize,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum Pace {
     #[default]
-    Unharmed,
-    Delayed(Duration),
-    Trickles(Duration),
-    Vanishes,
+    Normal,
+    Delay(Duration),
+    Trickle(Duration),
+    BlackHole,
 }
 
 /// How a connection ends.
@@ -62,26 +62,26 @@ impl Default for Connection {
 }
 
 impl Connection {
-    pub(super) fn strike(&self, fault: Fault) {
+    pub(super) fn inject(&self, fault: Fault) {
         let end = match fault {
             Fault::Reset => End::Reset,
             Fault::Finish => End::Finish,
             Fault::HalfOpen => End::HalfOpen,
-            Fault::BlackHole(way) => return self.set_pace(way, Pace::Vanishes),
-            Fault::Delay(time) => return self.set_pace(Way::Both, Pace::Delayed(time)),
-            Fault::Trickle(way, time) => return self.set_pace(way, Pace::Trickles(time)),
+            Fault::BlackHole(way) => return self.set_pace(way, Pace::BlackHole),
+            Fault::Delay(time) => return self.set_pace(Way::Both, Pace::Delay(time)),
+            Fault::Trickle(way, time) => return self.set_pace(way, Pace::Trickle(time)),
             Fault::Cut(way, bytes) => {
-                return self.each(way, |lane| lane.left = Some(bytes));
+                return self.each(way, |lane| lane.remaining = Some(bytes));
             }
         };
-        // It can end once.
+        // The first end wins.
         let _ = self.end.0.try_send(end);
     }
 
-    pub(super) fn calm(&self) {
+    pub(super) fn clear(&self) {
         self.each(Way::Both, |lane| {
-            if let Pace::Delayed(_) = lane.pace {
-                lane.pace = Pace::Unharmed;
+            if let Pace::Delay(_) = lane.pace {
+                lane.pace = Pace::Normal;
             }
         });
     }
@@ -91,30 +91,30 @@ impl Connection {
         (lanes.to_server.arrived, lanes.to_client.arrived)
     }
 
-    /// Carries what is sent, until the connection ends.
+    /// Carries data until the connection ends.
     pub(super) async fn carry(&self, client: Async<TcpStream>, server: Async<TcpStream>) {
         let pumps = async {
             let to_server = self.pump(Way::ToServer, &client, &server);
             let to_client = self.pump(Way::ToClient, &server, &client);
             try_zip(to_server, to_client).await.err().unwrap_or(End::Finish)
         };
-        let struck = async { self.end.1.recv().await.unwrap_or(End::Finish) };
-        match or(struck, pumps).await {
+        let fault = async { self.end.1.recv().await.unwrap_or(End::Finish) };
+        match or(fault, pumps).await {
             End::Finish => {}
             End::Reset => {
-                // A socket that does not linger is reset when it is closed.
+                // Closing a socket with a zero linger time resets it.
                 let _ = set_socket_linger(&client, Some(Duration::ZERO));
                 let _ = set_socket_linger(&server, Some(Duration::ZERO));
             }
             End::HalfOpen => {
                 drop(server);
-                // The client's side ends when the client does, or the proxy.
+                // The client's side ends with the client or the proxy.
                 let _ = sink(&client).await;
             }
         }
     }
 
-    /// Carries one way, until the sender has finished.
+    /// Carries one direction until the sender finishes.
     async fn pump(
         &self,
         way: Way,
@@ -127,26 +127,26 @@ impl Connection {
             let (pace, passing, is_cut) = self.admit(way, *read.as_ref().unwrap_or(&0));
             let bytes = &chunk[..passing];
             match (pace, read) {
-                // Not even the end arrives.
-                (Pace::Vanishes, Ok(0) | Err(_)) => pending().await,
-                (Pace::Vanishes, Ok(_)) => continue,
+                // The end is dropped too.
+                (Pace::BlackHole, Ok(0) | Err(_)) => pending().await,
+                (Pace::BlackHole, Ok(_)) => continue,
                 (_, Err(_)) => return Err(End::Reset),
                 (_, Ok(0)) => {
-                    // The other way may go on: a close frame is answered.
+                    // The other direction stays open for the reply to a close frame.
                     let _ = to.get_ref().shutdown(Shutdown::Write);
                     return Ok(());
                 }
-                (Pace::Trickles(time), Ok(_)) => {
+                (Pace::Trickle(time), Ok(_)) => {
                     for byte in bytes {
                         Timer::after(time).await;
                         to.write_all(&[*byte]).await.map_err(reset)?;
                     }
                 }
-                (Pace::Delayed(time), Ok(_)) => {
+                (Pace::Delay(time), Ok(_)) => {
                     Timer::after(time).await;
                     to.write_all(bytes).await.map_err(reset)?;
                 }
-                (Pace::Unharmed, Ok(_)) => to.write_all(bytes).await.map_err(reset)?,
+                (Pace::Normal, Ok(_)) => to.write_all(bytes).await.map_err(reset)?,
             }
             if is_cut {
                 return Err(End::Finish);
@@ -154,16 +154,17 @@ impl Connection {
         }
     }
 
-    /// What happens to so many bytes: how fast they go, how many, and whether that is the end.
+    /// Returns the pace, the number of bytes that pass, and whether the connection is cut after
+    /// them.
     fn admit(&self, way: Way, bytes: usize) -> (Pace, usize, bool) {
         let mut lanes = self.lock();
         let lane = if way == Way::ToServer { &mut lanes.to_server } else { &mut lanes.to_client };
-        let passing = lane.left.map_or(bytes, |left| left.min(bytes));
-        if let Some(left) = &mut lane.left {
-            *left -= passing;
+        let passing = lane.remaining.map_or(bytes, |remaining| remaining.min(bytes));
+        if let Some(remaining) = &mut lane.remaining {
+            *remaining -= passing;
         }
         lane.arrived += passing;
-        (lane.pace, passing, lane.left == Some(0))
+        (lane.pace, passing, lane.remaining == Some(0))
     }
 
     fn set_pace(&self, way: Way, pace: Pace) {
@@ -185,14 +186,14 @@ impl Connection {
     }
 }
 
-/// Reads, and answers nothing.
+/// Discards everything.
 async fn sink(mut from: &Async<TcpStream>) -> io::Result<()> {
     let mut chunk = vec![0; CHUNK];
     while from.read(&mut chunk).await? > 0 {}
     Ok(())
 }
 
-/// A side that can't be written to any more was closed by its owner.
+/// A write fails because the other side was closed.
 fn reset(_: io::Error) -> End {
     End::Reset
 }

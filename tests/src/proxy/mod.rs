@@ -1,7 +1,7 @@
-//! A network that fails when it is told to: a TCP proxy between a client and a server.
+//! A TCP proxy between a client and a server, with faults on demand.
 //!
-//! It owns the failures and knows nothing of frames. What happens on one connection stands in
-//! `connection.rs`. It runs on a thread of its own, so that it serves tests on any runtime.
+//! It knows nothing of frames; `connection.rs` has the faults of one connection. It runs on its own
+//! thread, so it works with any runtime.
 
 mod connection;
 
@@ -17,7 +17,7 @@ use smol::{Async, LocalExecutor};
 
 use self::connection::Connection;
 
-/// A proxy in front of a server, on a port of its own. Dropping it drops its connections.
+/// A proxy in front of a server. Dropping it drops its connections.
 ///
 /// ```no_run
 /// use dcrf_tests::proxy::{Fault, Proxy};
@@ -26,8 +26,8 @@ use self::connection::Connection;
 /// let proxy = Proxy::before(Server::shared().address())?;
 /// let url = proxy.url("/ws/");
 /// // … connect to the url, send …
-/// proxy.strike(Fault::Reset);
-/// // … the next connection passes unharmed.
+/// proxy.inject(Fault::Reset);
+/// // … the next connection is unaffected.
 /// # Ok::<(), std::io::Error>(())
 /// ```
 #[derive(Debug)]
@@ -38,27 +38,27 @@ pub struct Proxy {
     _running: Sender<Infallible>,
 }
 
-/// What goes wrong with a connection.
+/// A fault of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {
-    /// Both sides are reset (RST): what they had not read yet is gone.
+    /// Both sides are reset (RST); unread data is lost.
     Reset,
     /// Both sides are closed in order (FIN), without a WebSocket's closing handshake.
     Finish,
-    /// What is sent this way arrives nowhere, and nobody is told. It stays so.
+    /// Data in this direction is silently dropped, from now on.
     BlackHole(Way),
-    /// The server's side is closed; the client's side stays open, and is answered no more.
+    /// The server's side is closed; the client's side stays open without replies.
     HalfOpen,
-    /// Everything arrives later by this much, both ways, until it is [calm](Proxy::calm).
+    /// Everything is delayed, in both directions, until the faults are [cleared](Proxy::clear).
     Delay(Duration),
-    /// One byte arrives each time this much has passed. It stays so.
+    /// One byte arrives per interval, from now on.
     Trickle(Way, Duration),
-    /// So many more bytes arrive this way, and then both sides are closed.
+    /// Both sides are closed after this many more bytes in this direction.
     Cut(Way, usize),
 }
 
-/// Which way something goes.
+/// A direction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Way {
     /// From the client to the server.
@@ -74,7 +74,7 @@ impl Proxy {
     ///
     /// # Errors
     ///
-    /// When the system has no port or no thread for it.
+    /// If the system has no port or thread left.
     pub fn before(server: SocketAddr) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let address = listener.local_addr()?;
@@ -88,33 +88,32 @@ impl Proxy {
         Ok(Self { address, shared, _running: running })
     }
 
-    /// The WebSocket address of a path of the server behind this proxy.
+    /// The WebSocket URL of a path of the server behind this proxy.
     pub fn url(&self, path: &str) -> String {
         format!("ws://{}{path}", self.address)
     }
 
-    /// Strikes the connections that there are. Of what is sent after this call nothing escapes the fault.
-    pub fn strike(&self, fault: Fault) {
+    /// Injects a fault into the current connections. It affects everything sent after this call.
+    pub fn inject(&self, fault: Fault) {
         for connection in self.shared.connections() {
-            connection.strike(fault);
+            connection.inject(fault);
         }
     }
 
-    /// Strikes each new connection as it is made, until it is [calm](Self::calm).
-    pub fn strike_new(&self, fault: Fault) {
+    /// Injects a fault into each new connection until the faults are [cleared](Self::clear).
+    pub fn inject_into_new(&self, fault: Fault) {
         self.shared.lock().for_new = Some(fault);
     }
 
-    /// New connections are unharmed, and delays end. What else has befallen the connections that there are
-    /// stays with them.
-    pub fn calm(&self) {
+    /// Ends delays and the fault of new connections. Other faults of current connections stay.
+    pub fn clear(&self) {
         self.shared.lock().for_new = None;
         for connection in self.shared.connections() {
-            connection.calm();
+            connection.clear();
         }
     }
 
-    /// How many bytes have arrived at the server and at the client, on the connection that was made last.
+    /// The bytes that have arrived at the server and at the client on the latest connection.
     pub fn arrived(&self) -> (usize, usize) {
         let last = self.shared.connections().pop();
         last.map_or((0, 0), |connection| connection.arrived())
@@ -144,20 +143,20 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The connections that there are, the oldest first.
+    /// The current connections, oldest first.
     fn connections(&self) -> Vec<Arc<Connection>> {
         let mut state = self.lock();
         state.connections.retain(|connection| connection.strong_count() > 0);
         state.connections.iter().filter_map(Weak::upgrade).collect()
     }
 
-    /// A new connection, struck by what is to strike new ones.
+    /// A new connection, struck by what is to inject new ones.
     fn add(&self) -> Arc<Connection> {
         let connection = Arc::new(Connection::default());
         let mut state = self.lock();
         state.connections.push(Arc::downgrade(&connection));
         if let Some(fault) = state.for_new {
-            connection.strike(fault);
+            connection.inject(fault);
         }
         connection
     }
@@ -171,18 +170,18 @@ async fn serve(listener: &Async<TcpListener>, shared: &Shared, ended: &Receiver<
         }
     };
     let end = async {
-        // The channel carries nothing; it ends.
+        // The channel only closes.
         let _ = ended.recv().await;
     };
     executor.run(futures_lite::future::or(accepting, end)).await;
 }
 
-/// Carries one connection to its end. A client whose server is not there is closed at once.
+/// Carries one connection to its end. If the server is down, the client is closed at once.
 async fn carry(shared: &Shared, client: Async<TcpStream>) {
-    // Before the server is asked, so that a fault strikes also what waits for a server that does not answer.
+    // Before the server is dialled, so that faults also affect connections that wait for it.
     let connection = shared.add();
     let Ok(server) = Async::<TcpStream>::connect(shared.server).await else { return };
-    // The tests count bytes and milliseconds; neither call can fail on a socket that is open.
+    // Tests count bytes and milliseconds; neither call can fail on an open socket.
     let _ = (client.get_ref().set_nodelay(true), server.get_ref().set_nodelay(true));
     connection.carry(client, server).await;
 }

@@ -1,4 +1,4 @@
-//! The virtual environment that the server runs in: made once, under cargo's target directory.
+//! The server's virtual environment, made once under cargo's target directory.
 
 use std::collections::hash_map::DefaultHasher;
 use std::env;
@@ -11,18 +11,17 @@ use std::process::{Command, Output};
 
 use super::error::StartError;
 
-/// Where the server's sources are.
+/// The server's sources.
 const SERVER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/server");
 
 /// The oldest Python that `requirements.txt` was resolved for.
 const OLDEST_PYTHON: (u32, u32) = (3, 11);
 
-/// The command that runs the server, in an environment that is made first where there is none.
+/// The command that runs the server. Makes the environment if there is none.
 pub(super) fn command() -> Result<Command, StartError> {
     let interpreter = interpreter()?;
     let mut command = Command::new(interpreter);
-    // -E: Python variables of whoever runs the tests are not meant for this server. -B: nothing is
-    // written next to its sources.
+    // -E: ignore the user's Python variables. -B: write nothing next to the sources.
     command.args(["-E", "-B"]).arg(Path::new(SERVER).join("serve.py"));
     Ok(command)
 }
@@ -44,12 +43,12 @@ fn interpreter() -> Result<PathBuf, StartError> {
         fs::create_dir_all(&all).map_err(failed)?;
         let lock = File::create(folder.with_extension("lock")).map_err(failed)?;
         lock.lock().map_err(failed)?;
-        // Another test process may have made it while this one waited.
+        // Another test process may have made it in the meantime.
         if !complete.exists() {
             remove(&folder).map_err(failed)?;
             create(&python, &folder)?;
             install(&interpreter, &requirements)?;
-            // Last, so that what was interrupted is made anew.
+            // Last, so that an interrupted installation is repeated.
             File::create(complete).map_err(failed)?;
         }
     }
@@ -63,13 +62,13 @@ fn create(python: &OsString, folder: &Path) -> Result<(), StartError> {
         return Ok(());
     }
     let program = name(python);
-    let said = [output.stdout, output.stderr].concat();
-    let said = String::from_utf8_lossy(&said);
-    // Debian leaves out ensurepip, others the whole module.
-    if said.contains("ensurepip") || said.contains("No module named venv") {
+    let text = [output.stdout, output.stderr].concat();
+    let text = String::from_utf8_lossy(&text);
+    // Debian leaves out ensurepip, other systems the whole module.
+    if text.contains("ensurepip") || text.contains("No module named venv") {
         Err(StartError::NoVenv { program })
     } else {
-        Err(StartError::Venv { program, reason: last_line(&said) })
+        Err(StartError::Venv { program, reason: last_line(&text) })
     }
 }
 
@@ -112,8 +111,8 @@ fn run(command: &mut Command) -> Result<Output, StartError> {
     command.output().map_err(|source| StartError::io("run Python", source))
 }
 
-/// Where cargo builds; a relative `CARGO_TARGET_DIR` is taken from the workspace's root, where
-/// cargo is usually called, because tests run in their package's folder.
+/// Cargo's target directory. A relative `CARGO_TARGET_DIR` is resolved at the workspace's root,
+/// because tests run in their package's folder.
 fn target_directory() -> PathBuf {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     workspace.join(env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()))
@@ -128,7 +127,7 @@ fn remove(folder: &Path) -> io::Result<()> {
 
 fn last_line(text: &str) -> String {
     let last = text.lines().rfind(|line| !line.trim().is_empty());
-    last.unwrap_or("it gave no reason").trim().to_owned()
+    last.unwrap_or("no reason given").trim().to_owned()
 }
 
 fn digest(value: &impl Hash) -> u64 {
@@ -146,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_missing_python_is_named_with_what_to_install() {
+    fn missing_python_error_says_what_to_install() {
         let error = create(&"/nowhere/python3".into(), Path::new("unused")).unwrap_err();
         assert_eq!(
             error.to_string(),
@@ -157,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn an_old_python_is_named_with_its_version() {
+    fn old_python_error_has_the_version() {
         let python = Fake::new("old", "echo 3 9");
         assert_eq!(
             python.error(),
@@ -167,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_python_without_venv_is_named_with_what_to_install() {
+    fn missing_venv_error_says_what_to_install() {
         let needed = "the test server needs Python's venv and ensurepip modules, which PYTHON \
                       lacks: install python3-venv (Debian: apt-get install python3-venv)";
         let debian = "[ $1 = -c ] && echo 3 11 || { echo ensurepip is not available; exit 1; }";
@@ -177,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_venv_that_fails_otherwise_is_told_in_its_own_words() {
+    fn other_venv_errors_have_pythons_message() {
         let full = "[ $1 = -c ] && echo 3 12 || { echo; echo No space left; exit 1; }";
         assert_eq!(
             Fake::new("full", full).error(),
@@ -186,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_install_is_told_in_pips_words() {
+    fn install_error_has_pips_message() {
         let offline = Fake::new("offline", "echo ERROR: No matching distribution >&2; exit 1");
         let error = install(Path::new(&offline.0), Path::new("requirements.txt")).unwrap_err();
         assert_eq!(
@@ -196,14 +195,14 @@ mod tests {
         );
     }
 
-    /// A shell script in the place of an interpreter.
+    /// A shell script in place of an interpreter.
     struct Fake(OsString);
 
     impl Fake {
         fn new(name: &str, script: &str) -> Self {
             let path = env::temp_dir().join(format!("dcrf-fake-{name}-{}", std::process::id()));
-            // Written by another process: a script that this one holds open for writing, even in
-            // a child that another test has just forked, could not be run.
+            // Written by another process: a script held open for writing, even by a child that
+            // another test has just forked, can't be run.
             let write = "printf '#!/bin/sh\\n%s\\n' \"$1\" > \"$2\" && chmod +x \"$2\"";
             let status =
                 Command::new("sh").args(["-c", write, "sh", script]).arg(&path).status().unwrap();
@@ -211,7 +210,7 @@ mod tests {
             Self(path.into())
         }
 
-        /// What comes of it, with its path replaced by `PYTHON`.
+        /// The resulting error, with the script's path replaced by `PYTHON`.
         fn error(&self) -> String {
             let error = create(&self.0, Path::new("unused")).unwrap_err();
             error.to_string().replace(&*self.0.to_string_lossy(), "PYTHON")

@@ -1,4 +1,4 @@
-//! Why the server could not be started, in sentences that say what to do about it.
+//! Errors of a start, each with what to do about it.
 
 use std::io;
 use std::process::ExitStatus;
@@ -14,7 +14,7 @@ pub enum StartError {
          interpreter in DCRF_TEST_PYTHON"
     )]
     NoPython {
-        /// What was looked for.
+        /// The name that was tried.
         program: String,
     },
     /// The Python interpreter is too old for the server's packages.
@@ -28,7 +28,7 @@ pub enum StartError {
         /// Its version.
         version: String,
     },
-    /// The Python interpreter comes without the modules that make a virtual environment.
+    /// The interpreter lacks the modules that make a virtual environment.
     #[error(
         "the test server needs Python's venv and ensurepip modules, which {program} lacks: install \
          python3-venv (Debian: apt-get install python3-venv)"
@@ -37,12 +37,12 @@ pub enum StartError {
         /// The interpreter.
         program: String,
     },
-    /// The virtual environment could not be made, for another reason.
+    /// Making the virtual environment failed for another reason.
     #[error("{program} could not make a virtual environment for the test server: {reason}")]
     Venv {
         /// The interpreter.
         program: String,
-        /// The last thing that it said.
+        /// The last line of its output.
         reason: String,
     },
     /// The server's Python packages could not be installed.
@@ -51,13 +51,13 @@ pub enum StartError {
          mirror: {reason}"
     )]
     Pip {
-        /// The last thing that pip said.
+        /// The last line of pip's output.
         reason: String,
     },
     /// The server ended before it accepted connections.
     #[error("the test server ended as it started ({status}), and its log ends with:\n{log}")]
     Exited {
-        /// How it ended.
+        /// Its exit status.
         status: ExitStatus,
         /// The end of its log.
         log: String,
@@ -68,8 +68,8 @@ pub enum StartError {
         /// The end of its log.
         log: String,
     },
-    /// The server printed something else than where it listens.
-    #[error("the test server was to say where it listens, and said {line:?}")]
+    /// The server's first line was not its address.
+    #[error("the test server printed {line:?} instead of its address")]
     Announcement {
         /// The line that it printed.
         line: String,
@@ -77,9 +77,9 @@ pub enum StartError {
     /// A file or a process could not be handled.
     #[error("could not {task}: {source}")]
     Io {
-        /// What was being done.
+        /// The task that failed.
         task: &'static str,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
 }

@@ -1,4 +1,4 @@
-//! Just enough HTTP for a test to sign in: one request, one connection.
+//! Minimal HTTP for logins and tickets: one request on one connection.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-/// How long any part of a request may take.
+/// The timeout of each part of a request.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// What the server answered over HTTP.
+/// A response of the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
+pub struct Response {
     /// The status, such as 200.
     pub status: u16,
     headers: Vec<(String, String)>,
@@ -24,20 +24,20 @@ pub struct Answer {
 /// use dcrf_tests::server::{Server, post};
 ///
 /// let form = "username=alice&password=wonderland";
-/// let answer = post(Server::shared().address(), "/login/", None, form)?;
-/// let session = answer.cookie("sessionid");
+/// let response = post(Server::shared().address(), "/login/", None, form)?;
+/// let session = response.cookie("sessionid");
 /// # Ok::<(), std::io::Error>(())
 /// ```
 ///
 /// # Errors
 ///
-/// When there is no server, or its answer is not HTTP.
+/// If there is no server, or its response is not HTTP.
 pub fn post(
     address: SocketAddr,
     path: &str,
     header: Option<(&str, &str)>,
     form: &str,
-) -> io::Result<Answer> {
+) -> io::Result<Response> {
     let mut stream = TcpStream::connect_timeout(&address, LIMIT)?;
     stream.set_read_timeout(Some(LIMIT))?;
     stream.set_write_timeout(Some(LIMIT))?;
@@ -48,27 +48,29 @@ pub fn post(
         form.len()
     );
     stream.write_all(request.as_bytes())?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    Answer::parse(&answer).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "no HTTP"))
+    let mut response = String::new();
+    stream.read_to_string(&mut response)?;
+    Response::parse(&response)
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the response is not HTTP"))
 }
 
-impl Answer {
-    /// The value of a cookie that the answer sets.
+impl Response {
+    /// The value of a cookie that the response sets.
     #[must_use]
     pub fn cookie(&self, name: &str) -> Option<&str> {
         let set = self.headers.iter().filter(|(header, _)| header == "set-cookie");
         set.filter_map(|(_, cookie)| cookie.split(';').next()?.split_once('='))
-            .find_map(|(its_name, value)| (its_name == name).then_some(value))
+            .find_map(|(cookie, value)| (cookie == name).then_some(value))
     }
 
-    /// The body, and null where it is no JSON.
+    /// The body, or null if it is not JSON.
     #[must_use]
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_default()
     }
 
-    /// An answer whose body ends with the connection; Django gives it a length, so it is not in chunks.
+    /// Parses a response whose body ends with the connection. Django sets a length, so it is not
+    /// chunked.
     fn parse(text: &str) -> Option<Self> {
         let (head, body) = text.split_once("\r\n\r\n")?;
         let (status, headers) = head.split_once("\r\n")?;

@@ -1,22 +1,21 @@
-//! What the server received, read back from the journal that it writes.
+//! What the server received, read from its journal.
 
 use serde_json::Value;
 
 /// Everything that the server has received, oldest first.
 ///
-/// The server writes an entry before the application sees the message, so that after the reply to
-/// a frame its entry is there. Frames on a connection whose application has crashed are missing.
+/// An entry is written before the application sees the message, so it is there once the reply
+/// arrives. Frames on a connection whose application has crashed are missing.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Journal {
     entries: Vec<Entry>,
 }
 
-/// One thing that the server received. The numbers of connections start at 1, and go on after a
-/// restart, so that a number stands for one connection.
+/// One received message. Connection numbers start at 1 and continue after a restart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Entry {
-    /// A client asks for a connection, which may yet be refused.
+    /// A handshake, accepted or not.
     Connected {
         /// The connection's number.
         connection: u64,
@@ -24,7 +23,7 @@ pub enum Entry {
         path: String,
         /// The query, without the question mark.
         query: String,
-        /// The request's headers in their order, with names in lower case.
+        /// The headers in order, with names in lower case.
         headers: Vec<(String, String)>,
     },
     /// A text frame.
@@ -38,15 +37,15 @@ pub enum Entry {
     Binary {
         /// The connection's number.
         connection: u64,
-        /// The number of its bytes.
+        /// Its length in bytes.
         length: u64,
     },
-    /// The connection is over.
+    /// The end of a connection.
     Disconnected {
         /// The connection's number.
         connection: u64,
-        /// The close code: 1005 where the close frame has none; where there is no close frame 1006
-        /// from Daphne, and 1005 from Uvicorn.
+        /// The close code: 1005 for a close frame without a code. Without a close frame Daphne
+        /// reports 1006, Uvicorn 1005.
         code: u64,
     },
 }
@@ -60,14 +59,14 @@ impl Journal {
     /// The entries of one connection.
     #[must_use]
     pub fn of(&self, connection: u64) -> Self {
-        let of_it = |entry: &&Entry| entry.connection() == connection;
-        Self { entries: self.entries.iter().filter(of_it).cloned().collect() }
+        let is_of = |entry: &&Entry| entry.connection() == connection;
+        Self { entries: self.entries.iter().filter(is_of).cloned().collect() }
     }
 
-    /// The numbers of the connections to a path, in their order, refused ones too.
+    /// The numbers of the connections to a path in order, including rejected ones.
     pub fn connections(&self, path: &str) -> impl Iterator<Item = u64> {
         self.entries.iter().filter_map(move |entry| match entry {
-            Entry::Connected { connection, path: its, .. } if its == path => Some(*connection),
+            Entry::Connected { connection, path: entry, .. } if entry == path => Some(*connection),
             _ => None,
         })
     }
@@ -80,28 +79,28 @@ impl Journal {
         })
     }
 
-    /// The payloads of the multiplexed frames to one stream.
+    /// The payloads of the multiplexed frames on a stream.
     pub fn payloads(&self, stream: &str) -> impl Iterator<Item = Value> {
         self.frames().filter_map(move |mut frame| {
             (frame["stream"] == stream).then(|| frame["payload"].take())
         })
     }
 
-    /// The text frames that are JSON, each whole: the payloads of a bare endpoint.
+    /// The text frames that are JSON; on a bare endpoint these are payloads.
     pub fn frames(&self) -> impl Iterator<Item = Value> {
         self.texts().filter_map(|text| serde_json::from_str(text).ok())
     }
 
-    /// Reads a journal that the server may be writing to.
+    /// Parses a journal that the server may be writing to.
     pub(super) fn parse(text: &str) -> Self {
-        // A line without its end is still being written.
+        // The last line may be incomplete.
         let lines = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
         Self { entries: lines.map(Entry::parse).collect() }
     }
 }
 
 impl Entry {
-    /// The number of the connection that this is about.
+    /// The connection's number.
     pub fn connection(&self) -> u64 {
         match self {
             Self::Connected { connection, .. }
@@ -112,7 +111,7 @@ impl Entry {
     }
 
     fn parse(line: &str) -> Self {
-        Self::read(line).unwrap_or_else(|| panic!("no journal entry: {line}"))
+        Self::read(line).unwrap_or_else(|| panic!("invalid journal entry: {line}"))
     }
 
     fn read(line: &str) -> Option<Self> {

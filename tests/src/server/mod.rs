@@ -1,8 +1,7 @@
-//! The real server: starts it, stops it in every way a server can stop, and reads what it received.
+//! The real server: starts it, stops it in various ways, and reads what it received.
 //!
-//! This module owns the process and its data folder. What the server does stands in
-//! `tests/server/`, and its Python environment is made by `environment.rs`. The API blocks, so that
-//! it serves tests on any runtime and on none.
+//! This module owns the process and its data folder. `tests/server/` has the server's code, and
+//! `environment.rs` makes its Python environment. The API blocks, so it works on any runtime.
 
 mod environment;
 mod error;
@@ -21,11 +20,11 @@ use std::sync::{Arc, OnceLock};
 use rustix::process::Signal;
 
 pub use self::error::StartError;
-pub use self::http::{Answer, post};
+pub use self::http::{Response, post};
 pub use self::journal::{Entry, Journal};
 use self::process::Process;
 
-/// A server of one's own, with a fresh database; dropping it kills it and removes its data.
+/// A server with a fresh database. Dropping it kills it and removes its data.
 ///
 /// ```no_run
 /// use dcrf_tests::server::Server;
@@ -42,7 +41,7 @@ use self::process::Process;
 pub struct Server {
     builder: Builder,
     address: SocketAddr,
-    // Before `data`: fields are dropped in their order, and the process uses the folder.
+    // Before `data`: fields drop in order, and the process uses the folder.
     process: Option<Process>,
     data: Arc<DataFolder>,
 }
@@ -54,7 +53,7 @@ pub enum Kind {
     /// Daphne, the server of the Channels project.
     #[default]
     Daphne,
-    /// Uvicorn, which closes and refuses connections in other ways than Daphne does.
+    /// Uvicorn, which closes and rejects connections differently.
     Uvicorn,
 }
 
@@ -69,29 +68,29 @@ pub struct Builder {
 impl Server {
     /// Starts Daphne on a free port of 127.0.0.1 and returns when it accepts connections.
     ///
-    /// The first start on a machine also installs the server's Python packages, which takes
-    /// a minute; later starts take about a second.
+    /// The first start on a machine installs the Python packages, which takes a minute; later
+    /// starts take about a second.
     ///
     /// # Errors
     ///
-    /// [`StartError`], whose text says what is missing where the machine is not set up.
+    /// [`StartError`], which says what to install.
     pub fn start() -> Result<Self, StartError> {
         Self::builder().start()
     }
 
-    /// The options for a server that is not the default one.
+    /// Options for a server.
     pub fn builder() -> Builder {
         Builder::default()
     }
 
-    /// The one server of this test process, for tests that leave it running.
+    /// The server shared by the tests of this process, for tests that leave it running.
     ///
-    /// It ends, and its data goes, when the test process ends, however that comes about. Tests
-    /// that share it see each other's rows, so each works with rows that it created.
+    /// It ends with the process, and its data is removed. Tests that share it see each other's
+    /// rows, so each uses rows that it created.
     ///
     /// # Panics
     ///
-    /// When the server cannot be started.
+    /// If the server does not start.
     pub fn shared() -> &'static Self {
         static SHARED: OnceLock<Server> = OnceLock::new();
         SHARED.get_or_init(|| Self::start().unwrap_or_else(|error| panic!("{error}")))
@@ -99,7 +98,7 @@ impl Server {
 
     /// Starts another worker of the same kind on a port of its own, with the same database.
     ///
-    /// Each sees the other's events only through [Redis](Builder::redis).
+    /// Workers exchange events only through [Redis](Builder::redis).
     ///
     /// # Errors
     ///
@@ -108,68 +107,67 @@ impl Server {
         self.builder.clone().start_in(environment::command()?, Arc::clone(&self.data))
     }
 
-    /// The WebSocket address of a path, such as `/ws/`; it stays the same over restarts.
+    /// The WebSocket URL of a path, such as `/ws/`; restarts keep it.
     pub fn url(&self, path: &str) -> String {
         format!("ws://{}{path}", self.address)
     }
 
-    /// Where the server listens, or did while it ran.
+    /// The server's address, also while it is down.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The Unix socket of a server that was started with [one](Builder::unix_socket); it stays the same over
-    /// restarts.
+    /// The path of the [Unix socket](Builder::unix_socket); restarts keep it.
     pub fn unix_socket(&self) -> PathBuf {
         unix_socket(self.data.path())
     }
 
-    /// What the server has received so far, over all its restarts.
+    /// Everything that the server has received, across restarts.
     ///
     /// # Panics
     ///
-    /// When the journal cannot be read.
+    /// If the journal can't be read.
     pub fn journal(&self) -> Journal {
         let path = self.data.path().join("journal.jsonl");
         let text = fs::read_to_string(&path)
-            .unwrap_or_else(|error| panic!("cannot read {}: {error}", path.display()));
+            .unwrap_or_else(|error| panic!("could not read {}: {error}", path.display()));
         Journal::parse(&text)
     }
 
-    /// What the server has logged so far, over all its restarts.
+    /// The server's log, across restarts.
     ///
     /// # Panics
     ///
-    /// When the log cannot be read.
+    /// If the log can't be read.
     pub fn log(&self) -> String {
         let path = log_path(self.data.path());
         fs::read_to_string(&path)
-            .unwrap_or_else(|error| panic!("cannot read {}: {error}", path.display()))
+            .unwrap_or_else(|error| panic!("could not read {}: {error}", path.display()))
     }
 
     /// Kills the server (SIGKILL): connections drop without a closing handshake.
     ///
-    /// Returns how the process ended, and `None` where it was not running.
+    /// Returns the exit status, or `None` if the server was not running.
     ///
     /// # Errors
     ///
-    /// When the system refuses to signal or to wait.
+    /// If the signal or the wait fails.
     pub fn kill(&mut self) -> io::Result<Option<ExitStatus>> {
         self.process.take().map(Process::kill).transpose()
     }
 
-    /// Asks the server to shut down (SIGTERM) and waits until it has. One that has not after 5 seconds is killed.
+    /// Shuts the server down (SIGTERM), or kills it after 5 seconds.
     ///
-    /// Returns how the process ended, and `None` where it was not running.
+    /// Returns the exit status, or `None` if the server was not running.
     ///
     /// # Errors
     ///
-    /// When the system refuses to signal or to wait.
+    /// If the signal or the wait fails.
     pub fn terminate(&mut self) -> io::Result<Option<ExitStatus>> {
         self.process.take().map(Process::terminate).transpose()
     }
 
-    /// Starts the server again on the same port and data, killing it first where it still runs.
+    /// Starts the server again on the same port and data; kills it first if it runs.
     ///
     /// # Errors
     ///
@@ -182,20 +180,20 @@ impl Server {
         Ok(())
     }
 
-    /// Stops the server in the middle of whatever it does (SIGSTOP), with its connections open.
+    /// Freezes the server (SIGSTOP) with its connections open.
     ///
     /// # Errors
     ///
-    /// When the server is not running, or the system refuses to signal.
+    /// If the server is not running or the signal fails.
     pub fn pause(&self) -> io::Result<()> {
         self.signal(Signal::STOP)
     }
 
-    /// Lets a paused server go on (SIGCONT).
+    /// Continues a frozen server (SIGCONT).
     ///
     /// # Errors
     ///
-    /// When the server is not running, or the system refuses to signal.
+    /// If the server is not running or the signal fails.
     pub fn resume(&self) -> io::Result<()> {
         self.signal(Signal::CONT)
     }
@@ -209,14 +207,14 @@ impl Server {
 }
 
 impl Builder {
-    /// Which server runs the application; Daphne where nothing is said.
+    /// The ASGI server; Daphne by default.
     #[must_use]
     pub fn kind(mut self, kind: Kind) -> Self {
         self.kind = kind;
         self
     }
 
-    /// Has Daphne listen on a [Unix socket](Server::unix_socket) too.
+    /// Makes Daphne listen on a [Unix socket](Server::unix_socket) too.
     #[must_use]
     pub fn unix_socket(mut self) -> Self {
         self.listens_on_unix_socket = true;
@@ -240,9 +238,9 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// [`StartError`], whose text says what is missing where the machine is not set up.
+    /// [`StartError`], which says what to install.
     pub fn start(self) -> Result<Server, StartError> {
-        // Before there is a folder to leave behind: the first time, this takes long.
+        // First, because making the environment can take long or fail.
         let command = environment::command()?;
         let data = DataFolder::new()
             .map_err(|source| StartError::io("make a folder for the test server's data", source))?;
@@ -294,8 +292,8 @@ fn unix_socket(data: &Path) -> PathBuf {
 
 /// A folder that is removed when its server is dropped.
 ///
-/// Where nothing is dropped, because the test process was killed or the server is the shared one,
-/// the server removes it as it leaves (`DCRF_TEST_DISPOSABLE`).
+/// If the test process is killed or the server is the shared one, nothing is dropped, and the
+/// server removes the folder itself (`DCRF_TEST_DISPOSABLE`).
 #[derive(Debug)]
 struct DataFolder(PathBuf);
 
@@ -308,7 +306,7 @@ impl DataFolder {
             let path = std::env::temp_dir().join(name);
             match fs::create_dir(&path) {
                 Ok(()) => return Ok(Self(path)),
-                // Left behind by an earlier process of the same id.
+                // Left over from an earlier process with the same id.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error),
             }
@@ -322,7 +320,7 @@ impl DataFolder {
 
 impl Drop for DataFolder {
     fn drop(&mut self) {
-        // What cannot be removed is a matter for whoever cleans the temporary folder.
+        // A folder that can't be removed stays in the temporary folder.
         let _ = fs::remove_dir_all(&self.0);
     }
 }

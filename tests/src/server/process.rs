@@ -1,4 +1,4 @@
-//! One run of the server process: from its first line on stdout to its exit status.
+//! One run of the server process, from its first line on stdout to its exit status.
 
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader};
@@ -14,27 +14,27 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::error::StartError;
 
-/// How long a start may take; a loaded machine needs several seconds, and nothing needs this long.
+/// The timeout of a start, which takes several seconds on a loaded machine.
 const START_LIMIT: Duration = Duration::from_secs(60);
 
-/// How long a server may take to shut down, until it is killed, as an operator's supervisor does. Daphne at times
-/// does not end at all where a request was being answered.
+/// The timeout of a shutdown before the server is killed. Daphne sometimes hangs if a request was
+/// being processed.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(5);
 
-/// What the server prints in front of its address when it accepts connections.
+/// Precedes the address in the server's first line.
 const ANNOUNCEMENT: &str = "listening on ";
 
 /// A running server; dropping it kills it.
 #[derive(Debug)]
 pub(super) struct Process {
     child: Child,
-    /// The server exits when this closes, so it is kept apart from `child`, which would close it
-    /// at the start of every wait and so cut a regular shutdown short.
+    /// The server exits when this closes. `Child::wait` would close it and cut a regular shutdown
+    /// short, so it is kept apart from `child`.
     _stdin: ChildStdin,
 }
 
 impl Process {
-    /// Starts the command and waits until it says where it listens.
+    /// Starts the command and waits until it announces its address.
     pub(super) fn spawn(
         mut command: Command,
         log: &Path,
@@ -45,19 +45,19 @@ impl Process {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(log_file)
-            // Ctrl-C is for the tests alone: the server sees them end, and then cleans up.
+            // Ctrl-C must not reach the server, which cleans up after the tests end.
             .process_group(0)
             .spawn()
             .map_err(failed)?;
         let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
-            unreachable!("both were asked for as pipes");
+            unreachable!("both are pipes");
         };
         let process = Self { child, _stdin: stdin };
         process.wait_until_listening(&first_line(stdout), log)
     }
 
     pub(super) fn signal(&self, signal: Signal) -> io::Result<()> {
-        // The process has not been waited for, so its id cannot belong to another one yet.
+        // The process has not been waited for, so its id can't be reused.
         Ok(kill_process(Pid::from_child(&self.child), signal)?)
     }
 
@@ -68,7 +68,7 @@ impl Process {
 
     pub(super) fn terminate(mut self) -> io::Result<ExitStatus> {
         self.signal(Signal::TERM)?;
-        // A paused process would see SIGTERM only when it goes on.
+        // A frozen process gets SIGTERM only when it continues.
         self.signal(Signal::CONT)?;
         let deadline = Instant::now() + SHUTDOWN_LIMIT;
         while Instant::now() < deadline {
@@ -105,30 +105,30 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Both fail only where the process has been waited for, which is what they are to achieve.
+        // Both fail only if the process has already been waited for.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// The first line of the output; the channel closes without one when the output ends first.
+/// Sends the first line of the output; the channel closes without one if the output ends first.
 fn first_line(stdout: ChildStdout) -> Receiver<String> {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
         let mut stdout = BufReader::new(stdout);
         let mut line = String::new();
         if stdout.read_line(&mut line).is_ok_and(|length| length > 0) {
-            // Nobody listens any more after a start that timed out.
+            // The receiver is gone if the start timed out.
             let _ = sender.send(line);
         }
         drop(sender);
-        // A server that prints more must not die of a closed pipe.
+        // Keep reading, so that the server does not die of a closed pipe.
         let _ = io::copy(&mut stdout, &mut io::sink());
     });
     receiver
 }
 
-/// The end of the log, as much as helps in an error message.
+/// The last lines of the log, for an error message.
 fn tail(log: &Path) -> String {
     const LINES: usize = 20;
     let text = fs::read_to_string(log).unwrap_or_default();

@@ -97,7 +97,7 @@ struct Story<A> {
 
 impl<A: Adapter> Story<A> {
     async fn cut_a_subscribe(&mut self, cut: Fault, is_acknowledged: bool) {
-        self.proxy.strike(cut);
+        self.proxy.inject(cut);
         let started = Instant::now();
         let mut changes = self.subscribe().await;
         if is_acknowledged {
@@ -114,7 +114,7 @@ impl<A: Adapter> Story<A> {
     }
 
     async fn cut_a_create(&mut self, cut: Fault, title: &str) {
-        self.proxy.strike(cut);
+        self.proxy.inject(cut);
         let started = Instant::now();
         let create = self.client.create::<Task>("tasks", &json!({"title": title}));
         let result = self.adapter.within(LIMIT, create).await;

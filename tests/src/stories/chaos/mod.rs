@@ -115,9 +115,9 @@ async fn network_faults<A: Adapter>(
         println!("chaos: {outage:?}");
         let before = program.client.stats();
         let mut pending = program.request();
-        proxy.strike(outage.fault);
+        proxy.inject(outage.fault);
         if outage.lasts {
-            proxy.strike_new(outage.fault);
+            proxy.inject_into_new(outage.fault);
         }
         // A subscriber that is cut off misses this change.
         program.change().await;
@@ -131,7 +131,7 @@ async fn network_faults<A: Adapter>(
             let failed = || program.client.stats().failed_attempts > before.failed_attempts;
             eventually(&adapter, "an attempt fails", failed).await;
         }
-        proxy.calm();
+        proxy.clear();
         let ended = Instant::now();
         if is_end {
             program.read_gaps().await;
