@@ -81,7 +81,7 @@ impl Client {
         self.force_reconnect_with(CloseFrame::normal());
     }
 
-    /// As [`reconnect`](Self::reconnect), and tells the server this code and reason. A code that no client may send
+    /// As [`force_reconnect`](Self::force_reconnect), and tells the server this code and reason. A code that no client may send
     /// goes out as 1000, as by [`CloseOptions::frame`](crate::CloseOptions::frame).
     ///
     /// ```no_run
