@@ -24,7 +24,7 @@ pub use crate::protocol::json::{DecodeError, Json};
 pub use crate::protocol::page::Page;
 pub use crate::protocol::pk::{Deleted, Pk};
 pub use crate::protocol::selector::Selector;
-pub use crate::stats::Stats;
+pub use crate::stats::{StatKind, Stats};
 pub use crate::transmit::Attempt;
 #[cfg(feature = "native-tls")]
 pub use crate::websocket::native_tls;
