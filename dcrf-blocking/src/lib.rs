@@ -56,7 +56,7 @@ pub use dcrf_proto::{
     Config, ConnectionError, ConnectionState, DecodeError, Deleted, Dialect, ErrorReply,
     FailureAction, Frame, Framing, Gap, Heartbeat, Json, Limit, ListenerEvent, OverflowPolicy,
     Page, Pk, RejectReason, Rejected, ReplyStreamError, Request, RequestError, RequestId, Selector,
-    Stats, Subscribe, SubscriptionError, Unhandled, UnsubscribeError,
+    StatKind, Stats, Subscribe, SubscriptionError, Unhandled, UnsubscribeError,
 };
 pub use pending::{Pending, ReplyFuture, SubscribeFuture};
 pub use receiver::{

@@ -159,5 +159,5 @@ pub use protocol::page::Page;
 pub use protocol::pk::{Deleted, Pk};
 pub use protocol::selector::Selector;
 pub use session::Session;
-pub use stats::Stats;
+pub use stats::{StatKind, Stats};
 pub use transmit::{Attempt, Transmit};

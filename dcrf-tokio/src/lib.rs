@@ -93,7 +93,7 @@ pub use dcrf_proto::{
     Config, ConnectionError, ConnectionState, DecodeError, Deleted, Dialect, ErrorReply,
     FailureAction, Frame, Framing, Gap, Heartbeat, Json, Limit, ListenerEvent, OverflowPolicy,
     Page, Pk, RejectReason, Rejected, ReplyStreamError, Request, RequestError, RequestId, Selector,
-    Stats, Subscribe, SubscriptionError, Unhandled, UnsubscribeError,
+    StatKind, Stats, Subscribe, SubscriptionError, Unhandled, UnsubscribeError,
 };
 
 // The examples in the README are compiled as tests. One of them has options of TLS.
