@@ -10,7 +10,9 @@ use futures_core::{FusedStream, Stream};
 
 use super::Client;
 use super::shared::Shared;
-use crate::error::{CloseReason, ConnectionError};
+use crate::error::CloseReason;
+#[cfg(feature = "websocket")]
+use crate::error::ConnectionError;
 use crate::event::ConnectionState;
 
 /// Why the first attempt to connect did not lead to a connection.
