@@ -229,7 +229,7 @@ impl Client {
     ///
     /// An error of the stream is its last item.
     pub fn list_pages<T: DeserializeOwned>(&self, request: Request) -> Pages<T> {
-        Pages::asked(self, request)
+        Pages::requested(self, request)
     }
 
     /// All objects of a list, page by page inside: [`list_pages`](Self::list_pages) with

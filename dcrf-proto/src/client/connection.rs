@@ -1,4 +1,4 @@
-//! What a program says about the connection itself: begin, look whether it is alive, make another one.
+//! Methods for the connection itself: open, probe, reconnect.
 
 use super::Client;
 use crate::command::CloseFrame;
@@ -6,13 +6,13 @@ use crate::event::ConnectionState;
 use crate::session::Session;
 
 impl Client {
-    /// The subprotocol that the server picked for the connection that there is.
+    /// The subprotocol that the server selected for the current connection.
     ///
     /// ```no_run
     /// # use dcrf_proto::client::Client;
     /// # async fn example(client: Client) {
     /// if client.protocol().as_deref() == Some("v2") {
-    ///     println!("the server knows the second version");
+    ///     println!("the server speaks version 2");
     /// }
     /// # }
     /// ```
@@ -24,7 +24,7 @@ impl Client {
         }
     }
 
-    /// Begins to connect: for a client that was started closed. Has no effect when it was opened or closed before.
+    /// Connects a client that was started closed. Does nothing if it was opened or closed before.
     ///
     /// ```no_run
     /// # use dcrf_proto::{CloseReason, client::Client};
@@ -38,12 +38,10 @@ impl Client {
         self.handle.shared().command(Session::open);
     }
 
-    /// Asks at once whether the server is still there (L10): when nothing arrives within 2 seconds, the connection
-    /// is lost, and another one is made. For a program that notices a change of the network, which a connection
-    /// often does not survive without noticing it itself for as long as the heartbeat takes. That the machine was
-    /// suspended the client notices by itself.
+    /// Checks at once whether the server is still there. If nothing arrives within 2 seconds, the client reconnects.
     ///
-    /// Without a connection it has no effect, and so while a probe is under way.
+    /// Call it when the network has changed: otherwise a dead connection is only noticed by the heartbeat. After the machine
+    /// was suspended, the client probes by itself. Does nothing while offline or during another probe.
     ///
     /// ```no_run
     /// # use dcrf_proto::client::Client;
@@ -59,15 +57,14 @@ impl Client {
         self.handle.shared().command(Session::probe);
     }
 
-    /// Makes a new connection in place of the one that there is (L13), such as with another user's credentials, and
-    /// forgets earlier failures. A connection that is open is closed in order first, which takes a second at most;
-    /// a wait between two attempts ends at once.
+    /// Replaces the connection with a new one, for example to sign in as another user, and resets the backoff.
     ///
-    /// What was on its way is treated as at any loss: requests that were sent fail with
-    /// [`RequestError::ConnectionLost`](crate::RequestError::ConnectionLost) unless they are safe to repeat, and
-    /// subscriptions go on behind a [`Change::Gap`](crate::Change::Gap) with [`ConnectionError::Reconnect`](crate::ConnectionError::Reconnect).
+    /// An open connection is closed first, which takes a second at most. A wait between two attempts ends at once. A client
+    /// that was started closed connects. Does nothing if the client is closed.
     ///
-    /// Begins to connect when the client was not opened yet. When it is closed, there is no way back.
+    /// Requests that were sent fail with [`RequestError::ConnectionLost`](crate::RequestError::ConnectionLost), unless they
+    /// are idempotent. Subscriptions continue after a [`Change::Gap`](crate::Change::Gap) with
+    /// [`ConnectionError::Reconnect`](crate::ConnectionError::Reconnect).
     ///
     /// ```no_run
     /// # use dcrf_proto::{CloseReason, client::Client};
@@ -81,8 +78,8 @@ impl Client {
         self.force_reconnect_with(CloseFrame::normal());
     }
 
-    /// As [`force_reconnect`](Self::force_reconnect), and tells the server this code and reason. A code that no client may send
-    /// goes out as 1000, as by [`CloseOptions::frame`](crate::CloseOptions::frame).
+    /// Reconnects as [`force_reconnect`](Self::force_reconnect) does, and closes the old connection with this frame. A code that
+    /// clients may not send is replaced by 1000.
     ///
     /// ```no_run
     /// # use dcrf_proto::{CloseFrame, client::Client};

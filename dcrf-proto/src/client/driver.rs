@@ -1,6 +1,7 @@
-//! The driver: one poll loop that moves frames between a session and a socket. What to do is the
-//! session's business; this file only does it, in the order dial, receive, timers, send, tell: what has arrived is
-//! heard before a deadline is looked at, and what is past its deadline is not sent.
+//! The driver: one poll loop that moves frames between the session and the socket.
+//!
+//! The session decides what to do. The driver does it in the order dial, receive, timers, send, notify: received frames count
+//! before deadlines are checked, and requests past their deadline are not sent.
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -19,24 +20,23 @@ use crate::id::Epoch;
 use crate::session::Session;
 use crate::transmit::{Attempt, Transmit};
 
-/// How many rounds one poll may take before other tasks get their turn.
+/// How many rounds one poll may take before it yields to other tasks.
 const ROUNDS_PER_POLL: usize = 8;
 const FRAMES_PER_ROUND: usize = 64;
-/// How much is read between two looks at the session, and how much is taken from the session between two
-/// looks at whether the socket takes more.
+/// How much is read before the session handles it, and how much is sent before the socket is polled again.
 const BYTES_PER_ROUND: usize = 64 << 10;
-/// How often other tasks get their turn before a burst goes on, where somebody was woken by it and has not looked yet:
-/// more than a runtime polls one task before another. It takes well under a millisecond.
-const TURNS: usize = 1_000;
-/// How long a socket may take for what it has to tell the server after the connection is over.
+/// How many turns woken readers get before a burst continues without them. Runtimes poll one task fewer times in a row than
+/// this, which takes well under a millisecond.
+const MAX_TURNS: usize = 1_000;
+/// How long a socket may take to finish the closing handshake.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// Drives the session of `shared` until it is finished.
-pub(super) async fn drive<R: Transport>(shared: Guard, runtime: &R) {
-    let mut driver = Driver::new(shared, runtime);
+/// Drives the session until it is finished.
+pub(super) async fn drive<T: Transport>(shared: Guard, transport: &T) {
+    let mut driver = Driver::new(shared, transport);
     let start = |epoch, attempt| {
-        let dial = runtime.dial(attempt);
-        // A handshake, with TLS or without, is some 16 KiB, and a client that is connected has none.
+        let dial = transport.dial(attempt);
+        // Boxed: a handshake needs some 16 KiB, which a connected client would otherwise hold on to.
         Box::pin(async move { (epoch, dial.await) })
     };
     let mut dial = pin!(None);
@@ -61,7 +61,7 @@ pub(super) async fn drive<R: Transport>(shared: Guard, runtime: &R) {
             if driver.frames_left == 0 {
                 break;
             }
-            driver.now = R::now();
+            driver.now = T::now();
         }
         cx.waker().wake_by_ref();
         Poll::Pending
@@ -69,7 +69,7 @@ pub(super) async fn drive<R: Transport>(shared: Guard, runtime: &R) {
     .await;
 }
 
-/// Tells everyone when the driver has ended, or was dropped with its runtime.
+/// Settles everything when the driver ends or is dropped with its transport.
 pub(super) struct Guard(pub(super) Arc<Shared>);
 
 impl Drop for Guard {
@@ -78,52 +78,52 @@ impl Drop for Guard {
     }
 }
 
-struct Driver<'a, R: Transport> {
+struct Driver<'a, T: Transport> {
     shared: Guard,
-    runtime: &'a R,
-    connection: Option<Connection<R::Socket>>,
-    /// The socket of a connection that is over, and when it is dropped at the latest. Boxed, since there is seldom one.
-    lingering: Option<Box<(R::Socket, Instant)>>,
+    transport: &'a T,
+    connection: Option<Connection<T::Socket>>,
+    /// The socket of a connection that is over, and when to drop it at the latest. Boxed, because there is seldom one.
+    lingering: Option<Box<(T::Socket, Instant)>>,
     /// The epoch of the dial in progress.
     dialling: Option<Epoch>,
-    /// Whether the socket is to be looked at.
+    /// Whether the socket may have something to read.
     readable: Arc<Signal>,
-    /// When the session is to be looked at, as it said last.
+    /// The session's next deadline.
     deadline: Option<Instant>,
-    /// When the timer fires that is set.
-    alarm: Option<Instant>,
+    /// When the timer fires.
+    timer_at: Option<Instant>,
     clocks: Clocks,
-    /// When this round began.
+    /// The time at the start of this round.
     now: Instant,
-    /// Whether this poll has found that the machine was suspended, and no round has dealt with it yet.
+    /// Whether the machine was suspended, and the connection not probed yet.
     was_suspended: bool,
-    /// Half of what a reader may leave unread: a prompt one gets to run before a burst overruns it.
+    /// Half the smallest buffer of a reader, so that a prompt reader runs before a burst overflows its buffer.
     frames_per_poll: usize,
     frames_left: usize,
-    /// How many turns others have had since there were frames left.
+    /// How many turns woken readers have had.
     turns: usize,
-    // Buffers that keep their capacity: what crosses the lock goes through them.
+    // Reused buffers for frames on their way in and out of the lock.
     transmits: Vec<Transmit>,
-    frames: Vec<Received<R::Socket>>,
+    frames: Vec<Received<T::Socket>>,
     wakers: Wakers,
 }
 
 struct Connection<S> {
     epoch: Epoch,
     socket: S,
-    /// Whether something was fed that is not flushed yet.
+    /// Whether fed frames are not flushed yet.
     unflushed: bool,
 }
 
-/// How the session is at the end of a round.
+/// The session at the end of a round.
 struct Progress {
-    /// Of the connection or the dial that it wants.
+    /// The current connection or dial.
     epoch: Option<Epoch>,
     is_finished: bool,
 }
 
-impl<'a, R: Transport> Driver<'a, R> {
-    fn new(shared: Guard, runtime: &'a R) -> Self {
+impl<'a, T: Transport> Driver<'a, T> {
+    fn new(shared: Guard, transport: &'a T) -> Self {
         let config = shared.0.lock().session.config().clone();
         let capacity = config.changes.count.min(config.replies.count).min(config.events.count);
         Self {
@@ -131,15 +131,15 @@ impl<'a, R: Transport> Driver<'a, R> {
             frames_left: 0,
             turns: 0,
             shared,
-            runtime,
+            transport,
             connection: None,
             lingering: None,
             dialling: None,
             readable: Arc::default(),
             deadline: None,
-            alarm: None,
-            clocks: Clocks::new(R::now(), R::wall_clock()),
-            now: R::now(),
+            timer_at: None,
+            clocks: Clocks::new(T::now(), T::wall_clock()),
+            now: T::now(),
             was_suspended: false,
             transmits: Vec::new(),
             frames: Vec::new(),
@@ -147,18 +147,18 @@ impl<'a, R: Transport> Driver<'a, R> {
         }
     }
 
-    fn session<T>(&self, act: impl FnOnce(&mut Session, Instant) -> T) -> T {
+    fn session<O>(&self, act: impl FnOnce(&mut Session, Instant) -> O) -> O {
         act(&mut self.shared.0.lock().session, self.now)
     }
 
-    /// Reads on without end, unless somebody was woken whose turn is to come before they are overrun.
+    /// Renews the budget of frames, unless woken readers have not run yet.
     fn begin_poll<D>(&mut self, cx: &Context<'_>, dial: Pin<&mut Option<D>>) {
         self.readable.register(cx.waker());
-        self.now = R::now();
-        self.was_suspended |= self.clocks.was_suspended(self.now, R::wall_clock());
-        let have_had_turns = self.turns >= TURNS;
+        self.now = T::now();
+        self.was_suspended |= self.clocks.was_suspended(self.now, T::wall_clock());
+        let have_had_turns = self.turns >= MAX_TURNS;
         let (has_woken, epoch, deadline) = self.shared.0.poll_with(cx, |inner, task| {
-            // Commands wake this task from now on.
+            // From now on, commands wake this task.
             let _: Poll<()> = task.register(&mut inner.driver);
             if have_had_turns {
                 inner.readers.clear_woken();
@@ -175,7 +175,7 @@ impl<'a, R: Transport> Driver<'a, R> {
         self.drop_stale(epoch, dial);
     }
 
-    /// Drops what the session has given up, and says whether there was something.
+    /// Drops a dial or socket whose epoch is over. Returns whether there was one.
     fn drop_stale<D>(&mut self, epoch: Option<Epoch>, mut dial: Pin<&mut Option<D>>) -> bool {
         let is_over = |of: Epoch| Some(of) != epoch;
         let dialling = self.dialling.take_if(|dialling| is_over(*dialling));
@@ -191,7 +191,7 @@ impl<'a, R: Transport> Driver<'a, R> {
         self.connection.is_none() && self.lingering.is_none() && self.dialling.is_none()
     }
 
-    /// Feeds all that is ready to the socket, then flushes once. Says whether the next round has something to do by that.
+    /// Feeds all frames to the socket, then flushes once. Returns whether another round is needed.
     fn send<D>(
         &mut self,
         cx: &mut Context<'_>,
@@ -228,13 +228,13 @@ impl<'a, R: Transport> Driver<'a, R> {
         dials || is_lost || feeds && !(is_ready && self.is_flushed())
     }
 
-    /// Whether what the session has to send can be taken from it.
+    /// Whether the socket accepts frames.
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> bool {
         let Some(connection) = &mut self.connection else { return true };
         match connection.socket.poll_ready(cx) {
             Poll::Ready(Ok(())) => true,
-            Poll::Ready(Err(lost)) => {
-                self.lose(lost);
+            Poll::Ready(Err(error)) => {
+                self.fail(error);
                 true
             }
             Poll::Pending => {
@@ -244,7 +244,7 @@ impl<'a, R: Transport> Driver<'a, R> {
         }
     }
 
-    /// Says whether that is all that the session has to send.
+    /// Takes a batch of frames from the session. Returns whether that is all.
     fn take_transmits(&mut self) -> bool {
         let mut bytes = 0;
         let mut inner = self.shared.0.lock();
@@ -264,8 +264,8 @@ impl<'a, R: Transport> Driver<'a, R> {
             return;
         }
         connection.unflushed = true;
-        if let Err(lost) = connection.socket.feed(frame) {
-            self.lose(lost);
+        if let Err(error) = connection.socket.feed(frame) {
+            self.fail(error);
         }
     }
 
@@ -276,8 +276,8 @@ impl<'a, R: Transport> Driver<'a, R> {
         }
         match connection.socket.poll_flush(cx) {
             Poll::Ready(Ok(())) => connection.unflushed = false,
-            Poll::Ready(Err(lost)) => self.lose(lost),
-            // Why it can't be written may be known on the other side.
+            Poll::Ready(Err(error)) => self.fail(error),
+            // The reason may be readable.
             Poll::Pending => self.readable.set(),
         }
     }
@@ -288,7 +288,7 @@ impl<'a, R: Transport> Driver<'a, R> {
 
     fn dial<D>(&mut self, cx: &mut Context<'_>, mut dial: Pin<&mut Option<D>>) -> bool
     where
-        D: Future<Output = (Epoch, Result<R::Socket, ConnectionError>)>,
+        D: Future<Output = (Epoch, Result<T::Socket, ConnectionError>)>,
     {
         let Some(dialling) = dial.as_mut().as_pin_mut() else { return false };
         let Poll::Ready((epoch, result)) = dialling.poll(cx) else { return false };
@@ -303,7 +303,7 @@ impl<'a, R: Transport> Driver<'a, R> {
                 inner.protocol = protocol;
                 inner.session.handle_connected(epoch, self.now);
             }
-            Err(lost) => self.lost(epoch, lost),
+            Err(error) => self.disconnected(epoch, error),
         }
         true
     }
@@ -319,19 +319,19 @@ impl<'a, R: Transport> Driver<'a, R> {
         let mut has_more = true;
         let epoch = connection.epoch;
         let mut bytes = 0;
-        let mut lost = None;
+        let mut failure = None;
         while self.frames.len() < most && bytes < BYTES_PER_ROUND {
             match connection.socket.poll_receive(cx) {
                 Poll::Ready(Ok(Frame::Close(frame))) => {
-                    lost = Some(ConnectionError::Closed(frame));
+                    failure = Some(ConnectionError::Closed(frame));
                     break;
                 }
                 Poll::Ready(Ok(frame)) => {
                     bytes += frame.len();
                     self.frames.push(frame);
                 }
-                Poll::Ready(Err(why)) => {
-                    lost = Some(why);
+                Poll::Ready(Err(error)) => {
+                    failure = Some(error);
                     break;
                 }
                 Poll::Pending => {
@@ -343,7 +343,7 @@ impl<'a, R: Transport> Driver<'a, R> {
         if has_more {
             self.readable.set();
         }
-        if self.frames.is_empty() && lost.is_none() {
+        if self.frames.is_empty() && failure.is_none() {
             return false;
         }
         self.frames_left -= self.frames.len();
@@ -359,22 +359,22 @@ impl<'a, R: Transport> Driver<'a, R> {
             }
         }
         drop(inner);
-        let is_lost = lost.is_some();
-        if let Some(lost) = lost {
-            self.lose(lost);
+        let has_failed = failure.is_some();
+        if let Some(error) = failure {
+            self.fail(error);
         }
-        has_more || is_lost
+        has_more || has_failed
     }
 
-    /// The socket has failed or ended.
-    fn lose(&mut self, lost: ConnectionError) {
+    /// The socket has failed or was closed.
+    fn fail(&mut self, error: ConnectionError) {
         if let Some(connection) = self.connection.take() {
-            self.lost(connection.epoch, lost);
+            self.disconnected(connection.epoch, error);
             self.lingering = Some(Box::new((connection.socket, self.now + LINGER)));
         }
     }
 
-    /// Drops the socket of a connection that is over, once it has said farewell.
+    /// Drops the socket of a connection that is over, once its closing handshake is done.
     fn linger(&mut self, cx: &mut Context<'_>) {
         let Some((socket, deadline)) = self.lingering.as_deref_mut() else { return };
         if socket.poll_linger(cx).is_ready() || *deadline <= self.now {
@@ -382,26 +382,26 @@ impl<'a, R: Transport> Driver<'a, R> {
         }
     }
 
-    fn lost(&self, epoch: Epoch, lost: ConnectionError) {
-        // Code of the user, so outside of the lock.
+    fn disconnected(&self, epoch: Epoch, error: ConnectionError) {
+        // User code, so without the lock.
         let failed = self.session(|session, _| session.would_fail(epoch));
-        let verdict = if failed { self.runtime.on_failure(&lost) } else { None };
-        self.session(|session, now| match verdict {
-            Some(verdict) => session.handle_disconnected_with(epoch, lost, verdict, now),
-            None => session.handle_disconnected(epoch, lost, now),
+        let action = if failed { self.transport.on_failure(&error) } else { None };
+        self.session(|session, now| match action {
+            Some(action) => session.handle_disconnected_with(epoch, error, action, now),
+            None => session.handle_disconnected(epoch, error, now),
         });
     }
 
-    /// Looks at what is due. Says whether something was.
+    /// Handles due timers. Returns whether there were any.
     fn handle_timers(&mut self) -> bool {
         let suspended = std::mem::take(&mut self.was_suspended);
-        // What was accepted since it was asked has its time still before it, so the lock is not taken for that.
+        // Deadlines of newer commands are later, so this needs no lock.
         if !suspended && self.deadline.is_none_or(|deadline| deadline > self.now) {
             return false;
         }
         self.session(|session, now| {
             if suspended {
-                // Before the deadlines are looked at: a ping that was under way has its time once more.
+                // Before timers: the pong of a pending ping gets more time.
                 session.probe(now);
             }
             let is_due = session.poll_timeout().is_some_and(|deadline| deadline <= now);
@@ -412,27 +412,27 @@ impl<'a, R: Transport> Driver<'a, R> {
         })
     }
 
-    /// Has the driver polled when the session is to be looked at. Says whether that is now.
-    fn arm_timer(&mut self, cx: &mut Context<'_>, mut timer: Pin<&mut Option<R::Timer>>) -> bool {
-        let look = self.connection.is_some().then(|| self.now + suspension::LOOK);
+    /// Sets the timer to the next deadline. Returns whether it has passed.
+    fn arm_timer(&mut self, cx: &mut Context<'_>, mut timer: Pin<&mut Option<T::Timer>>) -> bool {
+        let look = self.connection.is_some().then(|| self.now + suspension::INTERVAL);
         let leave = self.lingering.as_ref().map(|lingering| lingering.1);
         let Some(next) = self.deadline.into_iter().chain(look).chain(leave).min() else {
             return false;
         };
-        // A timer that fires too early is cheaper than one that is set anew for each request.
-        if self.alarm.is_none_or(|alarm| next < alarm) {
-            timer.set(Some(self.runtime.sleep_until(next)));
-            self.alarm = Some(next);
+        // Firing too early is cheaper than setting the timer for each request.
+        if self.timer_at.is_none_or(|timer_at| next < timer_at) {
+            timer.set(Some(self.transport.sleep_until(next)));
+            self.timer_at = Some(next);
         }
         let fired = timer.as_mut().as_pin_mut().is_some_and(|timer| timer.poll(cx).is_ready());
         if fired {
             timer.set(None);
-            self.alarm = None;
+            self.timer_at = None;
         }
         fired
     }
 
-    /// Tells those who wait, and learns how the session is.
+    /// Delivers the session's events and wakes their tasks.
     fn notify(&mut self) -> Progress {
         let mut inner = self.shared.0.lock();
         inner.drain_events(&mut self.wakers);

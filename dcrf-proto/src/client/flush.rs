@@ -1,4 +1,4 @@
-//! The wait until what was accepted has been written (C3).
+//! Waiting until accepted requests are written (C3).
 
 use std::future::{Future, poll_fn};
 use std::sync::Arc;
@@ -12,13 +12,13 @@ struct Flushing {
     place: usize,
 }
 
-/// Waits until all has been written that was accepted before this call.
+/// Waits until everything accepted before this call is written.
 pub(super) fn flush(
     handle: &Arc<Handle>,
 ) -> impl Future<Output = Result<(), CloseReason>> + Send + use<> {
     let place = handle.shared().command_with(|inner, _| {
         let mark = inner.session.mark();
-        // A driver that is left may be about to write, and says when it has.
+        // A driver that has not ended may still write, and then reports it.
         let over = inner.flushed(mark).filter(|_| inner.finished);
         let waiter = over.map_or(Waiter::Waiting(None), Waiter::Done);
         inner.flushers.insert(Flusher { mark, waiter })
@@ -40,7 +40,7 @@ impl Flushing {
 
 impl Drop for Flushing {
     fn drop(&mut self) {
-        // Its waker is dropped after the lock is released.
+        // The waker is dropped after the lock is released.
         let flusher = self.handle.shared().lock().flushers.try_remove(self.place);
         drop(flusher);
     }

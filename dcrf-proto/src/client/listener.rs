@@ -1,4 +1,4 @@
-//! A stream of the frames that a selector takes (F2).
+//! The stream of frames that match a selector (F2).
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -18,17 +18,16 @@ use crate::id::ListenerKey;
 use crate::protocol::json::{DecodeError, Json};
 use crate::protocol::selector::Selector;
 
-/// The frames that a selector takes, with their payloads as `T`: the stream of
-/// [`Client::listen`](super::Client::listen). It goes on over every reconnect, and ends when the client is closed.
+/// The frames that match a selector, from [`Client::listen`](super::Client::listen), with their payloads decoded as `T`.
 ///
-/// A slow reader misses the oldest, and is told how many ([`ListenerEvent::Lagged`]). Dropping it ends the listening; until then
-/// it keeps the client alive.
+/// It survives reconnects, and ends when the client is closed. If the reader falls behind, the oldest frames are dropped and
+/// counted in [`ListenerEvent::Lagged`]. It keeps the client alive until it is dropped.
 ///
 /// ```no_run
 /// # use dcrf_proto::{DecodeError, ListenerEvent, client::Listener};
 /// # async fn example(mut ticks: Listener<u64>) -> Result<(), DecodeError> {
-/// while let Some(heard) = ticks.next().await {
-///     if let ListenerEvent::Frame { payload, .. } = heard? {
+/// while let Some(event) = ticks.next().await {
+///     if let ListenerEvent::Frame { payload, .. } = event? {
 ///         println!("{payload}");
 ///     }
 /// }
@@ -54,15 +53,15 @@ impl<T> Listener<T> {
 }
 
 impl<T: DeserializeOwned> Listener<T> {
-    /// The next frame; `None` when the client is closed.
+    /// The next frame. `None` once the client is closed.
     ///
     /// ```no_run
     /// # use dcrf_proto::{DecodeError, ListenerEvent, client::Listener};
     /// # #[derive(serde::Deserialize)]
     /// # struct Tick { n: u64 }
     /// # async fn example(mut ticks: Listener<Tick>) -> Result<(), DecodeError> {
-    /// while let Some(heard) = ticks.next().await {
-    ///     if let ListenerEvent::Frame { payload: tick, .. } = heard? {
+    /// while let Some(event) = ticks.next().await {
+    ///     if let ListenerEvent::Frame { payload: tick, .. } = event? {
     ///         println!("{}", tick.n);
     ///     }
     /// }
@@ -72,12 +71,12 @@ impl<T: DeserializeOwned> Listener<T> {
     ///
     /// # Errors
     ///
-    /// A payload does not fit `T`. The stream goes on.
+    /// A payload could not be decoded. The stream continues.
     ///
     /// # Cancel safety
     ///
-    /// Nothing is lost when the future is dropped.
-    #[expect(clippy::should_implement_trait, reason = "an async stream's next is its usual name")]
+    /// Dropping the future loses no frame.
+    #[expect(clippy::should_implement_trait, reason = "the usual name for an async stream")]
     pub fn next(
         &mut self,
     ) -> impl Future<Output = Option<Result<ListenerEvent<T>, DecodeError>>> + Send {
@@ -118,7 +117,7 @@ impl<T> Drop for Listener<T> {
             inner.session.unlisten(self.key);
             inner.readers.remove(Readable::Listener(self.key))
         });
-        // After the lock is released.
+        // The waker is dropped after the lock is released.
         drop(waker);
     }
 }

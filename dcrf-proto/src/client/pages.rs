@@ -1,4 +1,4 @@
-//! Lists in pages: asked for one after the other, or streamed by the server (R12).
+//! Paginated lists: one request per page, or streamed by the server (R12).
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -14,12 +14,11 @@ use crate::command::Request;
 use crate::protocol::json::DecodeError;
 use crate::protocol::page::Page;
 
-/// The pages of a list, in order: of [`Client::list_pages`] or [`Client::stream_pages`].
+/// The pages of a list in order, from [`Client::list_pages`] or [`Client::stream_pages`].
 ///
-/// While one page is read, the next is on its way. An error is the last item.
+/// The next page is requested while you read the current one. An error is the last item.
 ///
-/// Objects that are created or deleted meanwhile can shift those behind them, so that one is in two pages or in
-/// none: that is in the nature of pages by offset.
+/// Pages are requested by offset. If objects are created or deleted meanwhile, an object can be in two pages or in none.
 ///
 /// ```no_run
 /// # use dcrf_proto::client::{Pages, ReplyError};
@@ -37,8 +36,8 @@ pub struct Pages<T> {
 }
 
 enum Source<T> {
-    /// The response of the next page, which was asked for when the last one came.
-    Asked {
+    /// The reply with the next page. It is requested as soon as a page has arrived.
+    Requested {
         client: Client,
         request: Request,
         offset: u64,
@@ -48,7 +47,7 @@ enum Source<T> {
     Ended,
 }
 
-/// The objects of a list in pages, one by one: of [`Client::list_all`], or of [`Pages::items`].
+/// The objects of a paginated list, from [`Client::list_all`] or [`Pages::items`].
 ///
 /// ```no_run
 /// # use dcrf_proto::client::{Items, ReplyError};
@@ -74,14 +73,13 @@ impl<T: DeserializeOwned + 'static> Pages<T> {
 }
 
 impl<T: DeserializeOwned> Pages<T> {
-    pub(super) fn asked(client: &Client, request: Request) -> Self {
+    pub(super) fn requested(client: &Client, request: Request) -> Self {
         let next = client.call(request.clone());
         let (client, offset) = (client.clone(), 0);
-        Self { source: Source::Asked { client, request, offset, next }, total: None }
+        Self { source: Source::Requested { client, request, offset, next }, total: None }
     }
 
-    /// How many objects the server counted when it made the last page that was read, for a progress bar; `None`
-    /// before the first.
+    /// The number of objects in the list, as of the last page that was read. `None` before the first page.
     ///
     /// ```no_run
     /// # use dcrf_proto::{Request, client::{Client, ReplyError}};
@@ -114,7 +112,7 @@ impl<T: DeserializeOwned> Pages<T> {
         Items { pages: self, page: VecDeque::new() }
     }
 
-    /// The next page; `None` after the last.
+    /// The next page. `None` after the last one.
     ///
     /// ```no_run
     /// # use dcrf_proto::client::{Pages, ReplyError};
@@ -128,12 +126,12 @@ impl<T: DeserializeOwned> Pages<T> {
     ///
     /// # Errors
     ///
-    /// Why there is no page, and none after it.
+    /// A page could not be read. The list ends.
     ///
     /// # Cancel safety
     ///
-    /// Nothing is lost when the future is dropped.
-    #[expect(clippy::should_implement_trait, reason = "an async stream's next is its usual name")]
+    /// Dropping the future loses nothing.
+    #[expect(clippy::should_implement_trait, reason = "the usual name for an async stream")]
     pub fn next(&mut self) -> impl Future<Output = Option<Result<Page<T>, ReplyError>>> + Send
     where
         T: Send,
@@ -143,9 +141,9 @@ impl<T: DeserializeOwned> Pages<T> {
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Page<T>, ReplyError>>> {
         let polled = match &mut self.source {
-            Source::Asked { next, offset, .. } => {
+            Source::Requested { next, offset, .. } => {
                 let page = ready!(Pin::new(next).poll(cx)).map_err(ReplyError::from);
-                Some(page.and_then(|page| at_least(*offset, page)))
+                Some(page.and_then(|page| at_offset(*offset, page)))
             }
             Source::Streamed(replies) => ready!(Pin::new(replies).poll_next(cx)),
             Source::Ended => None,
@@ -160,22 +158,22 @@ impl<T: DeserializeOwned> Pages<T> {
         Poll::Ready(polled)
     }
 
-    /// Asks for the page after this one.
+    /// Requests the page after this one.
     fn advance(&mut self, page: &Page<T>) {
-        let Source::Asked { client, request, offset, next } = &mut self.source else { return };
+        let Source::Requested { client, request, offset, next } = &mut self.source else { return };
         if page.is_last() {
             self.source = Source::Ended;
             return;
         }
         *offset = page.offset.saturating_add(page.limit);
-        // The limit as the server has decided: it may allow less than was asked for.
+        // The server may allow a smaller limit than the requested one.
         let after = request.clone().arg("limit", page.limit).arg("offset", *offset);
         *next = client.call(after);
     }
 }
 
-/// A server that knows no offset would send the first page for ever.
-fn at_least<T>(offset: u64, page: Page<T>) -> Result<Page<T>, ReplyError> {
+/// Rejects a page at an earlier offset: a server that ignores the offset would send the first page for ever.
+fn at_offset<T>(offset: u64, page: Page<T>) -> Result<Page<T>, ReplyError> {
     if page.offset >= offset {
         return Ok(page);
     }
@@ -184,7 +182,7 @@ fn at_least<T>(offset: u64, page: Page<T>) -> Result<Page<T>, ReplyError> {
 }
 
 impl<T: DeserializeOwned> Items<T> {
-    /// How many objects the list has, see [`Pages::total`].
+    /// The number of objects in the list, see [`Pages::total`].
     ///
     /// ```no_run
     /// # use dcrf_proto::client::Items;
@@ -196,7 +194,7 @@ impl<T: DeserializeOwned> Items<T> {
         self.pages.total
     }
 
-    /// The next object; `None` after the last.
+    /// The next object. `None` after the last one.
     ///
     /// ```no_run
     /// # use dcrf_proto::client::{Items, ReplyError};
@@ -210,12 +208,12 @@ impl<T: DeserializeOwned> Items<T> {
     ///
     /// # Errors
     ///
-    /// Why there are no more.
+    /// A page could not be read. The list ends.
     ///
     /// # Cancel safety
     ///
-    /// Nothing is lost when the future is dropped.
-    #[expect(clippy::should_implement_trait, reason = "an async stream's next is its usual name")]
+    /// Dropping the future loses nothing.
+    #[expect(clippy::should_implement_trait, reason = "the usual name for an async stream")]
     pub fn next(&mut self) -> impl Future<Output = Option<Result<T, ReplyError>>> + Send
     where
         T: Send,
@@ -237,7 +235,7 @@ impl<T: DeserializeOwned> Items<T> {
     }
 }
 
-// What it holds of `T` is never pinned.
+// No `T` is ever pinned.
 impl<T> Unpin for Items<T> {}
 
 impl<T: DeserializeOwned> Stream for Pages<T> {
@@ -251,7 +249,7 @@ impl<T: DeserializeOwned> Stream for Pages<T> {
 impl<T: DeserializeOwned> FusedStream for Pages<T> {
     fn is_terminated(&self) -> bool {
         match &self.source {
-            Source::Asked { .. } => false,
+            Source::Requested { .. } => false,
             Source::Streamed(replies) => replies.is_terminated(),
             Source::Ended => true,
         }

@@ -1,4 +1,4 @@
-//! The future of a request.
+//! The future of a request's reply.
 
 use std::fmt;
 use std::future::Future;
@@ -13,17 +13,16 @@ use crate::error::RequestError;
 use crate::id::RequestKey;
 use crate::protocol::json::{DecodeError, Json};
 
-/// The answer to a request, once it comes.
+/// Waits for the reply to a request.
 ///
-/// The request is queued already when this future is made. It always resolves: with the answer, or with
-/// an error at the request's deadline, at the loss of the connection it was sent on, or when the client
-/// is closed.
+/// The request is queued when this future is created, not when it is polled. The future always completes: with the reply,
+/// or with an error when the request times out, its connection is lost, or the client is closed.
 ///
 /// ```no_run
 /// # use dcrf_proto::client::{Client, ReplyFuture};
 /// # async fn example(client: Client) -> Result<(), dcrf_proto::RequestError> {
 /// let people: ReplyFuture<Vec<String>> = client.list("people");
-/// // It is on its way already.
+/// // The request is on its way.
 /// println!("{} people", people.await?.len());
 /// # Ok(())
 /// # }
@@ -31,22 +30,22 @@ use crate::protocol::json::{DecodeError, Json};
 ///
 /// # Errors
 ///
-/// - [`RequestError::ErrorReply`]: the server answered with another status than 2xx;
-/// - [`RequestError::TimedOut`]: the deadline passed, 30 seconds after the call unless set otherwise;
-/// - [`RequestError::ConnectionLost`]: the connection was lost after the request was sent;
-/// - [`RequestError::Closed`]: the client was closed first;
-/// - [`RequestError::Rejected`]: the request was not accepted and is handed back, since the queue is
-///   full, the message too large, the id in use, or an argument not valid;
-/// - [`RequestError::Decode`]: the answer does not fit `T`.
+/// - [`RequestError::ErrorReply`]: the server replied with an error
+/// - [`RequestError::TimedOut`]: there was no reply in time, by default within 30 seconds of the call
+/// - [`RequestError::ConnectionLost`]: the connection was lost after the request was sent
+/// - [`RequestError::Closed`]: the client was closed
+/// - [`RequestError::Rejected`]: the client did not accept the request, and hands it back, because the queue is full, the
+///   message is too large, the id is in use, or an argument is invalid
+/// - [`RequestError::Decode`]: the reply could not be decoded as `T`
 ///
 /// # Cancel safety
 ///
-/// Dropping the future cancels the request: if it has not been sent, it never is; if it has, the server
-/// may still act on it, and its answer is dropped.
+/// Dropping the future cancels the request. If it was not sent yet, it never is. If it was, the server may still act on it,
+/// and the reply is ignored.
 ///
 /// # Panics
 ///
-/// When polled again after it has resolved.
+/// If polled after completion.
 #[must_use = "the request is cancelled when its response is dropped"]
 pub struct ReplyFuture<T> {
     state: State,
@@ -68,7 +67,7 @@ impl<T> ReplyFuture<T> {
         let accepted = handle.shared().command_with(|inner, now| {
             let accepted = inner.session.request(request, now);
             if let Ok(key) = &accepted {
-                inner.responses.insert(*key, Waiter::Waiting(None));
+                inner.replies.insert(*key, Waiter::Waiting(None));
             }
             accepted
         });
@@ -87,7 +86,7 @@ impl<T> Future for ReplyFuture<T> {
         let this = &mut *self;
         let result = match mem::replace(&mut this.state, State::Resolved) {
             State::Waiting { handle, key } => {
-                match handle.shared().poll_with(cx, |inner, task| inner.poll_response(key, task)) {
+                match handle.shared().poll_with(cx, |inner, task| inner.poll_reply(key, task)) {
                     Poll::Ready(result) => result,
                     Poll::Pending => {
                         this.state = State::Waiting { handle, key };
@@ -107,9 +106,9 @@ impl<T> Drop for ReplyFuture<T> {
         if let State::Waiting { handle, key } = &self.state {
             let waiter = handle.shared().command_with(|inner, _| {
                 inner.session.cancel(*key);
-                inner.responses.remove(key)
+                inner.replies.remove(key)
             });
-            // Its waker is dropped after the lock is released.
+            // The waker is dropped after the lock is released.
             drop(waiter);
         }
     }

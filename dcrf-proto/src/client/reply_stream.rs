@@ -1,4 +1,4 @@
-//! A stream of replies to one request (R12).
+//! The stream of replies to one request (R12).
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -17,13 +17,13 @@ use crate::error::{ReplyStreamError, RequestError};
 use crate::id::ReplyStreamKey;
 use crate::protocol::json::{DecodeError, Json};
 
-/// The replies to a request of [`Client::stream`](super::Client::stream), as they come.
+/// The replies to a request, from [`Client::stream`](super::Client::stream).
 ///
-/// The server does not tell which reply is the last: [`until`](Self::until) does. Without it the stream goes on
-/// until it is dropped, or nothing has come for the time of the request's timeout.
+/// The server does not mark the last reply, so describe it with [`until`](Self::until). Otherwise the stream ends with an
+/// error when no reply arrives within the request's timeout.
 ///
-/// Dropping it before the last reply sends the request's
-/// [cancel action](crate::Request::cancel_action), if it has one; what the server still sends is dropped.
+/// Dropping the stream before the last reply sends the request's [cancel action](crate::Request::cancel_action), if it has
+/// one. Later replies are ignored.
 ///
 /// ```no_run
 /// # use dcrf_proto::client::{ReplyStream, ReplyError};
@@ -38,7 +38,7 @@ use crate::protocol::json::{DecodeError, Json};
 ///
 /// # Errors
 ///
-/// [`ReplyError::Stream`] is the last item. After [`ReplyError::Decode`] the stream goes on.
+/// [`ReplyError::Stream`] is the last item. After [`ReplyError::Decode`] the stream continues.
 #[must_use = "the stream is cancelled when it is dropped"]
 pub struct ReplyStream<T> {
     state: State,
@@ -54,15 +54,15 @@ enum State {
     Ended,
 }
 
-/// Why a stream of replies has no reply to give.
+/// An error of a [`ReplyStream`].
 ///
 /// ```no_run
 /// # use dcrf_proto::client::{ReplyStream, ReplyError};
 /// # async fn example(mut lines: ReplyStream<String>) {
 /// match lines.next().await {
 ///     Some(Ok(line)) => println!("{line}"),
-///     Some(Err(ReplyError::Stream(why))) => println!("no more lines: {why}"),
-///     Some(Err(error)) => println!("a line that is none: {error}"),
+///     Some(Err(ReplyError::Stream(error))) => println!("no more lines: {error}"),
+///     Some(Err(error)) => println!("not a line: {error}"),
 ///     None => println!("that was the last line"),
 /// }
 /// # }
@@ -70,10 +70,10 @@ enum State {
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReplyError {
-    /// The stream has ended before its last reply. It is the last item of the stream.
+    /// The stream has ended before its last reply. This is the last item.
     #[error(transparent)]
     Stream(ReplyStreamError),
-    /// This reply does not fit the type. The stream goes on.
+    /// The reply could not be decoded. The stream continues.
     #[error(transparent)]
     Decode(DecodeError),
 }
@@ -96,7 +96,7 @@ impl<T> ReplyStream<T> {
         Self { state, is_last: None, decoded: PhantomData }
     }
 
-    /// Ends the stream with the first reply that `is_last` says so of; that reply is still handed out.
+    /// Ends the stream after the first reply for which `is_last` returns true.
     ///
     /// ```no_run
     /// # use dcrf_proto::{Page, Request, client::Client};
@@ -114,7 +114,7 @@ impl<T> ReplyStream<T> {
         self
     }
 
-    /// The last reply has come.
+    /// The last reply was received.
     fn finish(&mut self) {
         if let State::Open { handle, key } = std::mem::replace(&mut self.state, State::Ended) {
             leave(&handle, key, |session| session.finish_reply_stream(key));
@@ -122,7 +122,7 @@ impl<T> ReplyStream<T> {
     }
 }
 
-/// Takes leave of a stream, and drops its waker after the lock is released.
+/// Leaves a stream. Its waker is dropped after the lock is released.
 fn leave(handle: &Handle, key: ReplyStreamKey, leave: impl FnOnce(&mut crate::session::Session)) {
     let waker = handle.shared().command_with(|inner, _| {
         leave(&mut inner.session);
@@ -132,7 +132,7 @@ fn leave(handle: &Handle, key: ReplyStreamKey, leave: impl FnOnce(&mut crate::se
 }
 
 impl<T: DeserializeOwned> ReplyStream<T> {
-    /// The next reply; `None` after the last.
+    /// The next reply. `None` after the last one.
     ///
     /// ```no_run
     /// # use dcrf_proto::client::{ReplyStream, ReplyError};
@@ -150,8 +150,8 @@ impl<T: DeserializeOwned> ReplyStream<T> {
     ///
     /// # Cancel safety
     ///
-    /// Nothing is lost when the future is dropped.
-    #[expect(clippy::should_implement_trait, reason = "an async stream's next is its usual name")]
+    /// Dropping the future loses no reply.
+    #[expect(clippy::should_implement_trait, reason = "the usual name for an async stream")]
     pub fn next(&mut self) -> impl Future<Output = Option<Result<T, ReplyError>>> + Send {
         poll_fn(|cx| self.poll(cx))
     }
@@ -165,7 +165,7 @@ impl<T: DeserializeOwned> ReplyStream<T> {
                     match inner.session.poll_reply(*key) {
                         Some(Ok(reply)) => Poll::Ready(Ok(reply)),
                         Some(Err(ended)) => {
-                            // Of what has ended the session tells nothing more.
+                            // The session has forgotten the stream.
                             task.defer_drop(inner.readers.remove(readable));
                             Poll::Ready(Err(ended))
                         }

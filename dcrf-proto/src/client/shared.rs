@@ -1,4 +1,4 @@
-//! What the handles and the driver share: the session, and who waits for what.
+//! What the handles and the driver share: the session, and the tasks that wait for it.
 
 use std::any::Any;
 use std::future::poll_fn;
@@ -28,8 +28,7 @@ pub(super) struct Shared {
     now: fn() -> Instant,
 }
 
-/// The lock, held. What the session has for the log is told after the release: a subscriber of `tracing` is code of
-/// the user.
+/// The lock, held. `tracing` records are emitted after it is released, because subscribers are user code.
 pub(super) struct Locked<'a> {
     // Dropped in this order.
     inner: MutexGuard<'a, Inner>,
@@ -60,33 +59,33 @@ pub(super) struct Inner {
     pub(super) session: Session,
     /// The subprotocol of the last connection.
     pub(super) protocol: Option<String>,
-    /// Woken by the next command.
+    /// The waker of the driver, woken by the next command.
     pub(super) driver: Option<Waker>,
-    /// Set when the driver has ended: nothing is reported any more.
+    /// The driver has ended, so nothing will be reported any more.
     pub(super) finished: bool,
-    pub(super) responses: OwnMap<RequestKey, Waiter<Result<Json, RequestError>>>,
+    pub(super) replies: OwnMap<RequestKey, Waiter<Result<Json, RequestError>>>,
     pub(super) readers: Readers,
     pub(super) unsubscribes: OwnMap<SubscriptionKey, Waiter<Result<(), UnsubscribeError>>>,
     pub(super) listeners: Slab<Listener>,
-    /// The wakers of those who watch the state.
+    /// The wakers of the state watches.
     pub(super) watchers: Slab<Option<Waker>>,
-    /// Those who wait for the driver's end.
+    /// The wakers of tasks that wait for the driver to end.
     finishers: Slab<Option<Waker>>,
-    /// Those who wait until something has been written.
+    /// Tasks that wait until frames are written.
     pub(super) flushers: Slab<Flusher>,
-    /// How many events the streams of events have dropped.
-    missed: u64,
-    /// Whether the socket has taken frames that it has not written.
+    /// How many events were dropped in all event streams.
+    lagged_events: u64,
+    /// Whether the socket has unflushed frames.
     unwritten: bool,
 }
 
-/// One who waits until all has been written that was accepted before `mark`.
+/// A task that waits until everything accepted before `mark` is written.
 pub(super) struct Flusher {
     pub(super) mark: u64,
     pub(super) waiter: Waiter<Result<(), CloseReason>>,
 }
 
-/// One who waits for one thing.
+/// A task that waits for one result.
 pub(super) enum Waiter<T> {
     Waiting(Option<Waker>),
     Done(T),
@@ -101,7 +100,7 @@ impl<T> Waiter<T> {
     }
 }
 
-/// One stream of events.
+/// An event stream.
 pub(super) struct Listener {
     pub(super) events: ClientEvents,
     pub(super) waker: Option<Waker>,
@@ -122,14 +121,14 @@ impl Shared {
                 protocol: None,
                 driver: None,
                 finished: false,
-                responses: OwnMap::default(),
+                replies: OwnMap::default(),
                 readers: Readers::default(),
                 unsubscribes: OwnMap::default(),
                 listeners: Slab::new(),
                 watchers: Slab::new(),
                 finishers: Slab::new(),
                 flushers: Slab::new(),
-                missed: 0,
+                lagged_events: 0,
                 unwritten: false,
             }),
             now,
@@ -137,31 +136,31 @@ impl Shared {
     }
 
     pub(super) fn lock(&self) -> Locked<'_> {
-        // No code of the user runs under the lock, so a poisoned lock is as good as any.
+        // No user code runs under the lock, so its state is consistent even if it is poisoned.
         let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         Locked { inner, records: Records::default() }
     }
 
-    /// Gives the session a command, and the driver a reason to look at it.
+    /// Runs a command of the session, and wakes the driver.
     pub(super) fn command<T>(&self, command: impl FnOnce(&mut Session, Instant) -> T) -> T {
         self.command_with(|inner, now| command(&mut inner.session, now))
     }
 
     pub(super) fn command_with<T>(&self, command: impl FnOnce(&mut Inner, Instant) -> T) -> T {
         let now = (self.now)();
-        // Dropped behind the lock, and woken by that.
+        // Dropped after the lock is released, which wakes them.
         let mut wakers = Wakers::default();
         let mut inner = self.lock();
         let result = command(&mut inner, now);
         if inner.finished {
-            // No driver is left to hand over what the session says.
+            // There is no driver any more to deliver events.
             inner.drain_events(&mut wakers);
         }
         wakers.extend(inner.driver.take());
         result
     }
 
-    /// Looks under the lock, for a second time where there is nothing and the task is to wait.
+    /// Polls under the lock. If the task has to wait, polls again with a clone of its waker, see [`Task`].
     pub(super) fn poll_with<T>(
         &self,
         cx: &Context<'_>,
@@ -176,7 +175,7 @@ impl Shared {
         }
     }
 
-    /// Resolves when the driver has ended.
+    /// Completes when the driver has ended.
     pub(super) async fn finished(&self) {
         let finisher = Finisher { shared: self, place: self.lock().finishers.insert(None) };
         poll_fn(|cx| {
@@ -190,10 +189,10 @@ impl Shared {
         .await;
     }
 
-    /// The driver has ended, or was dropped: everything settles.
+    /// Settles everything, because the driver has ended or was dropped.
     pub(super) fn stop_driving(&self) {
         let now = (self.now)();
-        // Dropped behind the lock, and woken by that.
+        // Dropped after the lock is released, which wakes them.
         let mut wakers = Wakers::default();
         let mut inner = self.lock();
         inner.session.stop_driving(now);
@@ -201,7 +200,7 @@ impl Shared {
         inner.finished = true;
         wakers.extend(inner.finishers.iter_mut().filter_map(|(_, finisher)| finisher.take()));
         let driver = inner.driver.take();
-        // Of a listener's end the session tells nothing.
+        // The session has no event for the end of a listener.
         wakers.extend(inner.readers.drain());
         inner.notify_flushers(&mut wakers);
         wakers.extend(inner.listeners.iter_mut().filter_map(|(_, listener)| listener.waker.take()));
@@ -210,7 +209,7 @@ impl Shared {
     }
 }
 
-/// One who waits for the driver's end, until it is dropped.
+/// Removes the waker of a task that waits for the driver to end.
 struct Finisher<'a> {
     shared: &'a Shared,
     place: usize,
@@ -218,17 +217,17 @@ struct Finisher<'a> {
 
 impl Drop for Finisher<'_> {
     fn drop(&mut self) {
-        // Its waker is dropped after the lock is released.
+        // The waker is dropped after the lock is released.
         let waker = self.shared.lock().finishers.try_remove(self.place);
         drop(waker);
     }
 }
 
 impl Inner {
-    /// The session's, with what the streams of events hold and have dropped.
+    /// The session's statistics, with those of the event streams.
     pub(super) fn stats(&self) -> Stats {
         let mut stats = self.session.stats();
-        stats.lagged_events += self.missed;
+        stats.lagged_events += self.lagged_events;
         for (_, listener) in &self.listeners {
             let held = listener.events.held();
             stats.unread_events += held.count;
@@ -237,28 +236,27 @@ impl Inner {
         stats
     }
 
-    /// The answer to a request, once and for its one waiter.
-    pub(super) fn poll_response(
+    /// Takes the result of a request.
+    pub(super) fn poll_reply(
         &mut self,
         key: RequestKey,
         task: &mut Task<'_>,
     ) -> Poll<Result<Json, RequestError>> {
-        if let Some(Waiter::Waiting(place)) = self.responses.get_mut(&key) {
+        if let Some(Waiter::Waiting(place)) = self.replies.get_mut(&key) {
             return task.register(place);
         }
-        match self.responses.remove(&key) {
+        match self.replies.remove(&key) {
             Some(Waiter::Done(result)) => Poll::Ready(result),
-            _ => unreachable!("a waiter stays until its response takes it"),
+            _ => unreachable!("only the reply future removes its waiter"),
         }
     }
 
-    /// Hands what the session tells to those who wait for it, and collects whom to wake once the lock is
-    /// released.
+    /// Delivers the session's events, and collects the wakers to wake after the lock is released.
     pub(super) fn drain_events(&mut self, wakers: &mut Wakers) {
         while let Some(event) = self.session.poll_event() {
             match event {
                 Event::Settled { request, result } => {
-                    let waiter = self.responses.get_mut(&request);
+                    let waiter = self.replies.get_mut(&request);
                     wakers.extend(waiter.and_then(|waiter| waiter.complete(result)));
                 }
                 Event::ChangeReadable(key) | Event::Subscribed(key) => {
@@ -279,8 +277,7 @@ impl Inner {
         }
     }
 
-    /// What has become of all that was accepted before `mark`, as far as that is known: it was written, or its
-    /// socket is gone, or it never will be (C3).
+    /// Whether everything accepted before `mark` is written (C3). `None` if that is still open.
     pub(super) fn flushed(&self, mark: u64) -> Option<Result<(), CloseReason>> {
         let is_sent = self.session.is_sent(mark);
         match self.session.state() {
@@ -292,7 +289,7 @@ impl Inner {
         }
     }
 
-    /// The driver has looked at its socket: collects who waited for that.
+    /// The driver has polled its socket. Collects the wakers of tasks that waited for it.
     pub(super) fn socket_polled(&mut self, unwritten: bool, wakers: &mut Wakers) {
         self.unwritten = unwritten;
         self.notify_flushers(wakers);
@@ -316,16 +313,16 @@ impl Inner {
             wakers.extend(self.watchers.iter_mut().filter_map(|(_, waker)| waker.take()));
         }
         for (_, listener) in &mut self.listeners {
-            self.missed += listener.events.push(event.clone());
+            self.lagged_events += listener.events.push(event.clone());
             wakers.extend(listener.waker.take());
         }
     }
 }
 
-/// What keeps a client alive: the last one that is dropped closes it (C2).
+/// Keeps a client alive. Dropping the last one closes the client (C2).
 pub(super) struct Handle {
     shared: Arc<Shared>,
-    /// What is dropped behind that.
+    /// Dropped after that.
     attached: Mutex<Vec<Box<dyn Any + Send>>>,
 }
 

@@ -1,4 +1,4 @@
-//! The future of a subscribe, and the subscription as a stream of changes.
+//! Subscribing, and the stream of changes of a subscription.
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -18,10 +18,11 @@ use crate::event::Change;
 use crate::id::SubscriptionKey;
 use crate::protocol::json::{DecodeError, Json};
 
-/// A subscription that the server has not acknowledged yet.
+/// Waits for the server to acknowledge a subscription.
 ///
-/// It is registered already when this future is made. Without a connection it waits for one; with one,
-/// the server has [`Config::request_timeout`](crate::Config::request_timeout) to acknowledge it.
+/// The client subscribes when this future is created, not when it is polled. While offline it waits for a connection. Then
+/// the server has [`Config::request_timeout`](crate::Config::request_timeout) to acknowledge, or the
+/// [timeout](Subscribe::timeout) of the subscription.
 ///
 /// ```no_run
 /// # use dcrf_proto::{Subscribe, client::{Client, SubscribeFuture}};
@@ -35,12 +36,12 @@ use crate::protocol::json::{DecodeError, Json};
 ///
 /// # Errors
 ///
-/// - [`SubscriptionError::ErrorReply`]: the server refused;
-/// - [`SubscriptionError::TimedOut`]: the server did not acknowledge in time;
-/// - [`SubscriptionError::Poisoned`]: three connections in a row died of it, before the server had answered;
-/// - [`SubscriptionError::Unsubscribed`]: [`Client::unsubscribe_all`](super::Client::unsubscribe_all) came first;
-/// - [`SubscriptionError::Closed`]: the client was closed first;
-/// - [`SubscriptionError::Rejected`]: it was not accepted and is handed back.
+/// - [`SubscriptionError::ErrorReply`]: the server replied with an error
+/// - [`SubscriptionError::TimedOut`]: the server did not acknowledge in time
+/// - [`SubscriptionError::Poisoned`]: three connections in a row died right after the subscribe
+/// - [`SubscriptionError::Unsubscribed`]: [`Client::unsubscribe_all`](super::Client::unsubscribe_all) was called
+/// - [`SubscriptionError::Closed`]: the client was closed
+/// - [`SubscriptionError::Rejected`]: the client did not accept it, and hands it back
 ///
 /// # Cancel safety
 ///
@@ -48,7 +49,7 @@ use crate::protocol::json::{DecodeError, Json};
 ///
 /// # Panics
 ///
-/// When polled again after it has resolved.
+/// If polled after completion.
 #[must_use = "the subscription ends when it is dropped"]
 pub struct SubscribeFuture<T> {
     state: State,
@@ -93,10 +94,9 @@ impl<T> Future for SubscribeFuture<T> {
     }
 }
 
-/// A subscription, as a stream of changes. It goes on over every reconnect and ends with an error that
-/// says why.
+/// A subscription: a stream of changes that survives reconnects.
 ///
-/// Dropping it unsubscribes.
+/// Its last item is an error that says why it has ended. Dropping it unsubscribes.
 ///
 /// ```no_run
 /// # use dcrf_proto::{Change, client::{ChangeError, Subscription}};
@@ -118,7 +118,7 @@ pub struct Subscription<T> {
     changes: PhantomData<fn() -> T>,
 }
 
-/// Why a [`Subscription`] has no change to give.
+/// An error of a [`Subscription`].
 ///
 /// ```no_run
 /// # use dcrf_proto::{SubscriptionError, client::{ChangeError, Subscription}};
@@ -127,23 +127,23 @@ pub struct Subscription<T> {
 ///     Some(Ok(change)) => println!("{change:?}"),
 ///     Some(Err(ChangeError::Subscription(SubscriptionError::Gone(_)))) => println!("it was deleted while we were offline"),
 ///     Some(Err(error)) => println!("{error}"),
-///     None => println!("its end was told before"),
+///     None => println!("it has ended"),
 /// }
 /// # }
 /// ```
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ChangeError {
-    /// The subscription has ended. It is the last item of the stream.
+    /// The subscription has ended. This is the last item of the stream.
     #[error(transparent)]
     Subscription(SubscriptionError),
-    /// This change does not fit the type. The subscription goes on.
+    /// The change could not be decoded. The subscription continues.
     #[error(transparent)]
     Decode(DecodeError),
 }
 
 impl<T: DeserializeOwned> Subscription<T> {
-    /// The next change; `None` after the subscription has ended.
+    /// The next change. `None` after the subscription has ended.
     ///
     /// ```no_run
     /// # use dcrf_proto::{Change, client::{ChangeError, Subscription}};
@@ -159,12 +159,12 @@ impl<T: DeserializeOwned> Subscription<T> {
     ///
     /// # Errors
     ///
-    /// See [`ChangeError`]: the subscription has ended, or a change does not fit `T`.
+    /// The subscription has ended, or a change could not be decoded, see [`ChangeError`].
     ///
     /// # Cancel safety
     ///
-    /// Nothing is lost when the future is dropped.
-    #[expect(clippy::should_implement_trait, reason = "an async stream's next is its usual name")]
+    /// Dropping the future loses no change.
+    #[expect(clippy::should_implement_trait, reason = "the usual name for an async stream")]
     pub fn next(&mut self) -> impl Future<Output = Option<Result<Change<T>, ChangeError>>> + Send {
         poll_fn(|cx| self.poll_change(cx))
     }
@@ -185,12 +185,10 @@ impl<T: DeserializeOwned> Subscription<T> {
 }
 
 impl<T> Subscription<T> {
-    /// Ends the subscription and waits until the server has confirmed it. Nothing is delivered from now
-    /// on, also when the future is dropped.
+    /// Unsubscribes, and waits for the server to confirm it. Changes that are unread are discarded.
     ///
-    /// Without a connection, and when the connection is lost meanwhile, that is a success: the server
-    /// drops a connection's subscriptions by itself. A feed [without
-    /// acknowledgement](Subscribe::without_ack) is not waited for either.
+    /// It also succeeds while offline, or if the connection is lost meanwhile: the server drops the subscriptions of a lost
+    /// connection. For a subscription [without acknowledgement](Subscribe::without_ack) it does not wait.
     ///
     /// ```no_run
     /// # use dcrf_proto::{UnsubscribeError, client::Subscription};
@@ -202,14 +200,14 @@ impl<T> Subscription<T> {
     ///
     /// # Errors
     ///
-    /// When the server refuses, or does not answer in time.
+    /// The server replied with an error, or did not reply in time.
     ///
     /// # Cancel safety
     ///
-    /// The subscription ends also when the future is dropped.
+    /// The subscription ends even if the future is dropped.
     pub fn cancel(self) -> impl Future<Output = Result<(), UnsubscribeError>> + Send + use<T> {
         let (handle, key) = (self.registration.handle.clone(), self.registration.key);
-        // Of one whose end was read the session knows nothing any more, and will say nothing.
+        // The session has already forgotten a subscription whose error was read.
         if !self.ended {
             handle.shared().lock().unsubscribes.insert(key, Waiter::Waiting(None));
         }
@@ -233,7 +231,7 @@ impl<T: DeserializeOwned> FusedStream for Subscription<T> {
     }
 }
 
-/// The session's side of a subscription, which ends when this is dropped.
+/// Unsubscribes when it is dropped.
 struct Registration {
     handle: Arc<Handle>,
     key: SubscriptionKey,
@@ -272,12 +270,12 @@ impl Drop for Registration {
             inner.session.unsubscribe(self.key, now);
             inner.readers.remove(Readable::Subscription(self.key))
         });
-        // After the lock is released.
+        // The waker is dropped after the lock is released.
         drop(waker);
     }
 }
 
-/// A wait for the server's word on an unsubscribe.
+/// Waits for the server's reply to an unsubscribe.
 struct Cancelling {
     handle: Arc<Handle>,
     key: SubscriptionKey,
@@ -297,7 +295,7 @@ impl Cancelling {
 
 impl Drop for Cancelling {
     fn drop(&mut self) {
-        // Its waker is dropped after the lock is released.
+        // The waker is dropped after the lock is released.
         let waiter = self.handle.shared().lock().unsubscribes.remove(&self.key);
         drop(waiter);
     }

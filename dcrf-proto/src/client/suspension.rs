@@ -1,15 +1,15 @@
-//! Events that the machine was suspended (L10). The clock by which the driver waits stands still meanwhile on most
-//! systems, so no deadline passes; the wall clock goes on, and how far it runs ahead tells how long it was.
+//! Detects that the machine was suspended (L10): meanwhile the monotonic clock stands still on most systems, and the wall
+//! clock does not.
 
 use std::time::{Duration, Instant, SystemTime};
 
-/// How far the wall clock runs ahead when the machine was suspended, and not just set right.
+/// How far the wall clock must run ahead to count as a suspension, and not as an adjustment.
 const SUSPENDED: Duration = Duration::from_secs(5);
 
-/// The longest time between two looks while there is a connection that may have died meanwhile.
-pub(super) const LOOK: Duration = Duration::from_secs(5);
+/// How often the clocks are compared while there is a connection.
+pub(super) const INTERVAL: Duration = Duration::from_secs(5);
 
-/// Both clocks as they were at the last look.
+/// The clocks at the last comparison.
 pub(super) struct Clocks {
     monotonic: Instant,
     wall: SystemTime,
@@ -20,10 +20,10 @@ impl Clocks {
         Self { monotonic, wall }
     }
 
-    /// Whether the machine was suspended since the last look.
+    /// Whether the machine was suspended since the last comparison.
     pub(super) fn was_suspended(&mut self, monotonic: Instant, wall: SystemTime) -> bool {
         let passed = monotonic.saturating_duration_since(self.monotonic);
-        // A wall clock that is set back says nothing.
+        // A wall clock that was set back counts as standing still.
         let by_the_wall = wall.duration_since(self.wall).unwrap_or_default();
         *self = Self { monotonic, wall };
         by_the_wall.saturating_sub(passed) >= SUSPENDED

@@ -1,5 +1,4 @@
-//! What a runtime gives to the driver: a clock, a timer and connected sockets. Nothing here knows a
-//! runtime; each adapter implements the two traits once.
+//! What the driver needs of a runtime: a clock, timers and connected sockets.
 
 use std::future::Future;
 use std::task::{Context, Poll};
@@ -10,18 +9,17 @@ use crate::frame::Frame;
 use crate::link::FailureAction;
 use crate::transmit::Attempt;
 
-/// A runtime as the driver sees it: what time it is, how to wait, and how to connect.
+/// Connects sockets and provides the time. Implement it to run the client on another runtime or another kind of socket.
 ///
-/// [`dial`](Transport::dial) is one whole attempt: name lookup, TCP, TLS and the WebSocket handshake.
-/// It needs no time limit of its own, since the session gives up on a dial that takes too long and
-/// the driver then drops the future.
+/// [`dial`](Transport::dial) is a whole attempt to connect: name lookup, TCP, TLS and the WebSocket handshake. It needs no
+/// timeout: the driver drops the future when [`Config::dial_timeout`](crate::Config::dial_timeout) has passed.
 ///
 /// ```
 /// use dcrf_proto::client::Transport;
 /// use dcrf_proto::{Attempt, ConnectionError};
 /// use std::time::Instant;
 ///
-/// /// Does all as another runtime does, and tells when it dials.
+/// /// Prints each attempt to connect.
 /// struct Loud<R>(R);
 ///
 /// impl<R: Transport> Transport for Loud<R> {
@@ -45,51 +43,50 @@ use crate::transmit::Attempt;
 pub trait Transport: Send + Sync + 'static {
     /// A connected WebSocket.
     type Socket: Socket;
-    /// A future that is ready when its time has come.
+    /// A future that completes at a deadline. Its output is ignored.
     type Timer: Future + Send;
 
-    /// The time now, of the clock by which [`sleep_until`](Transport::sleep_until) waits.
+    /// The current time, of the clock that [`sleep_until`](Transport::sleep_until) uses.
     fn now() -> Instant;
 
-    /// What the wall clock shows, which goes on while the machine is suspended: where it has moved 5 seconds further
-    /// than [`now`](Transport::now), the driver asks whether the server is still there (L10).
-    #[expect(clippy::disallowed_methods, reason = "the driver's clock, and a test has its own")]
+    /// The wall clock, which runs while the machine is suspended. If it moves 5 seconds further than [`now`](Transport::now),
+    /// the driver probes the connection.
+    #[expect(clippy::disallowed_methods, reason = "the driver's clock, which tests replace")]
     fn wall_clock() -> SystemTime {
         SystemTime::now()
     }
 
-    /// Waits until `deadline`; a deadline that is past is ready at once.
+    /// Waits until `deadline`. If it has passed, the timer completes at once.
     fn sleep_until(&self, deadline: Instant) -> Self::Timer;
 
-    /// Makes one attempt to connect.
+    /// Attempts to connect once.
     ///
     /// # Errors
     ///
-    /// Why the attempt failed. The session decides from it whether to try again.
+    /// The attempt failed. The error decides whether and when the client retries.
     fn dial(
         &self,
         attempt: Attempt,
     ) -> impl Future<Output = Result<Self::Socket, ConnectionError>> + Send;
 
-    /// What the server is called in traces (feature `tracing`), such as its URL without the query (X1).
+    /// The name of the server in traces, for example its URL without the query.
     fn server(&self) -> Option<String> {
         None
     }
 
-    /// What to do after a failed dial or the loss of a connection, in place of the rules (L6, L7); `None`
-    /// leaves it to them. It is not called for what the session notices itself: a dial that takes too long,
-    /// and a server that is silent.
-    fn on_failure(&self, lost: &ConnectionError) -> Option<FailureAction> {
-        let _ = lost;
+    /// Decides what to do after a failed attempt or a lost connection. `None` selects the default. It is not called if an
+    /// attempt times out or the server is silent.
+    fn on_failure(&self, error: &ConnectionError) -> Option<FailureAction> {
+        let _ = error;
         None
     }
 }
 
-/// A connected WebSocket, as one poll loop drives it.
+/// A connected WebSocket, driven by one poll loop.
 ///
-/// Pings of the server are answered by the implementation. An error of writing may be left to
-/// [`poll_receive`](Socket::poll_receive), which knows the close frame that often comes before it: it is polled when it
-/// has been woken, and when `poll_ready` or `poll_flush` is pending.
+/// The socket answers the server's pings. It may leave a write error to [`poll_receive`](Socket::poll_receive), because the
+/// close frame with the reason is often still unread: the driver polls it when it is woken, and while `poll_ready` or
+/// `poll_flush` is pending.
 ///
 /// ```
 /// use dcrf_proto::ConnectionError;
@@ -97,7 +94,7 @@ pub trait Transport: Send + Sync + 'static {
 /// use dcrf_proto::client::{Received, Socket};
 /// use std::task::{Context, Poll};
 ///
-/// /// A socket that counts what it is given to send.
+/// /// Counts the frames that are sent.
 /// struct Counting<S> {
 ///     socket: S,
 ///     sent: u64,
@@ -126,58 +123,56 @@ pub trait Transport: Send + Sync + 'static {
 /// }
 /// ```
 pub trait Socket: Send + Unpin {
-    /// A text message as it was received.
+    /// A received text message.
     type Text: AsRef<str> + Send;
-    /// A binary message as it was received.
+    /// A received binary message.
     type Binary: AsRef<[u8]> + Send;
 
-    /// The subprotocol that the server picked in the handshake.
+    /// The subprotocol that the server selected in the handshake.
     fn protocol(&self) -> Option<&str> {
         None
     }
 
-    /// Ready when the socket takes another [`Frame`] frame.
+    /// Ready when the socket accepts another frame.
     ///
     /// # Errors
     ///
     /// The connection is lost.
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ConnectionError>>;
 
-    /// Takes a frame into the socket's write buffer, without flushing it. After one ready
-    /// [`poll_ready`](Socket::poll_ready) the driver may feed a batch of frames.
+    /// Adds a frame to the write buffer, without flushing it. After [`poll_ready`](Socket::poll_ready) was ready once, the
+    /// driver may feed a batch of frames.
     ///
     /// # Errors
     ///
     /// The connection is lost.
     fn feed(&mut self, frame: Frame) -> Result<(), ConnectionError>;
 
-    /// Ready when all that was fed has been written to the network.
+    /// Ready when all frames are written to the network.
     ///
     /// # Errors
     ///
     /// The connection is lost.
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ConnectionError>>;
 
-    /// Ready with the next frame from the server.
+    /// Ready with the next frame from the server. A [`Frame::Close`] ends the connection.
     ///
     /// # Errors
     ///
-    /// The connection is over: closed by the server ([`ConnectionError::Closed`]), or broken. It is not polled
-    /// again after that.
+    /// The server closed the connection ([`ConnectionError::Closed`]), or it is lost. The socket is not polled again.
     fn poll_receive(
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Received<Self>, ConnectionError>>;
 
-    /// Polled after the connection is over, for a second at most; the driver drops the socket when it is ready. For
-    /// a socket that ends the connection itself, such as for a message over its limit, and has told the server why:
-    /// if the rest of what the server sends is not read, the network may discard the close frame.
+    /// Finishes the closing handshake after the connection is over. The driver drops the socket when this is ready, or after a
+    /// second. A socket that closes the connection itself, for example because a message is too large, reads on here:
+    /// dropping it with unread data could reset the connection before the server has read the close frame.
     fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let _ = cx;
         Poll::Ready(())
     }
 }
 
-/// A frame that a socket has received. Report a ping and a pong alike, as [`Frame::Pong`] or [`Frame::Ping`]: both show
-/// that the server is alive. The socket answers pings itself.
+/// A frame that a socket has received. Report pings too: like pongs, they show that the server is alive.
 pub type Received<S> = Frame<<S as Socket>::Text, <S as Socket>::Binary>;
