@@ -50,6 +50,8 @@ struct Entry {
     timeout: Option<Duration>,
     deadline: Option<Instant>,
     repeat: Repeat,
+    /// Whether it does not wait for a later connection.
+    fail_fast: bool,
     answer: Answer,
     /// What has the server send no more replies.
     cancel_action: Option<Cow<'static, str>>,
@@ -103,7 +105,9 @@ impl Entry {
 
     /// Whether it does not simply wait for the next connection when this one is lost.
     fn is_over_with_its_connection(&self) -> bool {
-        self.is_in_flight() || matches!(self.answer, Answer::None { now_or_never: true })
+        self.is_in_flight()
+            || self.fail_fast
+            || matches!(self.answer, Answer::None { now_or_never: true })
     }
 
     /// Whether it was sent on this connection.
@@ -251,11 +255,12 @@ impl Requests {
             phase: Phase::Waiting(message),
             timeout,
             deadline: None,
-            repeat: if request.idempotent {
+            repeat: if request.idempotent && !request.fail_fast {
                 Repeat::Once { action: request.action, arguments: request.arguments }
             } else {
                 Repeat::Never
             },
+            fail_fast: request.fail_fast,
             answer,
             cancel_action: request.cancel_action,
             is_selected: selector.is_some(),

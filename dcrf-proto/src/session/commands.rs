@@ -47,6 +47,7 @@ impl Session {
         now: Instant,
     ) -> Result<RequestKey, Rejected<Request>> {
         self.accept(request, now, |session, request| {
+            let request = session.check_fail_fast(request)?;
             session.requests.request(&mut session.cx, request)
         })
     }
@@ -91,6 +92,7 @@ impl Session {
         now: Instant,
     ) -> Result<ReplyStreamKey, Rejected<Request>> {
         self.accept(request, now, |session, request| {
+            let request = session.check_fail_fast(request)?;
             session.requests.stream(&mut session.cx, request)
         })
     }
@@ -144,6 +146,7 @@ impl Session {
     /// The message, with the reason why it was not accepted.
     pub fn send(&mut self, message: Request, now: Instant) -> Result<(), Rejected<Request>> {
         self.accept(message, now, |session, message| {
+            let message = session.check_fail_fast(message)?;
             session.requests.send(&mut session.cx, message, false)
         })
     }
@@ -356,6 +359,14 @@ impl Session {
         if !matches!(self.link.state(), ConnectionState::Closed(_)) {
             self.finish(CloseReason::DriverStopped, None);
         }
+    }
+
+    /// Rejects a request that must not wait for a connection if there is none (R1).
+    fn check_fail_fast(&self, request: Request) -> Result<Request, Rejected<Request>> {
+        if request.fail_fast && !self.link.is_open() {
+            return Err(Rejected { command: request, reason: RejectReason::NotConnected });
+        }
+        Ok(request)
     }
 
     /// Takes a command, unless the session is closed.
