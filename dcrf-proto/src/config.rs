@@ -55,7 +55,8 @@ pub struct Config {
     pub changes: Limit,
     /// What may wait in one stream of replies for its reader (R12). Default: 1,024 replies and 4 MiB.
     pub replies: Limit,
-    /// How many notices may wait to be polled, and in how many bytes of frames. Default: 1,024 and 4 MiB.
+    /// The limit of each stream of events and of each listener: how many events or frames may wait for the reader,
+    /// and their total size in bytes. Default: 1,024 and 4 MiB.
     pub events: Limit,
     /// How many subscriptions may wait for their acknowledgement at once when they are replayed (S4).
     /// Default: 64.

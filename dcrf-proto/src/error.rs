@@ -56,10 +56,10 @@ pub enum ConnectionError {
         message: String,
     },
     /// The attempt to connect took longer than [`Config::dial_timeout`](crate::Config::dial_timeout) (L4).
-    #[error("connecting took longer than {:.1} s", .0.as_secs_f64())]
+    #[error("connecting took longer than {}", seconds(*.0))]
     DialTimedOut(Duration),
     /// Nothing arrived for the length of the heartbeat (L9), or in time after a probe (L10), not even a pong.
-    #[error("the server has been silent for {:.1} s", .0.as_secs_f64())]
+    #[error("the server has been silent for {}", seconds(*.0))]
     Silent(Duration),
     /// The program asked for a new connection, by [`Session::force_reconnect`](crate::Session::force_reconnect) or the method
     /// of that name of a client (L13). It is the cause of gaps, and no failure.
@@ -175,7 +175,8 @@ pub enum RejectReason {
         /// What is wrong with it.
         reason: String,
     },
-    /// There is no connection now, for a message that is not to wait for one (R10).
+    /// There is no connection, and the call must not wait for one: `send_now`, or
+    /// [`Request::fail_fast`](crate::Request::fail_fast).
     #[error("there is no connection")]
     NotConnected,
     /// The session is closed, or is being closed.
@@ -278,6 +279,15 @@ pub enum RequestError {
     /// The answer's `data` does not fit the type that the caller asked for.
     #[error(transparent)]
     Decode(DecodeError),
+}
+
+/// A duration in seconds, or in milliseconds if it would round to zero.
+fn seconds(duration: Duration) -> String {
+    if duration < Duration::from_millis(50) {
+        format!("{} ms", duration.as_millis())
+    } else {
+        format!("{:.1} s", duration.as_secs_f64())
+    }
 }
 
 /// A number with its noun: `1 reply`, `2 replies`.
@@ -481,6 +491,8 @@ mod tests {
     fn texts_round_durations_and_count_correctly() {
         let silent = ConnectionError::Silent(Duration::from_nanos(2_014_978_923));
         assert_eq!(silent.to_string(), "the server has been silent for 2.0 s");
+        let dial = ConnectionError::DialTimedOut(Duration::from_millis(20));
+        assert_eq!(dial.to_string(), "connecting took longer than 20 ms");
         let interrupted = ReplyStreamError::Interrupted { received: 1 };
         assert_eq!(interrupted.to_string(), "the connection was lost after 1 reply");
     }

@@ -30,6 +30,7 @@ pub struct Request {
     pub(crate) id: Option<RequestId>,
     pub(crate) timeout: Timeout,
     pub(crate) idempotent: bool,
+    pub(crate) fail_fast: bool,
     pub(crate) cancel_action: Option<Cow<'static, str>>,
 }
 
@@ -70,6 +71,7 @@ impl Request {
             arguments: Arguments::default(),
             id: None,
             timeout: Timeout::Default,
+            fail_fast: false,
             cancel_action: None,
         }
     }
@@ -244,6 +246,22 @@ impl Request {
     /// ```
     pub fn idempotent(mut self, safe: bool) -> Self {
         self.idempotent = safe;
+        self
+    }
+
+    /// Fails instead of waiting for a connection.
+    ///
+    /// Without a connection, the request is rejected at once with
+    /// [`RejectReason::NotConnected`](crate::RejectReason::NotConnected). If the connection is lost before the reply,
+    /// the request fails and is not sent again, even if it is [idempotent](Self::idempotent).
+    ///
+    /// ```
+    /// # use dcrf_proto::Request;
+    /// let position = Request::new("game", "move").arg("to", [3, 4]).fail_fast();
+    /// ```
+    #[must_use]
+    pub fn fail_fast(mut self) -> Self {
+        self.fail_fast = true;
         self
     }
 

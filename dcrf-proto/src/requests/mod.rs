@@ -48,6 +48,8 @@ struct Entry {
     timeout: Option<Duration>,
     deadline: Option<Instant>,
     repeat: Repeat,
+    /// Whether it fails in place of waiting for another connection.
+    fail_fast: bool,
     expects: Expects,
     /// The action that makes the server stop sending replies.
     cancel_action: Option<Cow<'static, str>>,
@@ -102,7 +104,9 @@ impl Entry {
 
     /// Whether it can't just stay queued when the connection is lost.
     fn is_bound_to_connection(&self) -> bool {
-        self.is_in_flight() || matches!(self.expects, Expects::Nothing { now_or_never: true })
+        self.is_in_flight()
+            || self.fail_fast
+            || matches!(self.expects, Expects::Nothing { now_or_never: true })
     }
 
     fn is_in_flight(&self) -> bool {
@@ -250,11 +254,12 @@ impl Requests {
             phase: Phase::Queued(frame),
             timeout,
             deadline: None,
-            repeat: if request.idempotent {
+            repeat: if request.idempotent && !request.fail_fast {
                 Repeat::Once { action: request.action, arguments: request.arguments }
             } else {
                 Repeat::Never
             },
+            fail_fast: request.fail_fast,
             expects,
             cancel_action: request.cancel_action,
             has_selector: selector.is_some(),

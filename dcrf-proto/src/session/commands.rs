@@ -47,6 +47,7 @@ impl Session {
         now: Instant,
     ) -> Result<RequestKey, Rejected<Request>> {
         self.accept(request, now, |session, request| {
+            let request = session.check_fail_fast(request)?;
             session.requests.request(&mut session.cx, request)
         })
     }
@@ -91,6 +92,7 @@ impl Session {
         now: Instant,
     ) -> Result<ReplyStreamKey, Rejected<Request>> {
         self.accept(request, now, |session, request| {
+            let request = session.check_fail_fast(request)?;
             session.requests.stream(&mut session.cx, request)
         })
     }
@@ -144,6 +146,7 @@ impl Session {
     /// Returns the message, with the reason, if it is rejected.
     pub fn send(&mut self, message: Request, now: Instant) -> Result<(), Rejected<Request>> {
         self.accept(message, now, |session, message| {
+            let message = session.check_fail_fast(message)?;
             session.requests.send(&mut session.cx, message, false)
         })
     }
@@ -363,6 +366,14 @@ impl Session {
         if !matches!(self.link.state(), ConnectionState::Closed(_)) {
             self.finish(CloseReason::DriverStopped, None);
         }
+    }
+
+    /// Rejects a request that must not wait for a connection if there is none (R1).
+    fn check_fail_fast(&self, request: Request) -> Result<Request, Rejected<Request>> {
+        if request.fail_fast && !self.link.is_open() {
+            return Err(Rejected { command: request, reason: RejectReason::NotConnected });
+        }
+        Ok(request)
     }
 
     /// Passes a command to `submit`, unless the session is closed.

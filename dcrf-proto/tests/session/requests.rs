@@ -56,6 +56,34 @@ fn r1_a_request_made_while_connected_is_sent_at_once() {
 }
 
 #[test]
+fn r1_fail_fast_request_is_rejected_without_a_connection() {
+    let mut c = Conversation::dialling(Config::default());
+    let request = || Request::list("tasks").fail_fast();
+    let rejected = c.session.request(request(), c.now).unwrap_err();
+    assert_eq!((rejected.command, rejected.reason), (request(), RejectReason::NotConnected));
+    let rejected = c.session.stream(request(), c.now).unwrap_err();
+    assert_eq!(rejected.reason, RejectReason::NotConnected);
+    let rejected = c.session.send(request(), c.now).unwrap_err();
+    assert_eq!(rejected.reason, RejectReason::NotConnected);
+
+    c.opens();
+    c.requests(request());
+}
+
+#[test]
+fn r1_fail_fast_request_is_not_queued_again_after_a_loss() {
+    let mut c = Conversation::open();
+    let (sent, _) = c.requests(Request::list("tasks").fail_fast());
+    let unsent = c.request(create().fail_fast());
+
+    c.lost(dropped());
+
+    let failed = |sent| Err(RequestError::ConnectionLost { sent });
+    assert_eq!(c.settled(), [(sent, failed(true)), (unsent, failed(false))]);
+    assert_eq!(c.session.stats().waiting_requests, 0);
+}
+
+#[test]
 fn r2_the_outbox_is_bounded_by_count_and_hands_the_request_back() {
     let mut config = Config::default();
     config.outbox.count = 2;
