@@ -121,7 +121,7 @@ fn l8_credentials_that_fail_for_good_close_the_session() {
 }
 
 #[test]
-fn l11_no_verdict_dials_after_a_close() {
+fn l11_no_failure_action_dials_after_a_close() {
     let mut c = Conversation::open();
     c.session.close(dcrf_proto::CloseOptions::default(), c.now);
     c.transmits();

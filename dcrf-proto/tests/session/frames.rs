@@ -198,7 +198,7 @@ fn f4_nesting_of_any_depth_is_survived() {
 }
 
 #[test]
-fn f6_a_refusal_with_a_null_id_is_matched_to_no_request() {
+fn f6_error_reply_with_a_null_id_matches_no_request() {
     let mut c = Conversation::open();
     c.requests(Request::patch("tasks", 1, &json!({})));
     let (subscription, _) = c.subscribes(Subscribe::instance("tasks", 1));

@@ -106,7 +106,7 @@ fn f2_a_frame_with_nan_is_heard_with_null() {
 }
 
 #[test]
-fn f2_a_listener_that_has_gone_hears_nothing() {
+fn f2_dropped_listener_receives_nothing() {
     let mut c = Conversation::open();
     let (of_stream, of_any) =
         (listen(&mut c, Selector::stream("tools")), listen(&mut c, Selector::any()));
@@ -132,7 +132,7 @@ fn f2_a_listener_outlives_connections() {
 }
 
 #[test]
-fn f2_a_slow_listener_loses_the_oldest_and_is_told_how_many() {
+fn f2_slow_listener_drops_the_oldest_and_reports_the_count() {
     let mut c = Conversation::open_with(|config| config.events = Limit { count: 2, bytes: 10_000 });
     let slow = listen(&mut c, Selector::stream("tools"));
     let prompt = listen(&mut c, Selector::any());

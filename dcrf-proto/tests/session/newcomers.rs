@@ -38,7 +38,7 @@ fn s4_what_is_new_does_not_wait_behind_held_replays() {
 }
 
 #[test]
-fn s4_replays_that_were_put_off_keep_to_the_window() {
+fn s4_deferred_replays_stay_within_the_window() {
     let mut c = Conversation::open_with(|config| {
         config.replay_window = 1;
         config.heartbeat = None;
@@ -56,7 +56,7 @@ fn s4_replays_that_were_put_off_keep_to_the_window() {
 }
 
 #[test]
-fn s3_a_newcomer_that_is_refused_on_a_replay_is_refused() {
+fn s3_error_reply_to_a_replay_ends_a_joining_subscriber() {
     let mut c = Conversation::open();
     c.subscribes(task());
     c.lost(dropped());

@@ -94,7 +94,7 @@ fn r7_anything_else_is_refused_with_all_that_the_server_said() {
 }
 
 #[test]
-fn r7_a_refusal_has_its_reasons_as_texts() {
+fn r7_error_reply_has_its_reasons_as_texts() {
     let cases = [
         (json!(["Not found"]), Value::Null, vec!["Not found"]),
         (

@@ -328,7 +328,7 @@ fn r8_ids_are_hyphenated_random_uuids() {
 }
 
 #[test]
-fn r8_an_id_in_use_is_refused_at_the_call() {
+fn r8_id_in_use_is_rejected() {
     let mut c = Conversation::open();
     let (_, frame) = c.requests(create().id("mine"));
     let again = c.session.request(create().id("mine"), c.now).unwrap_err();
@@ -385,7 +385,7 @@ fn r9_a_cancelled_request_is_not_repeated() {
 }
 
 #[test]
-fn r11_a_message_over_the_limit_is_refused_at_the_call() {
+fn r11_oversized_message_is_rejected() {
     let limit = (1 << 20) - 1;
     let mut c = Conversation::open();
     let envelope = c.requests(Request::new("tools", "echo").id("big").arg("x", "")).1;

@@ -60,7 +60,7 @@ fn r10_messages_take_part_in_the_limits() {
 }
 
 #[test]
-fn r10_send_now_is_refused_without_a_connection() {
+fn r10_send_now_is_rejected_without_a_connection() {
     let mut c = Conversation::dialling(Config::default());
     let rejected = c.session.send_now(typing(), c.now).unwrap_err();
     assert_eq!((rejected.command, rejected.reason), (typing(), RejectReason::NotConnected));

@@ -67,7 +67,7 @@ fn s1_what_was_unsubscribed_while_offline_is_not_replayed() {
 }
 
 #[test]
-fn s2_equal_targets_share_one_subscription_on_the_wire() {
+fn s2_equal_targets_share_one_upstream_subscription() {
     let mut c = Conversation::open();
     let (first, frame) = c.subscribes(task());
     let second = c.subscribe(task());
@@ -83,7 +83,7 @@ fn s2_equal_targets_share_one_subscription_on_the_wire() {
 }
 
 #[test]
-fn s2_the_last_of_those_who_share_ends_it_on_the_wire() {
+fn s2_last_subscriber_unsubscribes_upstream() {
     let mut c = Conversation::open();
     let (first, frame) = c.subscribes(task());
     let second = c.subscribe(task());
@@ -248,7 +248,7 @@ fn s3_without_ack_a_refusal_still_ends_it() {
 }
 
 #[test]
-fn s3_without_an_answer_in_time_it_ends_and_the_server_is_told() {
+fn s3_unacknowledged_subscribe_times_out_and_unsubscribes() {
     let mut c = Conversation::open_with(|config| config.heartbeat = None);
     let key = c.subscribe(task());
     let frame = c.sent_one();
@@ -416,7 +416,7 @@ fn s3_who_joins_a_replay_whose_answer_is_late_waits_no_longer_than_anyone() {
 }
 
 #[test]
-fn s7_a_refused_replay_ends_only_that_subscription() {
+fn s7_error_reply_to_a_replay_ends_only_that_subscription() {
     type Check = fn(&SubscriptionError) -> bool;
     let cases: [(u16, Check); 5] = [
         (404, |ended| matches!(ended, SubscriptionError::Gone(_))),

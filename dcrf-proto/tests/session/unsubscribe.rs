@@ -74,7 +74,7 @@ fn s9_not_found_in_answer_to_an_unsubscribe_is_success() {
 }
 
 #[test]
-fn s9_another_refusal_and_silence_are_told() {
+fn s9_other_error_replies_and_timeouts_are_reported() {
     let mut c = Conversation::open();
     let (key, _) = c.subscribes(task());
     c.unsubscribe(key);
