@@ -1,8 +1,6 @@
 //! Requests and subscriptions. Each call waits for its result, or returns an iterator or a pending result.
 #![expect(clippy::result_large_err, reason = "a rejected command is returned to the caller")]
 
-use std::borrow::Cow;
-
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -26,10 +24,7 @@ impl Client {
     /// # Errors
     ///
     /// See [`ReplyFuture`].
-    pub fn list<T: DeserializeOwned>(
-        &self,
-        stream: impl Into<Cow<'static, str>>,
-    ) -> Result<T, RequestError> {
+    pub fn list<T: DeserializeOwned>(&self, stream: &str) -> Result<T, RequestError> {
         self.call(Request::list(stream))
     }
 
@@ -48,7 +43,7 @@ impl Client {
     /// See [`ReplyFuture`].
     pub fn create<T: DeserializeOwned>(
         &self,
-        stream: impl Into<Cow<'static, str>>,
+        stream: &str,
         data: &(impl Serialize + ?Sized),
     ) -> Result<T, RequestError> {
         self.call(Request::create(stream, data))
@@ -68,7 +63,7 @@ impl Client {
     /// See [`ReplyFuture`]. If the object does not exist, the error reply has status 404.
     pub fn retrieve<T: DeserializeOwned>(
         &self,
-        stream: impl Into<Cow<'static, str>>,
+        stream: &str,
         pk: impl Serialize,
     ) -> Result<T, RequestError> {
         self.call(Request::retrieve(stream, pk))
@@ -89,7 +84,7 @@ impl Client {
     /// See [`ReplyFuture`].
     pub fn update<T: DeserializeOwned>(
         &self,
-        stream: impl Into<Cow<'static, str>>,
+        stream: &str,
         pk: impl Serialize,
         data: &(impl Serialize + ?Sized),
     ) -> Result<T, RequestError> {
@@ -111,7 +106,7 @@ impl Client {
     /// See [`ReplyFuture`].
     pub fn patch<T: DeserializeOwned>(
         &self,
-        stream: impl Into<Cow<'static, str>>,
+        stream: &str,
         pk: impl Serialize,
         data: &(impl Serialize + ?Sized),
     ) -> Result<T, RequestError> {
@@ -130,11 +125,7 @@ impl Client {
     /// # Errors
     ///
     /// See [`ReplyFuture`].
-    pub fn delete(
-        &self,
-        stream: impl Into<Cow<'static, str>>,
-        pk: impl Serialize,
-    ) -> Result<(), RequestError> {
+    pub fn delete(&self, stream: &str, pk: impl Serialize) -> Result<(), RequestError> {
         wait::wait(self.0.delete(stream, pk))
     }
 

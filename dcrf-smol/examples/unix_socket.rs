@@ -18,7 +18,7 @@ async fn list(socket: PathBuf, url: &str, stream: String) -> Result<usize, Box<d
         .connector(move |_endpoint| UnixStream::connect(socket.clone()))
         .connect()
         .await?;
-    let objects: Vec<Value> = client.list(stream).await?;
+    let objects: Vec<Value> = client.list(&stream).await?;
     client.close().await;
     Ok(objects.len())
 }

@@ -1,7 +1,6 @@
 //! One client type for all stories: an async client, or the blocking client, which is polled.
 #![expect(clippy::result_large_err, reason = "a rejected command comes back whole")]
 
-use std::borrow::Cow;
 use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
@@ -29,17 +28,14 @@ pub enum Client {
 
 impl Client {
     /// Lists the objects of a stream.
-    pub fn list<T: DeserializeOwned + 'static>(
-        &self,
-        stream: impl Into<Cow<'static, str>>,
-    ) -> ReplyFuture<T> {
+    pub fn list<T: DeserializeOwned + 'static>(&self, stream: &str) -> ReplyFuture<T> {
         self.call(Request::list(stream))
     }
 
     /// Creates an object.
     pub fn create<T: DeserializeOwned + 'static>(
         &self,
-        stream: impl Into<Cow<'static, str>>,
+        stream: &str,
         data: &(impl Serialize + ?Sized),
     ) -> ReplyFuture<T> {
         self.call(Request::create(stream, data))
@@ -48,7 +44,7 @@ impl Client {
     /// Retrieves an object.
     pub fn retrieve<T: DeserializeOwned + 'static>(
         &self,
-        stream: impl Into<Cow<'static, str>>,
+        stream: &str,
         pk: impl Serialize,
     ) -> ReplyFuture<T> {
         self.call(Request::retrieve(stream, pk))
@@ -57,7 +53,7 @@ impl Client {
     /// Replaces an object.
     pub fn update<T: DeserializeOwned + 'static>(
         &self,
-        stream: impl Into<Cow<'static, str>>,
+        stream: &str,
         pk: impl Serialize,
         data: &(impl Serialize + ?Sized),
     ) -> ReplyFuture<T> {
@@ -67,7 +63,7 @@ impl Client {
     /// Changes some fields of an object.
     pub fn patch<T: DeserializeOwned + 'static>(
         &self,
-        stream: impl Into<Cow<'static, str>>,
+        stream: &str,
         pk: impl Serialize,
         data: &(impl Serialize + ?Sized),
     ) -> ReplyFuture<T> {
@@ -79,11 +75,11 @@ impl Client {
     /// # Errors
     ///
     /// As for any request.
-    pub fn delete<P: Serialize, S: Into<Cow<'static, str>>>(
+    pub fn delete<P: Serialize>(
         &self,
-        stream: S,
+        stream: &str,
         pk: P,
-    ) -> impl Future<Output = Result<(), RequestError>> + Send + use<P, S> {
+    ) -> impl Future<Output = Result<(), RequestError>> + Send + use<P> {
         // Queued now, as every request is.
         let reply = self.call::<IgnoredAny>(Request::delete(stream, pk));
         async move { reply.await.map(drop) }

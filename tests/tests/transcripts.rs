@@ -122,14 +122,14 @@ impl Connection {
             return Some(Call::Other);
         }
         if action.starts_with("subscribe") {
-            let subscribe = Subscribe::new(stream, action).id(id).include_create();
+            let subscribe = Subscribe::new(&stream, &action).id(id).include_create();
             let subscribe =
-                arguments(payload).fold(subscribe, |s, (name, value)| s.arg(name, value));
+                arguments(payload).fold(subscribe, |s, (name, value)| s.arg(&name, value));
             let key = self.session.subscribe(subscribe, self.base).ok()?;
             return Some(Call::Subscribe(name, key));
         }
-        let request = Request::new(stream, action).id(id);
-        let request = arguments(payload).fold(request, |r, (name, value)| r.arg(name, value));
+        let request = Request::new(&stream, &action).id(id);
+        let request = arguments(payload).fold(request, |r, (name, value)| r.arg(&name, value));
         self.session.request(request, self.base).ok().map(|_| Call::Other)
     }
 

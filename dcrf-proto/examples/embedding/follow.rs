@@ -26,7 +26,7 @@ impl Follow {
         pk: Pk,
         now: Instant,
     ) -> Result<Self, RejectReason> {
-        let subscribe = Subscribe::instance(stream.clone(), pk.clone());
+        let subscribe = Subscribe::instance(&stream, pk.clone());
         let subscription = session.subscribe(subscribe, now).map_err(|rejected| rejected.reason)?;
         let follow = Self { stream, pk, subscription, object: None, is_deleted: false };
         follow.retrieve(session, now)?;
@@ -100,7 +100,7 @@ impl Follow {
     }
 
     fn retrieve(&self, session: &mut Session, now: Instant) -> Result<(), RejectReason> {
-        let request = Request::retrieve(self.stream.clone(), &self.pk);
+        let request = Request::retrieve(&self.stream, &self.pk);
         session.request(request, now).map(drop).map_err(|rejected| rejected.reason)
     }
 }

@@ -19,10 +19,10 @@ fn round_trip(input: &mut Unstructured<'_>) -> arbitrary::Result<()> {
     config.framing = if is_bare { Framing::Bare } else { Framing::Multiplexed };
     let (stream, action, id): (String, String, String) = input.arbitrary()?;
     let mut arguments = BTreeMap::new();
-    let mut request = Request::new(stream.clone(), action.clone()).id(id.as_str());
+    let mut request = Request::new(&stream, &action).id(id.as_str());
     for _ in 0..input.int_in_range(0..=4)? {
         let (name, value): (String, _) = (input.arbitrary()?, any_value(input, 3)?);
-        request = request.arg(name.clone(), &value);
+        request = request.arg(&name, &value);
         arguments.insert(name, value);
     }
     let data = any_value(input, 3)?;

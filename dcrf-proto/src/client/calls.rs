@@ -1,6 +1,5 @@
 //! What a client asks of the server: requests, streams of replies, messages, subscriptions, and what it listens to.
 
-use std::borrow::Cow;
 use std::future::Future;
 
 use serde::Serialize;
@@ -30,10 +29,7 @@ impl Client {
     /// # Cancel safety
     ///
     /// See [`ReplyFuture`].
-    pub fn list<T: DeserializeOwned>(
-        &self,
-        stream: impl Into<Cow<'static, str>>,
-    ) -> ReplyFuture<T> {
+    pub fn list<T: DeserializeOwned>(&self, stream: &str) -> ReplyFuture<T> {
         self.call(Request::list(stream))
     }
 
@@ -57,7 +53,7 @@ impl Client {
     /// See [`ReplyFuture`].
     pub fn create<T: DeserializeOwned>(
         &self,
-        stream: impl Into<Cow<'static, str>>,
+        stream: &str,
         data: &(impl Serialize + ?Sized),
     ) -> ReplyFuture<T> {
         self.call(Request::create(stream, data))
@@ -82,7 +78,7 @@ impl Client {
     /// See [`ReplyFuture`].
     pub fn retrieve<T: DeserializeOwned>(
         &self,
-        stream: impl Into<Cow<'static, str>>,
+        stream: &str,
         pk: impl Serialize,
     ) -> ReplyFuture<T> {
         self.call(Request::retrieve(stream, pk))
@@ -108,7 +104,7 @@ impl Client {
     /// See [`ReplyFuture`].
     pub fn update<T: DeserializeOwned>(
         &self,
-        stream: impl Into<Cow<'static, str>>,
+        stream: &str,
         pk: impl Serialize,
         data: &(impl Serialize + ?Sized),
     ) -> ReplyFuture<T> {
@@ -135,7 +131,7 @@ impl Client {
     /// See [`ReplyFuture`].
     pub fn patch<T: DeserializeOwned>(
         &self,
-        stream: impl Into<Cow<'static, str>>,
+        stream: &str,
         pk: impl Serialize,
         data: &(impl Serialize + ?Sized),
     ) -> ReplyFuture<T> {
@@ -159,11 +155,7 @@ impl Client {
     /// # Cancel safety
     ///
     /// See [`ReplyFuture`].
-    pub fn delete(
-        &self,
-        stream: impl Into<Cow<'static, str>>,
-        pk: impl Serialize,
-    ) -> ReplyFuture<()> {
+    pub fn delete(&self, stream: &str, pk: impl Serialize) -> ReplyFuture<()> {
         ReplyFuture::new(&self.handle, Request::delete(stream, pk), |_| Ok(()))
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::Arguments;
+use super::{Arguments, well_known};
 use crate::id::RequestId;
 
 /// A request for one action of a stream, answered by one reply.
@@ -62,10 +62,10 @@ impl Request {
     /// let request = Request::new("tools", "ping");
     /// assert_eq!((request.stream(), request.action()), ("tools", "ping"));
     /// ```
-    pub fn new(stream: impl Into<Cow<'static, str>>, action: impl Into<Cow<'static, str>>) -> Self {
-        let action = action.into();
+    pub fn new(stream: &str, action: &str) -> Self {
+        let action = well_known(action);
         Self {
-            stream: stream.into(),
+            stream: Cow::Owned(stream.to_owned()),
             idempotent: matches!(&*action, "list" | "retrieve"),
             action,
             arguments: Arguments::default(),
@@ -89,13 +89,10 @@ impl Request {
     /// let request = Request::with_payload("mystream", &json!({"key": "value"}));
     /// assert_eq!(request.action(), "");
     /// ```
-    pub fn with_payload(
-        stream: impl Into<Cow<'static, str>>,
-        payload: &(impl Serialize + ?Sized),
-    ) -> Self {
+    pub fn with_payload(stream: &str, payload: &(impl Serialize + ?Sized)) -> Self {
         let mut arguments = Arguments::default();
         let action = arguments.set_payload(payload);
-        Self { arguments, ..Self::new(stream, action) }
+        Self { arguments, ..Self::new(stream, &action) }
     }
 
     /// `list`: all objects of a stream. The server answers with an array, or with a page when the stream
@@ -105,7 +102,7 @@ impl Request {
     /// # use dcrf_proto::Request;
     /// assert_eq!(Request::list("people"), Request::new("people", "list"));
     /// ```
-    pub fn list(stream: impl Into<Cow<'static, str>>) -> Self {
+    pub fn list(stream: &str) -> Self {
         Self::new(stream, "list")
     }
 
@@ -117,7 +114,7 @@ impl Request {
     ///
     /// let request = Request::create("people", &json!({"name": "Alex"}));
     /// ```
-    pub fn create(stream: impl Into<Cow<'static, str>>, data: &(impl Serialize + ?Sized)) -> Self {
+    pub fn create(stream: &str, data: &(impl Serialize + ?Sized)) -> Self {
         Self::new(stream, "create").arg("data", data)
     }
 
@@ -127,7 +124,7 @@ impl Request {
     /// # use dcrf_proto::Request;
     /// assert_eq!(Request::retrieve("people", 4), Request::new("people", "retrieve").arg("pk", 4));
     /// ```
-    pub fn retrieve(stream: impl Into<Cow<'static, str>>, pk: impl Serialize) -> Self {
+    pub fn retrieve(stream: &str, pk: impl Serialize) -> Self {
         Self::new(stream, "retrieve").arg("pk", pk)
     }
 
@@ -138,11 +135,7 @@ impl Request {
     /// # use serde_json::json;
     /// let request = Request::update("people", 4, &json!({"name": "Jo", "age": 41}));
     /// ```
-    pub fn update(
-        stream: impl Into<Cow<'static, str>>,
-        pk: impl Serialize,
-        data: &(impl Serialize + ?Sized),
-    ) -> Self {
+    pub fn update(stream: &str, pk: impl Serialize, data: &(impl Serialize + ?Sized)) -> Self {
         Self::new(stream, "update").arg("pk", pk).arg("data", data)
     }
 
@@ -153,11 +146,7 @@ impl Request {
     /// # use serde_json::json;
     /// let request = Request::patch("people", 4, &json!({"age": 42}));
     /// ```
-    pub fn patch(
-        stream: impl Into<Cow<'static, str>>,
-        pk: impl Serialize,
-        data: &(impl Serialize + ?Sized),
-    ) -> Self {
+    pub fn patch(stream: &str, pk: impl Serialize, data: &(impl Serialize + ?Sized)) -> Self {
         Self::new(stream, "patch").arg("pk", pk).arg("data", data)
     }
 
@@ -167,7 +156,7 @@ impl Request {
     /// # use dcrf_proto::Request;
     /// let request = Request::delete("people", "94eb8c68-41d6-40f2-8e36-e3c74521320b");
     /// ```
-    pub fn delete(stream: impl Into<Cow<'static, str>>, pk: impl Serialize) -> Self {
+    pub fn delete(stream: &str, pk: impl Serialize) -> Self {
         Self::new(stream, "delete").arg("pk", pk)
     }
 
@@ -181,8 +170,8 @@ impl Request {
     /// # use dcrf_proto::Request;
     /// let request = Request::new("people", "search").arg("name", "Al").arg("limit", 10);
     /// ```
-    pub fn arg(mut self, name: impl Into<Cow<'static, str>>, value: impl Serialize) -> Self {
-        self.arguments.set(name.into(), &value);
+    pub fn arg(mut self, name: &str, value: impl Serialize) -> Self {
+        self.arguments.set(well_known(name), &value);
         self
     }
 
@@ -259,7 +248,6 @@ impl Request {
     /// # use dcrf_proto::Request;
     /// let position = Request::new("game", "move").arg("to", [3, 4]).fail_fast();
     /// ```
-    #[must_use]
     pub fn fail_fast(mut self) -> Self {
         self.fail_fast = true;
         self
@@ -272,8 +260,8 @@ impl Request {
     /// # use dcrf_proto::Request;
     /// let rows = Request::list("rows").cancel_action("list_cancel");
     /// ```
-    pub fn cancel_action(mut self, action: impl Into<Cow<'static, str>>) -> Self {
-        self.cancel_action = Some(action.into());
+    pub fn cancel_action(mut self, action: &str) -> Self {
+        self.cancel_action = Some(well_known(action));
         self
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{Arguments, Request, Timeout};
+use super::{Arguments, Request, Timeout, well_known};
 use crate::id::RequestId;
 use crate::protocol::json::Json;
 
@@ -90,12 +90,12 @@ impl Subscribe {
     /// # use dcrf_proto::Subscribe;
     /// let all = Subscribe::new("people", "subscribe_all"); // and "unsubscribe_all"
     /// ```
-    pub fn new(stream: impl Into<Cow<'static, str>>, action: impl Into<Cow<'static, str>>) -> Self {
-        let action = action.into();
+    pub fn new(stream: &str, action: &str) -> Self {
+        let action = well_known(action);
         let unsubscribe_action =
             action.starts_with("subscribe").then(|| Cow::Owned(format!("un{action}")));
         Self {
-            stream: stream.into(),
+            stream: Cow::Owned(stream.to_owned()),
             unsubscribe_action,
             action,
             arguments: Arguments::default(),
@@ -118,7 +118,7 @@ impl Subscribe {
     /// let person = Subscribe::instance("people", 4);
     /// assert_eq!(person.action(), "subscribe_instance");
     /// ```
-    pub fn instance(stream: impl Into<Cow<'static, str>>, pk: impl Serialize) -> Self {
+    pub fn instance(stream: &str, pk: impl Serialize) -> Self {
         let subscribe = Self::new(stream, "subscribe_instance").arg("pk", pk);
         Self { unsubscribe_action: Some(Cow::Borrowed("unsubscribe_instance")), ..subscribe }
     }
@@ -132,8 +132,8 @@ impl Subscribe {
     /// # use dcrf_proto::Subscribe;
     /// let urgent = Subscribe::new("tasks", "subscribe_priority").arg("priority", 1);
     /// ```
-    pub fn arg(mut self, name: impl Into<Cow<'static, str>>, value: impl Serialize) -> Self {
-        self.arguments.set(name.into(), &value);
+    pub fn arg(mut self, name: &str, value: impl Serialize) -> Self {
+        self.arguments.set(well_known(name), &value);
         self
     }
 
@@ -174,8 +174,8 @@ impl Subscribe {
     /// # use dcrf_proto::Subscribe;
     /// let news = Subscribe::new("news", "follow").unsubscribe_action("unfollow");
     /// ```
-    pub fn unsubscribe_action(mut self, action: impl Into<Cow<'static, str>>) -> Self {
-        self.unsubscribe_action = Some(action.into());
+    pub fn unsubscribe_action(mut self, action: &str) -> Self {
+        self.unsubscribe_action = Some(well_known(action));
         self
     }
 
@@ -255,8 +255,8 @@ impl Subscribe {
     /// # use dcrf_proto::Subscribe;
     /// let person = Subscribe::instance("people", 4).pk_field("id");
     /// ```
-    pub fn pk_field(mut self, name: impl Into<Cow<'static, str>>) -> Self {
-        self.pk_field = Some(Box::new(name.into()));
+    pub fn pk_field(mut self, name: &str) -> Self {
+        self.pk_field = Some(Box::new(well_known(name)));
         self
     }
 
@@ -309,9 +309,9 @@ impl Subscribe {
         Some(match (self.refresh.as_ref()?, self.argument("pk")) {
             (Refreshing::By(request), _) => (**request).clone(),
             (Refreshing::ByItself, Some(pk)) if self.action == "subscribe_instance" => {
-                Request::retrieve(self.stream.clone(), pk)
+                Request::retrieve(&self.stream, pk)
             }
-            (Refreshing::ByItself, _) => Request::list(self.stream.clone()),
+            (Refreshing::ByItself, _) => Request::list(&self.stream),
         })
     }
 

@@ -254,9 +254,9 @@ impl World {
 
 fn subscribe(wish: &Wish) -> Subscribe {
     let subscribe = match &wish.target {
-        Target::Instance(stream, pk) => Subscribe::instance(stream.clone(), pk),
-        Target::Feed(stream) => Subscribe::new(stream.clone(), "subscribe_feed"),
-        Target::Mute(stream) => Subscribe::new(stream.clone(), "subscribe_mute").without_ack(),
+        Target::Instance(stream, pk) => Subscribe::instance(stream, pk),
+        Target::Feed(stream) => Subscribe::new(stream, "subscribe_feed"),
+        Target::Mute(stream) => Subscribe::new(stream, "subscribe_mute").without_ack(),
     };
     let subscribe = if wish.include_create { subscribe.include_create() } else { subscribe };
     let subscribe = if wish.refreshes { subscribe.refresh() } else { subscribe };

@@ -32,7 +32,7 @@ async fn run(proxy: Proxy, url: &str, stream: String) -> Result<(), Box<dyn Erro
         .await?;
     let mut events = client.events();
     loop {
-        let objects: Value = client.list(stream.clone()).await?;
+        let objects: Value = client.list(&stream).await?;
         println!("{} objects", objects.as_array().map_or(1, Vec::len));
         loop {
             match events.next().await {

@@ -20,14 +20,14 @@ pub(crate) async fn run(report: &mut Report, target: &Target) -> Result<(), Fail
     let client = dcrf_tokio::builder(&target.url).config(config).connect().await?;
     report.step("connect", "connected");
 
-    let listed: Value = client.list(stream.clone()).await?;
+    let listed: Value = client.list(stream).await?;
     let objects = objects(&listed);
     report.step(&format!("list {stream}"), &counted(&listed, objects));
     for object in objects.iter().take(SHOWN) {
         report.note("", &shortened(&object.to_string()));
     }
     if let Some(pk) = objects.first().and_then(primary_key) {
-        let answer = match client.retrieve::<Value>(stream.clone(), pk).await {
+        let answer = match client.retrieve::<Value>(stream, pk).await {
             Ok(object) => shortened(&object.to_string()),
             // Not every stream has this action, and the list was what was asked for.
             Err(RequestError::ErrorReply(error_reply)) => refused(&error_reply),
