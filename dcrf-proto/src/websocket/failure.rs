@@ -29,7 +29,7 @@ pub(super) fn frame(error: Error, limit: usize) -> ConnectionError {
 /// What a failure of the byte stream means.
 #[cfg(any(feature = "rustls", feature = "native-tls"))]
 fn io(error: std::io::Error) -> ConnectionError {
-    super::tls::failure(error)
+    super::tls::connection_error(error)
 }
 
 #[cfg(not(any(feature = "rustls", feature = "native-tls")))]

@@ -30,9 +30,9 @@ async fn a_ca_certificate_that_is_none() {
         for (wrong, about) in [
             (&b""[..], "BEGIN CERTIFICATE"),
             (b"/etc/intranet/ca.pem", "BEGIN CERTIFICATE"),
-            (WITHOUT_END.as_bytes(), "cut off"),
-            (EMPTY.as_bytes(), "not X.509"),
-            (&[0x30, 0x82, 1, 2, 3], "not X.509"),
+            (WITHOUT_END.as_bytes(), "truncated"),
+            (EMPTY.as_bytes(), "not a valid X.509"),
+            (&[0x30, 0x82, 1, 2, 3], "not a valid X.509"),
         ] {
             let error = error(&tls.clone().ca_certificate(wrong)).await;
             assert!(matches!(error, TlsError::CaCertificate(_)), "{error:?}");
@@ -50,7 +50,7 @@ async fn a_client_certificate_that_is_none() {
         for (chain, key, about) in [
             ("", &*key, "BEGIN CERTIFICATE"),
             (&*key, &*key, "BEGIN CERTIFICATE"),
-            (WITHOUT_END, &*key, "cut off"),
+            (WITHOUT_END, &*key, "truncated"),
             (EMPTY, &*key, ""),
             (&*chain, "", "BEGIN PRIVATE KEY"),
             (&*chain, &*chain, "BEGIN PRIVATE KEY"),
@@ -108,7 +108,7 @@ async fn an_error_is_told_also_where_tls_is_not_needed() {
     let builder = dcrf_tokio::builder("ws://localhost:1/").tls(Tls::default().ca_certificate(""));
     let error = builder.connect_lazy().unwrap_err();
     assert!(matches!(error, ConnectError::Tls(TlsError::CaCertificate(_))), "{error:?}");
-    assert!(error.to_string().starts_with("TLS: the CA's certificate can't be used: "), "{error}");
+    assert!(error.to_string().starts_with("TLS: invalid CA certificate: "), "{error}");
 }
 
 #[tokio::test]
@@ -183,9 +183,9 @@ mod own_rustls {
     async fn a_configuration_of_ones_own_takes_no_options_besides() {
         let ca = Ca::new();
         let tls = Tls::rustls(config(&ca));
-        assert_eq!(format!("{tls:?}"), "Tls(a configuration of one's own)");
+        assert_eq!(format!("{tls:?}"), "Tls(custom configuration)");
         let tls = tls.ca_certificate(ca.pem());
-        assert_eq!(error(&tls).await, TlsError::OwnConfiguration);
+        assert_eq!(error(&tls).await, TlsError::CustomConfiguration);
     }
 }
 
@@ -207,6 +207,6 @@ mod own_native {
         assert_eq!(server.stop().await, 1);
 
         let tls = Tls::native_tls(connector).without_default_roots();
-        assert_eq!(error(&tls).await, TlsError::OwnConfiguration);
+        assert_eq!(error(&tls).await, TlsError::CustomConfiguration);
     }
 }

@@ -1,5 +1,5 @@
-//! TLS for `wss://`: which servers are trusted, and which certificate is the client's own. The libraries
-//! that do it are below: `rustls`, and `native` for the one of the operating system.
+//! TLS for `wss://`: trusted roots and the client certificate, for rustls and for the operating system's library
+//! (`native`).
 
 mod pem;
 
@@ -21,18 +21,16 @@ use crate::error::ConnectionError;
 #[cfg(feature = "native-tls")]
 pub(super) use native::NativeStream;
 
-/// Which servers a client trusts, and the certificate that it shows them: options for `wss://`. A `ws://` URL
-/// needs none of it.
+/// TLS options for `wss://`: which certificate authorities to trust, and a client certificate.
 ///
-/// By default it is rustls (with ring, TLS 1.2 and 1.3) and trusts Mozilla's roots. In a build with the feature
-/// `native-tls` and without `rustls` it is the TLS library of the operating system, with the system's roots:
-/// OpenSSL on Linux, Secure Transport on macOS, `SChannel` on Windows.
+/// The default is rustls (with ring, TLS 1.2 and 1.3), which trusts Mozilla's roots. With the feature `native-tls`
+/// and without `rustls` it is the operating system's library with the system's roots: OpenSSL on Linux, Secure
+/// Transport on macOS, `SChannel` on Windows.
 ///
-/// A server's certificate is always verified, and so is its host. There is no option that turns this off.
+/// The server's certificate and host name are always verified. No option turns this off.
 ///
-/// The methods can be chained without looking at errors. The first thing that is wrong, such as a file
-/// that has no certificate in it, is kept and is the [`ConnectError::Tls`](super::ConnectError::Tls) of `connect`
-/// and `connect_lazy`, which then dial nothing.
+/// The methods can be chained: `connect` and `connect_lazy` report the first invalid option, such as a file
+/// without a certificate, as [`ConnectError::Tls`](super::ConnectError::Tls) before they connect.
 ///
 /// ```
 /// use dcrf_proto::websocket::{Builder, Runtime, Tls};
@@ -43,45 +41,45 @@ pub(super) use native::NativeStream;
 /// }
 /// ```
 #[derive(Clone)]
-#[must_use = "it has no effect until it is given to `tls`"]
+#[must_use = "TLS options have no effect until they are passed to `tls`"]
 pub struct Tls {
     settings: Settings,
-    /// Made of the settings when it is first needed, and kept: it holds the sessions that shorten the next
-    /// handshake. Filled from the beginning by a configuration of the program's own, or by the first error.
+    /// Built from the settings on first use and kept, since it holds the sessions that shorten later handshakes.
+    /// A custom configuration or an invalid option sets it at once.
     backend: OnceLock<Result<Backend, TlsError>>,
 }
 
-/// What is wrong with a [`Tls`].
+/// Why [`Tls`] options are invalid.
 ///
-/// No message has anything of a certificate or a key in it.
+/// Messages never contain any part of a certificate or key.
 ///
 /// ```
 /// use dcrf_proto::websocket::{ConnectError, TlsError};
 ///
-/// fn is_configuration(error: &ConnectError) -> bool {
+/// fn is_certificate_error(error: &ConnectError) -> bool {
 ///     matches!(error, ConnectError::Tls(TlsError::CaCertificate(_) | TlsError::ClientCertificate(_)))
 /// }
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TlsError {
-    /// What was given to [`Tls::ca_certificate`] is neither PEM with certificates nor a certificate in DER.
-    #[error("the CA's certificate can't be used: {0}")]
+    /// The argument of [`Tls::ca_certificate`] is neither PEM with a certificate nor a certificate in DER.
+    #[error("invalid CA certificate: {0}")]
     CaCertificate(String),
-    /// What was given to [`Tls::client_certificate`] is not a certificate in PEM and its key.
-    #[error("the client's certificate can't be used: {0}")]
+    /// The arguments of [`Tls::client_certificate`] are not a certificate in PEM and its private key.
+    #[error("invalid client certificate: {0}")]
     ClientCertificate(String),
     /// The root certificates of the operating system could not be read.
-    #[error("the operating system's root certificates can't be read: {0}")]
+    #[error("could not read the operating system's root certificates: {0}")]
     PlatformRoots(String),
-    /// There is no root certificate, so no server could ever be trusted.
-    #[error("there is no root certificate, so no server could be trusted: add the one of a CA")]
+    /// There are no root certificates, so no server can be trusted.
+    #[error("no root certificates: add a CA certificate")]
     NoRoots,
-    /// A configuration of the program's own is complete: what is added to it would have no effect.
-    #[error("a configuration of one's own takes no options besides: put them into it")]
-    OwnConfiguration,
-    /// The TLS library could not be set up.
-    #[error("the TLS library can't be set up: {0}")]
+    /// Options were added to a custom configuration, which would ignore them.
+    #[error("a custom TLS configuration can't be combined with other TLS options")]
+    CustomConfiguration,
+    /// The TLS library could not be initialized.
+    #[error("could not initialize the TLS library: {0}")]
     Library(String),
 }
 
@@ -102,14 +100,14 @@ enum Library {
     Native,
 }
 
-/// As it was given, and known to be well-formed: rustls wants DER, and the other library PEM.
+/// Well-formed PEM, kept as given: rustls needs DER, native-tls PEM.
 #[derive(Clone)]
 struct ClientCertificate {
     chain: Vec<u8>,
     key: Vec<u8>,
 }
 
-/// A library that is ready for handshakes.
+/// A configured library, ready for handshakes.
 #[derive(Clone)]
 enum Backend {
     #[cfg(feature = "rustls")]
@@ -119,9 +117,9 @@ enum Backend {
 }
 
 impl Tls {
-    /// Trusts a certificate authority of one's own as well, by its certificate in PEM or DER. PEM may hold
-    /// several. It adds to the roots that are trusted anyway, see
-    /// [`without_default_roots`](Self::without_default_roots).
+    /// Trusts a private certificate authority, given its certificate in PEM or DER. PEM may contain several.
+    ///
+    /// The default roots stay trusted, unless you call [`without_default_roots`](Self::without_default_roots).
     ///
     /// ```no_run
     /// use dcrf_proto::websocket::Tls;
@@ -132,7 +130,7 @@ impl Tls {
     ///
     /// # Errors
     ///
-    /// [`TlsError::CaCertificate`], when connecting.
+    /// When connecting: [`TlsError::CaCertificate`].
     pub fn ca_certificate(self, pem: impl AsRef<[u8]>) -> Self {
         self.with(|settings| {
             let found = pem::certificates_or_der(pem.as_ref());
@@ -142,8 +140,7 @@ impl Tls {
         })
     }
 
-    /// Trusts none of the roots that are there by default (Mozilla's; with the library of the operating
-    /// system, the system's), so that only a CA of one's own is trusted.
+    /// Doesn't trust the default roots (Mozilla's, or with native-tls the system's), only those that you add.
     ///
     /// ```
     /// use dcrf_proto::websocket::Tls;
@@ -155,7 +152,7 @@ impl Tls {
     ///
     /// # Errors
     ///
-    /// [`TlsError::NoRoots`], when connecting and there is no other root.
+    /// When connecting: [`TlsError::NoRoots`] if you add no root.
     pub fn without_default_roots(self) -> Self {
         self.with(|settings| {
             settings.without_default_roots = true;
@@ -163,22 +160,22 @@ impl Tls {
         })
     }
 
-    /// Trusts the operating system's root certificates as well, where a company's CA often is. On Linux
-    /// the variables `SSL_CERT_FILE` and `SSL_CERT_DIR` can name others.
+    /// Also trusts the operating system's root certificates, which often include a company's CA. On Linux the
+    /// environment variables `SSL_CERT_FILE` and `SSL_CERT_DIR` override where they are.
     ///
-    /// They are read from disk once, when connecting. It needs the feature `platform-roots`; the
-    /// library of the operating system trusts them by default.
+    /// They are read from disk once, when connecting. This needs the feature `platform-roots`; native-tls trusts
+    /// them by default.
     ///
     /// ```
     /// use dcrf_proto::websocket::Tls;
     ///
-    /// let besides_mozillas = Tls::default().platform_roots();
-    /// let alone = Tls::default().without_default_roots().platform_roots();
+    /// let with_mozilla = Tls::default().platform_roots();
+    /// let platform_only = Tls::default().without_default_roots().platform_roots();
     /// ```
     ///
     /// # Errors
     ///
-    /// [`TlsError::PlatformRoots`], when connecting.
+    /// When connecting: [`TlsError::PlatformRoots`].
     #[cfg(feature = "platform-roots")]
     pub fn platform_roots(self) -> Self {
         self.with(|settings| {
@@ -187,10 +184,10 @@ impl Tls {
         })
     }
 
-    /// Shows a certificate of the client's own to a server that asks for one (mutual TLS): the certificate,
-    /// followed by those between it and the root, and its private key without a password, all in PEM.
+    /// Presents a certificate to a server that requests one (mutual TLS).
     ///
-    /// The library of the operating system takes the key in PKCS #8 only (`BEGIN PRIVATE KEY`).
+    /// `chain_pem` is the certificate followed by its intermediates, `key_pem` its private key without a password.
+    /// native-tls needs the key in PKCS #8 (`BEGIN PRIVATE KEY`).
     ///
     /// ```no_run
     /// use dcrf_proto::websocket::Tls;
@@ -202,7 +199,8 @@ impl Tls {
     ///
     /// # Errors
     ///
-    /// [`TlsError::ClientCertificate`], when connecting: it is not PEM, or the key is of another certificate.
+    /// When connecting: [`TlsError::ClientCertificate`] if an argument is not PEM or the key doesn't match the
+    /// certificate.
     pub fn client_certificate(
         self,
         chain_pem: impl AsRef<[u8]>,
@@ -217,9 +215,9 @@ impl Tls {
         })
     }
 
-    /// Uses the TLS library of the operating system also in a build with the feature `rustls`.
+    /// Uses the operating system's TLS library even if the feature `rustls` is enabled.
     ///
-    /// It needs the feature `native-tls`. The system's roots are read from disk once, when connecting.
+    /// This needs the feature `native-tls`. The system's roots are read from disk once, when connecting.
     ///
     /// ```
     /// use dcrf_proto::websocket::Tls;
@@ -234,11 +232,11 @@ impl Tls {
         })
     }
 
-    /// A configuration of rustls of one's own, for all that there is no option for here. Whether and how
-    /// certificates are verified is up to it.
+    /// Uses a custom rustls configuration, for everything that has no option here. It decides how certificates are
+    /// verified.
     ///
-    /// It needs the feature `rustls`. Name the crypto provider, as below: without it rustls panics when
-    /// the program has none, or two. A configuration that is given twice shares its sessions.
+    /// This needs the feature `rustls`. Name the crypto provider, as below: otherwise rustls panics unless the
+    /// program has exactly one. Clients with the same configuration share its TLS sessions.
     ///
     /// ```
     /// use dcrf_proto::websocket::{Tls, rustls};
@@ -256,16 +254,16 @@ impl Tls {
     ///
     /// # Errors
     ///
-    /// [`TlsError::OwnConfiguration`], when connecting and other options were added to it.
+    /// When connecting: [`TlsError::CustomConfiguration`] if you set other options, too.
     #[cfg(feature = "rustls")]
     pub fn rustls(config: std::sync::Arc<futures_rustls::rustls::ClientConfig>) -> Self {
         Self::ready(Backend::Rustls(config))
     }
 
-    /// A connector of native-tls of one's own, for all that there is no option for here. Whether and how
-    /// certificates are verified is up to it.
+    /// Uses a custom native-tls connector, for everything that has no option here. It decides how certificates are
+    /// verified.
     ///
-    /// It needs the feature `native-tls`.
+    /// This needs the feature `native-tls`.
     ///
     /// ```
     /// use dcrf_proto::websocket::{Tls, native_tls};
@@ -279,13 +277,13 @@ impl Tls {
     ///
     /// # Errors
     ///
-    /// [`TlsError::OwnConfiguration`], when connecting and other options were added to it.
+    /// When connecting: [`TlsError::CustomConfiguration`] if you set other options, too.
     #[cfg(feature = "native-tls")]
     pub fn native_tls(connector: native_tls::TlsConnector) -> Self {
         Self::ready(Backend::Native(connector))
     }
 
-    /// Says what is wrong before anything is dialled, and sets up the library if it is `needed`.
+    /// Reports invalid options before the first attempt, and configures the library if it is `needed`.
     pub(super) fn check(&self, needed: bool) -> Result<(), TlsError> {
         if needed {
             return self.backend().map(|_| ());
@@ -296,7 +294,7 @@ impl Tls {
         }
     }
 
-    /// Makes the stream secure when the endpoint asks for it.
+    /// Does the TLS handshake if the endpoint is `wss://`.
     pub(super) async fn secure<S>(
         &self,
         endpoint: &Endpoint,
@@ -308,8 +306,7 @@ impl Tls {
         if !endpoint.is_tls() {
             return Ok(MaybeTls::plain(stream));
         }
-        // Only for who connects without a `Builder`, which has checked it. Another attempt would meet the
-        // same, so it is an error that ends the client.
+        // `Builder` has checked this already. Otherwise the error is fatal, since retrying can't help.
         let backend =
             self.backend().map_err(|error| ConnectionError::Certificate(error.to_string()))?;
         match backend {
@@ -336,7 +333,7 @@ impl Tls {
     fn with(mut self, option: impl FnOnce(&mut Settings) -> Result<(), TlsError>) -> Self {
         let error = match self.backend.take() {
             None => option(&mut self.settings).err(),
-            Some(Ok(_)) => Some(TlsError::OwnConfiguration),
+            Some(Ok(_)) => Some(TlsError::CustomConfiguration),
             Some(Err(first)) => Some(first),
         };
         if let Some(error) = error {
@@ -356,11 +353,11 @@ impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let settings = match self.backend.get() {
             None => &self.settings,
-            // What is set up by us is inside of a client, and never shown.
-            Some(Ok(_)) => return f.write_str("Tls(a configuration of one's own)"),
+            // Only a custom configuration: a client's `Tls` is never shown.
+            Some(Ok(_)) => return f.write_str("Tls(custom configuration)"),
             Some(Err(error)) => return f.debug_tuple("Tls").field(error).finish(),
         };
-        // Not the certificates, and never the key.
+        // Without the certificates and the key.
         f.debug_struct("Tls")
             .field("library", &settings.library)
             .field("default_roots", &!settings.without_default_roots)
@@ -402,26 +399,26 @@ impl ClientCertificate {
         let chain = pem::certificates(&self.chain)
             .map_err(|error| TlsError::ClientCertificate(error.to_owned()))?;
         let key = pem::private_key(&self.key)
-            .map_err(|error| TlsError::ClientCertificate(format!("its private key: {error}")))?;
+            .map_err(|error| TlsError::ClientCertificate(format!("private key: {error}")))?;
         Ok((chain, key))
     }
 }
 
-/// What an error of the stream means, which may be one of TLS.
-pub(super) fn failure(error: io::Error) -> ConnectionError {
-    lost(&error).unwrap_or_else(|| error.into())
+/// Converts an error of the stream, which may wrap a TLS error.
+pub(super) fn connection_error(error: io::Error) -> ConnectionError {
+    tls_error(&error).unwrap_or_else(|| error.into())
 }
 
-/// The error of TLS inside an error of the stream, if there is one. It can come at any time: a server that
-/// misses our certificate says so only after the handshake of TLS 1.3.
-fn lost(error: &io::Error) -> Option<ConnectionError> {
+/// Converts the TLS error inside an I/O error, if any. It can occur at any time: in TLS 1.3 a server rejects the
+/// client's certificate only after the handshake.
+fn tls_error(error: &io::Error) -> Option<ConnectionError> {
     #[cfg(feature = "rustls")]
-    if let Some(lost) = rustls::lost(error) {
-        return Some(lost);
+    if let Some(error) = rustls::tls_error(error) {
+        return Some(error);
     }
     #[cfg(feature = "native-tls")]
-    if let Some(lost) = native::lost(error) {
-        return Some(lost);
+    if let Some(error) = native::tls_error(error) {
+        return Some(error);
     }
     None
 }
@@ -434,14 +431,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rustls_is_the_default_where_it_is_built_in() {
+    fn rustls_is_the_default_if_enabled() {
         let shown = format!("{:?}", Tls::default());
         let library = if cfg!(feature = "rustls") { "library: Rustls" } else { "library: Native" };
         assert!(shown.contains(library), "{shown}");
     }
 
     #[test]
-    fn without_a_builder_to_tell_it_an_error_ends_the_client() {
+    fn invalid_options_are_fatal_without_a_builder() {
         let endpoint = Endpoint::parse("wss://localhost/").unwrap();
         let tls = Tls::default().ca_certificate("");
         let secured = block_on(tls.secure(&endpoint, Cursor::new(Vec::new())));
@@ -453,7 +450,7 @@ mod tests {
     }
 
     #[test]
-    fn the_library_is_set_up_once() {
+    fn the_library_is_configured_once() {
         let tls = Tls::default();
         tls.check(false).unwrap();
         assert!(tls.backend.get().is_none());

@@ -1,4 +1,4 @@
-//! TLS by rustls: its configuration, the handshake, and what its errors mean.
+//! TLS with rustls: configuration, handshake, errors.
 
 use std::io;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::websocket::Endpoint;
 
 /// TLS 1.2 and 1.3 with ring.
 pub(super) fn config(settings: &Settings) -> Result<Arc<ClientConfig>, TlsError> {
-    // The provider is named, since rustls panics when it has to choose and the program has none, or two.
+    // Without a named provider, rustls panics unless the program has exactly one.
     let config = ClientConfig::builder_with_provider(Arc::new(crypto::ring::default_provider()))
         .with_protocol_versions(&[&version::TLS13, &version::TLS12])
         .expect("ring has cipher suites for both versions")
@@ -36,7 +36,9 @@ fn roots(settings: &Settings) -> Result<RootCertStore, TlsError> {
     }
     for certificate in &settings.ca_certificates {
         let added = roots.add(certificate.clone());
-        added.map_err(|error| TlsError::CaCertificate(format!("it is not X.509: {error}")))?;
+        added.map_err(|error| {
+            TlsError::CaCertificate(format!("not a valid X.509 certificate: {error}"))
+        })?;
     }
     #[cfg(feature = "platform-roots")]
     if settings.platform_roots {
@@ -45,7 +47,7 @@ fn roots(settings: &Settings) -> Result<RootCertStore, TlsError> {
     if roots.is_empty() { Err(TlsError::NoRoots) } else { Ok(roots) }
 }
 
-/// Among a system's many roots there are some that can't be read, which is no reason to do without the others.
+/// Adds the system's roots. Unreadable ones are skipped: many systems have some.
 #[cfg(feature = "platform-roots")]
 fn add_platform_roots(roots: &mut RootCertStore) -> Result<(), TlsError> {
     let found = rustls_native_certs::load_native_certs();
@@ -66,12 +68,12 @@ pub(super) async fn handshake<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let name = endpoint.server_name().expect("an endpoint with TLS has one").clone();
-    TlsConnector::from(config).connect(name, stream).await.map_err(super::failure)
+    let name = endpoint.server_name().expect("a `wss://` endpoint has a server name").clone();
+    TlsConnector::from(config).connect(name, stream).await.map_err(super::connection_error)
 }
 
-/// The error of rustls inside an error of the stream, if there is one.
-pub(super) fn lost(error: &io::Error) -> Option<ConnectionError> {
+/// Converts the rustls error inside an I/O error, if any.
+pub(super) fn tls_error(error: &io::Error) -> Option<ConnectionError> {
     let error = error.get_ref()?.downcast_ref::<Error>()?;
     Some(match error {
         Error::InvalidCertificate(_)
@@ -80,7 +82,7 @@ pub(super) fn lost(error: &io::Error) -> Option<ConnectionError> {
         | Error::UnsupportedNameType => ConnectionError::Certificate(error.to_string()),
         Error::AlertReceived(alert) if is_about_certificate(*alert) => {
             ConnectionError::Certificate(format!(
-                "the server did not accept the client's certificate: {alert:?}"
+                "the server rejected the client certificate: {alert:?}"
             ))
         }
         Error::InvalidMessage(InvalidMessage::InvalidContentType) => {

@@ -1,7 +1,7 @@
-//! A stream of native-tls, which reads and writes by blocking calls, as an asynchronous one.
+//! Adapts the blocking API of native-tls to an asynchronous stream.
 //!
-//! It is written here since the workspace has no unsafe code, and the crates that do this pass the task's
-//! context through a raw pointer. Here its waker is lent to the stream below for the length of a call.
+//! The crates that do this pass the task's context through a raw pointer. This workspace has no unsafe code, so the
+//! stream below TLS holds a clone of the waker during each call.
 
 use std::io::{self, Read, Write};
 use std::pin::Pin;
@@ -10,11 +10,10 @@ use std::task::{Context, Poll, Waker, ready};
 use futures_io::{AsyncRead, AsyncWrite};
 use native_tls::TlsStream;
 
-/// The asynchronous stream below TLS as the library calls it: where it would wait, it says `WouldBlock`.
+/// The asynchronous stream below TLS with a blocking API: `Pending` becomes `WouldBlock`.
 pub(super) struct Blocking<S> {
     stream: S,
-    /// That of the task which polls, and only meanwhile: a waker that stays here could keep alive the very task
-    /// that holds this stream.
+    /// Set only during a poll. A waker kept longer could keep alive the task that owns this stream.
     waker: Option<Waker>,
 }
 
@@ -23,13 +22,11 @@ impl<S> Blocking<S> {
         Self { stream, waker: None }
     }
 
-    /// A poll begins.
-    pub(super) fn enter(&mut self, cx: &Context<'_>) {
+    pub(super) fn set_waker(&mut self, cx: &Context<'_>) {
         self.waker = Some(cx.waker().clone());
     }
 
-    /// The poll is over.
-    pub(super) fn leave(&mut self) {
+    pub(super) fn clear_waker(&mut self) {
         self.waker = None;
     }
 }
@@ -39,7 +36,7 @@ impl<S: Unpin> Blocking<S> {
         &mut self,
         poll: impl FnOnce(Pin<&mut S>, &mut Context<'_>) -> Poll<io::Result<T>>,
     ) -> io::Result<T> {
-        // Outside of a poll the library may call when it is dropped, and then nobody waits.
+        // The library also calls this when it is dropped, outside of a poll.
         let waker = self.waker.as_ref().unwrap_or(Waker::noop());
         match poll(Pin::new(&mut self.stream), &mut Context::from_waker(waker)) {
             Poll::Ready(result) => result,
@@ -51,8 +48,7 @@ impl<S: Unpin> Blocking<S> {
 impl<S: AsyncRead + Unpin> Read for Blocking<S> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         match self.poll(|stream, cx| stream.poll_read(cx, buf)) {
-            // TLS has a farewell of its own, behind which nothing is read: before it, this is no end. The
-            // libraries differ in what they make of it.
+            // An end without TLS's `close_notify` is a truncation. Libraries differ in whether they report it.
             Ok(0) if !buf.is_empty() => Err(io::ErrorKind::UnexpectedEof.into()),
             result => result,
         }
@@ -69,16 +65,16 @@ impl<S: AsyncWrite + Unpin> Write for Blocking<S> {
     }
 }
 
-/// A connection that is secured by the operating system's library.
+/// A TLS connection of the operating system's library.
 pub(in crate::websocket) struct NativeStream<S> {
     tls: TlsStream<Blocking<S>>,
-    /// TLS is closed, and what is below may be.
+    /// TLS is shut down; the stream below can be closed.
     is_shut: bool,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> NativeStream<S> {
     pub(super) fn new(mut tls: TlsStream<Blocking<S>>) -> Self {
-        tls.get_mut().leave();
+        tls.get_mut().clear_waker();
         Self { tls, is_shut: false }
     }
 
@@ -87,9 +83,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> NativeStream<S> {
         cx: &Context<'_>,
         call: impl FnOnce(&mut TlsStream<Blocking<S>>) -> io::Result<T>,
     ) -> Poll<io::Result<T>> {
-        self.tls.get_mut().enter(cx);
+        self.tls.get_mut().set_waker(cx);
         let result = call(&mut self.tls);
-        self.tls.get_mut().leave();
+        self.tls.get_mut().clear_waker();
         match result {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
             result => Poll::Ready(result),
