@@ -1,4 +1,4 @@
-//! The options of a session, with their defaults.
+//! The options of a client, with their defaults.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::dialect::Dialect;
 use crate::protocol::framing::Framing;
 
-/// The options of a session. Start from the default and set what differs:
+/// The options of a client. Start with the default and change single options, here or with the setters of the builder.
 ///
 /// ```
 /// use dcrf_proto::Config;
@@ -20,54 +20,45 @@ use crate::protocol::framing::Framing;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Config {
-    /// How payloads are wrapped. Default: multiplexed.
+    /// Whether the server multiplexes streams. Default: multiplexed.
     pub framing: Framing,
-    /// The hooks that customise the wire. Default: none, for the wire of DCRF itself.
+    /// Hooks for servers that deviate from DCRF's protocol. Default: none.
     pub dialect: Option<Arc<dyn Dialect>>,
     /// The waits between attempts to connect.
     pub backoff: Backoff,
-    /// How long a connection must have lasted for the backoff to begin anew after it (L3). Default: 10 s.
+    /// How long a connection must last to reset the backoff. Default: 10 s.
     pub min_uptime: Duration,
-    /// How long an attempt to connect may take, from the name lookup to the end of the handshake (L4).
-    /// Default: 10 s.
+    /// The timeout of an attempt to connect, from the name lookup to the end of the handshake. Default: 10 s.
     pub dial_timeout: Duration,
-    /// How many attempts to make since the last stable connection before giving up (L5). Default: no
-    /// limit.
+    /// After how many failed attempts in a row the client gives up and closes. Default: never.
     pub max_attempts: Option<u32>,
-    /// When to ask whether the server is still there (L9). `None` never asks. Default: after 20 s without
-    /// a frame, and 10 s for the answer.
+    /// When to ping a silent server. `None` for never. Default: after 20 s without a frame, with 10 s for the answer.
     pub heartbeat: Option<Heartbeat>,
-    /// How long a request waits for its answer, counted from the call (R3); also how long the server has
-    /// to acknowledge a subscription once its frame is sent. `None` waits as long as the session lives.
-    /// Default: 30 s.
+    /// The timeout of a request, counted from the call, and of the acknowledgement of a subscription, counted from when the
+    /// subscribe is sent. `None` for no timeout. Default: 30 s.
     pub request_timeout: Option<Duration>,
-    /// What may wait for a connection or, with one, for the socket to take it (R2): a program that makes
-    /// more requests at once without awaiting any needs more. Default: 1,024 requests and 8 MiB.
+    /// How many requests may wait to be sent, while offline or because the socket is slow. Default: 1,024 requests and 8 MiB.
     pub outbox: Limit,
-    /// How many requests may be alive: waiting, in flight, or settled and not yet polled. Default: 65,536.
+    /// How many requests may be pending: queued, in flight, or settled and not yet polled. Default: 65,536.
     pub max_requests: usize,
-    /// How many subscriptions may be alive. Default: 65,536.
+    /// How many subscriptions there may be, and how many listeners. Default: 65,536.
     pub max_subscriptions: usize,
-    /// The size of the largest message to the server in bytes (R11). Default: 1 MiB − 1, since Daphne drops
-    /// the connection over 1 MiB.
+    /// The size limit of a message to the server, in bytes. Default: 1 MiB − 1, because Daphne drops the connection over 1 MiB.
     pub max_outgoing_message: usize,
-    /// What may wait in one subscription for its reader (S11). Default: 1,024 changes and 4 MiB.
+    /// How many unread changes a subscription may hold. Default: 1,024 changes and 4 MiB.
     pub changes: Limit,
-    /// What may wait in one stream of replies for its reader (R12). Default: 1,024 replies and 4 MiB.
+    /// How many unread replies a reply stream may hold. Default: 1,024 replies and 4 MiB.
     pub replies: Limit,
     /// The limit of each stream of events and of each listener: how many events or frames may wait for the reader,
     /// and their total size in bytes. Default: 1,024 and 4 MiB.
     pub events: Limit,
-    /// How many subscriptions may wait for their acknowledgement at once when they are replayed (S4).
-    /// Default: 64.
+    /// How many replayed subscribes may be unacknowledged at a time. Default: 64.
     pub replay_window: usize,
-    /// How long a connection must last after a subscription was sent on it for the subscription not to be
-    /// suspected of its end (L12). Default: 5 s.
+    /// Connections that end within this time after a subscribe make it a suspect. Default: 5 s.
     pub quarantine_window: Duration,
-    /// The name of the primary key in the server's objects, under which delete events are delivered (S10).
-    /// Default: `pk`, which is how the server sends it.
+    /// The serializers' name for the primary key. Delete events are delivered with this name. Default: `pk`.
     pub pk_field: Cow<'static, str>,
-    /// Whether a delete event that has no key of that name gets it in place of `pk` (S10). Default: true.
+    /// Whether `pk` in delete events is renamed to [`pk_field`](Self::pk_field). Default: true.
     pub ensure_pk_field_in_delete_events: bool,
 }
 
@@ -97,8 +88,8 @@ impl Default for Config {
     }
 }
 
-/// How long to wait before attempt n (from 0): a time drawn evenly between zero and
-/// `min(maximum, minimum · factorⁿ)`, so that clients of one server do not return in step (L2).
+/// The waits between attempts to connect. The wait before attempt n, from 0, is random between zero and
+/// `min(maximum, minimum · factorⁿ)`, so that clients don't all reconnect at once.
 ///
 /// ```
 /// use dcrf_proto::{Backoff, Config};
@@ -109,13 +100,13 @@ impl Default for Config {
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Backoff {
-    /// The bound of the first wait. Default: 1 s.
+    /// The upper bound of the first wait. Default: 1 s.
     pub minimum: Duration,
-    /// The bound of all waits. Default: 30 s.
+    /// The upper bound of all waits. Default: 30 s.
     pub maximum: Duration,
-    /// By how much the bound grows with each failure; below 1 it counts as 1. Default: 2.
+    /// The factor by which the bound grows with each failure, at least 1. Default: 2.
     pub factor: f64,
-    /// Whether to draw the wait; without it the wait is the bound itself. Default: true.
+    /// Whether the waits are random. Otherwise each wait is the bound. Default: true.
     pub jitter: bool,
 }
 
@@ -130,7 +121,7 @@ impl Default for Backoff {
     }
 }
 
-/// When to ask whether the server is still there (L9).
+/// When to ping a silent server, and how long to wait for an answer.
 ///
 /// ```
 /// use dcrf_proto::{Config, Heartbeat};
@@ -141,9 +132,9 @@ impl Default for Backoff {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Heartbeat {
-    /// How long without any frame until a ping is sent. Default: 20 s.
+    /// The time without any frame after which a ping is sent. Default: 20 s.
     pub interval: Duration,
-    /// How long after the ping without any frame until the connection counts as lost. Default: 10 s.
+    /// The time without any frame after the ping until the connection is lost. Default: 10 s.
     pub timeout: Duration,
 }
 
@@ -153,7 +144,7 @@ impl Default for Heartbeat {
     }
 }
 
-/// How much a queue may hold.
+/// The capacity of a queue.
 ///
 /// ```
 /// use dcrf_proto::{Config, Limit};
@@ -165,6 +156,6 @@ impl Default for Heartbeat {
 pub struct Limit {
     /// The number of items.
     pub count: usize,
-    /// The size of their texts together, in bytes.
+    /// The total size of their texts, in bytes.
     pub bytes: usize,
 }

@@ -1,5 +1,4 @@
-//! What can go wrong, as types that a caller can match: why a connection was lost, why a request or a
-//! subscription failed, why a command was refused. No message here carries a payload, a query or a
+//! The errors of connections, requests, subscriptions and rejected calls. No message contains a payload, a query or a
 //! header (X1).
 
 use std::io;
@@ -11,78 +10,74 @@ use crate::protocol::error_reply::ErrorReply;
 use crate::protocol::json::DecodeError;
 use crate::protocol::selector::InvalidPattern;
 
-/// Why a connection, or an attempt to make one, ended.
+/// Why a connection was lost, or could not be made.
 ///
-/// The adapter reports it to [`Session::handle_disconnected`](crate::Session::handle_disconnected); the session decides
-/// what follows (rules L6 and L7) and shows it to the user in [`ConnectionState`](crate::ConnectionState) and in errors.
+/// It is the cause in [`ConnectionState`](crate::ConnectionState), [`Gap`](crate::Gap) and other errors.
 ///
 /// ```
 /// use dcrf_proto::ConnectionError;
 ///
-/// fn advice(lost: &ConnectionError) -> &'static str {
-///     match lost {
+/// fn advice(error: &ConnectionError) -> &'static str {
+///     match error {
 ///         ConnectionError::Http { status: 500, .. } => "does the path lead to a consumer?",
-///         ConnectionError::Certificate(_) => "is the server's CA known here?",
-///         _ => "wait, it is tried again",
+///         ConnectionError::Certificate(_) => "does this machine trust the server's CA?",
+///         _ => "wait, the client retries",
 ///     }
 /// }
-/// assert_eq!(advice(&ConnectionError::Dropped), "wait, it is tried again");
+/// assert_eq!(advice(&ConnectionError::Dropped), "wait, the client retries");
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectionError {
-    /// The server sent a close frame. A frame without a code has 1005.
+    /// The server closed the connection. A close frame without a code has code 1005.
     #[error("the server closed the connection with code {}", .0.code)]
     Closed(CloseFrame),
-    /// The connection ended without a close frame (what browsers report as 1006): the server died, or
-    /// something on the way cut the connection.
+    /// The connection ended without a close frame, which browsers report as 1006: the server died, or the network failed.
     #[error("the connection ended without a close frame")]
     Dropped,
-    /// The handshake was answered with an HTTP status other than 101.
+    /// The server replied to the handshake with an HTTP status other than 101.
     #[error("the server refused the WebSocket handshake with HTTP status {status}")]
     Http {
-        /// The HTTP status. Channels answers 403 to a refused connect, and 500 to a path without a route.
+        /// The HTTP status. Channels replies with 403 if the consumer does not accept, and with 500 if no route matches.
         status: u16,
-        /// How long to wait before the next attempt, when the server said so in `Retry-After`, in seconds. As a date,
-        /// which would need the server's clock, it is not read.
+        /// The `Retry-After` header, if it is in seconds. A date is ignored: it would need the server's clock.
         retry_after: Option<Duration>,
     },
-    /// The host name could not be resolved, the socket failed, or a connector of the program's own did.
+    /// The name lookup, the socket or a custom connector failed.
     #[error("{message}")]
     Io {
-        /// The kind of the failure, such as [`io::ErrorKind::ConnectionRefused`].
+        /// The kind of error, for example [`io::ErrorKind::ConnectionRefused`].
         kind: io::ErrorKind,
-        /// The operating system's words for it, or the connector's.
+        /// The message of the operating system or the connector.
         message: String,
     },
-    /// The attempt to connect took longer than [`Config::dial_timeout`](crate::Config::dial_timeout) (L4).
+    /// The attempt took longer than [`Config::dial_timeout`](crate::Config::dial_timeout).
     #[error("connecting took longer than {}", seconds(*.0))]
     DialTimedOut(Duration),
-    /// Nothing arrived for the length of the heartbeat (L9), or in time after a probe (L10), not even a pong.
+    /// The server did not answer a ping in time, for this long.
     #[error("the server has been silent for {}", seconds(*.0))]
     Silent(Duration),
-    /// The program asked for a new connection, by [`Session::force_reconnect`](crate::Session::force_reconnect) or the method
-    /// of that name of a client (L13). It is the cause of gaps, and no failure.
+    /// The program called `force_reconnect`. This is the cause of a gap, and not a failure.
     #[error("the program asked for a new connection")]
     Reconnect,
-    /// Whoever was to give the credentials for the attempt failed, or took too long (L8).
+    /// The credentials provider failed or took too long.
     #[error("no credentials: {message}")]
     Credentials {
-        /// What it says.
+        /// The message of its error.
         message: String,
-        /// Whether another attempt would be of no use.
+        /// Whether the provider said that retrying can't help.
         fatal: bool,
     },
-    /// The server's certificate was not accepted, or the server did not accept ours.
+    /// The certificate of the server or of the client was rejected.
     #[error("TLS: {0}")]
     Certificate(String),
-    /// TLS failed for another reason than a certificate.
+    /// TLS failed for another reason.
     #[error("TLS: {0}")]
     Tls(String),
-    /// The peer does not keep to the WebSocket protocol.
+    /// The server violated the WebSocket protocol.
     #[error("WebSocket protocol: {0}")]
     Protocol(String),
-    /// The server sent a message over the limit of the adapter.
+    /// The server sent a message over the size limit.
     #[error("the server sent a message over {limit} bytes")]
     TooLarge {
         /// The limit in bytes.
@@ -104,7 +99,7 @@ impl From<io::Error> for ConnectionError {
 /// ```
 /// use dcrf_proto::{CloseReason, ConnectionState};
 ///
-/// /// Whether the user is to log in again.
+/// /// Whether the user must log in again.
 /// fn wants_login(state: &ConnectionState) -> bool {
 ///     matches!(state, ConnectionState::Closed(CloseReason::Unauthorized(_)))
 /// }
@@ -113,49 +108,47 @@ impl From<io::Error> for ConnectionError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CloseReason {
-    /// The program closed it, or dropped the last handle.
+    /// The program closed the client or dropped its last handle.
     #[error("the client was closed")]
     ByCaller,
-    /// All attempts allowed by [`Config::max_attempts`](crate::Config::max_attempts) failed (L5).
+    /// All attempts allowed by [`Config::max_attempts`](crate::Config::max_attempts) failed.
     #[error("gave up after {}: {last_error}", counted(u64::from(*.attempts), "attempt", "attempts"))]
     GaveUp {
         /// How many attempts were made.
         attempts: u32,
-        /// Why the last of them failed.
+        /// Why the last attempt failed.
         last_error: ConnectionError,
     },
-    /// The server refused this client twice in a row with 401, 403, 1008, 4401 or 4403 (L6, L7).
+    /// The server rejected the credentials twice in a row, with HTTP status 401 or 403 or close code 1008, 4401 or 4403.
     #[error("not authorized: {0}")]
     Unauthorized(ConnectionError),
-    /// A failure that another attempt would only repeat: a certificate that is not accepted, or three
-    /// times in a row a protocol error or a path that is not found.
+    /// Retrying can't help: a certificate was rejected, or the same protocol error or HTTP status 404 came three times in a row.
     #[error("{0}")]
     Fatal(ConnectionError),
-    /// The task or thread that drives the client is gone, since its runtime was shut down, or since a function
-    /// of the program that it called has panicked.
+    /// The task or thread that drives the client ended, because its runtime was shut down or because a connector, provider or
+    /// policy panicked.
     #[error("the task that drives the client was stopped")]
     DriverStopped,
 }
 
-/// Why a command was not accepted. Nothing was sent and nothing waits.
+/// Why the client rejected a call. Nothing was sent or queued.
 ///
 /// ```
 /// use dcrf_proto::{Rejected, RejectReason, Request};
 ///
-/// /// What is to be tried again later.
-/// fn later(rejected: Rejected<Request>) -> Option<Request> {
+/// /// The request, if it can be made again later.
+/// fn retry_later(rejected: Rejected<Request>) -> Option<Request> {
 ///     matches!(rejected.reason, RejectReason::QueueFull).then_some(rejected.command)
 /// }
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RejectReason {
-    /// The outbox holds as many requests or bytes as its limits allow (R2), or there are as many
-    /// requests or subscriptions as the limits of [`Config`](crate::Config) allow.
+    /// There are as many queued requests or bytes, pending requests, or subscriptions as [`Config`](crate::Config) allows.
     #[error("the queue is full")]
     QueueFull,
-    /// The message is larger than [`Config::max_outgoing_message`](crate::Config::max_outgoing_message) (R11). Daphne would
-    /// drop the connection over 1 MiB.
+    /// The message is larger than [`Config::max_outgoing_message`](crate::Config::max_outgoing_message). Daphne drops the
+    /// connection if a message is over 1 MiB.
     #[error("the message has {size} bytes, more than the limit of {limit}")]
     TooLarge {
         /// The size of the encoded message in bytes.
@@ -163,11 +156,10 @@ pub enum RejectReason {
         /// The limit in bytes.
         limit: usize,
     },
-    /// The request id is in use, or an answer to an earlier request with it may still come (R8).
+    /// The request id is in use, or a late reply to an earlier request with this id may still come.
     #[error("the request id is in use")]
     IdInUse,
-    /// An argument or a pattern can't be written as JSON, or an argument has a name that the protocol keeps
-    /// for itself.
+    /// An argument or pattern can't be serialized as JSON, or an argument has a name that the protocol uses.
     #[error("argument `{argument}`: {reason}")]
     InvalidArgument {
         /// The argument's name.
@@ -179,7 +171,7 @@ pub enum RejectReason {
     /// [`Request::fail_fast`](crate::Request::fail_fast).
     #[error("there is no connection")]
     NotConnected,
-    /// The session is closed, or is being closed.
+    /// The client is closed or closing.
     #[error("{0}")]
     Closed(CloseReason),
 }
@@ -196,7 +188,7 @@ impl From<InvalidPattern> for RejectReason {
     }
 }
 
-/// A command that was not accepted, handed back with the reason.
+/// A call that the client rejected: the request, subscription or selector, and the reason.
 ///
 /// ```
 /// use dcrf_proto::{Config, RejectReason, Request, Seed, Session};
@@ -212,14 +204,14 @@ impl From<InvalidPattern> for RejectReason {
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("{reason}")]
 pub struct Rejected<T> {
-    /// The command as it was given.
+    /// What was rejected, unchanged.
     pub command: T,
-    /// Why it was not accepted.
+    /// Why it was rejected.
     pub reason: RejectReason,
 }
 
 impl From<Rejected<Request>> for RequestError {
-    /// A client that is closed is [`RequestError::Closed`], as for a request that it had accepted.
+    /// If the client is closed, this is [`RequestError::Closed`], as for a request that it had accepted.
     fn from(rejected: Rejected<Request>) -> Self {
         match rejected.reason {
             RejectReason::Closed(reason) => Self::Closed { reason, sent: false },
@@ -229,7 +221,7 @@ impl From<Rejected<Request>> for RequestError {
 }
 
 impl From<Rejected<Subscribe>> for SubscriptionError {
-    /// A client that is closed is [`SubscriptionError::Closed`], as for a subscription that it had accepted.
+    /// If the client is closed, this is [`SubscriptionError::Closed`], as for a subscription that it had accepted.
     fn from(rejected: Rejected<Subscribe>) -> Self {
         match rejected.reason {
             RejectReason::Closed(reason) => Self::Closed(reason),
@@ -249,34 +241,33 @@ impl From<Rejected<Subscribe>> for SubscriptionError {
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RequestError {
-    /// The server answered with another status than 2xx.
+    /// The server replied with an error.
     #[error(transparent)]
     ErrorReply(ErrorReply),
-    /// The deadline passed (R3). When `sent` is false the server never saw the request.
+    /// There was no reply in time. If `sent` is false, the server never received the request.
     #[error("timed out, {}", sent_or_not(*.sent))]
     TimedOut {
-        /// Whether the request had been handed to the socket.
+        /// Whether the request was sent.
         sent: bool,
     },
-    /// The connection was lost after the request was handed to the socket (R4): whether the server acted
-    /// on it is not known.
+    /// The connection was lost. If `sent` is true, the server may have acted on the request.
     #[error("the connection was lost, {}", sent_or_not(*.sent))]
     ConnectionLost {
-        /// Whether the request had been handed to the socket.
+        /// Whether the request was sent.
         sent: bool,
     },
-    /// The session was closed before the answer came.
+    /// The client was closed before the reply arrived.
     #[error("{reason}, {}", sent_or_not(*.sent))]
     Closed {
-        /// Why the session is closed.
+        /// Why the client is closed.
         reason: CloseReason,
-        /// Whether the request had been handed to the socket.
+        /// Whether the request was sent.
         sent: bool,
     },
-    /// The request was not accepted.
+    /// The client rejected the request and hands it back.
     #[error("{0}")]
     Rejected(Box<Rejected<Request>>),
-    /// The answer's `data` does not fit the type that the caller asked for.
+    /// The reply could not be decoded as the requested type.
     #[error(transparent)]
     Decode(DecodeError),
 }
@@ -332,91 +323,88 @@ impl RequestError {
     }
 }
 
-/// Why a stream of replies ended before the caller ended it (R12).
+/// Why a reply stream ended early.
 ///
 /// ```
 /// use dcrf_proto::ReplyStreamError;
 ///
-/// let ended = ReplyStreamError::Interrupted { received: 3 };
-/// assert_eq!(ended.to_string(), "the connection was lost after 3 replies");
+/// let error = ReplyStreamError::Interrupted { received: 3 };
+/// assert_eq!(error.to_string(), "the connection was lost after 3 replies");
 /// ```
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReplyStreamError {
-    /// The request failed: the server refused it, maybe after some replies, or said nothing for the time of its
-    /// timeout, or the session was closed.
+    /// The request failed: the server replied with an error, maybe after other replies, no reply arrived within the timeout, or
+    /// the client was closed.
     #[error(transparent)]
     Request(RequestError),
-    /// The connection was lost while replies could still come.
+    /// The connection was lost before the last reply.
     #[error("the connection was lost after {}", counted(*.received, "reply", "replies"))]
     Interrupted {
-        /// How many replies had come.
+        /// How many replies were received.
         received: u64,
     },
-    /// The reader was so slow that more replies waited for it than
-    /// [`Config::replies`](crate::Config::replies) allows.
+    /// The reader was too slow: more replies were unread than [`Config::replies`](crate::Config::replies) allows.
     #[error("the reader was too slow, after {}", counted(*.received, "reply", "replies"))]
     Overflowed {
-        /// How many replies had come, up to the last that was handed out.
+        /// How many replies were received.
         received: u64,
     },
 }
 
-/// Why a subscription ended, or never began.
+/// Why a subscription has ended, or could not be made.
 ///
 /// ```
 /// use dcrf_proto::SubscriptionError;
 ///
-/// fn tell(ended: &SubscriptionError) -> String {
-///     match ended {
+/// fn explain(error: &SubscriptionError) -> String {
+///     match error {
 ///         SubscriptionError::Gone(_) => "it was deleted".to_owned(),
 ///         SubscriptionError::Revoked(_) => "you may no longer see it".to_owned(),
 ///         other => other.to_string(),
 ///     }
 /// }
-/// assert_eq!(tell(&SubscriptionError::Unsubscribed), "all subscriptions were ended");
+/// assert_eq!(explain(&SubscriptionError::Unsubscribed), "all subscriptions were ended");
 /// ```
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SubscriptionError {
-    /// The server refused to subscribe. It is not tried again.
+    /// The server replied to the subscribe with an error. It is not retried.
     #[error(transparent)]
     ErrorReply(ErrorReply),
-    /// The object was gone when the subscription was replayed on a new connection: 404 (S7).
+    /// The object no longer existed when the client resubscribed after a reconnect (404).
     #[error("the object is gone")]
     Gone(ErrorReply),
-    /// The permission was gone when the subscription was replayed on a new connection: 401 or 403 (S7).
+    /// The permission was missing when the client resubscribed after a reconnect (401 or 403).
     #[error("the permission was revoked")]
     Revoked(ErrorReply),
-    /// The server did not acknowledge the subscription in time. An action that never replies needs
+    /// The server did not acknowledge the subscription in time. If its action never replies, use
     /// [`Subscribe::without_ack`](crate::Subscribe::without_ack).
     #[error("the server did not acknowledge the subscription in time")]
     TimedOut,
-    /// Three connections in a row died right after this subscription was sent on them, and before the server had
-    /// answered it (L12). The subscription itself is the likely reason: the multiplexer closes the connection
-    /// for a stream that it does not have, and a consumer that fails takes it down.
-    #[error("three connections in a row died of the subscription, unanswered: {cause}")]
+    /// Three connections in a row ended right after this subscribe, and before the server had replied to it. The subscribe is
+    /// the likely cause: a stream that the server does not have, or an exception in its consumer, ends the connection.
+    #[error("three connections in a row ended right after this subscribe: {cause}")]
     Poisoned {
-        /// Why the last of them was lost.
+        /// Why the last connection was lost.
         cause: ConnectionError,
     },
-    /// Its reader was slower than the server, and it was to end then
-    /// ([`OverflowPolicy::Close`](crate::OverflowPolicy::Close)). What waited was delivered before.
+    /// The reader was too slow, and the policy is [`OverflowPolicy::Close`](crate::OverflowPolicy::Close). The changes in the
+    /// buffer are delivered before this error.
     #[error(
-        "the reader was too slow: more than {} changes or {} bytes waited", .limit.count, .limit.bytes
+        "the reader was too slow: more than {} changes or {} bytes were unread", .limit.count, .limit.bytes
     )]
     Overflowed {
-        /// What may wait: [`Config::changes`](crate::Config::changes).
+        /// The size of the buffer, from [`Config::changes`](crate::Config::changes).
         limit: Limit,
     },
-    /// The program ended all subscriptions
-    /// ([`Session::unsubscribe_all`](crate::Session::unsubscribe_all)). What had not been read is dropped.
+    /// The program called `unsubscribe_all`. Unread changes are discarded.
     #[error("all subscriptions were ended")]
     Unsubscribed,
-    /// The session was closed.
+    /// The client was closed.
     #[error("{0}")]
     Closed(CloseReason),
-    /// The subscription was not accepted.
+    /// The client rejected the subscription and hands it back.
     #[error("{0}")]
     Rejected(Box<Rejected<Subscribe>>),
 }
@@ -441,22 +429,21 @@ impl SubscriptionError {
     }
 }
 
-/// Why the unsubscribe of [`Session::unsubscribe`](crate::Session::unsubscribe) was not confirmed. The
-/// subscription is over for the caller all the same.
+/// Why the server did not confirm an unsubscribe. The subscription has ended in any case.
 ///
 /// ```
 /// use dcrf_proto::UnsubscribeError;
 ///
-/// let late = UnsubscribeError::TimedOut;
-/// assert_eq!(late.to_string(), "the server did not confirm the unsubscribe in time");
+/// let error = UnsubscribeError::TimedOut;
+/// assert_eq!(error.to_string(), "the server did not confirm the unsubscribe in time");
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UnsubscribeError {
-    /// The server refused, with another status than 404.
+    /// The server replied with an error other than 404.
     #[error(transparent)]
     ErrorReply(ErrorReply),
-    /// The server did not answer in time.
+    /// The server did not reply in time.
     #[error("the server did not confirm the unsubscribe in time")]
     TimedOut,
 }

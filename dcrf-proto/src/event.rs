@@ -1,5 +1,4 @@
-//! What the session tells its caller: changes of the connection's state, settled requests, and changes
-//! of what is subscribed to.
+//! What a session reports: states of the connection, results of requests, and changes.
 
 use std::fmt;
 use std::time::Instant;
@@ -10,16 +9,16 @@ use crate::protocol::error_reply::ErrorReply;
 use crate::protocol::json::Json;
 use crate::protocol::pk::Deleted;
 
-/// What a session reports by [`Session::poll_event`](crate::Session::poll_event).
+/// An event of a session, from [`Session::poll_event`](crate::Session::poll_event).
 ///
 /// ```
 /// use dcrf_proto::{Event, Session};
 /// use std::time::Instant;
 ///
-/// fn tell(session: &mut Session) {
+/// fn print_events(session: &mut Session) {
 ///     while let Some(event) = session.poll_event() {
 ///         match event {
-///             Event::Settled { result: Ok(data), .. } => println!("answered: {} bytes", data.as_str().len()),
+///             Event::Settled { result: Ok(data), .. } => println!("replied: {} bytes", data.as_str().len()),
 ///             Event::ChangeReadable(subscription) => {
 ///                 while let Some(change) = session.poll_change(subscription) {
 ///                     println!("{change:?}");
@@ -33,62 +32,62 @@ use crate::protocol::pk::Deleted;
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Event {
-    /// Something about the session as a whole.
+    /// An event of the session as a whole.
     Client(ClientEvent),
-    /// A request has settled. Every request settles exactly once, unless it was cancelled (R5).
+    /// A request has settled. Each request settles exactly once, unless it is cancelled (R5).
     Settled {
-        /// Which request.
+        /// The request.
         request: RequestKey,
-        /// The reply's `data`, or why there is none.
+        /// The reply's `data`, or why the request failed.
         result: Result<Json, RequestError>,
     },
-    /// [`Session::poll_reply`](crate::Session::poll_reply) has something for this stream of replies. It is told
-    /// once for all that has come until this event is polled.
+    /// [`Session::poll_reply`](crate::Session::poll_reply) has replies of this reply stream. The event is not repeated until it
+    /// is polled.
     ReplyReadable(ReplyStreamKey),
-    /// [`Session::poll_listener`](crate::Session::poll_listener) has something for this listener. It is told once for all
-    /// that has come until this event is polled.
+    /// [`Session::poll_listener`](crate::Session::poll_listener) has frames for this listener. The event is not repeated until
+    /// it is polled.
     ListenerReadable(ListenerKey),
-    /// The server has acknowledged the subscription: for the first time, on a new connection, or once more
-    /// after [`Session::resubscribe`](crate::Session::resubscribe) (S3).
+    /// The server has acknowledged the subscription: for the first time, after a reconnect, or after
+    /// [`Session::resubscribe`](crate::Session::resubscribe).
     Subscribed(SubscriptionKey),
-    /// [`Session::poll_change`](crate::Session::poll_change) has something for this subscription. It is told
-    /// once for all that has come until this event is polled.
+    /// [`Session::poll_change`](crate::Session::poll_change) has changes of this subscription. The event is not repeated until
+    /// it is polled.
     ChangeReadable(SubscriptionKey),
-    /// An unsubscribe has ended, and the subscription's key is no longer used.
+    /// An unsubscribe is complete. The key of the subscription is no longer used.
     Unsubscribed {
-        /// Which subscription.
+        /// The subscription.
         subscription: SubscriptionKey,
-        /// Whether the server confirmed it. It is over for the caller in any case.
+        /// Whether the server confirmed it. The subscription has ended in any case.
         result: Result<(), UnsubscribeError>,
     },
 }
 
-/// Something about the session as a whole.
+/// An event of the client as a whole: a new state of the connection, or an unhandled frame.
 ///
 /// ```
 /// use dcrf_proto::{ClientEvent, ConnectionState};
 ///
-/// fn tell(notice: &ClientEvent) -> String {
-///     match notice {
+/// fn describe(event: &ClientEvent) -> String {
+///     match event {
 ///         ClientEvent::State(state) => state.to_string(),
-///         ClientEvent::Unhandled(push) => push.frame.as_str().to_owned(),
+///         ClientEvent::Unhandled(unhandled) => unhandled.frame.as_str().to_owned(),
 ///         other => format!("{other:?}"),
 ///     }
 /// }
-/// assert_eq!(tell(&ClientEvent::State(ConnectionState::Connected)), "connected");
+/// assert_eq!(describe(&ClientEvent::State(ConnectionState::Connected)), "connected");
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum ClientEvent {
-    /// The connection's state has changed (L1).
+    /// The state of the connection has changed.
     State(ConnectionState),
-    /// A frame that belongs to no request and no subscription (F2).
+    /// A frame that matches no request, subscription or listener.
     Unhandled(Unhandled),
-    /// So many notices were dropped, the oldest first, since nobody took them in time.
+    /// This many older events were dropped, because the reader was too slow.
     Lagged(u64),
 }
 
-/// The state of the connection (L1).
+/// The state of the connection.
 ///
 /// ```
 /// use dcrf_proto::ConnectionState;
@@ -98,22 +97,22 @@ pub enum ClientEvent {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConnectionState {
-    /// Not opened yet.
+    /// The client was not opened yet.
     Idle,
-    /// Dialling, or about to when a connection that is replaced by a planned reconnect has ended (L13).
+    /// Connecting, or closing the old connection of a requested reconnect first.
     Connecting {
-        /// Which attempt this is since the last stable connection, from 1.
+        /// The number of the attempt since the last stable connection, starting with 1.
         attempt: u32,
     },
-    /// The WebSocket is open.
+    /// Connected.
     Connected,
-    /// The connection, or the attempt to make one, failed, and the next attempt is planned.
+    /// The connection was lost or could not be made. The client waits for the next attempt.
     Waiting {
-        /// Which attempt comes next since the last stable connection, from 1.
+        /// The number of the next attempt since the last stable connection, starting with 1.
         attempt: u32,
-        /// When it comes.
+        /// When the next attempt starts.
         until: Instant,
-        /// Why the last one ended.
+        /// Why the connection was lost, or the last attempt failed.
         error: ConnectionError,
     },
     /// Closed for good.
@@ -134,13 +133,13 @@ impl fmt::Display for ConnectionState {
     }
 }
 
-/// A frame that belongs to no request and no subscription: the server pushed it, or it came too late.
+/// A frame that matches no request, subscription or listener. The server sent it unsolicited, or too late.
 ///
 /// ```
 /// use dcrf_proto::Unhandled;
 ///
-/// fn tell(push: &Unhandled) {
-///     println!("the server says: {}", push.frame.as_str());
+/// fn print(unhandled: &Unhandled) {
+///     println!("unhandled: {}", unhandled.frame.as_str());
 /// }
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -157,15 +156,15 @@ impl Unhandled {
     }
 }
 
-/// What a listener hears, with the payload as `T` (F2).
+/// What a listener yields: a frame with its payload as `T`, or a note that frames were dropped.
 ///
 /// ```
 /// use dcrf_proto::ListenerEvent;
 ///
-/// fn tell(heard: &ListenerEvent<u64>) {
-///     match heard {
+/// fn print(event: &ListenerEvent<u64>) {
+///     match event {
 ///         ListenerEvent::Frame { payload, .. } => println!("{payload}"),
-///         ListenerEvent::Lagged(count) => println!("{count} were missed"),
+///         ListenerEvent::Lagged(count) => println!("{count} frames were dropped"),
 ///         _ => {}
 ///     }
 /// }
@@ -173,31 +172,31 @@ impl Unhandled {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum ListenerEvent<T = Json> {
-    /// A frame that its selector takes.
+    /// A frame that matches the selector.
     Frame {
-        /// The stream that it came on; `None` in bare framing, and for a frame that names none.
+        /// The stream. `None` in bare framing, and if the frame names none.
         stream: Option<String>,
-        /// The payload; the whole frame in bare framing, and for a frame of another shape.
+        /// The payload. The whole frame in bare framing, and if the frame has another shape.
         payload: T,
     },
-    /// The listener was slower than the server: this many frames were dropped at this point.
+    /// The reader was too slow: this many frames were dropped here.
     Lagged(u64),
 }
 
 impl<T> ListenerEvent<T> {
-    /// The same with another payload, such as a decoded one.
+    /// Converts the payload, for example by decoding it.
     ///
     /// ```
     /// use dcrf_proto::{DecodeError, ListenerEvent};
     ///
-    /// fn read(heard: ListenerEvent) -> Result<ListenerEvent<u64>, DecodeError> {
-    ///     heard.try_map(|payload| payload.decode())
+    /// fn decode(event: ListenerEvent) -> Result<ListenerEvent<u64>, DecodeError> {
+    ///     event.try_map(|payload| payload.decode())
     /// }
     /// ```
     ///
     /// # Errors
     ///
-    /// What `decode` says of the payload.
+    /// The error of `decode`.
     pub fn try_map<U, E>(
         self,
         decode: impl FnOnce(T) -> Result<U, E>,
@@ -211,16 +210,16 @@ impl<T> ListenerEvent<T> {
     }
 }
 
-/// A change that a subscription delivers, with the object as `T`.
+/// A change from a subscription, with the object as `T`.
 ///
 /// ```
 /// use dcrf_proto::Change;
 ///
-/// fn tell(change: &Change<String>) {
+/// fn print(change: &Change<String>) {
 ///     match change {
 ///         Change::Create(name) | Change::Update(name) => println!("{name}"),
-///         Change::Delete(deleted) => println!("{:?} is gone", deleted.pk),
-///         Change::Gap(_) | Change::Lagged(_) => println!("something may be missing here"),
+///         Change::Delete(deleted) => println!("deleted: {:?}", deleted.pk),
+///         Change::Gap(_) | Change::Lagged(_) => println!("changes may be missing here"),
 ///         _ => {}
 ///     }
 /// }
@@ -228,39 +227,38 @@ impl<T> ListenerEvent<T> {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Change<T = Json> {
-    /// An object was created. Delivered only when the subscription asks for it (S13).
+    /// An object was created. Only for subscriptions with [`include_create`](crate::Subscribe::include_create).
     Create(T),
-    /// The object as it is now.
+    /// An object was updated: its new state.
     Update(T),
-    /// The object is gone.
+    /// An object was deleted.
     Delete(Deleted),
-    /// The objects as they are now: one for the subscription to an instance, all for a feed. Only for a
-    /// subscription that [refreshes](crate::Subscribe::refresh) (S6).
+    /// The current state: one object for a subscription to an instance, all objects for a feed. Only for subscriptions that
+    /// [refresh](crate::Subscribe::refresh).
     Snapshot(Vec<T>),
-    /// The connection was lost and the subscription is in force again: changes may be missing before this
-    /// point, none after it (S5).
+    /// The connection was lost, and the subscription is live again: changes may be missing before this point, and none are
+    /// missing after it.
     Gap(Gap),
-    /// The reader was slower than the server: this many changes were dropped at this point, the oldest
-    /// first (S11).
+    /// The reader was too slow: this many older changes were dropped here.
     Lagged(u64),
-    /// The server failed to tell a change, such as an update of an object that was deleted meanwhile
-    /// (S14). The subscription goes on.
+    /// The server could not send a change, for example because the updated object was deleted meanwhile. The subscription
+    /// continues.
     ErrorReply(ErrorReply),
-    /// An event of another kind: another action than create, update and delete, or no `data` (S15).
+    /// An event with another action than create, update and delete, or without `data`.
     Other {
-        /// The event's action.
+        /// The action of the event.
         action: Option<String>,
         /// The whole payload.
         payload: Json,
     },
 }
 
-/// The connection was lost between what came before and what comes after.
+/// A point where changes may be missing, because the connection was lost.
 ///
 /// ```
 /// use dcrf_proto::{Gap, ConnectionError};
 ///
-/// /// Whether we did it ourselves.
+/// /// Whether the program caused it.
 /// fn is_planned(gap: &Gap) -> bool {
 ///     gap.cause == ConnectionError::Reconnect
 /// }
@@ -280,19 +278,19 @@ impl Gap {
 }
 
 impl<T> Change<T> {
-    /// The same change with another object, such as a decoded one.
+    /// Converts the objects, for example by decoding them.
     ///
     /// ```
     /// use dcrf_proto::{Change, DecodeError};
     ///
-    /// fn read(change: Change) -> Result<Change<String>, DecodeError> {
+    /// fn decode(change: Change) -> Result<Change<String>, DecodeError> {
     ///     change.try_map(|object| object.decode())
     /// }
     /// ```
     ///
     /// # Errors
     ///
-    /// What `decode` says of the object.
+    /// The error of `decode`.
     pub fn try_map<U, E>(self, mut decode: impl FnMut(T) -> Result<U, E>) -> Result<Change<U>, E> {
         Ok(match self {
             Self::Snapshot(objects) => {

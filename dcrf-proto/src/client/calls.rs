@@ -1,4 +1,4 @@
-//! What a client asks of the server: requests, streams of replies, messages, subscriptions, and what it listens to.
+//! Requests, reply streams, messages, listeners and subscriptions.
 
 use std::future::Future;
 
@@ -12,7 +12,7 @@ use crate::protocol::json::Json;
 use crate::protocol::selector::Selector;
 
 impl Client {
-    /// All objects of a stream: an array, or a page when the stream is paginated.
+    /// Lists the objects of a stream. If it is paginated, this is one page: see [`list_all`](Self::list_all).
     ///
     /// ```no_run
     /// # use dcrf_proto::{RequestError, client::Client};
@@ -33,7 +33,7 @@ impl Client {
         self.call(Request::list(stream))
     }
 
-    /// Creates an object from `data`, and returns it as the server made it.
+    /// Creates an object from `data`, and returns it.
     ///
     /// ```no_run
     /// # use dcrf_proto::{RequestError, client::Client};
@@ -59,7 +59,7 @@ impl Client {
         self.call(Request::create(stream, data))
     }
 
-    /// The object with the primary key `pk`.
+    /// Retrieves the object with the primary key `pk`.
     ///
     /// ```no_run
     /// # use dcrf_proto::{RequestError, client::Client};
@@ -71,7 +71,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// See [`ReplyFuture`]. An object that does not exist is refused with status 404.
+    /// See [`ReplyFuture`]. If there is no such object, the error reply has status 404.
     ///
     /// # Cancel safety
     ///
@@ -84,7 +84,7 @@ impl Client {
         self.call(Request::retrieve(stream, pk))
     }
 
-    /// Writes the object with the primary key `pk` anew from `data`, and returns it.
+    /// Replaces the object with the primary key `pk` by `data`, and returns it.
     ///
     /// ```no_run
     /// # use dcrf_proto::{RequestError, client::Client};
@@ -111,7 +111,7 @@ impl Client {
         self.call(Request::update(stream, pk, data))
     }
 
-    /// Changes those fields of the object that `data` holds, and returns the object.
+    /// Updates the fields in `data` of the object with the primary key `pk`, and returns the object.
     ///
     /// ```no_run
     /// # use dcrf_proto::{RequestError, client::Client};
@@ -159,7 +159,7 @@ impl Client {
         ReplyFuture::new(&self.handle, Request::delete(stream, pk), |_| Ok(()))
     }
 
-    /// Makes any request. It is queued now, not when the response is first polled.
+    /// Makes any request. It is queued now, not when the future is polled. To ignore the reply, use `()` as its type.
     ///
     /// ```no_run
     /// # use dcrf_proto::{Request, RequestError, client::Client};
@@ -182,8 +182,7 @@ impl Client {
         ReplyFuture::new(&self.handle, request, |json: Json| json.decode())
     }
 
-    /// Makes a request that is answered by any number of replies (R12). It is queued now, not when the stream is
-    /// first polled.
+    /// Makes a request with any number of replies. It is queued now, not when the stream is polled.
     ///
     /// ```no_run
     /// # use dcrf_proto::{Request, client::{Client, ReplyError}};
@@ -203,8 +202,8 @@ impl Client {
         ReplyStream::new(&self.handle, request)
     }
 
-    /// A paginated list, page by page, by as many requests as it has pages: for consumers with
-    /// `PaginatedModelListMixin`. A `limit` and other arguments are those of the request.
+    /// Reads a paginated list page by page, with one request per page, from a consumer with `PaginatedModelListMixin`. The
+    /// `limit` and other arguments come from `request`.
     ///
     /// ```no_run
     /// # use dcrf_proto::{Request, client::{Client, ReplyError}};
@@ -219,13 +218,12 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// An error of the stream is its last item.
+    /// An error is the last item of the stream.
     pub fn list_pages<T: DeserializeOwned>(&self, request: Request) -> Pages<T> {
         Pages::requested(self, request)
     }
 
-    /// All objects of a list, page by page inside: [`list_pages`](Self::list_pages) with
-    /// [`items`](Pages::items). A list without pages works too.
+    /// Reads all objects of a list, paginated or not.
     ///
     /// ```no_run
     /// # use dcrf_proto::{Request, client::{Client, ReplyError}};
@@ -240,15 +238,16 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// An error of the stream is its last item.
+    /// An error is the last item of the stream.
     pub fn list_all<T: DeserializeOwned>(&self, request: Request) -> Items<T> {
         self.list_pages(request).items()
     }
 
-    /// A paginated list that the server streams, page by page, in answer to one request: for consumers with
-    /// `StreamedPaginatedListMixin`. When it is dropped before the last page, `list_cancel` is sent, unless the
-    /// request names another [cancel action](Request::cancel_action); a server that has none refuses that, which
-    /// does no harm.
+    /// Reads a paginated list that the server streams as replies to one request, from a consumer with
+    /// `StreamedPaginatedListMixin`.
+    ///
+    /// Dropping it before the last page sends `list_cancel`, or the request's [cancel action](Request::cancel_action). If the
+    /// server has no such action, its error reply is ignored.
     ///
     /// ```no_run
     /// # use dcrf_proto::{Request, client::{Client, ReplyError}};
@@ -263,13 +262,13 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// An error of the stream is its last item.
+    /// An error is the last item of the stream.
     pub fn stream_pages<T: DeserializeOwned + 'static>(&self, request: Request) -> Pages<T> {
         Pages::streamed(self, request)
     }
 
-    /// Sends a message and awaits no answer (R10). It waits for a connection like a request does, as long as the
-    /// client lives unless it has a [timeout](Request::timeout); a reply is dropped.
+    /// Sends a message without waiting for a reply. While offline it is queued like a request, by default without a timeout. A
+    /// reply is ignored.
     ///
     /// ```no_run
     /// # use dcrf_proto::{Rejected, Request, client::Client};
@@ -281,12 +280,12 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// The message, with the reason why it was not accepted.
+    /// The client rejected the message, and hands it back with the reason.
     pub fn send(&self, message: Request) -> Result<(), Rejected<Request>> {
         self.handle.shared().command(|session, now| session.send(message, now))
     }
 
-    /// As [`send`](Self::send), on this connection or not at all.
+    /// Sends a message on the current connection, or not at all.
     ///
     /// ```no_run
     /// # use dcrf_proto::{Request, client::Client};
@@ -299,14 +298,15 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// The message, with [`RejectReason::NotConnected`](crate::RejectReason::NotConnected) or another reason.
+    /// As for [`send`](Self::send), and [`RejectReason::NotConnected`](crate::RejectReason::NotConnected) while offline.
     pub fn send_now(&self, message: Request) -> Result<(), Rejected<Request>> {
         self.handle.shared().command(|session, now| session.send_now(message, now))
     }
 
-    /// Waits until all that was accepted before this call has been written to the network: requests, messages and
-    /// subscriptions (C3). Without a connection that is once there is one. A connection that is lost may take along
-    /// what was written: only an answer says that the server has it.
+    /// Waits until all requests, messages and subscriptions made before this call are written to the network.
+    ///
+    /// While offline it waits for a connection. Written frames can still be lost with the connection: only a reply shows that
+    /// the server has received a request.
     ///
     /// ```no_run
     /// # use dcrf_proto::{Request, client::Client};
@@ -319,17 +319,16 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// Why the client was closed before that.
+    /// The client is closed, or closes while this waits.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future changes nothing.
+    /// Dropping the future has no effect.
     pub fn flush(&self) -> impl Future<Output = Result<(), CloseReason>> + Send + use<> {
         flush::flush(&self.handle)
     }
 
-    /// Listens to all frames that `selector` takes, also those that answer a request or tell a change (F2): what the
-    /// server pushes without being asked is read so.
+    /// Listens for frames that match `selector`, such as unsolicited messages. It also gets matching replies and events.
     ///
     /// ```no_run
     /// # use dcrf_proto::{ListenerEvent, Selector, client::Client};
@@ -338,8 +337,8 @@ impl Client {
     /// # async fn example(client: Client) -> Result<(), Box<dyn std::error::Error>> {
     /// let ticks = Selector::stream("tools").contains(serde_json::json!({"type": "tick"}));
     /// let mut ticks = client.listen::<Tick>(ticks)?;
-    /// while let Some(heard) = ticks.next().await {
-    ///     if let ListenerEvent::Frame { payload: tick, .. } = heard? {
+    /// while let Some(event) = ticks.next().await {
+    ///     if let ListenerEvent::Frame { payload: tick, .. } = event? {
     ///         println!("{}", tick.n);
     ///     }
     /// }
@@ -349,7 +348,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// The selector, with the reason why it was not accepted.
+    /// The client rejected the selector, and hands it back with the reason.
     pub fn listen<T: DeserializeOwned>(
         &self,
         selector: Selector,
@@ -357,8 +356,8 @@ impl Client {
         Listener::new(&self.handle, selector)
     }
 
-    /// Subscribes to changes. The subscription is registered now; the future resolves when the server has
-    /// acknowledged it.
+    /// Subscribes to changes. It subscribes now, not when the future is polled. The future completes when the server has
+    /// acknowledged the subscription.
     ///
     /// ```no_run
     /// # use dcrf_proto::{Change, SubscriptionError, Subscribe, client::Client};
@@ -369,7 +368,7 @@ impl Client {
     /// while let Some(change) = changes.next().await {
     ///     match change? {
     ///         Change::Update(person) => println!("now called {}", person.name),
-    ///         Change::Delete(_) => println!("gone"),
+    ///         Change::Delete(_) => println!("deleted"),
     ///         Change::Gap(gap) => println!("changes may be missing: {}", gap.cause),
     ///         _ => {}
     ///     }
