@@ -1,4 +1,4 @@
-//! The hooks that customise the wire: what is sent, how it is written and read, and which frame belongs to whom.
+//! Hooks for servers that deviate from DCRF's protocol.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,16 +10,16 @@ use crate::frame::Frame;
 use crate::id::RequestId;
 use crate::protocol::selector::Selector;
 
-/// How a server's wire differs from that of DCRF, for [`Config::dialect`](crate::Config::dialect). Each method has
-/// DCRF's own way as its default; a session without a dialect takes a faster path.
+/// Hooks for servers that deviate from DCRF's protocol, for [`Config::dialect`](crate::Config::dialect). By default, each method
+/// follows DCRF. A client without a dialect takes a faster path.
 ///
-/// What is sent goes through [`subscribe_payload`](Self::subscribe_payload) or
+/// Outgoing messages pass through [`subscribe_payload`](Self::subscribe_payload) or
 /// [`unsubscribe_payload`](Self::unsubscribe_payload), [`preprocess_payload`](Self::preprocess_payload),
 /// [`multiplexed_message`](Self::multiplexed_message), [`preprocess_message`](Self::preprocess_message) and
-/// [`encode`](Self::encode), in this order: a request when it is made, a subscription each time that it is sent, also
-/// when it is replayed (S4). So a token that is added here is fresh on each connection.
+/// [`encode`](Self::encode), in this order: a request when it is made, a subscribe each time it is sent, so that a token added
+/// here is fresh on each connection.
 ///
-/// The methods are called inside of the session, so they must not block, panic, or use the client.
+/// The methods are called while the client is locked: they must not block, panic, or use the client.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -27,7 +27,7 @@ use crate::protocol::selector::Selector;
 /// use dcrf_proto::{Config, Dialect};
 /// use serde_json::{Map, Value};
 ///
-/// /// Each payload carries the language of the user.
+/// /// Adds the language of the user to each payload.
 /// struct InLanguage(&'static str);
 ///
 /// impl Dialect for InLanguage {
@@ -41,25 +41,25 @@ use crate::protocol::selector::Selector;
 /// config.dialect = Some(Arc::new(InLanguage("eo")));
 /// ```
 pub trait Dialect: Send + Sync + 'static {
-    /// The payload of a subscribe: `payload` holds the action, the request id and the arguments.
+    /// Customizes the payload of a subscribe, which has the action, the request id and the arguments.
     fn subscribe_payload(&self, stream: &str, payload: Map<String, Value>) -> Map<String, Value> {
         let _ = stream;
         payload
     }
 
-    /// The payload of an unsubscribe: `payload` holds the action, the request id and the arguments.
+    /// Customizes the payload of an unsubscribe, which has the action, the request id and the arguments.
     fn unsubscribe_payload(&self, stream: &str, payload: Map<String, Value>) -> Map<String, Value> {
         let _ = stream;
         payload
     }
 
-    /// Any payload, before it is wrapped.
+    /// Customizes any payload.
     fn preprocess_payload(&self, stream: &str, payload: Map<String, Value>) -> Map<String, Value> {
         let _ = stream;
         payload
     }
 
-    /// The message around a payload. Not called in [bare framing](crate::Framing::Bare), where the payload is the message.
+    /// Wraps a payload in a message. Not called in [bare framing](crate::Framing::Bare), where the payload is the message.
     fn multiplexed_message(&self, stream: &str, payload: Map<String, Value>) -> Value {
         let mut message = Map::new();
         message.insert("stream".to_owned(), stream.into());
@@ -67,40 +67,37 @@ pub trait Dialect: Send + Sync + 'static {
         message.into()
     }
 
-    /// Any message, before it is written.
+    /// Customizes any message.
     fn preprocess_message(&self, message: Value) -> Value {
         message
     }
 
-    /// Writes a message.
+    /// Encodes a message as a frame.
     fn encode(&self, message: &Value) -> Frame {
         Frame::Text(message.to_string())
     }
 
-    /// Reads a text frame of the server into the JSON of DCRF, `{"stream": …, "payload": …}` or, in bare framing,
-    /// the payload alone; `None` for one that can't be read, which is dropped and counted (F4).
+    /// Decodes a text frame to DCRF's JSON: `{"stream": …, "payload": …}` or, in bare framing, the payload. `None` for a malformed
+    /// frame, which is dropped and counted.
     fn decode_text<'a>(&self, text: &'a str) -> Option<Cow<'a, str>> {
         Some(Cow::Borrowed(text))
     }
 
-    /// Reads a binary frame of the server, as [`decode_text`](Self::decode_text) does with a text frame. DCRF sends
-    /// none.
+    /// Decodes a binary frame as [`decode_text`](Self::decode_text) does a text frame. DCRF sends no binary frames.
     fn decode_binary(&self, bytes: &[u8]) -> Option<String> {
         let _ = bytes;
         None
     }
 
-    /// The frames that answer a request, a subscribe or an unsubscribe; `None` for those of its stream that carry
-    /// its id, which needs no comparison of patterns (R6).
+    /// Selects the replies to a request, subscribe or unsubscribe. `None` for frames with its stream and id, which is faster.
     fn reply_selector(&self, stream: &str, id: &RequestId) -> Option<Selector> {
         let _ = (stream, id);
         None
     }
 
-    /// The frames that tell one kind of change to a subscription; `None` for those of its stream that carry its id
-    /// and the kind's name as their action.
+    /// Selects the events of one kind of change. `None` for frames with the subscription's stream and id, and the kind as action.
     ///
-    /// A dialect that selects one kind selects all three: of a kind without a selector nothing is delivered then.
+    /// If a dialect selects one kind, it must select all three: kinds without a selector are not delivered then.
     fn change_selector(
         &self,
         kind: ChangeKind,
@@ -112,7 +109,7 @@ pub trait Dialect: Send + Sync + 'static {
     }
 }
 
-/// What a change did to an object.
+/// The kind of a change.
 ///
 /// ```
 /// use dcrf_proto::{ChangeKind, Dialect, RequestId, Selector, Subscribe};
@@ -129,18 +126,18 @@ pub trait Dialect: Send + Sync + 'static {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ChangeKind {
-    /// It was created.
+    /// The object was created.
     Create,
-    /// It was changed.
+    /// The object was updated.
     Update,
-    /// It was deleted.
+    /// The object was deleted.
     Delete,
 }
 
 impl ChangeKind {
     pub(crate) const ALL: [Self; 3] = [Self::Create, Self::Update, Self::Delete];
 
-    /// DCRF's name for it: the action of its events.
+    /// The action of its events in DCRF.
     ///
     /// ```
     /// assert_eq!(dcrf_proto::ChangeKind::Update.action(), "update");

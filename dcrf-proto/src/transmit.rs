@@ -1,17 +1,17 @@
-//! What the session wants done by whoever owns the socket.
+//! What the owner of the socket must do for the session.
 
 use std::fmt;
 
 use crate::frame::Frame;
 use crate::id::Epoch;
 
-/// What the session wants done next.
+/// What the owner of the socket must do next, from [`Session::poll_transmit`](crate::Session::poll_transmit).
 ///
 /// `Debug` shows the length of a message only.
 #[derive(PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Transmit {
-    /// Make a connection, and report [`Session::handle_connected`](crate::Session::handle_connected) or [`Session::handle_disconnected`](crate::Session::handle_disconnected) with this
+    /// Connect, and report [`Session::handle_connected`](crate::Session::handle_connected) or [`Session::handle_disconnected`](crate::Session::handle_disconnected) with this
     /// epoch.
     Dial(Epoch),
     /// Send this frame. A [`Frame::Close`] starts the closing handshake: report
@@ -19,22 +19,22 @@ pub enum Transmit {
     Frame(Epoch, Frame),
 }
 
-/// What is known of an attempt to connect, for [`Session::attempt`](crate::Session::attempt).
+/// An attempt to connect, as a credentials provider sees it.
 ///
 /// ```
 /// use dcrf_proto::Attempt;
 ///
-/// fn token(attempt: Attempt, kept: &str) -> String {
-///     if attempt.refresh { "a new one".to_owned() } else { kept.to_owned() }
+/// fn token(attempt: Attempt, cached: &str) -> String {
+///     if attempt.refresh { "a fresh token".to_owned() } else { cached.to_owned() }
 /// }
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Attempt {
-    /// Which attempt this is since the last stable connection, from 1.
+    /// The number of the attempt since the last stable connection, starting with 1.
     pub number: u32,
-    /// Whether the server refused the credentials of the last attempt (401, 403, 1008, 4401, 4403, or what the
-    /// caller's verdict says): bring fresh ones, since it is not asked a third time (L6).
+    /// Whether the server rejected the previous credentials, with HTTP status 401 or 403, with close code 1008, 4401 or 4403, or
+    /// as the failure policy decided. If fresh ones are rejected too, the client closes.
     pub refresh: bool,
 }
 

@@ -7,11 +7,11 @@ use std::fmt;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
-/// The arguments of an action, in the order in which they were given, each written as JSON once.
+/// The arguments of an action, in the order of the calls, each serialized once.
 #[derive(Clone, Default)]
 pub(crate) struct Arguments {
     entries: Vec<(Cow<'static, str>, Box<RawValue>)>,
-    /// The first argument that was wrong; builders can't fail, so the call does.
+    /// The first invalid argument. It is reported by the call, because builders can't fail.
     invalid: Option<Box<InvalidArgument>>,
 }
 
@@ -43,7 +43,7 @@ impl Arguments {
         }
     }
 
-    /// Sets each entry of a map or struct but its action, which is returned; it is empty if there is none.
+    /// Sets each entry of a map or struct except the action, and returns the action. Empty if there is none.
     pub(super) fn set_payload(&mut self, payload: &(impl Serialize + ?Sized)) -> String {
         let mut entries = self.entries_of(payload);
         let action = entries.remove("action");
@@ -96,7 +96,7 @@ impl PartialEq for Arguments {
 }
 
 impl fmt::Debug for Arguments {
-    /// Names only (X1).
+    /// Shows names only (X1).
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.iter().map(|(name, _)| name)).finish()
     }

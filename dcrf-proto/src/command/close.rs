@@ -1,9 +1,9 @@
-//! How to close, as plain data, and the close frame.
+//! Options for closing, and the close frame.
 
 use std::fmt;
 use std::time::Duration;
 
-/// How to close a session (C1).
+/// How to close a client.
 ///
 /// ```
 /// use dcrf_proto::CloseOptions;
@@ -21,14 +21,14 @@ pub struct CloseOptions {
 }
 
 impl Default for CloseOptions {
-    /// Waits up to 5 seconds for what is in flight, and closes with code 1000.
+    /// Waits up to 5 seconds for requests in flight, and closes with code 1000.
     fn default() -> Self {
         Self { wait: Duration::from_secs(5), unsubscribe: false, frame: CloseFrame::normal() }
     }
 }
 
 impl CloseOptions {
-    /// Closes without waiting for anything.
+    /// Closes without waiting.
     ///
     /// ```
     /// # use dcrf_proto::CloseOptions;
@@ -38,7 +38,7 @@ impl CloseOptions {
         Self { wait: Duration::ZERO, ..Self::default() }
     }
 
-    /// Waits at most this long for the answers to requests that were made before.
+    /// Sets how long to wait for replies to requests in flight.
     ///
     /// ```
     /// # use dcrf_proto::CloseOptions;
@@ -50,8 +50,8 @@ impl CloseOptions {
         self
     }
 
-    /// Sends the unsubscribes first. The server drops a connection's subscriptions by itself, so this is
-    /// for servers that count them. They are sent within the wait, so not by [`CloseOptions::now`].
+    /// Unsubscribes first. The server drops the subscriptions of a closed connection by itself, so this is only needed for servers
+    /// that count them. It happens during the wait, so not with [`CloseOptions::now`].
     ///
     /// ```
     /// # use dcrf_proto::CloseOptions;
@@ -62,9 +62,8 @@ impl CloseOptions {
         self
     }
 
-    /// Closes with this code and reason. A code that no client may send, such as 1006 or 5000 (RFC 6455,
-    /// section 7.4), goes out as 1000, and a reason of over 123 bytes is cut; 1005 stands for a frame
-    /// without a code.
+    /// Sets the close frame. A code that clients may not send, such as 1006 or 5000 (RFC 6455, section 7.4), is replaced by 1000,
+    /// and a reason over 123 bytes is cut. Code 1005 means a frame without a code.
     ///
     /// ```
     /// use dcrf_proto::{CloseOptions, CloseFrame};
@@ -79,21 +78,21 @@ impl CloseOptions {
 
 /// The code and reason of a WebSocket close frame (RFC 6455, section 7.4).
 ///
-/// `Debug` shows the code and the length of the reason, since a reason can hold anything (X1).
+/// `Debug` shows the code and the length of the reason, which could contain secrets.
 ///
 /// ```
 /// use dcrf_proto::CloseFrame;
 ///
 /// let frame = CloseFrame { code: 4000, reason: "another user".to_owned() };
-/// assert!(!format!("{frame:?}").contains("another user"), "what may be secret is not shown");
+/// assert!(!format!("{frame:?}").contains("another user"), "the reason may be secret");
 /// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct CloseFrame {
     /// The close code, such as 1000 for a normal closure.
     pub code: u16,
-    /// The reason, at most 123 bytes of UTF-8; empty when none was given.
+    /// The reason: at most 123 bytes of UTF-8, or empty.
     ///
-    /// Daphne drops the reason that a consumer gives; uvicorn passes it on.
+    /// Daphne drops the reason that a consumer sets. Uvicorn sends it.
     pub reason: String,
 }
 
@@ -107,7 +106,7 @@ impl CloseFrame {
         Self { code: 1000, reason: String::new() }
     }
 
-    /// As a client may send it: a close frame's payload has at most 125 bytes, of which the code takes two.
+    /// The frame as a client may send it. Its payload has at most 125 bytes, two of them for the code.
     pub(crate) fn sendable(mut self) -> Self {
         if !matches!(self.code, 1000..=1003 | 1005 | 1007..=1014 | 3000..=4999) {
             self.code = 1000;

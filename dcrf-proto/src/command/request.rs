@@ -1,4 +1,4 @@
-//! A request, as plain data.
+//! A request as plain data.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -8,9 +8,9 @@ use serde::Serialize;
 use super::{Arguments, well_known};
 use crate::id::RequestId;
 
-/// A request for one action of a stream, answered by one reply.
+/// A request: an action of a stream, with arguments. The server replies once, unless it is used as a reply stream.
 ///
-/// It waits while there is no connection (R1) and fails with a typed error instead of waiting for ever.
+/// While offline, it is queued until its timeout.
 ///
 /// ```
 /// use dcrf_proto::Request;
@@ -34,17 +34,17 @@ pub struct Request {
     pub(crate) cancel_action: Option<Cow<'static, str>>,
 }
 
-/// The time limit of a request.
+/// The timeout of a request or a subscribe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Timeout {
-    /// As [`Config`](crate::Config) says.
+    /// That of [`Config`](crate::Config).
     Default,
     After(Duration),
     Never,
 }
 
 impl Timeout {
-    /// The limit, where `default` is that of the configuration.
+    /// The timeout, where `default` is that of the configuration.
     pub(crate) fn or(self, default: Option<Duration>) -> Option<Duration> {
         match self {
             Self::Default => default,
@@ -55,7 +55,7 @@ impl Timeout {
 }
 
 impl Request {
-    /// A request for `action` of `stream`, without arguments.
+    /// Creates a request for `action` of `stream`, without arguments.
     ///
     /// ```
     /// # use dcrf_proto::Request;
@@ -76,8 +76,8 @@ impl Request {
         }
     }
 
-    /// A request with a payload that you have as one value, a map or struct; its `action`, if it has one, is the
-    /// action. A `request_id` is refused: [`id`](Self::id) sets it.
+    /// Creates a request from a whole payload, a map or struct. Its `action`, if present, is the action. It must not contain a
+    /// `request_id`: use [`id`](Self::id).
     ///
     /// ```
     /// # use dcrf_proto::Request;
@@ -85,7 +85,7 @@ impl Request {
     ///
     /// let request = Request::with_payload("people", &json!({"action": "search", "name": "Al"}));
     /// assert_eq!(request, Request::new("people", "search").arg("name", "Al"));
-    /// // A consumer of your own may need no action:
+    /// // Custom consumers may need no action:
     /// let request = Request::with_payload("mystream", &json!({"key": "value"}));
     /// assert_eq!(request.action(), "");
     /// ```
@@ -95,8 +95,7 @@ impl Request {
         Self { arguments, ..Self::new(stream, &action) }
     }
 
-    /// `list`: all objects of a stream. The server answers with an array, or with a page when the stream
-    /// is paginated.
+    /// Creates a `list` request for the objects of a stream. The reply is an array, or a page if the stream is paginated.
     ///
     /// ```
     /// # use dcrf_proto::Request;
@@ -106,7 +105,7 @@ impl Request {
         Self::new(stream, "list")
     }
 
-    /// `create`: a new object from `data`.
+    /// Creates a `create` request for a new object from `data`.
     ///
     /// ```
     /// # use dcrf_proto::Request;
@@ -118,7 +117,7 @@ impl Request {
         Self::new(stream, "create").arg("data", data)
     }
 
-    /// `retrieve`: the object with the primary key `pk`.
+    /// Creates a `retrieve` request for the object with the primary key `pk`.
     ///
     /// ```
     /// # use dcrf_proto::Request;
@@ -128,7 +127,7 @@ impl Request {
         Self::new(stream, "retrieve").arg("pk", pk)
     }
 
-    /// `update`: writes the object with the primary key `pk` anew from `data`.
+    /// Creates an `update` request that replaces the object with the primary key `pk` by `data`.
     ///
     /// ```
     /// # use dcrf_proto::Request;
@@ -139,7 +138,7 @@ impl Request {
         Self::new(stream, "update").arg("pk", pk).arg("data", data)
     }
 
-    /// `patch`: changes those fields of the object that `data` holds.
+    /// Creates a `patch` request that updates the fields in `data`.
     ///
     /// ```
     /// # use dcrf_proto::Request;
@@ -150,7 +149,7 @@ impl Request {
         Self::new(stream, "patch").arg("pk", pk).arg("data", data)
     }
 
-    /// `delete`: removes the object with the primary key `pk`. The server answers with `null`.
+    /// Creates a `delete` request for the object with the primary key `pk`. The reply is `null`.
     ///
     /// ```
     /// # use dcrf_proto::Request;
@@ -160,11 +159,10 @@ impl Request {
         Self::new(stream, "delete").arg("pk", pk)
     }
 
-    /// Adds an argument of the action, a key beside `action` in the payload. The same name again
-    /// replaces the value.
+    /// Adds an argument: a key beside `action` in the payload. It replaces an argument of the same name.
     ///
-    /// A value that JSON can't hold, and the names `action` and `request_id`, are refused when the request
-    /// is made ([`RejectReason::InvalidArgument`](crate::RejectReason::InvalidArgument)).
+    /// Values that can't be serialized as JSON and the names `action` and `request_id` are reported when the request is made,
+    /// as [`RejectReason::InvalidArgument`](crate::RejectReason::InvalidArgument).
     ///
     /// ```
     /// # use dcrf_proto::Request;
@@ -175,7 +173,7 @@ impl Request {
         self
     }
 
-    /// Adds each key of a map or struct as an [argument](Self::arg): for a payload that you have as one value.
+    /// Adds each key of a map or struct as an [argument](Self::arg).
     ///
     /// ```
     /// # use dcrf_proto::Request;
@@ -189,7 +187,7 @@ impl Request {
         self
     }
 
-    /// Uses a request id of your own. An id that is in use is refused when the request is made (R8).
+    /// Sets the request id, in place of a random one. If the id is in use, the request is rejected.
     ///
     /// ```
     /// # use dcrf_proto::Request;
@@ -201,8 +199,7 @@ impl Request {
         self
     }
 
-    /// Gives up after `timeout`, counted from the call (R3). The default is
-    /// [`Config::request_timeout`](crate::Config::request_timeout).
+    /// Sets the timeout, counted from the call, in place of [`Config::request_timeout`](crate::Config::request_timeout).
     ///
     /// ```
     /// # use dcrf_proto::Request;
@@ -214,7 +211,7 @@ impl Request {
         self
     }
 
-    /// Waits for the answer as long as the session lives.
+    /// Waits for the reply without a timeout.
     ///
     /// ```
     /// # use dcrf_proto::Request;
@@ -225,16 +222,15 @@ impl Request {
         self
     }
 
-    /// Says whether the server may see this request twice: it is then sent once more when the connection
-    /// is lost before the answer (R4). `list` and `retrieve` are safe to repeat unless you say otherwise;
-    /// other actions are not.
+    /// Sets whether the request may be sent twice. An idempotent request is sent again, once, if the connection is lost before
+    /// the reply. By default, `list` and `retrieve` are idempotent and other actions are not.
     ///
     /// ```
     /// # use dcrf_proto::Request;
     /// let request = Request::new("people", "search").arg("name", "Al").idempotent(true);
     /// ```
-    pub fn idempotent(mut self, safe: bool) -> Self {
-        self.idempotent = safe;
+    pub fn idempotent(mut self, idempotent: bool) -> Self {
+        self.idempotent = idempotent;
         self
     }
 
@@ -253,8 +249,8 @@ impl Request {
         self
     }
 
-    /// Sends `action`, with the id of this request, when its stream of replies is given up before its end (R12),
-    /// such as `list_cancel`. Only for [`Session::stream`](crate::Session::stream).
+    /// Sets the action that cancels a reply stream on the server, such as `list_cancel`. It is sent with the id of this request
+    /// if the stream is dropped before the last reply.
     ///
     /// ```
     /// # use dcrf_proto::Request;
@@ -265,14 +261,14 @@ impl Request {
         self
     }
 
-    /// The cancel action, where the caller has named none.
+    /// Sets the cancel action if there is none yet.
     #[cfg(feature = "client")]
     pub(crate) fn or_cancel_action(self, action: &'static str) -> Self {
         let named = self.cancel_action.is_some();
         if named { self } else { self.cancel_action(action) }
     }
 
-    /// The stream's name.
+    /// The name of the stream.
     ///
     /// ```
     /// assert_eq!(dcrf_proto::Request::list("people").stream(), "people");
@@ -281,7 +277,7 @@ impl Request {
         &self.stream
     }
 
-    /// The action's name; empty for a payload without one.
+    /// The action. Empty if the payload has none.
     ///
     /// ```
     /// assert_eq!(dcrf_proto::Request::list("people").action(), "list");

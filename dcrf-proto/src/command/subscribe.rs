@@ -1,4 +1,4 @@
-//! A subscription, as plain data.
+//! A subscription as plain data.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::protocol::json::Json;
 ///
 /// // The changes of one object:
 /// let alex = Subscribe::instance("people", 4);
-/// // A feed of your own, with an argument and with create events; it ends with "unsubscribe_team":
+/// // A custom feed with an argument and create events. It unsubscribes with "unsubscribe_team":
 /// let team = Subscribe::new("people", "subscribe_team").arg("team", "red").include_create();
 /// ```
 #[derive(Clone, Debug, PartialEq)]
@@ -35,7 +35,7 @@ pub struct Subscribe {
     pub(crate) timeout: Timeout,
     pub(crate) include_create: bool,
     pub(crate) without_ack: bool,
-    /// Boxed since it is rare, and a rejected command is returned by value.
+    /// Boxed because it is rare, and a rejected subscription is returned by value.
     pub(crate) pk_field: Option<Box<Cow<'static, str>>>,
     pub(crate) overflow_policy: OverflowPolicy,
     refresh: Option<Refreshing>,
@@ -49,14 +49,14 @@ enum Refreshing {
     By(Box<Request>),
 }
 
-/// What happens when more changes wait in a subscription for its reader than
-/// [`Config::changes`](crate::Config::changes) allows (S11). In no case does a slow reader delay another
-/// subscription, a request, or the connection.
+/// What happens when a subscription has more unread changes than [`Config::changes`](crate::Config::changes) allows.
+///
+/// A slow reader never delays other subscriptions, requests or the connection.
 ///
 /// ```
 /// use dcrf_proto::{Subscribe, OverflowPolicy};
 ///
-/// // A table on a screen needs each row as it is now, and not how it came to be so:
+/// // A table on a screen needs only the current state of each row:
 /// let rows = Subscribe::new("people", "subscribe_all").overflow_policy(OverflowPolicy::Conflate);
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -70,21 +70,19 @@ pub enum OverflowPolicy {
     /// [`Change::Lagged`](crate::Change::Lagged) counts it. So the last state of each object arrives, unless more objects
     /// change than the buffer holds.
     ///
-    /// A reader then takes an update of an object that it does not know for its creation, and a deletion of such
-    /// a one for nothing. The key is read from the data under [`Subscribe::pk_field`]; a change without a key is
-    /// never superseded.
+    /// The reader must accept an update of an object that it has not seen created, and a deletion of an object that it does not
+    /// know. The key is read from the data, see [`Subscribe::pk_field`]. A change without a key is never superseded.
     Conflate,
-    /// The subscription ends with [`SubscriptionError::Overflowed`](crate::SubscriptionError::Overflowed), behind what waits: for a
-    /// reader that must not miss anything.
+    /// Ends the subscription with [`SubscriptionError::Overflowed`](crate::SubscriptionError::Overflowed), after the changes in
+    /// the buffer. For readers that must not miss a change.
     Close,
 }
 
 impl Subscribe {
-    /// Subscribes with the action `action` of a stream, such as `subscribe_all`.
+    /// Subscribes with an action of a stream, such as `subscribe_all`.
     ///
-    /// It is undone by the action of the same name with `un` before it, when the name begins with
-    /// `subscribe`; else, or where the server says otherwise, name it with
-    /// [`unsubscribe_action`](Self::unsubscribe_action).
+    /// If the name of the action begins with `subscribe`, the unsubscribe action is the same name with `un` before it. Set others
+    /// with [`unsubscribe_action`](Self::unsubscribe_action).
     ///
     /// ```
     /// # use dcrf_proto::Subscribe;
@@ -110,8 +108,7 @@ impl Subscribe {
         }
     }
 
-    /// The updates and the deletion of the object with the primary key `pk`, by DCRF's
-    /// `subscribe_instance`.
+    /// Subscribes to the object with the primary key `pk`, with DCRF's `subscribe_instance`.
     ///
     /// ```
     /// # use dcrf_proto::Subscribe;
@@ -123,10 +120,8 @@ impl Subscribe {
         Self { unsubscribe_action: Some(Cow::Borrowed("unsubscribe_instance")), ..subscribe }
     }
 
-    /// Adds an argument of the subscribing action; the unsubscribing action gets the same ones. The same
-    /// name again replaces the value.
-    ///
-    /// What [`Request::arg`](crate::Request::arg) says of values and names holds here too.
+    /// Adds an argument of the subscribe and unsubscribe actions. It replaces an argument of the same name. See
+    /// [`Request::arg`](crate::Request::arg) for invalid names and values.
     ///
     /// ```
     /// # use dcrf_proto::Subscribe;
@@ -151,8 +146,7 @@ impl Subscribe {
         self
     }
 
-    /// Adds the primary key of an object as an argument: under the name of [`pk_field`](Self::pk_field), or
-    /// as `pk` with DCRF's `subscribe_instance`.
+    /// Adds a primary key as an argument with the name [`pk_field`](Self::pk_field), or `pk` for DCRF's `subscribe_instance`.
     ///
     /// ```
     /// # use dcrf_proto::Subscribe;
@@ -162,13 +156,13 @@ impl Subscribe {
     pub fn pk(mut self, pk: impl Serialize) -> Self {
         match Json::from_value(&pk) {
             Ok(pk) => self.pk = Some(pk),
-            // Refused at the call, as any argument that can't be written.
+            // Reported when subscribing, like any invalid argument.
             Err(_) => self.arguments.set(Cow::Borrowed("pk"), &pk),
         }
         self
     }
 
-    /// Names the action that undoes the subscription.
+    /// Sets the unsubscribe action.
     ///
     /// ```
     /// # use dcrf_proto::Subscribe;
@@ -179,7 +173,7 @@ impl Subscribe {
         self
     }
 
-    /// Uses a request id of your own, which the server repeats in every event.
+    /// Sets the request id, in place of a random one. The server repeats it in every event.
     ///
     /// ```
     /// # use dcrf_proto::Subscribe;
@@ -219,8 +213,7 @@ impl Subscribe {
         self
     }
 
-    /// Delivers create events too (S13), also those of a feed that sends no data and so arrive as
-    /// [`Change::Other`](crate::Change::Other).
+    /// Also delivers create events.
     ///
     /// ```
     /// # use dcrf_proto::Subscribe;
@@ -231,11 +224,9 @@ impl Subscribe {
         self
     }
 
-    /// For an action that never replies: the subscription counts as acknowledged once its frame is
-    /// handed to the socket (S3).
+    /// For actions that never reply: the subscription counts as acknowledged once the subscribe is sent.
     ///
-    /// A feed written as in DCRF's documentation is such an action: it replies nothing, and its events have
-    /// the key beside the payload's other fields and no data, so they arrive as
+    /// A feed written as in DCRF's documentation never replies. Its events have no `data`, so they arrive as
     /// [`Change::Other`](crate::Change::Other).
     ///
     /// ```
@@ -247,9 +238,8 @@ impl Subscribe {
         self
     }
 
-    /// The name of the primary key in this stream's objects, in place of
-    /// [`Config::pk_field`](crate::Config::pk_field): in delete events (S10), for the argument
-    /// [`pk`](Self::pk), and for [`OverflowPolicy::Conflate`].
+    /// Sets the serializer's name for the primary key, in place of [`Config::pk_field`](crate::Config::pk_field). It is used in
+    /// delete events, for the argument [`pk`](Self::pk), and by [`OverflowPolicy::Conflate`].
     ///
     /// ```
     /// # use dcrf_proto::Subscribe;
@@ -260,7 +250,7 @@ impl Subscribe {
         self
     }
 
-    /// What happens when its reader is slower than the server, in place of dropping the oldest changes (S11).
+    /// Sets what happens when the reader is too slow. By default, the oldest changes are dropped.
     ///
     /// ```
     /// # use dcrf_proto::{Subscribe, OverflowPolicy};
@@ -271,15 +261,16 @@ impl Subscribe {
         self
     }
 
-    /// Asks the server for the state as it is, each time that the subscription is in force: at first, and after
-    /// every reconnect (S6). It is delivered as [`Change::Snapshot`](crate::Change::Snapshot), or as
-    /// [`Change::Delete`](crate::Change::Delete) when the object is not there. So whoever takes changes and
-    /// snapshots as they come ends with the state of the server, whatever was missed in between.
+    /// Requests the current state each time the subscription goes live: at first, and after every reconnect.
     ///
-    /// A subscription to an instance asks with `retrieve`, another one with `list`, all pages of it. What changes
-    /// between the pages comes behind the snapshot. A list whose `count` changes between them is begun anew, three times
-    /// at most: where objects come and go all the time, pages by offset can miss one, and only a list in one page is
-    /// exact. A list of more bytes than [`Config::changes`](crate::Config::changes) ends the subscription with
+    /// It is delivered as [`Change::Snapshot`](crate::Change::Snapshot), or as [`Change::Delete`](crate::Change::Delete) if the
+    /// object does not exist. So a reader that applies changes and snapshots in order reaches the state of the server, whatever
+    /// it has missed.
+    ///
+    /// A subscription to an instance uses `retrieve`, others use `list` and read all pages. Changes that arrive between the pages
+    /// follow the snapshot. If the `count` of the list changes between pages, it is read again, up to three times. While objects
+    /// are created and deleted all the time, pages by offset can miss an object: only a list in one page is exact. A list with
+    /// more bytes than [`Config::changes`](crate::Config::changes) ends the subscription with
     /// [`SubscriptionError::Overflowed`](crate::SubscriptionError::Overflowed).
     ///
     /// ```
@@ -292,8 +283,8 @@ impl Subscribe {
         self
     }
 
-    /// As [`refresh`](Self::refresh), by a request of your own: one that gets an object, a list, or a page of it, which
-    /// the following pages are asked for after by `offset`.
+    /// Refreshes as [`refresh`](Self::refresh) does, with a custom request. Its reply is an object, a list or a page. Further pages
+    /// are requested by `offset`.
     ///
     /// ```
     /// # use dcrf_proto::{Request, Subscribe};
@@ -315,7 +306,7 @@ impl Subscribe {
         })
     }
 
-    /// The stream's name.
+    /// The name of the stream.
     ///
     /// ```
     /// assert_eq!(dcrf_proto::Subscribe::instance("people", 4).stream(), "people");
@@ -324,7 +315,7 @@ impl Subscribe {
         &self.stream
     }
 
-    /// The subscribing action's name.
+    /// The subscribe action.
     ///
     /// ```
     /// assert_eq!(dcrf_proto::Subscribe::instance("people", 4).action(), "subscribe_instance");
@@ -333,7 +324,7 @@ impl Subscribe {
         &self.action
     }
 
-    /// An argument, as it was given; `pk` is also what [`pk`](Self::pk) was given.
+    /// An argument as it was given. `pk` is also the value given to [`pk`](Self::pk).
     ///
     /// ```
     /// # use dcrf_proto::Subscribe;
@@ -346,7 +337,7 @@ impl Subscribe {
         given.or_else(|| self.pk.clone().filter(|_| name == "pk"))
     }
 
-    /// The arguments with their names; `pk_field` is the session's.
+    /// The arguments with their names, where `pk_field` is that of the configuration.
     pub(crate) fn arguments(&self, pk_field: &str) -> Cow<'_, Arguments> {
         let Some(pk) = &self.pk else { return Cow::Borrowed(&self.arguments) };
         let name = match (&*self.action, &self.pk_field) {
