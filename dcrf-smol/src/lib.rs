@@ -1,5 +1,5 @@
-//! A client for Django Channels REST Framework (DCRF) on smol, async-std and any other executor: requests,
-//! replies and subscriptions over one WebSocket that reconnects by itself.
+//! A client for Django Channels REST Framework (DCRF) on smol, async-std and any other executor: requests, replies and
+//! subscriptions over one WebSocket that reconnects automatically.
 //!
 //! ```no_run
 //! # fn f() -> Result<(), Box<dyn std::error::Error>> {
@@ -14,24 +14,21 @@
 //! # }
 //! ```
 //!
-//! [`Client`] says what a client can do. This crate gives it the TCP and the timer of async-io, on which smol
-//! and async-std are built too, and a thread to run on.
+//! Start with [`connect`], or with [`builder`] for options. [`Client`] has the requests and subscriptions. Sockets and timers
+//! are those of async-io, which smol and async-std use too.
 //!
 //! # Executors
 //!
-//! A client asks nothing of the executor that it is used on: `smol::block_on`, `smol::LocalExecutor`,
-//! async-std, that of a GUI or a bare `futures_lite::future::block_on`. All clients of a program are driven by
-//! one thread of this crate's own, `dcrf-smol`, which starts with the first of them. So also a program whose
-//! own executor is blocked, or not running at all, answers the server's pings; with smol's global executor
-//! it would not.
+//! A client works on every executor: `smol::block_on`, `smol::LocalExecutor`, async-std, that of a GUI, or a bare
+//! `futures_lite::future::block_on`. One thread of this crate, `dcrf-smol`, drives all clients of a program. It starts with the
+//! first client. So a program answers the server's pings even while its own executor is blocked or not running.
 //!
-//! Since they share it, a function of the program that blocks it stops all of them: a policy (`on_failure`), or a
-//! connector or a provider of credentials between two of its `await`s. These two can leave to `smol::unblock` what
-//! blocks.
+//! A policy ([`on_failure`](Builder::on_failure)), connector or credentials provider runs on that thread, so code that blocks in
+//! it stops all clients. Connectors and providers can move blocking code to `smol::unblock`.
 //!
-//! That thread lasts as long as the program. What is to be told to the server before the program ends,
-//! [`Client::close`] waits for. To drive a client on an executor of your own, [`build`](Builder::build) it; on the thread
-//! that asks, a request alone takes half of the time, since it does not go to another thread and back:
+//! The thread runs until the program ends. [`Client::close`] waits until the closing handshake is done. To drive a client on
+//! another executor, [`build`](Builder::build) it. If that is the executor of the callers, a request takes half the time, because
+//! it does not cross threads:
 //!
 //! ```
 //! let (client, driver) = dcrf_smol::builder("ws://localhost:8000/ws/").build()?;
@@ -43,16 +40,16 @@
 //!
 //! # Features
 //!
-//! Each can be turned on beside any other.
+//! The features can be combined freely.
 //!
-//! - `rustls` (on by default): TLS for `wss://`, with ring and Mozilla's roots.
-//! - `platform-roots`: the operating system's roots for rustls, by `Tls::platform_roots`.
-//! - `native-tls`: TLS by the operating system's library (OpenSSL, Secure Transport, `SChannel`). It is used
-//!   when `rustls` is turned off, or by `Tls::use_native_tls`.
-//! - `tracing`: spans and events for the crate `tracing`, with the targets `dcrf::connection`, `dcrf::request`,
+//! - `rustls` (enabled by default): TLS for `wss://`, with ring and Mozilla's root certificates.
+//! - `platform-roots`: lets rustls use the operating system's root certificates, see `Tls::platform_roots`.
+//! - `native-tls`: TLS with the operating system's library (OpenSSL, Secure Transport, `SChannel`). It is used if
+//!   `rustls` is disabled, or with `Tls::use_native_tls`.
+//! - `tracing`: spans and events for `tracing`, with the targets `dcrf::connection`, `dcrf::request`,
 //!   `dcrf::subscription` and `dcrf::frame`. The documentation of `dcrf-tokio` lists them under "Logs".
 //!
-//! Without `rustls` and `native-tls`, `wss://` is [`UrlError::TlsNotBuiltIn`].
+//! Without `rustls` and `native-tls`, a `wss://` URL fails with [`UrlError::TlsNotBuiltIn`].
 
 #![forbid(unsafe_code)]
 
@@ -94,8 +91,8 @@ pub use timer::Timer;
 
 /// Connects to the server behind a `ws://` or `wss://` URL, with the default options.
 ///
-/// It returns when the first connection stands. When a connection is lost later, the client makes a new
-/// one by itself. It can be called on any executor.
+/// It returns once the first connection is established. The client reconnects automatically if it is lost. It can be called on
+/// any executor.
 ///
 /// ```no_run
 /// # async fn f() -> Result<(), dcrf_smol::ConnectError> {
@@ -107,21 +104,21 @@ pub use timer::Timer;
 ///
 /// # Errors
 ///
-/// [`ConnectError::Failed`] with the reason, when the first attempt fails; it is not repeated. Before anything
-/// is dialled, [`ConnectError::InvalidUrl`]. Never [`ConnectError::NoRuntime`], since none is needed, and
-/// [`ConnectError::NoThread`] when the operating system has none for the first client of the program.
+/// - [`ConnectError::Failed`]: the first attempt failed. It is not repeated.
+/// - [`ConnectError::InvalidUrl`]: the URL can't be used.
+/// - [`ConnectError::NoThread`]: the thread could not be started for the first client of the program.
 ///
 /// # Cancel safety
 ///
-/// Dropping the future ends the attempt, and leaves no task behind.
+/// Dropping the future cancels the attempt and leaves no task behind.
 pub async fn connect(url: &str) -> Result<Client, ConnectError> {
     builder(url).connect().await
 }
 
-/// Begins a client with options of its own for the server behind a `ws://` or `wss://` URL.
+/// Returns a builder for a client with custom options.
 ///
-/// [`connect_lazy`](Builder::connect_lazy) returns at once, queues requests and keeps trying;
-/// [`connect`](Builder::connect) waits for the first connection.
+/// [`connect`](Builder::connect) waits for the first connection. [`connect_lazy`](Builder::connect_lazy) returns at once,
+/// connects in the background and queues requests until then.
 ///
 /// ```no_run
 /// # fn f() -> Result<(), dcrf_smol::ConnectError> {

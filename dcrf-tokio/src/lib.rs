@@ -1,35 +1,44 @@
-//! A client for Django Channels REST Framework (DCRF) on Tokio: requests, replies and subscriptions over
-//! one WebSocket that reconnects by itself.
+//! A client for Django Channels REST Framework (DCRF) on Tokio: requests, replies and subscriptions over one WebSocket
+//! that reconnects automatically.
 //!
 //! ```no_run
 //! # async fn f() -> Result<(), Box<dyn std::error::Error>> {
+//! use dcrf_tokio::{Change, Subscribe};
 //! use serde_json::{Value, json};
 //!
 //! let client = dcrf_tokio::connect("ws://localhost:8000/ws/").await?;
+//!
 //! let alex: Value = client.create("people", &json!({"name": "Alex"})).await?;
+//!
+//! let mut changes = client.subscribe::<Value>(Subscribe::instance("people", &alex["id"])).await?;
+//! while let Some(change) = changes.next().await {
+//!     if let Change::Update(person) = change? {
+//!         println!("{person}");
+//!     }
+//! }
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! [`Client`] says what a client can do. This crate gives it Tokio's TCP, timer and tasks, on both flavors
-//! of the runtime. The runtime needs its I/O and its timer enabled, as they are by `#[tokio::main]` and by
-//! `enable_all`.
+//! Start with [`connect`], or with [`builder`] for options. [`Client`] has the requests and subscriptions.
+//!
+//! The client runs on both flavors of Tokio's runtime, with I/O and time enabled, as with `#[tokio::main]` and `enable_all`.
 //!
 //! # Features
 //!
-//! Each can be turned on beside any other.
+//! The features can be combined freely.
 //!
-//! - `rustls` (on by default): TLS for `wss://`, with ring and Mozilla's roots.
-//! - `platform-roots`: the operating system's roots for rustls, by `Tls::platform_roots`.
-//! - `native-tls`: TLS by the operating system's library (OpenSSL, Secure Transport, `SChannel`). It is used
-//!   when `rustls` is turned off, or by `Tls::use_native_tls`.
-//! - `tracing`: spans and events for the crate `tracing`, see below.
+//! - `rustls` (enabled by default): TLS for `wss://`, with ring and Mozilla's root certificates.
+//! - `platform-roots`: lets rustls use the operating system's root certificates, see `Tls::platform_roots`.
+//! - `native-tls`: TLS with the operating system's library (OpenSSL, Secure Transport, `SChannel`). It is used if
+//!   `rustls` is disabled, or with `Tls::use_native_tls`.
+//! - `tracing`: spans and events for `tracing`, see below.
 //!
-//! Without `rustls` and `native-tls`, `wss://` is [`UrlError::TlsNotBuiltIn`].
+//! Without `rustls` and `native-tls`, a `wss://` URL fails with [`UrlError::TlsNotBuiltIn`].
 //!
 //! # Logs
 //!
-//! With the feature `tracing` a client tells what it does. To see it, give your program a subscriber, here that of
+//! With the feature `tracing`, a client emits spans and events. To see them, install a subscriber, for example that of
 //! `tracing-subscriber`:
 //!
 //! ```no_run
@@ -47,17 +56,16 @@
 //! | `dcrf::subscription` | error reply or quarantine ended it, the first lag on a connection | | subscribed, error replies, deferred, resubscribing, gaps | each lag |
 //! | `dcrf::frame` | the first frame on a connection that is not a JSON object | | | each dropped frame, with its size |
 //!
-//! A request is a span (`request`, at `DEBUG`) from the call to its end, with the fields `stream`, `action`,
-//! `request_id`, `outcome` (`ok`, `error reply 404`, `timed out`, `connection lost`, `closed`, `cancelled`, `overflowed`, or `sent`
-//! for a message that awaits no answer), `ms`, and `sent`: whether it was handed to the socket. Its parent is the span
-//! in which it was made. All else is in a span of the client (`client`, at `INFO`), which names the server. The events
-//! of the connection say which `attempt` was made last, how long the connection that has ended was open
-//! (`connected_ms`), and how long it is until the next attempt (`wait_ms`). A subscriber is needed: the feature `log`
-//! of `tracing` alone shows nothing.
+//! A request is a span (`request`, at `DEBUG`) from the call to its end. Its parent is the caller's span. It has the fields
+//! `stream`, `action`, `request_id`, `outcome` (`ok`, `error reply 404`, `timed out`, `connection lost`, `closed`,
+//! `cancelled`, `overflowed`, or `sent` for a message without a reply), `ms`, and `sent`: whether the request was sent. All
+//! other events are in the span of the client (`client`, at `INFO`), which names the server. Events of the connection have
+//! the number of the last `attempt`, how long the lost connection was open (`connected_ms`), and the wait before the next
+//! attempt (`wait_ms`). The feature `log` of `tracing` without a subscriber shows nothing.
 //!
-//! Payloads, queries, headers and the texts of close frames are in none of it; request ids are. Subscribers are called
-//! while the client's lock is free, so they may use the client. What `tungstenite` below writes to the crate `log` is
-//! another matter: keep its target at `info` where secrets must not be in logs.
+//! Logs contain request ids, but no payloads, queries, headers or reasons of close frames. Subscribers are called without
+//! holding the client's lock, so they may use the client. `tungstenite` writes requests and frames to the crate `log`: keep its
+//! target at `info` if logs must not contain secrets.
 
 #![forbid(unsafe_code)]
 
@@ -103,8 +111,7 @@ struct Readme;
 
 /// Connects to the server behind a `ws://` or `wss://` URL, with the default options.
 ///
-/// It returns when the first connection stands. When a connection is lost later, the client makes a new
-/// one by itself.
+/// It returns once the first connection is established. The client reconnects automatically if it is lost.
 ///
 /// ```no_run
 /// # async fn f() -> Result<(), dcrf_tokio::ConnectError> {
@@ -116,20 +123,21 @@ struct Readme;
 ///
 /// # Errors
 ///
-/// [`ConnectError::Failed`] with the reason, when the first attempt fails; it is not repeated. Before anything
-/// is dialled, [`ConnectError::InvalidUrl`], and [`ConnectError::NoRuntime`] outside of a Tokio runtime.
+/// - [`ConnectError::Failed`]: the first attempt failed. It is not repeated.
+/// - [`ConnectError::InvalidUrl`]: the URL can't be used.
+/// - [`ConnectError::NoRuntime`]: there is no Tokio runtime.
 ///
 /// # Cancel safety
 ///
-/// Dropping the future ends the attempt, and leaves no task behind.
+/// Dropping the future cancels the attempt and leaves no task behind.
 pub async fn connect(url: &str) -> Result<Client, ConnectError> {
     builder(url).connect().await
 }
 
-/// Begins a client with options of its own for the server behind a `ws://` or `wss://` URL.
+/// Returns a builder for a client with custom options.
 ///
-/// [`connect_lazy`](Builder::connect_lazy) returns at once, queues requests and keeps trying;
-/// [`connect`](Builder::connect) waits for the first connection.
+/// [`connect`](Builder::connect) waits for the first connection. [`connect_lazy`](Builder::connect_lazy) returns at once,
+/// connects in the background and queues requests until then.
 ///
 /// ```no_run
 /// # fn f() -> Result<(), dcrf_tokio::ConnectError> {
@@ -142,9 +150,7 @@ pub fn builder(url: &str) -> Builder {
     Builder::on::<Tokio>(url)
 }
 
-/// Tokio as the client sees it: TCP, a timer, tasks.
-///
-/// [`connect`] and [`builder`] use it by themselves.
+/// Tokio's sockets, timers and tasks, for the client.
 ///
 /// ```
 /// use dcrf_proto::websocket::Runtime;
@@ -166,7 +172,7 @@ impl Runtime for Tokio {
     }
 
     fn now() -> Instant {
-        // Not the clock of std: in a test with paused time they differ.
+        // It differs from the clock of std in a test with paused time.
         tokio::time::Instant::now().into_std()
     }
 
@@ -180,7 +186,7 @@ impl Runtime for Tokio {
 
     async fn connect(&self, address: SocketAddr) -> io::Result<Compat<TcpStream>> {
         let stream = TcpStream::connect(address).await?;
-        // A second small frame would wait for the acknowledgement of the first, up to 40 ms.
+        // Otherwise a second small frame waits for the acknowledgement of the first, up to 40 ms.
         stream.set_nodelay(true)?;
         Ok(Compat::new(stream))
     }
