@@ -8,14 +8,13 @@ use std::time::{Duration, Instant};
 
 use futures_io::{AsyncRead, AsyncWrite};
 
-/// TCP, a timer and tasks: all that an adapter has to bring for a [`Builder`](super::Builder) to make clients
-/// on its runtime.
+/// What an adapter provides for its runtime: TCP, timers and tasks.
 ///
 /// ```
 /// use dcrf_proto::websocket::{Builder, ConnectError, Runtime};
 ///
 /// async fn online<N: Runtime>() -> Result<(), ConnectError> {
-///     let client = Builder::<N>::new("ws://localhost:8000/ws/").connect().await?;
+///     let client = Builder::on::<N>("ws://localhost:8000/ws/").connect().await?;
 ///     drop(client);
 ///     Ok(())
 /// }
@@ -23,16 +22,16 @@ use futures_io::{AsyncRead, AsyncWrite};
 pub trait Runtime: Clone + Send + Sync + 'static {
     /// A TCP connection.
     type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
-    /// A future that is ready when its time has come.
+    /// A future that completes at a deadline. Its output is ignored.
     type Timer: Future + Send;
 
-    /// The runtime that the caller runs in; `None` outside of one.
+    /// The current runtime. `None` outside of one.
     fn current() -> Option<Self>;
 
-    /// The time now, of the clock by which [`sleep_until`](Runtime::sleep_until) waits.
+    /// The current time, of the clock that [`sleep_until`](Runtime::sleep_until) uses.
     fn now() -> Instant;
 
-    /// Waits until `deadline`; a deadline that is past is ready at once.
+    /// Waits until `deadline`. If it has passed, the timer completes at once.
     fn sleep_until(&self, deadline: Instant) -> Self::Timer;
 
     /// The addresses of a host, the preferred one first. The host is a name or an IP address, without brackets.

@@ -33,12 +33,11 @@ pub(super) use native::NativeStream;
 /// without a certificate, as [`ConnectError::Tls`](super::ConnectError::Tls) before they connect.
 ///
 /// ```
-/// use dcrf_proto::websocket::{Builder, Runtime, Tls};
-///
-/// fn intranet<N: Runtime>(ca: &[u8], certificate: &[u8], key: &[u8]) -> Builder<N> {
-///     let tls = Tls::default().ca_certificate(ca).client_certificate(certificate, key);
-///     Builder::new("wss://intranet.example/ws/").tls(tls)
-/// }
+/// # use dcrf_proto::websocket::{Builder, Tls};
+/// # fn f(builder: Builder, ca: &[u8], certificate: &[u8], key: &[u8]) {
+/// let tls = Tls::default().ca_certificate(ca).client_certificate(certificate, key);
+/// let builder = builder.tls(tls);
+/// # }
 /// ```
 #[derive(Clone)]
 #[must_use = "TLS options have no effect until they are passed to `tls`"]
