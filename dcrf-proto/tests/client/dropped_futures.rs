@@ -45,8 +45,8 @@ impl Story {
             self.world.receives(answers);
             return true;
         }
-        let farewell = self.world.network().closed_with.take();
-        if let Some(frame) = farewell {
+        let closed_with = self.world.network().closed_with.take();
+        if let Some(frame) = closed_with {
             self.world.loses(ConnectionError::Closed(frame));
             return true;
         }

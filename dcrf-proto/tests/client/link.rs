@@ -336,7 +336,7 @@ fn f5_a_socket_that_refuses_a_message_has_a_second_to_say_so() {
         world.loses(too_large());
         assert!(
             matches!(world.client().state(), ConnectionState::Waiting { .. }),
-            "it is told at once"
+            "the client reports the loss at once"
         );
         assert_eq!(world.network().connected, lingers);
         world.network().lingers = false;

@@ -57,8 +57,8 @@ fn drive(mut world: World) -> World {
         }
         let new: Vec<Value> = world.network().sent[answered..].to_vec();
         answered += new.len();
-        let farewell = world.network().closed_with.take();
-        if let Some(frame) = farewell {
+        let closed_with = world.network().closed_with.take();
+        if let Some(frame) = closed_with {
             world.loses(ConnectionError::Closed(frame));
         } else if new.is_empty() {
             thread::park();

@@ -30,8 +30,8 @@ fn s12_unsubscribe_all_ends_those_in_force_and_pending_of_all_streams() {
 
     assert_eq!(c.unsubscribe_all(), 6);
 
-    let farewells = c.sent();
-    let actions: Vec<(&str, &str)> = farewells
+    let unsubscribes = c.sent();
+    let actions: Vec<(&str, &str)> = unsubscribes
         .iter()
         .map(|f| (f["stream"].as_str().unwrap(), f["payload"]["action"].as_str().unwrap()))
         .collect();

@@ -11,19 +11,19 @@ fn closed(sent: bool) -> RequestError {
     RequestError::Closed { reason: CloseReason::ByCaller, sent }
 }
 
-fn farewells(c: &mut Conversation) -> Vec<CloseFrame> {
-    let farewell = |transmit| match transmit {
+fn close_frames(c: &mut Conversation) -> Vec<CloseFrame> {
+    let close_frame = |transmit| match transmit {
         Transmit::Frame(_, Frame::Close(frame)) => Some(frame),
         _ => None,
     };
-    c.transmits().into_iter().filter_map(farewell).collect()
+    c.transmits().into_iter().filter_map(close_frame).collect()
 }
 
 #[test]
 fn c1_with_nothing_in_flight_the_closing_handshake_begins_at_once() {
     let mut c = Conversation::open();
     c.close(CloseOptions::default());
-    assert_eq!(farewells(&mut c), [CloseFrame::normal()]);
+    assert_eq!(close_frames(&mut c), [CloseFrame::normal()]);
     assert_eq!(*c.session.state(), ConnectionState::Closed(CloseReason::ByCaller));
     assert!(!c.session.is_finished());
     c.lost(dropped());
@@ -37,12 +37,12 @@ fn c1_waits_for_what_is_in_flight() {
     c.close(CloseOptions::default());
     assert_eq!(*c.session.state(), ConnectionState::Connected);
     c.passes(millis(4_999));
-    assert_eq!(farewells(&mut c), []);
+    assert_eq!(close_frames(&mut c), []);
 
     c.answers(&frame, &json!([]));
 
     assert_eq!(c.settled(), [(key, Ok(json!([])))]);
-    assert_eq!(farewells(&mut c), [CloseFrame::normal()]);
+    assert_eq!(close_frames(&mut c), [CloseFrame::normal()]);
 }
 
 #[test]
@@ -53,7 +53,7 @@ fn c1_what_waits_in_the_outbox_is_still_sent() {
     let frame = c.sent_one();
     c.answers(&frame, &json!([]));
     assert_eq!(c.settled(), [(key, Ok(json!([])))]);
-    assert_eq!(farewells(&mut c).len(), 1);
+    assert_eq!(close_frames(&mut c).len(), 1);
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn c1_waits_five_seconds_and_settles_the_rest_with_closed() {
     c.session.handle_timeout(c.now);
     assert_eq!(c.settled(), [(sent, Err(closed(true))), (waiting, Err(closed(false)))]);
     assert_eq!(c.end(subscription), SubscriptionError::Closed(CloseReason::ByCaller));
-    assert_eq!(farewells(&mut c).len(), 1);
+    assert_eq!(close_frames(&mut c).len(), 1);
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn c1_the_wait_and_the_frame_are_options() {
     let frame = CloseFrame { code: 4000, reason: "bye".into() };
     c.close(CloseOptions::default().wait(secs(1)).frame(frame.clone()));
     c.passes(secs(1));
-    assert_eq!(farewells(&mut c), [frame]);
+    assert_eq!(close_frames(&mut c), [frame]);
 }
 
 #[test]
@@ -85,7 +85,7 @@ fn c1_a_code_that_no_client_may_send_goes_out_as_1000() {
     for code in [0, 999, 1004, 1006, 1015, 2999, 5000, u16::MAX] {
         let mut c = Conversation::open();
         c.close(CloseOptions::now().frame(CloseFrame { code, reason: "bye".into() }));
-        assert_eq!(farewells(&mut c), [CloseFrame { code: 1000, reason: "bye".into() }]);
+        assert_eq!(close_frames(&mut c), [CloseFrame { code: 1000, reason: "bye".into() }]);
     }
 }
 
@@ -93,7 +93,7 @@ fn c1_a_code_that_no_client_may_send_goes_out_as_1000() {
 fn c1_a_reason_that_is_too_long_is_cut_between_characters() {
     let mut c = Conversation::open();
     c.close(CloseOptions::now().frame(CloseFrame { code: 4000, reason: "ü".repeat(100) }));
-    assert_eq!(farewells(&mut c), [CloseFrame { code: 4000, reason: "ü".repeat(61) }]);
+    assert_eq!(close_frames(&mut c), [CloseFrame { code: 4000, reason: "ü".repeat(61) }]);
 }
 
 #[test]
@@ -102,14 +102,14 @@ fn c1_close_now_does_not_wait() {
     let (key, _) = c.requests(Request::list("tasks"));
     c.close(CloseOptions::now());
     assert_eq!(c.settled(), [(key, Err(closed(true)))]);
-    assert_eq!(farewells(&mut c).len(), 1);
+    assert_eq!(close_frames(&mut c).len(), 1);
 }
 
 #[test]
 fn c1_a_closing_handshake_that_nobody_answers_ends_after_a_second() {
     let mut c = Conversation::open();
     c.close(CloseOptions::now());
-    assert_eq!(farewells(&mut c).len(), 1);
+    assert_eq!(close_frames(&mut c).len(), 1);
     c.passes(secs(1));
     assert_eq!(c.session.epoch(), None);
     assert!(c.session.is_finished());
@@ -162,11 +162,11 @@ fn c1_unsubscribes_are_sent_first_when_asked_for() {
 
     assert_eq!(frames.len(), 2);
     for frame in &frames {
-        assert_eq!(farewells(&mut c), []);
+        assert_eq!(close_frames(&mut c), []);
         assert_eq!(frame["payload"]["action"], "unsubscribe_instance");
         c.replies(frame, 204, &json!([]), &Value::Null);
     }
-    assert_eq!(farewells(&mut c).len(), 1);
+    assert_eq!(close_frames(&mut c).len(), 1);
 }
 
 #[test]
@@ -188,9 +188,9 @@ fn c1_closing_again_changes_nothing_but_may_shorten_the_wait() {
     assert_eq!(c.settled(), []);
     c.close(CloseOptions::now());
     assert_eq!(c.settled(), [(key, Err(closed(true)))]);
-    assert_eq!(farewells(&mut c).len(), 1);
+    assert_eq!(close_frames(&mut c).len(), 1);
     c.close(CloseOptions::now());
-    assert_eq!(farewells(&mut c), []);
+    assert_eq!(close_frames(&mut c), []);
 }
 
 #[test]
@@ -199,7 +199,7 @@ fn c1_cancelling_what_it_waits_for_ends_the_wait() {
     let (key, _) = c.requests(Request::list("tasks"));
     c.close(CloseOptions::default());
     c.session.cancel(key);
-    assert_eq!(farewells(&mut c).len(), 1);
+    assert_eq!(close_frames(&mut c).len(), 1);
 }
 
 #[test]
@@ -210,7 +210,7 @@ fn c1_a_deadline_that_passes_while_it_waits_ends_the_wait() {
     c.session.handle_pong(c.epoch(), c.now + secs(1));
     assert_eq!(c.sent(), [] as [Value; 0]);
     assert_eq!(c.settled(), [(key, Err(RequestError::TimedOut { sent: false }))]);
-    assert_eq!(farewells(&mut c).len(), 1);
+    assert_eq!(close_frames(&mut c).len(), 1);
 }
 
 #[test]

@@ -13,12 +13,12 @@ impl Conversation {
     }
 
     /// The close frames since the test last looked. Drops what else was sent.
-    fn farewells(&mut self) -> Vec<CloseFrame> {
-        let farewell = |transmit| match transmit {
+    fn close_frames(&mut self) -> Vec<CloseFrame> {
+        let close_frame = |transmit| match transmit {
             Transmit::Frame(_, Frame::Close(frame)) => Some(frame),
             _ => None,
         };
-        self.transmits().into_iter().filter_map(farewell).collect()
+        self.transmits().into_iter().filter_map(close_frame).collect()
     }
 
     fn finishes_the_closing_handshake(&mut self) {
@@ -58,7 +58,7 @@ fn l13_an_open_connection_is_closed_and_the_next_one_made_at_once() {
 fn l13_the_closing_handshake_has_a_second() {
     let mut c = Conversation::open();
     c.force_reconnect();
-    assert_eq!(c.farewells(), [CloseFrame::normal()]);
+    assert_eq!(c.close_frames(), [CloseFrame::normal()]);
     c.passes(millis(999));
     assert_eq!(c.dials(), 0);
     c.passes(millis(1));
@@ -141,7 +141,7 @@ fn l13_again_while_the_old_connection_is_being_closed_changes_nothing() {
     c.force_reconnect();
     c.passes(millis(600));
     c.session.force_reconnect(CloseFrame { code: 4000, reason: String::new() }, c.now);
-    assert_eq!(c.farewells(), [CloseFrame::normal()]);
+    assert_eq!(c.close_frames(), [CloseFrame::normal()]);
     c.passes(millis(400));
     assert_eq!(c.dials(), 1);
 }
@@ -263,7 +263,7 @@ fn l13_a_close_meanwhile_ends_it() {
             c.close(close);
             assert_eq!(*c.session.state(), ConnectionState::Closed(CloseReason::ByCaller));
             assert_eq!(c.end(key), SubscriptionError::Closed(CloseReason::ByCaller));
-            assert_eq!(c.farewells(), [CloseFrame::normal()]);
+            assert_eq!(c.close_frames(), [CloseFrame::normal()]);
             assert!(!c.session.is_finished(), "the closing handshake goes on");
             c.passes(millis(500));
             assert!(c.session.is_finished());
@@ -306,9 +306,9 @@ fn l11_no_reconnect_dials_after_a_close() {
             let request = c.request(Request::list("tasks").no_timeout());
             c.flush();
             c.close(close);
-            c.farewells();
+            c.close_frames();
             c.force_reconnect();
-            assert_eq!(c.farewells(), [], "a close that waits goes on as it was");
+            assert_eq!(c.close_frames(), [], "a close that waits goes on as it was");
             c.passes(secs(1_000));
             c.force_reconnect();
             c.passes(secs(1_000));
@@ -323,7 +323,7 @@ fn l11_no_reconnect_dials_after_a_close() {
 fn l13_a_frame_that_no_client_may_send_goes_out_as_1000() {
     let mut c = Conversation::open();
     c.session.force_reconnect(CloseFrame { code: 1006, reason: "bye".into() }, c.now);
-    assert_eq!(c.farewells(), [CloseFrame { code: 1000, reason: "bye".into() }]);
+    assert_eq!(c.close_frames(), [CloseFrame { code: 1000, reason: "bye".into() }]);
 }
 
 #[test]

@@ -25,7 +25,7 @@ fn silent_error(error: &(impl Debug + Display)) {
     assert!(!shown.contains(CANARY), "{shown}");
 }
 
-fn farewell() -> CloseFrame {
+fn close_frame() -> CloseFrame {
     CloseFrame { code: 4000, reason: CANARY.into() }
 }
 
@@ -56,7 +56,7 @@ fn everything_is_silent(c: &mut Conversation) {
 fn x1_commands_show_the_names_of_their_arguments_only() {
     silent(&secret_request());
     silent(&secret_subscribe());
-    silent(&CloseOptions::now().frame(farewell()));
+    silent(&CloseOptions::now().frame(close_frame()));
     assert!(format!("{:?}", secret_request()).contains("token"));
 }
 
@@ -91,7 +91,7 @@ fn x1_what_waits_and_what_is_sent_is_silent() {
     silent(&c.session);
     c.reconnects();
     silent(&c.session);
-    c.close(CloseOptions::now().frame(farewell()));
+    c.close(CloseOptions::now().frame(close_frame()));
     silent(&c.session);
     silent(&c.transmits());
 }
@@ -153,8 +153,8 @@ fn x1_refused_unsubscribes_and_replays_are_silent() {
 #[test]
 fn x1_the_reasons_of_close_frames_are_silent() {
     let mut c = Conversation::open_with(|config| config.max_attempts = Some(2));
-    let lost = ConnectionError::Closed(farewell());
-    silent(&farewell());
+    let lost = ConnectionError::Closed(close_frame());
+    silent(&close_frame());
     silent_error(&lost);
     c.requests(secret_request());
     let (key, _) = c.subscribes(secret_subscribe());

@@ -1,5 +1,5 @@
-//! What the feature `tracing` emits. These tests have a binary to themselves: `tracing` may cache that nobody wants an
-//! event if a thread without a subscriber is the first to emit it.
+//! What the feature `tracing` emits. These tests have a binary to themselves: if a thread without a subscriber is the
+//! first to emit an event, `tracing` may cache that the event is disabled.
 #![cfg(feature = "tracing")]
 
 #[cfg(feature = "client")]
