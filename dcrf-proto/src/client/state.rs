@@ -87,12 +87,19 @@ impl Client {
     }
 
     /// Waits for the end of the first attempt to connect (L14).
+    ///
+    /// If the first connection is lost before the caller's task runs, the attempt has still succeeded.
     #[cfg(feature = "websocket")]
     pub(crate) async fn first_attempt(&self) -> Result<(), FirstAttemptError> {
         let mut states = self.watch_state();
         while let Some(state) = states.next().await {
             match state {
                 ConnectionState::Connected => return Ok(()),
+                ConnectionState::Waiting { .. } | ConnectionState::Connecting { .. }
+                    if self.stats().connections > 0 =>
+                {
+                    return Ok(());
+                }
                 ConnectionState::Waiting { error, .. }
                 | ConnectionState::Closed(
                     CloseReason::GaveUp { last_error: error, .. }

@@ -355,3 +355,25 @@ fn f5_a_socket_that_refuses_a_message_has_a_second_to_say_so() {
     assert!(world.driver_has_ended());
     assert!(!world.network().connected);
 }
+
+/// A program's task may run late, on a busy machine.
+#[cfg(feature = "websocket")]
+#[test]
+fn l14_connect_succeeds_if_its_connection_is_lost_before_the_caller_runs() {
+    use dcrf_proto::websocket::{ConnectError, Endpoint, first_connection};
+
+    let endpoint = Endpoint::parse("ws://localhost/ws/").unwrap();
+    let mut world = World::new(Config::default());
+    let client = world.client().clone();
+    let mut connecting = pin!(first_connection(&client, &endpoint));
+    assert_eq!(World::poll(connecting.as_mut()), None);
+    world.settle();
+    world.loses(ConnectionError::Dropped);
+    assert!(matches!(client.state(), ConnectionState::Waiting { .. }));
+    assert_eq!(World::poll(connecting), Some(Ok(())));
+
+    // A client that is closed for good is of no use to the caller.
+    client.close_now();
+    let closed = ConnectError::Closed(CloseReason::ByCaller);
+    assert_eq!(World::poll(pin!(first_connection(&client, &endpoint))), Some(Err(closed)));
+}
