@@ -7,11 +7,12 @@ mod environment;
 mod error;
 mod http;
 mod journal;
+mod port;
 mod process;
 
 use std::fs;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -22,6 +23,7 @@ use rustix::process::Signal;
 pub use self::error::StartError;
 pub use self::http::{Response, post};
 pub use self::journal::{Entry, Journal};
+use self::port::Port;
 use self::process::Process;
 
 /// A server with a fresh database. Dropping it kills it and removes its data.
@@ -40,7 +42,7 @@ use self::process::Process;
 #[derive(Debug)]
 pub struct Server {
     builder: Builder,
-    address: SocketAddr,
+    port: Port,
     // Before `data`: fields drop in order, and the process uses the folder.
     process: Option<Process>,
     data: Arc<DataFolder>,
@@ -109,12 +111,12 @@ impl Server {
 
     /// The WebSocket URL of a path, such as `/ws/`; restarts keep it.
     pub fn url(&self, path: &str) -> String {
-        format!("ws://{}{path}", self.address)
+        format!("ws://{}{path}", self.address())
     }
 
     /// The server's address, also while it is down.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.port.address()
     }
 
     /// The path of the [Unix socket](Builder::unix_socket); restarts keep it.
@@ -175,8 +177,7 @@ impl Server {
     pub fn restart(&mut self) -> Result<(), StartError> {
         self.kill().map_err(|source| StartError::io("stop the test server", source))?;
         let command = environment::command()?;
-        let (process, _) = self.builder.spawn(command, self.address, self.data.path())?;
-        self.process = Some(process);
+        self.process = Some(self.builder.spawn(command, self.address(), self.data.path())?);
         Ok(())
     }
 
@@ -248,9 +249,10 @@ impl Builder {
     }
 
     fn start_in(self, command: Command, data: Arc<DataFolder>) -> Result<Server, StartError> {
-        let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let (process, address) = self.spawn(command, any_port, data.path())?;
-        Ok(Server { builder: self, address, process: Some(process), data })
+        let port = Port::reserve()
+            .map_err(|source| StartError::io("reserve a port for the test server", source))?;
+        let process = self.spawn(command, port.address(), data.path())?;
+        Ok(Server { builder: self, port, process: Some(process), data })
     }
 
     fn spawn(
@@ -258,7 +260,7 @@ impl Builder {
         mut command: Command,
         address: SocketAddr,
         data: &Path,
-    ) -> Result<(Process, SocketAddr), StartError> {
+    ) -> Result<Process, StartError> {
         command
             .args(["--host", &address.ip().to_string()])
             .args(["--port", &address.port().to_string()])

@@ -2,7 +2,6 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader};
-use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
@@ -21,7 +20,7 @@ const START_LIMIT: Duration = Duration::from_secs(60);
 /// being processed.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(5);
 
-/// Precedes the address in the server's first line.
+/// The start of the server's first line.
 const ANNOUNCEMENT: &str = "listening on ";
 
 /// A running server; dropping it kills it.
@@ -34,11 +33,8 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Starts the command and waits until it announces its address.
-    pub(super) fn spawn(
-        mut command: Command,
-        log: &Path,
-    ) -> Result<(Self, SocketAddr), StartError> {
+    /// Starts the command and waits until it announces that it listens.
+    pub(super) fn spawn(mut command: Command, log: &Path) -> Result<Self, StartError> {
         let failed = |source| StartError::io("start the test server", source);
         let log_file = File::options().create(true).append(true).open(log).map_err(failed)?;
         let mut child = command
@@ -84,12 +80,10 @@ impl Process {
         mut self,
         first_line: &Receiver<String>,
         log: &Path,
-    ) -> Result<(Self, SocketAddr), StartError> {
+    ) -> Result<Self, StartError> {
         match first_line.recv_timeout(START_LIMIT) {
-            Ok(line) => match line.trim_end().strip_prefix(ANNOUNCEMENT).map(str::parse) {
-                Some(Ok(address)) => Ok((self, address)),
-                _ => Err(StartError::Announcement { line }),
-            },
+            Ok(line) if line.starts_with(ANNOUNCEMENT) => Ok(self),
+            Ok(line) => Err(StartError::Announcement { line }),
             Err(RecvTimeoutError::Disconnected) => {
                 let status = self
                     .child

@@ -187,7 +187,11 @@ pub(super) fn refused_url(path: &str) -> String {
 }
 
 async fn connect_error<A: Adapter>(adapter: &A, url: &str) -> ConnectError {
-    match adapter.connect(url, quick()).await {
+    // On a busy machine a short wait could be over, and the next attempt begin, before this task runs.
+    let mut config = quick();
+    config.backoff.minimum = Duration::from_secs(60);
+    config.backoff.maximum = Duration::from_secs(60);
+    match adapter.connect(url, config).await {
         Err(error) => error,
         Ok(_) => panic!("connecting succeeded"),
     }
