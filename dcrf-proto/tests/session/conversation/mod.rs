@@ -1,7 +1,6 @@
-//! A conversation with a server that is not there: the test says what the server does and how time
-//! passes, and reads what the session sends and tells. The clock is virtual.
+//! A session whose server, caller and clock are played by the test.
 
-#![allow(dead_code, reason = "each test binary speaks a part of the vocabulary")]
+#![allow(dead_code, reason = "each test binary uses a part of it")]
 
 use std::time::{Duration, Instant};
 
@@ -20,7 +19,7 @@ pub(crate) const fn millis(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)
 }
 
-/// The loss after which the next attempt comes as soon as the backoff allows.
+/// A loss that adds nothing to the backoff.
 pub(crate) fn dropped() -> ConnectionError {
     ConnectionError::Dropped
 }
@@ -36,19 +35,19 @@ pub(crate) fn http(status: u16) -> ConnectionError {
 pub(crate) struct Conversation {
     pub(crate) session: Session,
     pub(crate) now: Instant,
-    /// The epoch of the last dial that the session asked for.
+    /// The epoch of the last dial.
     epoch: Option<Epoch>,
-    /// What the session has handed to the socket and the test has not looked at.
+    /// Dials and frames that the test has not taken yet.
     handed_over: Vec<Transmit>,
     events: Vec<Event>,
-    notices: Vec<ClientEvent>,
+    client_events: Vec<ClientEvent>,
 }
 
 // The connection
 impl Conversation {
-    /// A session that is not opened yet.
+    /// A session that is not open yet.
     pub(crate) fn idle(config: Config) -> Self {
-        #[allow(clippy::disallowed_methods, reason = "the one base of the virtual clock")]
+        #[allow(clippy::disallowed_methods, reason = "the origin of the virtual clock")]
         let now = Instant::now();
         Self {
             session: Session::new(config, Seed::from([7; 32]), now),
@@ -56,25 +55,24 @@ impl Conversation {
             epoch: None,
             handed_over: Vec::new(),
             events: Vec::new(),
-            notices: Vec::new(),
+            client_events: Vec::new(),
         }
     }
 
     /// A session that is connecting.
-    pub(crate) fn dialling(config: Config) -> Self {
+    pub(crate) fn connecting(config: Config) -> Self {
         let mut conversation = Self::idle(config);
         conversation.session.open(conversation.now);
-        assert_eq!(conversation.dials(), 1);
+        assert_eq!(conversation.dial_count(), 1);
         conversation
     }
 
     /// A session that is connected.
-    pub(crate) fn open() -> Self {
-        Self::open_with(|_| ())
+    pub(crate) fn connected() -> Self {
+        Self::connected_with(|_| ())
     }
 
-    /// A session that is not opened yet, with other options than the default ones. Its connections may be as short
-    /// as a test likes: none is on trial (L12), unless the test wants that.
+    /// A session that is not open yet, with custom options. By default short connections make no suspects (L12).
     pub(crate) fn idle_with(change: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config::default();
         config.quarantine_window = Duration::ZERO;
@@ -82,12 +80,12 @@ impl Conversation {
         Self::idle(config)
     }
 
-    /// The same, connected.
-    pub(crate) fn open_with(change: impl FnOnce(&mut Config)) -> Self {
+    /// A session that is connected, with custom options, as in [`idle_with`](Self::idle_with).
+    pub(crate) fn connected_with(change: impl FnOnce(&mut Config)) -> Self {
         let mut conversation = Self::idle_with(change);
         conversation.session.open(conversation.now);
-        assert_eq!(conversation.dials(), 1);
-        conversation.opens();
+        assert_eq!(conversation.dial_count(), 1);
+        conversation.connect();
         conversation
     }
 
@@ -96,44 +94,44 @@ impl Conversation {
     }
 
     /// The dial succeeds.
-    pub(crate) fn opens(&mut self) {
+    pub(crate) fn connect(&mut self) {
         self.session.handle_connected(self.epoch(), self.now);
         assert_eq!(*self.session.state(), ConnectionState::Connected);
     }
 
-    /// The connection, or the dial, ends.
-    pub(crate) fn lost(&mut self, why: ConnectionError) {
+    /// The connection or the dial ends with this error.
+    pub(crate) fn disconnect(&mut self, why: ConnectionError) {
         self.session.handle_disconnected(self.epoch(), why, self.now);
     }
 
-    /// Time passes until the session dials. Says how long that took.
-    pub(crate) fn redials(&mut self) -> Duration {
+    /// Advances the clock until the session dials, and returns how long that took.
+    pub(crate) fn redial(&mut self) -> Duration {
         let since = self.now;
-        while self.dials() == 0 {
-            let next = self.session.poll_timeout().expect("another attempt is planned");
+        while self.dial_count() == 0 {
+            let next = self.session.poll_timeout().expect("another attempt follows");
             self.now = self.now.max(next);
             self.session.handle_timeout(self.now);
         }
         self.now - since
     }
 
-    /// Time passes until the session dials again, and the dial succeeds.
-    pub(crate) fn reopens(&mut self) {
-        self.redials();
-        self.opens();
+    /// Advances the clock until the session dials, and connects.
+    pub(crate) fn connect_again(&mut self) {
+        self.redial();
+        self.connect();
     }
 
-    /// The connection is lost, and another one made.
-    pub(crate) fn reconnects(&mut self) {
-        self.lost(dropped());
-        self.reopens();
+    /// Loses the connection and makes another.
+    pub(crate) fn reconnect(&mut self) {
+        self.disconnect(dropped());
+        self.connect_again();
     }
 }
 
-// Time, and what the session does
+// The clock and the socket
 impl Conversation {
-    /// Time passes as in an event loop: whenever a deadline comes, the session is told.
-    pub(crate) fn passes(&mut self, time: Duration) {
+    /// Advances the clock and fires the timers, as an event loop does.
+    pub(crate) fn advance(&mut self, time: Duration) {
         self.flush();
         let end = self.now + time;
         while let Some(next) = self.session.poll_timeout().filter(|next| *next <= end) {
@@ -146,7 +144,7 @@ impl Conversation {
         self.flush();
     }
 
-    /// The socket takes all that the session has for it.
+    /// Hands everything to the socket.
     pub(crate) fn flush(&mut self) {
         while let Some(transmit) = self.session.poll_transmit() {
             if let Transmit::Dial(epoch) = transmit {
@@ -156,88 +154,89 @@ impl Conversation {
         }
     }
 
-    /// All that the session wanted done since the test last looked.
-    pub(crate) fn transmits(&mut self) -> Vec<Transmit> {
+    /// Takes the dials and frames since the last look.
+    pub(crate) fn transmitted(&mut self) -> Vec<Transmit> {
         self.flush();
         std::mem::take(&mut self.handed_over)
     }
 
     fn take(&mut self, wanted: impl Fn(&Transmit) -> bool) -> Vec<Transmit> {
-        let (taken, left) = self.transmits().into_iter().partition(wanted);
+        let (taken, left) = self.transmitted().into_iter().partition(wanted);
         self.handed_over = left;
         taken
     }
 
-    /// How often the session has dialled since the test last looked.
-    pub(crate) fn dials(&mut self) -> usize {
+    /// Takes the dials since the last look.
+    pub(crate) fn dial_count(&mut self) -> usize {
         self.take(|transmit| matches!(transmit, Transmit::Dial(_))).len()
     }
 
-    pub(crate) fn pings(&mut self) -> usize {
+    pub(crate) fn ping_count(&mut self) -> usize {
         self.take(|transmit| matches!(transmit, Transmit::Frame(_, Frame::Ping))).len()
     }
 
-    /// The text messages since the test last looked, as written.
+    /// Takes the text messages since the last look.
     pub(crate) fn sent_texts(&mut self) -> Vec<String> {
         let texts = self.take(|transmit| matches!(transmit, Transmit::Frame(_, Frame::Text(_))));
         let text = |transmit| match transmit {
             Transmit::Frame(_, Frame::Text(text)) => text,
-            other => unreachable!("{other:?} is no text"),
+            other => unreachable!("{other:?} is not a text"),
         };
         texts.into_iter().map(text).collect()
     }
 
-    /// The frames since the test last looked.
+    /// Takes the messages since the last look, parsed.
     pub(crate) fn sent(&mut self) -> Vec<Value> {
-        let parse = |text: String| serde_json::from_str(&text).expect("what is sent is JSON");
+        let parse =
+            |text: String| serde_json::from_str(&text).expect("the session sends valid JSON");
         self.sent_texts().into_iter().map(parse).collect()
     }
 
-    /// The one frame since the test last looked.
+    /// Takes the only message since the last look.
     pub(crate) fn sent_one(&mut self) -> Value {
         let mut frames = self.sent();
         assert_eq!(frames.len(), 1, "{frames:?}");
         frames.remove(0)
     }
 
-    /// The actions of the frames since the test last looked.
+    /// Takes the actions of the messages since the last look.
     pub(crate) fn sent_actions(&mut self) -> Vec<String> {
         let action = |frame: Value| frame["payload"]["action"].as_str().unwrap_or("").to_owned();
         self.sent().into_iter().map(action).collect()
     }
 }
 
-// What the server says
+// The server
 impl Conversation {
-    pub(crate) fn receives(&mut self, frame: &Value) {
-        self.receives_text(&frame.to_string());
+    pub(crate) fn receive(&mut self, frame: &Value) {
+        self.receive_text(&frame.to_string());
     }
 
-    pub(crate) fn receives_text(&mut self, text: &str) {
+    pub(crate) fn receive_text(&mut self, text: &str) {
         self.session.handle_text(self.epoch(), text, self.now);
     }
 
-    /// The server answers `frame` with success.
-    pub(crate) fn answers(&mut self, frame: &Value, data: &Value) {
-        self.replies(frame, 200, &json!([]), data);
+    /// Replies to `frame` with success.
+    pub(crate) fn reply(&mut self, frame: &Value, data: &Value) {
+        self.reply_with(frame, 200, &json!([]), data);
     }
 
-    /// The server answers `frame` with an error reply.
-    pub(crate) fn refuses(&mut self, frame: &Value, status: u16) {
-        self.replies(frame, status, &json!(["no"]), &Value::Null);
+    /// Replies to `frame` with an error.
+    pub(crate) fn error_reply(&mut self, frame: &Value, status: u16) {
+        self.reply_with(frame, status, &json!(["no"]), &Value::Null);
     }
 
-    pub(crate) fn replies(&mut self, frame: &Value, status: u16, errors: &Value, data: &Value) {
+    pub(crate) fn reply_with(&mut self, frame: &Value, status: u16, errors: &Value, data: &Value) {
         let action = frame["payload"]["action"].as_str().expect("a frame with an action");
-        self.says(frame, action, status, errors, data);
+        self.receive_payload(frame, action, status, errors, data);
     }
 
-    /// The server sends an event with the id of `frame`, which subscribed to it.
+    /// Sends an event to the subscription that `frame` made.
     pub(crate) fn event(&mut self, frame: &Value, action: &str, data: &Value) {
-        self.says(frame, action, 200, &json!([]), data);
+        self.receive_payload(frame, action, 200, &json!([]), data);
     }
 
-    pub(crate) fn says(
+    pub(crate) fn receive_payload(
         &mut self,
         frame: &Value,
         action: &str,
@@ -246,21 +245,21 @@ impl Conversation {
         data: &Value,
     ) {
         let id = &frame["payload"]["request_id"];
-        self.receives(&json!({"stream": frame["stream"], "payload": {
+        self.receive(&json!({"stream": frame["stream"], "payload": {
             "errors": errors, "data": data, "action": action,
             "response_status": status, "request_id": id,
         }}));
     }
 }
 
-// What the caller wants
+// The caller
 impl Conversation {
     pub(crate) fn request(&mut self, request: Request) -> RequestKey {
         self.session.request(request, self.now).expect("the request is accepted")
     }
 
-    /// Makes a request, and the socket takes its frame.
-    pub(crate) fn requests(&mut self, request: Request) -> (RequestKey, Value) {
+    /// Makes a request and takes its frame.
+    pub(crate) fn send_request(&mut self, request: Request) -> (RequestKey, Value) {
         let key = self.request(request);
         (key, self.sent_one())
     }
@@ -269,11 +268,11 @@ impl Conversation {
         self.session.subscribe(subscribe, self.now).expect("the subscription is accepted")
     }
 
-    /// Subscribes, and the server acknowledges.
-    pub(crate) fn subscribes(&mut self, subscribe: Subscribe) -> (SubscriptionKey, Value) {
+    /// Subscribes and acknowledges.
+    pub(crate) fn subscribe_live(&mut self, subscribe: Subscribe) -> (SubscriptionKey, Value) {
         let key = self.subscribe(subscribe);
         let frame = self.sent_one();
-        self.replies(&frame, 201, &json!([]), &Value::Null);
+        self.reply_with(&frame, 201, &json!([]), &Value::Null);
         assert!(self.session.is_acknowledged(key));
         (key, frame)
     }
@@ -295,45 +294,45 @@ impl Conversation {
     }
 }
 
-// What the session tells
+// The events
 impl Conversation {
-    fn listen(&mut self) {
+    fn poll_events(&mut self) {
         while let Some(event) = self.session.poll_event() {
             match event {
-                Event::Client(notice) => self.notices.push(notice),
+                Event::Client(event) => self.client_events.push(event),
                 event => self.events.push(event),
             }
         }
     }
 
-    /// The events since the test last looked, without the notices.
+    /// Takes the events since the last look, except client events.
     pub(crate) fn events(&mut self) -> Vec<Event> {
-        self.listen();
+        self.poll_events();
         std::mem::take(&mut self.events)
     }
 
-    pub(crate) fn notices(&mut self) -> Vec<ClientEvent> {
-        self.listen();
-        std::mem::take(&mut self.notices)
+    pub(crate) fn client_events(&mut self) -> Vec<ClientEvent> {
+        self.poll_events();
+        std::mem::take(&mut self.client_events)
     }
 
     pub(crate) fn states(&mut self) -> Vec<ConnectionState> {
-        let state = |notice| match notice {
+        let state = |event| match event {
             ClientEvent::State(state) => Some(state),
             _ => None,
         };
-        self.notices().into_iter().filter_map(state).collect()
+        self.client_events().into_iter().filter_map(state).collect()
     }
 
     pub(crate) fn unhandled(&mut self) -> Vec<Value> {
-        let frame = |notice| match notice {
+        let frame = |event| match event {
             ClientEvent::Unhandled(Unhandled { frame, .. }) => Some(value(&frame)),
             _ => None,
         };
-        self.notices().into_iter().filter_map(frame).collect()
+        self.client_events().into_iter().filter_map(frame).collect()
     }
 
-    /// The requests that have settled since the test last looked. Drops the other events.
+    /// Takes the requests that have settled since the last look. Drops other events.
     pub(crate) fn settled(&mut self) -> Vec<(RequestKey, Result<Value, RequestError>)> {
         let settled = |event| match event {
             Event::Settled { request, result } => Some((request, result.map(|json| value(&json)))),
@@ -342,7 +341,7 @@ impl Conversation {
         self.events().into_iter().filter_map(settled).collect()
     }
 
-    /// The unsubscribes that have ended since the test last looked. Drops the other events.
+    /// Takes the unsubscribes that have ended since the last look. Drops other events.
     pub(crate) fn unsubscribed(&mut self) -> Vec<(SubscriptionKey, Result<(), UnsubscribeError>)> {
         let unsubscribed = |event| match event {
             Event::Unsubscribed { subscription, result } => Some((subscription, result)),
@@ -351,14 +350,14 @@ impl Conversation {
         self.events().into_iter().filter_map(unsubscribed).collect()
     }
 
-    /// The changes of a subscription that goes on.
+    /// Takes the changes of a subscription that has not ended.
     pub(crate) fn changes(&mut self, key: SubscriptionKey) -> Vec<Change> {
         let (changes, end) = self.changes_and_end(key);
         assert_eq!(end, None);
         changes
     }
 
-    /// Why a subscription has ended, without a change before.
+    /// Takes the end of a subscription without unread changes.
     pub(crate) fn end(&mut self, key: SubscriptionKey) -> SubscriptionError {
         let (changes, end) = self.changes_and_end(key);
         assert_eq!(changes, []);
@@ -381,7 +380,7 @@ impl Conversation {
 }
 
 pub(crate) fn value(json: &Json) -> Value {
-    json.decode().expect("what the session hands out is JSON")
+    json.decode().expect("the session yields valid JSON")
 }
 
 /// An update as a subscription delivers it.
