@@ -1,4 +1,4 @@
-//! Commands that concern all subscriptions: ending them, and sending them once more (rule S12).
+//! `unsubscribe_all` and `resubscribe` (rule S12).
 
 use crate::conversation::{Conversation, closed, dropped, secs, update};
 use dcrf_proto::{
@@ -109,7 +109,7 @@ fn s12_unsubscribe_all_ends_replayed_deferred_and_overdue_subscriptions() {
     });
     let keys: Vec<_> = (0..5).map(|pk| c.subscribe_live(task(pk)).0).collect();
     c.reconnect();
-    // The first is put off, the second overdue, two more are sent, and the last is held back.
+    // The first is deferred, the second overdue, two more are sent, and the last waits for the window.
     let frames = c.sent();
     c.advance(secs(29));
     c.error_reply(&frames[0], 503);
@@ -152,7 +152,7 @@ fn s12_same_target_can_be_subscribed_after_unsubscribe_all() {
     c.reply(&frames[1], &Value::Null);
     c.event(&frames[1], "update", &json!(1));
     assert_eq!(c.changes(new), [update(&json!(1))]);
-    // Cancelling the old one, too late, changes nothing.
+    // Cancelling the old subscription now has no effect.
     c.unsubscribe(old);
     assert_eq!(c.unsubscribed(), [(old, Ok(()))]);
     assert_eq!(c.sent(), NOTHING);
@@ -179,7 +179,7 @@ fn s12_resubscribe_sends_each_frame_once_without_a_gap() {
     c.resubscribe();
 
     assert_eq!(c.sent(), [first.clone(), second.clone()]);
-    // The server holds them all the while.
+    // The server keeps them during all of this.
     c.event(&first, "update", &json!(1));
     c.reply(&first, &Value::Null);
     c.event(&first, "update", &json!(2));
@@ -289,7 +289,7 @@ fn s12_error_reply_to_a_resubscribe_ends_the_subscription() {
 
             assert!(check(&end), "{status}: {end:?}");
             assert!(c.session.is_acknowledged(other));
-            // The server may hold it all the same, so it is told that nobody listens any more.
+            // The server may have subscribed all the same, so an unsubscribe is sent.
             assert!(c.sent_actions()[0].starts_with("unsubscribe"));
             c.event(&frame, "update", &json!(1));
             assert_eq!((c.session.stats().late, c.session.stats().unhandled), (1, 0));
@@ -311,7 +311,7 @@ fn s12_deferred_resubscribe_keeps_the_subscription_live() {
     c.advance(secs(1));
     assert_eq!(c.sent_one(), frame);
     c.error_reply(&frame, 503);
-    // The server still holds it, so it is told.
+    // The server is still subscribed, so an unsubscribe is sent.
     c.unsubscribe(key);
     assert_eq!(c.sent_actions(), ["unsubscribe_instance"]);
     c.advance(secs(5));
@@ -352,7 +352,7 @@ fn s12_resubscribe_repeats_an_unacknowledged_subscribe() {
     c.reply(&late, &Value::Null);
     assert!(matches!(c.changes(key)[..], [Change::Gap(_)]));
 
-    // The second answer can still come, so the id is not free yet (R8).
+    // The second reply may still arrive, so the id is not free yet (R8).
     c.unsubscribe(key);
     let unsubscribe = c.sent_one();
     c.reply(&unsubscribe, &Value::Null);

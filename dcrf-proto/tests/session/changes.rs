@@ -1,4 +1,4 @@
-//! What a subscription delivers, and in which order (rules S5, S8, S10, S11 and S13 to S15).
+//! The changes of a subscription and their order (rules S5, S8, S10, S11 and S13 to S15).
 
 use crate::conversation::{Conversation, closed, dropped, http, json_of, update, value};
 use dcrf_proto::{Change, ConnectionError, Event, Gap, Limit, Pk, Subscribe, SubscriptionKey};
@@ -22,7 +22,7 @@ fn gap(cause: ConnectionError) -> Change {
     c.changes(key).remove(0)
 }
 
-/// The pieces of data that updates carry; a gap is null.
+/// The data of the updates; null for a gap.
 fn updates(changes: &[Change]) -> Vec<Value> {
     let data = |change: &Change| match change {
         Change::Update(json) => value(json),

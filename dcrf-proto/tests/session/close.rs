@@ -1,4 +1,4 @@
-//! How a session ends (rules C1 and C2).
+//! Closing a session (rules C1 and C2).
 
 use crate::conversation::{Conversation, dropped, millis, secs};
 use dcrf_proto::{

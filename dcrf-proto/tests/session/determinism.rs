@@ -1,5 +1,4 @@
-//! The same seed and the same calls give the same outputs, byte for byte: twice in one process, and in
-//! two processes.
+//! The same seed and calls give the same output, byte for byte, in one process and across processes.
 
 use std::env;
 use std::fmt::Write;
@@ -13,11 +12,11 @@ use dcrf_proto::{
 };
 use serde_json::{Value, json};
 
-/// With this variable the test binary prints its transcript instead of comparing two.
+/// If this variable is set, the test prints its transcript instead of comparing two.
 const PRINT: &str = "DCRF_PRINT_TRANSCRIPT";
 const CALLS: usize = 10_000;
 
-/// `SplitMix64`, the script's own source of calls.
+/// `SplitMix64`, which draws the calls.
 struct Script(u64);
 
 impl Script {
@@ -274,7 +273,7 @@ fn same_calls_give_the_same_output_in_two_processes() {
             .env(PRINT, "1");
         let output = command.output().expect("this test runs again");
         assert!(output.status.success());
-        // What the test harness says around it has a duration.
+        // The harness prints a duration.
         let text = String::from_utf8(output.stdout).expect("text");
         let lines = text.lines().filter(|line| !line.starts_with("test result"));
         lines.collect::<Vec<_>>().join("\n")

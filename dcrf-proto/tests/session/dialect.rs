@@ -1,4 +1,4 @@
-//! The hooks that customise the wire (rules F1, F4 and S4, and dcrf-client's options).
+//! The hooks of a dialect (rules F1, F4 and S4, and dcrf-client's options).
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -11,11 +11,11 @@ use dcrf_proto::{
 };
 use serde_json::{Map, Value, json};
 
-fn open(dialect: impl Dialect) -> Conversation {
+fn connected(dialect: impl Dialect) -> Conversation {
     Conversation::connected_with(|config| config.dialect = Some(Arc::new(dialect)))
 }
 
-/// Each payload gets the next token.
+/// Adds a new token to each payload.
 #[derive(Default)]
 struct Tokens(AtomicU64);
 
@@ -33,7 +33,7 @@ impl Dialect for Tokens {
 
 #[test]
 fn s4_hooks_run_for_each_request_subscribe_and_replay() {
-    let mut c = open(Tokens::default());
+    let mut c = connected(Tokens::default());
     let (_, request) = c.send_request(Request::new("tasks", "archive").arg("pk", 7));
     assert_eq!(request["payload"]["token"], "tasks-0");
     assert_eq!(request["payload"]["pk"], 7);
@@ -50,7 +50,7 @@ fn s4_hooks_run_for_each_request_subscribe_and_replay() {
 
 #[test]
 fn s4_hooks_see_a_request_at_the_call() {
-    let mut c = open(Tokens::default());
+    let mut c = connected(Tokens::default());
     c.disconnect(crate::conversation::dropped());
     c.request(Request::list("tasks"));
     c.subscribe(Subscribe::instance("memos", 7));
@@ -59,7 +59,7 @@ fn s4_hooks_see_a_request_at_the_call() {
     assert_eq!(tokens, ["memos-1", "tasks-0"]);
 }
 
-/// Each step leaves its trace, in the order in which it was taken.
+/// Records the hooks in the order of their calls.
 struct Steps;
 
 impl Steps {
@@ -98,7 +98,7 @@ impl Dialect for Steps {
 
 #[test]
 fn f1_hooks_run_in_order() {
-    let mut c = open(Steps);
+    let mut c = connected(Steps);
     let (_, request) = c.send_request(Request::new("tools", "echo").arg("n", 1));
     assert_eq!(request["payload"]["steps"], json!(["payload", "multiplex"]));
     assert_eq!(request["version"], 2);
@@ -121,7 +121,7 @@ fn f1_bare_message_is_not_multiplexed() {
     assert_eq!(request["version"], 2);
 }
 
-/// An envelope with other names, in binary messages.
+/// Binary messages whose bytes are in reverse order.
 struct Reversed;
 
 fn reversed(bytes: &[u8]) -> Vec<u8> {
@@ -144,7 +144,7 @@ impl Dialect for Reversed {
 
 #[test]
 fn f4_dialect_reads_and_writes_binary_messages() {
-    let mut c = open(Reversed);
+    let mut c = connected(Reversed);
     let request = c.request(Request::retrieve("tasks", 7).id("a"));
     let [Transmit::Frame(epoch, Frame::Binary(bytes))] = &c.transmitted()[..] else {
         panic!("one binary message")
@@ -164,7 +164,7 @@ fn f4_dialect_reads_and_writes_binary_messages() {
 
 #[test]
 fn r4_binary_request_is_repeated_unchanged() {
-    let mut c = open(Reversed);
+    let mut c = connected(Reversed);
     c.request(Request::list("tasks"));
     let texts = |transmits: Vec<Transmit>| -> Vec<Vec<u8>> {
         let bytes = |transmit| match transmit {
@@ -179,7 +179,7 @@ fn r4_binary_request_is_repeated_unchanged() {
     assert_eq!(first.len(), 1);
 }
 
-/// A server that answers with `re` and tells changes by `type`, and knows no request ids in its events.
+/// A server whose replies have the id in `re`, and whose events have a `type` and no id.
 struct Selecting;
 
 impl Dialect for Selecting {
@@ -206,12 +206,12 @@ fn frame(payload: &Value) -> Value {
 
 #[test]
 fn f2_dialect_selectors_route_replies() {
-    let mut c = open(Selecting);
+    let mut c = connected(Selecting);
     let (one, first) = c.send_request(Request::retrieve("tasks", 1));
     let (two, second) = c.send_request(Request::retrieve("tasks", 2));
     let id = |frame: &Value| frame["payload"]["request_id"].clone();
 
-    // The id alone says nothing any more.
+    // The request id alone no longer matches.
     c.reply(&first, &json!("by its id"));
     assert_eq!(c.settled(), []);
     c.receive(&frame(&json!({"re": id(&second), "response_status": 200, "data": 2})));
@@ -221,14 +221,14 @@ fn f2_dialect_selectors_route_replies() {
     assert!(settled[1].0 == one && settled[1].1.is_err());
     assert_eq!(c.session.stats().unhandled, 1);
 
-    // They are gone with their requests.
+    // The selectors ended with their requests.
     c.receive(&frame(&json!({"re": id(&first), "response_status": 200, "data": 1})));
     assert_eq!(c.session.stats().unhandled, 2);
 }
 
 #[test]
 fn f2_dialect_selectors_route_reply_streams() {
-    let mut c = open(Selecting);
+    let mut c = connected(Selecting);
     let key = c.session.stream(Request::list("tasks"), c.now).unwrap();
     let id = c.sent_one()["payload"]["request_id"].clone();
     for page in 0..2 {
@@ -242,7 +242,7 @@ fn f2_dialect_selectors_route_reply_streams() {
 
 #[test]
 fn f2_dialect_selectors_route_acknowledgements_and_changes() {
-    let mut c = open(Selecting);
+    let mut c = connected(Selecting);
     let key = c.subscribe(Subscribe::instance("tasks", 7).include_create());
     let other = c.subscribe(Subscribe::instance("tasks", 8));
     let ids: Vec<Value> = c.sent().iter().map(|f| f["payload"]["request_id"].clone()).collect();
@@ -258,7 +258,7 @@ fn f2_dialect_selectors_route_acknowledgements_and_changes() {
         c.receive(&frame(&json!({"type": format!("task.{kind}"), "data": data})));
     }
     c.receive(&frame(&json!({"type": "task.update", "data": {"pk": 8}})));
-    // By its id nothing is delivered.
+    // The request id does not deliver it.
     c.receive(&frame(&json!({"request_id": ids[0], "action": "update", "data": {"pk": 7}})));
     let changes = c.changes(key);
     assert_eq!(changes.len(), 3);
@@ -276,7 +276,7 @@ fn f2_dialect_selectors_route_acknowledgements_and_changes() {
 
 #[test]
 fn f2_dialect_selectors_last_as_long_as_their_subscription() {
-    let mut c = open(Selecting);
+    let mut c = connected(Selecting);
     let key = c.subscribe(Subscribe::instance("tasks", 7));
     let id = c.sent_one()["payload"]["request_id"].clone();
     let acknowledged = frame(&json!({"re": id, "response_status": 201, "data": null}));

@@ -1,13 +1,13 @@
-//! What a caller decides about failures, and what the next attempt is told (rules L6 to L8).
+//! Failure actions of the caller, and their effect on the next attempt (rules L6 to L8).
 
 use std::time::Duration;
 
 use crate::conversation::{Conversation, closed, dropped, http, secs};
 use dcrf_proto::{CloseReason, Config, ConnectionError, ConnectionState, FailureAction};
 
-/// The dial, or the connection, ends, and the caller decides.
-fn lost_with(c: &mut Conversation, why: &ConnectionError, verdict: FailureAction) {
-    c.session.handle_disconnected_with(c.epoch(), why.clone(), verdict, c.now);
+/// The dial or connection ends, with an action of the caller.
+fn disconnect_with(c: &mut Conversation, why: &ConnectionError, action: FailureAction) {
+    c.session.handle_disconnected_with(c.epoch(), why.clone(), action, c.now);
 }
 
 fn no_credentials(fatal: bool) -> ConnectionError {
@@ -32,7 +32,7 @@ fn l6_attempt_after_unauthorized_requests_fresh_credentials() {
 #[test]
 fn l7_stop_action_overrides_the_defaults() {
     let mut c = Conversation::connected();
-    lost_with(&mut c, &closed(1012), FailureAction::Stop);
+    disconnect_with(&mut c, &closed(1012), FailureAction::Stop);
     let fatal = CloseReason::Fatal(closed(1012));
     assert_eq!(*c.session.state(), ConnectionState::Closed(fatal));
 }
@@ -43,7 +43,7 @@ fn l7_retry_action_overrides_the_defaults() {
     for why in [http(403), http(404), closed(1002), closed(4401), certificate] {
         let mut c = Conversation::connecting(Config::default());
         for _ in 0..10 {
-            lost_with(&mut c, &why, FailureAction::Retry);
+            disconnect_with(&mut c, &why, FailureAction::Retry);
             c.redial();
             assert!(!c.session.attempt().refresh);
         }
@@ -54,25 +54,25 @@ fn l7_retry_action_overrides_the_defaults() {
 fn l6_retry_action_respects_retry_after() {
     let mut c = Conversation::connecting(Config::default());
     let why = ConnectionError::Http { status: 502, retry_after: Some(secs(100)) };
-    lost_with(&mut c, &why, FailureAction::Retry);
+    disconnect_with(&mut c, &why, FailureAction::Retry);
     assert!(c.redial() >= Duration::from_secs(100));
 }
 
 #[test]
 fn l7_retry_action_still_waits_ten_seconds_after_1013() {
     let mut c = Conversation::connected_with(|config| config.backoff.jitter = false);
-    lost_with(&mut c, &closed(1013), FailureAction::Retry);
+    disconnect_with(&mut c, &closed(1013), FailureAction::Retry);
     assert_eq!(c.redial(), Duration::from_secs(10));
 }
 
 #[test]
 fn l7_two_refresh_actions_in_a_row_close() {
     let mut c = Conversation::connected();
-    lost_with(&mut c, &closed(4001), FailureAction::RefreshCredentials);
+    disconnect_with(&mut c, &closed(4001), FailureAction::RefreshCredentials);
     c.redial();
     assert!(c.session.attempt().refresh);
     c.connect();
-    lost_with(&mut c, &closed(4001), FailureAction::RefreshCredentials);
+    disconnect_with(&mut c, &closed(4001), FailureAction::RefreshCredentials);
     let unauthorized = CloseReason::Unauthorized(closed(4001));
     assert_eq!(*c.session.state(), ConnectionState::Closed(unauthorized));
 }
@@ -81,7 +81,7 @@ fn l7_two_refresh_actions_in_a_row_close() {
 fn l7_stable_connection_resets_the_count_of_refresh_actions() {
     let mut c = Conversation::connected_with(|config| config.heartbeat = None);
     for _ in 0..5 {
-        lost_with(&mut c, &closed(4001), FailureAction::RefreshCredentials);
+        disconnect_with(&mut c, &closed(4001), FailureAction::RefreshCredentials);
         c.connect_again();
         c.advance(secs(10));
     }
@@ -125,7 +125,7 @@ fn l11_no_failure_action_dials_after_a_close() {
     let mut c = Conversation::connected();
     c.session.close(dcrf_proto::CloseOptions::default(), c.now);
     c.transmitted();
-    lost_with(&mut c, &dropped(), FailureAction::Retry);
+    disconnect_with(&mut c, &dropped(), FailureAction::Retry);
     c.advance(secs(100));
     assert_eq!(c.dial_count(), 0);
 }

@@ -1,5 +1,4 @@
-//! What holds whatever a server and a caller do: bounded queues, keys that find nothing when they are
-//! kept too long, and options beyond all reason.
+//! Bounded queues, outdated keys and extreme options.
 
 use std::time::Duration;
 
@@ -244,8 +243,8 @@ fn time_never_runs_backwards() {
     assert_eq!(c.settled()[0].0, request);
 }
 
-/// Connects, subscribes, asks, loses the connection and closes, whatever the options.
-fn lives_through(config: Config) {
+/// Connects, subscribes, requests, reconnects and closes.
+fn run_with(config: Config) {
     let mut c = Conversation::idle(config);
     c.session.open(c.now);
     for round in 0..50 {
@@ -293,7 +292,7 @@ fn options_can_have_the_largest_values() {
             (config.outbox, config.changes, config.events) = (most, most, most);
             (config.max_requests, config.max_subscriptions) = (usize::MAX, usize::MAX);
             (config.max_outgoing_message, config.replay_window) = (usize::MAX, usize::MAX);
-            lives_through(config);
+            run_with(config);
         }
     }
 }
@@ -314,13 +313,13 @@ fn options_can_have_the_smallest_values() {
             config.request_timeout = Some(never);
             (config.outbox, config.changes, config.events) = (least, least, least);
             (config.max_outgoing_message, config.replay_window) = (0, 0);
-            lives_through(config.clone());
+            run_with(config.clone());
             (config.max_requests, config.max_subscriptions) = (0, 0);
-            lives_through(config.clone());
+            run_with(config.clone());
             config.outbox = Limit { count: 10, bytes: 10_000 };
             (config.max_requests, config.max_subscriptions, config.max_outgoing_message) =
                 (9, 9, 999);
-            lives_through(config);
+            run_with(config);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The connection's life: dial, open, lose, wait, dial again, close (rules L1 to L7, L9 and L11).
+//! The connection: dialling, losses, backoff, heartbeat and close (rules L1 to L7, L9 and L11).
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use dcrf_proto::{
     Request, Subscribe, Transmit,
 };
 
-/// Without jitter a wait is its bound, so that tests can name it.
+/// Without jitter each wait equals its bound.
 fn steady() -> Config {
     let mut config = Config::default();
     config.backoff.jitter = false;

@@ -1,4 +1,4 @@
-//! Listening to frames by a selector (rule F2).
+//! Listeners (rule F2).
 
 use crate::conversation::{Conversation, value};
 use dcrf_proto::{
@@ -15,8 +15,8 @@ fn listen(c: &mut Conversation, selector: Selector) -> ListenerKey {
     c.session.listen(selector, c.now).expect("the selector is accepted")
 }
 
-/// The payloads that a listener has heard since the test last looked.
-fn heard(c: &mut Conversation, key: ListenerKey) -> Vec<Value> {
+/// Takes the payloads that a listener received since the last look.
+fn received(c: &mut Conversation, key: ListenerKey) -> Vec<Value> {
     let mut payloads = Vec::new();
     while let Some(heard) = c.session.poll_listener(key) {
         payloads.push(match heard {
@@ -40,10 +40,10 @@ fn f2_listener_gets_every_frame_that_contains_its_pattern() {
     c.receive(&json!({"stream": "tasks", "payload": {"type": "tick"}}));
     assert_eq!(c.events(), [Event::ListenerReadable(ticks), Event::ListenerReadable(third)]);
     assert_eq!(
-        heard(&mut c, ticks),
+        received(&mut c, ticks),
         [json!({"type": "tick", "n": 2}), json!({"type": "tick", "n": 3})]
     );
-    assert_eq!(heard(&mut c, third), [json!({"type": "tick", "n": 3})]);
+    assert_eq!(received(&mut c, third), [json!({"type": "tick", "n": 3})]);
     assert_eq!(c.unhandled().len(), 2, "what nobody heard is told as ever");
 }
 
@@ -56,7 +56,7 @@ fn f2_listener_is_notified_once_until_it_is_read() {
     assert_eq!(c.events(), [Event::ListenerReadable(all)]);
     c.receive(&tick(3));
     assert_eq!(c.events(), [Event::ListenerReadable(all)]);
-    assert_eq!(heard(&mut c, all).len(), 3);
+    assert_eq!(received(&mut c, all).len(), 3);
 }
 
 #[test]
@@ -69,7 +69,7 @@ fn f2_listener_gets_copies_of_replies_and_events() {
     c.event(&subscribe, "update", &json!({"pk": 7}));
     assert_eq!(c.settled(), [(request, Ok(json!({"pk": 7})))]);
     assert_eq!(c.changes(subscription).len(), 1);
-    let actions: Vec<_> = heard(&mut c, all).iter().map(|p| p["action"].clone()).collect();
+    let actions: Vec<_> = received(&mut c, all).iter().map(|p| p["action"].clone()).collect();
     assert_eq!(actions, ["subscribe_instance", "retrieve", "update"]);
     assert_eq!(c.session.stats().unhandled, 0);
 }
@@ -94,7 +94,7 @@ fn f2_listener_gets_bare_frames_whole() {
     let ticks = listen(&mut c, Selector::stream("tools").contains(json!({"type": "tick"})));
     c.receive(&json!({"type": "tick", "n": 1}));
     c.receive(&json!({"type": "tock", "n": 1}));
-    assert_eq!(heard(&mut c, ticks), [json!({"type": "tick", "n": 1})]);
+    assert_eq!(received(&mut c, ticks), [json!({"type": "tick", "n": 1})]);
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn f2_listener_gets_nan_as_null() {
     let mut c = Conversation::connected();
     let ticks = listen(&mut c, Selector::any().contains(json!({"type": "tick"})));
     c.receive_text(r#"{"stream": "tools", "payload": {"type": "tick", "n": NaN}}"#);
-    assert_eq!(heard(&mut c, ticks), [json!({"type": "tick", "n": null})]);
+    assert_eq!(received(&mut c, ticks), [json!({"type": "tick", "n": null})]);
 }
 
 #[test]
@@ -127,7 +127,7 @@ fn f2_listener_survives_reconnects() {
     c.receive(&tick(1));
     c.reconnect();
     c.receive(&tick(2));
-    assert_eq!(heard(&mut c, ticks).len(), 2);
+    assert_eq!(received(&mut c, ticks).len(), 2);
     assert_eq!(c.sent(), [] as [Value; 0], "the server knows nothing of it");
 }
 
@@ -139,10 +139,10 @@ fn f2_slow_listener_drops_the_oldest_and_reports_the_count() {
     let prompt = listen(&mut c, Selector::any());
     for n in 0..5 {
         c.receive(&tick(n));
-        assert_eq!(heard(&mut c, prompt), [json!({"type": "tick", "n": n})]);
+        assert_eq!(received(&mut c, prompt), [json!({"type": "tick", "n": n})]);
     }
     assert_eq!(
-        heard(&mut c, slow),
+        received(&mut c, slow),
         [json!({"lagged": 3}), json!({"type": "tick", "n": 3}), json!({"type": "tick", "n": 4})]
     );
     assert_eq!(c.session.stats().lagged, 3);

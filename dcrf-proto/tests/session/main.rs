@@ -1,5 +1,4 @@
-//! The core as a state machine: each test is a conversation with a [`Session`](dcrf_proto::Session) under a clock that
-//! the test sets.
+//! The state machine alone: each test calls a [`Session`](dcrf_proto::Session) and sets its clock.
 
 mod all_at_once;
 mod calls;

@@ -1,5 +1,5 @@
-//! Those who join a subscription that is on its way, and what the window of replays holds up: the newcomer
-//! has the patience of its own call (rules S1, S3 and S4).
+//! Subscribers that join an unacknowledged subscription, each with its own timeout, and what waits for the replay
+//! window (rules S1, S3 and S4).
 
 use crate::conversation::{Conversation, dropped, secs};
 use dcrf_proto::{Subscribe, SubscriptionError};

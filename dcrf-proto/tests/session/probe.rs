@@ -1,4 +1,4 @@
-//! Asking at once whether the server is still there (rule L10).
+//! Probes (rule L10).
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ impl Conversation {
     }
 
     #[track_caller]
-    fn was_silent_for(&self, time: Duration) {
+    fn assert_silent_for(&self, time: Duration) {
         let ConnectionState::Waiting { error, .. } = self.session.state() else {
             panic!("{:?}", self.session.state())
         };
@@ -24,7 +24,7 @@ impl Conversation {
     }
 }
 
-/// With the heartbeat by default, and without one.
+/// With the default heartbeat and without one.
 fn connections() -> [Conversation; 2] {
     [Conversation::connected(), Conversation::connected_with(|config| config.heartbeat = None)]
 }
@@ -38,7 +38,7 @@ fn l10_probe_pings_at_once_and_waits_two_seconds() {
         c.advance(millis(1_999));
         assert!(c.is_connected());
         c.advance(millis(1));
-        c.was_silent_for(secs(9));
+        c.assert_silent_for(secs(9));
         assert_eq!(c.session.epoch(), None);
     }
 }
@@ -72,7 +72,7 @@ fn l10_second_probe_during_a_probe_does_nothing() {
         }
         assert_eq!(c.ping_count(), 1);
         c.advance(millis(100));
-        c.was_silent_for(secs(2));
+        c.assert_silent_for(secs(2));
     }
 }
 
@@ -87,7 +87,7 @@ fn l10_answered_probe_can_be_repeated() {
         }
         c.probe();
         c.advance(secs(2));
-        c.was_silent_for(secs(2));
+        c.assert_silent_for(secs(2));
     }
 }
 
@@ -114,7 +114,7 @@ fn l10_heartbeat_continues_after_an_answered_probe() {
     c.advance(millis(1));
     assert_eq!(c.ping_count(), 1);
     c.advance(secs(10));
-    c.was_silent_for(secs(30));
+    c.assert_silent_for(secs(30));
 }
 
 #[test]
@@ -132,7 +132,7 @@ fn l10_probe_does_not_delay_a_faster_heartbeat() {
 
 #[test]
 fn l10_probe_gives_a_pending_heartbeat_ping_its_timeout_again() {
-    // A millisecond before the heartbeat gives up: the machine slept, and the pong had no time to come.
+    // A millisecond before the heartbeat's timeout: the machine slept, and the pong could not arrive.
     for answered in [false, true] {
         let mut c = Conversation::connected();
         c.advance(millis(29_999));

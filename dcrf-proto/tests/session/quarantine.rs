@@ -1,4 +1,4 @@
-//! Connections that die right after what was sent on them, and the subscription that is to blame (rule L12).
+//! Subscriptions that kill their connection (rule L12).
 
 use crate::conversation::{Conversation, closed, dropped, millis, secs};
 use dcrf_proto::{ConnectionError, Request, Subscribe, SubscriptionError, SubscriptionKey};
@@ -8,7 +8,7 @@ fn task(pk: u64) -> Subscribe {
     Subscribe::instance("tasks", pk)
 }
 
-fn open() -> Conversation {
+fn connected() -> Conversation {
     Conversation::connected_with(|config| {
         config.quarantine_window = secs(5);
         config.heartbeat = None;
@@ -23,9 +23,8 @@ fn subscribe_all(c: &mut Conversation, pks: impl IntoIterator<Item = u64>) -> Ve
     pks.into_iter().map(|pk| c.subscribe_live(task(pk)).0).collect()
 }
 
-/// The server acknowledges what it is sent until it comes to `poison`, of which it dies. Says which subscribes it
-/// was sent.
-fn dies_of(c: &mut Conversation, poison: u64) -> Vec<u64> {
+/// Acknowledges subscribes until `poison` arrives, and loses the connection then. Returns the subscribes that arrived.
+fn disconnect_at(c: &mut Conversation, poison: u64) -> Vec<u64> {
     let mut sent = Vec::new();
     for _ in 0..100 {
         let frames = c.sent();
@@ -46,7 +45,7 @@ fn dies_of(c: &mut Conversation, poison: u64) -> Vec<u64> {
 
 #[test]
 fn l12_next_connection_waits_then_subscribes_suspects_one_by_one() {
-    let mut c = open();
+    let mut c = connected();
     subscribe_all(&mut c, 1..4);
     c.disconnect(dropped());
     c.connect_again();
@@ -65,8 +64,8 @@ fn l12_next_connection_waits_then_subscribes_suspects_one_by_one() {
 
 #[test]
 fn l12_quarantine_delay_doubles_up_to_two_seconds() {
-    let mut c = open();
-    // Many, so that none is suspected three times.
+    let mut c = connected();
+    // Many, so that none is a suspect three times.
     subscribe_all(&mut c, 0..20);
     for wait in [250, 500, 1_000, 2_000, 2_000] {
         c.disconnect(dropped());
@@ -80,7 +79,7 @@ fn l12_quarantine_delay_doubles_up_to_two_seconds() {
 
 #[test]
 fn l12_requests_wait_until_every_suspect_is_answered() {
-    let mut c = open();
+    let mut c = connected();
     subscribe_all(&mut c, 1..3);
     c.disconnect(dropped());
     c.request(Request::list("tasks"));
@@ -96,13 +95,13 @@ fn l12_requests_wait_until_every_suspect_is_answered() {
 
 #[test]
 fn l12_poisoned_subscription_is_found_and_the_others_continue() {
-    let mut c = open();
+    let mut c = connected();
     let keys = subscribe_all(&mut c, 0..10);
     c.disconnect(dropped());
     let mut deaths = 0;
     while c.session.ended(keys[3]).is_none() {
         c.connect_again();
-        let sent = dies_of(&mut c, 3);
+        let sent = disconnect_at(&mut c, 3);
         if deaths > 0 {
             assert_eq!(sent.len(), 10, "who is suspected comes last");
         }
@@ -126,13 +125,13 @@ fn l12_poisoned_subscription_is_found_and_the_others_continue() {
 
 #[test]
 fn l12_new_subscription_that_kills_three_connections_ends() {
-    let mut c = open();
+    let mut c = connected();
     let (well, _) = c.subscribe_live(task(1));
     c.advance(secs(60));
     let fatal = c.subscribe(task(2));
     for death in 0..3 {
         assert_eq!(c.session.ended(fatal), None, "{death}");
-        dies_of(&mut c, 2);
+        disconnect_at(&mut c, 2);
         c.connect_again();
     }
     assert_eq!(c.end(fatal), SubscriptionError::Poisoned { cause: closed(1011) });
@@ -145,10 +144,10 @@ fn l12_new_subscription_that_kills_three_connections_ends() {
 
 #[test]
 fn l12_all_subscribers_of_a_poisoned_upstream_subscription_end() {
-    let mut c = open();
+    let mut c = connected();
     let keys = [c.subscribe(task(2)), c.subscribe(task(2))];
     for _ in 0..3 {
-        dies_of(&mut c, 2);
+        disconnect_at(&mut c, 2);
         c.connect_again();
     }
     for key in keys {
@@ -159,11 +158,11 @@ fn l12_all_subscribers_of_a_poisoned_upstream_subscription_end() {
 
 #[test]
 fn l12_answer_clears_a_suspect() {
-    let mut c = open();
+    let mut c = connected();
     let key = c.subscribe(task(2));
     for _ in 0..5 {
         for _ in 0..2 {
-            dies_of(&mut c, 2);
+            disconnect_at(&mut c, 2);
             c.connect_again();
         }
         c.advance(secs(2));
@@ -177,7 +176,7 @@ fn l12_answer_clears_a_suspect() {
 
 #[test]
 fn l12_answer_clears_a_suspect_even_if_the_socket_is_blocked() {
-    let mut c = open();
+    let mut c = connected();
     let key = c.subscribe_live(task(2)).0;
     c.disconnect(dropped());
     c.connect_again();
@@ -187,14 +186,14 @@ fn l12_answer_clears_a_suspect_even_if_the_socket_is_blocked() {
     c.disconnect(dropped());
     for deaths in 1..3 {
         c.connect_again();
-        dies_of(&mut c, 2);
+        disconnect_at(&mut c, 2);
         assert_eq!(c.session.ended(key), None, "{deaths}");
     }
 }
 
 #[test]
 fn l12_stable_connection_ends_the_quarantine() {
-    let mut c = open();
+    let mut c = connected();
     subscribe_all(&mut c, 1..4);
     c.disconnect(dropped());
     c.connect_again();
@@ -203,7 +202,7 @@ fn l12_stable_connection_ends_the_quarantine() {
         c.reply(frame, &Value::Null);
     }
     c.advance(secs(6));
-    // On the same connection, and on the next.
+    // On the same connection and on the next.
     c.subscribe(task(8));
     c.subscribe(task(9));
     assert_eq!(c.sent().len(), 2);
@@ -214,7 +213,7 @@ fn l12_stable_connection_ends_the_quarantine() {
 
 #[test]
 fn l12_silent_server_and_planned_reconnect_make_no_suspects() {
-    let mut c = open();
+    let mut c = connected();
     subscribe_all(&mut c, 1..4);
     c.disconnect(ConnectionError::Silent(secs(30)));
     c.connect_again();
@@ -228,7 +227,7 @@ fn l12_silent_server_and_planned_reconnect_make_no_suspects() {
 
 #[test]
 fn l12_requests_do_not_wait_without_subscriptions() {
-    let mut c = open();
+    let mut c = connected();
     for _ in 0..3 {
         c.disconnect(dropped());
         c.connect_again();
@@ -239,7 +238,7 @@ fn l12_requests_do_not_wait_without_subscriptions() {
 
 #[test]
 fn l12_feed_without_acknowledgement_is_a_suspect_for_a_second() {
-    let mut c = open();
+    let mut c = connected();
     let feed = Subscribe::new("tasks", "subscribe_feed").without_ack();
     let fatal = c.subscribe(feed);
     assert_eq!(c.sent().len(), 1);
@@ -248,7 +247,7 @@ fn l12_feed_without_acknowledgement_is_a_suspect_for_a_second() {
     for _ in 0..3 {
         assert_eq!(c.session.ended(fatal), None);
         c.connect_again();
-        // The task is answered if its turn comes first.
+        // The task is acknowledged if it comes first.
         let mut feed_was_sent = false;
         for _ in 0..100 {
             for frame in c.sent() {
@@ -272,7 +271,7 @@ fn l12_feed_without_acknowledgement_is_a_suspect_for_a_second() {
 
 #[test]
 fn l12_unanswered_suspect_does_not_block_the_others_for_ever() {
-    let mut c = open();
+    let mut c = connected();
     subscribe_all(&mut c, 1..3);
     c.disconnect(dropped());
     c.connect_again();
@@ -284,7 +283,7 @@ fn l12_unanswered_suspect_does_not_block_the_others_for_ever() {
 
 #[test]
 fn l12_close_during_a_quarantine_leaves_no_timer() {
-    let mut c = open();
+    let mut c = connected();
     subscribe_all(&mut c, 1..3);
     c.disconnect(dropped());
     c.connect_again();

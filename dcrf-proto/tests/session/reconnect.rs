@@ -1,4 +1,4 @@
-//! A connection that is replaced because the program wants it (rule L13).
+//! `force_reconnect` (rule L13).
 
 use crate::conversation::{Conversation, closed, dropped, http, millis, secs, update};
 use dcrf_proto::{
@@ -12,7 +12,7 @@ impl Conversation {
         self.session.force_reconnect(CloseFrame::normal(), self.now);
     }
 
-    /// The close frames since the test last looked. Drops what else was sent.
+    /// Takes the close frames since the last look. Drops the other frames.
     fn close_frames(&mut self) -> Vec<CloseFrame> {
         let close_frame = |transmit| match transmit {
             Transmit::Frame(_, Frame::Close(frame)) => Some(frame),
@@ -28,7 +28,7 @@ impl Conversation {
 
 const FIRST: ConnectionState = ConnectionState::Connecting { attempt: 1 };
 
-/// Without jitter a wait is its bound, so that tests can name it.
+/// Without jitter each wait equals its bound.
 fn steady() -> Config {
     let mut config = Config::default();
     config.backoff.jitter = false;
@@ -64,7 +64,7 @@ fn l13_closing_handshake_ends_after_a_second() {
     c.advance(millis(1));
     assert_eq!(c.dial_count(), 1);
     assert_eq!(c.session.epoch(), Some(c.epoch()));
-    // And the dial has its own time.
+    // The dial has a timeout of its own.
     c.advance(millis(9_999));
     assert_eq!(*c.session.state(), FIRST);
 }
@@ -97,7 +97,7 @@ fn l13_force_reconnect_ends_the_wait_between_attempts() {
     c.force_reconnect();
     assert_eq!(c.dial_count(), 1);
     assert_eq!(*c.session.state(), FIRST);
-    // Nothing is left of the wait.
+    // The timer of the wait is gone.
     c.advance(secs(9));
     assert_eq!(c.dial_count(), 0);
 }
@@ -111,7 +111,7 @@ fn l13_force_reconnect_replaces_a_dial_in_progress() {
     assert_eq!(c.dial_count(), 1);
     assert!(c.epoch() > old);
     assert_eq!(c.session.epoch(), Some(c.epoch()));
-    // The new one has its whole time, and the old one counts no more.
+    // The new dial has its full timeout, and the old one is ignored.
     c.advance(secs(9));
     c.session.handle_connected(old, c.now);
     c.session.handle_disconnected(old, dropped(), c.now);
@@ -186,7 +186,7 @@ fn l13_requests_in_flight_are_treated_as_after_any_loss() {
     let lost = Err(RequestError::ConnectionLost { sent: true });
     assert_eq!(c.settled(), [(written, lost)]);
     assert_eq!(c.sent_actions(), [""; 0], "nothing is sent behind a close frame");
-    // What the server had said before is for nobody now.
+    // Frames of the old connection are ignored.
     c.reply(&frame, &json!({}));
     c.finish_closing_handshake();
     assert_eq!(c.dial_count(), 1);
@@ -222,7 +222,7 @@ fn l13_subscriptions_continue_after_a_gap() {
     let mut c = Conversation::connected();
     let (key, first) = c.subscribe_live(Subscribe::instance("tasks", 7));
     c.force_reconnect();
-    // Too late for the old connection.
+    // The old connection is closing.
     c.event(&first, "update", &json!({"n": 1}));
     c.finish_closing_handshake();
     assert_eq!(c.dial_count(), 1);

@@ -1,4 +1,4 @@
-//! A subscriber that converges to the server's state (rule S6).
+//! Refreshes: a subscriber converges to the server's state (rule S6).
 
 use std::sync::Arc;
 
@@ -17,11 +17,11 @@ fn feed() -> Subscribe {
     Subscribe::new("tasks", "subscribe_all").refresh()
 }
 
-fn open() -> Conversation {
+fn connected() -> Conversation {
     Conversation::connected_with(|config| config.heartbeat = None)
 }
 
-/// Subscribes, and the server acknowledges. Returns the refresh that is sent for that.
+/// Subscribes and acknowledges. Returns the subscribe and the refresh that follows.
 fn subscribes(c: &mut Conversation, subscribe: Subscribe) -> (SubscriptionKey, Value, Value) {
     let (key, frame) = c.subscribe_live(subscribe);
     (key, frame, c.sent_one())
@@ -37,7 +37,7 @@ fn page(results: &[u64], offset: u64) -> Value {
 
 #[test]
 fn s6_instance_is_retrieved_once_it_is_live() {
-    let mut c = open();
+    let mut c = connected();
     let (key, _, refresh) = subscribes(&mut c, task());
     assert_eq!(refresh["stream"], "tasks");
     assert_eq!(
@@ -53,7 +53,7 @@ fn s6_instance_is_retrieved_once_it_is_live() {
 
 #[test]
 fn s6_gap_precedes_the_snapshot_after_each_replay() {
-    let mut c = open();
+    let mut c = connected();
     let (key, frame, refresh) = subscribes(&mut c, task());
     c.reply(&refresh, &json!(1));
     c.changes(key);
@@ -73,7 +73,7 @@ fn s6_gap_precedes_the_snapshot_after_each_replay() {
 
 #[test]
 fn s6_missing_object_is_reported_as_deleted() {
-    let mut c = open();
+    let mut c = connected();
     let (key, _, refresh) = subscribes(&mut c, task().pk_field("id"));
     c.error_reply(&refresh, 404);
     let changes = c.changes(key);
@@ -84,7 +84,7 @@ fn s6_missing_object_is_reported_as_deleted() {
 
 #[test]
 fn s6_other_error_reply_is_reported_and_ends_nothing() {
-    let mut c = open();
+    let mut c = connected();
     let (key, _, refresh) = subscribes(&mut c, task());
     c.error_reply(&refresh, 403);
     assert!(
@@ -97,7 +97,7 @@ fn s6_other_error_reply_is_reported_and_ends_nothing() {
 
 #[test]
 fn s6_feed_is_listed_to_its_last_page() {
-    let mut c = open();
+    let mut c = connected();
     let (key, _, refresh) = subscribes(&mut c, feed());
     assert_eq!(refresh["payload"]["action"], "list");
     c.reply(&refresh, &page(&[1, 2], 0));
@@ -114,7 +114,7 @@ fn s6_feed_is_listed_to_its_last_page() {
 
 #[test]
 fn s6_changes_between_pages_follow_the_snapshot() {
-    let mut c = open();
+    let mut c = connected();
     let (key, frame, refresh) = subscribes(&mut c, feed());
     c.event(&frame, "update", &json!("before"));
     c.reply(&refresh, &page(&[1, 2], 0));
@@ -134,14 +134,14 @@ fn s6_changes_between_pages_follow_the_snapshot() {
 
 #[test]
 fn s6_changes_between_pages_survive_a_restart_of_the_list() {
-    let mut c = open();
+    let mut c = connected();
     let (key, frame, refresh) = subscribes(&mut c, feed());
     let between = |c: &mut Conversation, refresh: &Value| {
         c.reply(refresh, &page(&[1, 2], 0));
         c.event(&frame, "update", &json!(0));
         assert_eq!(c.changes(key), []);
     };
-    // The server fails, and does not answer.
+    // An error, then no reply.
     between(&mut c, &refresh);
     let second = c.sent_one();
     c.error_reply(&second, 503);
@@ -190,7 +190,7 @@ fn s6_too_many_changes_between_pages_restart_the_list() {
 
 #[test]
 fn s6_list_that_changes_between_pages_is_restarted_three_times() {
-    let mut c = open();
+    let mut c = connected();
     let (key, _, mut refresh) = subscribes(&mut c, feed());
     for _ in 0..3 {
         c.reply(&refresh, &page(&[1, 2], 0));
@@ -229,7 +229,7 @@ fn s6_list_larger_than_the_buffer_ends_the_subscription() {
 
 #[test]
 fn s6_list_without_pages_is_one_snapshot_and_a_missing_offset_ends() {
-    let mut c = open();
+    let mut c = connected();
     let (key, _, refresh) = subscribes(&mut c, feed());
     c.reply(&refresh, &json!([1, 2]));
     assert_eq!(c.changes(key), [snapshot(&[json!(1), json!(2)])]);
@@ -246,7 +246,7 @@ fn s6_list_without_pages_is_one_snapshot_and_a_missing_offset_ends() {
 
 #[test]
 fn s6_failed_or_unanswered_refresh_is_retried() {
-    let mut c = open();
+    let mut c = connected();
     let (key, _, refresh) = subscribes(&mut c, task());
     c.error_reply(&refresh, 503);
     assert_eq!(c.sent(), [] as [Value; 0]);
@@ -264,7 +264,7 @@ fn s6_failed_or_unanswered_refresh_is_retried() {
 
 #[test]
 fn s6_loss_ends_a_refresh_and_the_next_acknowledgement_restarts_it() {
-    let mut c = open();
+    let mut c = connected();
     let (key, frame, refresh) = subscribes(&mut c, feed());
     c.reply(&refresh, &page(&[1, 2], 0));
     let second = c.sent_one();
@@ -280,7 +280,7 @@ fn s6_loss_ends_a_refresh_and_the_next_acknowledgement_restarts_it() {
 
 #[test]
 fn s6_unsubscribed_subscriber_gets_no_snapshot() {
-    let mut c = open();
+    let mut c = connected();
     let (key, _, refresh) = subscribes(&mut c, task());
     c.unsubscribe(key);
     c.reply(&refresh, &json!(1));
@@ -292,7 +292,7 @@ fn s6_unsubscribed_subscriber_gets_no_snapshot() {
 
 #[test]
 fn s6_only_subscribers_with_refresh_get_a_snapshot() {
-    let mut c = open();
+    let mut c = connected();
     let (plain, _) = c.subscribe_live(Subscribe::instance("tasks", 7));
     let fresh = c.subscribe(task());
     let refresh = c.sent_one();
@@ -363,7 +363,7 @@ fn s6_refresh_uses_the_dialect() {
 
 #[test]
 fn s6_close_ends_a_refresh() {
-    let mut c = open();
+    let mut c = connected();
     let (_, _, refresh) = subscribes(&mut c, task());
     c.error_reply(&refresh, 503);
     c.close(CloseOptions::now());

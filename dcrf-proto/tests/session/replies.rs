@@ -1,4 +1,4 @@
-//! Whom a reply belongs to, and what it says (rules R6 and R7).
+//! Matching replies with requests, and their outcome (rules R6 and R7).
 
 use crate::conversation::Conversation;
 use dcrf_proto::{Request, RequestError, Subscribe};

@@ -1,4 +1,4 @@
-//! Requests: the outbox, deadlines, losses and ids (rules R1 to R5, R8, R9 and R11).
+//! Requests: the outbox, timeouts, losses and ids (rules R1 to R5, R8, R9 and R11).
 
 use crate::conversation::{Conversation, closed, dropped, millis, secs};
 use dcrf_proto::{

@@ -1,4 +1,4 @@
-//! What a program may log: payloads and close reasons are in no `Debug` and no `Display` (rule X1).
+//! `Debug` and `Display` show no payload and no close reason (rule X1).
 
 use std::fmt::{Debug, Display};
 
@@ -12,15 +12,15 @@ use serde_json::json;
 const CANARY: &str = "canary-5ec2e7";
 
 #[track_caller]
-fn silent(value: &impl Debug) {
+fn assert_shows_no_secret(value: &impl Debug) {
     for shown in [format!("{value:?}"), format!("{value:#?}")] {
         assert!(!shown.contains(CANARY), "{shown}");
     }
 }
 
 #[track_caller]
-fn silent_error(error: &(impl Debug + Display)) {
-    silent(error);
+fn assert_error_shows_no_secret(error: &(impl Debug + Display)) {
+    assert_shows_no_secret(error);
     let shown = error.to_string();
     assert!(!shown.contains(CANARY), "{shown}");
 }
@@ -37,26 +37,26 @@ fn secret_subscribe() -> Subscribe {
     Subscribe::instance("tasks", CANARY).arg("token", CANARY)
 }
 
-/// Looks at all that a session tells, and at the session itself.
-fn everything_is_silent(c: &mut Conversation) {
-    silent(&c.session);
-    silent(c.session.state());
+/// Checks all outputs of the session, and the session itself.
+fn assert_session_shows_no_secret(c: &mut Conversation) {
+    assert_shows_no_secret(&c.session);
+    assert_shows_no_secret(c.session.state());
     for notice in c.client_events() {
-        silent(&notice);
+        assert_shows_no_secret(&notice);
     }
     for event in c.events() {
-        silent(&event);
+        assert_shows_no_secret(&event);
         if let dcrf_proto::Event::Settled { result: Err(error), .. } = event {
-            silent_error(&error);
+            assert_error_shows_no_secret(&error);
         }
     }
 }
 
 #[test]
 fn x1_commands_show_only_the_names_of_their_arguments() {
-    silent(&secret_request());
-    silent(&secret_subscribe());
-    silent(&CloseOptions::now().frame(close_frame()));
+    assert_shows_no_secret(&secret_request());
+    assert_shows_no_secret(&secret_subscribe());
+    assert_shows_no_secret(&CloseOptions::now().frame(close_frame()));
     assert!(format!("{:?}", secret_request()).contains("token"));
 }
 
@@ -65,13 +65,13 @@ fn x1_rejected_commands_show_no_secret() {
     let mut c = Conversation::connected_with(|config| config.max_outgoing_message = 10);
     let request = c.session.request(secret_request(), c.now).unwrap_err();
     let subscribe = c.session.subscribe(secret_subscribe(), c.now).unwrap_err();
-    silent_error(&request);
-    silent_error(&subscribe);
-    silent_error(&RequestError::Rejected(Box::new(request)));
+    assert_error_shows_no_secret(&request);
+    assert_error_shows_no_secret(&subscribe);
+    assert_error_shows_no_secret(&RequestError::Rejected(Box::new(request)));
     let no_json = std::collections::BTreeMap::from([((CANARY, 2), CANARY)]);
     let invalid: Rejected<Request> =
         c.session.request(Request::list("tasks").arg("map", no_json), c.now).unwrap_err();
-    silent_error(&invalid);
+    assert_error_shows_no_secret(&invalid);
 }
 
 #[test]
@@ -80,20 +80,20 @@ fn x1_waiting_and_sent_requests_show_no_secret() {
     c.request(secret_request());
     c.request(secret_request().idempotent(true));
     c.subscribe(secret_subscribe());
-    silent(&c.session);
+    assert_shows_no_secret(&c.session);
     let transmits = c.transmitted();
-    silent(&transmits);
+    assert_shows_no_secret(&transmits);
     assert!(
         transmits
             .iter()
             .any(|t| matches!(t, Transmit::Frame(_, Frame::Text(text)) if text.contains(CANARY)))
     );
-    silent(&c.session);
+    assert_shows_no_secret(&c.session);
     c.reconnect();
-    silent(&c.session);
+    assert_shows_no_secret(&c.session);
     c.close(CloseOptions::now().frame(close_frame()));
-    silent(&c.session);
-    silent(&c.transmitted());
+    assert_shows_no_secret(&c.session);
+    assert_shows_no_secret(&c.transmitted());
 }
 
 #[test]
@@ -109,8 +109,8 @@ fn x1_replies_and_error_replies_show_no_secret() {
     let key = c.subscribe(secret_subscribe());
     let frame = c.sent_one();
     c.reply_with(&frame, 403, &json!([CANARY]), &data);
-    everything_is_silent(&mut c);
-    silent_error(&c.end(key));
+    assert_session_shows_no_secret(&mut c);
+    assert_error_shows_no_secret(&c.end(key));
 }
 
 #[test]
@@ -125,11 +125,11 @@ fn x1_changes_and_unhandled_frames_show_no_secret() {
     let changes = c.changes(key);
     assert_eq!(changes.len(), 5);
     for change in changes {
-        silent(&change);
+        assert_shows_no_secret(&change);
     }
     c.receive(&json!({"push": CANARY}));
     c.receive_text(CANARY);
-    everything_is_silent(&mut c);
+    assert_session_shows_no_secret(&mut c);
 }
 
 #[test]
@@ -140,34 +140,34 @@ fn x1_rejected_unsubscribes_and_replays_show_no_secret() {
     let frame = c.sent_one();
     c.reply_with(&frame, 404, &json!([CANARY]), &json!(CANARY));
     let (changes, end) = c.changes_and_end(key);
-    silent(&changes);
-    silent_error(&end.unwrap());
+    assert_shows_no_secret(&changes);
+    assert_error_shows_no_secret(&end.unwrap());
 
     let (key, _) = c.subscribe_live(secret_subscribe());
     c.unsubscribe(key);
     let frame = c.sent_one();
     c.reply_with(&frame, 405, &json!([CANARY]), &json!(CANARY));
-    everything_is_silent(&mut c);
+    assert_session_shows_no_secret(&mut c);
 }
 
 #[test]
 fn x1_close_frames_show_no_reason() {
     let mut c = Conversation::connected_with(|config| config.max_attempts = Some(2));
     let lost = ConnectionError::Closed(close_frame());
-    silent(&close_frame());
-    silent_error(&lost);
+    assert_shows_no_secret(&close_frame());
+    assert_error_shows_no_secret(&lost);
     c.send_request(secret_request());
     let (key, _) = c.subscribe_live(secret_subscribe());
     c.disconnect(lost.clone());
-    everything_is_silent(&mut c);
+    assert_session_shows_no_secret(&mut c);
     c.connect_again();
     let frame = c.sent_one();
     c.reply(&frame, &json!(null));
-    silent(&c.changes(key));
+    assert_shows_no_secret(&c.changes(key));
     c.request(secret_request());
     c.disconnect(lost);
-    everything_is_silent(&mut c);
-    silent_error(&c.end(key));
+    assert_session_shows_no_secret(&mut c);
+    assert_error_shows_no_secret(&c.end(key));
 }
 
 #[test]
@@ -178,8 +178,8 @@ fn x1_unauthorized_close_shows_no_secret() {
     c.redial();
     c.request(secret_request());
     c.disconnect(lost);
-    everything_is_silent(&mut c);
-    silent_error(&c.session.request(secret_request(), c.now).unwrap_err());
+    assert_session_shows_no_secret(&mut c);
+    assert_error_shows_no_secret(&c.session.request(secret_request(), c.now).unwrap_err());
 }
 
 #[test]
@@ -209,10 +209,10 @@ fn x1_decode_errors_show_only_what_was_expected() {
     ];
     for misfit in misfits {
         let json = Json::from_value(&misfit).unwrap();
-        silent(&json);
+        assert_shows_no_secret(&json);
         let error = json.decode::<Task>().unwrap_err();
-        silent_error(&error);
-        silent_error(&RequestError::Decode(error));
+        assert_error_shows_no_secret(&error);
+        assert_error_shows_no_secret(&RequestError::Decode(error));
     }
 }
 

@@ -1,5 +1,5 @@
-//! Selectors: that a pattern matches what lodash says it matches, over some thousands of pairs that the real
-//! `isMatch` has judged (`tests/peer/selectors.mjs` makes them), and what a selector compares with what (F2).
+//! Selectors (rule F2): patterns match like lodash's `isMatch`, on thousands of recorded comparisons that
+//! `tests/peer/selectors.mjs` generates.
 
 use dcrf_proto::{Framing, Json, Selector};
 use proptest::prelude::*;
@@ -8,10 +8,10 @@ use serde_json::{Map, Value, json};
 
 const JUDGED: &str = include_str!("selectors.jsonl");
 
-/// An object, a pattern, and whether lodash finds the one in the other.
-type Pair = (Value, Value, bool);
+/// An object, a pattern, and whether `isMatch` accepts them.
+type Comparison = (Value, Value, bool);
 
-fn judged() -> impl Iterator<Item = Pair> {
+fn recorded() -> impl Iterator<Item = Comparison> {
     JUDGED.lines().skip(1).map(|line| serde_json::from_str(line).expect("a pair"))
 }
 
@@ -20,7 +20,7 @@ fn contains(object: &Value, pattern: &Value) -> bool {
     Selector::any().contains(pattern).matches(Framing::Bare, object)
 }
 
-/// How deep arrays and objects go.
+/// The depth of nested arrays and objects.
 fn depth(value: &Value) -> usize {
     match value {
         Value::Array(array) => 1 + array.iter().map(depth).max().unwrap_or(0),
@@ -34,7 +34,7 @@ fn f2_patterns_match_as_lodash_does() {
     let header: Value = serde_json::from_str(JUDGED.lines().next().unwrap()).unwrap();
     assert_eq!(header["lodash.ismatch"], "4.4.0");
     let (mut pairs, mut differences) = (0, Vec::new());
-    for (object, pattern, expected) in judged() {
+    for (object, pattern, expected) in recorded() {
         pairs += 1;
         if contains(&object, &pattern) != expected {
             differences.push(format!("{object} {pattern} lodash: {expected}"));
@@ -49,7 +49,7 @@ fn f2_patterns_match_as_lodash_does() {
 #[test]
 fn f2_recorded_comparisons_include_matches_and_mismatches() {
     let share = |deep: usize| {
-        let matches: Vec<bool> = judged()
+        let matches: Vec<bool> = recorded()
             .filter(|(_, pattern, _)| depth(pattern) >= deep)
             .map(|(_, _, matches)| matches)
             .collect();
@@ -64,7 +64,7 @@ fn f2_recorded_comparisons_include_matches_and_mismatches() {
 
 #[test]
 fn f2_payload_and_whole_message_are_compared_alike() {
-    for (payload, pattern, expected) in judged() {
+    for (payload, pattern, expected) in recorded() {
         if payload.is_object() && pattern.is_object() {
             let message = Selector::message(json!({"stream": "tools", "payload": pattern}));
             let contains = Selector::stream("tools").contains(&pattern);
@@ -89,7 +89,7 @@ fn f2_stream_selects_its_frames_if_frames_have_one() {
     assert!(!selected(Selector::message(json!({"stream": null}))));
     assert!(selected(Selector::message(json!({}))));
 
-    // The key of a bare payload is no stream.
+    // `stream` in a bare payload is an ordinary key.
     let bare = |selector: Selector| selector.matches(Framing::Bare, &frame);
     assert!(bare(Selector::stream("tasks")));
     assert!(bare(Selector::any().contains(json!({"stream": "tools"}))));
@@ -135,14 +135,14 @@ fn f2_pattern_can_be_any_json_value() {
         raw: Json,
     }
     let raw = Json::from_value(&[1]).unwrap();
-    // A frame's NaN is null (F3), and so is a pattern's.
+    // NaN is null in a frame (F3) and in a pattern.
     let tick = Selector::any().contains(Tick { kind: "tick", mean: f64::NAN, raw });
     assert!(tick.matches(Framing::Bare, &json!({"kind": "tick", "mean": null, "raw": [2, 1]})));
 }
 
 #[test]
 fn f2_float_in_a_pattern_equals_the_same_float_in_a_frame() {
-    // 16 digits and more, which a fast parser may read as a neighbour.
+    // 16 or more digits, which a fast parser may round wrongly.
     let mut number = 0.123_456_789_012_345_67;
     for _ in 0..1_000 {
         number = (number * 7.3) % 11.0;
@@ -190,7 +190,7 @@ fn x1_selectors_show_no_pattern() {
     }
 }
 
-/// A value, some of which is left out of the second: what a pattern for it may be.
+/// A value and a part of it that matches as a pattern.
 fn whole_and_part() -> impl Strategy<Value = (Value, Value)> {
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -202,7 +202,7 @@ fn whole_and_part() -> impl Strategy<Value = (Value, Value)> {
     let leaf = leaf.prop_map(|leaf| (leaf.clone(), leaf));
     leaf.prop_recursive(6, 64, 5, |inner| {
         let items = proptest::collection::vec(inner.clone(), 0..5);
-        // In arrays nothing is left out and nothing moves, since the first element that fits is taken.
+        // Arrays stay whole, since `isMatch` takes the first element that fits.
         let array = items.prop_map(|items| {
             let (whole, same): (Vec<_>, Vec<_>) =
                 items.into_iter().map(|(whole, _)| (whole.clone(), whole)).unzip();

@@ -1,5 +1,4 @@
-//! Readers that are slower than the server: what each subscription has chosen to happen then, and that it
-//! happens to nobody else (rule S11).
+//! The overflow policies of slow readers, which affect no other reader (rule S11).
 
 use crate::conversation::{Conversation, dropped, json_of, secs, update, value};
 use dcrf_proto::{
@@ -12,7 +11,7 @@ fn feed(overflow_policy: OverflowPolicy) -> Subscribe {
     Subscribe::new("tasks", "subscribe_all").include_create().overflow_policy(overflow_policy)
 }
 
-/// A subscription in which so much may wait.
+/// A subscription with this buffer.
 fn overrun(
     overflow_policy: OverflowPolicy,
     count: usize,
@@ -27,7 +26,7 @@ fn state(pk: u64, n: u64) -> Value {
     json!({"pk": pk, "n": n})
 }
 
-/// What changes are, in short: `u1.5` is an update of the object 1 by the event 5.
+/// Changes in short form: `u1.5` is an update of object 1 by event 5.
 fn short(changes: &[Change]) -> String {
     let mark = |json: &dcrf_proto::Json| {
         let data = value(json);
@@ -39,14 +38,14 @@ fn short(changes: &[Change]) -> String {
         Change::Delete(deleted) => format!("d{}", mark(&deleted.data)),
         Change::Gap(_) => "gap".to_owned(),
         Change::Lagged(count) => format!("lagged{count}"),
-        Change::ErrorReply(_) => "refused".to_owned(),
+        Change::ErrorReply(_) => "error".to_owned(),
         other => format!("{other:?}"),
     };
     changes.iter().map(one).collect::<Vec<_>>().join(" ")
 }
 
-/// Events as [`short`] writes them; `r` is a refused one, `g` a reconnect.
-fn tell(c: &mut Conversation, frame: &mut Value, events: &str) {
+/// Sends events in the form of [`short`]; `r` is an error reply, `g` a reconnect.
+fn send(c: &mut Conversation, frame: &mut Value, events: &str) {
     for (n, event) in events.split_whitespace().enumerate() {
         let n = u64::try_from(n).unwrap();
         let (kind, pk) = event.split_at(1);
@@ -67,7 +66,7 @@ fn tell(c: &mut Conversation, frame: &mut Value, events: &str) {
 
 fn kept(count: usize, events: &str) -> (String, (u64, u64)) {
     let (mut c, key, mut frame) = overrun(OverflowPolicy::Conflate, count, 1 << 20);
-    tell(&mut c, &mut frame, events);
+    send(&mut c, &mut frame, events);
     let stats = c.session.stats();
     (short(&c.changes(key)), (stats.superseded, stats.lagged))
 }
@@ -79,16 +78,16 @@ fn s11_conflate_drops_nothing_while_there_is_room() {
 
 #[test]
 fn s11_conflate_drops_the_oldest_superseded_change_first() {
-    // Not the oldest, which is the newest of its object.
+    // The oldest change stays: it is the newest of its object.
     assert_eq!(kept(3, "u9 u1 u2 u1"), ("u9.0 u2.2 u1.3".to_owned(), (1, 0)));
-    // Of two superseded ones the older, though the younger was superseded before it.
+    // Of two superseded changes the older is dropped, although the other was superseded first.
     assert_eq!(kept(3, "u1 u2 u2 u1"), ("u2.1 u2.2 u1.3".to_owned(), (1, 0)));
 }
 
 #[test]
 fn s11_conflate_drops_and_reports_the_oldest_if_none_is_superseded() {
     assert_eq!(kept(3, "u1 u2 u3 u4 u5"), ("lagged2 u3.2 u4.3 u5.4".to_owned(), (0, 2)));
-    // What has given way supersedes nothing and is superseded by nothing.
+    // A dropped change supersedes nothing and is not superseded.
     assert_eq!(kept(2, "u1 u2 u3 u1"), ("lagged2 u3.2 u1.3".to_owned(), (0, 2)));
 }
 
@@ -113,7 +112,7 @@ fn s11_conflate_keeps_the_newest_change_of_every_object() {
 
 #[test]
 fn s11_conflate_never_supersedes_a_change_without_pk() {
-    assert_eq!(kept(3, "r u1 r u1"), ("refused refused u1.3".to_owned(), (1, 0)));
+    assert_eq!(kept(3, "r u1 r u1"), ("error error u1.3".to_owned(), (1, 0)));
 
     let (mut c, key, frame) = overrun(OverflowPolicy::Conflate, 2, 1 << 20);
     for data in [json!(1), json!({"id": 1}), json!({"pk": null}), json!({"pk": [1]})] {
@@ -134,7 +133,7 @@ fn s11_conflate_reads_the_pk_under_its_name() {
         for (uuid, n) in [("a", 1), ("b", 2), ("a", 3)] {
             c.event(&frame, "update", &json!({"pk": n, "uuid": uuid, "n": n}));
         }
-        // DCRF's deletes of instances say `pk` whatever the name is.
+        // DCRF's deletes of instances always have `pk`.
         c.event(&frame, "delete", &json!({"pk": "b"}));
         let changes = c.changes(key);
         assert_eq!(changes[0], update(&json!({"pk": 3, "uuid": "a", "n": 3})));
@@ -150,7 +149,7 @@ fn s11_conflate_is_bounded_by_bytes_too() {
         c.event(&frame, "update", &state(pk, "x".repeat(20).as_str()));
     }
     assert_eq!((c.session.stats().superseded, c.session.stats().lagged), (1, 0));
-    // It is larger than all that may wait, and still delivered.
+    // A single change is delivered even if it exceeds the limit.
     let huge = state(3, "x".repeat(200).as_str());
     c.event(&frame, "update", &huge);
     assert_eq!(c.changes(key), [Change::Lagged(2), update(&huge)]);
@@ -158,13 +157,13 @@ fn s11_conflate_is_bounded_by_bytes_too() {
 
 #[test]
 fn s11_conflate_never_drops_a_gap() {
-    // The change before the gap is superseded: the gap stays before what the new connection brought.
+    // The change before the gap is superseded: the gap stays before the new connection's changes.
     assert_eq!(kept(2, "u1 u2 g u1"), ("u2.1 gap u1.3".to_owned(), (1, 0)));
-    // The one behind it is: the gap goes to the next change, ...
+    // The change after it is superseded: the gap moves to the next change, …
     assert_eq!(kept(2, "u1 g u2 u2"), ("u1.0 gap u2.3".to_owned(), (1, 0)));
-    // ... where a later gap stands for both, ...
+    // … where a later gap replaces it, …
     assert_eq!(kept(2, "u1 g u2 g u2"), ("u1.0 gap u2.4".to_owned(), (1, 0)));
-    // ... and to the end, when nothing has followed.
+    // … or to the end if no change follows.
     assert_eq!(kept(1, "u1 g u2 g"), ("lagged1 gap u2.2 gap".to_owned(), (0, 1)));
     assert_eq!(kept(2, "u1 u2 g g g"), ("u1.0 u2.1 gap".to_owned(), (0, 0)));
 }
@@ -172,7 +171,7 @@ fn s11_conflate_never_drops_a_gap() {
 #[test]
 fn s11_conflate_merges_adjacent_gaps_into_the_later() {
     let (mut c, key, mut frame) = overrun(OverflowPolicy::Conflate, 1, 1_000);
-    tell(&mut c, &mut frame, "u1 g u1");
+    send(&mut c, &mut frame, "u1 g u1");
     c.disconnect(crate::conversation::closed(1012));
     c.connect_again();
     frame = c.sent_one();
@@ -184,7 +183,7 @@ fn s11_conflate_merges_adjacent_gaps_into_the_later() {
     assert_eq!(*cause, crate::conversation::closed(1012));
 }
 
-/// The same by passes over a list.
+/// The same policy on a plain list, in quadratic time.
 #[derive(Default)]
 struct Plain {
     waiting: Vec<Change>,
@@ -226,16 +225,16 @@ impl Plain {
     }
 }
 
-/// What the one event of [`tell`] is delivered as.
-fn told(event: &str) -> Change {
+/// The change that an event of [`send`] becomes.
+fn delivered(event: &str) -> Change {
     let (mut c, key, mut frame) = overrun(OverflowPolicy::Close, 1, 1_000);
-    tell(&mut c, &mut frame, event);
+    send(&mut c, &mut frame, event);
     c.changes(key).remove(0)
 }
 
 #[test]
 fn s11_conflate_agrees_with_a_naive_list() {
-    let (refused, gap) = (told("r"), told("g"));
+    let (error, gap) = (delivered("r"), delivered("g"));
     for count in 1..=6 {
         let (mut c, key, mut frame) = overrun(OverflowPolicy::Conflate, count, 1 << 20);
         let mut plain = Plain::default();
@@ -256,11 +255,11 @@ fn s11_conflate_agrees_with_a_naive_list() {
                     plain.push(Change::Create(json_of(&data)), count);
                 }
                 12 => {
-                    tell(&mut c, &mut frame, "r");
-                    plain.push(refused.clone(), count);
+                    send(&mut c, &mut frame, "r");
+                    plain.push(error.clone(), count);
                 }
                 13 => {
-                    tell(&mut c, &mut frame, "g");
+                    send(&mut c, &mut frame, "g");
                     plain.push(gap.clone(), count);
                 }
                 _ => {
@@ -277,7 +276,7 @@ fn s11_conflate_agrees_with_a_naive_list() {
 #[test]
 fn s11_close_ends_after_the_unread_changes_and_unsubscribes() {
     let (mut c, key, mut frame) = overrun(OverflowPolicy::Close, 3, 1_000);
-    tell(&mut c, &mut frame, "u1 u1 u2 u1 u2 u3");
+    send(&mut c, &mut frame, "u1 u1 u2 u1 u2 u3");
 
     assert_eq!(c.sent_actions(), ["unsubscribe_all"]);
     let limit = Limit { count: 3, bytes: 1_000 };
@@ -292,7 +291,7 @@ fn s11_close_ends_after_the_unread_changes_and_unsubscribes() {
 #[test]
 fn s11_close_is_bounded_by_bytes_too() {
     let (mut c, key, frame) = overrun(OverflowPolicy::Close, 1_000, 100);
-    // One is delivered whatever its size.
+    // A single change is delivered whatever its size.
     c.event(&frame, "update", &json!("x".repeat(200)));
     assert_eq!(c.session.ended(key), None);
     c.event(&frame, "update", &json!(1));
@@ -302,9 +301,9 @@ fn s11_close_is_bounded_by_bytes_too() {
 #[test]
 fn s11_close_is_not_caused_by_gaps() {
     let (mut c, key, mut frame) = overrun(OverflowPolicy::Close, 2, 1_000);
-    tell(&mut c, &mut frame, "u1 u2 g g g");
+    send(&mut c, &mut frame, "u1 u2 g g g");
     assert_eq!(short(&c.changes(key)), "u1.0 u2.1 gap");
-    tell(&mut c, &mut frame, "u1 u2 g");
+    send(&mut c, &mut frame, "u1 u2 g");
     c.reconnect();
     let frame = c.sent_one();
     c.event(&frame, "update", &state(3, 3));
@@ -359,7 +358,7 @@ fn s11_stalled_readers_delay_nothing() {
             }
             c.event(&frame, "update", &state(7, n));
             assert_eq!(c.changes(other), [update(&state(7, n))]);
-            // The unsubscribe of the one that has ended.
+            // The unsubscribe of the subscription that has ended.
             for frame in c.sent() {
                 c.reply(&frame, &Value::Null);
             }

@@ -1,4 +1,4 @@
-//! Each counter and each gauge of `Stats` moves with what it counts, and not otherwise.
+//! Each counter and gauge of `Stats` changes with what it counts, and only then.
 
 use crate::conversation::{Conversation, dropped, http, secs};
 use dcrf_proto::{

@@ -1,4 +1,4 @@
-//! Streams of replies (rule R12).
+//! Reply streams (rule R12).
 
 use crate::conversation::{Conversation, dropped, secs, value};
 use dcrf_proto::{
@@ -16,7 +16,7 @@ fn stream(c: &mut Conversation, request: Request) -> (ReplyStreamKey, Value) {
     (key, c.sent_one())
 }
 
-/// What has come for a stream since the test last looked, and its end.
+/// Takes the replies of a stream since the last look, and its end.
 fn read(c: &mut Conversation, key: ReplyStreamKey) -> (Vec<Value>, Option<ReplyStreamError>) {
     let mut replies = Vec::new();
     while let Some(polled) = c.session.poll_reply(key) {
@@ -68,7 +68,7 @@ fn r12_cancelled_reply_stream_sends_its_cancel_action_with_its_id() {
     assert_eq!(cancel["payload"]["action"], "list_cancel");
     assert_eq!(cancel["payload"]["request_id"], frame["payload"]["request_id"]);
     assert_eq!(cancel["stream"], "rows");
-    // PyPI's DCRF has no such action.
+    // The released DCRF has no such action.
     c.error_reply(&cancel, 405);
     cancel["payload"]["action"] = json!("list");
     c.reply(&cancel, &json!([2]));
@@ -135,7 +135,7 @@ fn r12_each_reply_restarts_the_timeout() {
         read(&mut c, key),
         (vec![], Some(ReplyStreamError::Request(RequestError::TimedOut { sent: true })))
     );
-    // The server may still be at it.
+    // The server may still be sending.
     assert_eq!(c.sent_one()["payload"]["action"], "list_cancel");
 }
 
@@ -225,7 +225,7 @@ fn r12_unread_reply_streams_count_towards_the_request_limit() {
         let (_, frame) = stream(&mut c, rows());
         c.error_reply(&frame, 403);
     }
-    // They have ended, and nobody has read that.
+    // Both have ended, and the end is unread.
     let rejected = c.session.stream(rows(), c.now).unwrap_err();
     assert_eq!(rejected.reason, RejectReason::QueueFull);
 }

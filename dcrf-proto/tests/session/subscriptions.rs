@@ -1,5 +1,5 @@
-//! Subscriptions: what the caller wants is on the wire once on each connection, until it is cancelled or
-//! refused (rules S1 to S4 and S7).
+//! Subscriptions: each is sent once on each connection until it is cancelled or rejected by the server (rules S1 to S4
+//! and S7).
 
 use crate::conversation::{Conversation, dropped, millis, secs, update};
 use dcrf_proto::{

@@ -1,5 +1,4 @@
-//! Unsubscribing: what is no longer wanted is not delivered, the server is told, and the id is free again
-//! (rules S9 and R8).
+//! Unsubscribing: nothing more is delivered, the server unsubscribes, and the id is free again (rules S9 and R8).
 
 use crate::conversation::{Conversation, dropped, secs, update};
 use dcrf_proto::{Event, RejectReason, Request, Subscribe, UnsubscribeError};
@@ -176,7 +175,7 @@ fn r8_generated_id_is_in_use_while_its_subscription_lives() {
     let unsubscribe = c.sent_one();
     assert_in_use(&mut c, id);
 
-    // From now on another subscription may use it, but no request.
+    // Now another subscription may use the id, but no request.
     c.reply(&unsubscribe, &Value::Null);
     let (key, frame) = c.subscribe_live(task().id(id));
     assert_in_use(&mut c, id);
@@ -213,7 +212,7 @@ fn r8_reused_id_is_not_confused_with_the_next_request_in_its_slot() {
     c.unsubscribe(first);
     let unsubscribe = c.sent_one();
     c.reply(&unsubscribe, &Value::Null);
-    // Ids that the session makes say where the subscription stands in its memory.
+    // Generated ids contain the index of their subscription.
     let (successor, frame) = c.subscribe_live(Subscribe::instance("tasks", 8));
     c.event(&former, "update", &json!(1));
     assert_eq!((c.session.stats().late, c.changes(successor)), (1, vec![]));

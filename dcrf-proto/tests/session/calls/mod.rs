@@ -1,8 +1,8 @@
-//! The calls that are made at random.
+//! Random calls.
 
 use dcrf_proto::{CloseFrame, ConnectionError, OverflowPolicy};
 
-/// A call, or a few that belong together. Indices are taken modulo what there is.
+/// One call, or a few that belong together. Indices are taken modulo the number of items.
 #[derive(Clone, Debug)]
 pub(crate) enum Call {
     Open,
@@ -21,7 +21,7 @@ pub(crate) enum Call {
         nth: usize,
         is_complete: bool,
     },
-    /// The server says a few things in answer to one stream.
+    /// The server sends several replies to one stream.
     Print {
         nth: usize,
         count: usize,
@@ -71,7 +71,7 @@ pub(crate) enum Call {
     Backwards(u64),
 }
 
-/// Which connection a call is about.
+/// The connection of a call.
 #[derive(Clone, Debug)]
 pub(crate) enum Which {
     Current,
@@ -81,13 +81,13 @@ pub(crate) enum Which {
 pub(crate) const ACTIONS: [&str; 4] = ["create", "list", "retrieve", "archive"];
 pub(crate) const EVENTS: [&str; 5] = ["update", "create", "delete", "moved", "failed"];
 
-/// How many events come at once.
+/// The number of events in a burst.
 const BURSTS: [usize; 8] = [1, 1, 1, 1, 2, 3, 4, 5];
 const POLICIES: [OverflowPolicy; 3] =
     [OverflowPolicy::DropOldest, OverflowPolicy::Conflate, OverflowPolicy::Close];
 const STATUSES: [u16; 8] = [200, 201, 204, 400, 403, 404, 429, 503];
 
-/// A number that is drawn from as from a pack of cards: far cheaper to generate than a tree of choices.
+/// Choices drawn from one number, which is far cheaper to generate than a tree of strategies.
 struct Pack(u64);
 
 impl Pack {
@@ -114,7 +114,7 @@ impl Pack {
     }
 }
 
-/// The call that a random number stands for.
+/// Derives a call from a random number.
 pub(crate) fn call(number: u64) -> Call {
     let mut pack = Pack(number);
     match pack.draw(170) {

@@ -1,4 +1,4 @@
-//! Listeners, kept in the simplest form (F2).
+//! The model of listeners (F2).
 
 use std::collections::BTreeMap;
 
@@ -11,9 +11,9 @@ use super::number_of;
 pub(crate) struct Listening(BTreeMap<ListenerKey, Ear>);
 
 struct Ear {
-    /// Whether it wants updates of tasks only.
+    /// Whether it selects only updates of tasks.
     updates_only: bool,
-    /// How many frames have come that were neither read nor told to be lost.
+    /// Frames received that were neither read nor reported as dropped.
     owed: u64,
     last: u64,
     gone: bool,
@@ -29,7 +29,7 @@ impl Listening {
         self.0.get_mut(&key).expect("a known listener").gone = true;
     }
 
-    /// The session has taken this frame.
+    /// The session has received this frame.
     pub(crate) fn came(&mut self, text: &str) {
         let frame: Value = serde_json::from_str(text).unwrap_or_default();
         let is_update = frame["stream"] == "tasks" && frame["payload"]["action"] == "update";
@@ -61,7 +61,7 @@ impl Listening {
         ear.owed = ear.owed.checked_sub(count).expect("F2: more was heard than came");
     }
 
-    /// All was read.
+    /// Checks that nothing is left once all is read.
     pub(crate) fn settled(&self) {
         for (key, ear) in self.0.iter().filter(|(_, ear)| !ear.gone) {
             assert_eq!(ear.owed, 0, "F2: {key:?} has missed frames and was not told");

@@ -1,5 +1,4 @@
-//! The reference against which random calls are checked: the little that a session must never break,
-//! kept in the simplest form.
+//! The model that random calls are checked against: the session's invariants in their simplest form.
 
 mod listening;
 mod sends;
@@ -17,10 +16,10 @@ use self::listening::Listening;
 use self::sends::Sends;
 use self::streams::Streams;
 
-/// A connection, by the order of the dials.
+/// A connection, numbered in the order of the dials.
 pub(crate) type Nth = usize;
 
-/// What tells the server to send no more replies.
+/// The action that ends a reply stream on the server.
 pub(crate) const CANCEL: &str = "stop";
 
 #[derive(Default)]
@@ -31,14 +30,14 @@ pub(crate) struct Ledger {
     pub(crate) sends: Sends,
     pub(crate) listening: Listening,
     subscriptions: BTreeMap<SubscriptionKey, Wanted>,
-    /// What a server of this connection believes to be subscribed: ids by target.
+    /// The subscriptions of the server on this connection: ids by target.
     live: BTreeMap<(Nth, String), BTreeSet<String>>,
-    /// Of these, what may be sent once more, since the caller asked for it.
+    /// Those that may be sent once more, since the caller resubscribed.
     again: BTreeMap<(Nth, String), BTreeSet<String>>,
     closed: bool,
 }
 
-/// What the number in a frame stands for.
+/// What a number in a frame identifies.
 #[derive(Clone, Copy)]
 enum Key {
     Request(RequestKey),
@@ -61,11 +60,11 @@ enum End {
 struct Wanted {
     include_create: bool,
     overflow_policy: OverflowPolicy,
-    /// The connection on which it was first acknowledged.
+    /// The connection of the first acknowledgement.
     begun: Option<Nth>,
     /// The connection of the last change that was read.
     at: Option<Nth>,
-    /// A gap was read, and no change after it.
+    /// Whether a gap was read and no change after it.
     after_gap: bool,
     /// The number of the last change that was read.
     last: u64,
@@ -76,14 +75,14 @@ struct Wanted {
 enum Phase {
     #[default]
     Alive,
-    /// Unsubscribed, and the event that says so has not come.
+    /// Unsubscribed; the event has not arrived.
     Leaving,
-    /// Ended with all others, and the reader has not been told.
+    /// Ended by `unsubscribe_all`; the reader has not been notified.
     Withdrawn,
     Gone,
 }
 
-// What the caller did
+// Calls
 impl Ledger {
     pub(crate) fn asked(&mut self, key: RequestKey, number: u64, repeatable: bool) {
         assert!(!self.closed, "a request was accepted after the close");
@@ -98,7 +97,7 @@ impl Ledger {
         self.by_number.insert(number, Key::Stream(key));
     }
 
-    /// `alive` says whether the session still held the request.
+    /// `alive`: the session still had the request.
     pub(crate) fn cancelled(&mut self, key: RequestKey, alive: bool) {
         let asked = self.requests.get_mut(&key).expect("a known request");
         if alive {
@@ -125,7 +124,7 @@ impl Ledger {
         }
     }
 
-    /// All that have not ended yet. Says how many these are.
+    /// Ends all subscriptions that have not ended, and returns their number.
     pub(crate) fn all_unwanted(&mut self, has_ended: impl Fn(SubscriptionKey) -> bool) -> usize {
         let alive = |(key, wanted): &(&SubscriptionKey, &mut Wanted)| {
             wanted.phase == Phase::Alive && !has_ended(**key)
@@ -134,7 +133,7 @@ impl Ledger {
         self.subscriptions.iter_mut().filter(alive).map(withdraw).count()
     }
 
-    /// The caller wants all sent once more on this connection.
+    /// The caller resubscribes on this connection.
     pub(crate) fn wanted_again(&mut self, nth: Nth) {
         let live = self.live.iter().filter(|((its, _), _)| *its == nth);
         self.again.extend(live.map(|(target, ids)| (target.clone(), ids.clone())));
@@ -145,7 +144,7 @@ impl Ledger {
     }
 }
 
-// What the session did
+// Outputs of the session
 impl Ledger {
     pub(crate) fn transmitted(&mut self, nth: Nth, transmit: &Transmit) {
         match transmit {
@@ -189,12 +188,12 @@ impl Ledger {
         assert!(asked.sent <= 1 + u32::from(asked.repeatable), "{frame} was sent again");
     }
 
-    /// The server has refused this frame.
+    /// The server has sent an error reply to this frame.
     pub(crate) fn refused(&mut self, nth: Nth, frame: &Value) {
         self.live.entry((nth, target_of(frame))).or_default().remove(&id_of(frame));
     }
 
-    /// The session says that the subscription is acknowledged, on this connection.
+    /// The session reports the subscription as acknowledged on this connection.
     pub(crate) fn acknowledged(&mut self, key: SubscriptionKey, nth: Nth) {
         let wanted = self.subscriptions.get_mut(&key).expect("a known subscription");
         wanted.begun.get_or_insert(nth);
@@ -247,7 +246,7 @@ impl Ledger {
         }
     }
 
-    /// Everything was polled, and the session is finished.
+    /// Checks a finished session of which everything was polled.
     pub(crate) fn settled(&self) {
         for (key, asked) in &self.requests {
             assert!(asked.end.is_some(), "{key:?} has not settled");
@@ -273,7 +272,7 @@ impl Wanted {
         let (nth, number) = mark_of(change);
         assert!(self.include_create || !matches!(change, Change::Create(_)), "S13");
         assert!(number > self.last, "S5: {number} came after {}", self.last);
-        // What came before the acknowledgement may be read after it.
+        // A change from before the acknowledgement may be read after it.
         let at = self.at.or(self.begun.map(|begun| begun.min(nth))).unwrap_or(nth);
         if nth != at {
             assert!(nth > at, "S5: a change of connection {nth} came after {at}");
@@ -283,7 +282,7 @@ impl Wanted {
     }
 }
 
-/// The connection and the number that the server wrote into a change.
+/// The connection and number that the server put into a change.
 fn mark_of(change: &Change) -> (Nth, u64) {
     let decode = |json: &Json| -> Value { json.decode().expect("JSON") };
     let data = match change {

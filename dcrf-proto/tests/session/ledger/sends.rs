@@ -1,4 +1,4 @@
-//! Messages without an answer, kept in the simplest form (R10).
+//! The model of messages without a reply (R10).
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use super::Nth;
 pub(crate) struct Sends(BTreeMap<u64, Message>);
 
 struct Message {
-    /// The one connection that it is for, if it is for one only.
+    /// The only connection it may be sent on, for `send_now`.
     only_on: Option<Nth>,
     sent: bool,
 }
@@ -20,7 +20,7 @@ impl Sends {
         self.0.insert(number, Message { only_on, sent: false });
     }
 
-    /// Says whether the frame with this number is a message.
+    /// Whether the frame with this number is a message. Checks it if so.
     pub(super) fn sent(&mut self, nth: Nth, number: u64, frame: &Value) -> bool {
         let Some(message) = self.0.get_mut(&number) else { return false };
         assert!(!std::mem::replace(&mut message.sent, true), "{frame} was sent again");
@@ -29,7 +29,7 @@ impl Sends {
         true
     }
 
-    /// How many were never sent.
+    /// The number of messages never sent.
     pub(crate) fn unsent(&self) -> u64 {
         let unsent = self.0.values().filter(|message| !message.sent).count();
         u64::try_from(unsent).expect("small")

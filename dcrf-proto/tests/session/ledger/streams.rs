@@ -1,4 +1,4 @@
-//! Streams of replies, kept in the simplest form (R12).
+//! The model of reply streams (R12).
 
 use std::collections::BTreeMap;
 
@@ -16,14 +16,14 @@ pub(crate) struct Streams {
 struct Stream {
     repeatable: bool,
     sent: u32,
-    /// The connection on which it was sent last.
+    /// The connection of the last send.
     sent_on: Option<Nth>,
-    /// What the server has said for it, on a connection that was open.
+    /// The replies of the server on open connections.
     said: Vec<u64>,
-    /// How much of that was read.
+    /// How many of them were read.
     read: usize,
     cancels: u32,
-    /// The end was read, or the caller has left.
+    /// The end was read, or the caller has cancelled.
     over: bool,
 }
 
@@ -55,7 +55,7 @@ impl Streams {
         assert!(stream.sent <= 1 + u32::from(stream.repeatable), "{frame} was sent again");
     }
 
-    /// The server is told to send no more.
+    /// The cancel action is sent.
     pub(super) fn cancel_sent(&mut self, nth: Nth, frame: &Value, id: &str) {
         let key = *self.by_id.get(id).expect("a stream that was sent");
         let stream = self.get(key);
@@ -64,7 +64,7 @@ impl Streams {
         assert_eq!(stream.cancels, 1, "{frame} was sent again");
     }
 
-    /// The server has said something in answer to the frame with this id, on a connection that is open.
+    /// The server has replied to the frame with this id, on an open connection.
     pub(crate) fn said(&mut self, id: &str, number: u64) {
         if let Some(key) = self.by_id.get(id).copied() {
             self.get(key).said.push(number);
