@@ -164,7 +164,7 @@ async fn rename(client: &Client, task: &Task, title: &str) -> Result<Task, Reque
 async fn next_update(report: &mut Report, changes: &mut Subscription<Task>) -> Result<(), Failure> {
     match changes.next().await {
         Some(Ok(Change::Update(task))) => {
-            report.step("the subscriber gets the change", &describe(&task))
+            report.step("the subscriber gets the change", &describe(&task));
         }
         other => return Err(unexpected("the subscription", &other)),
     }
