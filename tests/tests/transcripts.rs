@@ -282,8 +282,8 @@ fn replay(name: &str) -> Replay {
     replay
 }
 
-/// For each transcript: the numbers of the client's frames that were sent, shared and impossible, and the outcomes of the
-/// server's frames. Replies to shared and impossible frames are unhandled.
+/// For each transcript: the numbers of the client's frames that are the same, shared and impossible, and the outcomes of
+/// the server's frames. Replies to shared and impossible frames are unhandled.
 #[rustfmt::skip]
 const EXPECTED: &[(&str, usize, usize, usize, &str)] = &[
     ("daphne.auth", 7, 0, 0, "error reply 2, ok 3, subscription error 1"),

@@ -26,8 +26,8 @@ const WORKERS: usize = 4;
 const CLIENTS: usize = 200;
 const SUBSCRIPTIONS: usize = 10;
 const ROWS: usize = 400;
-/// The time between two writes. A late event carries the row's state at delivery, so the next write of the same
-/// row must be far away: all other rows are written first.
+/// The time between two writes. An event carries the row's state at delivery, so a late event would skip a version if
+/// the same row were written again soon. All other rows are written first.
 const PACE: Duration = Duration::from_millis(30);
 /// The time between two restarts. It lets all clients reconnect, and stay connected long enough to reset their
 /// backoff (L3).

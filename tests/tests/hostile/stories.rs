@@ -59,7 +59,7 @@ pub(crate) async fn message_of_64_mib<A: Adapter>(adapter: A) {
 
 /// Asserts that the client closes each connection with 1009, and gives up after the third (F5).
 async fn assert_closes_with_1009<A: Adapter>(adapter: A, server: &Server) {
-    let client = adapter.connect_lazy(&server.url(), calm()).unwrap();
+    let client = adapter.connect_lazy(&server.url(), without_heartbeat()).unwrap();
     let reason = closed(&client).await;
     assert_eq!(reason, CloseReason::Fatal(ConnectionError::TooLarge { limit: MAX_INCOMING }));
     let closed = || server.close_codes() == [1009; 3];
@@ -75,7 +75,7 @@ pub(crate) async fn endless_empty_fragments<A: Adapter>(adapter: A) {
             peer.fragment(CONTINUATION, b"")?;
         }
     });
-    let mut config = calm();
+    let mut config = without_heartbeat();
     config.heartbeat = Some(Heartbeat {
         interval: Duration::from_millis(100),
         timeout: Duration::from_millis(200),
@@ -107,11 +107,11 @@ pub(crate) async fn million_unknown_ids<A: Adapter>(adapter: A) {
         }
         Ok(())
     });
-    let client = adapter.connect(&server.url(), calm()).await.unwrap();
+    let client = adapter.connect(&server.url(), without_heartbeat()).await.unwrap();
     let mut events = client.events();
     flood(&client, count).await;
     assert_eq!(client.stats().unhandled, count);
-    let capacity = u64::try_from(calm().events.count).unwrap();
+    let capacity = u64::try_from(without_heartbeat().events.count).unwrap();
     let Some(ClientEvent::Lagged(dropped)) = events.next().await else { panic!("expected Lagged") };
     assert!((count - capacity..count).contains(&dropped), "{dropped} events were dropped");
     assert_still_connected(&client).await;
@@ -155,7 +155,7 @@ pub(crate) async fn json_nested_10_000_deep<A: Adapter>(adapter: A) {
         }
         Ok(())
     });
-    let client = adapter.connect(&server.url(), calm()).await.unwrap();
+    let client = adapter.connect(&server.url(), without_heartbeat()).await.unwrap();
     let mut changes = subscribe(&client).await;
     let reply = client.call::<Value>(Request::new("tasks", "deep")).await;
     assert!(matches!(reply, Err(RequestError::Decode(_))), "{reply:?}");
@@ -188,7 +188,7 @@ pub(crate) async fn endless_handshake_headers<A: Adapter>(adapter: A) {
             std::thread::sleep(Duration::from_millis(20));
         }
     });
-    let mut config = calm();
+    let mut config = without_heartbeat();
     config.dial_timeout = Duration::from_millis(200);
     for server in [&fast, &slow] {
         let started = Instant::now();
@@ -232,7 +232,7 @@ pub(crate) async fn flood_of_events<A: Adapter>(adapter: A) {
         }
         Ok(())
     });
-    let client = adapter.connect(&server.url(), calm()).await.unwrap();
+    let client = adapter.connect(&server.url(), without_heartbeat()).await.unwrap();
     let mut changes = subscribe(&client).await;
     for (count, size) in [(30_000, 20), (100, 300_000)] {
         let request = Request::new("tasks", "flood").arg("count", count).arg("size", size);
@@ -255,7 +255,7 @@ pub(crate) async fn flood_of_events<A: Adapter>(adapter: A) {
 }
 
 /// The default limits. The servers are too busy to answer pings in time, so there is no heartbeat.
-fn calm() -> Config {
+fn without_heartbeat() -> Config {
     let mut config = quick();
     config.heartbeat = None;
     config.request_timeout = None;

@@ -1,5 +1,5 @@
-//! The number of allocations of an event and of a request, in steady state, on one thread. Decoding into the caller's type
-//! is not counted.
+//! The number of allocations of an event and of a request, in steady state, on one thread. Decoding into the caller's
+//! type is not counted.
 
 use allocation_counter::measure;
 use serde::de::IgnoredAny;

@@ -1,5 +1,5 @@
-//! How costs grow: the time of an event with the number of subscriptions, the throughput with the requests in flight, and
-//! the memory with the number of clients. Prints one point per line for `dcrf-proto/benches/growth/draw`.
+//! How costs grow: the time of an event with the number of subscriptions, the throughput with the requests in flight,
+//! and the memory with the number of clients. Prints one point per line for `dcrf-proto/benches/growth/draw`.
 
 use std::hint::black_box;
 use std::io;

@@ -96,8 +96,8 @@ pub(crate) fn replay(echo: &Echo) -> io::Result<Line> {
     Ok(Line::speedup("peer_replay_1k", Goal::AtLeast(100.0), measured, "ms"))
 }
 
-/// The bytes of each of 1,000 live subscriptions: allocated for ours, used heap for theirs. dcrf-client's time grows with
-/// the square of the number, so there are no more.
+/// The bytes of each of 1,000 live subscriptions: allocated for ours, used heap for theirs. There are no more, since
+/// dcrf-client's time grows with the square of the number.
 pub(crate) fn bytes_per_subscription(echo: &Echo) -> io::Result<Line> {
     let settings = json!({"subscriptions": SUBSCRIPTIONS});
     let mut peer = Peer::start(echo, "subscription", &settings)?;

@@ -1,4 +1,5 @@
-//! Requests, events and replays over a socket: the client on each runtime, compared with the reference on the same runtime.
+//! Requests, events and replays over a socket: the client on each runtime, compared with the reference on the same
+//! runtime.
 
 use std::future::Future;
 use std::hint::black_box;
