@@ -1,7 +1,7 @@
-// The works of the benchmarks as a user of dcrf-client does them: `node bench.mjs URL WORK SETTINGS`.
+// dcrf-client's side of the benchmarks: `node bench.mjs URL WORKLOAD SETTINGS`.
 //
-// Each line on standard input asks for one round, and each round prints a line: {"value": what it has measured}.
-// `ratios --peer` runs it beside ours; the settings (JSON) come from there, so that both sides have the same.
+// Each line on standard input starts a round, which prints its measurement as {"value": …}. `ratios --peer` runs this
+// next to our side, and passes the settings (JSON), so that they are the same for both.
 
 import {once} from 'node:events';
 import {createInterface} from 'node:readline';
@@ -11,14 +11,14 @@ import loglevel from 'loglevel';
 import {WebSocket} from 'ws';
 
 const dcrf = dcrfClient.default;
-const [url, work, settings] = process.argv.slice(2);
+const [url, workload, settings] = process.argv.slice(2);
 
-// A sum over what a caller reads, so that none of it can be left out.
+// Sums over all fields, so that none of the decoding can be optimized away.
 const sum = ({pk, title, done, priority}) => pk + title.length + Number(done) + priority;
 
 const range = count => Array.from({length: count}, (_, index) => index);
 
-const perSecond = (count, began) => count / ((performance.now() - began) / 1e3);
+const perSecond = (count, started) => count / ((performance.now() - started) / 1e3);
 
 async function connected() {
   const client = dcrf.connect(url, {websocket: {WebSocket}});
@@ -26,98 +26,98 @@ async function connected() {
   return client;
 }
 
-// Subscriptions to so many objects, in force.
+// Subscribes to `count` objects, and waits for the acknowledgements.
 async function subscribed(client, count, callback) {
   const subscriptions = range(count).map(pk => client.subscribe('tasks', pk, callback));
   await Promise.all(subscriptions);
   return subscriptions;
 }
 
-// What is no longer needed is gone, also what only a finalizer or a pending callback has held.
-async function collected() {
+// Collects all garbage, including what finalizers and pending callbacks hold.
+async function collectGarbage() {
   for (let times = 0; times < 4; times++) {
     await setImmediate();
     gc();
   }
 }
 
-async function heap() {
-  await collected();
+async function heapUsed() {
+  await collectGarbage();
   return process.memoryUsage().heapUsed;
 }
 
-async function resident() {
-  await collected();
+async function residentMemory() {
+  await collectGarbage();
   return process.memoryUsage.rss();
 }
 
-// Each work makes what all rounds share, and returns a round.
-const works = {
-  // Events a second from the text of a frame to the callback, each for a subscription that is drawn at random.
+// Each workload prepares what all rounds share, and returns the function that runs a round.
+const workloads = {
+  // Events per second from a frame's text to the callback, each for a random subscription.
   async dispatch({subscriptions, events}) {
     const client = await connected();
     let total = 0;
     await subscribed(client, subscriptions, task => {
       total += sum(task);
     });
-    // One event of each subscription, as the server sends it.
+    // One event for each subscription, as sent by the server.
     const messages = [];
-    const keep = event => messages.push(event);
-    client.transport.on('message', keep);
+    const collect = event => messages.push(event);
+    client.transport.on('message', collect);
     await client.request('tasks', {action: 'flood', count: subscriptions});
-    client.transport.off('message', keep);
+    client.transport.off('message', collect);
     return async () => {
       let missed = 0;
-      const began = performance.now();
+      const started = performance.now();
       for (let done = 0; done < events; done++) {
         const before = total;
         client.transport.emit('message', messages[Math.floor(Math.random() * subscriptions)]);
         missed += Number(total === before);
       }
-      const rate = perSecond(events, began);
+      const rate = perSecond(events, started);
       if (missed) {
-        throw new Error(`${missed} of ${events} events were missed`);
+        throw new Error(`${missed} of ${events} events were lost`);
       }
       return rate;
     };
   },
 
-  // The same through the socket, in turn for each of the subscriptions.
+  // Events per second from the socket to the callback, for each subscription in turn.
   async deliver({subscriptions, events}) {
     const client = await connected();
-    let heard = 0;
+    let received = 0;
     let total = 0;
     await subscribed(client, subscriptions, task => {
-      heard++;
+      received++;
       total += sum(task);
     });
     return async () => {
-      heard = 0;
-      const began = performance.now();
-      // The answer comes behind the events.
+      received = 0;
+      const started = performance.now();
+      // The reply follows the events.
       await client.request('tasks', {action: 'flood', count: events});
-      const rate = perSecond(events, began);
-      if (heard !== events || !total) {
-        throw new Error(`${heard} of ${events} events were heard`);
+      const rate = perSecond(events, started);
+      if (received !== events || !total) {
+        throw new Error(`${received} of ${events} events arrived`);
       }
       return rate;
     };
   },
 
-  // Requests a second, so many in flight at once.
+  // Requests per second, with `window` requests in flight.
   async requests({requests, window}) {
     const client = await connected();
     const batch = range(window);
     return async () => {
       let total = 0;
-      const began = performance.now();
+      const started = performance.now();
       for (let done = 0; done < requests; done += window) {
         const tasks = await Promise.all(batch.map(pk => client.retrieve('tasks', pk)));
         total += tasks.reduce((before, task) => before + sum(task), 0);
       }
-      const rate = perSecond(requests, began);
+      const rate = perSecond(requests, started);
       if (!total) {
-        throw new Error('the answers hold nothing');
+        throw new Error('the replies are empty');
       }
       return rate;
     };
@@ -129,59 +129,59 @@ const works = {
     await subscribed(client, subscriptions, () => {});
     const {transport} = client;
     return () => new Promise(resolve => {
-      let began;
+      let started;
       let acknowledged = 0;
-      // dcrf-client tells nobody that a subscription is in force again. This listener comes behind the client's
-      // own, so what it counts has been dispatched.
-      const hear = ({data}) => {
+      // dcrf-client does not report that a subscription is live again, so count the acknowledgements. This listener
+      // runs after the client's own, so they have been dispatched.
+      const count = ({data}) => {
         if (data.includes('"response_status":201') && ++acknowledged === subscriptions) {
-          const taken = performance.now() - began;
-          transport.off('message', hear);
-          resolve(taken);
+          const elapsed = performance.now() - started;
+          transport.off('message', count);
+          resolve(elapsed);
         }
       };
-      // Told before the client resubscribes.
+      // This runs before the client resubscribes.
       transport.once('open', () => {
-        began = performance.now();
-        transport.on('message', hear);
+        started = performance.now();
+        transport.on('message', count);
       });
       transport.socket.reconnect();
     });
   },
 
-  // Bytes of the heap that an idle subscription holds, with the promise that its caller keeps to cancel it.
+  // Heap bytes of an idle subscription, including the promise that its caller keeps to cancel it.
   async subscription({subscriptions}) {
     const callback = () => {};
     return async () => {
       const client = await connected();
-      const before = await heap();
+      const before = await heapUsed();
       const held = await subscribed(client, subscriptions, callback);
-      const taken = await heap() - before;
+      const bytes = await heapUsed() - before;
       client.close(false);
-      return taken / held.length;
+      return bytes / held.length;
     };
   },
 
-  // Resident bytes that an idle connected client holds. A process can measure that once.
+  // Resident bytes of an idle connected client. Only the first round of a process is meaningful.
   async client({clients}) {
     const held = [await connected()];
     return async () => {
-      const before = await resident();
+      const before = await residentMemory();
       while (held.length <= clients) {
         held.push(await connected());
       }
-      return (await resident() - before) / clients;
+      return (await residentMemory() - before) / clients;
     };
   },
 };
 
-// The loggers that dcrf-client has made already, and those to come.
+// Silences existing and future loggers.
 loglevel.setDefaultLevel('silent');
 Object.values(loglevel.getLoggers()).forEach(logger => logger.setLevel('silent'));
 
-const round = await works[work](JSON.parse(settings));
+const round = await workloads[workload](JSON.parse(settings));
 for await (const _ of createInterface({input: process.stdin})) {
   console.log(JSON.stringify({value: await round()}));
 }
-// Its clients would connect again for ever.
+// The clients would reconnect forever.
 process.exit();

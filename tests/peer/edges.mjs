@@ -1,4 +1,4 @@
-// Pairs that somebody thought of, as JSON texts: an object and its patterns.
+// Edge cases as JSON texts: an object and its patterns.
 
 const BY_OBJECT = [
     // Missing, null and empty.
@@ -10,7 +10,7 @@ const BY_OBJECT = [
     ['{"a":{"b":{"c":{"d":{"e":1,"f":2}}}}}', ['{"a":{"b":{"c":{"d":{"e":1}}}}}', '{"a":{"b":{"c":{"d":{"e":2}}}}}',
         '{"a":{"b":{"c":{"d":{}}}}}', '{"a":{"b":{"c":{"e":1}}}}']],
 
-    // Arrays: partly, in any order, each element once, and the first that fits is taken.
+    // Arrays match partly and in any order. Each element is used once, by the first pattern that matches it.
     ['{"a":[1,2,3]}', ['{"a":[]}', '{"a":[2]}', '{"a":[3,1]}', '{"a":[3,2,1]}', '{"a":[1,2,3,4]}', '{"a":[1,1]}',
         '{"a":[4]}', '{"a":["1"]}', '{"a":{"0":1}}', '{"a":{}}', '{"a":{"length":3}}', '{"a":1}', '{"a":[null]}']],
     ['{"a":[1,1]}', ['{"a":[1]}', '{"a":[1,1]}', '{"a":[1,1,1]}']],
@@ -23,7 +23,7 @@ const BY_OBJECT = [
     ['{"a":[[],{},null,""]}', ['{"a":[{}]}', '{"a":[[]]}', '{"a":[null]}', '{"a":[""]}', '{"a":[null,{},[],""]}',
         '{"a":[{},{}]}', '{"a":[0]}', '{"a":[false]}']],
 
-    // Objects that resemble arrays, and keys that JavaScript's objects have by themselves.
+    // Objects similar to arrays, and keys that every JavaScript object inherits.
     ['{"a":{"0":1,"length":1}}', ['{"a":[1]}', '{"a":{"0":1}}', '{"a":{"length":1}}', '{"a":{"length":1.0,"0":1}}']],
     ['{"length":2,"0":"a","1":"b"}', ['{"length":2}', '["a","b"]', '["a"]', '["b"]', '"ab"', '"ba"', '"a"', '""',
         '{"length":3}', '{"length":2,"1":"b"}']],
@@ -37,7 +37,7 @@ const BY_OBJECT = [
     ['{"__wrapped__":1,"a":{"__wrapped__":{"b":1}}}', ['{"__wrapped__":1}', '{"a":{"b":1}}',
         '{"a":{"__wrapped__":{}}}']],
 
-    // Leaves.
+    // Numbers, booleans and strings.
     ['{"a":0}', ['{"a":-0}', '{"a":-0.0}', '{"a":0.0}', '{"a":false}', '{"a":""}', '{"a":null}', '{"a":0e5}']],
     ['{"a":-0.0}', ['{"a":0}', '{"a":-0.0}']],
     ['{"a":100}', ['{"a":1e2}', '{"a":100.0}', '{"a":1E+2}', '{"a":"100"}', '{"a":100.5}']],
@@ -62,7 +62,7 @@ const BY_OBJECT = [
         ['{"stream":"tasks","payload":{"action":"update","request_id":"s1"}}', '{"payload":{"data":{"tags":["blue"]}}}',
             '{"payload":{"errors":[]}}', '{"payload":{"errors":[{}]}}', '{"payload":{"data":{"pk":"7"}}}']],
 
-    // At the top lodash does not ask whether something is an array.
+    // At the top level lodash does not distinguish arrays from objects.
     ['[]', ['[]', '{}', 'null', '{"length":0}', '{"length":1}', '[null]', '""']],
     ['[1,2]', ['[]', '[1]', '[2]', '[1,2]', '[2,1]', '[1,2,3]', '{"0":1}', '{"1":1}', '{"length":2}', '{"length":2.0}',
         '{"length":"2"}', '{"00":1}', '{"-0":1}', '{"2":null}', '{}', '"12"']],

@@ -1,8 +1,8 @@
-// What an event costs dcrf-client, from the text of its frame to the subscriber's callback, against the number of
+// The time that dcrf-client needs for an event, from the frame's text to the subscriber's callback, by the number of
 // subscriptions: `node growth.mjs >../../dcrf-proto/benches/growth/dcrf-client.jsonl`.
 //
-// As `ratios --growth` measures ours: in one process, without a network, each event for a subscription that is drawn at
-// random, medians of seven rounds. The WebSocket is the one thing that is not dcrf-client's own.
+// `ratios --growth` measures ours in the same way: in one process without a network, each event for a random
+// subscription, medians of seven rounds. Only the WebSocket is replaced.
 
 import {once} from 'node:events';
 import dcrfClient from 'dcrf-client';
@@ -14,24 +14,24 @@ const COUNTS = [1, 10, 100, 1_000, 10_000];
 const SIZE = 221;
 const ROUNDS = 7;
 const ROUND_MS = 200;
-// How many frames are made at once, before what they take is measured.
+// The number of frames that are built before their dispatch is timed.
 const BATCH = 64;
 
 loglevel.setDefaultLevel('silent');
 
-// A WebSocket that is open at once, and whose server acknowledges each subscription.
+// A WebSocket that opens at once and acknowledges each subscribe.
 class Socket {
   static CLOSING = 2;
   static latest;
   #listeners = {};
-  // The request ids of all that was subscribed to.
+  // The request ids of all subscriptions.
   ids = [];
 
   constructor() {
     Socket.latest = this;
     setImmediate(() => {
       this.readyState = 1;
-      this.#hear('open', {});
+      this.#emit('open', {});
     });
   }
 
@@ -46,10 +46,10 @@ class Socket {
   }
 
   receive(data) {
-    this.#hear('message', {data});
+    this.#emit('message', {data});
   }
 
-  #hear(name, event) {
+  #emit(name, event) {
     this.#listeners[name](event);
   }
 }
@@ -59,17 +59,17 @@ function frame(action, status, data, id) {
     `"response_status":${status},"request_id":"${id}"}}`;
 }
 
-// An object, as a serializer writes it, with so many letters in its title.
-function task(pk, letters) {
-  return `{"pk":${pk},"title":"${'x'.repeat(letters)}","done":false,"priority":1}`;
+// A serialized object with a title of this length.
+function task(pk, length) {
+  return `{"pk":${pk},"title":"${'x'.repeat(length)}","done":false,"priority":1}`;
 }
 
 function update(pk, id) {
-  const room = SIZE - frame('update', 200, task(pk, 0), id).length;
-  return frame('update', 200, task(pk, room), id);
+  const length = SIZE - frame('update', 200, task(pk, 0), id).length;
+  return frame('update', 200, task(pk, length), id);
 }
 
-// The same in each run, which `Math.random` would not be.
+// A seeded generator, so that each run draws the same numbers.
 function* random() {
   let state = 1;
   for (;;) {
@@ -78,43 +78,43 @@ function* random() {
   }
 }
 
-function round(socket, numbers, read) {
-  let taken = 0;
+function round(socket, numbers, takeCount) {
+  let elapsed = 0;
   let events = 0;
-  while (taken < ROUND_MS) {
+  while (elapsed < ROUND_MS) {
     const frames = Array.from({length: BATCH}, () => {
       const pk = Math.floor(numbers.next().value * socket.ids.length);
       return update(pk, socket.ids[pk]);
     });
-    const began = performance.now();
+    const started = performance.now();
     for (const text of frames) {
       socket.receive(text);
     }
-    taken += performance.now() - began;
+    elapsed += performance.now() - started;
     events += BATCH;
-    if (read() !== BATCH) {
-      throw new Error('not every event has reached one callback');
+    if (takeCount() !== BATCH) {
+      throw new Error('not every event reached exactly one callback');
     }
   }
-  return taken * 1e6 / events;
+  return elapsed * 1e6 / events;
 }
 
 async function measure(count) {
   const client = dcrf.connect('ws://localhost/', {websocket: {WebSocket: Socket}});
   await once(client.transport, 'open');
-  let heard = 0;
+  let received = 0;
   for (let pk = 0; pk < count; pk++) {
     await client.subscribe('tasks', pk, () => {
-      heard++;
+      received++;
     });
   }
   const numbers = random();
-  const read = () => {
-    const before = heard;
-    heard = 0;
+  const takeCount = () => {
+    const before = received;
+    received = 0;
     return before;
   };
-  const rounds = Array.from({length: 1 + ROUNDS}, () => round(Socket.latest, numbers, read)).slice(1);
+  const rounds = Array.from({length: 1 + ROUNDS}, () => round(Socket.latest, numbers, takeCount)).slice(1);
   return rounds.sort((one, other) => one - other)[Math.floor(ROUNDS / 2)];
 }
 

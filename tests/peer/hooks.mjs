@@ -1,44 +1,44 @@
-// The usages of dcrf-client's options that change what is sent, and of what it sends as it is told.
+// The usages of `send` and `sendNow`, and of the options that change what dcrf-client sends.
 
 const ALEX = {name: 'Alex'};
 const PING = {stream: 'tools', payload: {action: 'ping'}};
 
 const ignore = () => {};
 
-// A usage of a connected client with these options.
+// A usage with a connected client that has these options.
 const online = (options, use) => async peer => {
   const client = await peer.connected(options);
   await use(client, peer);
   await peer.flushed();
 };
 
-// A token that is fresh in each message.
-const fresh = () => {
-  let made = 0;
-  return () => `token-${++made}`;
+// Makes a new token for each message.
+const tokens = () => {
+  let count = 0;
+  return () => `token-${++count}`;
 };
 
 export const hooks = {
   send: online({}, client => client.send(PING)),
   send_offline: online({}, async (client, peer) => {
-    await peer.loses();
+    await peer.goOffline();
     const created = client.create('people', ALEX);
     client.send(PING);
-    await peer.returns();
+    await peer.goOnline();
     await created;
   }),
   send_now: online({}, client => client.sendNow(PING)),
-  // Whose place is the queue of reconnecting-websocket, before everything else.
+  // The message waits in the queue of reconnecting-websocket, which is sent first.
   send_now_offline: online({}, async (client, peer) => {
     await client.subscribe('people', 1, ignore);
-    await peer.loses();
+    await peer.goOffline();
     const created = client.create('people', ALEX);
     client.sendNow(PING);
-    await peer.returns();
+    await peer.goOnline();
     await created;
   }),
   preprocess_payload: async peer => {
-    const token = fresh();
+    const token = tokens();
     const client = await peer.connected({
       preprocessPayload: (stream, payload, requestId) => {
         payload.token = `${token()} for ${stream}`;
@@ -47,7 +47,7 @@ export const hooks = {
     });
     await client.create('people', ALEX);
     await client.subscribe('people', 1, ignore);
-    await peer.reconnects();
+    await peer.reconnect();
   },
   preprocess_payload_that_returns: online({
     preprocessPayload: () => ({this: 'is my new payload'}),
@@ -56,7 +56,7 @@ export const hooks = {
     return peer.flushed();
   }),
   preprocess_message: async peer => {
-    const token = fresh();
+    const token = tokens();
     const client = await peer.connected({
       preprocessMessage: message => {
         message.token = token();
@@ -66,7 +66,7 @@ export const hooks = {
     await client.subscribe('people', 1, ignore);
     client.send(PING);
     await peer.flushed();
-    await peer.reconnects();
+    await peer.reconnect();
   },
   preprocess_message_that_returns: online({
     preprocessMessage: () => ({stream: 'creek', payload: 'craycrayload'}),
@@ -79,9 +79,9 @@ export const hooks = {
   }, async (client, peer) => {
     await client.create('people', ALEX);
     await client.subscribe('people', 1, ignore);
-    await peer.reconnects();
+    await peer.reconnect();
   }),
-  // A consumer without the multiplexer. An answer, which this client could not read, is not given.
+  // A consumer without the multiplexer. The server does not reply, since this client could not read the reply.
   build_multiplexed_message_bare: online({
     buildMultiplexedMessage: (stream, payload) => payload,
   }, (client, peer) => {
@@ -90,16 +90,16 @@ export const hooks = {
     return peer.flushed();
   }),
   build_subscribe_payload: async peer => {
-    const token = fresh();
+    const token = tokens();
     const client = await peer.connected({
       buildSubscribePayload: (pk, requestId) => (
         {action: 'subscribe_instance', request_id: requestId, pk, token: token()}
       ),
     });
     await client.subscribe('people', 1, ignore);
-    await peer.reconnects();
+    await peer.reconnect();
   },
-  // With these the declarations' custom actions are made in this version.
+  // The way to subscribe with a custom action in this version.
   build_subscribe_payload_of_another_action: online({
     buildSubscribePayload: (pk, request_id) => ({action: 'subscribe_to_person', request_id, person: pk}),
   }, async (client, peer) => {

@@ -1,4 +1,4 @@
-// A dcrf-client and the server that records it, for one usage.
+// A client of dcrf-client and the recording server, for one usage.
 
 import {once} from 'node:events';
 import {WebSocket} from 'ws';
@@ -46,7 +46,7 @@ export class Peer {
     return client;
   }
 
-  // `connect`, and the connection is open.
+  // `connect`, and waits until the connection is open.
   async connected(options) {
     const client = this.connect(options);
     await this.opened();
@@ -61,14 +61,14 @@ export class Peer {
     await this.flushed();
   }
 
-  // The server has read what was sent until now, and its answers have arrived.
+  // Waits until the server has read everything sent so far, and its replies have arrived.
   async flushed() {
     this.#socket.ping();
     await once(this.#socket, 'pong');
   }
 
-  // The connection breaks. There is no other one until `returns`.
-  async loses() {
+  // Drops the connection. The client can't connect again until `goOnline`.
+  async goOffline() {
     const closed = new Promise(resolve => {
       this.#client.transport.socket.addEventListener('close', resolve);
     });
@@ -76,14 +76,14 @@ export class Peer {
     await closed;
   }
 
-  async returns() {
-    this.#server.admit();
+  async goOnline() {
+    this.#server.release();
     await this.opened();
   }
 
-  async reconnects() {
-    await this.loses();
-    await this.returns();
+  async reconnect() {
+    await this.goOffline();
+    await this.goOnline();
   }
 
   async stop() {

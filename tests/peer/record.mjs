@@ -1,4 +1,4 @@
-// Runs every usage of dcrf-client against a recording server, and writes what it sent to frames.json.
+// Runs every usage of dcrf-client against a recording server, and writes the frames to frames.json.
 
 import {readFileSync, writeFileSync} from 'node:fs';
 import {createRequire} from 'node:module';
@@ -8,14 +8,14 @@ import {usages} from './usages.mjs';
 
 const UUID = /[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}/g;
 
-// Names the ids that the client has made in the order of their first appearance.
-function normaliser() {
+// Replaces generated ids with names, numbered by their first appearance.
+function idReplacer() {
   const names = new Map();
   const name = id => names.get(id) ?? names.set(id, `id${names.size + 1}`).get(id);
   return text => text.replace(UUID, name);
 }
 
-// A text that is no JSON stands as a string.
+// Text that is not JSON is recorded as a string.
 function frame(text) {
   try {
     return JSON.parse(text);
@@ -27,17 +27,17 @@ function frame(text) {
 async function record(usage) {
   const peer = await Peer.start();
   await usage(peer);
-  const normalise = normaliser();
+  const replaceIds = idReplacer();
   const connections = peer.server.connections.map(({sent, close}) => ({
-    sent: sent.map(text => frame(normalise(text))),
+    sent: sent.map(text => frame(replaceIds(text))),
     ...(close === undefined ? {} : {close}),
   }));
   await peer.stop();
   return connections;
 }
 
-// One frame a line.
-function pretty(connection) {
+// Formats a connection with one frame per line.
+function format(connection) {
   const {sent, ...rest} = connection;
   const frames = sent.map(frame => `\n        ${JSON.stringify(frame)}`).join(',');
   const more = Object.entries(rest).map(([key, value]) => `, "${key}": ${JSON.stringify(value)}`).join('');
@@ -48,7 +48,7 @@ loglevel.setDefaultLevel('silent');
 const entries = [];
 for (const [name, usage] of Object.entries(usages)) {
   const connections = await record(usage);
-  entries.push(`    ${JSON.stringify(name)}: [${connections.map(c => `\n      ${pretty(c)}`).join(',')}${connections.length ? '\n    ' : ''}]`);
+  entries.push(`    ${JSON.stringify(name)}: [${connections.map(c => `\n      ${format(c)}`).join(',')}${connections.length ? '\n    ' : ''}]`);
 }
 const {name, version} = createRequire(import.meta.url)('dcrf-client/package.json');
 const text = `{\n  "client": "${name} ${version}",\n  "usages": {\n${entries.join(',\n')}\n  }\n}\n`;
@@ -56,4 +56,4 @@ JSON.parse(text);
 const file = new URL('frames.json', import.meta.url);
 const before = (() => { try { return readFileSync(file, 'utf8'); } catch { return null; } })();
 writeFileSync(file, text);
-console.log(`${entries.length} usages, ${before === text ? 'as before' : 'frames.json has changed'}`);
+console.log(`${entries.length} usages, ${before === text ? 'unchanged' : 'frames.json has changed'}`);

@@ -1,9 +1,10 @@
-// Pairs of an object and a pattern, with what lodash's `isMatch` says of them, for the test `selectors` of
-// dcrf-proto. The first line names the lodash; each other is `[object, pattern, matches]`.
+// Writes pairs of an object and a pattern with the result of lodash's `isMatch`, for the tests in
+// `dcrf-proto/tests/session/selectors.rs`. The first line has the version of lodash; each other line is
+// `[object, pattern, matches]`.
 //
-// Values travel as JSON text, as they do on the wire, and the texts vary in how they spell numbers and letters.
-// Left out is what Rust knowingly does otherwise: integers above 2^53, which JavaScript rounds, `__proto__`,
-// which it inherits, and halves of surrogate pairs, which it allows.
+// The values are JSON text, with numbers and letters in different spellings. Known differences between JavaScript
+// and Rust are left out: integers above 2^53, which JavaScript rounds, `__proto__`, which it inherits, and unpaired
+// surrogates, which it allows.
 
 import { readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -13,19 +14,19 @@ import isMatch from "lodash.ismatch";
 import { EDGES } from "./edges.mjs";
 
 const SEED = 20_240_229;
-const DRAWN = 4_500;
-const DEEPEST = 5;
-const LONGEST = 260;
-const TARGET = new URL("../../dcrf-proto/tests/selectors.jsonl", import.meta.url);
+const RANDOM_PAIRS = 4_500;
+const MAX_DEPTH = 5;
+const MAX_LENGTH = 260;
+const TARGET = new URL("../../dcrf-proto/tests/session/selectors.jsonl", import.meta.url);
 
-// Few keys and few values, so that what is drawn apart is often equal.
+// Few keys and values, so that independent draws are often equal.
 const KEYS = ["a", "b", "c", "id", "data", "0", "length", "", "имя", "naïve", "😀", "constructor"];
 const LEAVES = [
     null, null, true, false, 0, 1, 2, -1, 1.5, -0.25, 0.1, 1e21, 1e-7, 2 ** 53, -(2 ** 31), 0.1 + 0.2,
     "", "a", "1", "null", "é", "e\u0301", "имя", "😀", "😀😁", "\u0000", "a\"\\\n", "日本",
 ];
 
-// mulberry32: 32 bits of state, the same numbers on each machine.
+// mulberry32, which draws the same numbers on each machine.
 let state = SEED;
 function random() {
     state = (state + 0x6d2b79f5) | 0;
@@ -62,7 +63,7 @@ function value(depth) {
 
 function array(depth) {
     const items = Array.from({ length: below(4) }, () => value(depth - 1));
-    // Elements that resemble each other, so that it matters which takes which.
+    // Similar elements, so that it matters which one matches which.
     return items.length > 0 && chance(0.4) ? [...items, mutated(oneOf(items)), oneOf(items)] : items;
 }
 
@@ -71,7 +72,7 @@ function object(depth) {
     return rebuilt(Array.from({ length: size }, () => [oneOf(KEYS), value(depth - 1)]));
 }
 
-// Some of a value: what a pattern that somebody wrote for it would hold.
+// A random part of a value, like a pattern written for it.
 function part(whole, kept) {
     if (Array.isArray(whole)) {
         return shuffled(whole.filter(() => chance(kept))).map((item) => part(item, kept));
@@ -83,7 +84,7 @@ function part(whole, kept) {
     return whole;
 }
 
-// The value with one difference, somewhere in it.
+// The value with one random difference.
 function mutated(whole) {
     if (Array.isArray(whole)) {
         if (whole.length > 0 && chance(0.7)) {
@@ -116,13 +117,13 @@ function mutated(whole) {
 }
 
 function pair() {
-    const whole = chance(0.9) ? object(DEEPEST) : array(DEEPEST);
+    const whole = chance(0.9) ? object(MAX_DEPTH) : array(MAX_DEPTH);
     if (chance(0.05)) return [whole, value(3)];
     const pattern = part(whole, 0.5 + random() / 2);
     return [whole, chance(0.5) ? mutated(pattern) : pattern];
 }
 
-// A text for a value, with some of its numbers and letters in another spelling.
+// The JSON text of a value, with some numbers and letters in another spelling.
 function text(value) {
     if (Array.isArray(value)) return `[${value.map(text).join()}]`;
     if (isObject(value)) {
@@ -132,7 +133,7 @@ function text(value) {
     if (!chance(0.2)) return plain;
     if (Number.isInteger(value) && !plain.includes("e")) return plain + oneOf([".0", "e0", ".00E+0"]);
     if (typeof value !== "string") return plain;
-    // As Python writes it.
+    // Python's json module escapes like this.
     return plain.replace(/[\u0080-\uffff]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }
 
@@ -143,7 +144,7 @@ const counts = { true: 0, false: 0, deepTrue: 0, deepFalse: 0 };
 function add(object, pattern) {
     const matches = isMatch(JSON.parse(object), JSON.parse(pattern));
     const line = `[${object},${pattern},${matches}]`;
-    if (line.length > LONGEST || lines.has(line)) return false;
+    if (line.length > MAX_LENGTH || lines.has(line)) return false;
     lines.add(line);
     counts[matches] += 1;
     if (depth(JSON.parse(pattern)) >= 3) counts[matches ? "deepTrue" : "deepFalse"] += 1;
@@ -151,10 +152,10 @@ function add(object, pattern) {
 }
 
 for (const [object, pattern] of EDGES) {
-    if (!add(object, pattern)) throw new Error(`twice, or too long: ${object} ${pattern}`);
+    if (!add(object, pattern)) throw new Error(`duplicate or too long: ${object} ${pattern}`);
 }
-// What is drawn is mostly shallow, so every second pattern has to be deep.
-for (let drawn = 0; drawn < DRAWN; ) {
+// Most random values are shallow, so every second pattern must be deep.
+for (let drawn = 0; drawn < RANDOM_PAIRS; ) {
     const [object, pattern] = pair();
     if (depth(pattern) < (drawn % 2 === 0 ? 3 : 1)) continue;
     if (add(text(object), text(pattern))) drawn += 1;

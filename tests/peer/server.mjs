@@ -1,4 +1,4 @@
-// A WebSocket server that writes down what it is sent, and answers as Django Channels REST Framework does.
+// A WebSocket server that records what it receives, and replies as Django Channels REST Framework does.
 
 import {createServer} from 'node:http';
 import {once} from 'node:events';
@@ -6,27 +6,27 @@ import {WebSocketServer} from 'ws';
 
 const PERSON = {pk: 4, name: 'Alex'};
 
-const UNABLE = 'Unable to find action in message body.';
+const NO_ACTION = 'Unable to find action in message body.';
 
-// Action: status and data of the answer.
-const ANSWERS = {
+// The status and data of each action's reply.
+const REPLIES = {
   list: () => [200, [PERSON]],
-  create: asked => [201, {...PERSON, ...asked.data}],
-  retrieve: asked => [200, {...PERSON, pk: asked.pk}],
-  update: asked => [200, {...asked.data, pk: asked.pk}],
-  patch: asked => [200, {...PERSON, ...asked.data, pk: asked.pk}],
+  create: request => [201, {...PERSON, ...request.data}],
+  retrieve: request => [200, {...PERSON, pk: request.pk}],
+  update: request => [200, {...request.data, pk: request.pk}],
+  patch: request => [200, {...PERSON, ...request.data, pk: request.pk}],
   delete: () => [204, null],
   subscribe_instance: () => [201, null],
-  greet: asked => [200, {greeting: `Hello, ${asked.name}`}],
+  greet: request => [200, {greeting: `Hello, ${request.name}`}],
 };
 
 export class Server {
-  // What each connection was sent, and the code with which the client closed it.
+  // The texts received on each connection, and the code if the client closed it.
   connections = [];
-  // Actions that get no answer.
-  silent = new Set();
-  // Actions that are refused, with the status.
-  refused = new Map();
+  // Actions that get no reply.
+  unanswered = new Set();
+  // Actions that get an error reply, with its status.
+  errors = new Map();
   #sockets = new Set();
   #held = null;
   #http = createServer();
@@ -61,52 +61,52 @@ export class Server {
     ws.on('message', data => {
       const text = data.toString();
       connection.sent.push(text);
-      const answer = this.#answer(text);
-      if (answer) {
-        ws.send(JSON.stringify(answer));
+      const reply = this.#reply(text);
+      if (reply) {
+        ws.send(JSON.stringify(reply));
       }
     });
     ws.on('close', code => {
       this.#sockets.delete(ws);
-      // 1006: nobody said goodbye.
+      // 1006 means that there was no close frame.
       if (code !== 1006) {
         connection.close = code;
       }
     });
   }
 
-  #answer(text) {
+  #reply(text) {
     let frame;
     try {
       frame = JSON.parse(text);
     } catch {
       return null;
     }
-    const {stream, payload: asked} = frame;
-    if (!stream || !asked || this.silent.has(asked.action)) {
+    const {stream, payload: request} = frame;
+    if (!stream || !request || this.unanswered.has(request.action)) {
       return null;
     }
-    const reply = (response_status, data, errors = []) => ({stream, payload: {
-      errors, data, action: asked.action ?? null, response_status, request_id: asked.request_id ?? null,
+    const build = (response_status, data, errors = []) => ({stream, payload: {
+      errors, data, action: request.action ?? null, response_status, request_id: request.request_id ?? null,
     }});
-    if (!asked.action) {
-      return reply(405, null, [UNABLE]);
+    if (!request.action) {
+      return build(405, null, [NO_ACTION]);
     }
-    if (this.refused.has(asked.action)) {
-      return reply(this.refused.get(asked.action), null, ['no']);
+    if (this.errors.has(request.action)) {
+      return build(this.errors.get(request.action), null, ['no']);
     }
-    const known = ANSWERS[asked.action];
-    return known ? reply(...known(asked)) : reply(405, null, [`Method "${asked.action}" not allowed.`]);
+    const known = REPLIES[request.action];
+    return known ? build(...known(request)) : build(405, null, [`Method "${request.action}" not allowed.`]);
   }
 
-  // The server says something of its own accord.
-  say(frame) {
+  // Sends a frame on every connection.
+  send(frame) {
     for (const ws of this.#sockets) {
       ws.send(JSON.stringify(frame));
     }
   }
 
-  // Every connection breaks, and new ones wait until `admit`.
+  // Drops every connection. New ones wait until `release`.
   cut() {
     this.hold();
     for (const ws of this.#sockets) {
@@ -118,14 +118,14 @@ export class Server {
     this.#held ??= [];
   }
 
-  admit() {
+  release() {
     const held = this.#held ?? [];
     this.#held = null;
     held.forEach(upgrade => this.#upgrade(upgrade));
   }
 
-  // Until no client is connected any more.
-  async idle() {
+  // Waits until no client is connected.
+  async disconnected() {
     await Promise.all([...this.#sockets].map(ws => once(ws, 'close')));
   }
 

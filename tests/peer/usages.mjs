@@ -1,5 +1,5 @@
-// The usages of dcrf-client, by name: what its README and its declarations offer and what puts something on
-// the wire. Each has a counterpart in `tests/peer/` of the Rust tests, which does the same with our core.
+// The usages of dcrf-client, by name: everything in its README and its declarations that sends a frame. Each has a
+// counterpart in `tests/tests/peer/`, which does the same with our core.
 
 import {setTimeout} from 'node:timers/promises';
 import {hooks} from './hooks.mjs';
@@ -10,7 +10,7 @@ const GADGET = '00000000-0000-0000-0000-000000000001';
 
 const ignore = () => {};
 
-// A usage whose client is connected, and whose answers arrive.
+// A usage with a connected client, which waits for the replies.
 const online = use => async peer => {
   const client = await peer.connected();
   await use(client, peer);
@@ -37,7 +37,7 @@ const requests = {
   delete: online(client => client.delete('people', 4)),
   delete_with_data: online(client => client.delete('people', 4, {reason: 'unliked'})),
   delete_with_id: online(client => client.delete('people', 4, {reason: 'unliked'}, 'delete-1')),
-  // As in the README: without an action, which DCRF refuses.
+  // As in the README: without an action, so DCRF replies with an error.
   request: online(client => client.request('mystream', {key: 'value'}).catch(ignore)),
   request_with_action: online(client => client.request('tools', {action: 'greet', name: 'Alex'})),
   request_with_id: online(client => client.request('tools', {action: 'greet', name: 'Alex'}, 'greet-1')),
@@ -58,23 +58,23 @@ const outages = {
     await Promise.all([created, patched]);
   },
   requests_offline: online(async (client, peer) => {
-    await peer.loses();
+    await peer.goOffline();
     const created = client.create('people', ALEX);
     const patched = client.patch('people', 4, {name: 'Jefe'});
-    await peer.returns();
+    await peer.goOnline();
     await Promise.all([created, patched]);
   }),
   create_unanswered_at_a_loss: online(async (client, peer) => {
-    peer.server.silent.add('create');
+    peer.server.unanswered.add('create');
     client.create('people', ALEX).catch(ignore);
     await peer.flushed();
-    await peer.reconnects();
+    await peer.reconnect();
   }),
   list_unanswered_at_a_loss: online(async (client, peer) => {
-    peer.server.silent.add('list');
+    peer.server.unanswered.add('list');
     client.list('people', {search: 'Al'}).catch(ignore);
     await peer.flushed();
-    await peer.reconnects();
+    await peer.reconnect();
   }),
   create_client_and_initialize: async peer => {
     const client = peer.createClient();
@@ -121,9 +121,9 @@ const subscriptions = {
   cancel_offline: online(async (client, peer) => {
     const subscription = client.subscribe('people', 1, ignore);
     await subscription;
-    await peer.loses();
+    await peer.goOffline();
     subscription.cancel();
-    await peer.returns();
+    await peer.goOnline();
   }),
   subscribe_before_connect: async peer => {
     const client = peer.connect();
@@ -132,9 +132,9 @@ const subscriptions = {
     await subscription;
   },
   subscribe_offline: online(async (client, peer) => {
-    await peer.loses();
+    await peer.goOffline();
     const subscription = client.subscribe('people', 1, ignore);
-    await peer.returns();
+    await peer.goOnline();
     await subscription;
   }),
   subscribe_between_requests: online(client => Promise.all([
@@ -155,31 +155,31 @@ const subscriptions = {
   reconnect: online(async (client, peer) => {
     await client.subscribe('people', 2, ignore);
     await client.subscribe('people', 1, ignore, 'person-1');
-    await peer.reconnects();
-    await peer.reconnects();
+    await peer.reconnect();
+    await peer.reconnect();
   }),
   reconnect_with_requests_offline: online(async (client, peer) => {
     await client.subscribe('people', 1, ignore);
-    await peer.loses();
+    await peer.goOffline();
     const created = client.create('people', ALEX);
-    await peer.returns();
+    await peer.goOnline();
     await created;
   }),
-  refused_subscribe_and_reconnect: online(async (client, peer) => {
-    peer.server.refused.set('subscribe_instance', 403);
+  failed_subscribe_and_reconnect: online(async (client, peer) => {
+    peer.server.errors.set('subscribe_instance', 403);
     await client.subscribe('people', 1, ignore).catch(ignore);
-    await peer.reconnects();
-    await peer.reconnects();
+    await peer.reconnect();
+    await peer.reconnect();
   }),
   deleted_and_reconnect: online(async (client, peer) => {
     await client.subscribe('people', 1, ignore, 'person-1');
-    peer.server.say({stream: 'people', payload: {
+    peer.server.send({stream: 'people', payload: {
       errors: [], data: {pk: 1}, action: 'delete', response_status: 204, request_id: 'person-1',
     }});
     await peer.flushed();
-    peer.server.refused.set('subscribe_instance', 404);
-    await peer.reconnects();
-    await peer.reconnects();
+    peer.server.errors.set('subscribe_instance', 404);
+    await peer.reconnect();
+    await peer.reconnect();
   }),
   unsubscribe_all: online(async client => {
     await client.subscribe('people', 1, ignore);
@@ -190,7 +190,7 @@ const subscriptions = {
     await client.subscribe('people', 1, ignore);
     await client.subscribe('people', 2, ignore);
     client.unsubscribeAll();
-    await peer.reconnects();
+    await peer.reconnect();
   }),
   resubscribe: online(async client => {
     await client.subscribe('people', 1, ignore);
@@ -199,9 +199,9 @@ const subscriptions = {
   }),
   resubscribe_offline: online(async (client, peer) => {
     await client.subscribe('people', 1, ignore);
-    await peer.loses();
+    await peer.goOffline();
     client.resubscribe();
-    await peer.returns();
+    await peer.goOnline();
   }),
 };
 
@@ -209,39 +209,39 @@ const ends = {
   close: async peer => {
     const client = await peer.connected();
     client.close();
-    await peer.server.idle();
+    await peer.server.disconnected();
   },
   close_with_a_subscription: async peer => {
     const client = await peer.connected();
     await client.subscribe('people', 1, ignore);
     client.close();
-    await peer.server.idle();
+    await peer.server.disconnected();
   },
   close_without_unsubscribe: async peer => {
     const client = await peer.connected();
     await client.subscribe('people', 1, ignore);
     client.close(false);
-    await peer.server.idle();
+    await peer.server.disconnected();
   },
   close_with_a_request_in_flight: async peer => {
     const client = await peer.connected();
     client.create('people', ALEX).catch(ignore);
     client.close();
-    await peer.server.idle();
+    await peer.server.disconnected();
   },
   close_offline: async peer => {
     const client = await peer.connected();
     await client.subscribe('people', 1, ignore);
-    await peer.loses();
+    await peer.goOffline();
     client.create('people', ALEX).catch(ignore);
     client.close();
-    peer.server.admit();
-    // Nothing happens any more, which only time can show; an attempt to connect would come after 1 ms.
+    peer.server.release();
+    // The client must not connect again. It would after 1 ms.
     await setTimeout(50);
   },
 };
 
-// The first example of the README whole, without its last request, which `request` is.
+// The first example of the README, without its last request, which is `request` above.
 const readme = {
   readme: async peer => {
     const client = peer.connect();

@@ -1,7 +1,7 @@
-"""Runs the test server in this process.
+"""Runs the test server.
 
-Prints one line, `listening on HOST:PORT`, when connections are accepted, logs to stderr, and ends
-when its stdin does, so that no server outlives the process that started it.
+Prints `listening on HOST:PORT` once it accepts connections, and logs to stderr. It exits when stdin
+closes, so it never outlives the process that started it.
 """
 
 import argparse
@@ -22,33 +22,33 @@ def main():
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=0, help="0 lets the system choose")
-    parser.add_argument("--uds", help="a Unix socket for Daphne to listen on as well")
+    parser.add_argument("--port", type=int, default=0, help="0 selects a free port")
+    parser.add_argument("--uds", help="also listen on this Unix socket (Daphne only)")
     parser.add_argument("--server", choices=SERVERS, default="daphne")
     options = parser.parse_args()
     if options.uds and options.server != "daphne":
-        parser.error("--uds is for Daphne")
+        parser.error("--uds needs Daphne")
     return options
 
 
 def exit_with_stdin():
-    # Not sys.stdin: a thread that waits in its buffer would abort the interpreter's own exit.
+    # Not sys.stdin: a thread that blocks in its buffer makes the interpreter abort at exit.
     while os.read(0, 4096):
         pass
     if os.environ.get("DCRF_TEST_DISPOSABLE"):
-        # Whoever would have removed the data is gone.
+        # The process that would have removed the data is gone.
         shutil.rmtree(os.environ["DCRF_TEST_DATA"], ignore_errors=True)
     os._exit(0)
 
 
 def serve_with_daphne(options):
-    # First of all, because it installs the event loop that Twisted's other modules then use.
+    # Import this first: it installs the event loop that Twisted's other modules use.
     from daphne.server import Server  # isort: skip
     from daphne.endpoints import build_endpoint_description_strings
     from twisted.internet import reactor
 
     if options.uds:
-        # Left behind by a server that was killed.
+        # A killed server leaves its socket behind.
         Path(options.uds).unlink(missing_ok=True)
     endpoints = build_endpoint_description_strings(
         host=options.host, port=options.port, unix_socket=options.uds
@@ -57,7 +57,7 @@ def serve_with_daphne(options):
     reactor.callWhenRunning(lambda: announce(*server.listening_addresses[0]))
     server.run()
     if not server.listening_addresses:
-        sys.exit("the server could not listen")
+        sys.exit("could not listen")
 
 
 def serve_with_uvicorn(options):
@@ -75,7 +75,7 @@ def serve_with_uvicorn(options):
             port=options.port,
             lifespan="off",
             log_config=None,
-            # A stream that does not end would otherwise hold up the shutdown for ever.
+            # Otherwise a stream that does not end delays the shutdown forever.
             timeout_graceful_shutdown=3,
             **tls(),
         )
@@ -83,14 +83,14 @@ def serve_with_uvicorn(options):
 
 
 def tls():
-    """TLS by Uvicorn itself, where the environment names files in PEM."""
+    """Uvicorn's options for TLS, if the environment names PEM files."""
     certificate = os.environ.get("DCRF_TEST_CERTIFICATE")
     if not certificate:
         return {}
     files = {"ssl_certfile": certificate, "ssl_keyfile": os.environ["DCRF_TEST_KEY"]}
     client_ca = os.environ.get("DCRF_TEST_CLIENT_CA")
     if client_ca:
-        # Refuses whoever shows no certificate of this CA.
+        # Reject clients without a certificate of this CA.
         files |= {"ssl_ca_certs": client_ca, "ssl_cert_reqs": ssl.CERT_REQUIRED}
     return files
 
@@ -102,12 +102,12 @@ def load_application():
 
     marker = settings.DATA_DIR / "seeded"
     if not marker.exists():
-        make_database()
+        create_database()
         marker.touch()
     return application
 
 
-def make_database():
+def create_database():
     from django.core.management import call_command
 
     from board.seed import seed

@@ -1,54 +1,53 @@
-//! What the fuzzer has found worth keeping, and every input that once failed, given to the same targets by a stable
-//! compiler.
+//! Runs the fuzz targets on their stored inputs, on stable: the corpora, and every input that once failed.
 
 #[path = "../../dcrf-proto/fuzz/src/lib.rs"]
-#[allow(unreachable_pub, reason = "a library of its own for the fuzzer")]
+#[allow(unreachable_pub, reason = "a separate library for the fuzzer")]
 mod targets;
 
 use std::fs;
 use std::path::Path;
 
-/// Gives all stored inputs of a target to it.
-fn play(target: &str, play: fn(&[u8])) {
+/// Runs a target on all its stored inputs.
+fn run_inputs(target: &str, run: fn(&[u8])) {
     let fuzz = Path::new(env!("CARGO_MANIFEST_DIR")).join("../dcrf-proto/fuzz");
     let mut count = 0;
     for folder in ["corpus", "crashes"] {
         let Ok(files) = fs::read_dir(fuzz.join(folder).join(target)) else { continue };
         for file in files {
             let input = fs::read(file.unwrap().path()).unwrap();
-            play(&input);
+            run(&input);
             count += 1;
         }
     }
-    assert!(count >= 10, "{count} inputs for {target}");
+    assert!(count >= 10, "only {count} inputs for {target}");
 }
 
 #[test]
 fn text() {
-    play("text", targets::text::text);
+    run_inputs("text", targets::text::text);
 }
 
 #[test]
 fn calls() {
-    play("calls", targets::calls::calls);
+    run_inputs("calls", targets::calls::calls);
 }
 
 #[test]
 fn envelope() {
-    play("envelope", targets::envelope::envelope);
+    run_inputs("envelope", targets::envelope::envelope);
 }
 
 #[test]
 fn selector() {
-    play("selector", targets::selector::selector);
+    run_inputs("selector", targets::selector::selector);
 }
 
 #[test]
 fn repair() {
-    play("repair", targets::repair::repair);
+    run_inputs("repair", targets::repair::repair);
 }
 
 #[test]
 fn handshake() {
-    play("handshake", targets::handshake::handshake);
+    run_inputs("handshake", targets::handshake::handshake);
 }

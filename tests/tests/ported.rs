@@ -1,11 +1,11 @@
-//! The port of a program for dcrf-client, run as a person runs it, against the real server.
+//! The example that was ported from dcrf-client, as a process against the real server.
 
 use std::process::Command;
 
 use dcrf_tests::server::Server;
 
 #[test]
-fn the_ported_program_prints_what_its_original_does() {
+fn ported_program_prints_the_same_as_the_original() {
     let server = Server::start().unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_example-ported"))
         .arg(server.url("/ws/"))

@@ -1,11 +1,11 @@
-//! The clients with and without async, and their builders, have methods of the same names.
+//! The adapters have the same names: the async and the blocking client, their builders, and the crates' exports.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-/// The public functions in these files of the workspace, without those that only one side has.
-fn names(files: &[&str], besides: &[&str]) -> BTreeSet<String> {
+/// The names of the public functions in these files, except those that only one side has.
+fn function_names(files: &[&str], except: &[&str]) -> BTreeSet<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let mut names = BTreeSet::new();
     for file in files {
@@ -17,42 +17,42 @@ fn names(files: &[&str], besides: &[&str]) -> BTreeSet<String> {
         };
         names.extend(code.lines().filter_map(public));
     }
-    for name in besides {
-        assert!(names.remove(*name), "{name} is not there");
+    for name in except {
+        assert!(names.remove(*name), "{name} does not exist");
     }
     names
 }
 
 #[test]
-fn of_clients() {
-    let with_async = [
+fn clients_have_the_same_methods() {
+    let async_client = [
         "dcrf-proto/src/client/calls.rs",
         "dcrf-proto/src/client/connection.rs",
         "dcrf-proto/src/client/mod.rs",
         "dcrf-proto/src/client/state.rs",
     ];
-    let without = ["dcrf-blocking/src/calls.rs", "dcrf-blocking/src/client.rs"];
+    let blocking_client = ["dcrf-blocking/src/calls.rs", "dcrf-blocking/src/client.rs"];
     assert_eq!(
-        // Functions for adapters, and the method of a stream.
-        names(&with_async, &["attach", "next", "start", "start_idle"]),
-        // Where async has a future.
-        names(&without, &["start", "start_subscribe"])
+        // `next` belongs to a stream, and the others are for adapters.
+        function_names(&async_client, &["attach", "next", "start", "start_idle"]),
+        // They return without waiting, as all async calls do.
+        function_names(&blocking_client, &["start", "start_subscribe"])
     );
 }
 
 #[test]
-fn of_builders() {
+fn builders_have_the_same_methods() {
     let builder = "dcrf-proto/src/websocket/builder";
-    let with_async = [&*format!("{builder}/mod.rs"), &*format!("{builder}/options.rs")];
+    let async_builder = [&*format!("{builder}/mod.rs"), &*format!("{builder}/options.rs")];
     assert_eq!(
-        // With a background thread there is no driver to hand out.
-        names(&with_async, &["build", "endpoint", "on"]),
-        names(&["dcrf-blocking/src/builder.rs"], &[])
+        // The blocking client has no driver to hand out.
+        function_names(&async_builder, &["build", "endpoint", "on"]),
+        function_names(&["dcrf-blocking/src/builder.rs"], &[])
     );
 }
 
-/// The names that a crate re-exports or defines at its root.
-fn exports(file: &str, others: &[&str]) -> BTreeSet<String> {
+/// The names that a crate re-exports at its root, except those that only it has.
+fn exports(file: &str, except: &[&str]) -> BTreeSet<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let code = fs::read_to_string(root.join(file)).unwrap();
     let mut names = BTreeSet::new();
@@ -66,19 +66,19 @@ fn exports(file: &str, others: &[&str]) -> BTreeSet<String> {
             list.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned),
         );
     }
-    for name in others {
+    for name in except {
         assert!(names.remove(*name), "{file} does not export {name}");
     }
     names
 }
 
 #[test]
-fn of_crates() {
+fn crates_export_the_same_names() {
     let tokio = exports("dcrf-tokio/src/lib.rs", &["Compat"]);
     assert!(tokio.len() > 50, "{tokio:?}");
     assert_eq!(tokio, exports("dcrf-smol/src/lib.rs", &["Tcp", "Timer"]));
     let mut tokio = tokio;
-    // With a background thread there is no driver to hand out.
+    // The blocking client has no driver to hand out.
     tokio.remove("Driver");
     assert_eq!(tokio, exports("dcrf-blocking/src/lib.rs", &["Pending", "Receiver", "Source"]));
 }

@@ -1,4 +1,4 @@
-//! Every story on every adapter: `THEME::STORY::ADAPTER`. A new adapter is one more line in `on_each!`.
+//! Runs every story on every adapter, as `THEME::STORY::ADAPTER`. A new adapter needs one line in `on_each!`.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use dcrf_tests::adapter::{
 };
 use dcrf_tests::stories;
 
-/// No story takes this long; one that hangs is to fail.
+/// A story that takes longer hangs, and fails.
 const LIMIT: Duration = Duration::from_secs(60);
 
 macro_rules! on_each {

@@ -1,5 +1,5 @@
-//! What a real server said, frame by frame, and where each frame lands in a session that had made the
-//! recording's own requests and subscriptions. See `transcripts/README.md`.
+//! Replays the frames of a real server to a session that makes the same calls as the recorded client, and checks how it
+//! classifies each frame. See `transcripts/README.md`.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,12 +13,12 @@ use dcrf_proto::{
 };
 use serde_json::{Map, Value, json};
 
-/// Where a frame of the server has landed.
+/// How the session classified a frame from the server.
 #[derive(Debug)]
-enum Landing {
+enum Outcome {
     Reply(Result<Json, ErrorReply>),
-    Acknowledgement,
-    Ended,
+    Subscribed,
+    SubscriptionError,
     Unsubscribed(Result<(), UnsubscribeError>),
     Change(Change),
     Unhandled(Value),
@@ -26,19 +26,19 @@ enum Landing {
     Malformed,
 }
 
-impl Landing {
+impl Outcome {
     fn name(&self) -> &'static str {
         match self {
             Self::Reply(Ok(_)) => "ok",
-            Self::Reply(Err(_)) => "refused",
-            Self::Acknowledgement => "acknowledged",
-            Self::Ended => "ended",
+            Self::Reply(Err(_)) => "error reply",
+            Self::Subscribed => "subscribed",
+            Self::SubscriptionError => "subscription error",
             Self::Unsubscribed(Ok(())) => "unsubscribed",
-            Self::Unsubscribed(Err(_)) => "not unsubscribed",
+            Self::Unsubscribed(Err(_)) => "unsubscribe error",
             Self::Change(Change::Create(_)) => "create",
             Self::Change(Change::Update(_)) => "update",
             Self::Change(Change::Delete(_)) => "delete",
-            Self::Change(Change::ErrorReply(_)) => "failed event",
+            Self::Change(Change::ErrorReply(_)) => "error event",
             Self::Change(_) => "other event",
             Self::Unhandled(_) => "unhandled",
             Self::Late => "late",
@@ -47,30 +47,30 @@ impl Landing {
     }
 }
 
-/// One connection of a recording, with a session in the place of the recorded client.
+/// A connection of a recording, with a session instead of the recorded client.
 struct Connection {
     session: Session,
     epoch: Epoch,
     base: Instant,
     framing: Framing,
-    /// By stream and id.
+    /// By stream and request id.
     subscriptions: BTreeMap<(String, String), SubscriptionKey>,
 }
 
 enum Call {
-    /// Stream and id, and our key.
+    /// Stream and request id, and our key.
     Subscribe((String, String), SubscriptionKey),
     Other,
 }
 
-/// What became of a frame of the recorded client.
-enum Said {
-    /// Our session sent the same.
+/// How a frame of the recorded client was reproduced.
+enum Reproduction {
+    /// The session sent the same frame.
     Same,
-    /// It shares a subscription that is on the wire already, so nothing is sent (S2).
+    /// The subscription shares an upstream subscription, so nothing was sent (S2).
     Shared,
-    /// No call of ours sends this, such as a frame without an id.
-    Foreign,
+    /// No call sends this frame, for example because it has no request id.
+    Impossible,
 }
 
 impl Connection {
@@ -81,27 +81,31 @@ impl Connection {
         config.request_timeout = None;
         let mut session = Session::new(config, Seed::from([7; 32]), base);
         session.open(base);
-        let Some(Transmit::Dial(epoch)) = session.poll_transmit() else { panic!("it dials") };
+        let Some(Transmit::Dial(epoch)) = session.poll_transmit() else {
+            panic!("the session does not dial")
+        };
         session.handle_connected(epoch, base);
         while session.poll_event().is_some() {}
         Self { session, epoch, base, framing, subscriptions: BTreeMap::new() }
     }
 
     /// Makes the call that sends this frame, if there is one.
-    fn say(&mut self, text: &str) -> Said {
-        let Ok(frame) = serde_json::from_str::<Value>(text) else { return Said::Foreign };
-        let Some(call) = self.call(&frame) else { return Said::Foreign };
+    fn reproduce(&mut self, text: &str) -> Reproduction {
+        let Ok(frame) = serde_json::from_str::<Value>(text) else {
+            return Reproduction::Impossible;
+        };
+        let Some(call) = self.call(&frame) else { return Reproduction::Impossible };
         let sent = self.sent();
         match call {
             Call::Subscribe(_, key) if sent.is_empty() => {
                 self.session.unsubscribe(key, self.base);
-                return Said::Shared;
+                return Reproduction::Shared;
             }
             Call::Subscribe(name, key) => _ = self.subscriptions.insert(name, key),
             Call::Other => {}
         }
         assert_eq!(sent, [frame]);
-        Said::Same
+        Reproduction::Same
     }
 
     fn call(&mut self, frame: &Value) -> Option<Call> {
@@ -137,52 +141,52 @@ impl Connection {
         let mut sent = Vec::new();
         while let Some(transmit) = self.session.poll_transmit() {
             let Transmit::Frame(_, Frame::Text(text)) = transmit else {
-                panic!("{transmit:?} is no text")
+                panic!("expected text, got {transmit:?}")
             };
-            sent.push(serde_json::from_str(&text).expect("what is sent is JSON"));
+            sent.push(serde_json::from_str(&text).expect("sent frames are JSON"));
         }
         sent
     }
 
-    /// The server says this; where does it land?
-    fn hear(&mut self, text: &str) -> Landing {
-        // What the calls before have led to.
+    /// Passes a frame from the server to the session.
+    fn receive(&mut self, text: &str) -> Outcome {
+        // Discard the events of earlier calls.
         while self.session.poll_event().is_some() {}
         let before = self.session.stats();
         self.session.handle_text(self.epoch, text, self.base);
         let after = self.session.stats();
-        let mut landings = Vec::new();
+        let mut outcomes = Vec::new();
         if after.late > before.late {
-            landings.push(Landing::Late);
+            outcomes.push(Outcome::Late);
         }
         if after.malformed > before.malformed {
-            landings.push(Landing::Malformed);
+            outcomes.push(Outcome::Malformed);
         }
         while let Some(event) = self.session.poll_event() {
-            self.told(event, &mut landings);
+            self.handle_event(event, &mut outcomes);
         }
-        assert!(!landings.is_empty(), "nothing became of {text}");
-        // Those who share a subscription all get the same.
-        landings.swap_remove(0)
+        assert!(!outcomes.is_empty(), "no outcome for {text}");
+        // All subscribers that share an upstream subscription get the same.
+        outcomes.swap_remove(0)
     }
 
-    fn told(&mut self, event: Event, landings: &mut Vec<Landing>) {
+    fn handle_event(&mut self, event: Event, outcomes: &mut Vec<Outcome>) {
         match event {
             Event::Settled { result, .. } => {
                 let error_reply = |error| match error {
-                    RequestError::ErrorReply(error_reply) => error_reply,
+                    RequestError::ErrorReply(reply) => reply,
                     other => panic!("{other}"),
                 };
-                landings.push(Landing::Reply(result.map_err(error_reply)));
+                outcomes.push(Outcome::Reply(result.map_err(error_reply)));
             }
-            Event::Subscribed(_) => landings.push(Landing::Acknowledgement),
-            Event::Unsubscribed { result, .. } => landings.push(Landing::Unsubscribed(result)),
+            Event::Subscribed(_) => outcomes.push(Outcome::Subscribed),
+            Event::Unsubscribed { result, .. } => outcomes.push(Outcome::Unsubscribed(result)),
             Event::Client(ClientEvent::Unhandled(unhandled)) => {
-                landings.push(Landing::Unhandled(value(&unhandled.frame)));
+                outcomes.push(Outcome::Unhandled(value(&unhandled.frame)));
             }
             Event::ChangeReadable(key) => {
                 while let Some(polled) = self.session.poll_change(key) {
-                    landings.push(polled.map_or(Landing::Ended, Landing::Change));
+                    outcomes.push(polled.map_or(Outcome::SubscriptionError, Outcome::Change));
                 }
             }
             other => panic!("{other:?}"),
@@ -191,51 +195,52 @@ impl Connection {
 }
 
 fn arguments(payload: &Map<String, Value>) -> impl Iterator<Item = (String, Value)> + '_ {
-    let ours = |name: &str| matches!(name, "action" | "request_id");
-    payload.iter().filter(move |(name, _)| !ours(name)).map(|(n, v)| (n.clone(), v.clone()))
+    let is_reserved = |name: &str| matches!(name, "action" | "request_id");
+    payload.iter().filter(move |(name, _)| !is_reserved(name)).map(|(n, v)| (n.clone(), v.clone()))
 }
 
 fn value(json: &Json) -> Value {
-    json.decode().expect("JSON")
+    json.decode().expect("valid JSON")
 }
 
-struct Played {
-    /// Connection, text and landing of each frame of the server.
-    landings: Vec<(String, String, Landing)>,
+/// The result of replaying a transcript.
+struct Replay {
+    /// Connection, text and outcome of each frame from the server.
+    outcomes: Vec<(String, String, Outcome)>,
     same: usize,
     shared: usize,
-    foreign: usize,
+    impossible: usize,
 }
 
-impl Played {
+impl Replay {
     fn tally(&self) -> String {
         let mut counts = BTreeMap::new();
-        for (_, _, landing) in &self.landings {
-            *counts.entry(landing.name()).or_insert(0) += 1;
+        for (_, _, outcome) in &self.outcomes {
+            *counts.entry(outcome.name()).or_insert(0) += 1;
         }
         let counts: Vec<String> =
             counts.into_iter().map(|(name, count)| format!("{name} {count}")).collect();
         counts.join(", ")
     }
 
-    /// Where the frames of one connection that contain `part` have landed.
-    fn of(&self, connection: &str, part: &str) -> Vec<&Landing> {
+    /// The outcomes of a connection's frames that contain `part`.
+    fn of(&self, connection: &str, part: &str) -> Vec<&Outcome> {
         let frames =
-            self.landings.iter().filter(|(c, text, _)| c == connection && text.contains(part));
-        frames.map(|(_, _, landing)| landing).collect()
+            self.outcomes.iter().filter(|(c, text, _)| c == connection && text.contains(part));
+        frames.map(|(_, _, outcome)| outcome).collect()
     }
 }
 
-fn play(name: &str) -> Played {
+fn replay(name: &str) -> Replay {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("transcripts/{name}.jsonl"));
-    let recording = fs::read_to_string(path).expect("the transcript is there");
-    #[allow(clippy::disallowed_methods, reason = "the one base of the virtual clock")]
+    let recording = fs::read_to_string(path).expect("the transcript exists");
+    #[allow(clippy::disallowed_methods, reason = "the start of the virtual clock")]
     let base = Instant::now();
     let mut connections: BTreeMap<String, Connection> = BTreeMap::new();
-    let mut played = Played { landings: Vec::new(), same: 0, shared: 0, foreign: 0 };
+    let mut replay = Replay { outcomes: Vec::new(), same: 0, shared: 0, impossible: 0 };
     let mut paths: BTreeMap<String, String> = BTreeMap::new();
     for line in recording.lines() {
-        let line: Value = serde_json::from_str(line).expect("a line is JSON");
+        let line: Value = serde_json::from_str(line).expect("lines are JSON");
         let name = line["conn"].as_str().unwrap_or_default().to_owned();
         let text = line["text"].as_str().unwrap_or_default();
         match (line["ev"].as_str(), line["dir"].as_str()) {
@@ -260,76 +265,76 @@ fn play(name: &str) -> Played {
             }
             (_, Some(">")) => {
                 let connection = connections.get_mut(&name).expect("an open connection");
-                match connection.say(text) {
-                    Said::Same => played.same += 1,
-                    Said::Shared => played.shared += 1,
-                    Said::Foreign => played.foreign += 1,
+                match connection.reproduce(text) {
+                    Reproduction::Same => replay.same += 1,
+                    Reproduction::Shared => replay.shared += 1,
+                    Reproduction::Impossible => replay.impossible += 1,
                 }
             }
             (_, Some("<")) => {
                 let connection = connections.get_mut(&name).expect("an open connection");
-                let landing = connection.hear(text);
-                played.landings.push((name, text.to_owned(), landing));
+                let outcome = connection.receive(text);
+                replay.outcomes.push((name, text.to_owned(), outcome));
             }
             _ => {}
         }
     }
-    played
+    replay
 }
 
-/// File; frames of the client that our calls send as well, that share a subscription, and that no call
-/// of ours sends; where the server's frames land. What answers the last two kinds belongs to nobody.
+/// For each transcript: the numbers of the client's frames that are the same, shared and impossible, and the outcomes of
+/// the server's frames. Replies to shared and impossible frames are unhandled.
 #[rustfmt::skip]
 const EXPECTED: &[(&str, usize, usize, usize, &str)] = &[
-    ("daphne.auth", 7, 0, 0, "ended 1, ok 3, refused 2"),
-    ("daphne.bare", 5, 0, 2, "acknowledged 1, ok 3, refused 1, unhandled 2, update 1"),
-    ("daphne.crud", 27, 0, 3, "ended 1, ok 16, refused 10, unhandled 3"),
-    ("daphne.fail", 5, 0, 0, "refused 5"),
-    ("daphne.feed", 16, 1, 1, "acknowledged 3, create 2, delete 2, ok 11, other event 2, unhandled 5, unsubscribed 1, update 6"),
-    ("daphne.guarded", 2, 0, 0, "acknowledged 1, ok 1, unhandled 1, update 1"),
-    ("daphne.late_reply", 2, 0, 0, "acknowledged 1, ok 1, update 1"),
-    ("daphne.pages", 10, 0, 0, "ok 8, refused 2, unhandled 12"),
+    ("daphne.auth", 7, 0, 0, "error reply 2, ok 3, subscription error 1"),
+    ("daphne.bare", 5, 0, 2, "error reply 1, ok 3, subscribed 1, unhandled 2, update 1"),
+    ("daphne.crud", 27, 0, 3, "error reply 10, ok 16, subscription error 1, unhandled 3"),
+    ("daphne.fail", 5, 0, 0, "error reply 5"),
+    ("daphne.feed", 16, 1, 1, "create 2, delete 2, ok 11, other event 2, subscribed 3, unhandled 5, unsubscribed 1, update 6"),
+    ("daphne.guarded", 2, 0, 0, "ok 1, subscribed 1, unhandled 1, update 1"),
+    ("daphne.late_reply", 2, 0, 0, "ok 1, subscribed 1, update 1"),
+    ("daphne.pages", 10, 0, 0, "error reply 2, ok 8, unhandled 12"),
     ("daphne.race_stream_ready", 20, 0, 0, "ok 20"),
     ("daphne.refuse", 0, 0, 0, ""),
     ("daphne.reqids", 7, 0, 9, "ok 7, unhandled 9"),
-    ("daphne.stale", 34, 0, 0, "acknowledged 1, delete 1, failed event 1, ok 33"),
-    ("daphne.subs", 19, 2, 5, "acknowledged 4, delete 1, late 3, ok 12, unhandled 6, unsubscribed 3, update 6"),
-    ("daphne.subs_memo_uuid", 12, 0, 0, "acknowledged 3, delete 3, ok 9, update 2"),
+    ("daphne.stale", 34, 0, 0, "delete 1, error event 1, ok 33, subscribed 1"),
+    ("daphne.subs", 19, 2, 5, "delete 1, late 3, ok 12, subscribed 4, unhandled 6, unsubscribed 3, update 6"),
+    ("daphne.subs_memo_uuid", 12, 0, 0, "delete 3, ok 9, subscribed 3, update 2"),
     ("daphne.tools", 18, 0, 0, "ok 16, unhandled 3"),
-    ("daphne.view", 6, 0, 0, "ok 3, refused 3"),
-    ("daphne.x_crashers", 8, 0, 18, "refused 3"),
-    ("daphne.x_sibling", 9, 1, 0, "acknowledged 3, ok 4, unhandled 4, unsubscribed 2, update 2"),
-    ("daphne.x_tx", 5, 0, 0, "acknowledged 2, create 1, ok 3"),
-    ("uvicorn.auth", 7, 0, 0, "ended 1, ok 3, refused 2"),
-    ("uvicorn.crash", 3, 0, 0, "acknowledged 1"),
-    ("uvicorn.crud", 27, 0, 3, "ended 1, ok 16, refused 10, unhandled 3"),
+    ("daphne.view", 6, 0, 0, "error reply 3, ok 3"),
+    ("daphne.x_crashers", 8, 0, 18, "error reply 3"),
+    ("daphne.x_sibling", 9, 1, 0, "ok 4, subscribed 3, unhandled 4, unsubscribed 2, update 2"),
+    ("daphne.x_tx", 5, 0, 0, "create 1, ok 3, subscribed 2"),
+    ("uvicorn.auth", 7, 0, 0, "error reply 2, ok 3, subscription error 1"),
+    ("uvicorn.crash", 3, 0, 0, "subscribed 1"),
+    ("uvicorn.crud", 27, 0, 3, "error reply 10, ok 16, subscription error 1, unhandled 3"),
     ("uvicorn.hangup", 3, 0, 0, "ok 1"),
     ("uvicorn.refuse", 0, 0, 0, ""),
 ];
 
 #[test]
-fn every_frame_lands_where_it_belongs() {
-    let played: Vec<_> = EXPECTED
+fn every_frame_is_classified() {
+    let replay: Vec<_> = EXPECTED
         .iter()
         .map(|(name, ..)| {
-            let played = play(name);
-            (*name, played.same, played.shared, played.foreign, played.tally())
+            let replay = replay(name);
+            (*name, replay.same, replay.shared, replay.impossible, replay.tally())
         })
         .collect();
     let expected: Vec<_> = EXPECTED
         .iter()
-        .map(|(name, same, shared, foreign, tally)| {
-            (*name, *same, *shared, *foreign, (*tally).to_owned())
+        .map(|(name, same, shared, impossible, tally)| {
+            (*name, *same, *shared, *impossible, (*tally).to_owned())
         })
         .collect();
-    assert_eq!(played, expected);
+    assert_eq!(replay, expected);
 }
 
 #[test]
-fn every_transcript_is_played() {
+fn every_transcript_is_replayed() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("transcripts");
     let mut names: Vec<String> = fs::read_dir(folder)
-        .expect("the folder is there")
+        .expect("the folder exists")
         .filter_map(|entry| {
             let name = entry.ok()?.file_name().into_string().ok()?;
             name.strip_suffix(".jsonl").map(str::to_owned)
@@ -340,34 +345,34 @@ fn every_transcript_is_played() {
 }
 
 #[test]
-fn pythons_nan_is_repaired() {
-    let played = play("daphne.tools");
-    let [Landing::Reply(Ok(data))] = played.of("A", "NaN")[..] else { panic!() };
+fn nan_is_read_as_null() {
+    let replay = replay("daphne.tools");
+    let [Outcome::Reply(Ok(data))] = replay.of("A", "NaN")[..] else { panic!() };
     let expected =
         json!({"v": null, "inf": null, "big": 9_223_372_036_854_775_809_u64, "u": "é\u{2028}😀"});
     assert_eq!(value(data), expected);
 }
 
 #[test]
-fn a_push_of_the_server_belongs_to_nobody() {
-    let played = play("daphne.tools");
-    let ticks = played.of("A", "tick");
+fn unsolicited_message_is_unhandled() {
+    let replay = replay("daphne.tools");
+    let ticks = replay.of("A", "tick");
     assert_eq!(ticks.len(), 3);
     for (n, tick) in ticks.iter().enumerate() {
-        let Landing::Unhandled(frame) = tick else { panic!("{tick:?}") };
+        let Outcome::Unhandled(frame) = tick else { panic!("{tick:?}") };
         assert_eq!(frame["payload"], json!({"type": "tick", "n": n}));
     }
 }
 
 #[test]
-fn a_stale_update_is_a_refused_change_and_the_delete_follows() {
-    let played = play("daphne.stale");
-    let landings = played.of("A", "\"ST\"");
-    let [Landing::Acknowledgement, changes @ ..] = &landings[..] else { panic!("{landings:?}") };
+fn stale_update_is_an_error_reply_before_the_delete() {
+    let replay = replay("daphne.stale");
+    let outcomes = replay.of("A", "\"ST\"");
+    let [Outcome::Subscribed, changes @ ..] = &outcomes[..] else { panic!("{outcomes:?}") };
     let [
         ..,
-        Landing::Change(Change::ErrorReply(error_reply)),
-        Landing::Change(Change::Delete(deleted)),
+        Outcome::Change(Change::ErrorReply(error_reply)),
+        Outcome::Change(Change::Delete(deleted)),
     ] = changes
     else {
         panic!("{changes:?}")
@@ -377,13 +382,13 @@ fn a_stale_update_is_a_refused_change_and_the_delete_follows() {
 }
 
 #[test]
-fn a_feed_as_in_the_documentation_is_delivered_whole() {
-    let played = play("daphne.feed");
-    let landings = played.of("A", "\"MF\"");
-    let actions: Vec<&str> = landings
+fn feed_as_in_the_documentation_is_delivered_whole() {
+    let replay = replay("daphne.feed");
+    let outcomes = replay.of("A", "\"MF\"");
+    let actions: Vec<&str> = outcomes
         .iter()
-        .map(|landing| match landing {
-            Landing::Change(Change::Other { action: Some(action), payload }) => {
+        .map(|outcome| match outcome {
+            Outcome::Change(Change::Other { action: Some(action), payload }) => {
                 assert_eq!(value(payload)["message"], json!({"pk": 6}));
                 action.as_str()
             }
@@ -394,34 +399,30 @@ fn a_feed_as_in_the_documentation_is_delivered_whole() {
 }
 
 #[test]
-fn a_revoked_permission_is_told_without_an_id_and_the_event_still_comes() {
-    let played = play("daphne.guarded");
-    let [Landing::Unhandled(frame)] = played.of("A", "403")[..] else { panic!() };
+fn denied_event_is_delivered_after_an_error_without_id() {
+    let replay = replay("daphne.guarded");
+    let [Outcome::Unhandled(frame)] = replay.of("A", "403")[..] else { panic!() };
     assert_eq!(frame["payload"]["request_id"], Value::Null);
     assert!(matches!(
-        played.of("A", "\"G\"")[..],
-        [Landing::Acknowledgement, Landing::Change(Change::Update(_))]
+        replay.of("A", "\"G\"")[..],
+        [Outcome::Subscribed, Outcome::Change(Change::Update(_))]
     ));
 }
 
 #[test]
-fn an_event_before_the_acknowledgement_is_delivered() {
-    let played = play("daphne.late_reply");
+fn event_before_the_acknowledgement_is_delivered() {
+    let replay = replay("daphne.late_reply");
     assert!(matches!(
-        played.of("A", "\"L\"")[..],
-        [Landing::Change(Change::Update(_)), Landing::Acknowledgement]
+        replay.of("A", "\"L\"")[..],
+        [Outcome::Change(Change::Update(_)), Outcome::Subscribed]
     ));
 }
 
 #[test]
-fn an_unsubscribe_after_the_delete_succeeds() {
-    let played = play("daphne.subs");
+fn unsubscribe_after_the_delete_succeeds() {
+    let replay = replay("daphne.subs");
     assert!(matches!(
-        played.of("A", "\"S3\"")[..],
-        [
-            Landing::Acknowledgement,
-            Landing::Change(Change::Delete(_)),
-            Landing::Unsubscribed(Ok(())),
-        ]
+        replay.of("A", "\"S3\"")[..],
+        [Outcome::Subscribed, Outcome::Change(Change::Delete(_)), Outcome::Unsubscribed(Ok(())),]
     ));
 }

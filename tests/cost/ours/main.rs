@@ -1,4 +1,4 @@
-//! Reads one object of the server that the first argument names.
+//! Retrieves one object from the server whose URL is the first argument.
 
 use serde::Deserialize;
 

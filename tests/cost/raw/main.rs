@@ -1,5 +1,5 @@
-//! Reads one object of the server that the first argument names, by hand: no timeout, no second connection, and whatever
-//! else arrives is not understood.
+//! Retrieves one object from the server whose URL is the first argument, with only a WebSocket: no timeout, no reconnect,
+//! and no handling of other messages.
 
 use async_tungstenite::tokio::connect_async;
 use async_tungstenite::tungstenite::Message;

@@ -1,4 +1,4 @@
-"""The streams that stand on a model."""
+"""The streams of models."""
 
 import asyncio
 
@@ -34,18 +34,18 @@ class ModelConsumer(
     ObserverModelInstanceMixin,
     GenericAsyncAPIConsumer,
 ):
-    """All actions on a model. `retrieve` comes with ObserverModelInstanceMixin."""
+    """All actions on a model. ObserverModelInstanceMixin provides `retrieve`."""
 
     async def send_event(self, data, action, request_ids):
-        """One frame per subscription: the request id is how a client finds the subscriber."""
+        """Sends a frame per subscription. The client finds the subscriber by the request id."""
         for request_id in request_ids:
             await self.reply(
                 action=action, data=data, status=EVENT_STATUS[action], request_id=request_id
             )
 
 
-# An observer's identity is its module and its method's name, without the class, so that two
-# observers of one name in this file would share their groups. Each has a name of its own.
+# An observer is identified by its module and its method's name, without the class. Two observers
+# with the same name in this file would share their groups, so each has a unique name.
 
 
 class TaskConsumer(ModelConsumer):
@@ -68,7 +68,7 @@ class TaskConsumer(ModelConsumer):
 
     @action(detached=True)
     async def subscribe_late_reply(self, request_id, delay=0.5, **kwargs):
-        """The same feed, acknowledged after `delay` seconds: events can come first."""
+        """The same feed, acknowledged after `delay` seconds, so that events can arrive first."""
         await self.task_change.subscribe(request_id=request_id)
         await asyncio.sleep(delay)
         return {"subscribed": True}, 201
@@ -92,7 +92,7 @@ class TaskConsumer(ModelConsumer):
 
     @action()
     async def subscribe_priority(self, request_id, priority, **kwargs):
-        """The tasks of one priority; one that changes its priority leaves as a delete."""
+        """The tasks with one priority. A task that changes its priority leaves with a delete."""
         await self.task_priority_change.subscribe(request_id=request_id, priority=priority)
         return None, 201
 
@@ -103,7 +103,7 @@ class TaskConsumer(ModelConsumer):
 
 
 class PrivateTaskConsumer(TaskConsumer):
-    """Connects anybody, and answers 403 to each action of somebody unknown."""
+    """Accepts every connection, but replies to actions of anonymous users with 403."""
 
     permission_classes = [IsAuthenticated]
 
@@ -134,7 +134,7 @@ class MemoConsumer(ModelConsumer):
 
 
 class DocsFeedConsumer(GenericAsyncAPIConsumer):
-    """A feed written as in DCRF's documentation: events without data, and no reply to subscribe."""
+    """A feed as in DCRF's documentation: events without data, and no reply to the subscribe."""
 
     queryset = Memo.objects.all()
     serializer_class = MemoSerializer
@@ -159,7 +159,7 @@ class GadgetConsumer(ModelConsumer):
 
     @model_observer(Gadget)
     async def gadget_change(self, message, action, subscribing_request_ids=(), **kwargs):
-        """Without a serializer the body is `{"pk": …}`; without a status every event says 200."""
+        """Without a serializer the data is `{"pk": …}`. Without a status it is always 200."""
         for request_id in subscribing_request_ids:
             await self.reply(action=action, data=message, request_id=request_id)
 
@@ -179,7 +179,7 @@ class RowPagination(WebsocketLimitOffsetPagination):
 
 
 class RowPagesConsumer(PaginatedModelListMixin, GenericAsyncAPIConsumer):
-    """Answers `list` with one page, chosen by `limit` and `offset`."""
+    """Replies to `list` with one page, selected by `limit` and `offset`."""
 
     queryset = Row.objects.all()
     serializer_class = RowSerializer
@@ -187,7 +187,7 @@ class RowPagesConsumer(PaginatedModelListMixin, GenericAsyncAPIConsumer):
 
 
 class RowStreamConsumer(StreamedPaginatedListMixin, GenericAsyncAPIConsumer):
-    """Answers `list` with all pages, one frame each, under one request id."""
+    """Replies to `list` with all pages: a frame for each, all with the same request id."""
 
     queryset = Row.objects.all()
     serializer_class = RowSerializer

@@ -38,7 +38,7 @@ class Row(models.Model):
 
 
 class Ticket(models.Model):
-    """Opens one connection as its user: it is deleted then. See `board/tickets.py`."""
+    """Authenticates one connection, and is deleted then. See `board/tickets.py`."""
 
     key = models.CharField(max_length=43, primary_key=True, default=secrets.token_urlsafe)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE)

@@ -5,10 +5,10 @@ from djangochannelsrestframework.permissions import BasePermission
 
 
 class NoUpdates(BasePermission):
-    """Allows everything but `update`.
+    """Allows everything except `update`.
 
-    DCRF also asks when it delivers an update event: the client then gets a 403 with a null request
-    id, and the event all the same.
+    DCRF also checks this before it delivers an update event. The client then gets a 403 with a null
+    request id, and the event anyway.
     """
 
     async def has_permission(self, scope, consumer, action, **kwargs):
@@ -16,7 +16,7 @@ class NoUpdates(BasePermission):
 
 
 class SlowToConnect(BasePermission):
-    """Lets everybody in, `?delay=` seconds late (0.5 where the query has none)."""
+    """Accepts every connection after `?delay=` seconds (default 0.5)."""
 
     async def can_connect(self, scope, consumer, message=None):
         query = parse_qs(scope["query_string"].decode())

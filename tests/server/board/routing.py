@@ -1,4 +1,4 @@
-"""Which consumers stand at which path."""
+"""The consumer of each path."""
 
 from channels.security.websocket import AllowedHostsOriginValidator
 from channelsmultiplexer import AsyncJsonWebsocketDemultiplexer
@@ -14,7 +14,7 @@ from board.consumers import (
     RowStreamConsumer,
     TaskConsumer,
 )
-from board.edges import (
+from board.connections import (
     ConnectCrashConsumer,
     DenyConsumer,
     Gate,
@@ -27,8 +27,8 @@ from board.tools import ToolsConsumer
 
 SUBPROTOCOL = "dcrf"
 
-# Each value is `Consumer.as_asgi()`: the multiplexer calls it once per connection, and each call
-# makes a consumer of its own. A plain `Consumer()` would be shared by all connections.
+# Each value is `Consumer.as_asgi()`: the multiplexer calls it for each connection, and each call
+# creates a consumer. A plain `Consumer()` would be shared by all connections.
 STREAMS = {
     "tasks": TaskConsumer.as_asgi(),
     "memos": MemoConsumer.as_asgi(),
@@ -46,13 +46,13 @@ class Demultiplexer(AsyncJsonWebsocketDemultiplexer):
     applications = STREAMS
 
     async def accept(self, subprotocol=None, headers=None):
-        """Selects `dcrf` where it is offered. Channels by itself selects none."""
+        """Selects `dcrf` if it is offered. By default Channels selects no subprotocol."""
         if SUBPROTOCOL in self.scope["subprotocols"]:
             subprotocol = SUBPROTOCOL
         await super().accept(subprotocol, headers)
 
     async def connection_close(self, message, stream_name):
-        """Lets a stream close the connection; its own `websocket.close` ends the stream alone."""
+        """Lets a stream close the connection. Its `websocket.close` ends only the stream."""
         await self.close(code=message["code"], reason=message["reason"])
 
 
@@ -61,10 +61,10 @@ class LateTools(ToolsConsumer):
 
 
 class LateDemultiplexer(Demultiplexer):
-    """Opens when `tasks` accepts; a frame to `late` before it has, too, kills the connection."""
+    """Opens when `tasks` accepts. A frame to `late` before that accepts ends the connection."""
 
-    # Not passed to as_asgi(): the multiplexer would write that into the class it has in common
-    # with every other demultiplexer.
+    # Not passed to as_asgi(): the multiplexer would store it in a dictionary that all
+    # demultiplexers share.
     applications = {"tasks": STREAMS["tasks"], "late": LateTools.as_asgi()}
 
 

@@ -1,4 +1,4 @@
-"""The rows that every fresh database starts with."""
+"""The initial rows of a database."""
 
 from uuid import UUID
 

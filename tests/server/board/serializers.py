@@ -4,7 +4,7 @@ from board.models import Gadget, Memo, Row, Task
 
 
 class TaskSerializer(serializers.ModelSerializer):
-    """Names the primary key `pk`, as DCRF's own delete events do."""
+    """Calls the primary key `pk`, as DCRF's delete events do."""
 
     class Meta:
         model = Task
@@ -12,7 +12,7 @@ class TaskSerializer(serializers.ModelSerializer):
 
 
 class MemoSerializer(serializers.ModelSerializer):
-    """Names the primary key `id`, as most projects do, while delete events still say `pk`."""
+    """Calls the primary key `id`, as most projects do. Delete events still call it `pk`."""
 
     class Meta:
         model = Memo

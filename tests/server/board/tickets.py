@@ -1,7 +1,7 @@
-"""Tickets: who is signed in gets one over HTTP, and opens one WebSocket connection with it.
+"""Tickets: a user with a token gets one over HTTP, and opens one WebSocket connection with it.
 
-A query ends up in the logs of servers and proxies. A token is worth something to whoever reads it
-there; a ticket that has opened its connection is not.
+Queries end up in the logs of servers and proxies. A token in a log can be misused; a ticket can't,
+since it is valid only once.
 """
 
 from urllib.parse import parse_qs
@@ -13,7 +13,7 @@ from board.models import Ticket
 
 
 class TicketAuthentication:
-    """Sets scope["user"] from `?ticket=KEY`, and to nobody without a ticket that is still good."""
+    """Sets scope["user"] from `?ticket=KEY`, or to AnonymousUser without a valid ticket."""
 
     def __init__(self, application):
         self.application = application
@@ -27,7 +27,7 @@ class TicketAuthentication:
 @database_sync_to_async
 def redeem(key):
     ticket = Ticket.objects.select_related("user").filter(key=key).first()
-    # Of two connections with one ticket, one deletes a row.
+    # If two connections use the same ticket, only one of them deletes the row.
     if ticket and Ticket.objects.filter(key=key).delete()[0]:
         return ticket.user
     return AnonymousUser()

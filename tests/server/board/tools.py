@@ -1,4 +1,4 @@
-"""A stream without a model: actions that answer in every way that an action can."""
+"""A stream without a model, whose actions reply in every way that an action can."""
 
 import asyncio
 
@@ -22,7 +22,7 @@ class ToolsConsumer(AsyncAPIConsumer):
 
     @action()
     def echo_sync(self, action, request_id=None, **kwargs):
-        """The same from a synchronous method, which runs in a thread."""
+        """The same as a synchronous method, which runs in a thread."""
         return kwargs, 200
 
     @action(detached=True)
@@ -33,13 +33,13 @@ class ToolsConsumer(AsyncAPIConsumer):
 
     @action()
     async def slow_inline(self, seconds, **kwargs):
-        """Not detached: this stream does nothing else meanwhile."""
+        """Not detached: this stream handles nothing else meanwhile."""
         await asyncio.sleep(seconds)
         return {"slept": seconds}, 200
 
     @action()
     async def mute(self, **kwargs):
-        """Returns nothing, and so is never answered."""
+        """Returns nothing, so there is no reply."""
 
     @action()
     async def fail(self, kind, **kwargs):
@@ -52,19 +52,19 @@ class ToolsConsumer(AsyncAPIConsumer):
 
     @action()
     async def status(self, code, data=None, **kwargs):
-        """A reply with any status, whose `errors` are empty nevertheless."""
+        """Replies with any status and without errors."""
         return data, code
 
     @action()
     async def push(self, count, **kwargs):
-        """Frames of the server's own, which have neither action nor request id, then the reply."""
+        """Sends unsolicited messages without action or request id, then the reply."""
         for n in range(count):
             await self.send_json({"type": "tick", "n": n})
         return {"pushed": count}, 200
 
     @action()
     async def nan(self, **kwargs):
-        """What Python's json writes and JSON does not allow, or does not promise to carry."""
+        """Values that Python's json writes although JSON forbids them or may not preserve them."""
         return {
             "nan": float("nan"),
             "infinity": float("inf"),
@@ -74,7 +74,7 @@ class ToolsConsumer(AsyncAPIConsumer):
 
     @action()
     async def big(self, size, **kwargs):
-        """A reply with `size` characters of data."""
+        """Replies with `size` characters of data."""
         return "x" * size, 200
 
     @action()
@@ -88,7 +88,7 @@ class ToolsConsumer(AsyncAPIConsumer):
 
     @action()
     async def hangup(self, code=None, **kwargs):
-        """Closes this stream alone, when multiplexed. The next frame to it ends the connection."""
+        """Closes only this stream if multiplexed. The next frame to it ends the connection."""
         await self.close(code=code)
 
     @action()

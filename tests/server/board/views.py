@@ -16,11 +16,11 @@ from rest_framework.response import Response
 from board.models import Ticket
 
 
-# A client without a browser has no form to take a CSRF token from.
+# A client that is not a browser has no form with a CSRF token.
 @csrf_exempt
 @require_POST
 def log_in(request):
-    """Answers `username` and `password` with a session cookie, which WebSockets accept too."""
+    """Exchanges `username` and `password` for a session cookie, also valid for WebSockets."""
     user = authenticate(
         request,
         username=request.POST.get("username"),
@@ -37,5 +37,5 @@ def log_in(request):
 @permission_classes([IsAuthenticated])
 @renderer_classes([JSONRenderer])
 def issue_ticket(request):
-    """Answers `Authorization: Token KEY` with a ticket for one WebSocket connection."""
+    """Exchanges `Authorization: Token KEY` for a ticket for one WebSocket connection."""
     return Response({"ticket": Ticket.objects.create(user=request.user).key}, status=201)

@@ -1,4 +1,4 @@
-"""The whole application: HTTP from Django, WebSockets through authentication and the journal."""
+"""The application: HTTP from Django, WebSockets with the journal and authentication."""
 
 # ruff: noqa: E402
 
@@ -8,7 +8,7 @@ from django.core.asgi import get_asgi_application
 
 os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
 
-# Models can be imported only after this call, and consumers import them.
+# Consumers import models, which is possible only after this call.
 http_application = get_asgi_application()
 
 from channels.auth import AuthMiddlewareStack

@@ -1,4 +1,4 @@
-"""Token authentication for WebSockets, beside the session cookie that AuthMiddlewareStack reads."""
+"""Token authentication for WebSockets, in addition to AuthMiddlewareStack's session cookie."""
 
 from urllib.parse import parse_qs
 
@@ -9,10 +9,10 @@ SUBPROTOCOL_PREFIX = "token."
 
 
 class TokenAuthentication:
-    """Sets scope["user"] from a token, and leaves it alone where there is no token that is known.
+    """Sets scope["user"] from a valid token, and otherwise leaves it unchanged.
 
-    A token comes in the query (`?token=KEY`), in a header (`Authorization: Token KEY`) or, for
-    browsers, which cannot set headers, as an offered subprotocol (`token.KEY`).
+    The token is in the query (`?token=KEY`), a header (`Authorization: Token KEY`) or an offered
+    subprotocol (`token.KEY`), for browsers, which cannot set headers.
     """
 
     def __init__(self, application):

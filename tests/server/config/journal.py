@@ -1,4 +1,4 @@
-"""A record of what the server received, so that a test can tell what a client really sent."""
+"""A record of what the server received, so that tests can check what a client sent."""
 
 import itertools
 import json
@@ -8,8 +8,8 @@ import os
 class Journal:
     """ASGI middleware that appends one JSON line per connect, received frame and disconnect.
 
-    The line is in the file before the application sees the message, and is written with a single
-    write(2) to a file opened with O_APPEND: it outlives a SIGKILL of this process.
+    Each line is written before the application sees the message, with a single write(2) to a file
+    opened with O_APPEND, so it survives a SIGKILL of this process.
     """
 
     def __init__(self, application, path):
@@ -28,7 +28,7 @@ class Journal:
         return await self.application(scope, recorded_receive, send)
 
     def last_connection(self):
-        """Numbers go on after a restart, so that each stands for one connection in the file."""
+        """The highest number in the file, so that numbers stay unique after a restart."""
         with open(self.file, closefd=False) as lines:
             return max((json.loads(line)["connection"] for line in lines), default=0)
 
@@ -52,7 +52,7 @@ def entry(scope, message):
                 return {"received": message["text"]}
             return {"binary_len": len(message["bytes"])}
         case "websocket.disconnect":
-            # Daphne says None where the close frame has no code, which is 1005 in ASGI.
+            # Daphne reports None for a close frame without a code, which is 1005 in ASGI.
             return {"disconnect": message["code"] or 1005}
         case other:
-            raise ValueError(f"no WebSocket message: {other}")
+            raise ValueError(f"not a WebSocket message: {other}")

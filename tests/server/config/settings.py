@@ -1,4 +1,4 @@
-"""Settings of the test server. Everything it writes goes to the folder in DCRF_TEST_DATA."""
+"""Settings of the test server, which writes only to the folder DCRF_TEST_DATA."""
 
 import os
 from pathlib import Path
@@ -27,15 +27,15 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
 ]
 
-# A test starts a server in less time than the migrations would take, so that the tables are made
-# straight from the models (`migrate --run-syncdb`).
+# Migrations would take longer than the start of the server. Without them, `migrate --run-syncdb`
+# creates the tables directly from the models.
 MIGRATION_MODULES = {
     "auth": None,
     "authtoken": None,
     "contenttypes": None,
     "sessions": None,
 }
-# A real hash takes a good part of a second, and the passwords here guard nothing.
+# A secure hash is slow, and these passwords protect nothing.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 DATABASES = {
@@ -43,8 +43,8 @@ DATABASES = {
         "ENGINE": "django.db.backends.sqlite3",
         "NAME": DATA_DIR / "db.sqlite3",
         "OPTIONS": {
-            # Consumers write from several threads, and from several processes with Redis. A writer
-            # that takes its lock at the start waits for the others; one that upgrades later fails.
+            # Consumers write from several threads, and with Redis from several processes. A writer
+            # that locks at the start waits for others; one that upgrades its lock later fails.
             "timeout": 20,
             "transaction_mode": "IMMEDIATE",
             "init_command": "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;",
@@ -58,10 +58,11 @@ if REDIS_URL:
         "default": {
             "BACKEND": "channels_redis.core.RedisChannelLayer",
             "CONFIG": {
-                # A consumer waits up to 5 s for its next event, which is also how long redis-py waits for
-                # any answer: without this, an idle connection dies of the race between the two.
+                # A consumer waits 5 s for its next event. By default redis-py times out after 5 s
+                # too, and the race between the two would end idle connections.
                 "hosts": [{"address": REDIS_URL, "socket_timeout": None}],
-                # All connections of a worker share one queue, and what does not fit is dropped without a word.
+                # All connections of a worker share one queue. Messages beyond its capacity are
+                # silently dropped.
                 "capacity": 20_000,
             },
         }
@@ -73,7 +74,7 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-    # A StreamHandler writes to stderr; stdout is for the one line that says where the server is.
+    # A StreamHandler writes to stderr. stdout is for the line with the server's address.
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
     "root": {"handlers": ["stderr"], "level": "INFO"},
 }

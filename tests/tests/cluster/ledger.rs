@@ -1,4 +1,4 @@
-//! What was committed: each row's version, which only ever grows, and who writes it.
+//! The committed version of each row, and the task that writes them. Versions only grow.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 
 pub(crate) struct Ledger {
     rows: Vec<Row>,
-    is_over: AtomicBool,
+    is_stopped: AtomicBool,
 }
 
 struct Row {
@@ -20,7 +20,7 @@ struct Row {
 }
 
 impl Ledger {
-    /// Makes the rows, with the version 0.
+    /// Creates the rows, with version 0.
     pub(crate) async fn create(writer: &Client, count: usize) -> Self {
         let mut rows = Vec::new();
         for nth in 0..count {
@@ -28,7 +28,7 @@ impl Ledger {
             let task: Task = writer.create("tasks", &json!({"title": title})).await.unwrap();
             rows.push(Row { pk: task.pk, version: AtomicI64::new(0) });
         }
-        Self { rows, is_over: AtomicBool::new(false) }
+        Self { rows, is_stopped: AtomicBool::new(false) }
     }
 
     pub(crate) fn pk(&self, row: usize) -> i64 {
@@ -44,13 +44,16 @@ impl Ledger {
     }
 }
 
-/// Writes the rows in turn until it is told to stop, and then each once more: who had missed something without a word
-/// finds out by that.
-pub(crate) async fn write_on(writer: Client, ledger: Arc<Ledger>, pace: Duration) -> Client {
+/// Writes the rows in turn until [`stop`], and then each once more, so that an earlier silent loss shows.
+pub(crate) async fn write_until_stopped(
+    writer: Client,
+    ledger: Arc<Ledger>,
+    pace: Duration,
+) -> Client {
     let mut ticks = tokio::time::interval(pace);
     for row in ledger.rows.iter().cycle() {
         ticks.tick().await;
-        if ledger.is_over.load(Ordering::SeqCst) {
+        if ledger.is_stopped.load(Ordering::SeqCst) {
             break;
         }
         write(&writer, row).await;
@@ -61,8 +64,10 @@ pub(crate) async fn write_on(writer: Client, ledger: Arc<Ledger>, pace: Duration
     writer
 }
 
-/// Writes the next version until the server has answered. A worker that dies between its commit and the event tells
-/// nobody of what it wrote, and its writer gets no answer; written again, it is told.
+/// Writes the next version of a row until the server confirms it.
+///
+/// A worker that dies between its commit and the event sends no event and no reply. The second write sends the
+/// event.
 async fn write(writer: &Client, row: &Row) {
     let version = row.version.load(Ordering::SeqCst) + 1;
     loop {
@@ -76,6 +81,6 @@ async fn write(writer: &Client, row: &Row) {
 }
 
 pub(crate) async fn stop(ledger: &Ledger, writing: JoinHandle<Client>) -> Client {
-    ledger.is_over.store(true, Ordering::SeqCst);
+    ledger.is_stopped.store(true, Ordering::SeqCst);
     writing.await.unwrap()
 }

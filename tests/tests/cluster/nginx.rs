@@ -1,4 +1,4 @@
-//! The nginx before the workers, with the settings that the README recommends.
+//! nginx in front of the workers, with the settings that the README recommends.
 
 use std::fmt::Write;
 use std::fs;
@@ -8,10 +8,10 @@ use std::process::Command;
 
 use crate::redis::{Daemon, free_address};
 
-/// Dropping it ends it, and removes its folder.
+/// Dropping it stops nginx and removes its folder.
 pub(crate) struct Nginx {
     address: SocketAddr,
-    // Before the folder, which it writes to.
+    // Before the folder: fields drop in order, and nginx writes to the folder.
     _daemon: Daemon,
     _folder: Folder,
 }
@@ -25,7 +25,7 @@ impl Drop for Folder {
 }
 
 impl Nginx {
-    pub(crate) fn before(workers: &[SocketAddr]) -> Self {
+    pub(crate) fn in_front_of(workers: &[SocketAddr]) -> Self {
         let address = free_address();
         let path = std::env::temp_dir().join(format!("dcrf-tests-nginx-{}", std::process::id()));
         fs::create_dir_all(&path).unwrap();
@@ -46,7 +46,8 @@ impl Nginx {
 fn configuration(address: SocketAddr, workers: &[SocketAddr]) -> String {
     let mut servers = String::new();
     for worker in workers {
-        // One that refuses is passed over at once, each time; none is left out for a while, as that could be all.
+        // A failed worker is skipped only for that connection. nginx would otherwise skip it for 10 s, and with
+        // restarts that can be all workers at once.
         writeln!(servers, "        server {worker} max_fails=0;").unwrap();
     }
     let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]

@@ -1,14 +1,14 @@
-//! The Redis of the channel layer.
+//! Redis for the channel layer.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long a daemon may take to accept connections.
+/// The time in which a daemon must accept connections.
 const START_LIMIT: Duration = Duration::from_secs(10);
 
-/// Dropping it ends it; nothing of it is kept.
+/// Dropping it stops Redis, which saves nothing.
 pub(crate) struct Redis {
     address: SocketAddr,
     _daemon: Daemon,
@@ -28,13 +28,15 @@ impl Redis {
     }
 }
 
-/// A process that serves at an address until it is dropped.
+/// A server process. Dropping it stops the process.
 pub(crate) struct Daemon(Child);
 
 impl Daemon {
+    /// Starts the process, and waits until it accepts connections.
+    ///
     /// # Panics
     ///
-    /// When it is not installed, or does not accept connections in time.
+    /// If it is not installed, or does not accept connections in time.
     pub(crate) fn start(mut command: Command, address: SocketAddr) -> Self {
         let name = command.get_program().to_owned();
         let spawned = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn();
@@ -52,14 +54,14 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        // nginx's workers end with its master only when that is asked to end.
+        // Not SIGKILL: nginx's master must stop its workers.
         let pid = rustix::process::Pid::from_child(&self.0);
         let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
         let _ = self.0.wait();
     }
 }
 
-/// An address that was free a moment ago.
+/// A local address that is free now.
 pub(crate) fn free_address() -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     listener.local_addr().unwrap()

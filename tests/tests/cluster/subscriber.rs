@@ -1,5 +1,4 @@
-//! One subscriber: what it knows of its row, built from its changes alone, and whether it was told of all that it
-//! missed.
+//! A subscriber's view of its row, built only from changes, with the losses that no gap announced.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -9,148 +8,154 @@ use dcrf_tests::recoveries::Recoveries;
 use dcrf_tokio::{Change, ChangeError, Subscription, SubscriptionError};
 use tokio::sync::watch;
 
-/// A subscriber that reads on, in a task of its own.
-pub(crate) struct Reader {
+/// A subscriber that reads its changes in a task.
+pub(crate) struct Subscriber {
     row: usize,
-    known: watch::Receiver<Known>,
+    view: watch::Receiver<View>,
 }
 
 #[derive(Clone, Debug)]
-pub(crate) struct Known {
+pub(crate) struct View {
     version: Option<i64>,
+    /// When that version arrived.
     since: Instant,
-    /// Told of a gap, and not yet of the state after it.
-    in_gap: bool,
-    /// Told of a gap, and of nothing since: only the first change after it may be of any version.
-    may_jump: bool,
+    /// Whether the snapshot after a gap is still to come.
+    is_stale: bool,
+    /// Whether the next change may skip versions, because it is the first after a gap.
+    may_skip: bool,
     events: u64,
     gaps: u64,
-    /// When the state was told again after a gap.
-    told_again: Vec<Instant>,
-    /// What was missed without a word.
+    /// When each snapshot after a gap arrived.
+    recovered: Vec<Instant>,
+    /// The versions before and after each loss without a gap.
     unannounced: Vec<(i64, i64)>,
 }
 
-impl Reader {
+impl Subscriber {
     pub(crate) fn start(row: usize, mut changes: Subscription<Task>) -> Self {
-        let (sender, known) = watch::channel(Known::new());
+        let (sender, view) = watch::channel(View::new());
         tokio::spawn(async move {
             while let Some(change) = changes.next().await {
                 let change = match change {
                     Err(ChangeError::Subscription(SubscriptionError::Closed(_))) => break,
                     change => change.unwrap(),
                 };
-                sender.send_modify(|known| known.learns(&change));
+                sender.send_modify(|view| view.apply(&change));
             }
         });
-        Self { row, known }
+        Self { row, view }
     }
 
     pub(crate) fn row(&self) -> usize {
         self.row
     }
 
-    /// Waits until it knows this version. Says since when it does.
-    pub(crate) async fn reaches(mut self, version: i64, limit: Duration) -> (Known, Instant) {
+    /// Waits until the view has this version.
+    pub(crate) async fn converge(mut self, version: i64, limit: Duration) -> View {
         let row = self.row;
-        let reached = async {
-            let known = self.known.wait_for(|known| known.version == Some(version)).await;
-            known.unwrap().clone()
+        let converged = async {
+            let view = self.view.wait_for(|view| view.version == Some(version)).await;
+            view.unwrap().clone()
         };
-        let reached = tokio::time::timeout(limit, reached).await;
-        let known = reached.unwrap_or_else(|_| {
-            panic!("row {row} has the version {version}, and {:?}", self.known.borrow())
-        });
-        let since = known.since;
-        (known, since)
+        let converged = tokio::time::timeout(limit, converged).await;
+        converged.unwrap_or_else(|_| {
+            panic!(
+                "row {row} has version {version}, but its subscriber has {:?}",
+                self.view.borrow()
+            )
+        })
     }
 }
 
-impl Known {
+impl View {
     fn new() -> Self {
         Self {
             version: None,
             since: Instant::now(),
-            in_gap: false,
-            may_jump: false,
+            is_stale: false,
+            may_skip: false,
             events: 0,
             gaps: 0,
-            told_again: Vec::new(),
+            recovered: Vec::new(),
             unannounced: Vec::new(),
         }
     }
 
-    fn learns(&mut self, change: &Change<Task>) {
+    pub(crate) fn since(&self) -> Instant {
+        self.since
+    }
+
+    fn apply(&mut self, change: &Change<Task>) {
         match change {
             Change::Update(task) => {
                 self.events += 1;
-                let before = self.version.unwrap_or(task.priority);
-                // The event of what the snapshot had already told is no difference.
-                if !self.may_jump && task.priority > before + 1 {
-                    self.unannounced.push((before, task.priority));
+                let previous = self.version.unwrap_or(task.priority);
+                // An event may repeat the version of the snapshot.
+                if !self.may_skip && task.priority > previous + 1 {
+                    self.unannounced.push((previous, task.priority));
                 }
-                assert!(task.priority >= before, "{before} and then {}", task.priority);
-                self.knows(task.priority);
+                assert!(task.priority >= previous, "{previous}, then {}", task.priority);
+                self.set(task.priority);
             }
             Change::Snapshot(tasks) => {
-                let [task] = &tasks[..] else { panic!("one row, and not {tasks:?}") };
-                assert!(self.version.is_none_or(|before| task.priority >= before));
-                if std::mem::take(&mut self.in_gap) {
-                    self.told_again.push(Instant::now());
+                let [task] = &tasks[..] else { panic!("expected one row, got {tasks:?}") };
+                assert!(self.version.is_none_or(|previous| task.priority >= previous));
+                if std::mem::take(&mut self.is_stale) {
+                    self.recovered.push(Instant::now());
                 }
-                self.knows(task.priority);
+                self.set(task.priority);
             }
             Change::Gap(_) => {
                 self.gaps += 1;
-                (self.in_gap, self.may_jump) = (true, true);
+                (self.is_stale, self.may_skip) = (true, true);
             }
             other => panic!("{other:?}"),
         }
     }
 
-    fn knows(&mut self, version: i64) {
-        self.may_jump = false;
+    fn set(&mut self, version: i64) {
+        self.may_skip = false;
         if self.version.replace(version) != Some(version) {
             self.since = Instant::now();
         }
     }
 }
 
-/// All subscribers together.
+/// The sums over all subscribers.
 #[derive(Default)]
 pub(crate) struct Report {
     subscribers: u64,
     events: u64,
     gaps: u64,
-    told_again: Vec<Instant>,
+    recovered: Vec<Instant>,
     unannounced: Vec<(i64, i64)>,
 }
 
 impl Report {
-    pub(crate) fn add(&mut self, known: &Known) {
+    pub(crate) fn add(&mut self, view: &View) {
         self.subscribers += 1;
-        self.events += known.events;
-        self.gaps += known.gaps;
-        self.told_again.extend(&known.told_again);
-        self.unannounced.extend(&known.unannounced);
+        self.events += view.events;
+        self.gaps += view.gaps;
+        self.recovered.extend(&view.recovered);
+        self.unannounced.extend(&view.unannounced);
     }
 
-    /// The times from the end of a worker until its subscribers knew the state again.
-    pub(crate) fn recoveries(&self, ends: &[Instant]) -> Recoveries {
+    /// The times from the restart of a worker until its subscribers had the state again.
+    pub(crate) fn recoveries(&self, restarts: &[Instant]) -> Recoveries {
         let mut recoveries = Recoveries::default();
-        for told in &self.told_again {
-            if let Some(end) = ends.iter().rev().find(|end| *end <= told) {
-                recoveries.push(*told - *end);
+        for recovered in &self.recovered {
+            if let Some(restart) = restarts.iter().rev().find(|restart| *restart <= recovered) {
+                recoveries.push(*recovered - *restart);
             }
         }
         recoveries
     }
 
-    /// Whatever was missed was announced, and the restarts were felt.
+    /// Asserts that a gap announced every loss, and that the restarts had an effect.
     pub(crate) fn check(&self) {
-        assert_eq!(self.unannounced, [], "missed without a gap");
-        assert!(self.events > self.subscribers, "hardly anything happened: {self}");
-        assert!(self.gaps >= self.subscribers, "hardly a gap: {self}");
+        assert_eq!(self.unannounced, [], "changes were lost without a gap");
+        assert!(self.events > self.subscribers, "too few events: {self}");
+        assert!(self.gaps >= self.subscribers, "too few gaps: {self}");
     }
 }
 

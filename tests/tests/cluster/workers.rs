@@ -1,4 +1,4 @@
-//! The workers: servers on one database, restarted one after the other as a deployment does.
+//! The workers: servers with one database, restarted in turn as in a rolling deployment.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -9,11 +9,10 @@ pub(crate) struct Workers(Vec<Server>);
 
 impl Workers {
     pub(crate) fn start(count: usize, redis: &str) -> Self {
-        let first = Server::builder().redis(redis).start().unwrap();
-        let mut workers = vec![first];
+        let mut workers = vec![Server::builder().redis(redis).start().unwrap()];
         while workers.len() < count {
-            let next = workers[0].start_another().unwrap();
-            workers.push(next);
+            let worker = workers[0].start_another().unwrap();
+            workers.push(worker);
         }
         Self(workers)
     }
@@ -22,16 +21,16 @@ impl Workers {
         self.0.iter().map(Server::address).collect()
     }
 
-    /// Asks each to shut down, but kills the last, and starts it anew. Says when each went.
-    pub(crate) async fn restart_one_after_the_other(self, rest: Duration) -> (Self, Vec<Instant>) {
+    /// Restarts each worker: the last one is killed, the others shut down. Returns when each restart began.
+    pub(crate) async fn restart_in_turn(self, rest: Duration) -> (Self, Vec<Instant>) {
         let mut workers = self.0;
-        let mut ends = Vec::new();
+        let mut restarts = Vec::new();
         for nth in 0..workers.len() {
             let mut worker = workers.remove(nth);
-            let kills = nth == workers.len();
-            ends.push(Instant::now());
+            let is_last = nth == workers.len();
+            restarts.push(Instant::now());
             let restarted = tokio::task::spawn_blocking(move || {
-                if kills {
+                if is_last {
                     worker.kill().unwrap();
                 } else {
                     worker.terminate().unwrap();
@@ -42,6 +41,6 @@ impl Workers {
             workers.insert(nth, restarted.await.unwrap());
             tokio::time::sleep(rest).await;
         }
-        (Self(workers), ends)
+        (Self(workers), restarts)
     }
 }

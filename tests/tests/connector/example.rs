@@ -1,16 +1,15 @@
-//! An example as a process, and what it writes.
+//! An example that runs as a process, and its output.
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 
-use crate::SOON;
+use crate::LIMIT;
 
 pub(crate) struct Example {
     process: Child,
-    /// The one with the proxy runs until this is dropped.
-    input: Option<ChildStdin>,
+    stdin: Option<ChildStdin>,
     lines: Receiver<String>,
     errors: Receiver<String>,
 }
@@ -24,44 +23,49 @@ impl Example {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let output = BufReader::new(process.stdout.take().unwrap());
-        let (line, lines) = mpsc::channel();
-        thread::spawn(move || output.lines().map_while(Result::ok).try_for_each(|a| line.send(a)));
+        let stdout = BufReader::new(process.stdout.take().unwrap());
+        let (sender, lines) = mpsc::channel();
+        thread::spawn(move || {
+            stdout.lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
+        });
         let mut stderr = process.stderr.take().unwrap();
-        let (end, errors) = mpsc::channel();
+        let (sender, errors) = mpsc::channel();
         thread::spawn(move || {
             let mut text = String::new();
             stderr.read_to_string(&mut text).unwrap();
-            end.send(text)
+            sender.send(text)
         });
-        Self { input: process.stdin.take(), process, lines, errors }
+        Self { stdin: process.stdin.take(), process, lines, errors }
     }
 
-    /// Waits for a line with this in it.
-    pub(crate) fn prints(&self, wanted: &str) {
+    /// Waits for a line that contains `text`.
+    pub(crate) fn expect_line(&self, text: &str) {
         loop {
-            let line = self.lines.recv_timeout(SOON).unwrap_or_else(|_| panic!("no {wanted:?}"));
-            if line.contains(wanted) {
+            let line = self
+                .lines
+                .recv_timeout(LIMIT)
+                .unwrap_or_else(|_| panic!("{text:?} is not printed"));
+            if line.contains(text) {
                 return;
             }
         }
     }
 
-    /// Ends its input.
+    /// Closes its standard input, which ends the proxy example.
     pub(crate) fn stop(&mut self) {
-        drop(self.input.take());
+        drop(self.stdin.take());
     }
 
-    /// Its status and what it wrote to standard error, once it has ended.
-    pub(crate) fn ends(mut self) -> (Option<i32>, String) {
-        let errors = self.errors.recv_timeout(SOON).expect("it ends");
+    /// Waits for the end, and returns the exit status and the standard error.
+    pub(crate) fn wait(mut self) -> (Option<i32>, String) {
+        let errors = self.errors.recv_timeout(LIMIT).expect("the example ends");
         (self.process.wait().unwrap().code(), errors)
     }
 }
 
 impl Drop for Example {
     fn drop(&mut self) {
-        // Where a test has failed; it has ended otherwise.
+        // Ends the process if the test has failed.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }

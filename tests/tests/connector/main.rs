@@ -1,8 +1,7 @@
-//! Byte streams that a program opens itself, against the real server: an HTTP proxy by the example for Tokio,
-//! a Unix socket by the example for smol, and pipes whose other end is in the program. That a server listens
-//! on a Unix socket is a story of its own (`stories/streams.rs`).
+//! Connectors against the real server: the Tokio example with an HTTP proxy, the smol example with a Unix socket,
+//! and in-process pipes. `stories/streams.rs` covers Unix sockets on every adapter.
 
-/// The part of the example that a program copies.
+/// The part of the example that is meant to be copied.
 #[path = "../../../dcrf-tokio/examples/proxy/connect_through.rs"]
 mod connect_through;
 
@@ -14,4 +13,5 @@ mod unix_socket;
 
 use std::time::Duration;
 
-const SOON: Duration = Duration::from_secs(15);
+/// The time in which an example must print or exit.
+const LIMIT: Duration = Duration::from_secs(15);

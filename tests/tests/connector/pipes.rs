@@ -1,5 +1,5 @@
-//! Pipes whose other end is in the program and leads to the server, on each runtime: plain and with TLS, and
-//! with a reconnect.
+//! In-process pipes that a thread or task connects to the server, on each runtime: with and without TLS, and
+//! across a reconnect.
 
 use std::io;
 use std::net::{SocketAddr, TcpStream};
@@ -17,22 +17,22 @@ use dcrf_tests::server::Server;
 use dcrf_tokio::Compat;
 use tokio::task::AbortHandle;
 
-use crate::SOON;
+use crate::LIMIT;
 use crate::tunnel::{Stream, tunnel};
 
-/// The ends of pipes that lead to the server.
-struct Pipes<End> {
+/// Opens pipes to the server, and can cut them.
+struct Pipes<Handle> {
     server: SocketAddr,
-    far: Mutex<Vec<End>>,
+    open: Mutex<Vec<Handle>>,
 }
 
-impl<End> Pipes<End> {
+impl<Handle> Pipes<Handle> {
     fn to(server: SocketAddr) -> Arc<Self> {
-        Arc::new(Self { server, far: Mutex::default() })
+        Arc::new(Self { server, open: Mutex::default() })
     }
 
-    fn take(&self) -> Vec<End> {
-        std::mem::take(&mut *self.far.lock().unwrap())
+    fn take(&self) -> Vec<Handle> {
+        std::mem::take(&mut *self.open.lock().unwrap())
     }
 }
 
@@ -40,13 +40,13 @@ impl Pipes<UnixStream> {
     fn open(&self) -> io::Result<UnixStream> {
         let (near, far) = UnixStream::pair()?;
         let server = TcpStream::connect(self.server)?;
-        self.far.lock().unwrap().push(far.try_clone()?);
+        self.open.lock().unwrap().push(far.try_clone()?);
         thread::spawn(move || tunnel(far, server));
         Ok(near)
     }
 
     fn cut(&self) {
-        self.take().iter().for_each(Stream::end);
+        self.take().iter().for_each(Stream::close);
     }
 }
 
@@ -54,9 +54,9 @@ impl Pipes<AbortHandle> {
     async fn open(&self) -> io::Result<Compat<tokio::io::DuplexStream>> {
         let (near, mut far) = tokio::io::duplex(16 * 1024);
         let mut server = tokio::net::TcpStream::connect(self.server).await?;
-        let copying =
+        let copy =
             tokio::spawn(async move { tokio::io::copy_bidirectional(&mut far, &mut server).await });
-        self.far.lock().unwrap().push(copying.abort_handle());
+        self.open.lock().unwrap().push(copy.abort_handle());
         Ok(Compat::new(near))
     }
 
@@ -65,8 +65,8 @@ impl Pipes<AbortHandle> {
     }
 }
 
-/// Requests before and after the pipe is cut.
-async fn survives(client: Client, cut: impl FnOnce()) {
+/// Asserts that requests succeed before the pipe is cut and after the reconnect.
+async fn assert_reconnects(client: Client, cut: impl FnOnce()) {
     let mut events = client.events();
     let tasks: Vec<Task> = client.list("tasks").await.unwrap();
     assert!(!tasks.is_empty());
@@ -79,41 +79,43 @@ async fn survives(client: Client, cut: impl FnOnce()) {
 
 fn on_tokio(server: SocketAddr, url: &str, tls: Tls) {
     let pipes = Pipes::<AbortHandle>::to(server);
-    let opening = pipes.clone();
+    let opener = pipes.clone();
     let builder = dcrf_tokio::builder(url).config(quick()).tls(tls).connector(move |_| {
-        let pipes = opening.clone();
+        let pipes = opener.clone();
         async move { pipes.open().await }
     });
-    TokioCurrentThread.run(TokioCurrentThread.within(SOON, async move {
+    TokioCurrentThread.run(TokioCurrentThread.within(LIMIT, async move {
         let client = Client::Async(builder.connect().await.unwrap());
-        survives(client, || pipes.cut()).await;
+        assert_reconnects(client, || pipes.cut()).await;
     }));
 }
 
 fn on_smol(server: SocketAddr, url: &str, tls: Tls) {
     let pipes = Pipes::<UnixStream>::to(server);
-    let opening = pipes.clone();
+    let opener = pipes.clone();
     let builder = dcrf_smol::builder(url).config(quick()).tls(tls).connector(move |_| {
-        let pipes = opening.clone();
+        let pipes = opener.clone();
         async move { smol::Async::new(pipes.open()?) }
     });
-    Smol.run(Smol.within(SOON, async move {
+    Smol.run(Smol.within(LIMIT, async move {
         let client = Client::Async(builder.connect().await.unwrap());
-        survives(client, || pipes.cut()).await;
+        assert_reconnects(client, || pipes.cut()).await;
     }));
 }
 
-fn without_async(server: SocketAddr, url: &str, tls: Tls) {
+fn blocking(server: SocketAddr, url: &str, tls: Tls) {
     let pipes = Pipes::<UnixStream>::to(server);
-    let opening = pipes.clone();
+    let opener = pipes.clone();
     let builder = dcrf_blocking::builder(url).config(quick()).tls(tls);
-    let client = Client::Blocking(builder.connector(move |_| opening.open()).connect().unwrap());
-    Blocking.run(Blocking.within(SOON, async move { survives(client, || pipes.cut()).await }));
+    let client = Client::Blocking(builder.connector(move |_| opener.open()).connect().unwrap());
+    Blocking.run(
+        Blocking.within(LIMIT, async move { assert_reconnects(client, || pipes.cut()).await }),
+    );
 }
 
 #[test]
 fn plain() {
-    for run in [on_tokio, on_smol, without_async] {
+    for run in [on_tokio, on_smol, blocking] {
         run(Server::shared().address(), "ws://localhost/ws/", Tls::default());
     }
 }
@@ -122,7 +124,7 @@ fn plain() {
 fn with_tls() {
     let authority = Authority::new();
     let server = authority.server().start().unwrap();
-    for run in [on_tokio, on_smol, without_async] {
+    for run in [on_tokio, on_smol, blocking] {
         run(server.address(), "wss://localhost/ws/", authority.trust());
     }
 }

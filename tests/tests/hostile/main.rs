@@ -1,8 +1,8 @@
-//! A server that means harm: what it makes a client do, and how much memory it makes it take, on every adapter.
+//! Hostile servers on every adapter: how the client reacts, and how much memory it needs.
 //!
-//! Memory stays within the configured limits and 8 MiB, at every moment. Each test prints how much it was:
-//! `cargo test -p dcrf-tests --test hostile -- --nocapture`. They run one at a time, since what is measured is
-//! the whole process.
+//! Memory never exceeds the configured limits plus 8 MiB. The tests run one at a time, since they measure the
+//! whole process. Each prints its peak:
+//! `cargo test -p dcrf-tests --test hostile -- --nocapture`.
 
 mod memory;
 mod server;
@@ -14,15 +14,14 @@ use dcrf_tests::adapter::{
     Adapter, AsyncStd, Blocking, Smol, TokioCurrentThread, TokioMultiThread,
 };
 
-use self::memory::{MIB, bounded};
+use self::memory::{MIB, assert_bounded};
 
-/// No story takes this long; one that hangs is to fail.
+/// A story that takes longer hangs, and fails.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// What the limits of the configuration allow, as far as a story fills what they bound: the largest message, and
-/// what may wait for one reader.
+/// The default limits of the client: the largest message, and the buffered changes of a subscription.
 const MESSAGE: usize = 4 * MIB;
-const UNREAD: usize = 4 * MIB;
+const BUFFER: usize = 4 * MIB;
 
 macro_rules! on_each {
     ($($story:ident: $limits:expr;)+) => {
@@ -39,20 +38,21 @@ macro_rules! on_each {
         #[test]
         fn $name() {
             let name = concat!(stringify!($story), " on ", stringify!($name));
-            bounded(name, $limits, || {
+            assert_bounded(name, $limits, || {
                 $adapter.run($adapter.within(LIMIT, stories::$story($adapter)));
             });
         }
     };
 }
 
+// The limits that each story can exhaust.
 on_each! {
     endless_fragments: MESSAGE;
-    large_fragments: MESSAGE;
-    a_message_of_64_mib: MESSAGE;
+    endless_large_fragments: MESSAGE;
+    message_of_64_mib: MESSAGE;
     endless_empty_fragments: MESSAGE;
-    a_million_unknown_ids: MESSAGE + UNREAD;
-    nested_ten_thousand_deep: MESSAGE + UNREAD;
+    million_unknown_ids: MESSAGE + BUFFER;
+    json_nested_10_000_deep: MESSAGE + BUFFER;
     endless_handshake_headers: 0;
-    a_flood_of_events: MESSAGE + UNREAD;
+    flood_of_events: MESSAGE + BUFFER;
 }

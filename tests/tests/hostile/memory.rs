@@ -1,4 +1,4 @@
-//! How much memory a story takes: all that this process allocates, the client's and the little of the server's.
+//! The peak memory of a story: everything that this process allocates, including the server's small share.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -9,26 +9,23 @@ static ALLOCATOR: PeakAlloc = PeakAlloc;
 
 pub(crate) const MIB: usize = 1 << 20;
 
-/// What a client may take beside what its limits allow.
-const SPARE: usize = 8 * MIB;
+/// The memory that a client may use beyond its limits.
+const OVERHEAD: usize = 8 * MIB;
 
-/// Tells a story while no other one is told.
+/// Runs a story while no other one runs.
 ///
 /// # Panics
 ///
-/// When at any moment it takes more than the limits allow.
-pub(crate) fn bounded<T>(name: &str, limits: usize, story: impl FnOnce() -> T) -> T {
-    static ALONE: Mutex<()> = Mutex::new(());
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+/// If the peak exceeds the limits plus the overhead.
+pub(crate) fn assert_bounded<T>(name: &str, limits: usize, story: impl FnOnce() -> T) -> T {
+    static RUNNING: Mutex<()> = Mutex::new(());
+    let _running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
     let before = ALLOCATOR.current_usage();
     ALLOCATOR.reset_peak_usage();
-    let told = story();
-    let taken = ALLOCATOR.peak_usage().saturating_sub(before);
-    println!(
-        "hostile: {name}: {} KiB at the peak, {} KiB allowed",
-        taken >> 10,
-        (limits + SPARE) >> 10
-    );
-    assert!(taken <= limits + SPARE, "{name} took {taken} bytes, and the limits are {limits}");
-    told
+    let result = story();
+    let peak = ALLOCATOR.peak_usage().saturating_sub(before);
+    let allowed = limits + OVERHEAD;
+    println!("hostile: {name}: {} KiB at the peak, {} KiB allowed", peak >> 10, allowed >> 10);
+    assert!(peak <= allowed, "{name} needed {peak} bytes, but only {allowed} are allowed");
+    result
 }

@@ -1,4 +1,4 @@
-//! A server that does what no real one would. It takes little memory, as it counts like the client's.
+//! A hostile server. It needs little memory, since its memory is measured together with the client's.
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -14,33 +14,33 @@ pub(crate) const TEXT: u8 = 1;
 pub(crate) const CONTINUATION: u8 = 0;
 const FINAL: u8 = 0x80;
 
-/// How much is collected until it is written.
-const BURST: usize = 64 * 1024;
+/// The bytes that are buffered before a write.
+const BUFFER: usize = 64 * 1024;
 
-/// A listener whose every connection behaves alike. It lives as long as the process.
+/// A listener that handles all connections alike, until the process ends.
 pub(crate) struct Server {
     address: SocketAddr,
     close_codes: Arc<Mutex<Vec<u16>>>,
 }
 
 impl Server {
-    /// Behaves after a proper WebSocket handshake. The connection ends when `behave` returns.
-    pub(crate) fn after_the_handshake(
+    /// Accepts the WebSocket handshake, calls `behave`, and drops the connection when it returns.
+    pub(crate) fn after_handshake(
         behave: impl Fn(&mut Peer) -> io::Result<()> + Send + Sync + 'static,
     ) -> Self {
         let close_codes = Arc::<Mutex<Vec<u16>>>::default();
-        let heard = Arc::clone(&close_codes);
+        let received = Arc::clone(&close_codes);
         let address = listen(move |stream| {
             let Ok(socket) = tungstenite::accept(stream) else { return Ok(()) };
             let stream = socket.into_inner();
-            let mut peer = Peer::new(stream, Arc::clone(&heard))?;
+            let mut peer = Peer::new(stream, Arc::clone(&received))?;
             behave(&mut peer)
         });
         Self { address, close_codes }
     }
 
-    /// Behaves in place of the answer to the handshake, of which the request has been read.
-    pub(crate) fn in_the_handshake(
+    /// Reads the request of the handshake, and calls `behave` instead of answering it.
+    pub(crate) fn instead_of_handshake(
         behave: impl Fn(&mut TcpStream) -> io::Result<()> + Send + Sync + 'static,
     ) -> Self {
         let address = listen(move |mut stream| {
@@ -58,7 +58,7 @@ impl Server {
         format!("ws://{}/ws/", self.address)
     }
 
-    /// The codes of the close frames of all its connections.
+    /// The close codes received on all connections.
     pub(crate) fn close_codes(&self) -> Vec<u16> {
         self.close_codes.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -71,31 +71,31 @@ fn listen(serve: impl Fn(TcpStream) -> io::Result<()> + Send + Sync + 'static) -
     thread::spawn(move || {
         for stream in listener.incoming().map_while(Result::ok) {
             let serve = Arc::clone(&serve);
-            // A client that hangs up is what ends most of it.
+            // It usually ends with an error, when the client disconnects.
             thread::spawn(move || serve(stream));
         }
     });
     address
 }
 
-/// The client, as the server sees it.
+/// The server's side of a connection.
 pub(crate) struct Peer {
     stream: TcpStream,
     requests: Receiver<Value>,
-    unwritten: Vec<u8>,
+    buffer: Vec<u8>,
 }
 
 impl Peer {
     fn new(stream: TcpStream, close_codes: Arc<Mutex<Vec<u16>>>) -> io::Result<Self> {
         let (sender, requests) = mpsc::channel();
-        let reading = ReadOnly(stream.try_clone()?);
+        let read_half = ReadHalf(stream.try_clone()?);
         thread::spawn(move || {
-            let mut socket = WebSocket::from_raw_socket(reading, Role::Server, None);
+            let mut socket = WebSocket::from_raw_socket(read_half, Role::Server, None);
             while let Ok(message) = socket.read() {
                 match message {
                     Message::Text(text) => {
                         let frame: Value = serde_json::from_str(&text).unwrap_or_default();
-                        // Nobody may listen any more.
+                        // Fails if `behave` has returned.
                         let _ = sender.send(frame);
                     }
                     Message::Close(Some(frame)) => close_codes
@@ -106,16 +106,16 @@ impl Peer {
                 }
             }
         });
-        Ok(Self { stream, requests, unwritten: Vec::with_capacity(2 * BURST) })
+        Ok(Self { stream, requests, buffer: Vec::with_capacity(2 * BUFFER) })
     }
 
-    /// The payload of the next request, until the client hangs up.
+    /// Waits for the payload of the next request, or `None` if the client disconnects.
     pub(crate) fn request(&mut self) -> Option<Value> {
         self.requests.recv().ok().map(|mut frame| frame["payload"].take())
     }
 
-    /// Answers a request with `data`, which is JSON.
-    pub(crate) fn answer(&mut self, request: &Value, data: &str) -> io::Result<()> {
+    /// Replies to a request with the JSON in `data`.
+    pub(crate) fn reply(&mut self, request: &Value, data: &str) -> io::Result<()> {
         let (action, id) = (&request["action"], &request["request_id"]);
         let status = if action == "subscribe_instance" { 201 } else { 200 };
         self.text(&format!(
@@ -124,7 +124,7 @@ impl Peer {
         self.flush()
     }
 
-    /// Tells the subscription of a request that its object is now `data`, which is JSON.
+    /// Sends an update event for a subscribe request, with the JSON in `data`.
     pub(crate) fn event(&mut self, subscribe: &Value, data: &str) -> io::Result<()> {
         let id = &subscribe["request_id"];
         self.text(&format!(
@@ -137,31 +137,31 @@ impl Peer {
         self.bytes(text.as_bytes())
     }
 
-    /// A frame after which its message goes on.
+    /// Sends a fragment that is not the last one of its message.
     pub(crate) fn fragment(&mut self, opcode: u8, content: &[u8]) -> io::Result<()> {
         self.header(opcode, content.len())?;
         self.bytes(content)
     }
 
-    /// The beginning of a text message of this size.
-    pub(crate) fn announce(&mut self, size: usize) -> io::Result<()> {
+    /// Sends the header of a text message of this size.
+    pub(crate) fn text_header(&mut self, size: usize) -> io::Result<()> {
         self.header(TEXT | FINAL, size)
     }
 
     pub(crate) fn bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
-        if self.unwritten.len() + bytes.len() > BURST {
+        if self.buffer.len() + bytes.len() > BUFFER {
             self.flush()?;
         }
-        if bytes.len() > BURST {
+        if bytes.len() > BUFFER {
             return self.stream.write_all(bytes);
         }
-        self.unwritten.extend_from_slice(bytes);
+        self.buffer.extend_from_slice(bytes);
         Ok(())
     }
 
     pub(crate) fn flush(&mut self) -> io::Result<()> {
-        self.stream.write_all(&self.unwritten)?;
-        self.unwritten.clear();
+        self.stream.write_all(&self.buffer)?;
+        self.buffer.clear();
         Ok(())
     }
 
@@ -176,16 +176,16 @@ impl Peer {
     }
 }
 
-/// Keeps what answers by itself, such as a pong, out of what is being written.
-struct ReadOnly(TcpStream);
+/// Discards what tungstenite writes by itself, such as a pong, which would get between other writes.
+struct ReadHalf(TcpStream);
 
-impl Read for ReadOnly {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        self.0.read(into)
+impl Read for ReadHalf {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buffer)
     }
 }
 
-impl Write for ReadOnly {
+impl Write for ReadHalf {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         Ok(bytes.len())
     }
@@ -195,7 +195,7 @@ impl Write for ReadOnly {
     }
 }
 
-/// An object as an event brings it.
-pub(crate) fn object(n: usize, padding: &str) -> String {
+/// The data of an event, as JSON.
+pub(crate) fn data(n: usize, padding: &str) -> String {
     json!({"pk": 7, "n": n, "padding": padding}).to_string()
 }

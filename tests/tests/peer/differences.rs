@@ -1,48 +1,46 @@
-//! Where our core sends something else than dcrf-client does, on purpose.
+//! The usages in which our core deliberately sends other frames than dcrf-client.
 
 use serde_json::{Value, json};
 
 pub(crate) struct Difference {
     pub(crate) usage: &'static str,
-    /// As it stands in `tests/peer/README.md`.
+    /// The text in `tests/peer/README.md`.
     pub(crate) reason: &'static str,
-    /// What ours sends instead, on each connection.
+    /// The frames that our core sends, for each connection.
     pub(crate) ours: fn() -> Value,
 }
 
-const NO_DATA: &str =
-    "DCRF's `list`, `retrieve` and `delete` read no data, so none is sent unless it is given";
-const REPEATED: &str = "a request that is safe to repeat is sent once more when its answer is lost with the \
-    connection (R4); dcrf-client's promise stays pending for ever";
-const UNSUBSCRIBED: &str = "the server is told, since it would go on sending the events (S9)";
-const NEVER_SENT: &str = "what is cancelled before it is sent never reaches the wire (S9)";
-const SHARED: &str = "equal subscriptions share one on the wire: unsubscribing one of two to an object \
-    silences the other on the server (S2)";
-const ONCE: &str = "each connection gets one subscribe; dcrf-client replays the one that also waits in its \
-    queue (S1)";
-const IN_FRONT: &str = "subscribes go before the requests that wait, so that no event of what these change is \
+const IGNORED_DATA: &str = "DCRF ignores `data` in `list`, `retrieve` and `delete`, so it is sent only if the caller sets it";
+const REPEATED: &str = "an idempotent request is sent once more if the connection is lost before its reply (R4); \
+    dcrf-client's promise stays pending forever";
+const UNSUBSCRIBED: &str = "without an unsubscribe the server would keep sending events (S9)";
+const NEVER_SENT: &str = "a subscription that is cancelled before it is sent is never sent (S9)";
+const SHARED: &str = "equal subscriptions share one upstream subscription, since unsubscribing one of two to the \
+    same object silences the other (S2)";
+const ONCE: &str =
+    "each connection gets exactly one subscribe; dcrf-client sends a queued one twice (S1)";
+const SUBSCRIBE_FIRST: &str = "subscribes are sent before queued requests, so that no event caused by these is \
     missed (R1, S4)";
-const REFUSED: &str =
-    "what the server has refused is not asked for again on every connection (S3, S7)";
-const WITH_ID: &str = "a message carries an id, so that an answer to it can be told from what the server pushes \
-    (R10)";
-const NOW_OR_NEVER: &str = "what is to be sent now is refused without a connection (R10)";
-const HOOKS_ON_REPLAY: &str = "a replay goes through the hooks as the first subscribe did, so that a token in it \
-    is fresh (S4)";
+const NOT_REPLAYED: &str = "a subscription that got an error reply is not replayed (S3, S7)";
+const WITH_ID: &str = "a message has a request id, so that its reply can be distinguished from unsolicited \
+    messages (R10)";
+const SEND_NOW_REJECTED: &str = "`send_now` is rejected without a connection (R10)";
+const HOOKS_ON_REPLAY: &str =
+    "a replay calls the hooks again, so that a token in the payload is fresh (S4)";
 const HOOKS_ON_ALL: &str =
-    "the hooks see all that is sent: also a replay (S4), and messages that await no answer";
-const ALL_ENDED: &str = "all end, and the server is told: dcrf-client unsubscribes from every other one, and tells \
-    nobody (S9, S12)";
+    "the hooks see everything that is sent, including replays (S4) and messages without a reply";
+const ALL_ENDED: &str = "all subscriptions end with an unsubscribe; dcrf-client removes only every second one, and \
+    sends no unsubscribe (S9, S12)";
 
 pub(crate) const DIFFERENCES: &[Difference] = &[
     Difference {
         usage: "list",
-        reason: NO_DATA,
+        reason: IGNORED_DATA,
         ours: || json!([{"sent": [to_people(&json!({"action": "list", "request_id": "id1"}))]}]),
     },
     Difference {
         usage: "retrieve",
-        reason: NO_DATA,
+        reason: IGNORED_DATA,
         ours: || {
             let retrieve = json!({"action": "retrieve", "pk": 4, "request_id": "id1"});
             json!([{"sent": [to_people(&retrieve)]}])
@@ -50,7 +48,7 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
     },
     Difference {
         usage: "delete",
-        reason: NO_DATA,
+        reason: IGNORED_DATA,
         ours: || {
             let delete = json!({"action": "delete", "pk": 4, "request_id": "id1"});
             json!([{"sent": [to_people(&delete)]}])
@@ -101,22 +99,22 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
     },
     Difference {
         usage: "subscribe_between_requests",
-        reason: IN_FRONT,
+        reason: SUBSCRIBE_FIRST,
         ours: || json!([{"sent": [subscribe("id1"), create("id2"), patch("id3")]}]),
     },
     Difference {
         usage: "subscribe_between_requests_before_connect",
-        reason: IN_FRONT,
+        reason: SUBSCRIBE_FIRST,
         ours: || json!([{"sent": [subscribe("id1"), create("id2"), patch("id3")]}]),
     },
     Difference {
-        usage: "refused_subscribe_and_reconnect",
-        reason: REFUSED,
+        usage: "failed_subscribe_and_reconnect",
+        reason: NOT_REPLAYED,
         ours: || json!([{"sent": [subscribe("id1")]}, {"sent": []}, {"sent": []}]),
     },
     Difference {
         usage: "deleted_and_reconnect",
-        reason: REFUSED,
+        reason: NOT_REPLAYED,
         ours: || {
             let subscribe = subscribe("person-1");
             json!([{"sent": [subscribe]}, {"sent": [subscribe]}, {"sent": []}])
@@ -131,7 +129,7 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
     },
     Difference {
         usage: "send_now_offline",
-        reason: NOW_OR_NEVER,
+        reason: SEND_NOW_REJECTED,
         ours: || json!([{"sent": [subscribe("id1")]}, {"sent": [subscribe("id1"), create("id2")]}]),
     },
     Difference {

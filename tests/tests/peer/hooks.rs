@@ -1,5 +1,4 @@
-//! The usages of dcrf-client's options, done with dialects: each does what the usage of its name in
-//! `tests/peer/hooks.mjs` does.
+//! Our counterparts of the usages in `tests/peer/hooks.mjs`, with dialects for dcrf-client's options.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -11,7 +10,7 @@ use crate::ours::Ours;
 
 type Payload = Map<String, Value>;
 
-/// A token that is fresh in each message.
+/// Makes a new token for each message.
 #[derive(Default)]
 struct Tokens(AtomicU64);
 
@@ -22,9 +21,9 @@ impl Tokens {
 }
 
 #[derive(Default)]
-struct InPayload(Tokens);
+struct PayloadToken(Tokens);
 
-impl Dialect for InPayload {
+impl Dialect for PayloadToken {
     fn preprocess_payload(&self, stream: &str, mut payload: Payload) -> Payload {
         payload.insert("token".to_owned(), format!("{} for {stream}", self.0.next()).into());
         payload.insert("ref".to_owned(), payload["request_id"].clone());
@@ -32,27 +31,27 @@ impl Dialect for InPayload {
     }
 }
 
-struct NewPayload;
+struct ReplacePayload;
 
-impl Dialect for NewPayload {
+impl Dialect for ReplacePayload {
     fn preprocess_payload(&self, _: &str, _: Payload) -> Payload {
         Map::from_iter([("this".to_owned(), "is my new payload".into())])
     }
 }
 
 #[derive(Default)]
-struct InMessage(Tokens);
+struct MessageToken(Tokens);
 
-impl Dialect for InMessage {
+impl Dialect for MessageToken {
     fn preprocess_message(&self, mut message: Value) -> Value {
         message["token"] = self.0.next().into();
         message
     }
 }
 
-struct NewMessage;
+struct ReplaceMessage;
 
-impl Dialect for NewMessage {
+impl Dialect for ReplaceMessage {
     fn preprocess_message(&self, _: Value) -> Value {
         json!({"stream": "creek", "payload": "craycrayload"})
     }
@@ -67,16 +66,16 @@ impl Dialect for Versioned {
 }
 
 #[derive(Default)]
-struct InSubscribe(Tokens);
+struct SubscribeToken(Tokens);
 
-impl Dialect for InSubscribe {
+impl Dialect for SubscribeToken {
     fn subscribe_payload(&self, _: &str, mut payload: Payload) -> Payload {
         payload.insert("token".to_owned(), self.0.next().into());
         payload
     }
 }
 
-/// Text that is no JSON; the keys are in the order of JavaScript.
+/// Encodes messages as text that is not JSON, with the keys in dcrf-client's order.
 struct Prefixed;
 
 impl Dialect for Prefixed {
@@ -100,27 +99,27 @@ fn person() -> Subscribe {
 
 pub(crate) const HOOKS: &[(&str, Counterpart)] = &[
     ("send", || Ours::connected().send(ping())),
-    ("send_offline", || Ours::connected().loses().request(create()).send(ping()).returns()),
+    ("send_offline", || Ours::connected().go_offline().request(create()).send(ping()).go_online()),
     ("send_now", || Ours::connected().send_now(ping())),
     ("send_now_offline", || {
-        let ours = Ours::connected().subscribe(person()).loses().request(create());
-        ours.can_not_send_now(ping()).returns()
+        let ours = Ours::connected().subscribe(person()).go_offline().request(create());
+        ours.assert_send_now_is_rejected(ping()).go_online()
     }),
     ("preprocess_payload", || {
-        let ours = Ours::speaking(InPayload::default()).request(create()).settles();
-        ours.subscribe(person()).reconnects()
+        let ours = Ours::with_dialect(PayloadToken::default()).request(create()).settle();
+        ours.subscribe(person()).reconnect()
     }),
-    ("preprocess_payload_that_returns", || Ours::speaking(NewPayload).request(create())),
+    ("preprocess_payload_that_returns", || Ours::with_dialect(ReplacePayload).request(create())),
     ("preprocess_message", || {
-        let ours = Ours::speaking(InMessage::default()).request(create()).settles();
-        ours.subscribe(person()).settles().send(ping()).reconnects()
+        let ours = Ours::with_dialect(MessageToken::default()).request(create()).settle();
+        ours.subscribe(person()).settle().send(ping()).reconnect()
     }),
-    ("preprocess_message_that_returns", || Ours::speaking(NewMessage).request(create())),
+    ("preprocess_message_that_returns", || Ours::with_dialect(ReplaceMessage).request(create())),
     ("build_multiplexed_message", || {
-        Ours::speaking(Versioned).request(create()).settles().subscribe(person()).reconnects()
+        Ours::with_dialect(Versioned).request(create()).settle().subscribe(person()).reconnect()
     }),
     ("build_subscribe_payload", || {
-        Ours::speaking(InSubscribe::default()).subscribe(person()).reconnects()
+        Ours::with_dialect(SubscribeToken::default()).subscribe(person()).reconnect()
     }),
-    ("serializer", || Ours::speaking(Prefixed).request(create())),
+    ("serializer", || Ours::with_dialect(Prefixed).request(create())),
 ];

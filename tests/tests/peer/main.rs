@@ -1,5 +1,5 @@
-//! What our core sends where dcrf-client, the TypeScript client, was asked for the same: equal frames, or a
-//! difference with its reason. See `tests/peer/README.md`.
+//! Compares the frames that our core sends with those of dcrf-client, the TypeScript client: they are equal, or
+//! differ for a stated reason. See `tests/peer/README.md`.
 
 mod counterparts;
 mod differences;
@@ -30,7 +30,7 @@ fn counterparts() -> BTreeMap<&'static str, Counterpart> {
 }
 
 #[test]
-fn frames_equal_dcrf_clients_or_differ_on_purpose() {
+fn frames_equal_those_of_dcrf_client_or_differ_on_purpose() {
     let mut recorded = recording::recording().usages;
     let mut wrong = Vec::new();
     for (usage, counterpart) in counterparts() {
@@ -39,13 +39,17 @@ fn frames_equal_dcrf_clients_or_differ_on_purpose() {
         let expected = match DIFFERENCES.iter().find(|difference| difference.usage == usage) {
             Some(difference) => {
                 let expected = serde_json::from_value((difference.ours)()).expect("connections");
-                assert_ne!(theirs, expected, "{usage} is no difference");
+                assert_ne!(theirs, expected, "{usage} does not differ");
                 expected
             }
             None => theirs,
         };
         if ours != expected {
-            wrong.push(format!("\n{usage}\nexpected{}\nsent{}", shown(&expected), shown(&ours)));
+            wrong.push(format!(
+                "\n{usage}\nexpected{}\nsent{}",
+                format_frames(&expected),
+                format_frames(&ours)
+            ));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.concat());
@@ -54,7 +58,7 @@ fn frames_equal_dcrf_clients_or_differ_on_purpose() {
     assert!(missing.is_empty(), "usages without a counterpart: {missing:?}");
 }
 
-fn shown(connections: &[Connection]) -> String {
+fn format_frames(connections: &[Connection]) -> String {
     let lines = connections.iter().enumerate().flat_map(|(n, connection)| {
         let frames = connection.sent.iter().map(move |frame| format!("\n  {n} {frame}"));
         frames.chain(connection.close.map(|code| format!("\n  {n} close {code}")))
@@ -63,22 +67,24 @@ fn shown(connections: &[Connection]) -> String {
 }
 
 #[test]
-fn readme_has_every_difference_with_its_reason() {
-    let readme = fs::read_to_string(recording::folder().join("README.md")).expect("it is there");
+fn readme_lists_every_difference_with_its_reason() {
+    let readme =
+        fs::read_to_string(recording::folder().join("README.md")).expect("README.md can be read");
     let rows: Vec<&str> = readme.lines().filter(|line| line.starts_with('|')).collect();
     let counterparts = counterparts();
     for difference in DIFFERENCES {
         let usage = difference.usage;
         assert!(counterparts.contains_key(usage), "{usage} has no counterpart");
         let name = format!("`{usage}`");
-        let is_told = |row: &str| row.contains(&name) && row.contains(difference.reason);
-        assert!(rows.iter().any(|row| is_told(row)), "README.md lacks {usage}, or its reason");
+        let is_listed = |row: &str| row.contains(&name) && row.contains(difference.reason);
+        assert!(rows.iter().any(|row| is_listed(row)), "README.md lacks {usage} or its reason");
     }
 }
 
 #[test]
 fn readme_cites_rules_and_tests_that_exist() {
-    let readme = fs::read_to_string(recording::folder().join("README.md")).expect("README.md");
+    let readme =
+        fs::read_to_string(recording::folder().join("README.md")).expect("README.md can be read");
     let sections: Vec<&str> = readme
         .split("\n## ")
         .filter(|section| ["Faults of", "Features of"].iter().any(|of| section.starts_with(of)))
@@ -86,7 +92,7 @@ fn readme_cites_rules_and_tests_that_exist() {
     assert_eq!(sections.len(), 2);
     let rows = sections.iter().flat_map(|section| section.lines());
     let rows = rows.filter(|line| line.starts_with("| ") && !line.ends_with("| shown by |"));
-    // A rule such as S2 is shown by a test whose name begins with `s2_`.
+    // S2 stands for the tests whose names begin with `s2_`.
     let cited = |row: &str| -> Vec<String> {
         let cell = row.split('|').nth(2).unwrap_or_default();
         let citation = |text: &str| match text.trim().strip_prefix('`') {
@@ -107,12 +113,12 @@ fn readme_cites_rules_and_tests_that_exist() {
 }
 
 fn read_all(folder: &Path, code: &mut String) {
-    for entry in fs::read_dir(folder).expect("the folder is there") {
-        let path = entry.expect("it can be listed").path();
+    for entry in fs::read_dir(folder).expect("the folder exists") {
+        let path = entry.expect("the folder can be listed").path();
         if path.is_dir() {
             read_all(&path, code);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
-            code.push_str(&fs::read_to_string(&path).expect("it can be read"));
+            code.push_str(&fs::read_to_string(&path).expect("the file can be read"));
         }
     }
 }

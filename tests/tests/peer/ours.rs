@@ -1,5 +1,4 @@
-//! A session of our own and a server that answers as that of the recording, without a socket and with a
-//! clock that stands still unless it is told.
+//! A session with the server of the recording, without a socket and with a virtual clock.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,19 +11,19 @@ use serde_json::{Value, json};
 
 use crate::recording::{Connection, Names};
 
-/// Each method is a step of a usage. What is called is sent when it settles, or when the connection changes.
+/// Each method is a step of a usage. Calls are sent by `settle`, or when the connection changes.
 pub(crate) struct Ours {
     session: Session,
     now: Instant,
-    /// Of the latest dial.
+    /// The epoch of the latest dial.
     epoch: Option<Epoch>,
     subscriptions: Vec<SubscriptionKey>,
     connections: Vec<Connection>,
     names: Names,
-    /// Actions that get no answer.
-    silent: Vec<&'static str>,
-    /// Actions that are refused, with the status.
-    refused: Vec<(&'static str, u16)>,
+    /// Actions that get no reply.
+    unanswered: Vec<&'static str>,
+    /// Actions that get an error reply, with its status.
+    errors: Vec<(&'static str, u16)>,
 }
 
 // The connection.
@@ -44,70 +43,71 @@ impl Ours {
             subscriptions: Vec::new(),
             connections: Vec::new(),
             names: Names::default(),
-            silent: Vec::new(),
-            refused: Vec::new(),
+            unanswered: Vec::new(),
+            errors: Vec::new(),
         }
     }
 
     pub(crate) fn connected() -> Self {
-        Self::idle().opens()
+        Self::idle().open()
     }
 
     pub(crate) fn connected_with(change: impl FnOnce(&mut Config)) -> Self {
-        Self::idle_with(change).opens()
+        Self::idle_with(change).open()
     }
 
-    /// The session begins to connect, and succeeds.
-    pub(crate) fn opens(mut self) -> Self {
+    /// Opens the session, and accepts its connection.
+    pub(crate) fn open(mut self) -> Self {
         self.session.open(self.now);
-        self.accepts()
+        self.accept()
     }
 
-    fn accepts(mut self) -> Self {
-        self = self.settles();
-        self.session.handle_connected(self.epoch.expect("it has dialled"), self.now);
+    fn accept(mut self) -> Self {
+        self = self.settle();
+        self.session.handle_connected(self.epoch.expect("the session has dialled"), self.now);
         assert_eq!(*self.session.state(), ConnectionState::Connected);
         self.connections.push(Connection::default());
-        self.settles()
+        self.settle()
     }
 
-    /// The connection breaks, after it has been stable (L3): the recorded client knows no trial (L12).
-    pub(crate) fn loses(mut self) -> Self {
-        self = self.settles();
+    /// Drops the connection. It has lasted long enough to reset the backoff (L3) and to avoid a quarantine (L12),
+    /// which dcrf-client does not have.
+    pub(crate) fn go_offline(mut self) -> Self {
+        self = self.settle();
         self.now += Duration::from_secs(15);
         self.session.handle_timeout(self.now);
-        self = self.settles();
-        let epoch = self.epoch.expect("it has dialled");
+        self = self.settle();
+        let epoch = self.epoch.expect("the session has dialled");
         self.session.handle_disconnected(epoch, ConnectionError::Dropped, self.now);
         self.epoch = None;
         self
     }
 
-    /// There is a connection again.
-    pub(crate) fn returns(mut self) -> Self {
+    /// Waits for the next attempt, and accepts it.
+    pub(crate) fn go_online(mut self) -> Self {
         while self.epoch.is_none() {
             let next = self.session.poll_timeout().expect("another attempt is planned");
             self.now = self.now.max(next);
             self.session.handle_timeout(self.now);
-            self = self.settles();
+            self = self.settle();
         }
-        self.accepts()
+        self.accept()
     }
 
-    pub(crate) fn reconnects(self) -> Self {
-        self.loses().returns()
+    pub(crate) fn reconnect(self) -> Self {
+        self.go_offline().go_online()
     }
 
-    /// The server could be reached again, and the session makes no use of that.
-    pub(crate) fn stays_away(mut self) -> Self {
-        self = self.settles();
+    /// Asserts that the session is closed and does not dial again.
+    pub(crate) fn assert_stays_closed(mut self) -> Self {
+        self = self.settle();
         assert!(matches!(self.session.state(), ConnectionState::Closed(_)));
         assert_eq!(self.session.poll_timeout(), None);
         self
     }
 }
 
-// What the caller does.
+// Calls.
 impl Ours {
     pub(crate) fn request(mut self, request: Request) -> Self {
         self.session.request(request, self.now).expect("the request is accepted");
@@ -124,20 +124,19 @@ impl Ours {
         self
     }
 
-    pub(crate) fn can_not_send_now(mut self, message: Request) -> Self {
+    pub(crate) fn assert_send_now_is_rejected(mut self, message: Request) -> Self {
         let rejected =
             self.session.send_now(message, self.now).expect_err("there is no connection");
         assert_eq!(rejected.reason, RejectReason::NotConnected);
         self
     }
 
-    /// With these hooks.
-    pub(crate) fn speaking(dialect: impl Dialect) -> Self {
+    pub(crate) fn with_dialect(dialect: impl Dialect) -> Self {
         Self::connected_with(|config| config.dialect = Some(Arc::new(dialect)))
     }
 
     pub(crate) fn subscribe(mut self, subscribe: Subscribe) -> Self {
-        let key = self.session.subscribe(subscribe, self.now).expect("it is accepted");
+        let key = self.session.subscribe(subscribe, self.now).expect("the subscribe is accepted");
         self.subscriptions.push(key);
         self
     }
@@ -164,41 +163,41 @@ impl Ours {
     }
 }
 
-// What the server does.
+// The server.
 impl Ours {
-    pub(crate) fn silent(mut self, action: &'static str) -> Self {
-        self.silent.push(action);
+    pub(crate) fn leave_unanswered(mut self, action: &'static str) -> Self {
+        self.unanswered.push(action);
         self
     }
 
-    pub(crate) fn refuses(mut self, action: &'static str, status: u16) -> Self {
-        self.refused.push((action, status));
+    pub(crate) fn reply_with_error(mut self, action: &'static str, status: u16) -> Self {
+        self.errors.push((action, status));
         self
     }
 
-    pub(crate) fn says(mut self, frame: &Value) -> Self {
-        self = self.settles();
-        let epoch = self.epoch.expect("it has dialled");
+    pub(crate) fn receive(mut self, frame: &Value) -> Self {
+        self = self.settle();
+        let epoch = self.epoch.expect("the session has dialled");
         self.session.handle_text(epoch, &frame.to_string(), self.now);
         self
     }
 
-    fn answer(&self, frame: &Value) -> Option<Value> {
-        let (stream, asked) = (frame.get("stream")?, frame.get("payload")?);
-        let action = asked.get("action")?.as_str()?;
-        if self.silent.contains(&action) {
+    fn reply(&self, frame: &Value) -> Option<Value> {
+        let (stream, payload) = (frame.get("stream")?, frame.get("payload")?);
+        let action = payload.get("action")?.as_str()?;
+        if self.unanswered.contains(&action) {
             return None;
         }
-        let reply = |status: u16, data: Value, errors: Value| {
+        let build = |status: u16, data: Value, errors: Value| {
             json!({"stream": stream, "payload": {
                 "errors": errors, "data": data, "action": action,
-                "response_status": status, "request_id": asked["request_id"],
+                "response_status": status, "request_id": payload["request_id"],
             }})
         };
-        if let Some((_, status)) = self.refused.iter().find(|(refused, _)| *refused == action) {
-            return Some(reply(*status, Value::Null, json!(["no"])));
+        if let Some((_, status)) = self.errors.iter().find(|(failing, _)| *failing == action) {
+            return Some(build(*status, Value::Null, json!(["no"])));
         }
-        let person = || json!({"pk": asked["pk"], "name": "Alex"});
+        let person = || json!({"pk": payload["pk"], "name": "Alex"});
         let (status, data) = match action {
             "list" => (200, json!([person()])),
             "retrieve" | "update" | "patch" | "greet" => (200, person()),
@@ -208,23 +207,24 @@ impl Ours {
             _ => (405, Value::Null),
         };
         let errors = if status == 405 { json!(["not allowed"]) } else { json!([]) };
-        Some(reply(status, data, errors))
+        Some(build(status, data, errors))
     }
 }
 
-// What comes of it.
+// The exchange of frames.
 impl Ours {
-    /// What is to be sent is sent, and the server answers.
-    pub(crate) fn settles(mut self) -> Self {
+    /// Sends all pending frames, and passes the server's replies to the session.
+    pub(crate) fn settle(mut self) -> Self {
         while let Some(transmit) = self.session.poll_transmit() {
             match transmit {
                 Transmit::Dial(epoch) => self.epoch = Some(epoch),
                 Transmit::Frame(epoch, Frame::Text(text)) => {
-                    let named = self.names.frame(&text);
-                    self.connection().sent.push(named);
-                    let answer = serde_json::from_str(&text).ok().and_then(|f| self.answer(&f));
-                    if let Some(answer) = answer {
-                        self.session.handle_text(epoch, &answer.to_string(), self.now);
+                    let frame = self.names.replace_in(&text);
+                    self.connection().sent.push(frame);
+                    let reply =
+                        serde_json::from_str(&text).ok().and_then(|frame| self.reply(&frame));
+                    if let Some(reply) = reply {
+                        self.session.handle_text(epoch, &reply.to_string(), self.now);
                     }
                 }
                 Transmit::Frame(epoch, Frame::Ping) => self.session.handle_pong(epoch, self.now),
@@ -248,6 +248,6 @@ impl Ours {
     }
 
     pub(crate) fn connections(self) -> Vec<Connection> {
-        self.settles().connections
+        self.settle().connections
     }
 }

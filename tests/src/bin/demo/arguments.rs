@@ -1,32 +1,32 @@
 //! The command line.
 
 pub(crate) const USAGE: &str = "\
-A Tokio program uses a Django Channels REST Framework server.
+A Tokio program that uses a Django Channels REST Framework server.
 
-    demo                     starts a server of its own, uses it, kills it (SIGKILL) and starts it
-                             again in the middle, and shows what the program sees of that
-    demo --url ws://HOST/..  uses your server instead, and only reads: it connects, lists one stream,
-                             retrieves the first object of the list, and closes
+    demo                     starts a server, uses it, kills it (SIGKILL) and restarts it meanwhile,
+                             and shows what the program sees
+    demo --url ws://HOST/..  uses your server instead, and only reads: connects, lists a stream,
+                             retrieves the first object, and closes
 
-    --stream NAME            the stream that is listed; tasks where it is not given
-    --bare                   the URL leads to one consumer, without a multiplexer in front of it
-    --help                   prints this
+    --stream NAME            the stream to list; the default is tasks
+    --bare                   the URL leads to a single consumer, without a multiplexer
+    --help                   prints this help
 
-The server of its own needs Python 3.11 or newer with venv. Its packages are installed the first time,
-under cargo's target directory.
+Starting a server needs Python 3.11 or newer with venv. The first start installs the server's packages
+in cargo's target directory.
 ";
 
-/// What the demo is to do.
+/// What to run.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Command {
     Help,
-    /// Everything, on a server of its own.
+    /// Starts a server and shows everything.
     Tour,
-    /// The read-only part, on somebody's server.
-    Survey(Target),
+    /// Only reads from the user's server.
+    ReadOnly(Target),
 }
 
-/// Somebody's server.
+/// The user's server.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Target {
     pub(crate) url: String,
@@ -34,7 +34,7 @@ pub(crate) struct Target {
     pub(crate) bare: bool,
 }
 
-/// Reads the arguments, without the program's name.
+/// Parses the arguments, without the program's name.
 pub(crate) fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Command, String> {
     let (mut url, mut stream, mut bare) = (None, None, false);
     while let Some(argument) = arguments.next() {
@@ -47,21 +47,21 @@ pub(crate) fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Comma
             "--url" => &mut url,
             "--stream" => &mut stream,
             other => {
-                return Err(format!("there is no option {other}; --help shows those there are"));
+                return Err(format!("unknown option {other}; --help lists the options"));
             }
         };
         let Some(value) = arguments.next() else {
-            return Err(format!("{argument} needs a value after it"));
+            return Err(format!("{argument} needs a value"));
         };
         *slot = Some(value);
     }
     match (url, stream) {
         (Some(url), stream) => {
             let stream = stream.unwrap_or_else(|| "tasks".into());
-            Ok(Command::Survey(Target { url, stream, bare }))
+            Ok(Command::ReadOnly(Target { url, stream, bare }))
         }
-        (None, Some(_)) => Err("--stream goes with --url".into()),
-        (None, None) if bare => Err("--bare goes with --url".into()),
+        (None, Some(_)) => Err("--stream needs --url".into()),
+        (None, None) if bare => Err("--bare needs --url".into()),
         (None, None) => Ok(Command::Tour),
     }
 }

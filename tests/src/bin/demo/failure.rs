@@ -1,4 +1,4 @@
-//! Why the demo ended early, in one sentence each.
+//! The errors of the demo, each printed as one sentence.
 
 use std::process::ExitCode;
 
@@ -7,33 +7,32 @@ use dcrf_proto::{ConnectionError, RequestError, SubscriptionError, UnsubscribeEr
 use dcrf_tests::server::StartError;
 use dcrf_tokio::ConnectError;
 
-use crate::report::reasons;
+use crate::report::messages;
 
-/// Why the demo ended early.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
     #[error("{0}")]
     Usage(String),
     #[error("{0}")]
     Start(#[from] StartError),
-    #[error("{0}{hint}", hint = hint(.0))]
+    #[error("{0}{hint}", hint = connect_hint(.0))]
     Connect(#[from] ConnectError),
     #[error("{0}{hint}", hint = request_hint(.0))]
     Request(#[from] RequestError),
     #[error("the subscription ended: {0}")]
-    Ended(#[from] SubscriptionError),
-    #[error("the subscription: {0}")]
+    Subscription(#[from] SubscriptionError),
+    #[error("the subscription failed: {0}")]
     Change(#[from] ChangeError),
     #[error("{0}")]
     Unsubscribe(#[from] UnsubscribeError),
-    #[error("the server could not be stopped: {0}")]
+    #[error("could not stop the server: {0}")]
     Io(#[from] std::io::Error),
-    #[error("this is not what was to be seen here: {0}")]
+    #[error("unexpected result: {0}")]
     Unexpected(String),
 }
 
 impl Failure {
-    /// 2 for a wrong command line, as other programs do, and 1 for all else.
+    /// 2 for a wrong command line, as is usual, and 1 for everything else.
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
             Self::Usage(_) | Self::Connect(ConnectError::InvalidUrl(_)) => ExitCode::from(2),
@@ -42,17 +41,17 @@ impl Failure {
     }
 }
 
-/// What is often behind the first connection's error.
-fn hint(error: &ConnectError) -> &'static str {
+/// A frequent cause of a failed first connection.
+fn connect_hint(error: &ConnectError) -> &'static str {
     match error {
         ConnectError::Failed { error: ConnectionError::Http { status: 500, .. }, .. } => {
-            "; Channels answers so where the path leads to no consumer, or the consumer crashes"
+            "; Channels replies with this if no consumer has this path, or if the consumer crashes"
         }
         ConnectError::Failed { error: ConnectionError::Http { status: 404, .. }, .. } => {
-            "; is the path right, and does the proxy in front pass on WebSockets?"
+            "; check the path, and that the proxy forwards WebSockets"
         }
         ConnectError::Failed { error: ConnectionError::Http { status: 401 | 403, .. }, .. } => {
-            "; Channels answers so where a consumer does not accept the connection"
+            "; Channels replies with this if a consumer does not accept the connection"
         }
         _ => "",
     }
@@ -60,9 +59,9 @@ fn hint(error: &ConnectError) -> &'static str {
 
 fn request_hint(error: &RequestError) -> String {
     match error {
-        RequestError::ErrorReply(error_reply) => reasons(error_reply),
+        RequestError::ErrorReply(error_reply) => messages(error_reply),
         RequestError::ConnectionLost { .. } => {
-            "; a multiplexer closes so where it has no stream of this name".into()
+            "; a multiplexer closes the connection if it has no stream of this name".into()
         }
         _ => String::new(),
     }

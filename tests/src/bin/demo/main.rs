@@ -1,10 +1,10 @@
-//! The main job as one command: a Tokio program that uses a DCRF server, while that is killed and started
-//! again under it. `--help` says how to point it at a server of one's own.
+//! A Tokio program that uses a DCRF server, which is killed and restarted meanwhile. `--help` explains how to use
+//! your own server instead.
 
 mod arguments;
 mod failure;
+mod read_only;
 mod report;
-mod survey;
 mod tour;
 
 use std::process::ExitCode;
@@ -15,16 +15,16 @@ use report::Report;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let done = match arguments::parse(std::env::args().skip(1)) {
+    let result = match arguments::parse(std::env::args().skip(1)) {
         Ok(Command::Help) => {
             print!("{USAGE}");
             Ok(())
         }
         Ok(Command::Tour) => tour::run(&mut Report::new()).await,
-        Ok(Command::Survey(target)) => survey::run(&mut Report::new(), &target).await,
+        Ok(Command::ReadOnly(target)) => read_only::run(&mut Report::new(), &target).await,
         Err(usage) => Err(Failure::Usage(usage)),
     };
-    match done {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("demo: {failure}");

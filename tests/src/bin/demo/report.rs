@@ -1,85 +1,86 @@
-//! What the demo prints: a table of what was asked, what came back, and how long that took.
+//! The table that the demo prints: each call with its result and duration.
 
 use std::time::{Duration, Instant};
 
 use dcrf_proto::ErrorReply;
 use dcrf_tests::models::Task;
 
-const ASKED: usize = 42;
-const ANSWER: usize = 42;
+const CALL_WIDTH: usize = 42;
+const RESULT_WIDTH: usize = 42;
 
 /// The table.
 pub(crate) struct Report {
-    began: Instant,
+    started: Instant,
+    /// The end of the previous step.
     step: Instant,
 }
 
 impl Report {
-    /// Prints the table's head.
+    /// Prints the table's header.
     pub(crate) fn new() -> Self {
-        print_row("asked", "came back", "took");
+        print_row("call", "result", "time");
         let now = Instant::now();
-        Self { began: now, step: now }
+        Self { started: now, step: now }
     }
 
-    /// Begins a part of the demo, with a sentence on what is to be seen.
+    /// Starts a section of the table.
     pub(crate) fn part(&mut self, title: &str) {
         println!("\n{title}\n");
         self.step = Instant::now();
     }
 
-    /// A step is over that began where the one before it ended.
-    pub(crate) fn step(&mut self, asked: &str, answer: &str) {
-        self.step_since(self.step, asked, answer);
+    /// Adds a step that started when the previous one ended.
+    pub(crate) fn step(&mut self, call: &str, result: &str) {
+        self.step_since(self.step, call, result);
     }
 
-    /// A step is over that began at some time before.
-    pub(crate) fn step_since(&mut self, began: Instant, asked: &str, answer: &str) {
-        print_row(asked, answer, &elapsed(began.elapsed()));
+    /// Adds a step that started at a given time.
+    pub(crate) fn step_since(&mut self, started: Instant, call: &str, result: &str) {
+        print_row(call, result, &format_duration(started.elapsed()));
         self.step = Instant::now();
     }
 
-    /// Something of which it is of no interest how long it took.
-    pub(crate) fn note(&mut self, what: &str, text: &str) {
-        print_row(what, text, "");
+    /// Adds a row without a duration.
+    pub(crate) fn note(&mut self, call: &str, result: &str) {
+        print_row(call, result, "");
         self.step = Instant::now();
     }
 
-    /// The last line.
+    /// Prints the last line.
     pub(crate) fn end(&self, text: &str) {
-        println!("\n{text} ({} in all)", elapsed(self.began.elapsed()));
+        println!("\n{text} ({} in total)", format_duration(self.started.elapsed()));
     }
 }
 
-/// One row, on as many lines as its answer needs.
-fn print_row(asked: &str, answer: &str, took: &str) {
-    let (mut asked, mut took) = (shortened(asked), took);
-    for line in wrapped(answer) {
-        let row = format!("  {asked:<ASKED$}  {line:<ANSWER$}  {took:>8}");
+/// Prints a row, with its result wrapped.
+fn print_row(call: &str, result: &str, time: &str) {
+    let (mut call, mut time) = (truncate(call), time);
+    for line in wrap(result) {
+        let row = format!("  {call:<CALL_WIDTH$}  {line:<RESULT_WIDTH$}  {time:>8}");
         println!("{}", row.trim_end());
-        (asked, took) = (String::new(), "");
+        (call, time) = (String::new(), "");
     }
 }
 
-/// A task as a person would name it.
-pub(crate) fn name(task: &Task) -> String {
+/// Describes a task in a few words.
+pub(crate) fn describe(task: &Task) -> String {
     let state = if task.done { "done" } else { "open" };
     format!("task {}, \"{}\", {state}", task.pk, task.title)
 }
 
-/// An error reply with its status and reasons.
-pub(crate) fn refused(error_reply: &ErrorReply) -> String {
+/// Describes an error reply by its status and messages.
+pub(crate) fn describe_error(error_reply: &ErrorReply) -> String {
     let status = error_reply.status.map_or("no status".into(), |status| status.to_string());
-    format!("refused with {status}{}", reasons(error_reply))
+    format!("error {status}{}", messages(error_reply))
 }
 
-/// The reasons of an error reply, with a colon in front; nothing where there are none.
-pub(crate) fn reasons(error_reply: &ErrorReply) -> String {
+/// The messages of an error reply after a colon, or nothing if it has none.
+pub(crate) fn messages(error_reply: &ErrorReply) -> String {
     let messages = error_reply.messages();
     if messages.is_empty() { String::new() } else { format!(": {}", messages.join(" ")) }
 }
 
-pub(crate) fn elapsed(time: Duration) -> String {
+pub(crate) fn format_duration(time: Duration) -> String {
     if time < Duration::from_secs(1) {
         format!("{} ms", time.as_millis())
     } else {
@@ -87,21 +88,21 @@ pub(crate) fn elapsed(time: Duration) -> String {
     }
 }
 
-/// At most as much as a column takes.
-pub(crate) fn shortened(text: &str) -> String {
-    if text.chars().count() <= ASKED {
+/// Truncates a text to the width of a column.
+pub(crate) fn truncate(text: &str) -> String {
+    if text.chars().count() <= CALL_WIDTH {
         return text.to_owned();
     }
-    let kept: String = text.chars().take(ASKED - 1).collect();
+    let kept: String = text.chars().take(CALL_WIDTH - 1).collect();
     format!("{kept}…")
 }
 
-/// The words in lines of a column's width.
-fn wrapped(text: &str) -> Vec<String> {
+/// Wraps a text to the width of a column.
+fn wrap(text: &str) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split(' ') {
         let line = lines.last_mut().filter(|line| {
-            line.is_empty() || line.chars().count() + 1 + word.chars().count() <= ANSWER
+            line.is_empty() || line.chars().count() + 1 + word.chars().count() <= RESULT_WIDTH
         });
         match line {
             Some(line) if line.is_empty() => line.push_str(word),

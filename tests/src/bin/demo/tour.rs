@@ -1,4 +1,4 @@
-//! The whole demo, on a server of its own.
+//! The complete demo, on a server that it starts.
 
 use std::time::{Duration, Instant};
 
@@ -10,13 +10,13 @@ use dcrf_tokio::Config;
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
-use crate::report::{Report, elapsed, name, refused};
+use crate::report::{Report, describe, describe_error, format_duration};
 
 pub(crate) async fn run(report: &mut Report) -> Result<(), Failure> {
-    report.part("A Django server, and a program that connects to it");
-    // The first time it also installs the server's packages.
+    report.part("A Django server, and a client");
+    // The first start also installs the server's packages.
     let server = blocking(Server::start).await?;
-    report.step("start Django with DCRF and Daphne", "it listens");
+    report.step("start Daphne with Django and DCRF", "listening");
     let url = server.url("/ws/");
     let client = connect(&url).await?;
     report.step(&format!("connect {url}"), "connected");
@@ -25,27 +25,27 @@ pub(crate) async fn run(report: &mut Report) -> Result<(), Failure> {
     let mut changes = subscription(report, &client, &url, &task).await?;
     let _server = outage(report, &client, server, &task, &mut changes).await?;
 
-    report.part("The end");
+    report.part("Cleaning up");
     changes.cancel().await?;
     report.step("unsubscribe", "unsubscribed");
     client.delete("tasks", task.pk).await?;
     report.step(&format!("delete tasks {}", task.pk), "deleted");
     client.close().await;
     report.step("close", "closed");
-    report.end("Without one line of reconnection code");
+    report.end("Done, without a line of reconnection code");
     Ok(())
 }
 
 async fn requests(report: &mut Report, client: &Client) -> Result<Task, Failure> {
-    report.part("Requests, each answered once, or refused with a reason");
+    report.part("Requests, each with one reply or a typed error");
     let tasks: Vec<Task> = client.list("tasks").await?;
     report.step("list tasks", &format!("{} tasks", tasks.len()));
     let task: Task = client.create("tasks", &json!({"title": "Paint the door"})).await?;
-    report.step(r#"create tasks {"title": "Paint the door"}"#, &name(&task));
+    report.step(r#"create tasks {"title": "Paint the door"}"#, &describe(&task));
     let task: Task = client.patch("tasks", task.pk, &json!({"done": true})).await?;
-    report.step(&format!(r#"patch tasks {} {{"done": true}}"#, task.pk), &name(&task));
+    report.step(&format!(r#"patch tasks {} {{"done": true}}"#, task.pk), &describe(&task));
     let task: Task = client.retrieve("tasks", task.pk).await?;
-    report.step(&format!("retrieve tasks {}", task.pk), &name(&task));
+    report.step(&format!("retrieve tasks {}", task.pk), &describe(&task));
 
     let untitled = client.create::<Task>("tasks", &json!({})).await;
     report.step("create tasks {}", &error_reply(untitled)?);
@@ -64,7 +64,7 @@ async fn subscription(
     url: &str,
     task: &Task,
 ) -> Result<Subscription<Task>, Failure> {
-    report.part("A subscription, and another client that makes a change");
+    report.part("A subscription, and a change by another client");
     let mut changes = client.subscribe::<Task>(Subscribe::instance("tasks", task.pk)).await?;
     report.step(&format!("subscribe to task {}", task.pk), "subscribed");
     let other = connect(url).await?;
@@ -76,7 +76,7 @@ async fn subscription(
     Ok(changes)
 }
 
-/// The server is killed and comes back, in the middle of everything.
+/// Kills and restarts the server while a request is in flight and a subscription is live.
 async fn outage(
     report: &mut Report,
     client: &Client,
@@ -84,12 +84,12 @@ async fn outage(
     task: &Task,
     changes: &mut Subscription<Task>,
 ) -> Result<Server, Failure> {
-    report.part("The server is killed (kill -9), and started again on the same port");
+    report.part("The server is killed (kill -9), and restarted on the same port");
     let mut events = client.events();
     let in_flight = client.call::<Value>(Request::new("tools", "slow").arg("seconds", 60));
-    // Its answer shows that the server has seen the slow one before it.
+    // Its reply shows that the server has also received the slow request.
     let _: Value = client.call(Request::new("tools", "echo")).await?;
-    report.note("slow tools {\"seconds\": 60}", "it will take a minute");
+    report.note("slow tools {\"seconds\": 60}", "takes a minute");
 
     let mut server = blocking(move || server.kill().map(|_| server)).await?;
     let killed = Instant::now();
@@ -102,20 +102,20 @@ async fn outage(
     }
     let queued = client.create::<Task>("tasks", &json!({"title": "Made offline"}));
     let called = Instant::now();
-    report.note(r#"create tasks {"title": "Made offline"}"#, "waits for a connection");
+    report.note(r#"create tasks {"title": "Made offline"}"#, "waits for the connection");
 
     let url = server.url("/ws/");
     let restarting = tokio::spawn(blocking(move || server.restart().map(|()| server)));
     reconnection(report, &mut events).await?;
-    report.step_since(killed, "the server listens again", "connected");
+    report.step_since(killed, "the server is back", "connected");
     let server = restarting.await.map_err(|error| unexpected("the restart", &error))??;
 
     let made = queued.await?;
-    report.step_since(called, "the request that waited is answered", &name(&made));
+    report.step_since(called, "the waiting request gets its reply", &describe(&made));
     match changes.next().await {
         Some(Ok(Change::Gap(_))) => report.step_since(
             killed,
-            "the subscription is in force again",
+            "the subscription is live again",
             "a gap: changes may be missing before this",
         ),
         other => return Err(unexpected("the subscription", &other)),
@@ -131,27 +131,24 @@ async fn outage(
     Ok(server)
 }
 
-/// Shows what the client does by itself until it is connected.
+/// Reports the client's attempts until it is connected.
 async fn reconnection(report: &mut Report, events: &mut Events) -> Result<(), Failure> {
-    while let Some(notice) = events.next().await {
-        match notice {
+    while let Some(event) = events.next().await {
+        match event {
             ClientEvent::State(ConnectionState::Waiting { attempt, until, error }) => {
-                let wait = elapsed(until.saturating_duration_since(Instant::now()));
-                report.note(
-                    &error.to_string(),
-                    &format!("tries again in {wait} (attempt {attempt})"),
-                );
+                let wait = format_duration(until.saturating_duration_since(Instant::now()));
+                report.note(&error.to_string(), &format!("retrying in {wait} (attempt {attempt})"));
             }
             ClientEvent::State(ConnectionState::Connected) => return Ok(()),
             _ => {}
         }
     }
-    Err(unexpected("the connection", &"no end of the outage"))
+    Err(unexpected("the connection", &"the events ended"))
 }
 
 async fn connect(url: &str) -> Result<Client, Failure> {
     let mut config = Config::default();
-    // The default of up to 1 s, then 2 s, then 4 s spares a server with many clients; this one has two.
+    // The default of up to 1 s, 2 s, 4 s and so on is for servers with many clients.
     config.backoff = Backoff {
         minimum: Duration::from_millis(300),
         maximum: Duration::from_secs(1),
@@ -166,20 +163,22 @@ async fn rename(client: &Client, task: &Task, title: &str) -> Result<Task, Reque
 
 async fn next_update(report: &mut Report, changes: &mut Subscription<Task>) -> Result<(), Failure> {
     match changes.next().await {
-        Some(Ok(Change::Update(task))) => report.step("the subscriber is told", &name(&task)),
+        Some(Ok(Change::Update(task))) => {
+            report.step("the subscriber gets the change", &describe(&task));
+        }
         other => return Err(unexpected("the subscription", &other)),
     }
     Ok(())
 }
 
-fn error_reply(answer: Result<Task, RequestError>) -> Result<String, Failure> {
-    match answer {
-        Err(RequestError::ErrorReply(error_reply)) => Ok(refused(&error_reply)),
-        other => Err(unexpected("a wrong request", &other)),
+fn error_reply(result: Result<Task, RequestError>) -> Result<String, Failure> {
+    match result {
+        Err(RequestError::ErrorReply(error_reply)) => Ok(describe_error(&error_reply)),
+        other => Err(unexpected("an invalid request", &other)),
     }
 }
 
-/// Runs what blocks, such as the start of the server, away from the client's tasks.
+/// Runs blocking work, such as the start of the server, on another thread.
 async fn blocking<T, E>(work: impl FnOnce() -> Result<T, E> + Send + 'static) -> Result<T, Failure>
 where
     T: Send + 'static,
@@ -187,11 +186,11 @@ where
     Failure: From<E>,
 {
     match tokio::task::spawn_blocking(work).await {
-        Ok(done) => Ok(done?),
+        Ok(result) => Ok(result?),
         Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
 }
 
-fn unexpected(what: &str, seen: &impl std::fmt::Debug) -> Failure {
-    Failure::Unexpected(format!("{what}: {seen:?}"))
+fn unexpected(what: &str, result: &impl std::fmt::Debug) -> Failure {
+    Failure::Unexpected(format!("{what}: {result:?}"))
 }

@@ -1,5 +1,5 @@
-//! How often memory is taken from the system's allocator: by an event and by a request, in steady state, on one thread.
-//! What decoding into the caller's type takes is not counted.
+//! The number of allocations of an event and of a request, in steady state, on one thread. Decoding into the caller's
+//! type is not counted.
 
 use allocation_counter::measure;
 use serde::de::IgnoredAny;
@@ -12,26 +12,26 @@ use crate::sockets::Single;
 
 const COUNT: u32 = 10_000;
 
-/// An event through the core, as in `event_small`.
+/// An event in the core, as in `event_small`.
 pub(crate) fn event() -> Line {
     let mut live = Live::new(1);
     let text = update(221, live.id(0));
-    let mut hear = || (0..COUNT).for_each(|_| live.hear(&text));
-    hear();
-    let taken = measure(&mut hear).count_total;
-    Line::amount("allocations_event", Goal::AtMost(2.0), each(taken), "allocations/event")
+    let mut receive = || (0..COUNT).for_each(|_| live.receive(&text));
+    receive();
+    let count = measure(&mut receive).count_total;
+    Line::amount("allocations_event", Goal::AtMost(2.0), average(count), "allocations/event")
 }
 
-/// A request through the handles and the socket, whose answer is decoded into nothing.
+/// A request through the client and the socket. Its reply is not decoded.
 pub(crate) fn request(echo: &Echo) -> Line {
     let single = Single::new(echo);
-    let ask = || (0..COUNT).for_each(|_| _ = single.ask::<IgnoredAny>());
-    ask();
-    let taken = measure(ask).count_total;
-    Line::amount("allocations_request", Goal::AtMost(6.0), each(taken), "allocations/request")
+    let request = || (0..COUNT).for_each(|_| _ = single.request::<IgnoredAny>());
+    request();
+    let count = measure(request).count_total;
+    Line::amount("allocations_request", Goal::AtMost(6.0), average(count), "allocations/request")
 }
 
-fn each(count: u64) -> f64 {
+fn average(count: u64) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "a count that fits")]
     let count = count as f64;
     count / f64::from(COUNT)

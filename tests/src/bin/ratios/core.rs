@@ -1,4 +1,4 @@
-//! What the core takes for an event, beside the bare parse of its frame.
+//! The core's time for an event, compared with only parsing its frame.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -12,10 +12,10 @@ use crate::rounds::{interleaved, nanoseconds};
 const SMALL: usize = 221;
 const LARGE: usize = 2_040;
 const TIME: Duration = Duration::from_millis(200);
-/// How many frames are made at once, before what they take is measured: few enough for the first cache.
+/// The number of frames that are built before they are timed. They fit into the L1 cache.
 const BATCH: usize = 64;
 
-/// A session whose subscriptions are all in force, with nothing left to read.
+/// A session with live subscriptions and no pending events.
 pub(crate) struct Live {
     session: Session,
     epoch: Epoch,
@@ -30,9 +30,11 @@ impl Live {
         config.max_subscriptions = count;
         let mut session = Session::new(config, Seed::from([7; 32]), now);
         session.open(now);
-        let Some(Transmit::Dial(epoch)) = session.poll_transmit() else { unreachable!("it dials") };
+        let Some(Transmit::Dial(epoch)) = session.poll_transmit() else {
+            unreachable!("the session dials")
+        };
         session.handle_connected(epoch, now);
-        let ids = (0..count).map(|pk| subscribed(&mut session, epoch, pk, now)).collect();
+        let ids = (0..count).map(|pk| subscribe(&mut session, epoch, pk, now)).collect();
         Self { session, epoch, now, ids }
     }
 
@@ -45,26 +47,27 @@ impl Live {
         self.ids.iter().map(String::as_str)
     }
 
-    /// An event arrives and is read.
-    pub(crate) fn hear(&mut self, text: &str) {
+    /// Passes in the frame of an event, and reads the change.
+    pub(crate) fn receive(&mut self, text: &str) {
         black_box(self.read(text));
     }
 
     fn read(&mut self, text: &str) -> Change {
         self.session.handle_text(self.epoch, black_box(text), self.now);
         let Some(Event::ChangeReadable(key)) = self.session.poll_event() else {
-            unreachable!("it is told")
+            unreachable!("a change is readable")
         };
-        let change = self.session.poll_change(key).expect("a change").expect("it goes on");
-        assert!(self.session.poll_change(key).is_none(), "one event is one change");
+        let change =
+            self.session.poll_change(key).expect("a change").expect("the subscription is live");
+        assert!(self.session.poll_change(key).is_none(), "an event is one change");
         change
     }
 }
 
-fn subscribed(session: &mut Session, epoch: Epoch, pk: usize, now: Instant) -> String {
-    session.subscribe(Subscribe::instance("tasks", pk), now).expect("there is room");
+fn subscribe(session: &mut Session, epoch: Epoch, pk: usize, now: Instant) -> String {
+    session.subscribe(Subscribe::instance("tasks", pk), now).expect("the subscribe is accepted");
     let Some(Transmit::Frame(_, Frame::Text(text))) = session.poll_transmit() else {
-        unreachable!("it is sent")
+        unreachable!("the subscribe is sent")
     };
     let (_, rest) = text.split_once(r#""request_id":""#).expect("an id");
     let id = rest[..36].to_owned();
@@ -85,7 +88,7 @@ fn event(name: &'static str, size: usize, goal: Goal) -> Line {
     let mut live = Live::new(1);
     let text = update(size, &live.ids[0]);
     let other = update(size, &id(1));
-    let ours = || nanoseconds(TIME, 1_000, || live.hear(&text));
+    let ours = || nanoseconds(TIME, 1_000, || live.receive(&text));
     let reference = || {
         nanoseconds(TIME, 1_000, || {
             black_box(Envelope::parse(black_box(&other)));
@@ -97,35 +100,38 @@ fn event(name: &'static str, size: usize, goal: Goal) -> Line {
 pub(crate) fn event_100k() -> Line {
     let (mut many, mut one) = (Live::new(100_000), Live::new(1));
     let mut random = fastrand::Rng::with_seed(7);
-    let mut again = random.clone();
-    let measured = interleaved(|| drawn(&mut many, &mut random), || drawn(&mut one, &mut again));
+    let mut same_random = random.clone();
+    let measured = interleaved(
+        || random_events(&mut many, &mut random),
+        || random_events(&mut one, &mut same_random),
+    );
     Line::ratio("event_100k", Goal::AtMost(3.5), measured, "ns/event")
 }
 
-/// What an event takes, each for a subscription that is drawn at random.
-pub(crate) fn drawn(live: &mut Live, random: &mut fastrand::Rng) -> f64 {
-    let mut taken = Duration::ZERO;
+/// The nanoseconds per event, each for a random subscription.
+pub(crate) fn random_events(live: &mut Live, random: &mut fastrand::Rng) -> f64 {
+    let mut elapsed = Duration::ZERO;
     let mut events = 0_u32;
     let mut frames = vec![String::new(); BATCH];
-    while taken < TIME {
+    while elapsed < TIME {
         for frame in &mut frames {
             *frame = update(SMALL, &live.ids[random.usize(..live.ids.len())]);
         }
-        let began = Instant::now();
+        let started = Instant::now();
         for frame in &frames {
-            live.hear(frame);
+            live.receive(frame);
         }
-        taken += began.elapsed();
-        events += u32::try_from(BATCH).expect("few");
+        elapsed += started.elapsed();
+        events += u32::try_from(BATCH).expect("a small number");
     }
-    taken.as_secs_f64() * 1e9 / f64::from(events)
+    elapsed.as_secs_f64() * 1e9 / f64::from(events)
 }
 
-/// How many events a second become objects, each for a subscription that is drawn at random among these frames.
-pub(crate) fn dispatched(live: &mut Live, frames: &[String], random: &mut fastrand::Rng) -> f64 {
+/// The events per second that are decoded, each for a random one of these frames.
+pub(crate) fn dispatch(live: &mut Live, frames: &[String], random: &mut fastrand::Rng) -> f64 {
     let each = nanoseconds(TIME, 1_000, || {
         let change = live.read(&frames[random.usize(..frames.len())]);
-        let Change::Update(data) = change else { unreachable!("it is an update") };
+        let Change::Update(data) = change else { unreachable!("the change is an update") };
         let task: Task = data.decode().expect("a task");
         black_box(task.sum());
     });

@@ -1,7 +1,7 @@
-//! The server of all lines: the least that answers in the format of DCRF, in a process of its own, over one thread.
+//! The server of all lines: a minimal server in the format of DCRF, in a separate process with one thread.
 //!
-//! It reads all that has come, and writes the answers to that at once. `flood` has it send events for what the
-//! connection has subscribed to, and `hang_up` end the connection.
+//! It reads everything that has arrived, and writes the replies together. The action `flood` sends events to the
+//! connection's subscriptions.
 
 use std::borrow::Cow;
 use std::io::{self, Write};
@@ -22,14 +22,14 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::frames::{event, frame, object};
 
-/// The server, until it is dropped.
+/// The server process. Dropping it kills the process.
 pub(crate) struct Echo {
     process: Child,
     pub(crate) address: SocketAddr,
 }
 
 impl Echo {
-    /// Starts this program once more, as the server.
+    /// Starts this program again as the server.
     pub(crate) fn start() -> io::Result<Self> {
         let mut process = Command::new(std::env::current_exe()?)
             .arg(super::SERVE)
@@ -37,7 +37,7 @@ impl Echo {
             .stdout(Stdio::piped())
             .spawn()?;
         let mut line = String::new();
-        let stdout = process.stdout.take().expect("it is piped");
+        let stdout = process.stdout.take().expect("stdout is piped");
         io::BufRead::read_line(&mut io::BufReader::new(stdout), &mut line)?;
         let address = line.trim().parse().map_err(io::Error::other)?;
         Ok(Self { process, address })
@@ -55,7 +55,7 @@ impl Drop for Echo {
     }
 }
 
-/// Serves until standard input ends, which it does with the program that has started this one.
+/// Serves until standard input closes, which it does when the parent process ends.
 pub(crate) fn serve() -> io::Result<()> {
     std::thread::spawn(|| {
         let _ = io::copy(&mut io::stdin(), &mut io::sink());
@@ -68,14 +68,14 @@ pub(crate) fn serve() -> io::Result<()> {
         loop {
             let (stream, _) = listener.accept().await?;
             stream.set_nodelay(true)?;
-            // A client that goes away is no failure.
-            tokio::spawn(async move { drop(answer(stream).await) });
+            // Errors only mean that a client has disconnected.
+            tokio::spawn(async move { drop(serve_connection(stream).await) });
         }
     })
 }
 
 #[derive(Deserialize)]
-struct Asked<'a> {
+struct Request<'a> {
     #[serde(borrow)]
     payload: Payload<'a>,
 }
@@ -87,7 +87,7 @@ struct Payload<'a> {
     #[serde(borrow)]
     request_id: Cow<'a, str>,
     pk: Option<u64>,
-    /// How many events are to come.
+    /// The number of events to send.
     count: Option<usize>,
 }
 
@@ -95,15 +95,15 @@ type Socket = WebSocketStream<Compat<TcpStream>>;
 
 struct Connection {
     socket: Socket,
-    /// What the client has subscribed to: the ids, and the keys of the objects.
-    subscribed: Vec<(String, u64)>,
+    /// The request id and the primary key of each subscription.
+    subscriptions: Vec<(String, u64)>,
     data: String,
 }
 
-async fn answer(stream: TcpStream) -> tungstenite::Result<()> {
+async fn serve_connection(stream: TcpStream) -> tungstenite::Result<()> {
     let config = WebSocketConfig::default().read_buffer_size(16 << 10).write_buffer_size(16 << 10);
     let socket = accept_async_with_config(Compat::new(stream), Some(config)).await?;
-    let mut connection = Connection { socket, subscribed: Vec::new(), data: object(7) };
+    let mut connection = Connection { socket, subscriptions: Vec::new(), data: object(7) };
     loop {
         let ready = future::poll_once(connection.socket.next()).await;
         let message = if let Some(message) = ready {
@@ -114,49 +114,45 @@ async fn answer(stream: TcpStream) -> tungstenite::Result<()> {
         };
         let Some(message) = message else { return Ok(()) };
         if let Message::Text(text) = message? {
-            let asked: Asked<'_> = serde_json::from_str(&text).expect("a message in DCRF's format");
-            if !connection.takes(&asked.payload).await? {
-                return Ok(());
-            }
+            let request: Request<'_> =
+                serde_json::from_str(&text).expect("a message in DCRF's format");
+            connection.handle(&request.payload).await?;
         }
     }
 }
 
 impl Connection {
-    /// Says whether the connection goes on.
-    async fn takes(&mut self, asked: &Payload<'_>) -> tungstenite::Result<bool> {
-        let id = &*asked.request_id;
-        let (status, data) = match &*asked.action {
-            "hang_up" => return Ok(false),
+    async fn handle(&mut self, request: &Payload<'_>) -> tungstenite::Result<()> {
+        let id = &*request.request_id;
+        let (status, data) = match &*request.action {
             "subscribe_instance" => {
-                self.subscribed.push((id.to_owned(), asked.pk.unwrap_or_default()));
+                self.subscriptions.push((id.to_owned(), request.pk.unwrap_or_default()));
                 (201, "null")
             }
             "unsubscribe_instance" => {
-                self.subscribed.retain(|(other, _)| other != id);
+                self.subscriptions.retain(|(other, _)| other != id);
                 (204, "null")
             }
             "flood" => {
-                self.flood(asked.count.unwrap_or_default()).await?;
+                self.flood(request.count.unwrap_or_default()).await?;
                 (200, "null")
             }
             _ => (200, &*self.data),
         };
-        let answer = frame(&asked.action, status, data, id);
-        self.feed(answer).await?;
-        Ok(true)
+        let reply = frame(&request.action, status, data, id);
+        self.feed(reply).await
     }
 
-    /// Events for all that is subscribed to, in turn.
+    /// Sends events for each subscription in turn.
     async fn flood(&mut self, count: usize) -> tungstenite::Result<()> {
-        let events: Vec<_> = self.subscribed.iter().map(|(id, pk)| event(*pk, id)).collect();
+        let events: Vec<_> = self.subscriptions.iter().map(|(id, pk)| event(*pk, id)).collect();
         for event in events.iter().cycle().take(count) {
             self.feed(event.clone()).await?;
         }
         Ok(())
     }
 
-    /// Puts a frame into the buffer of the socket, which is written when it is full.
+    /// Puts a frame into the socket's buffer, which is written when it is full.
     async fn feed(&mut self, text: String) -> tungstenite::Result<()> {
         poll_fn(|cx| Pin::new(&mut self.socket).poll_ready(cx)).await?;
         Pin::new(&mut self.socket).start_send(Message::Text(text.into()))

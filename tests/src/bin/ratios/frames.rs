@@ -1,4 +1,4 @@
-//! The frames that both sides of each line send and read, in the format of DCRF, and the least that reading one takes.
+//! The frames that both sides of each line send and receive, in the format of DCRF, and the minimal way to parse them.
 
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -6,7 +6,7 @@ use std::fmt::Write;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-/// An object as the caller's type.
+/// The caller's type of an object.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Task {
     pub(crate) pk: u64,
@@ -16,15 +16,15 @@ pub(crate) struct Task {
 }
 
 impl Task {
-    /// Has the compiler believe that all of it is used.
+    /// Uses all fields, so that no decoding is optimized away.
     pub(crate) fn sum(&self) -> u64 {
         self.pk + self.title.len() as u64 + u64::from(self.done) + u64::from(self.priority)
     }
 }
 
-/// A frame of the server, borrowed and parsed once: what every client has to do at least.
+/// A frame from the server, parsed once without copying: the minimum for every client.
 #[derive(Deserialize)]
-#[expect(dead_code, reason = "all of it is parsed, whatever is read")]
+#[expect(dead_code, reason = "all fields are parsed")]
 pub(crate) struct Envelope<'a> {
     #[serde(borrow)]
     pub(crate) stream: Cow<'a, str>,
@@ -33,7 +33,7 @@ pub(crate) struct Envelope<'a> {
 }
 
 #[derive(Deserialize)]
-#[expect(dead_code, reason = "all of it is parsed, whatever is read")]
+#[expect(dead_code, reason = "all fields are parsed")]
 pub(crate) struct Payload<'a> {
     #[serde(borrow)]
     pub(crate) errors: &'a RawValue,
@@ -48,7 +48,7 @@ pub(crate) struct Payload<'a> {
 
 impl<'a> Envelope<'a> {
     pub(crate) fn parse(text: &'a str) -> Self {
-        serde_json::from_str(text).expect("a frame of the server")
+        serde_json::from_str(text).expect("a frame from the server")
     }
 
     pub(crate) fn task(&self) -> Task {
@@ -56,15 +56,15 @@ impl<'a> Envelope<'a> {
     }
 }
 
-/// A message to the server, as a client without a layer of its own would write it.
+/// A message to the server, as a minimal client writes it.
 #[derive(Serialize)]
 pub(crate) struct Message<'a> {
     pub(crate) stream: &'a str,
-    pub(crate) payload: Asked<'a>,
+    pub(crate) payload: MessagePayload<'a>,
 }
 
 #[derive(Serialize)]
-pub(crate) struct Asked<'a> {
+pub(crate) struct MessagePayload<'a> {
     pub(crate) action: &'a str,
     pub(crate) request_id: &'a str,
     pub(crate) pk: u64,
@@ -76,12 +76,12 @@ impl Message<'_> {
     }
 }
 
-/// A UUID in its usual form, a different one for each number.
+/// A UUID for a number.
 pub(crate) fn id(number: u64) -> String {
     format!("0e0e0e0e-0e0e-4e0e-8a8a-{number:012x}")
 }
 
-/// A frame of the server with `data`, as DCRF writes it.
+/// A frame from the server with the JSON in `data`, as DCRF writes it.
 pub(crate) fn frame(action: &str, status: u16, data: &str, id: &str) -> String {
     let mut frame = String::with_capacity(160 + data.len());
     let _ = write!(
@@ -91,26 +91,26 @@ pub(crate) fn frame(action: &str, status: u16, data: &str, id: &str) -> String {
     frame
 }
 
-/// A task, as a serializer writes it, with so many letters in its title.
-fn task(pk: u64, letters: usize) -> String {
-    format!(r#"{{"pk":{pk},"title":"{}","done":false,"priority":1}}"#, "x".repeat(letters))
+/// A serialized task with a title of this length.
+fn task(pk: u64, length: usize) -> String {
+    format!(r#"{{"pk":{pk},"title":"{}","done":false,"priority":1}}"#, "x".repeat(length))
 }
 
-/// In the title of each of the server's objects.
-const LETTERS: usize = 40;
+/// The length of the title of the server's objects.
+const TITLE_LENGTH: usize = 40;
 
-/// The object that the server has for this key.
+/// The server's object with this primary key.
 pub(crate) fn object(pk: u64) -> String {
-    task(pk, LETTERS)
+    task(pk, TITLE_LENGTH)
 }
 
-/// The event of it, as the server sends it.
+/// An update event of that object.
 pub(crate) fn event(pk: u64, id: &str) -> String {
     frame("update", 200, &object(pk), id)
 }
 
 /// An update event of exactly this size.
 pub(crate) fn update(size: usize, id: &str) -> String {
-    let room = size - frame("update", 200, &task(7, 0), id).len();
-    frame("update", 200, &task(7, room), id)
+    let length = size - frame("update", 200, &task(7, 0), id).len();
+    frame("update", 200, &task(7, length), id)
 }

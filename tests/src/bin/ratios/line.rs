@@ -1,10 +1,10 @@
-//! One line of the report: what was measured, beside what, and whether that is good enough.
+//! A line of the report: a measurement, its reference and its goal.
 
 use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-/// What a value is to be.
+/// The bound that a value must keep.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Goal {
     AtMost(f64),
@@ -12,7 +12,7 @@ pub(crate) enum Goal {
 }
 
 impl Goal {
-    fn holds(self, value: f64) -> bool {
+    fn is_reached(self, value: f64) -> bool {
         match self {
             Self::AtMost(goal) => value <= goal,
             Self::AtLeast(goal) => value >= goal,
@@ -38,7 +38,7 @@ impl Serialize for Goal {
 #[derive(Debug, Serialize)]
 pub(crate) struct Line {
     pub(crate) name: &'static str,
-    /// Ours by the reference, or the reverse where it says how many times faster; ours alone where there is none.
+    /// Ours divided by the reference, or the reverse for a speedup; ours alone if there is no reference.
     pub(crate) value: f64,
     pub(crate) goal: Goal,
     pub(crate) ours: f64,
@@ -58,8 +58,8 @@ impl Line {
         Self::compared(name, goal, ours / reference, (ours, reference), unit)
     }
 
-    /// How many times less ours takes.
-    pub(crate) fn faster(
+    /// A speedup: the reference divided by ours.
+    pub(crate) fn speedup(
         name: &'static str,
         goal: Goal,
         (ours, reference): (f64, f64),
@@ -75,18 +75,18 @@ impl Line {
         (ours, reference): (f64, f64),
         unit: &'static str,
     ) -> Self {
-        let value = rounded(value);
-        let (ours, reference) = (rounded(ours), Some(rounded(reference)));
-        Self { name, value, goal, ours, reference, unit, ok: goal.holds(value) }
+        let value = round(value);
+        let (ours, reference) = (round(ours), Some(round(reference)));
+        Self { name, value, goal, ours, reference, unit, ok: goal.is_reached(value) }
     }
 
     pub(crate) fn amount(name: &'static str, goal: Goal, ours: f64, unit: &'static str) -> Self {
-        let value = rounded(ours);
-        Self { name, value, goal, ours: value, reference: None, unit, ok: goal.holds(value) }
+        let value = round(ours);
+        Self { name, value, goal, ours: value, reference: None, unit, ok: goal.is_reached(value) }
     }
 }
 
-/// Three digits behind the point say more than these machines know.
-fn rounded(value: f64) -> f64 {
+/// Rounds to three decimal places.
+fn round(value: f64) -> f64 {
     (value * 1000.0).round() / 1000.0
 }

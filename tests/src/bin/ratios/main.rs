@@ -1,8 +1,8 @@
-//! What this library costs above the socket and the parser: each line beside a reference that does the same work in the
-//! same run, interleaved. Prints a JSON object a line.
+//! The library's overhead over the socket and the parser. Each line is measured alternately with a reference that does
+//! the same work, and printed as a JSON object.
 //!
-//! `cargo run --release -p dcrf-tests --bin ratios`, with `--only NAME` for one line, and with `--peer` for those that
-//! compare with dcrf-client on Node. With `--growth` it prints the points of the curves in `dcrf-proto/benches/growth`.
+//! `cargo run --release -p dcrf-tests --bin ratios`. `--only NAME` measures one line, `--peer` adds the comparison with
+//! dcrf-client on Node, and `--growth` prints the points of the curves in `dcrf-proto/benches/growth` instead.
 
 mod allocations;
 mod core;
@@ -22,14 +22,14 @@ use std::process::ExitCode;
 use echo::Echo;
 use line::Line;
 
-/// What this program is asked by itself.
+/// The arguments with which this program starts itself.
 const SERVE: &str = "--serve";
-const IDLE: &str = "--idle-clients";
-const GROWING: &str = "--growing-clients";
+const IDLE_CLIENTS: &str = "--idle-clients";
+const GROWING_CLIENTS: &str = "--growing-clients";
 
 const USAGE: &str = "usage: ratios [--peer] [--only NAME]... | --growth\n";
 
-/// The name of a line, and what measures it.
+/// The name of a line, and the function that measures it.
 type Measure = (&'static str, fn(&Echo) -> io::Result<Line>);
 
 const LINES: [Measure; 14] = [
@@ -49,7 +49,7 @@ const LINES: [Measure; 14] = [
     ("allocations_request", |echo| Ok(allocations::request(echo))),
 ];
 
-/// Those that need Node.
+/// The lines that need Node.
 const PEER_LINES: [Measure; 7] = [
     ("peer_dispatch_1k", peer::dispatch),
     ("peer_deliver_1k", peer::deliver),
@@ -71,9 +71,9 @@ fn main() -> ExitCode {
     }
 }
 
-/// Says whether all that was measured is good enough.
+/// Returns whether all lines reach their goals.
 fn run() -> io::Result<bool> {
-    memory::raise_the_limit_of_files()?;
+    memory::raise_open_files_limit()?;
     let usage = || io::Error::other(USAGE);
     let (mut only, mut lines) = (Vec::new(), LINES.to_vec());
     let mut arguments = std::env::args().skip(1);
@@ -81,11 +81,11 @@ fn run() -> io::Result<bool> {
         let mut value = || arguments.next().ok_or_else(usage);
         match &*argument {
             SERVE => return echo::serve().map(|()| true),
-            IDLE => {
+            IDLE_CLIENTS => {
                 let (url, count) = (value()?, value()?.parse().map_err(|_| usage())?);
                 return memory::idle(&url, count).map(|()| true);
             }
-            GROWING => return growth::connect(&value()?).map(|()| true),
+            GROWING_CLIENTS => return growth::connect(&value()?).map(|()| true),
             "--growth" => return growth::run(&Echo::start()?).map(|()| true),
             "--peer" => lines.extend(PEER_LINES),
             "--only" => only.push(value()?),
@@ -94,7 +94,7 @@ fn run() -> io::Result<bool> {
     }
     let echo = Echo::start()?;
     let mut ok = true;
-    for (_, measure) in chosen(lines, &only)? {
+    for (_, measure) in select(lines, &only)? {
         let line = measure(&echo)?;
         println!("{}", serde_json::to_string(&line).map_err(io::Error::other)?);
         ok &= line.ok;
@@ -102,17 +102,16 @@ fn run() -> io::Result<bool> {
     Ok(ok)
 }
 
-/// The lines with these names, or all, if they can be measured here.
-fn chosen(mut lines: Vec<Measure>, only: &[String]) -> io::Result<Vec<Measure>> {
-    let is = |name: &String| lines.iter().any(|(other, _)| other == name);
-    if let Some(unknown) = only.iter().find(|name| !is(name)) {
-        let needs =
-            if unknown.starts_with("peer_") { "; those with dcrf-client need --peer" } else { "" };
-        return Err(io::Error::other(format!("there is no line {unknown}{needs}")));
+/// Selects the lines with these names, or all of them, and checks that they can be measured here.
+fn select(mut lines: Vec<Measure>, only: &[String]) -> io::Result<Vec<Measure>> {
+    let is_known = |name: &String| lines.iter().any(|(other, _)| other == name);
+    if let Some(unknown) = only.iter().find(|name| !is_known(name)) {
+        let hint = if unknown.starts_with("peer_") { "; add --peer" } else { "" };
+        return Err(io::Error::other(format!("unknown line {unknown}{hint}")));
     }
     lines.retain(|(name, _)| only.is_empty() || only.iter().any(|other| other == name));
     if lines.iter().any(|(name, _)| PEER_LINES.iter().any(|(other, _)| other == name)) {
-        peer::installed()?;
+        peer::check_installed()?;
     }
     Ok(lines)
 }

@@ -1,5 +1,5 @@
-//! The reference: the same work without a layer above the socket and the parser. One loop that encodes, writes, flushes
-//! once, reads, parses the envelope and decodes.
+//! The reference: the same work with only the socket and the parser, in one loop that encodes, writes, flushes once,
+//! reads, parses the envelope and decodes.
 
 use std::future::poll_fn;
 use std::net::{SocketAddr, TcpStream};
@@ -12,16 +12,16 @@ use futures_io::{AsyncRead, AsyncWrite};
 use futures_lite::StreamExt;
 use futures_sink::Sink;
 
-use crate::frames::{Asked, Envelope, Message, id};
+use crate::frames::{Envelope, Message, MessagePayload, id};
 
-/// As the client has it, so that the difference is not that of the buffers.
+/// The client's buffer sizes, so that buffering makes no difference.
 fn config() -> WebSocketConfig {
     WebSocketConfig::default().read_buffer_size(16 << 10).write_buffer_size(16 << 10)
 }
 
 fn message(action: &str, number: u64) -> String {
     let id = id(number);
-    let payload = Asked { action, request_id: &id, pk: number % 1000 };
+    let payload = MessagePayload { action, request_id: &id, pk: number % 1000 };
     Message { stream: "tasks", payload }.to_text()
 }
 
@@ -33,13 +33,14 @@ pub(crate) struct Raw<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> Raw<S> {
     pub(crate) async fn new(address: SocketAddr, stream: S) -> Self {
         let url = format!("ws://{address}/");
-        let (socket, _) =
-            client_async_with_config(url, stream, Some(config())).await.expect("it connects");
+        let (socket, _) = client_async_with_config(url, stream, Some(config()))
+            .await
+            .expect("the connection succeeds");
         Self { socket, next: 0 }
     }
 
-    /// So many requests with their answers as objects, of which `window` are in flight at once.
-    pub(crate) async fn ask(&mut self, count: usize, window: usize) -> u64 {
+    /// Makes `count` requests, with `window` in flight, and decodes the replies.
+    pub(crate) async fn requests(&mut self, count: usize, window: usize) -> u64 {
         let mut sum = 0;
         for _ in 0..count / window {
             for _ in 0..window {
@@ -53,7 +54,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Raw<S> {
         sum
     }
 
-    /// So many subscriptions, as a client that returns makes them.
+    /// Makes `count` subscriptions, with `window` unacknowledged, as in a replay.
     pub(crate) async fn subscribe(&mut self, count: usize, window: usize) {
         for _ in 0..count / window {
             for _ in 0..window {
@@ -67,14 +68,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Raw<S> {
         }
     }
 
-    /// So many events, as objects.
+    /// Receives and decodes `count` events.
     pub(crate) async fn deliver(&mut self, count: usize) -> u64 {
         self.send(flood(count)).await;
         let mut sum = 0;
         for _ in 0..count {
             sum += Envelope::parse(&self.read().await).task().sum();
         }
-        // The answer to what has set it off.
+        // The reply to the `flood` request.
         self.read().await;
         sum
     }
@@ -82,27 +83,33 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Raw<S> {
     async fn feed(&mut self, action: &str) {
         let text = message(action, self.next);
         self.next += 1;
-        self.put(text).await;
+        self.write(text).await;
     }
 
     async fn send(&mut self, text: String) {
-        self.put(text).await;
+        self.write(text).await;
         self.flush().await;
     }
 
-    async fn put(&mut self, text: String) {
-        poll_fn(|cx| Pin::new(&mut self.socket).poll_ready(cx)).await.expect("it can be written");
-        Pin::new(&mut self.socket).start_send(Frame::Text(text.into())).expect("it takes a frame");
+    async fn write(&mut self, text: String) {
+        poll_fn(|cx| Pin::new(&mut self.socket).poll_ready(cx))
+            .await
+            .expect("the socket is writable");
+        Pin::new(&mut self.socket)
+            .start_send(Frame::Text(text.into()))
+            .expect("the socket is ready");
     }
 
     async fn flush(&mut self) {
-        poll_fn(|cx| Pin::new(&mut self.socket).poll_flush(cx)).await.expect("it can be written");
+        poll_fn(|cx| Pin::new(&mut self.socket).poll_flush(cx))
+            .await
+            .expect("the socket is writable");
     }
 
     async fn read(&mut self) -> Utf8Bytes {
         match self.socket.next().await {
             Some(Ok(Frame::Text(text))) => text,
-            other => panic!("{other:?} is not a frame of the server"),
+            other => panic!("expected a frame, got {other:?}"),
         }
     }
 }
@@ -114,7 +121,7 @@ fn flood(count: usize) -> String {
     )
 }
 
-/// The same without async.
+/// The reference without async.
 pub(crate) struct RawBlocking {
     socket: WebSocket<TcpStream>,
     next: u64,
@@ -122,23 +129,21 @@ pub(crate) struct RawBlocking {
 
 impl RawBlocking {
     pub(crate) fn new(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).expect("it connects");
+        let stream = TcpStream::connect(address).expect("the connection succeeds");
         stream.set_nodelay(true).expect("a socket");
         let url = format!("ws://{address}/");
         let (socket, _) = tungstenite::client::client_with_config(url, stream, Some(config()))
-            .expect("it connects");
+            .expect("the connection succeeds");
         Self { socket, next: 0 }
     }
 
-    pub(crate) fn ask(&mut self, count: usize) -> u64 {
+    pub(crate) fn requests(&mut self, count: usize) -> u64 {
         let mut sum = 0;
         for _ in 0..count {
             self.next += 1;
             let text = message("retrieve", self.next);
-            self.socket.send(Frame::Text(text.into())).expect("it can be written");
-            let Ok(Frame::Text(text)) = self.socket.read() else {
-                panic!("not a frame of the server")
-            };
+            self.socket.send(Frame::Text(text.into())).expect("the socket is writable");
+            let Ok(Frame::Text(text)) = self.socket.read() else { panic!("expected a frame") };
             sum += Envelope::parse(&text).task().sum();
         }
         sum

@@ -1,4 +1,5 @@
-//! Requests, events and replays over a socket: the handles on each runtime, beside the same work done raw on it.
+//! Requests, events and replays over a socket: the client on each runtime, compared with the reference on the same
+//! runtime.
 
 use std::future::Future;
 use std::hint::black_box;
@@ -24,7 +25,7 @@ const PIPELINED: usize = 2_000 * IN_FLIGHT;
 const SEQUENTIAL: usize = 8_000;
 const EVENTS: usize = 100_000;
 
-/// A runtime with its client and its byte stream.
+/// A runtime, with its client and its byte stream.
 trait Runtime {
     type Stream: AsyncRead + AsyncWrite + Unpin;
     fn block_on<T>(&self, future: impl Future<Output = T>) -> T;
@@ -36,7 +37,7 @@ struct Tokio(tokio::runtime::Runtime);
 
 impl Tokio {
     fn new() -> Self {
-        // One thread: what is to be compared is the work.
+        // One thread, so that only the work is compared.
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         Self(runtime.expect("a runtime"))
     }
@@ -50,18 +51,19 @@ impl Runtime for Tokio {
     }
 
     async fn client(&self, url: &str) -> Client {
-        dcrf_tokio::builder(url).config(large()).connect().await.expect("it connects")
+        dcrf_tokio::builder(url).config(large()).connect().await.expect("the connection succeeds")
     }
 
     async fn stream(&self, address: SocketAddr) -> Self::Stream {
-        let stream = tokio::net::TcpStream::connect(address).await.expect("it connects");
-        stream.set_nodelay(true).expect("a socket");
+        let stream =
+            tokio::net::TcpStream::connect(address).await.expect("the connection succeeds");
+        stream.set_nodelay(true).expect("the option is supported");
         Compat::new(stream)
     }
 }
 
-/// An executor of the program's own drives the client, so that all is done on one thread here too. By default a client
-/// of dcrf-smol has a thread aside, and each request alone goes to it and back.
+/// Drives the client on this thread too. By default dcrf-smol drives it on another thread, and every sequential request
+/// would switch threads twice.
 #[derive(Default)]
 struct Smol(smol::Executor<'static>);
 
@@ -75,22 +77,21 @@ impl Runtime for Smol {
     async fn client(&self, url: &str) -> Client {
         let (client, driver) = dcrf_smol::builder(url).config(large()).build().expect("a URL");
         self.0.spawn(driver).detach();
-        client.connected().await.expect("it connects");
+        client.connected().await.expect("the connection succeeds");
         client
     }
 
     async fn stream(&self, address: SocketAddr) -> Self::Stream {
-        let stream = Self::Stream::connect(address).await.expect("it connects");
-        stream.get_ref().set_nodelay(true).expect("a socket");
+        let stream = Self::Stream::connect(address).await.expect("the connection succeeds");
+        stream.get_ref().set_nodelay(true).expect("the option is supported");
         stream
     }
 }
 
-/// Room for all subscriptions of a line.
+/// Limits for all subscriptions and requests of a line.
 fn large() -> Config {
     let mut config = Config::default();
     config.max_subscriptions = 20_000;
-    // And for all requests that are made at once.
     config.outbox.count = 8_192;
     config
 }
@@ -112,9 +113,9 @@ pub(crate) fn sequential_smol(echo: &Echo) -> Line {
     requests("sequential_smol", Goal::AtLeast(0.85), &Smol::default(), echo, (SEQUENTIAL, 1))
 }
 
-/// Requests a second on Tokio with so many in flight, by the client and raw.
+/// The requests per second on Tokio with `window` in flight, of the client and of the reference.
 pub(crate) fn throughput(echo: &Echo, window: usize) -> (f64, f64) {
-    // About as long for each.
+    // All windows take about the same time.
     let count = if window < 8 { SEQUENTIAL } else { PIPELINED / 2 };
     rates(&Tokio::new(), echo, (count.next_multiple_of(window), window))
 }
@@ -129,54 +130,54 @@ fn requests<R: Runtime>(
     Line::ratio(name, goal, rates(runtime, echo, work), "requests/s")
 }
 
-/// Requests a second by the client and raw: so many, of which `window` are in flight at once.
+/// The requests per second of the client and of the reference, with `window` in flight.
 fn rates<R: Runtime>(runtime: &R, echo: &Echo, (count, window): (usize, usize)) -> (f64, f64) {
     let client = runtime.block_on(runtime.client(&echo.url()));
     let mut raw = runtime
         .block_on(async { Raw::new(echo.address, runtime.stream(echo.address).await).await });
     let ours = || {
-        let began = Instant::now();
-        black_box(runtime.block_on(ask(&client, count, window)));
-        per_second(count, began)
+        let started = Instant::now();
+        black_box(runtime.block_on(make_requests(&client, count, window)));
+        per_second(count, started)
     };
     let reference = || {
-        let began = Instant::now();
-        black_box(runtime.block_on(raw.ask(count, window)));
-        per_second(count, began)
+        let started = Instant::now();
+        black_box(runtime.block_on(raw.requests(count, window)));
+        per_second(count, started)
     };
     let measured = interleaved(ours, reference);
     runtime.block_on(client.close());
     measured
 }
 
-/// So many requests with their answers as objects, of which `window` are in flight at once.
-async fn ask(client: &Client, count: usize, window: usize) -> u64 {
+/// Makes `count` requests, with `window` in flight, and decodes the replies.
+async fn make_requests(client: &Client, count: usize, window: usize) -> u64 {
     let mut sum = 0;
-    let mut responses = Vec::with_capacity(window);
+    let mut replies = Vec::with_capacity(window);
     for _ in 0..count / window {
-        responses.extend((0..window).map(|pk| client.retrieve::<Task>("tasks", pk)));
-        for response in responses.drain(..) {
-            sum += response.await.expect("an answer").sum();
+        replies.extend((0..window).map(|pk| client.retrieve::<Task>("tasks", pk)));
+        for reply in replies.drain(..) {
+            sum += reply.await.expect("a reply").sum();
         }
     }
     sum
 }
 
 pub(crate) fn sequential_blocking(echo: &Echo) -> Line {
-    let client = dcrf_blocking::connect(&echo.url()).expect("it connects");
+    let client = dcrf_blocking::connect(&echo.url()).expect("the connection succeeds");
     let mut raw = RawBlocking::new(echo.address);
     let ours = || {
-        let began = Instant::now();
+        let started = Instant::now();
         for pk in 0..SEQUENTIAL {
-            let task: Task = client.retrieve("tasks", pk).expect("an answer");
+            let task: Task = client.retrieve("tasks", pk).expect("a reply");
             black_box(task.sum());
         }
-        per_second(SEQUENTIAL, began)
+        per_second(SEQUENTIAL, started)
     };
     let reference = || {
-        let began = Instant::now();
-        black_box(raw.ask(SEQUENTIAL));
-        per_second(SEQUENTIAL, began)
+        let started = Instant::now();
+        black_box(raw.requests(SEQUENTIAL));
+        per_second(SEQUENTIAL, started)
     };
     let measured = interleaved(ours, reference);
     Line::ratio("sequential_blocking", Goal::AtLeast(0.55), measured, "requests/s")
@@ -187,7 +188,7 @@ pub(crate) fn deliver_tokio(echo: &Echo) -> Line {
     let (client, mut tasks) = runtime.block_on(async {
         let client = runtime.client(&echo.url()).await;
         let tasks = client.subscribe::<Task>(Subscribe::instance("tasks", 7)).await;
-        (client, tasks.expect("it is acknowledged"))
+        (client, tasks.expect("the subscribe is acknowledged"))
     });
     let mut raw = runtime.block_on(async {
         let mut raw = Raw::new(echo.address, runtime.stream(echo.address).await).await;
@@ -195,47 +196,47 @@ pub(crate) fn deliver_tokio(echo: &Echo) -> Line {
         raw
     });
     let ours = || {
-        let began = Instant::now();
+        let started = Instant::now();
         black_box(runtime.block_on(deliver(&client, slice::from_mut(&mut tasks), EVENTS)));
-        per_second(EVENTS, began)
+        per_second(EVENTS, started)
     };
     let reference = || {
-        let began = Instant::now();
+        let started = Instant::now();
         black_box(runtime.block_on(raw.deliver(EVENTS)));
-        per_second(EVENTS, began)
+        per_second(EVENTS, started)
     };
     let measured = interleaved(ours, reference);
     Line::ratio("deliver_tokio", Goal::AtLeast(0.85), measured, "events/s")
 }
 
-/// So many events as objects, in turn for each of the subscriptions.
+/// Receives and decodes `count` events, for each subscription in turn.
 async fn deliver(client: &Client, tasks: &mut [Subscription<Task>], count: usize) -> u64 {
-    let answer = client.call::<Value>(Request::new("tasks", "flood").arg("count", count));
+    let reply = client.call::<Value>(Request::new("tasks", "flood").arg("count", count));
     let mut sum = 0;
     for _ in 0..count / tasks.len() {
         for tasks in &mut *tasks {
             match tasks.next().await {
                 Some(Ok(Change::Update(task))) => sum += task.sum(),
-                other => panic!("{other:?} is not an update"),
+                other => panic!("expected an update, got {other:?}"),
             }
         }
     }
-    answer.await.expect("an answer");
+    reply.await.expect("a reply");
     sum
 }
 
 pub(crate) fn replay_10k(echo: &Echo) -> Line {
     const COUNT: usize = 10_000;
-    // As many as the client has unacknowledged at once, and what divides them.
+    // The client's replay window is 64. This is the next smaller divisor of the count.
     const WINDOW: usize = 50;
     let runtime = Tokio::new();
     let client = runtime.block_on(runtime.client(&echo.url()));
-    let mut subscriptions = runtime.block_on(subscribed(&client, COUNT));
+    let mut subscriptions = runtime.block_on(subscribe(&client, COUNT));
     let raw = async || {
         let mut raw = Raw::new(echo.address, runtime.stream(echo.address).await).await;
-        let began = Instant::now();
+        let started = Instant::now();
         raw.subscribe(COUNT, WINDOW).await;
-        began.elapsed().as_secs_f64() * 1e3
+        started.elapsed().as_secs_f64() * 1e3
     };
     let measured = interleaved(
         || runtime.block_on(replay(&client, &mut subscriptions)),
@@ -244,21 +245,22 @@ pub(crate) fn replay_10k(echo: &Echo) -> Line {
     Line::ratio("replay_10k", Goal::AtMost(2.0), measured, "ms")
 }
 
-/// How many milliseconds a new connection needs, once it is open, until all subscriptions are acknowledged on it.
+/// The milliseconds from the open of a new connection until all subscriptions are acknowledged on it.
 async fn replay(client: &Client, subscriptions: &mut [Subscription<Task>]) -> f64 {
     let mut events = client.events();
     client.force_reconnect();
     while events.next().await != Some(ClientEvent::State(ConnectionState::Connected)) {}
-    let began = Instant::now();
-    // Each is told when it is in force again.
+    let started = Instant::now();
+    // Each subscription yields a gap when it is live again.
     for subscription in subscriptions {
         let change = subscription.next().await;
-        assert!(matches!(change, Some(Ok(Change::Gap(_)))), "{change:?} is not a gap");
+        assert!(matches!(change, Some(Ok(Change::Gap(_)))), "expected a gap, got {change:?}");
     }
-    began.elapsed().as_secs_f64() * 1e3
+    started.elapsed().as_secs_f64() * 1e3
 }
 
-/// A client on Tokio with all of its work on this thread: for what is counted by thread, and beside Node, which has one.
+/// A client on Tokio that does all its work on this thread, for counting allocations per thread and for the comparison
+/// with Node.
 pub(crate) struct Single {
     runtime: Tokio,
     client: Client,
@@ -271,40 +273,40 @@ impl Single {
         Self { runtime, client }
     }
 
-    pub(crate) fn ask<T: DeserializeOwned>(&self) -> T {
-        self.runtime.block_on(self.client.retrieve("tasks", 7)).expect("an answer")
+    pub(crate) fn request<T: DeserializeOwned>(&self) -> T {
+        self.runtime.block_on(self.client.retrieve("tasks", 7)).expect("a reply")
     }
 
     pub(crate) fn subscriptions(&self, count: usize) -> Vec<Subscription<Task>> {
-        self.runtime.block_on(subscribed(&self.client, count))
+        self.runtime.block_on(subscribe(&self.client, count))
     }
 
-    /// Requests a second, of which `window` are in flight at once.
+    /// The requests per second, with `window` in flight.
     pub(crate) fn requests(&self, count: usize, window: usize) -> f64 {
-        let began = Instant::now();
-        black_box(self.runtime.block_on(ask(&self.client, count, window)));
-        per_second(count, began)
+        let started = Instant::now();
+        black_box(self.runtime.block_on(make_requests(&self.client, count, window)));
+        per_second(count, started)
     }
 
-    /// Events a second, in turn for each of the subscriptions.
+    /// The events per second, for each subscription in turn.
     pub(crate) fn deliver(&self, tasks: &mut [Subscription<Task>], count: usize) -> f64 {
-        let began = Instant::now();
+        let started = Instant::now();
         black_box(self.runtime.block_on(deliver(&self.client, tasks, count)));
-        per_second(count, began)
+        per_second(count, started)
     }
 
-    /// Milliseconds from the open of a new connection until all subscriptions are acknowledged on it.
+    /// The milliseconds from the open of a new connection until all subscriptions are acknowledged on it.
     pub(crate) fn replay(&self, subscriptions: &mut [Subscription<Task>]) -> f64 {
         self.runtime.block_on(replay(&self.client, subscriptions))
     }
 }
 
-async fn subscribed(client: &Client, count: usize) -> Vec<Subscription<Task>> {
-    let subscribe = |pk| client.subscribe(Subscribe::instance("tasks", pk));
-    let subscribing: Vec<_> = (0..count).map(subscribe).collect();
+async fn subscribe(client: &Client, count: usize) -> Vec<Subscription<Task>> {
+    let start = |pk| client.subscribe(Subscribe::instance("tasks", pk));
+    let pending: Vec<_> = (0..count).map(start).collect();
     let mut subscriptions = Vec::with_capacity(count);
-    for subscribing in subscribing {
-        subscriptions.push(subscribing.await.expect("it is acknowledged"));
+    for subscribe in pending {
+        subscriptions.push(subscribe.await.expect("the subscribe is acknowledged"));
     }
     subscriptions
 }

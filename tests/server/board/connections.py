@@ -1,4 +1,4 @@
-"""Connections that end badly, or do not begin."""
+"""Connections that are rejected, crash or are closed at once."""
 
 from urllib.parse import parse_qs
 
@@ -6,21 +6,21 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 
 
 class DenyConsumer(AsyncWebsocketConsumer):
-    """Refuses the handshake, which servers answer with 403."""
+    """Rejects the handshake; the server responds with 403."""
 
     async def connect(self):
         await self.close()
 
 
 class ConnectCrashConsumer(AsyncWebsocketConsumer):
-    """Crashes in the handshake, which servers answer with 500."""
+    """Crashes in the handshake; the server responds with 500."""
 
     async def connect(self):
-        raise RuntimeError("this consumer crashes when somebody connects")
+        raise RuntimeError("this consumer crashes on connect")
 
 
 class KickConsumer(AsyncWebsocketConsumer):
-    """Accepts, and closes at once with the code in the path and the `?reason=` in the query."""
+    """Accepts, and closes at once with the code in the path and `?reason=` in the query."""
 
     async def connect(self):
         await self.accept()
@@ -32,14 +32,14 @@ class KickConsumer(AsyncWebsocketConsumer):
 
 
 class Gate:
-    """Refuses the handshake unless `admits(scope)`; a whole multiplexer stands behind it."""
+    """Middleware that rejects the handshake unless `allows(scope)`."""
 
-    def __init__(self, admits, application):
-        self.admits = admits
+    def __init__(self, allows, application):
+        self.allows = allows
         self.application = application
 
     async def __call__(self, scope, receive, send):
-        application = self.application if await self.admits(scope) else DenyConsumer.as_asgi()
+        application = self.application if await self.allows(scope) else DenyConsumer.as_asgi()
         return await application(scope, receive, send)
 
 
