@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use futures_io::{AsyncRead, AsyncWrite};
 
 use super::credentials::Provider;
-use super::{Endpoint, MaybeTls, Options, Runtime, WebSocket, handshake, runtime};
+use super::{Endpoint, MaybeTls, Options, Runtime, WebSocket, handshake, happy_eyeballs};
 use crate::client::Transport;
 use crate::context::FAR;
 use crate::error::ConnectionError;
@@ -72,7 +72,10 @@ impl<N: Runtime> Connector<N> {
     async fn open(&self, endpoint: &Endpoint) -> io::Result<BoxedStream> {
         Ok(match &self.open_stream {
             Some(open) => open(endpoint.clone()).await?,
-            None => Box::new(runtime::open(&self.runtime, endpoint.host(), endpoint.port()).await?),
+            None => {
+                let (host, port) = (endpoint.host(), endpoint.port());
+                Box::new(happy_eyeballs::connect(&self.runtime, host, port).await?)
+            }
         })
     }
 

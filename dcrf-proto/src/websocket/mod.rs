@@ -18,6 +18,7 @@ mod endpoint;
 mod failure;
 mod from_tungstenite;
 mod handshake;
+mod happy_eyeballs;
 mod head;
 mod header_list;
 mod runtime;
