@@ -131,14 +131,12 @@ pub fn builder(url: &str) -> Builder {
     Builder::on::<Smol>(url)
 }
 
-/// async-io and this crate's executor as the client sees them: TCP, a timer, tasks.
-///
-/// [`connect`] and [`builder`] use it by themselves.
+/// async-io's sockets and timers, and this crate's executor, for the client.
 ///
 /// ```
 /// use dcrf_proto::websocket::Runtime;
 ///
-/// // It needs no runtime around it.
+/// // It works everywhere.
 /// assert!(dcrf_smol::Smol::current().is_some());
 /// ```
 #[derive(Clone, Copy, Debug)]
@@ -148,7 +146,7 @@ impl Runtime for Smol {
     type Stream = Tcp;
     type Timer = Timer;
 
-    /// Always there: it needs no runtime.
+    /// Always `Some`: the client works on every executor.
     fn current() -> Option<Self> {
         Some(Self)
     }
@@ -166,18 +164,18 @@ impl Runtime for Smol {
             return Ok(vec![SocketAddr::new(ip, port)]);
         }
         let host = host.to_owned();
-        // The operating system can look up names only by blocking a thread.
+        // The lookup of the operating system blocks.
         blocking::unblock(move || Ok((&*host, port).to_socket_addrs()?.collect())).await
     }
 
     async fn connect(&self, address: SocketAddr) -> io::Result<Tcp> {
         let stream = Async::<TcpStream>::connect(address).await?;
-        // A second small frame would wait for the acknowledgement of the first, up to 40 ms.
+        // Otherwise a second small frame waits for the acknowledgement of the first, up to 40 ms.
         stream.get_ref().set_nodelay(true)?;
         Ok(Tcp::new(stream))
     }
 
-    /// Runs a task on this crate's thread. A task that panics ends alone.
+    /// Runs a task on this crate's thread. A panic ends only that task.
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
         executor::spawn(task)
     }

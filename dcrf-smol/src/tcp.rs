@@ -1,4 +1,4 @@
-//! A TCP connection of async-io, which closes as a stream of futures-io should.
+//! async-io's TCP connection with fewer system calls, and with a `poll_close` that shuts it down.
 
 use std::io;
 use std::mem;
@@ -19,9 +19,9 @@ use futures_io::{AsyncRead, AsyncWrite, IoSlice};
 #[derive(Debug)]
 pub struct Tcp {
     stream: Async<TcpStream>,
-    /// The last read had room for more than there was.
+    /// Whether the last read did not fill its buffer, so that the next one would most likely block.
     is_drained: bool,
-    /// Waits for more.
+    /// The task that waits for bytes.
     reader: Option<Waker>,
 }
 
@@ -41,17 +41,17 @@ impl Tcp {
         self.stream.get_ref()
     }
 
-    /// Waits for more than has been read. What has come since the read wakes the task too: async-io asks the system
-    /// anew here, which tells of all that is there to be read.
-    fn poll_more(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // The first time it may still be ready for what has been read already.
+    /// Waits until the socket is readable. This includes bytes that arrived after the last read, because async-io polls the
+    /// operating system again.
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // The first call may return the readiness of bytes that were read already.
         ready!(self.stream.poll_readable(cx))?;
         self.stream.poll_readable(cx)
     }
 
-    /// A server nearby has often answered by the time that the question is written. One look is cheaper than to wait:
-    /// for that the reactor of async-io needs six system calls.
-    fn look_for_an_answer(&mut self, written: &Poll<io::Result<usize>>) {
+    /// Makes the reader try again after a write. A nearby server has often replied by then, and a read is cheaper than
+    /// waiting, for which async-io needs six system calls.
+    fn wake_reader(&mut self, written: &Poll<io::Result<usize>>) {
         if written.is_ready() {
             self.reader.take().into_iter().for_each(Waker::wake);
         }
@@ -65,9 +65,9 @@ impl AsyncRead for Tcp {
         buf: &mut [u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        // To read a socket that is drained is a system call in vain.
+        // Reading a drained socket would waste a system call.
         let mut read = Poll::Pending;
-        if !mem::take(&mut this.is_drained) || this.poll_more(cx)?.is_ready() {
+        if !mem::take(&mut this.is_drained) || this.poll_readable(cx)?.is_ready() {
             read = Pin::new(&mut this.stream).poll_read(cx, buf);
         }
         if read.is_pending() {
@@ -86,7 +86,7 @@ impl AsyncWrite for Tcp {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let written = Pin::new(&mut this.stream).poll_write(cx, buf);
-        this.look_for_an_answer(&written);
+        this.wake_reader(&written);
         written
     }
 
@@ -97,7 +97,7 @@ impl AsyncWrite for Tcp {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let written = Pin::new(&mut this.stream).poll_write_vectored(cx, bufs);
-        this.look_for_an_answer(&written);
+        this.wake_reader(&written);
         written
     }
 
@@ -105,7 +105,7 @@ impl AsyncWrite for Tcp {
         Pin::new(&mut self.get_mut().stream).poll_flush(cx)
     }
 
-    /// async-io's own only flushes, and the server would wait for an end of what it reads.
+    /// `Async::poll_close` only flushes, so the server would not see the end of the stream.
     fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(self.get_ref().shutdown(Shutdown::Write))
     }

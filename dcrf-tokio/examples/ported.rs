@@ -1,10 +1,10 @@
-//! A program for dcrf-client, and its port: the TypeScript stands in the comments, the Rust below each piece of it.
+//! A program for dcrf-client, ported to Rust. Each comment has the TypeScript of the Rust code below it.
 //!
 //! ```sh
 //! cargo run -p dcrf-tokio --example ported -- ws://localhost:8000/ws/
 //! ```
 //!
-//! It speaks with the server in `tests/server`, whose streams are `tasks`, `row_stream` and `tools`.
+//! It uses the streams `tasks`, `row_stream` and `tools` of the server in `tests/server`.
 
 // import dcrf from 'dcrf-client';
 //

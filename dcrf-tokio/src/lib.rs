@@ -104,7 +104,7 @@ pub use dcrf_proto::{
     StatKind, Stats, Subscribe, SubscriptionError, Unhandled, UnsubscribeError,
 };
 
-// The examples in the README are compiled as tests. One of them has options of TLS.
+// Compiles the examples of the README as tests. One of them needs TLS.
 #[cfg(all(doctest, any(feature = "rustls", feature = "native-tls")))]
 #[doc = include_str!("../../README.md")]
 struct Readme;
@@ -172,7 +172,7 @@ impl Runtime for Tokio {
     }
 
     fn now() -> Instant {
-        // It differs from the clock of std in a test with paused time.
+        // In tests with paused time, it differs from the clock of std.
         tokio::time::Instant::now().into_std()
     }
 

@@ -12,8 +12,8 @@ use futures_io::{AsyncRead, AsyncWrite};
 /// ```
 /// use dcrf_proto::websocket::{Builder, ConnectError, Runtime};
 ///
-/// async fn online<N: Runtime>() -> Result<(), ConnectError> {
-///     let client = Builder::on::<N>("ws://localhost:8000/ws/").connect().await?;
+/// async fn connect<R: Runtime>() -> Result<(), ConnectError> {
+///     let client = Builder::on::<R>("ws://localhost:8000/ws/").connect().await?;
 ///     drop(client);
 ///     Ok(())
 /// }
@@ -27,24 +27,24 @@ pub trait Runtime: Clone + Send + Sync + 'static {
     /// The current runtime. `None` outside of one.
     fn current() -> Option<Self>;
 
-    /// The current time, of the clock that [`sleep_until`](Runtime::sleep_until) uses.
+    /// The current time on the clock that [`sleep_until`](Runtime::sleep_until) uses.
     fn now() -> Instant;
 
     /// Waits until `deadline`. If it has passed, the timer completes at once.
     fn sleep_until(&self, deadline: Instant) -> Self::Timer;
 
-    /// The addresses of a host, the preferred one first. The host is a name or an IP address, without brackets.
+    /// Resolves a host to its addresses, the preferred one first. The host is a name, or an IP address without brackets.
     ///
     /// # Errors
     ///
-    /// The name can't be resolved.
+    /// The host can't be resolved.
     fn resolve(
         &self,
         host: &str,
         port: u16,
     ) -> impl Future<Output = io::Result<Vec<SocketAddr>>> + Send;
 
-    /// Opens a TCP connection, and sets `TCP_NODELAY`.
+    /// Opens a TCP connection with `TCP_NODELAY`.
     ///
     /// # Errors
     ///
@@ -56,6 +56,6 @@ pub trait Runtime: Clone + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// There is no thread to run it.
+    /// The thread that would run it can't be started.
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> io::Result<()>;
 }
