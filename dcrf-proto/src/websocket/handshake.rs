@@ -10,7 +10,6 @@ use http::header;
 
 #[cfg(any(feature = "rustls", feature = "native-tls"))]
 use super::Tls;
-use super::head::Head;
 use super::{Credentials, Endpoint, MaybeTls, WebSocket, failure};
 use crate::error::ConnectionError;
 
@@ -163,11 +162,14 @@ where
         .max_message_size(Some(options.max_incoming_message))
         .max_frame_size(Some(options.max_incoming_message));
     let request = request(endpoint, &options.credentials)?;
-    // tungstenite would keep the buffer of the handshake for the whole connection. So let it read only the response, and
-    // create the WebSocket with a new buffer.
-    let (_, response) = client_async_with_config(request, Head::of(&mut stream), Some(config))
+    // tungstenite would keep the buffer of the handshake for the whole connection. So let it read only the head of the
+    // response, and create the WebSocket anew.
+    stream.start_handshake();
+    let (socket, response) = client_async_with_config(request, stream, Some(config))
         .await
         .map_err(failure::handshake)?;
+    let mut stream = socket.into_inner();
+    stream.end_handshake();
     let stream = WebSocketStream::from_raw_socket(stream, Role::Client, Some(config)).await;
     let protocol = response.headers().get(header::SEC_WEBSOCKET_PROTOCOL);
     let protocol = protocol.and_then(|name| name.to_str().ok()).map(str::to_owned);

@@ -8,6 +8,8 @@ use std::task::{Context, Poll, ready};
 
 use futures_io::{AsyncRead, AsyncWrite, IoSlice};
 
+use super::head::Head;
+
 /// A byte stream, with TLS for `wss://`. [`connect`](super::connect) makes it.
 ///
 /// ```
@@ -21,6 +23,8 @@ pub struct MaybeTls<S> {
     reads: usize,
     /// Bytes that were read but not consumed. `None` if there are none, so that an idle connection has no buffer.
     buffer: Option<Box<ReadBuffer>>,
+    /// During the handshake. A read then ends where the head of the response ends.
+    head: Option<Head>,
 }
 
 /// Reads many frames with one system call. The unread bytes are those in `start..end`.
@@ -65,7 +69,7 @@ enum Inner<S> {
 
 impl<S> MaybeTls<S> {
     fn new(inner: Inner<S>) -> Self {
-        Self { inner, reads: 0, buffer: None }
+        Self { inner, reads: 0, buffer: None, head: None }
     }
 
     pub(super) fn plain(stream: S) -> Self {
@@ -80,6 +84,15 @@ impl<S> MaybeTls<S> {
     #[cfg(feature = "native-tls")]
     pub(super) fn native(stream: super::tls::NativeStream<S>) -> Self {
         Self::new(Inner::Native(Box::new(stream)))
+    }
+
+    /// Makes reads stop after the head of an HTTP response.
+    pub(super) fn start_handshake(&mut self) {
+        self.head = Some(Head::default());
+    }
+
+    pub(super) fn end_handshake(&mut self) {
+        self.head = None;
     }
 }
 
@@ -111,7 +124,7 @@ macro_rules! forward {
 impl<S: AsyncRead + AsyncWrite + Unpin> MaybeTls<S> {
     /// Returns unread bytes, as `AsyncBufRead::poll_fill_buf` does. No bytes mean the end of the stream. Call
     /// [`consume`](Self::consume) afterwards.
-    pub(super) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
         if self.buffer.is_none() {
             if self.reads == READS_PER_TURN {
                 self.reads = 0;
@@ -138,7 +151,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> MaybeTls<S> {
         Poll::Ready(Ok(buffer.map_or(&[], |buffer| &buffer.bytes[buffer.start..buffer.end])))
     }
 
-    pub(super) fn consume(&mut self, count: usize) {
+    fn consume(&mut self, count: usize) {
         let Some(mut buffer) = self.buffer.take() else { return };
         buffer.start += count;
         if buffer.start < buffer.end {
@@ -158,6 +171,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for MaybeTls<S> {
         let bytes = ready!(self.poll_fill(cx))?;
         let count = bytes.len().min(buf.len());
         buf[..count].copy_from_slice(&bytes[..count]);
+        let count = self.head.as_mut().map_or(count, |head| head.length(&buf[..count]));
         self.consume(count);
         Poll::Ready(Ok(count))
     }
