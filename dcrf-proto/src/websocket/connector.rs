@@ -70,13 +70,11 @@ impl<R: Runtime> Connector<R> {
     }
 
     async fn open(&self, endpoint: &Endpoint) -> io::Result<BoxedStream> {
-        Ok(match &self.open_stream {
-            Some(open) => open(endpoint.clone()).await?,
-            None => {
-                let (host, port) = (endpoint.host(), endpoint.port());
-                Box::new(happy_eyeballs::connect(&self.runtime, host, port).await?)
-            }
-        })
+        if let Some(open) = &self.open_stream {
+            return open(endpoint.clone()).await;
+        }
+        let (host, port) = (endpoint.host(), endpoint.port());
+        Ok(Box::new(happy_eyeballs::connect(&self.runtime, host, port).await?))
     }
 
     /// Waits for `future`. Fails with `timed_out` if that takes longer than `timeout`.

@@ -5,6 +5,8 @@ use std::io;
 use std::task::Poll;
 use std::time::Duration;
 
+use futures_io::{AsyncRead, AsyncWrite};
+
 use super::Runtime;
 
 /// How long to wait for one address before also trying the next (RFC 8305, section 5).
@@ -18,7 +20,7 @@ pub(super) async fn connect<R: Runtime>(
     runtime: &R,
     host: &str,
     port: u16,
-) -> io::Result<R::Stream> {
+) -> io::Result<impl AsyncRead + AsyncWrite + Unpin + Send + 'static> {
     let mut addresses = runtime.resolve(host, port).await?.into_iter();
     let Some(first) = addresses.next() else {
         return Err(io::Error::new(io::ErrorKind::NotFound, "the host has no address"));
@@ -88,7 +90,6 @@ mod tests {
     }
 
     impl Runtime for Fake {
-        type Stream = Cursor<Vec<u8>>;
         type Timer = Pin<Box<dyn Future<Output = ()> + Send>>;
 
         fn current() -> Option<Self> {
@@ -115,7 +116,10 @@ mod tests {
             Ok(self.addresses.clone())
         }
 
-        async fn connect(&self, address: SocketAddr) -> io::Result<Self::Stream> {
+        async fn connect(
+            &self,
+            address: SocketAddr,
+        ) -> io::Result<impl AsyncRead + AsyncWrite + Unpin + Send + 'static> {
             self.tried.lock().unwrap().push(address.port());
             match address.port() {
                 REFUSES => Err(io::ErrorKind::ConnectionRefused.into()),

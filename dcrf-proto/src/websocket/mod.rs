@@ -1,4 +1,4 @@
-//! WebSockets over any byte stream, independent of the runtime. The adapters share this module (feature `websocket`).
+//! The WebSocket over any byte stream, independent of the runtime. The adapters share this module (feature `websocket`).
 //!
 //! - [`Endpoint`] is a parsed and validated URL.
 //! - [`connect`] turns a byte stream into a [`WebSocket`]: it performs TLS for `wss://`, and the handshake.
@@ -33,7 +33,7 @@ pub use connect_error::first_connection;
 pub use credentials::{BoxError, Credentials, CredentialsError, InvalidCredentials};
 pub use endpoint::{Endpoint, UrlError};
 pub use handshake::{Options, connect};
-pub use runtime::Runtime;
+pub use runtime::{AdaptStream, Runtime};
 pub use socket::{Binary, Text, WebSocket};
 pub use stream::MaybeTls;
 #[cfg(any(feature = "rustls", feature = "native-tls"))]

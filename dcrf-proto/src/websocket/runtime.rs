@@ -13,14 +13,12 @@ use futures_io::{AsyncRead, AsyncWrite};
 /// use dcrf_proto::websocket::{Builder, ConnectError, Runtime};
 ///
 /// async fn connect<R: Runtime>() -> Result<(), ConnectError> {
-///     let client = Builder::on::<R>("ws://localhost:8000/ws/").connect().await?;
+///     let client = Builder::<R>::on("ws://localhost:8000/ws/").connect().await?;
 ///     drop(client);
 ///     Ok(())
 /// }
 /// ```
 pub trait Runtime: Clone + Send + Sync + 'static {
-    /// A TCP connection.
-    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
     /// A future that completes at a deadline. Its output is ignored.
     type Timer: Future + Send;
 
@@ -49,8 +47,10 @@ pub trait Runtime: Clone + Send + Sync + 'static {
     /// # Errors
     ///
     /// The connection can't be opened.
-    fn connect(&self, address: SocketAddr)
-    -> impl Future<Output = io::Result<Self::Stream>> + Send;
+    fn connect(
+        &self,
+        address: SocketAddr,
+    ) -> impl Future<Output = io::Result<impl AsyncRead + AsyncWrite + Unpin + Send + 'static>> + Send;
 
     /// Runs a task in the background.
     ///
@@ -58,4 +58,18 @@ pub trait Runtime: Clone + Send + Sync + 'static {
     ///
     /// The thread that would run it can't be started.
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> io::Result<()>;
+}
+
+/// A runtime with byte streams of type `S`. A [connector](super::Builder::connector) can return them.
+///
+/// An adapter implements it for the traits of its runtime: `dcrf-tokio` for streams with Tokio's `AsyncRead` and
+/// `AsyncWrite`, `dcrf-smol` for streams with those of futures-io.
+#[diagnostic::on_unimplemented(
+    message = "a connector on `{Self}` can't return `{S}`",
+    note = "with `dcrf-tokio`, streams implement `tokio::io::AsyncRead` and `AsyncWrite`",
+    note = "with `dcrf-smol`, streams implement `futures_io::AsyncRead` and `AsyncWrite`"
+)]
+pub trait AdaptStream<S>: Runtime {
+    /// Wraps the stream to implement the traits of futures-io.
+    fn adapt_stream(stream: S) -> impl AsyncRead + AsyncWrite + Unpin + Send + 'static;
 }

@@ -4,7 +4,7 @@
 use std::io;
 
 use data_encoding::BASE64;
-use dcrf_tokio::{Compat, Endpoint};
+use dcrf_tokio::Endpoint;
 use percent_encoding::percent_decode_str;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -23,10 +23,7 @@ const MAX_HEAD: usize = 16 * 1024;
 /// Connects to the endpoint through the proxy. TLS runs between the client and the endpoint.
 ///
 /// If the proxy rejects the user, the error is [`io::ErrorKind::PermissionDenied`].
-pub(crate) async fn connect_through(
-    proxy: Proxy,
-    endpoint: Endpoint,
-) -> io::Result<Compat<TcpStream>> {
+pub(crate) async fn connect_through(proxy: Proxy, endpoint: Endpoint) -> io::Result<TcpStream> {
     let mut stream = TcpStream::connect(&proxy.address).await?;
     // Otherwise a second small frame waits for the acknowledgement of the first.
     stream.set_nodelay(true)?;
@@ -52,7 +49,7 @@ pub(crate) async fn connect_through(
     }
     let head = String::from_utf8_lossy(&head);
     match head.strip_prefix("HTTP/1.").and_then(|rest| rest.split_whitespace().nth(1)) {
-        Some(status) if status.starts_with('2') => Ok(Compat::new(stream)),
+        Some(status) if status.starts_with('2') => Ok(stream),
         Some("407") => Err(io::Error::new(
             io::ErrorKind::PermissionDenied,
             "the proxy did not accept user and password (HTTP status 407)",

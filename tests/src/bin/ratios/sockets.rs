@@ -6,8 +6,9 @@ use std::net::SocketAddr;
 use std::slice;
 use std::time::Instant;
 
+use async_tungstenite::tokio::TokioAdapter;
 use dcrf_tokio::{
-    Change, Client, ClientEvent, Compat, Config, ConnectionState, Request, Subscribe, Subscription,
+    Change, Client, ClientEvent, Config, ConnectionState, Request, Subscribe, Subscription,
 };
 use futures_io::{AsyncRead, AsyncWrite};
 use serde::de::DeserializeOwned;
@@ -43,7 +44,7 @@ impl Tokio {
 }
 
 impl Runtime for Tokio {
-    type Stream = Compat<tokio::net::TcpStream>;
+    type Stream = TokioAdapter<tokio::net::TcpStream>;
 
     fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
         self.0.block_on(future)
@@ -56,7 +57,7 @@ impl Runtime for Tokio {
     async fn stream(&self, address: SocketAddr) -> Self::Stream {
         let stream = tokio::net::TcpStream::connect(address).await.expect("it connects");
         stream.set_nodelay(true).expect("a socket");
-        Compat::new(stream)
+        TokioAdapter::new(stream)
     }
 }
 
