@@ -60,7 +60,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 //   try {
 //     await client.retrieve('tasks', task.pk);
 //   } catch (response) {
-//     console.log('refused', response.response_status, response.errors);
+//     console.log('error reply', response.response_status, response.errors);
 //   }
 //   const answer = await client.request('tools', {action: 'echo', key: 'value'});
 //   console.log('echo', answer.key);
@@ -76,7 +76,7 @@ async fn requests(client: &Client) -> Result<(), Box<dyn Error>> {
     if let Err(dcrf_tokio::RequestError::ErrorReply(error_reply)) =
         client.retrieve::<Task>("tasks", task.pk).await
     {
-        println!("refused {:?} {}", error_reply.status, error_reply.messages().join(", "));
+        println!("error reply {:?} {}", error_reply.status, error_reply.messages().join(", "));
     }
     let request = Request::with_payload("tools", &json!({"action": "echo", "key": "value"}));
     let answer: Value = client.call(request).await?;

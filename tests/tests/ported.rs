@@ -1,4 +1,4 @@
-//! The port of a program for dcrf-client, run as a person runs it, against the real server.
+//! Runs the example `ported`, a program for dcrf-client ported to Rust, against the real server.
 
 use std::process::Command;
 
@@ -14,7 +14,7 @@ fn the_ported_program_prints_what_its_original_does() {
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{errors}");
     let expected = "patched write it true\n\
-        refused Some(404) Not found\n\
+        error reply Some(404) Not found\n\
         echo \"value\"\n\
         updated watched\n\
         created urgent\n\

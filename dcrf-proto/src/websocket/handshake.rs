@@ -163,7 +163,7 @@ where
         .max_frame_size(Some(options.max_incoming_message));
     let request = request(endpoint, &options.credentials)?;
     // tungstenite would keep the buffer of the handshake for the whole connection. So let it read only the head of the
-    // response, and create the WebSocket anew.
+    // response, and then create a new WebSocket.
     stream.start_handshake();
     let (socket, response) = client_async_with_config(request, stream, Some(config))
         .await

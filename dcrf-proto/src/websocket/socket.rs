@@ -106,7 +106,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket for WebSocket<S> {
     fn feed(&mut self, frame: Frame) -> Result<(), ConnectionError> {
         match &self.state {
             State::Open => {}
-            State::Lingering(lost) | State::Ended(lost) => return Err(lost.clone()),
+            State::Lingering(error) | State::Ended(error) => return Err(error.clone()),
             // `poll_receive` returns the error.
             State::WriteFailed(_) | State::Closing(_) => return Ok(()),
         }
@@ -139,8 +139,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket for WebSocket<S> {
         cx: &mut Context<'_>,
     ) -> Poll<Result<Frame<Text, Binary>, ConnectionError>> {
         loop {
-            if let State::Lingering(lost) | State::Ended(lost) = &self.state {
-                return Poll::Ready(Err(lost.clone()));
+            if let State::Lingering(error) | State::Ended(error) = &self.state {
+                return Poll::Ready(Err(error.clone()));
             }
             if let State::Closing(_) = &self.state {
                 ready!(self.poll_answer_to_close(cx));
@@ -208,7 +208,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     ) -> Poll<Result<(), ConnectionError>> {
         match &self.state {
             State::Open => {}
-            State::Lingering(lost) | State::Ended(lost) => return Poll::Ready(Err(lost.clone())),
+            State::Lingering(error) | State::Ended(error) => {
+                return Poll::Ready(Err(error.clone()));
+            }
             State::WriteFailed(_) | State::Closing(_) => return Poll::Pending,
         }
         let Some(stream) = &mut self.stream else { return Poll::Pending };
@@ -236,29 +238,30 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// Ends the connection with a read error. If the server caused it, sends a close frame.
     fn fail(&mut self, error: Error, cx: &mut Context<'_>) -> ConnectionError {
         let code = failure::close_code(&error);
-        let lost = self.end(failure::frame(error, self.max_incoming_message));
+        let error = self.end(failure::frame(error, self.max_incoming_message));
         if let (Some(code), Some(stream)) = (code, &mut self.stream) {
             let frame = TungsteniteFrame { code, reason: Utf8Bytes::default() };
             let mut stream = Pin::new(stream);
             if stream.as_mut().start_send(Message::Close(Some(frame))).is_ok() {
                 let _ = stream.poll_flush(cx);
-                self.state = State::Lingering(lost.clone());
+                self.state = State::Lingering(error.clone());
             }
         }
-        lost
+        error
     }
 
     /// Ends the connection. An earlier close frame or write error says more than `Dropped` or an I/O error, so it wins.
-    fn end(&mut self, lost: ConnectionError) -> ConnectionError {
-        let lost = match (mem::replace(&mut self.state, State::Open), lost) {
+    fn end(&mut self, error: ConnectionError) -> ConnectionError {
+        let error = match (mem::replace(&mut self.state, State::Open), error) {
             (State::Closing(frame), _) => ConnectionError::Closed(frame),
-            (State::WriteFailed(known), ConnectionError::Dropped | ConnectionError::Io { .. }) => {
-                known
-            }
-            (_, lost) => lost,
+            (
+                State::WriteFailed(earlier),
+                ConnectionError::Dropped | ConnectionError::Io { .. },
+            ) => earlier,
+            (_, error) => error,
         };
-        self.state = State::Ended(lost.clone());
-        lost
+        self.state = State::Ended(error.clone());
+        error
     }
 }
 
