@@ -64,11 +64,6 @@ pub trait Runtime: Clone + Send + Sync + 'static {
 ///
 /// An adapter implements it for the traits of its runtime: `dcrf-tokio` for streams with Tokio's `AsyncRead` and
 /// `AsyncWrite`, `dcrf-smol` for streams with those of futures-io.
-#[diagnostic::on_unimplemented(
-    message = "a connector on `{Self}` can't return `{S}`",
-    note = "with `dcrf-tokio`, streams implement `tokio::io::AsyncRead` and `AsyncWrite`",
-    note = "with `dcrf-smol`, streams implement `futures_io::AsyncRead` and `AsyncWrite`"
-)]
 pub trait AdaptStream<S>: Runtime {
     /// Wraps the stream to implement the traits of futures-io.
     fn adapt_stream(stream: S) -> impl AsyncRead + AsyncWrite + Unpin + Send + 'static;
