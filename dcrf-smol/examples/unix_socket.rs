@@ -1,10 +1,10 @@
-//! A client over a Unix socket, such as that of `daphne -u /run/daphne.sock …`. It lists a stream:
+//! Connects over a Unix socket, such as that of `daphne -u /run/daphne.sock …`, and lists a stream:
 //!
 //! ```sh
 //! cargo run -p dcrf-smol --example unix_socket -- /run/daphne.sock ws://localhost/ws/ people
 //! ```
 //!
-//! Nothing is dialled at the URL's host, but the server sees it, in `Host` and `Origin`.
+//! The client does not connect to the URL's host, but sends it in the headers `Host` and `Origin`.
 
 use std::error::Error;
 use std::path::PathBuf;

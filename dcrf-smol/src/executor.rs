@@ -1,7 +1,6 @@
-//! The executor that drives the clients of the program, and its one thread.
+//! The executor that drives all clients of the program, on one thread.
 //!
-//! It is not smol's global one: a program that blocks that one would keep its pings waiting, and all of smol
-//! would cost eight crates more.
+//! On smol's global executor, pings would wait if the program blocks it. And `smol` would add eight crates.
 
 use std::future::{Future, pending};
 use std::io;
@@ -11,10 +10,10 @@ use std::thread;
 use async_executor::Executor;
 
 static EXECUTOR: Executor<'static> = Executor::new();
-/// Whether the thread is there; a start that failed is tried again.
+/// Whether the thread runs. If it can't be started, the next `spawn` tries again.
 static STARTED: Mutex<bool> = Mutex::new(false);
 
-/// Runs a task in the background, to its end.
+/// Runs a task in the background.
 pub(crate) fn spawn(task: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
     start()?;
     EXECUTOR.spawn(task).detach();
@@ -24,8 +23,8 @@ pub(crate) fn spawn(task: impl Future<Output = ()> + Send + 'static) -> io::Resu
 fn start() -> io::Result<()> {
     let mut started = STARTED.lock().unwrap_or_else(PoisonError::into_inner);
     if !*started {
-        // async-io's own `block_on` waits for I/O and timers itself; another would be woken by async-io's
-        // thread. A task that panics, as a caller's waker may, ends alone: the executor catches it.
+        // async-io's `block_on` polls I/O and timers on this thread. Any other `block_on` would need async-io's thread to
+        // wake it. A panic, for example in a caller's waker, ends only its task: the executor catches it.
         let run = || async_io::block_on(EXECUTOR.run(pending::<()>()));
         thread::Builder::new().name("dcrf-smol".to_owned()).spawn(run)?;
         *started = true;

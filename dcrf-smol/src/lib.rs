@@ -55,15 +55,16 @@
 
 mod executor;
 mod tcp;
-mod timer;
 
 use std::future::Future;
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::time::Instant;
 
-use async_io::Async;
-use dcrf_proto::websocket::Runtime;
+use async_io::Timer;
+use dcrf_proto::websocket::{AdaptStream, Runtime};
+use futures_io::{AsyncRead, AsyncWrite};
+use tcp::Tcp;
 
 #[doc(inline)]
 pub use dcrf_proto::client::{
@@ -72,8 +73,8 @@ pub use dcrf_proto::client::{
 };
 #[doc(inline)]
 pub use dcrf_proto::websocket::{
-    BoxError, Builder, ConnectError, Credentials, CredentialsError, Driver, Endpoint,
-    InvalidCredentials, UrlError,
+    BoxError, ConnectError, Credentials, CredentialsError, Driver, Endpoint, InvalidCredentials,
+    UrlError,
 };
 #[cfg(any(feature = "rustls", feature = "native-tls"))]
 #[doc(inline)]
@@ -86,8 +87,6 @@ pub use dcrf_proto::{
     Page, Pk, RejectReason, Rejected, ReplyStreamError, Request, RequestError, RequestId, Selector,
     StatKind, Stats, Subscribe, SubscriptionError, Unhandled, UnsubscribeError,
 };
-pub use tcp::Tcp;
-pub use timer::Timer;
 
 /// Connects to the server behind a `ws://` or `wss://` URL, with the default options.
 ///
@@ -128,27 +127,44 @@ pub async fn connect(url: &str) -> Result<Client, ConnectError> {
 /// # }
 /// ```
 pub fn builder(url: &str) -> Builder {
-    Builder::on::<Smol>(url)
+    Builder::on(url)
 }
 
-/// async-io and this crate's executor as the client sees them: TCP, a timer, tasks.
+/// Builds a [`Client`] with custom options. [`builder`] returns one.
 ///
-/// [`connect`] and [`builder`] use it by themselves.
+/// Its [connector](Builder::connector) can return any stream with the `AsyncRead` and `AsyncWrite` of futures-io, which those
+/// of smol and async-std implement:
+///
+/// ```no_run
+/// # #[cfg(unix)]
+/// # async fn f() -> Result<(), dcrf_smol::ConnectError> {
+/// use smol::net::unix::UnixStream;
+///
+/// let client = dcrf_smol::builder("ws://localhost/ws/")
+///     .connector(|_| UnixStream::connect("/run/daphne.sock"))
+///     .connect()
+///     .await?;
+/// # drop(client);
+/// # Ok(())
+/// # }
+/// ```
+pub type Builder = dcrf_proto::websocket::Builder<Smol>;
+
+/// async-io's sockets and timers, and this crate's executor, for the client.
 ///
 /// ```
 /// use dcrf_proto::websocket::Runtime;
 ///
-/// // It needs no runtime around it.
+/// // It works everywhere.
 /// assert!(dcrf_smol::Smol::current().is_some());
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Smol;
 
 impl Runtime for Smol {
-    type Stream = Tcp;
     type Timer = Timer;
 
-    /// Always there: it needs no runtime.
+    /// Always `Some`: the client works on every executor.
     fn current() -> Option<Self> {
         Some(Self)
     }
@@ -166,19 +182,25 @@ impl Runtime for Smol {
             return Ok(vec![SocketAddr::new(ip, port)]);
         }
         let host = host.to_owned();
-        // The operating system can look up names only by blocking a thread.
+        // The lookup of the operating system blocks.
         blocking::unblock(move || Ok((&*host, port).to_socket_addrs()?.collect())).await
     }
 
-    async fn connect(&self, address: SocketAddr) -> io::Result<Tcp> {
-        let stream = Async::<TcpStream>::connect(address).await?;
-        // A second small frame would wait for the acknowledgement of the first, up to 40 ms.
-        stream.get_ref().set_nodelay(true)?;
-        Ok(Tcp::new(stream))
+    async fn connect(
+        &self,
+        address: SocketAddr,
+    ) -> io::Result<impl AsyncRead + AsyncWrite + Unpin + Send + 'static> {
+        Tcp::connect(address).await
     }
 
-    /// Runs a task on this crate's thread. A task that panics ends alone.
+    /// Runs a task on this crate's thread. A panic ends only that task.
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
         executor::spawn(task)
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> AdaptStream<S> for Smol {
+    fn adapt_stream(stream: S) -> impl AsyncRead + AsyncWrite + Unpin + Send + 'static {
+        stream
     }
 }

@@ -1,57 +1,41 @@
-//! A TCP connection of async-io, which closes as a stream of futures-io should.
+//! async-io's TCP connection with fewer system calls, and with a `poll_close` that shuts it down.
 
 use std::io;
 use std::mem;
-use std::net::{Shutdown, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 
 use async_io::Async;
 use futures_io::{AsyncRead, AsyncWrite, IoSlice};
 
-/// A TCP connection on async-io, as a futures-io stream.
-///
-/// ```
-/// fn is_nodelay(tcp: &dcrf_smol::Tcp) -> std::io::Result<bool> {
-///     tcp.get_ref().nodelay()
-/// }
-/// ```
-#[derive(Debug)]
-pub struct Tcp {
+pub(crate) struct Tcp {
     stream: Async<TcpStream>,
-    /// The last read had room for more than there was.
+    /// Whether the last read did not fill its buffer, so that the next one would most likely block.
     is_drained: bool,
-    /// Waits for more.
+    /// The task that waits for bytes.
     reader: Option<Waker>,
 }
 
 impl Tcp {
-    pub(crate) fn new(stream: Async<TcpStream>) -> Self {
-        Self { stream, is_drained: false, reader: None }
+    pub(crate) async fn connect(address: SocketAddr) -> io::Result<Self> {
+        let stream = Async::<TcpStream>::connect(address).await?;
+        // Otherwise a second small frame waits for the acknowledgement of the first, up to 40 ms.
+        stream.get_ref().set_nodelay(true)?;
+        Ok(Self { stream, is_drained: false, reader: None })
     }
 
-    /// The socket inside, which is in non-blocking mode.
-    ///
-    /// ```
-    /// fn peer(tcp: &dcrf_smol::Tcp) -> std::io::Result<std::net::SocketAddr> {
-    ///     tcp.get_ref().peer_addr()
-    /// }
-    /// ```
-    pub fn get_ref(&self) -> &TcpStream {
-        self.stream.get_ref()
-    }
-
-    /// Waits for more than has been read. What has come since the read wakes the task too: async-io asks the system
-    /// anew here, which tells of all that is there to be read.
-    fn poll_more(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // The first time it may still be ready for what has been read already.
+    /// Waits until the socket is readable. This includes bytes that arrived after the last read, because async-io polls the
+    /// operating system again.
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // The first call may return the readiness of bytes that were read already.
         ready!(self.stream.poll_readable(cx))?;
         self.stream.poll_readable(cx)
     }
 
-    /// A server nearby has often answered by the time that the question is written. One look is cheaper than to wait:
-    /// for that the reactor of async-io needs six system calls.
-    fn look_for_an_answer(&mut self, written: &Poll<io::Result<usize>>) {
+    /// Makes the reader try again after a write. A nearby server has often replied by then, and a read is cheaper than
+    /// waiting, for which async-io needs six system calls.
+    fn wake_reader(&mut self, written: &Poll<io::Result<usize>>) {
         if written.is_ready() {
             self.reader.take().into_iter().for_each(Waker::wake);
         }
@@ -65,9 +49,9 @@ impl AsyncRead for Tcp {
         buf: &mut [u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        // To read a socket that is drained is a system call in vain.
+        // Reading a drained socket would waste a system call.
         let mut read = Poll::Pending;
-        if !mem::take(&mut this.is_drained) || this.poll_more(cx)?.is_ready() {
+        if !mem::take(&mut this.is_drained) || this.poll_readable(cx)?.is_ready() {
             read = Pin::new(&mut this.stream).poll_read(cx, buf);
         }
         if read.is_pending() {
@@ -86,7 +70,7 @@ impl AsyncWrite for Tcp {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let written = Pin::new(&mut this.stream).poll_write(cx, buf);
-        this.look_for_an_answer(&written);
+        this.wake_reader(&written);
         written
     }
 
@@ -97,7 +81,7 @@ impl AsyncWrite for Tcp {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let written = Pin::new(&mut this.stream).poll_write_vectored(cx, bufs);
-        this.look_for_an_answer(&written);
+        this.wake_reader(&written);
         written
     }
 
@@ -105,8 +89,107 @@ impl AsyncWrite for Tcp {
         Pin::new(&mut self.get_mut().stream).poll_flush(cx)
     }
 
-    /// async-io's own only flushes, and the server would wait for an end of what it reads.
+    /// `Async::poll_close` only flushes, so the server would not see the end of the stream.
     fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(self.get_ref().shutdown(Shutdown::Write))
+        Poll::Ready(self.stream.get_ref().shutdown(Shutdown::Write))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::Future;
+    use std::io::{Read, Write};
+    use std::net::{Ipv4Addr, TcpListener};
+    use std::pin::pin;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::task::Wake;
+    use std::thread;
+    use std::time::Duration;
+
+    use futures_lite::future::{block_on, poll_once};
+    use futures_lite::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    fn listener() -> TcpListener {
+        TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap()
+    }
+
+    /// Accepts a connection whose reads fail after ten seconds.
+    fn accept(listener: &TcpListener) -> TcpStream {
+        let (stream, _) = listener.accept().unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        stream
+    }
+
+    #[test]
+    fn connections_have_nodelay() {
+        let listener = listener();
+        let tcp = block_on(Tcp::connect(listener.local_addr().unwrap())).unwrap();
+        assert!(tcp.stream.get_ref().nodelay().unwrap());
+    }
+
+    #[test]
+    fn after_a_close_the_server_reads_the_end_of_the_stream() {
+        let listener = listener();
+        let address = listener.local_addr().unwrap();
+        let server = thread::spawn(move || {
+            let mut stream = accept(&listener);
+            let mut text = String::new();
+            stream.read_to_string(&mut text).unwrap();
+            stream.write_all(text.to_uppercase().as_bytes()).unwrap();
+        });
+        let answer = block_on(async {
+            let mut tcp = Tcp::connect(address).await.unwrap();
+            tcp.write_all(b"over to you").await.unwrap();
+            tcp.close().await.unwrap();
+            let mut answer = String::new();
+            tcp.read_to_string(&mut answer).await.unwrap();
+            answer
+        });
+        assert_eq!(answer, "OVER TO YOU");
+        server.join().unwrap();
+    }
+
+    #[test]
+    fn a_drained_socket_is_read_again_only_once_it_is_readable() {
+        let listener = listener();
+        let mut tcp = block_on(Tcp::connect(listener.local_addr().unwrap())).unwrap();
+        let mut server = accept(&listener);
+        let mut buf = [0; 16];
+        server.write_all(b"first").unwrap();
+        assert_eq!(block_on(tcp.read(&mut buf)).unwrap(), 5);
+        server.write_all(b"second").unwrap();
+        while tcp.stream.get_ref().peek(&mut [0]).is_err() {
+            thread::yield_now();
+        }
+        // The last read did not fill its buffer, so the next one waits until the socket is readable.
+        assert!(block_on(poll_once(tcp.read(&mut buf))).is_none());
+        assert_eq!(block_on(tcp.read(&mut buf)).unwrap(), 6);
+        drop(server);
+        assert_eq!(block_on(tcp.read(&mut buf)).unwrap(), 0);
+    }
+
+    #[test]
+    fn a_write_wakes_the_reader() {
+        struct Woken(AtomicBool);
+        impl Wake for Woken {
+            fn wake(self: Arc<Self>) {
+                self.0.store(true, Ordering::Relaxed);
+            }
+        }
+        let listener = listener();
+        let mut tcp = block_on(Tcp::connect(listener.local_addr().unwrap())).unwrap();
+        let mut server = accept(&listener);
+        let woken = Arc::new(Woken(AtomicBool::new(false)));
+        let waker = Waker::from(woken.clone());
+        let mut buf = [0; 16];
+        let read = pin!(tcp.read(&mut buf)).poll(&mut Context::from_waker(&waker));
+        assert!(read.is_pending());
+        block_on(tcp.write_all(b"question")).unwrap();
+        assert!(woken.0.load(Ordering::Relaxed));
+        server.write_all(b"answer").unwrap();
+        assert_eq!(block_on(tcp.read(&mut buf)).unwrap(), 6);
     }
 }

@@ -1,12 +1,7 @@
 //! Connecting on executors of all kinds and on none: what stands in the way of it, and what this crate brings.
 
-use std::future::Future;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::pin::pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Wake, Waker};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -16,8 +11,7 @@ use dcrf_smol::{
     Client, CloseReason, ConnectError, ConnectionError, ConnectionState, Request, RequestError,
     Smol, UrlError,
 };
-use futures_lite::future::{block_on, or, poll_once};
-use futures_lite::io::{AsyncReadExt, AsyncWriteExt};
+use futures_lite::future::{block_on, or};
 use serde_json::{Value, json};
 
 #[test]
@@ -186,76 +180,6 @@ fn dropping_the_future_ends_the_attempt() {
     let connecting = async { panic!("{:?}", dcrf_smol::connect(&url).await) };
     block_on(or(async { is_accepted.recv().await.unwrap() }, connecting));
     server.join().unwrap();
-}
-
-#[test]
-fn connections_have_nodelay_set() {
-    let listener = listener();
-    let tcp = block_on(Smol.connect(listener.local_addr().unwrap())).unwrap();
-    assert!(tcp.get_ref().nodelay().unwrap());
-}
-
-#[test]
-fn closing_a_connection_ends_what_the_server_reads() {
-    let listener = listener();
-    let address = listener.local_addr().unwrap();
-    let server = thread::spawn(move || {
-        let mut stream = accept(&listener);
-        let mut text = String::new();
-        stream.read_to_string(&mut text).unwrap();
-        stream.write_all(text.to_uppercase().as_bytes()).unwrap();
-    });
-    let answer = block_on(async {
-        let mut tcp = Smol.connect(address).await.unwrap();
-        tcp.write_all(b"over to you").await.unwrap();
-        tcp.close().await.unwrap();
-        let mut answer = String::new();
-        tcp.read_to_string(&mut answer).await.unwrap();
-        answer
-    });
-    assert_eq!(answer, "OVER TO YOU");
-    server.join().unwrap();
-}
-
-#[test]
-fn a_socket_that_is_drained_is_not_read_again_before_more_has_come() {
-    let listener = listener();
-    let mut tcp = block_on(Smol.connect(listener.local_addr().unwrap())).unwrap();
-    let mut server = accept(&listener);
-    let mut buf = [0; 16];
-    server.write_all(b"first").unwrap();
-    assert_eq!(block_on(tcp.read(&mut buf)).unwrap(), 5);
-    server.write_all(b"second").unwrap();
-    while tcp.get_ref().peek(&mut [0]).is_err() {
-        thread::yield_now();
-    }
-    // There was less than there was room for. That more has come since is told, and not found by asking.
-    assert!(block_on(poll_once(tcp.read(&mut buf))).is_none());
-    assert_eq!(block_on(tcp.read(&mut buf)).unwrap(), 6);
-    drop(server);
-    assert_eq!(block_on(tcp.read(&mut buf)).unwrap(), 0);
-}
-
-#[test]
-fn who_waits_for_an_answer_looks_for_it_as_soon_as_the_question_is_written() {
-    struct Woken(AtomicBool);
-    impl Wake for Woken {
-        fn wake(self: Arc<Self>) {
-            self.0.store(true, Ordering::Relaxed);
-        }
-    }
-    let listener = listener();
-    let mut tcp = block_on(Smol.connect(listener.local_addr().unwrap())).unwrap();
-    let mut server = accept(&listener);
-    let woken = Arc::new(Woken(AtomicBool::new(false)));
-    let waker = Waker::from(woken.clone());
-    let mut buf = [0; 16];
-    let read = pin!(tcp.read(&mut buf)).poll(&mut Context::from_waker(&waker));
-    assert!(read.is_pending());
-    block_on(tcp.write_all(b"question")).unwrap();
-    assert!(woken.0.load(Ordering::Relaxed), "the reader is woken");
-    server.write_all(b"answer").unwrap();
-    assert_eq!(block_on(tcp.read(&mut buf)).unwrap(), 6);
 }
 
 #[test]

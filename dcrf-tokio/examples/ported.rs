@@ -1,10 +1,10 @@
-//! A program for dcrf-client, and its port: the TypeScript stands in the comments, the Rust below each piece of it.
+//! A program for dcrf-client, ported to Rust. Each comment has the TypeScript of the Rust code below it.
 //!
 //! ```sh
 //! cargo run -p dcrf-tokio --example ported -- ws://localhost:8000/ws/
 //! ```
 //!
-//! It speaks with the server in `tests/server`, whose streams are `tasks`, `row_stream` and `tools`.
+//! It uses the streams `tasks`, `row_stream` and `tools` of the server in `tests/server`.
 
 // import dcrf from 'dcrf-client';
 //
@@ -60,7 +60,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 //   try {
 //     await client.retrieve('tasks', task.pk);
 //   } catch (response) {
-//     console.log('refused', response.response_status, response.errors);
+//     console.log('error reply', response.response_status, response.errors);
 //   }
 //   const answer = await client.request('tools', {action: 'echo', key: 'value'});
 //   console.log('echo', answer.key);
@@ -76,7 +76,7 @@ async fn requests(client: &Client) -> Result<(), Box<dyn Error>> {
     if let Err(dcrf_tokio::RequestError::ErrorReply(error_reply)) =
         client.retrieve::<Task>("tasks", task.pk).await
     {
-        println!("refused {:?} {}", error_reply.status, error_reply.messages().join(", "));
+        println!("error reply {:?} {}", error_reply.status, error_reply.messages().join(", "));
     }
     let request = Request::with_payload("tools", &json!({"action": "echo", "key": "value"}));
     let answer: Value = client.call(request).await?;

@@ -1,4 +1,4 @@
-//! Tokio's byte streams with the traits of futures-io, which the WebSocket is written for.
+//! Byte streams of Tokio with the traits of futures-io, which the WebSocket needs.
 
 use std::io;
 use std::pin::Pin;
@@ -7,50 +7,8 @@ use std::task::{Context, Poll, ready};
 use futures_io::{AsyncRead, AsyncWrite, IoSlice};
 use tokio::io::ReadBuf;
 
-/// A byte stream of Tokio, as a futures-io stream: for a [connector](crate::Builder::connector) of one's own.
-///
-/// ```no_run
-/// use dcrf_tokio::Compat;
-/// use tokio::net::UnixStream;
-///
-/// # async fn f() -> Result<(), dcrf_tokio::ConnectError> {
-/// let client = dcrf_tokio::builder("ws://localhost/ws/")
-///     .connector(|_| async { Ok(Compat::new(UnixStream::connect("/run/daphne.sock").await?)) })
-///     .connect()
-///     .await?;
-/// # drop(client);
-/// # Ok(())
-/// # }
-/// ```
-#[derive(Debug)]
-pub struct Compat<S>(S);
-
-impl<S> Compat<S> {
-    /// Wraps a stream of Tokio.
-    ///
-    /// ```
-    /// let (near, _far) = tokio::io::duplex(1024);
-    /// let stream = dcrf_tokio::Compat::new(near);
-    /// # drop(stream);
-    /// ```
-    pub fn new(stream: S) -> Self {
-        Self(stream)
-    }
-
-    /// Tokio's stream inside.
-    ///
-    /// ```
-    /// use dcrf_tokio::Compat;
-    /// use tokio::net::TcpStream;
-    ///
-    /// fn peer(stream: &Compat<TcpStream>) -> std::io::Result<std::net::SocketAddr> {
-    ///     stream.get_ref().peer_addr()
-    /// }
-    /// ```
-    pub fn get_ref(&self) -> &S {
-        &self.0
-    }
-}
+/// Implements the traits of futures-io for a stream of Tokio.
+pub(crate) struct Compat<S>(pub(crate) S);
 
 impl<S: Unpin> Compat<S> {
     fn inner(self: Pin<&mut Self>) -> Pin<&mut S> {

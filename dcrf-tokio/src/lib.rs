@@ -77,11 +77,12 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use dcrf_proto::websocket::Runtime;
+use compat::Compat;
+use dcrf_proto::websocket::{AdaptStream, Runtime};
+use futures_io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 
-pub use compat::Compat;
 #[doc(inline)]
 pub use dcrf_proto::client::{
     ChangeError, Client, Events, Items, Listener, Pages, ReplyError, ReplyFuture, ReplyStream,
@@ -89,8 +90,8 @@ pub use dcrf_proto::client::{
 };
 #[doc(inline)]
 pub use dcrf_proto::websocket::{
-    BoxError, Builder, ConnectError, Credentials, CredentialsError, Driver, Endpoint,
-    InvalidCredentials, UrlError,
+    BoxError, ConnectError, Credentials, CredentialsError, Driver, Endpoint, InvalidCredentials,
+    UrlError,
 };
 #[cfg(any(feature = "rustls", feature = "native-tls"))]
 #[doc(inline)]
@@ -104,7 +105,7 @@ pub use dcrf_proto::{
     StatKind, Stats, Subscribe, SubscriptionError, Unhandled, UnsubscribeError,
 };
 
-// The examples in the README are compiled as tests. One of them has options of TLS.
+// Compiles the examples of the README as tests. One of them needs TLS.
 #[cfg(all(doctest, any(feature = "rustls", feature = "native-tls")))]
 #[doc = include_str!("../../README.md")]
 struct Readme;
@@ -147,8 +148,27 @@ pub async fn connect(url: &str) -> Result<Client, ConnectError> {
 /// # }
 /// ```
 pub fn builder(url: &str) -> Builder {
-    Builder::on::<Tokio>(url)
+    Builder::on(url)
 }
+
+/// Builds a [`Client`] with custom options. [`builder`] returns one.
+///
+/// Its [connector](Builder::connector) can return any stream with Tokio's `AsyncRead` and `AsyncWrite`:
+///
+/// ```no_run
+/// # #[cfg(unix)]
+/// # async fn f() -> Result<(), dcrf_tokio::ConnectError> {
+/// use tokio::net::UnixStream;
+///
+/// let client = dcrf_tokio::builder("ws://localhost/ws/")
+///     .connector(|_| UnixStream::connect("/run/daphne.sock"))
+///     .connect()
+///     .await?;
+/// # drop(client);
+/// # Ok(())
+/// # }
+/// ```
+pub type Builder = dcrf_proto::websocket::Builder<Tokio>;
 
 /// Tokio's sockets, timers and tasks, for the client.
 ///
@@ -164,7 +184,6 @@ pub struct Tokio {
 }
 
 impl Runtime for Tokio {
-    type Stream = Compat<TcpStream>;
     type Timer = tokio::time::Sleep;
 
     fn current() -> Option<Self> {
@@ -172,7 +191,7 @@ impl Runtime for Tokio {
     }
 
     fn now() -> Instant {
-        // It differs from the clock of std in a test with paused time.
+        // In tests with paused time, it differs from the clock of std.
         tokio::time::Instant::now().into_std()
     }
 
@@ -184,11 +203,11 @@ impl Runtime for Tokio {
         Ok(tokio::net::lookup_host((host, port)).await?.collect())
     }
 
-    async fn connect(&self, address: SocketAddr) -> io::Result<Compat<TcpStream>> {
-        let stream = TcpStream::connect(address).await?;
-        // Otherwise a second small frame waits for the acknowledgement of the first, up to 40 ms.
-        stream.set_nodelay(true)?;
-        Ok(Compat::new(stream))
+    async fn connect(
+        &self,
+        address: SocketAddr,
+    ) -> io::Result<impl AsyncRead + AsyncWrite + Unpin + Send + 'static> {
+        Ok(Compat(connect_tcp(address).await?))
     }
 
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
@@ -197,8 +216,38 @@ impl Runtime for Tokio {
     }
 }
 
+async fn connect_tcp(address: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(address).await?;
+    // Otherwise a second small frame waits for the acknowledgement of the first, up to 40 ms.
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+impl<S> AdaptStream<S> for Tokio
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+{
+    fn adapt_stream(stream: S) -> impl AsyncRead + AsyncWrite + Unpin + Send + 'static {
+        Compat(stream)
+    }
+}
+
 impl fmt::Debug for Tokio {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Tokio")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::connect_tcp;
+
+    #[tokio::test]
+    async fn connections_have_nodelay() {
+        let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let stream = connect_tcp(listener.local_addr().unwrap()).await.unwrap();
+        assert!(stream.nodelay().unwrap());
     }
 }

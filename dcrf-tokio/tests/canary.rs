@@ -9,13 +9,13 @@ mod collector;
 use std::fmt::Debug;
 use std::sync::Mutex;
 
-use async_tungstenite::accept_hdr_async;
+use async_tungstenite::tokio::accept_hdr_async;
 use async_tungstenite::tungstenite::handshake::server::{Request as Handshake, Response as Answer};
 use async_tungstenite::tungstenite::protocol::CloseFrame as TungsteniteFrame;
 use async_tungstenite::tungstenite::{Message, Utf8Bytes};
 use collector::Collector;
 use dcrf_tokio::{
-    Change, ChangeError, ClientEvent, CloseOptions, Compat, ConnectError, Credentials, Request,
+    Change, ChangeError, ClientEvent, CloseOptions, ConnectError, Credentials, Request,
     RequestError, Subscribe, SubscriptionError,
 };
 use futures_lite::StreamExt;
@@ -51,7 +51,7 @@ async fn serve(far: DuplexStream) {
         answer.headers_mut().insert("sec-websocket-protocol", "v1".parse().unwrap());
         Ok(answer)
     };
-    let Ok(mut socket) = accept_hdr_async(Compat::new(far), pick).await else { return };
+    let Ok(mut socket) = accept_hdr_async(far, pick).await else { return };
     while let Some(Ok(Message::Text(text))) = socket.next().await {
         let frame: Value = serde_json::from_str(&text).unwrap();
         let payload = &frame["payload"];
@@ -116,7 +116,7 @@ async fn x1_no_secret_is_shown_or_logged() {
             assert!(!endpoint.to_string().contains(CANARY));
             let (near, far) = duplex(64 * 1024);
             tokio::spawn(serve(far));
-            async { Ok(Compat::new(near)) }
+            async { Ok(near) }
         });
     silent(&builder);
     let client = builder.connect().await.unwrap();

@@ -8,8 +8,8 @@ use std::time::Duration;
 use async_tungstenite::tungstenite;
 use dcrf_proto::websocket::Runtime;
 use dcrf_tokio::{
-    ClientEvent, CloseReason, Compat, Config, ConnectError, ConnectionError, ConnectionState,
-    Tokio, UrlError,
+    ClientEvent, CloseReason, Config, ConnectError, ConnectionError, ConnectionState, Tokio,
+    UrlError,
 };
 use futures_lite::future::block_on;
 
@@ -84,7 +84,7 @@ fn panics<T>() -> T {
     panic!("this is to be seen in the output, and to close one client")
 }
 
-fn failed(error: io::Error) -> io::Result<Compat<tokio::net::TcpStream>> {
+fn failed(error: io::Error) -> io::Result<tokio::net::TcpStream> {
     Err(error)
 }
 
@@ -170,14 +170,6 @@ async fn dropping_the_future_ends_the_attempt() {
         result = dcrf_tokio::connect(&url) => panic!("{result:?}"),
     }
     tokio::task::spawn_blocking(|| server.join().unwrap()).await.unwrap();
-}
-
-#[tokio::test]
-async fn connections_have_nodelay_set() {
-    let listener = listener();
-    let runtime = Tokio::current().unwrap();
-    let tcp = runtime.connect(listener.local_addr().unwrap()).await.unwrap();
-    assert!(tcp.get_ref().nodelay().unwrap());
 }
 
 #[tokio::test]

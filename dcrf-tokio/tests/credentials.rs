@@ -7,11 +7,11 @@ use std::future::pending;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use async_tungstenite::accept_hdr_async;
+use async_tungstenite::tokio::accept_hdr_async;
 use async_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
 use async_tungstenite::tungstenite::http::StatusCode;
 use dcrf_tokio::{
-    Attempt, Builder, Client, CloseReason, Compat, ConnectError, ConnectionError, ConnectionState,
+    Attempt, Builder, Client, CloseReason, ConnectError, ConnectionError, ConnectionState,
     Credentials, CredentialsError, FailureAction, InvalidCredentials, UrlError,
 };
 use futures_lite::StreamExt;
@@ -40,12 +40,12 @@ impl Server {
             let server = server.clone();
             tokio::spawn(async move {
                 let answer = |request: &Request, response| server.answer(request, response);
-                let Ok(mut socket) = accept_hdr_async(Compat::new(far), answer).await else {
+                let Ok(mut socket) = accept_hdr_async(far, answer).await else {
                     return;
                 };
                 while socket.next().await.is_some_and(|message| message.is_ok()) {}
             });
-            async { Ok(Compat::new(near)) }
+            async { Ok(near) }
         })
     }
 
@@ -236,7 +236,7 @@ async fn l4_the_dial_has_its_time_after_the_provider_had_its_own() {
             sleep(Duration::from_secs(9)).await;
             Ok(Credentials::new())
         })
-        .connector(|_| pending::<std::io::Result<Compat<tokio::io::DuplexStream>>>())
+        .connector(|_| pending::<std::io::Result<tokio::io::DuplexStream>>())
         .connect()
         .await;
     assert_eq!(failure(connected), ConnectionError::DialTimedOut(Duration::from_secs(10)));
@@ -288,7 +288,7 @@ async fn l7_the_policy_is_asked_about_neither_our_own_close_nor_a_dial_that_hang
     for provides in [false, true] {
         let mut builder = dcrf_tokio::builder("ws://example.com/ws/")
             .on_failure(policy)
-            .connector(|_| pending::<std::io::Result<Compat<tokio::io::DuplexStream>>>());
+            .connector(|_| pending::<std::io::Result<tokio::io::DuplexStream>>());
         if provides {
             builder = builder.credentials(|_| async { Ok(Credentials::new()) });
         }

@@ -5,10 +5,10 @@
 #[allow(dead_code, reason = "each test binary uses a part of it")]
 mod collector;
 
-use async_tungstenite::accept_async;
+use async_tungstenite::tokio::accept_async;
 use async_tungstenite::tungstenite::Message;
 use collector::Collector;
-use dcrf_tokio::{Client, ClientEvent, Compat, ConnectionState, Request};
+use dcrf_tokio::{Client, ClientEvent, ConnectionState, Request};
 use futures_lite::StreamExt;
 use serde_json::{Value, json};
 use tokio::io::{DuplexStream, duplex};
@@ -16,7 +16,7 @@ use tracing::Level;
 
 /// Answers each request with 200. Drops the connection at the action `vanish`.
 async fn serve(far: DuplexStream) {
-    let Ok(mut socket) = accept_async(Compat::new(far)).await else { return };
+    let Ok(mut socket) = accept_async(far).await else { return };
     while let Some(Ok(Message::Text(text))) = socket.next().await {
         let frame: Value = serde_json::from_str(&text).unwrap();
         let asked = &frame["payload"];
@@ -33,7 +33,7 @@ async fn connect() -> Client {
     let builder = dcrf_tokio::builder("ws://example.com/ws/?token=secret").connector(|_| {
         let (near, far) = duplex(64 * 1024);
         tokio::spawn(serve(far));
-        async { Ok(Compat::new(near)) }
+        async { Ok(near) }
     });
     builder.connect().await.unwrap()
 }

@@ -1,4 +1,4 @@
-//! The example that was ported from dcrf-client, as a process against the real server.
+//! Runs the example `ported`, a program for dcrf-client ported to Rust, against the real server.
 
 use std::process::Command;
 
@@ -14,7 +14,7 @@ fn ported_program_prints_the_same_as_the_original() {
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{errors}");
     let expected = "patched write it true\n\
-        refused Some(404) Not found\n\
+        error reply Some(404) Not found\n\
         echo \"value\"\n\
         updated watched\n\
         created urgent\n\

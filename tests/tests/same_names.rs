@@ -74,11 +74,13 @@ fn exports(file: &str, except: &[&str]) -> BTreeSet<String> {
 
 #[test]
 fn crates_export_the_same_names() {
-    let tokio = exports("dcrf-tokio/src/lib.rs", &["Compat"]);
+    let tokio = exports("dcrf-tokio/src/lib.rs", &[]);
     assert!(tokio.len() > 50, "{tokio:?}");
-    assert_eq!(tokio, exports("dcrf-smol/src/lib.rs", &["Tcp", "Timer"]));
+    assert_eq!(tokio, exports("dcrf-smol/src/lib.rs", &[]));
     let mut tokio = tokio;
     // The blocking client has no driver to hand out.
     tokio.remove("Driver");
+    // In the adapters with async it is a type alias.
+    tokio.insert("Builder".to_owned());
     assert_eq!(tokio, exports("dcrf-blocking/src/lib.rs", &["Pending", "Receiver", "Source"]));
 }

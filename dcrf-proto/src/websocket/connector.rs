@@ -1,4 +1,4 @@
-//! One attempt to connect: the credentials, the byte stream, the handshake.
+//! An attempt to connect: gets the credentials, opens the byte stream and performs the handshake.
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -10,17 +10,17 @@ use std::time::{Duration, Instant};
 use futures_io::{AsyncRead, AsyncWrite};
 
 use super::credentials::Provider;
-use super::{Endpoint, MaybeTls, Options, Runtime, WebSocket, handshake, runtime};
+use super::{Endpoint, MaybeTls, Options, Runtime, WebSocket, handshake, happy_eyeballs};
 use crate::client::Transport;
 use crate::context::FAR;
 use crate::error::ConnectionError;
 use crate::link::FailureAction;
 use crate::transmit::Attempt;
 
-/// How long the provider of credentials has (L8).
+/// The timeout of a credentials provider.
 pub(super) const PROVIDER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Any byte stream: what it is over is decided at run time, and costs one call among system calls.
+/// Any byte stream. Boxing it costs a virtual call, which is cheap next to a system call.
 pub(super) trait ByteStream: AsyncRead + AsyncWrite + Unpin + Send {}
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> ByteStream for S {}
@@ -29,33 +29,33 @@ pub(super) type BoxedStream = Box<dyn ByteStream>;
 
 type Opening = Pin<Box<dyn Future<Output = io::Result<BoxedStream>> + Send>>;
 
-/// Who opens the byte stream in place of the network's TCP.
+/// The caller's connector, which replaces TCP.
 pub(super) type OpenStream = Arc<dyn Fn(Endpoint) -> Opening + Send + Sync>;
 
-/// The caller's own decision about a failure.
+/// The caller's policy for failures.
 pub(super) type Policy = Arc<dyn Fn(&ConnectionError) -> Option<FailureAction> + Send + Sync>;
 
-/// The [`Transport`] that dials an endpoint over the network of `N`.
-pub(super) struct Connector<N> {
+/// The [`Transport`] that connects to an endpoint on the runtime `R`.
+pub(super) struct Connector<R> {
     pub(super) endpoint: Endpoint,
     pub(super) provider: Option<Provider>,
     pub(super) open_stream: Option<OpenStream>,
     pub(super) policy: Option<Policy>,
     pub(super) options: Options,
     pub(super) dial_timeout: Duration,
-    pub(super) runtime: N,
+    pub(super) runtime: R,
 }
 
-impl<N: Runtime> Connector<N> {
-    /// The options, with the provider's credentials over their own.
+impl<R: Runtime> Connector<R> {
+    /// The options, with the provider's credentials merged over those of the builder.
     async fn options(&self, attempt: Attempt) -> Result<Options, ConnectionError> {
         let mut options = self.options.clone();
         let Some(provider) = &self.provider else { return Ok(options) };
-        let late = || ConnectionError::Credentials {
+        let timed_out = || ConnectionError::Credentials {
             message: format!("the provider did not return within {PROVIDER_TIMEOUT:?}"),
             fatal: false,
         };
-        let newer = self.within(PROVIDER_TIMEOUT, provider.credentials(attempt), late).await?;
+        let newer = self.within(PROVIDER_TIMEOUT, provider.credentials(attempt), timed_out).await?;
         options.credentials = options.credentials.merge(newer);
         Ok(options)
     }
@@ -70,43 +70,44 @@ impl<N: Runtime> Connector<N> {
     }
 
     async fn open(&self, endpoint: &Endpoint) -> io::Result<BoxedStream> {
-        Ok(match &self.open_stream {
-            Some(open) => open(endpoint.clone()).await?,
-            None => Box::new(runtime::open(&self.runtime, endpoint.host(), endpoint.port()).await?),
-        })
+        if let Some(open) = &self.open_stream {
+            return open(endpoint.clone()).await;
+        }
+        let (host, port) = (endpoint.host(), endpoint.port());
+        Ok(Box::new(happy_eyeballs::connect(&self.runtime, host, port).await?))
     }
 
-    /// What `future` resolves to, or `late` when that takes longer than `limit`.
+    /// Waits for `future`. Fails with `timed_out` if that takes longer than `timeout`.
     async fn within<T>(
         &self,
-        limit: Duration,
+        timeout: Duration,
         future: impl Future<Output = Result<T, ConnectionError>>,
-        late: impl FnOnce() -> ConnectionError,
+        timed_out: impl FnOnce() -> ConnectionError,
     ) -> Result<T, ConnectionError> {
         let mut future = pin!(future);
-        let mut timer = pin!(self.runtime.sleep_until(N::now() + limit.min(FAR)));
+        let mut timer = pin!(self.runtime.sleep_until(R::now() + timeout.min(FAR)));
         let done = poll_fn(|cx| match future.as_mut().poll(cx) {
             Poll::Ready(result) => Poll::Ready(Some(result)),
             Poll::Pending => timer.as_mut().poll(cx).map(|_| None),
         });
-        done.await.unwrap_or_else(|| Err(late()))
+        done.await.unwrap_or_else(|| Err(timed_out()))
     }
 }
 
-/// As it is told: there was no connection yet that could have been dropped.
+/// Not `ConnectionError::from`, which reports some kinds as a dropped connection: here there was no connection yet.
 fn not_opened(error: &io::Error) -> ConnectionError {
     ConnectionError::Io { kind: error.kind(), message: error.to_string() }
 }
 
-impl<N: Runtime> Transport for Connector<N> {
+impl<R: Runtime> Transport for Connector<R> {
     type Socket = WebSocket<MaybeTls<BoxedStream>>;
-    type Timer = N::Timer;
+    type Timer = R::Timer;
 
     fn now() -> Instant {
-        N::now()
+        R::now()
     }
 
-    fn sleep_until(&self, deadline: Instant) -> N::Timer {
+    fn sleep_until(&self, deadline: Instant) -> R::Timer {
         self.runtime.sleep_until(deadline)
     }
 
@@ -114,19 +115,19 @@ impl<N: Runtime> Transport for Connector<N> {
         Some(self.endpoint.to_string())
     }
 
-    /// The session gives the attempt the time of both parts; each part keeps to its own here, so that its
-    /// error says which was late.
+    /// The session's timeout covers both the provider and the dial. Each also has its own timeout here, so that the error
+    /// says which one timed out.
     async fn dial(&self, attempt: Attempt) -> Result<Self::Socket, ConnectionError> {
         let options = self.options(attempt).await?;
-        let late = || ConnectionError::DialTimedOut(self.dial_timeout);
-        self.within(self.dial_timeout, self.connect(options), late).await
+        let timed_out = || ConnectionError::DialTimedOut(self.dial_timeout);
+        self.within(self.dial_timeout, self.connect(options), timed_out).await
     }
 
-    fn on_failure(&self, lost: &ConnectionError) -> Option<FailureAction> {
-        // As where the session notices it first.
-        if matches!(lost, ConnectionError::DialTimedOut(_)) {
+    fn on_failure(&self, error: &ConnectionError) -> Option<FailureAction> {
+        // If the session's timer fires first, the policy is not called either.
+        if matches!(error, ConnectionError::DialTimedOut(_)) {
             return None;
         }
-        self.policy.as_ref().and_then(|policy| policy(lost))
+        self.policy.as_ref().and_then(|policy| policy(error))
     }
 }

@@ -1,4 +1,4 @@
-//! What a failure means for the connection, where more is known than tungstenite says.
+//! Maps errors of tungstenite, TLS and I/O to [`ConnectionError`], and to the close code to send.
 
 use async_tungstenite::tungstenite::error::{CapacityError, Error, ProtocolError};
 use async_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
@@ -6,16 +6,16 @@ use async_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use super::from_tungstenite::{NOT_HTTP, connection_error};
 use crate::error::ConnectionError;
 
-/// What a failure of the handshake means.
+/// Maps an error of the handshake.
 pub(super) fn handshake(error: Error) -> ConnectionError {
     match error {
         Error::Utf8(_) => ConnectionError::Protocol(NOT_HTTP.to_owned()),
-        // Only frames are limited by size, and none has come.
+        // The limit is not needed: it applies to messages, and there are none yet.
         error => frame(error, usize::MAX),
     }
 }
 
-/// What a failure after the handshake means; `limit` is what a message may have in bytes.
+/// Maps an error after the handshake. `limit` is the size limit of a message.
 pub(super) fn frame(error: Error, limit: usize) -> ConnectionError {
     match error {
         Error::Io(error) => io(error),
@@ -26,7 +26,7 @@ pub(super) fn frame(error: Error, limit: usize) -> ConnectionError {
     }
 }
 
-/// What a failure of the byte stream means.
+/// Maps an error of the byte stream.
 #[cfg(any(feature = "rustls", feature = "native-tls"))]
 fn io(error: std::io::Error) -> ConnectionError {
     super::tls::connection_error(error)
@@ -37,8 +37,7 @@ fn io(error: std::io::Error) -> ConnectionError {
     error.into()
 }
 
-/// The close code that tells the server about a failure (RFC 6455, section 7.4.1); `None` when it is
-/// not the server's.
+/// The close code to send for an error (RFC 6455, section 7.4.1). `None` if the server did not cause it.
 pub(super) fn close_code(error: &Error) -> Option<CloseCode> {
     match error {
         Error::Capacity(_) => Some(CloseCode::Size),

@@ -1,4 +1,4 @@
-//! From a byte stream to a WebSocket: TLS when the endpoint asks for it, then the HTTP handshake.
+//! Turns a byte stream into a WebSocket: TLS for `wss://`, then the HTTP handshake.
 
 use std::fmt;
 
@@ -10,24 +10,22 @@ use http::header;
 
 #[cfg(any(feature = "rustls", feature = "native-tls"))]
 use super::Tls;
-use super::head::Head;
 use super::{Credentials, Endpoint, MaybeTls, WebSocket, failure};
 use crate::error::ConnectionError;
 
-/// tungstenite takes at most this much at once, and zeroes as much before; each connection holds it also while nothing
-/// comes. Under 1 KiB it would make a new buffer for each frame, of that frame's size; with half as much again, some six
-/// events of the usual size go through one buffer, and 4 KiB would be only a little faster. What is read from the network
-/// at once is more: see [`MaybeTls`].
+/// The size of tungstenite's read buffer, which each connection keeps even while it is idle, and which is zeroed before
+/// each read. Below 1 KiB, tungstenite allocates a new buffer for each frame. 1.5 KiB hold about six typical events, and
+/// 4 KiB are only slightly faster. [`MaybeTls`] reads larger chunks from the network.
 const READ_BUFFER: usize = 1536;
 
-/// Frames are written when this much has been fed, or at a flush.
+/// Frames are written once this many bytes are buffered, or at a flush.
 const WRITE_BUFFER: usize = 16 * 1024;
 
-/// What may wait for a server that does not read. Pongs count too, so that a server can't make it grow
-/// without end.
+/// How many bytes may be buffered for a server that does not read. This includes pongs, so that a server can't make the
+/// buffer grow without limit.
 const MAX_UNWRITTEN: usize = 16 * 1024 * 1024;
 
-/// How to connect.
+/// Options of [`connect`].
 ///
 /// ```
 /// use dcrf_proto::websocket::Options;
@@ -44,7 +42,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// What the client says of itself, see [`Credentials`].
+    /// Sets the headers, cookies and subprotocols of the handshake, see [`Credentials`].
     ///
     /// ```
     /// # use dcrf_proto::websocket::{Credentials, Options};
@@ -57,8 +55,8 @@ impl Options {
         self
     }
 
-    /// The size of the largest message that is accepted from the server, in bytes: 4 MiB unless it is set
-    /// here. A larger one ends the connection with [`ConnectionError::TooLarge`] (F5).
+    /// Sets the size limit of a message from the server, in bytes. The default is 4 MiB. A larger message ends the
+    /// connection with [`ConnectionError::TooLarge`].
     ///
     /// ```
     /// # use dcrf_proto::websocket::Options;
@@ -70,10 +68,10 @@ impl Options {
         self
     }
 
-    /// Which servers are trusted with `wss://`, and the certificate that is shown to them.
+    /// Sets the trusted certificates and the client's certificate for `wss://`.
     ///
-    /// What is wrong with it is told by the [`Builder`](super::Builder) before anything is dialled; where there is
-    /// none, by [`connect`] as a [`ConnectionError::Certificate`], which ends a client.
+    /// If they are invalid, [`connect`] fails with [`ConnectionError::Certificate`]. A [`Builder`](super::Builder) reports
+    /// that before connecting.
     ///
     /// ```no_run
     /// use dcrf_proto::websocket::{Options, Tls};
@@ -89,7 +87,7 @@ impl Options {
         self
     }
 
-    /// Makes room for messages of this size to the server.
+    /// Makes the write buffer large enough for messages of this size.
     pub(super) fn fit_outgoing(&mut self, bytes: usize) {
         self.max_unwritten = MAX_UNWRITTEN.max(bytes.saturating_mul(2));
     }
@@ -109,7 +107,7 @@ impl Default for Options {
 
 impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Not the TLS configuration, which may hold a client's key.
+        // Without the TLS options, which may contain a private key.
         f.debug_struct("Options")
             .field("credentials", &self.credentials)
             .field("max_incoming_message", &self.max_incoming_message)
@@ -117,10 +115,10 @@ impl fmt::Debug for Options {
     }
 }
 
-/// Makes a WebSocket of a byte stream that is connected to the endpoint's host and port.
+/// Turns a byte stream that is connected to the endpoint's host and port into a WebSocket.
 ///
-/// The stream should have `TCP_NODELAY` set: without it, a second small frame waits for the
-/// acknowledgement of the first, up to 40 ms.
+/// A TCP stream should have `TCP_NODELAY` set. Otherwise a second small frame waits for the acknowledgement of the first,
+/// up to 40 ms.
 ///
 /// ```
 /// use dcrf_proto::ConnectionError;
@@ -138,14 +136,16 @@ impl fmt::Debug for Options {
 ///
 /// # Errors
 ///
-/// Why the attempt failed: [`ConnectionError::Http`] when the server answered with another status than 101
-/// (redirects are not followed), [`ConnectionError::Certificate`] and [`ConnectionError::Tls`], [`ConnectionError::Protocol`] when the answer
-/// is not that of a WebSocket server, [`ConnectionError::Dropped`] when there is none, [`ConnectionError::Io`];
-/// [`ConnectionError::Credentials`] when those of the options are not valid.
+/// - [`ConnectionError::Http`]: the server responded with a status other than 101. Redirects are not followed.
+/// - [`ConnectionError::Protocol`]: the response is not that of a WebSocket server.
+/// - [`ConnectionError::Dropped`]: the server closed the stream before it responded.
+/// - [`ConnectionError::Certificate`] and [`ConnectionError::Tls`]: TLS failed.
+/// - [`ConnectionError::Io`]: reading or writing failed.
+/// - [`ConnectionError::Credentials`]: the credentials in the options are invalid.
 ///
 /// # Cancel safety
 ///
-/// Dropping the future drops the stream and ends the attempt. It has no time limit of its own.
+/// Dropping the future drops the stream and ends the attempt. There is no timeout.
 pub async fn connect<S>(
     endpoint: &Endpoint,
     stream: S,
@@ -162,11 +162,14 @@ where
         .max_message_size(Some(options.max_incoming_message))
         .max_frame_size(Some(options.max_incoming_message));
     let request = request(endpoint, &options.credentials)?;
-    // The buffer that it reads the answer into would be kept as long as the connection, so it gets no more than the
-    // answer, and frames are read with another.
-    let (_, response) = client_async_with_config(request, Head::of(&mut stream), Some(config))
+    // tungstenite would keep the buffer of the handshake for the whole connection. So let it read only the head of the
+    // response, and then create a new WebSocket.
+    stream.start_handshake();
+    let (socket, response) = client_async_with_config(request, stream, Some(config))
         .await
         .map_err(failure::handshake)?;
+    let mut stream = socket.into_inner();
+    stream.end_handshake();
     let stream = WebSocketStream::from_raw_socket(stream, Role::Client, Some(config)).await;
     let protocol = response.headers().get(header::SEC_WEBSOCKET_PROTOCOL);
     let protocol = protocol.and_then(|name| name.to_str().ok()).map(str::to_owned);
@@ -185,9 +188,9 @@ where
     options.tls.secure(endpoint, stream).await
 }
 
-/// An endpoint of a build without TLS is always plain (X2).
+/// Without TLS, [`Endpoint::parse`] rejects `wss://`.
 #[cfg(not(any(feature = "rustls", feature = "native-tls")))]
-#[expect(clippy::unused_async, reason = "the same shape as with TLS")]
+#[expect(clippy::unused_async, reason = "the same signature as with TLS")]
 async fn secure<S>(
     _endpoint: &Endpoint,
     stream: S,
@@ -204,7 +207,7 @@ fn request(endpoint: &Endpoint, credentials: &Credentials) -> Result<Request, Co
         .header(header::UPGRADE, "websocket")
         .header(header::SEC_WEBSOCKET_VERSION, "13")
         .header(header::SEC_WEBSOCKET_KEY, generate_key())
-        // As a browser on the server's own pages: Django's check of the origin refuses who has none.
+        // As a browser sends it from the server's own pages. Channels' origin check rejects a handshake without one.
         .header(header::ORIGIN, endpoint.origin())
         .body(())
         .map_err(|_| {

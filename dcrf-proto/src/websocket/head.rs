@@ -1,70 +1,24 @@
-//! A byte stream during the handshake: the answer is read to its end, and no byte of the frames behind it.
+//! Finds the end of the handshake's response, so that no byte after it is read too early.
 
-use std::io;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
-
-use futures_io::{AsyncRead, AsyncWrite};
-
-use super::MaybeTls;
-
-/// The stream of a handshake. Where a line is empty a read ends: no head of an answer ends elsewhere.
-pub(super) struct Head<'a, S> {
-    stream: &'a mut MaybeTls<S>,
-    /// Whether the line that has begun has nothing yet.
+/// The state of a search for the empty line that ends the head of an HTTP response.
+#[derive(Default)]
+pub(super) struct Head {
     is_line_empty: bool,
 }
 
-impl<'a, S> Head<'a, S> {
-    pub(super) fn of(stream: &'a mut MaybeTls<S>) -> Self {
-        Self { stream, is_line_empty: false }
-    }
-}
-
-/// How many of `bytes` stand before the end of an empty line, with it.
-fn head(bytes: &[u8], is_line_empty: &mut bool) -> usize {
-    for (index, byte) in bytes.iter().enumerate() {
-        match byte {
-            b'\n' if *is_line_empty => return index + 1,
-            b'\n' => *is_line_empty = true,
-            // A lone LF ends a line too.
-            b'\r' => {}
-            _ => *is_line_empty = false,
+impl Head {
+    /// How many of these bytes come before the end of the empty line, inclusive.
+    pub(super) fn length(&mut self, bytes: &[u8]) -> usize {
+        for (index, byte) in bytes.iter().enumerate() {
+            match byte {
+                b'\n' if self.is_line_empty => return index + 1,
+                b'\n' => self.is_line_empty = true,
+                // Lines end with CR LF or LF.
+                b'\r' => {}
+                _ => self.is_line_empty = false,
+            }
         }
-    }
-    bytes.len()
-}
-
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Head<'_, S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
-        let Self { stream, is_line_empty } = &mut *self;
-        let bytes = ready!(stream.poll_fill(cx))?;
-        let count = head(&bytes[..bytes.len().min(buf.len())], is_line_empty);
-        buf[..count].copy_from_slice(&bytes[..count]);
-        stream.consume(count);
-        Poll::Ready(Ok(count))
-    }
-}
-
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Head<'_, S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut *self.stream).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.stream).poll_flush(cx)
-    }
-
-    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.stream).poll_close(cx)
+        bytes.len()
     }
 }
 
@@ -73,15 +27,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_read_ends_behind_an_empty_line_wherever_the_pieces_end() {
-        let answers = ["HTTP/1.1 101 x\r\nA: b\r\n\r\n", "HTTP/1.1 101 x\nA: b\n\n", "a\r\n\n"];
-        for answer in answers {
-            let all = format!("{answer}frames");
-            for cut in 0..answer.len() {
+    fn the_head_ends_after_an_empty_line_however_it_is_split() {
+        let heads = ["HTTP/1.1 101 x\r\nA: b\r\n\r\n", "HTTP/1.1 101 x\nA: b\n\n", "a\r\n\n"];
+        for text in heads {
+            let all = format!("{text}frames");
+            for cut in 0..text.len() {
                 let (first, second) = all.as_bytes().split_at(cut);
-                let mut is_line_empty = false;
-                assert_eq!(head(first, &mut is_line_empty), cut, "{answer:?}");
-                assert_eq!(head(second, &mut is_line_empty), answer.len() - cut, "{answer:?}");
+                let mut head = Head::default();
+                assert_eq!(head.length(first), cut, "{text:?}");
+                assert_eq!(head.length(second), text.len() - cut, "{text:?}");
             }
         }
     }

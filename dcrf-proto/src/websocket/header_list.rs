@@ -1,19 +1,19 @@
-//! A header that is a list, to which both a builder and a provider of credentials may add: cookies, subprotocols.
+//! Headers that are lists: cookies and subprotocols. Both the builder and a credentials provider can add items.
 
-/// The items of a header, each under a name that is there once.
+/// The items of a header. Their names are unique.
 #[derive(Clone)]
 pub(super) struct HeaderList {
     syntax: Syntax,
     items: Vec<String>,
-    /// Whether it was given as a header, and so stands for all items.
+    /// Whether the whole header was set, which replaces earlier items.
     is_whole: bool,
 }
 
-/// How the items of a header are written, and what of an item is its name.
+/// How a header separates its items, and which part of an item is its name.
 #[derive(Clone, Copy)]
 struct Syntax {
-    splits: char,
-    joins: &'static str,
+    separator: char,
+    joiner: &'static str,
     name: fn(&str) -> &str,
 }
 
@@ -21,22 +21,22 @@ impl HeaderList {
     /// `Cookie` (RFC 6265, section 4.2.1).
     pub(super) fn cookies() -> Self {
         Self::new(Syntax {
-            splits: ';',
-            joins: "; ",
+            separator: ';',
+            joiner: "; ",
             name: |item| item.split_once('=').map_or(item, |(name, _)| name),
         })
     }
 
     /// `Sec-WebSocket-Protocol`, whose items must all be different (RFC 6455, section 4.1).
     pub(super) fn subprotocols() -> Self {
-        Self::new(Syntax { splits: ',', joins: ", ", name: |item| item })
+        Self::new(Syntax { separator: ',', joiner: ", ", name: |item| item })
     }
 
     fn new(syntax: Syntax) -> Self {
         Self { syntax, items: Vec::new(), is_whole: false }
     }
 
-    /// Takes an item behind those that are there, or in the place of the one with its name.
+    /// Appends an item, or replaces the one of the same name.
     pub(super) fn add(&mut self, item: &str) {
         let name = self.syntax.name;
         match self.items.iter_mut().find(|old| name(old) == name(item)) {
@@ -45,15 +45,15 @@ impl HeaderList {
         }
     }
 
-    /// Takes the items of a whole header in place of those that are there.
+    /// Replaces all items by those of a header.
     pub(super) fn replace(&mut self, header: &str) {
         self.items.clear();
         self.is_whole = true;
-        let items = header.split(self.syntax.splits).map(str::trim);
+        let items = header.split(self.syntax.separator).map(str::trim);
         items.filter(|item| !item.is_empty()).for_each(|item| self.add(item));
     }
 
-    /// These, and `newer` over them.
+    /// Adds the items of `newer`. They replace items of the same name.
     pub(super) fn merge(mut self, newer: Self) -> Self {
         if newer.is_whole {
             return newer;
@@ -62,8 +62,8 @@ impl HeaderList {
         self
     }
 
-    /// As it is sent; `None` when there is no item.
+    /// The value of the header. `None` without items.
     pub(super) fn header(&self) -> Option<String> {
-        (!self.items.is_empty()).then(|| self.items.join(self.syntax.joins))
+        (!self.items.is_empty()).then(|| self.items.join(self.syntax.joiner))
     }
 }

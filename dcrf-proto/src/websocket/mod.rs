@@ -1,14 +1,13 @@
-//! WebSocket over any byte stream: what the adapters of the runtimes share, so that each of them only
-//! opens TCP connections, waits and spawns. It knows no runtime.
+//! The WebSocket over any byte stream, independent of the runtime. The adapters share this module (feature `websocket`).
 //!
-//! - [`Endpoint`] is a URL, checked before anything is dialled.
-//! - [`connect`] makes a [`WebSocket`] of a byte stream: TLS for `wss://`, the handshake, the framing.
-//! - [`Runtime`] is what an adapter brings; [`Builder`] makes a [`Client`](crate::client::Client) with it.
+//! - [`Endpoint`] is a parsed and validated URL.
+//! - [`connect`] turns a byte stream into a [`WebSocket`]: it performs TLS for `wss://`, and the handshake.
+//! - [`Runtime`] is the trait that an adapter implements. [`Builder`] builds a [`Client`](crate::client::Client) on it.
 //!
 //! # Logs
 //!
-//! Nothing here logs. The crate `tungstenite` below does, to the `log` facade: close reasons at `debug`, whole
-//! requests and frames at `trace`. A program that turns its target `tungstenite` on sees secrets there.
+//! This module logs nothing. The crate `tungstenite`, which it uses, logs close reasons at `debug`, and whole requests
+//! and frames at `trace`, to the crate `log`. Keep its target at `info` if logs must not contain secrets.
 
 mod builder;
 mod connect_error;
@@ -18,6 +17,7 @@ mod endpoint;
 mod failure;
 mod from_tungstenite;
 mod handshake;
+mod happy_eyeballs;
 mod head;
 mod header_list;
 mod runtime;
@@ -33,15 +33,15 @@ pub use connect_error::first_connection;
 pub use credentials::{BoxError, Credentials, CredentialsError, InvalidCredentials};
 pub use endpoint::{Endpoint, UrlError};
 pub use handshake::{Options, connect};
-pub use runtime::Runtime;
+pub use runtime::{AdaptStream, Runtime};
 pub use socket::{Binary, Text, WebSocket};
 pub use stream::MaybeTls;
 #[cfg(any(feature = "rustls", feature = "native-tls"))]
 pub use tls::{Tls, TlsError};
 
-/// The version of rustls whose `ClientConfig` is taken here.
+/// The version of rustls whose `ClientConfig` [`Tls`] accepts.
 #[cfg(feature = "rustls")]
 pub use futures_rustls::rustls;
-/// The version of native-tls whose `TlsConnector` is taken here.
+/// The version of native-tls whose `TlsConnector` [`Tls`] accepts.
 #[cfg(feature = "native-tls")]
 pub use native_tls;

@@ -1,5 +1,5 @@
-//! A connected WebSocket as the driver polls it. It answers pings and close frames, and decides what the
-//! end of the connection is called.
+//! A connected WebSocket, polled by the driver. It answers pings and close frames, and decides which error ends the
+//! connection.
 
 use std::fmt;
 use std::mem;
@@ -20,16 +20,16 @@ use crate::command::CloseFrame;
 use crate::error::ConnectionError;
 use crate::frame::Frame;
 
-/// How often what nobody wants is read before other tasks get their turn.
-const UNWANTED_READS: usize = 64;
+/// How many reads to discard before letting other tasks run.
+const LINGER_READS_PER_TURN: usize = 64;
 
 /// A connected WebSocket, made by [`connect`](super::connect).
 ///
-/// It is the [`Socket`] of the driver, which polls all of it from one task. Pings are answered and
-/// closing handshakes finished within [`poll_receive`](Socket::poll_receive), whether or not anything is sent.
+/// It implements [`Socket`] for the driver, which polls it from one task. [`poll_receive`](Socket::poll_receive) also
+/// answers pings and completes the closing handshake.
 ///
-/// An error of writing is reported by `poll_receive` too, after what the server had sent before: a server
-/// that closes with 4401 and hangs up is a [`ConnectionError::Closed`] even when a write fails first.
+/// If a write fails, `poll_receive` first returns what the server sent before, and then the error. So if a server closes
+/// with 4401 and hangs up, the error is [`ConnectionError::Closed`], even if a write fails first.
 ///
 /// ```
 /// use dcrf_proto::websocket::WebSocket;
@@ -40,9 +40,9 @@ const UNWANTED_READS: usize = 64;
 /// }
 /// ```
 pub struct WebSocket<S> {
-    /// Until the server has been told that the end is its doing.
+    /// `None` once `unframed` has the stream.
     stream: Option<WebSocketStream<S>>,
-    /// From then on, without the buffers that held half a message.
+    /// While lingering, once our close frame is written: the stream without the buffers of the WebSocket.
     unframed: Option<S>,
     max_incoming_message: usize,
     protocol: Option<String>,
@@ -51,17 +51,17 @@ pub struct WebSocket<S> {
 
 enum State {
     Open,
-    /// A write failed. What the server sent before is still read, as it may say why.
+    /// A write failed. Keep reading: the server may have sent a close frame that says why.
     WriteFailed(ConnectionError),
-    /// The server's close frame was read; the answer to it may not be written yet.
+    /// The server's close frame was read. The answer may not be written yet.
     Closing(CloseFrame),
-    /// Reported, and the server is being told that the end is its doing.
-    Refused(ConnectionError),
-    /// Reported.
-    Over(ConnectionError),
+    /// The error was returned, and a close frame with its code is being sent.
+    Lingering(ConnectionError),
+    /// The error was returned.
+    Ended(ConnectionError),
 }
 
-/// A text message as it was received. `Debug` shows its size only.
+/// A received text message. `Debug` shows only its size.
 ///
 /// ```
 /// fn length(text: &dcrf_proto::websocket::Text) -> usize {
@@ -71,7 +71,7 @@ enum State {
 /// ```
 pub struct Text(Utf8Bytes);
 
-/// A binary message as it was received. `Debug` shows its size only.
+/// A received binary message. `Debug` shows only its size.
 ///
 /// ```
 /// fn length(binary: &dcrf_proto::websocket::Binary) -> usize {
@@ -106,8 +106,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket for WebSocket<S> {
     fn feed(&mut self, frame: Frame) -> Result<(), ConnectionError> {
         match &self.state {
             State::Open => {}
-            State::Refused(lost) | State::Over(lost) => return Err(lost.clone()),
-            // `poll_receive` is about to say why.
+            State::Lingering(error) | State::Ended(error) => return Err(error.clone()),
+            // `poll_receive` returns the error.
             State::WriteFailed(_) | State::Closing(_) => return Ok(()),
         }
         let message = match frame {
@@ -120,7 +120,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket for WebSocket<S> {
         let is_close = matches!(message, Message::Close(_));
         let Some(stream) = &mut self.stream else { return Ok(()) };
         match Pin::new(stream).start_send(message) {
-            // Closing twice is closing once.
+            // A close frame has been sent already.
             Err(Error::Protocol(ProtocolError::SendAfterClosing)) if is_close => {}
             Err(error) => {
                 self.state = State::WriteFailed(failure::frame(error, self.max_incoming_message));
@@ -139,8 +139,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket for WebSocket<S> {
         cx: &mut Context<'_>,
     ) -> Poll<Result<Frame<Text, Binary>, ConnectionError>> {
         loop {
-            if let State::Refused(lost) | State::Over(lost) = &self.state {
-                return Poll::Ready(Err(lost.clone()));
+            if let State::Lingering(error) | State::Ended(error) = &self.state {
+                return Poll::Ready(Err(error.clone()));
             }
             if let State::Closing(_) = &self.state {
                 ready!(self.poll_answer_to_close(cx));
@@ -163,33 +163,34 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket for WebSocket<S> {
                 Message::Binary(bytes) => return Poll::Ready(Ok(Frame::Binary(Binary(bytes)))),
                 Message::Pong(_) => return Poll::Ready(Ok(Frame::Pong)),
                 Message::Ping(_) => {
-                    // tungstenite has prepared the pong, and would write it at the next read. A write that
-                    // blocks goes on when the stream can be written again: it wakes this task then.
+                    // tungstenite has queued the pong, but writes it only at the next read. If the stream is not
+                    // writable now, it wakes this task later.
                     let _ = self.poll_flush(cx);
                     return Poll::Ready(Ok(Frame::Pong));
                 }
                 Message::Close(frame) => {
                     self.state = State::Closing(from_tungstenite::received(frame));
                 }
-                // Only for writing.
+                // Never received.
                 Message::Frame(_) => {}
             }
         }
     }
 
-    /// Reads what the server still sends, as it is, until the server hangs up. TCP resets a connection that is closed
-    /// with something unread, and then the server may never read the close frame that says why.
+    /// Reads and discards bytes until the server hangs up. If a socket is closed with unread bytes, TCP resets the
+    /// connection, and the server may never read the close frame.
     fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let State::Refused(_) = self.state else { return Poll::Ready(()) };
-        let has_told = |stream: &mut WebSocketStream<S>| Pin::new(stream).poll_flush(cx).is_ready();
-        if let Some(stream) = self.stream.take_if(has_told) {
+        let State::Lingering(_) = self.state else { return Poll::Ready(()) };
+        let is_written =
+            |stream: &mut WebSocketStream<S>| Pin::new(stream).poll_flush(cx).is_ready();
+        if let Some(stream) = self.stream.take_if(is_written) {
             self.unframed = Some(stream.into_inner());
         }
-        let mut unwanted = [0; 4096];
-        for _ in 0..UNWANTED_READS {
+        let mut discarded = [0; 4096];
+        for _ in 0..LINGER_READS_PER_TURN {
             let framed = self.stream.as_mut().map(WebSocketStream::get_mut);
             let Some(stream) = framed.or(self.unframed.as_mut()) else { break };
-            match ready!(Pin::new(stream).poll_read(cx, &mut unwanted)) {
+            match ready!(Pin::new(stream).poll_read(cx, &mut discarded)) {
                 Ok(0) | Err(_) => return Poll::Ready(()),
                 Ok(_) => {}
             }
@@ -207,7 +208,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     ) -> Poll<Result<(), ConnectionError>> {
         match &self.state {
             State::Open => {}
-            State::Refused(lost) | State::Over(lost) => return Poll::Ready(Err(lost.clone())),
+            State::Lingering(error) | State::Ended(error) => {
+                return Poll::Ready(Err(error.clone()));
+            }
             State::WriteFailed(_) | State::Closing(_) => return Poll::Pending,
         }
         let Some(stream) = &mut self.stream else { return Poll::Pending };
@@ -215,61 +218,62 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
             Ok(()) => Poll::Ready(Ok(())),
             Err(error) => {
                 self.state = State::WriteFailed(failure::frame(error, self.max_incoming_message));
-                // `poll_receive` reports it, and may have been polled before.
+                // `poll_receive` returns the error, but may have been polled already.
                 cx.waker().wake_by_ref();
                 Poll::Pending
             }
         }
     }
 
-    /// Ready when the answer to the server's close frame has been written, or can't be.
+    /// Ready once the answer to the server's close frame is written, or can't be.
     fn poll_answer_to_close(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(stream) = &mut self.stream else { return Poll::Ready(()) };
         if Pin::new(&mut *stream).poll_flush(cx).is_ready() {
             return Poll::Ready(());
         }
-        // A server that hangs up without reading its answer ends the wait.
+        // Stop waiting if the server hangs up without reading the answer.
         Pin::new(stream).poll_next(cx).map(|_| ())
     }
 
-    /// Ends the connection for an error of reading, and tells the server when the error is its own.
+    /// Ends the connection with a read error. If the server caused it, sends a close frame.
     fn fail(&mut self, error: Error, cx: &mut Context<'_>) -> ConnectionError {
         let code = failure::close_code(&error);
-        let lost = self.end(failure::frame(error, self.max_incoming_message));
+        let error = self.end(failure::frame(error, self.max_incoming_message));
         if let (Some(code), Some(stream)) = (code, &mut self.stream) {
             let frame = TungsteniteFrame { code, reason: Utf8Bytes::default() };
             let mut stream = Pin::new(stream);
             if stream.as_mut().start_send(Message::Close(Some(frame))).is_ok() {
                 let _ = stream.poll_flush(cx);
-                self.state = State::Refused(lost.clone());
+                self.state = State::Lingering(error.clone());
             }
         }
-        lost
+        error
     }
 
-    /// Ends the connection. What is known already about why goes before a mere `Dropped` or I/O error.
-    fn end(&mut self, lost: ConnectionError) -> ConnectionError {
-        let lost = match (mem::replace(&mut self.state, State::Open), lost) {
+    /// Ends the connection. An earlier close frame or write error says more than `Dropped` or an I/O error, so it wins.
+    fn end(&mut self, error: ConnectionError) -> ConnectionError {
+        let error = match (mem::replace(&mut self.state, State::Open), error) {
             (State::Closing(frame), _) => ConnectionError::Closed(frame),
-            (State::WriteFailed(known), ConnectionError::Dropped | ConnectionError::Io { .. }) => {
-                known
-            }
-            (_, lost) => lost,
+            (
+                State::WriteFailed(earlier),
+                ConnectionError::Dropped | ConnectionError::Io { .. },
+            ) => earlier,
+            (_, error) => error,
         };
-        self.state = State::Over(lost.clone());
-        lost
+        self.state = State::Ended(error.clone());
+        error
     }
 }
 
 impl<S> fmt::Debug for WebSocket<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Not the stream, whose buffers hold frames.
+        // Without the stream, whose buffers contain frames.
         let state = match &self.state {
             State::Open => "open",
             State::WriteFailed(_) => "write failed",
             State::Closing(_) => "closing",
-            State::Refused(_) => "refused",
-            State::Over(_) => "over",
+            State::Lingering(_) => "lingering",
+            State::Ended(_) => "ended",
         };
         f.debug_struct("WebSocket").field("state", &state).finish_non_exhaustive()
     }

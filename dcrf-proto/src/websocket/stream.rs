@@ -1,4 +1,4 @@
-//! A byte stream with or without TLS, as one type.
+//! A byte stream with or without TLS, which reads large chunks.
 
 use std::cell::Cell;
 use std::fmt;
@@ -8,42 +8,45 @@ use std::task::{Context, Poll, ready};
 
 use futures_io::{AsyncRead, AsyncWrite, IoSlice};
 
-/// A byte stream, with TLS when the endpoint is `wss://`.
+use super::head::Head;
+
+/// A byte stream, with TLS for `wss://`. [`connect`](super::connect) makes it.
 ///
 /// ```
 /// use dcrf_proto::websocket::{MaybeTls, WebSocket};
 ///
-/// /// What [`connect`](dcrf_proto::websocket::connect) makes of a stream.
 /// struct Connection<S>(WebSocket<MaybeTls<S>>);
 /// ```
 pub struct MaybeTls<S> {
     inner: Inner<S>,
-    /// How many reads in a row had something.
+    /// How many reads in a row returned bytes.
     reads: usize,
-    /// Only while there is something in it, so that a connection that is idle holds none.
-    ahead: Option<Box<Ahead>>,
+    /// Bytes that were read but not consumed. `None` if there are none, so that an idle connection has no buffer.
+    buffer: Option<Box<ReadBuffer>>,
+    /// During the handshake. A read then ends where the head of the response ends.
+    head: Option<Head>,
 }
 
-/// What was read before it was asked for: a system call for many frames.
-struct Ahead {
-    bytes: [u8; READ_AHEAD],
-    from: usize,
-    to: usize,
+/// Reads many frames with one system call. The unread bytes are those in `start..end`.
+struct ReadBuffer {
+    bytes: [u8; READ_BUFFER],
+    start: usize,
+    end: usize,
 }
 
-/// Some 70 events of the usual size.
-const READ_AHEAD: usize = 16 * 1024;
+/// About 70 typical events.
+const READ_BUFFER: usize = 16 * 1024;
 
 thread_local! {
-    /// All that this thread reads goes through it, as long as it is taken out before the next stream has its turn.
-    static SPARE: Cell<Option<Box<Ahead>>> = const { Cell::new(None) };
+    /// A buffer that the streams polled on this thread share. A stream puts it back once it has consumed all bytes.
+    static SPARE: Cell<Option<Box<ReadBuffer>>> = const { Cell::new(None) };
 }
 
-impl Ahead {
+impl ReadBuffer {
     fn spare() -> Box<Self> {
-        // There is none left while the thread ends.
+        // Thread-locals can't be accessed while the thread ends.
         let spare = SPARE.try_with(Cell::take).ok().flatten();
-        spare.unwrap_or_else(|| Box::new(Self { bytes: [0; READ_AHEAD], from: 0, to: 0 }))
+        spare.unwrap_or_else(|| Box::new(Self { bytes: [0; READ_BUFFER], start: 0, end: 0 }))
     }
 
     fn put_back(self: Box<Self>) {
@@ -51,13 +54,13 @@ impl Ahead {
     }
 }
 
-/// How many reads in a row have their turn before other tasks do. tungstenite reads on until a message is whole, and
-/// one of empty fragments never is: where they come faster than they are read, nothing else would ever be done.
+/// How many reads in a row may return bytes before other tasks run. tungstenite reads until a message is complete, so a
+/// server that keeps sending empty fragments could otherwise block the thread forever.
 const READS_PER_TURN: usize = 32;
 
 enum Inner<S> {
     Plain(S),
-    // Boxed, since they hold both buffers and keys: over a kilobyte.
+    // Boxed, since a TLS stream is larger than a kilobyte.
     #[cfg(feature = "rustls")]
     Rustls(Box<futures_rustls::client::TlsStream<S>>),
     #[cfg(feature = "native-tls")]
@@ -66,7 +69,7 @@ enum Inner<S> {
 
 impl<S> MaybeTls<S> {
     fn new(inner: Inner<S>) -> Self {
-        Self { inner, reads: 0, ahead: None }
+        Self { inner, reads: 0, buffer: None, head: None }
     }
 
     pub(super) fn plain(stream: S) -> Self {
@@ -81,6 +84,15 @@ impl<S> MaybeTls<S> {
     #[cfg(feature = "native-tls")]
     pub(super) fn native(stream: super::tls::NativeStream<S>) -> Self {
         Self::new(Inner::Native(Box::new(stream)))
+    }
+
+    /// Makes reads stop after the head of an HTTP response.
+    pub(super) fn start_handshake(&mut self) {
+        self.head = Some(Head::default());
+    }
+
+    pub(super) fn end_handshake(&mut self) {
+        self.head = None;
     }
 }
 
@@ -110,41 +122,42 @@ macro_rules! forward {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> MaybeTls<S> {
-    /// What comes next, of which as much has gone as is [consumed](Self::consume).
-    pub(super) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
-        if self.ahead.is_none() {
+    /// Returns unread bytes, as `AsyncBufRead::poll_fill_buf` does. No bytes mean the end of the stream. Call
+    /// [`consume`](Self::consume) afterwards.
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
+        if self.buffer.is_none() {
             if self.reads == READS_PER_TURN {
                 self.reads = 0;
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            let mut ahead = Ahead::spare();
-            let bytes = &mut ahead.bytes;
+            let mut buffer = ReadBuffer::spare();
+            let bytes = &mut buffer.bytes;
             match forward!(self, poll_read, cx, bytes) {
                 Poll::Ready(Ok(count)) => {
                     self.reads += 1;
-                    (ahead.from, ahead.to) = (0, count);
-                    self.ahead = Some(ahead);
+                    (buffer.start, buffer.end) = (0, count);
+                    self.buffer = Some(buffer);
                 }
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 Poll::Pending => {
                     self.reads = 0;
-                    ahead.put_back();
+                    buffer.put_back();
                     return Poll::Pending;
                 }
             }
         }
-        let ahead = self.ahead.as_ref();
-        Poll::Ready(Ok(ahead.map_or(&[], |ahead| &ahead.bytes[ahead.from..ahead.to])))
+        let buffer = self.buffer.as_ref();
+        Poll::Ready(Ok(buffer.map_or(&[], |buffer| &buffer.bytes[buffer.start..buffer.end])))
     }
 
-    pub(super) fn consume(&mut self, count: usize) {
-        let Some(mut ahead) = self.ahead.take() else { return };
-        ahead.from += count;
-        if ahead.from < ahead.to {
-            self.ahead = Some(ahead);
+    fn consume(&mut self, count: usize) {
+        let Some(mut buffer) = self.buffer.take() else { return };
+        buffer.start += count;
+        if buffer.start < buffer.end {
+            self.buffer = Some(buffer);
         } else {
-            ahead.put_back();
+            buffer.put_back();
         }
     }
 }
@@ -158,6 +171,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for MaybeTls<S> {
         let bytes = ready!(self.poll_fill(cx))?;
         let count = bytes.len().min(buf.len());
         buf[..count].copy_from_slice(&bytes[..count]);
+        let count = self.head.as_mut().map_or(count, |head| head.length(&buf[..count]));
         self.consume(count);
         Poll::Ready(Ok(count))
     }
@@ -170,7 +184,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for MaybeTls<S> {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         match forward!(self, poll_write, cx, buf) {
-            // tungstenite panics when a stream takes nothing of its handshake.
+            // tungstenite panics if a stream accepts no bytes during the handshake.
             Poll::Ready(Ok(0)) if !buf.is_empty() => {
                 Poll::Ready(Err(io::ErrorKind::WriteZero.into()))
             }

@@ -1,15 +1,15 @@
-//! A TCP connection through an HTTP proxy, by `CONNECT`: a file to copy. Besides Tokio it needs the crates
-//! `data-encoding` and `percent-encoding`.
+//! Opens a TCP connection through an HTTP proxy with `CONNECT`. Copy this file into your program. It needs Tokio and the
+//! crates `data-encoding` and `percent-encoding`.
 
 use std::io;
 
 use data_encoding::BASE64;
-use dcrf_tokio::{Compat, Endpoint};
+use dcrf_tokio::Endpoint;
 use percent_encoding::percent_decode_str;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// An HTTP proxy, and what it wants to see of its user.
+/// An HTTP proxy, and the user's credentials.
 #[derive(Clone)]
 pub(crate) struct Proxy {
     /// Host and port.
@@ -17,23 +17,19 @@ pub(crate) struct Proxy {
     authorization: Option<String>,
 }
 
-/// No answer of a proxy is as long.
-const LONGEST_HEAD: usize = 16 * 1024;
+/// Far more than the headers of a proxy's response.
+const MAX_HEAD: usize = 16 * 1024;
 
-/// Has the proxy connect to the endpoint. What is read and written from then on is the endpoint's, so TLS stays
-/// between it and the client.
+/// Connects to the endpoint through the proxy. TLS runs between the client and the endpoint.
 ///
-/// A proxy that does not accept the user is an [`io::ErrorKind::PermissionDenied`].
-pub(crate) async fn connect_through(
-    proxy: Proxy,
-    endpoint: Endpoint,
-) -> io::Result<Compat<TcpStream>> {
+/// If the proxy rejects the user, the error is [`io::ErrorKind::PermissionDenied`].
+pub(crate) async fn connect_through(proxy: Proxy, endpoint: Endpoint) -> io::Result<TcpStream> {
     let mut stream = TcpStream::connect(&proxy.address).await?;
-    // A second small message would wait for the acknowledgement of the first.
+    // Otherwise a second small frame waits for the acknowledgement of the first.
     stream.set_nodelay(true)?;
 
     let host = endpoint.host();
-    // An IPv6 address stands in brackets.
+    // IPv6 addresses need brackets.
     let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
     let target = format!("{host}:{}", endpoint.port());
     let authorization = proxy
@@ -42,10 +38,10 @@ pub(crate) async fn connect_through(
     let request = format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n{authorization}\r\n");
     stream.write_all(request.as_bytes()).await?;
 
-    // Byte by byte: what follows the head is the endpoint's.
+    // Read byte by byte, because the bytes after the head belong to the endpoint.
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
-        if head.len() == LONGEST_HEAD {
+        if head.len() == MAX_HEAD {
             return Err(io::Error::other("the proxy's answer is too long"));
         }
         let byte = stream.read_u8().await;
@@ -53,7 +49,7 @@ pub(crate) async fn connect_through(
     }
     let head = String::from_utf8_lossy(&head);
     match head.strip_prefix("HTTP/1.").and_then(|rest| rest.split_whitespace().nth(1)) {
-        Some(status) if status.starts_with('2') => Ok(Compat::new(stream)),
+        Some(status) if status.starts_with('2') => Ok(stream),
         Some("407") => Err(io::Error::new(
             io::ErrorKind::PermissionDenied,
             "the proxy did not accept user and password (HTTP status 407)",
@@ -66,7 +62,7 @@ pub(crate) async fn connect_through(
 }
 
 impl Proxy {
-    /// From `http://[user[:password]@]host[:port]`.
+    /// Parses `http://[user[:password]@]host[:port]`.
     pub(crate) fn parse(url: &str) -> Result<Self, &'static str> {
         let authority = url.strip_prefix("http://").ok_or("the proxy's URL begins with http://")?;
         let authority = authority.trim_end_matches('/');
@@ -75,7 +71,7 @@ impl Proxy {
             None => (None, authority),
         };
         let address = match address.rsplit_once(':') {
-            // Not a colon of an IPv6 address.
+            // Not a colon within an IPv6 address.
             Some((_, port)) if !port.ends_with(']') => {
                 port.parse::<u16>().map_err(|_| "the proxy's port is a number up to 65535")?;
                 address.to_owned()
@@ -86,7 +82,7 @@ impl Proxy {
     }
 }
 
-/// The user and password of a URL as RFC 7617 writes them.
+/// Encodes a URL's user and password for basic authentication (RFC 7617).
 fn basic(user: &str) -> String {
     let (name, password) = user.split_once(':').unwrap_or((user, ""));
     let mut plain: Vec<u8> = percent_decode_str(name).collect();

@@ -1,12 +1,10 @@
-//! A client through an HTTP proxy: also its reconnects go through it.
-//!
-//! It lists a stream at each connection, until its standard input ends:
+//! Connects and reconnects through an HTTP proxy. Lists a stream on each connection, until standard input ends:
 //!
 //! ```sh
 //! cargo run -p dcrf-tokio --example proxy -- http://user:password@proxy:3128 wss://example.com/ws/ people
 //! ```
 //!
-//! To go through a proxy in a program of yours, copy `connect_through.rs`, and the builder of `run`.
+//! To use a proxy in your program, copy `connect_through.rs` and the builder in `run`.
 
 mod connect_through;
 
@@ -21,8 +19,8 @@ use serde_json::Value;
 async fn run(proxy: Proxy, url: &str, stream: String) -> Result<(), Box<dyn Error>> {
     let client = dcrf_tokio::builder(url)
         .connector(move |endpoint| connect_through(proxy.clone(), endpoint))
-        .on_failure(|lost| match lost {
-            // The next attempt would bring the same user and password.
+        .on_failure(|error| match error {
+            // The next attempt would send the same user and password.
             ConnectionError::Io { kind: io::ErrorKind::PermissionDenied, .. } => {
                 Some(FailureAction::Stop)
             }
@@ -48,7 +46,7 @@ async fn run(proxy: Proxy, url: &str, stream: String) -> Result<(), Box<dyn Erro
     }
 }
 
-/// Standard input is read on a thread of its own, which the program does not wait for.
+/// Reads standard input on a thread, which does not keep the program running.
 async fn end_of_input() {
     let (end, ended) = tokio::sync::oneshot::channel();
     std::thread::spawn(|| {

@@ -163,7 +163,7 @@ impl Setup {
     }
 
     /// Applies everything but the URL and the Unix socket.
-    pub(super) fn apply(&self, builder: Builder) -> Builder {
+    pub(super) fn apply<R>(&self, builder: Builder<R>) -> Builder<R> {
         let mut builder = apply!(self, builder);
         if let Some(provider) = self.provider.clone() {
             builder = builder.credentials(move |attempt| provider(attempt));

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use crate::client::Client;
-use dcrf_tokio::{Compat, ConnectError};
+use dcrf_tokio::ConnectError;
 use tokio::net::UnixStream;
 use tokio::runtime::{Builder, Handle, Runtime};
 
@@ -74,11 +74,10 @@ impl Adapter for TokioMultiThread {
 
 fn builder(setup: &Setup) -> dcrf_tokio::Builder {
     let builder = setup.apply(dcrf_tokio::builder(setup.url()));
-    let Some(path) = setup.socket_path() else { return builder };
-    builder.connector(move |_| {
-        let path = path.clone();
-        async { Ok(Compat::new(UnixStream::connect(path).await?)) }
-    })
+    match setup.socket_path() {
+        Some(path) => builder.connector(move |_| UnixStream::connect(path.clone())),
+        None => builder,
+    }
 }
 
 /// Runs a story as a task, on a worker thread if there are several.

@@ -14,7 +14,6 @@ use dcrf_tests::client::Client;
 use dcrf_tests::models::Task;
 use dcrf_tests::observe::{connected, lost};
 use dcrf_tests::server::Server;
-use dcrf_tokio::Compat;
 use tokio::task::AbortHandle;
 
 use crate::LIMIT;
@@ -51,13 +50,13 @@ impl Pipes<UnixStream> {
 }
 
 impl Pipes<AbortHandle> {
-    async fn open(&self) -> io::Result<Compat<tokio::io::DuplexStream>> {
+    async fn open(&self) -> io::Result<tokio::io::DuplexStream> {
         let (near, mut far) = tokio::io::duplex(16 * 1024);
         let mut server = tokio::net::TcpStream::connect(self.server).await?;
         let copy =
             tokio::spawn(async move { tokio::io::copy_bidirectional(&mut far, &mut server).await });
         self.open.lock().unwrap().push(copy.abort_handle());
-        Ok(Compat::new(near))
+        Ok(near)
     }
 
     fn cut(&self) {

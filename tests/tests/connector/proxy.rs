@@ -9,7 +9,7 @@ use dcrf_tests::authority::Authority;
 use dcrf_tests::models::Task;
 use dcrf_tests::server::Server;
 use dcrf_tokio::Endpoint;
-use futures_lite::AsyncReadExt;
+use tokio::io::AsyncReadExt;
 
 use crate::connect_through::{Proxy, connect_through};
 use crate::example::Example;

@@ -5,17 +5,18 @@ mod options;
 use std::fmt;
 use std::future::Future;
 use std::io;
+use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-
-use futures_io::{AsyncRead, AsyncWrite};
 
 #[cfg(any(feature = "rustls", feature = "native-tls"))]
 use super::Tls;
 use super::connector::{BoxedStream, Connector, OpenStream, PROVIDER_TIMEOUT, Policy};
 use super::credentials::Provider;
-use super::{BoxError, ConnectError, Credentials, Endpoint, Options, Runtime, UrlError};
+use super::{
+    AdaptStream, BoxError, ConnectError, Credentials, Endpoint, Options, Runtime, UrlError,
+};
 use crate::client::{self, Client};
 use crate::config::Config;
 use crate::error::ConnectionError;
@@ -23,12 +24,12 @@ use crate::id::Seed;
 use crate::link::FailureAction;
 use crate::transmit::Attempt;
 
-/// Builds a [`Client`] with custom options.
+/// Builds a [`Client`] with custom options, on the runtime `R`.
 ///
 /// Each setter has a default, so only the URL is required. Invalid values are reported by the methods that make the
 /// client.
 #[must_use = "a builder does nothing until `connect` or `connect_lazy`"]
-pub struct Builder {
+pub struct Builder<R> {
     endpoint: Result<Endpoint, UrlError>,
     provider: Option<Provider>,
     open_stream: Option<OpenStream>,
@@ -36,9 +37,10 @@ pub struct Builder {
     config: Config,
     options: Options,
     start_closed: bool,
-    /// The functions of the runtime. They keep its type out of this one.
+    /// The functions that use the runtime. As pointers, they are compiled in the adapter, and not again in each program.
     start: fn(Self) -> Result<(Client, Driver), ConnectError>,
     spawn: fn(Driver) -> Result<(), ConnectError>,
+    runtime: PhantomData<R>,
 }
 
 /// The future that does a client's I/O, from [`Builder::build`].
@@ -65,10 +67,10 @@ impl fmt::Debug for Driver {
     }
 }
 
-impl Builder {
+impl<R: Runtime> Builder<R> {
     /// A builder for a client on the runtime `R`. Adapters call it.
     #[doc(hidden)]
-    pub fn on<R: Runtime>(url: &str) -> Self {
+    pub fn on(url: &str) -> Self {
         Self {
             endpoint: Endpoint::parse(url),
             provider: None,
@@ -79,13 +81,16 @@ impl Builder {
             start_closed: false,
             start: start::<R>,
             spawn: spawn::<R>,
+            runtime: PhantomData,
         }
     }
+}
 
+impl<R> Builder<R> {
     /// Adds a header to the handshake, see [`Credentials::header`].
     ///
     /// ```
-    /// # fn f(builder: dcrf_proto::websocket::Builder) {
+    /// # fn f<R>(builder: dcrf_proto::websocket::Builder<R>) {
     /// let builder = builder.header("authorization", "Token 9944b09199c62bcf9418");
     /// # }
     /// ```
@@ -97,7 +102,7 @@ impl Builder {
     /// Adds a cookie to the handshake, see [`Credentials::cookie`].
     ///
     /// ```
-    /// # fn f(builder: dcrf_proto::websocket::Builder) {
+    /// # fn f<R>(builder: dcrf_proto::websocket::Builder<R>) {
     /// let builder = builder.cookie("sessionid", "u1bl9vpf0ohzy2ht");
     /// # }
     /// ```
@@ -109,7 +114,7 @@ impl Builder {
     /// Offers a subprotocol, see [`Credentials::subprotocol`].
     ///
     /// ```
-    /// # fn f(builder: dcrf_proto::websocket::Builder) {
+    /// # fn f<R>(builder: dcrf_proto::websocket::Builder<R>) {
     /// let builder = builder.subprotocol("token").subprotocol("9944b09199c62bcf9418");
     /// # }
     /// ```
@@ -121,7 +126,7 @@ impl Builder {
     /// Sets the `Origin` header. By default it is derived from the URL. See [`Credentials::origin`].
     ///
     /// ```
-    /// # fn f(builder: dcrf_proto::websocket::Builder) {
+    /// # fn f<R>(builder: dcrf_proto::websocket::Builder<R>) {
     /// let builder = builder.origin("https://www.example.com");
     /// # }
     /// ```
@@ -142,7 +147,7 @@ impl Builder {
     /// ```
     /// # use dcrf_proto::websocket::Credentials;
     /// # async fn fetch_token(fresh: bool) -> std::io::Result<String> { Ok(format!("fresh: {fresh}")) }
-    /// # fn f(builder: dcrf_proto::websocket::Builder) {
+    /// # fn f<R>(builder: dcrf_proto::websocket::Builder<R>) {
     /// let builder = builder.credentials(|attempt| async move {
     ///     let token = fetch_token(attempt.refresh).await?;
     ///     Ok(Credentials::new().header("authorization", &format!("Bearer {token}")))
@@ -164,7 +169,7 @@ impl Builder {
     ///
     /// ```
     /// # use dcrf_proto::{ConnectionError, FailureAction};
-    /// # fn f(builder: dcrf_proto::websocket::Builder) {
+    /// # fn f<R>(builder: dcrf_proto::websocket::Builder<R>) {
     /// let builder = builder.on_failure(|error| match error {
     ///     // Our consumers close with 4001 when a token has expired.
     ///     ConnectionError::Closed(frame) if frame.code == 4001 => Some(FailureAction::RefreshCredentials),
@@ -186,12 +191,16 @@ impl Builder {
     /// stream. If it fails, the attempt fails with [`ConnectionError::Io`], which has the kind and the message of its error.
     /// The message is shown in errors and logs, so it must not contain secrets.
     ///
+    /// With `dcrf-tokio`, the stream implements Tokio's `AsyncRead` and `AsyncWrite`. With `dcrf-smol`, it implements those
+    /// of futures-io.
+    ///
     /// ```
     /// # use futures_lite::io::Cursor;
+    /// # use dcrf_proto::websocket::{AdaptStream, Builder};
     /// # async fn through_proxy(host: &str, port: u16) -> std::io::Result<Cursor<Vec<u8>>> {
     /// #     Ok(Cursor::new(format!("{host}:{port}").into_bytes()))
     /// # }
-    /// # fn f(builder: dcrf_proto::websocket::Builder) {
+    /// # fn f<R: AdaptStream<Cursor<Vec<u8>>>>(builder: Builder<R>) {
     /// let builder = builder.connector(|endpoint| async move {
     ///     through_proxy(endpoint.host(), endpoint.port()).await
     /// });
@@ -200,11 +209,11 @@ impl Builder {
     pub fn connector<F, S>(mut self, open: impl Fn(Endpoint) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = io::Result<S>> + Send + 'static,
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        R: AdaptStream<S>,
     {
         self.open_stream = Some(Arc::new(move |endpoint| {
             let opening = open(endpoint);
-            Box::pin(async move { Ok(Box::new(opening.await?) as BoxedStream) })
+            Box::pin(async move { Ok(Box::new(R::adapt_stream(opening.await?)) as BoxedStream) })
         }));
         self
     }
@@ -213,7 +222,7 @@ impl Builder {
     ///
     /// ```
     /// # use dcrf_proto::websocket::Tls;
-    /// # fn f(builder: dcrf_proto::websocket::Builder) -> std::io::Result<()> {
+    /// # fn f<R>(builder: dcrf_proto::websocket::Builder<R>) -> std::io::Result<()> {
     /// let builder = builder.tls(Tls::default().ca_certificate(std::fs::read("/etc/intranet/ca.pem")?));
     /// # Ok(())
     /// # }
@@ -228,7 +237,7 @@ impl Builder {
     /// [`Client::open`]. Until then it queues requests. [`connect`](Self::connect) ignores this.
     ///
     /// ```
-    /// # fn f(builder: dcrf_proto::websocket::Builder) -> Result<(), Box<dyn std::error::Error>> {
+    /// # fn f<R>(builder: dcrf_proto::websocket::Builder<R>) -> Result<(), Box<dyn std::error::Error>> {
     /// let client = builder.start_closed().connect_lazy()?;
     /// let people = client.list::<serde_json::Value>("people");
     /// client.open();
@@ -253,7 +262,7 @@ impl Builder {
     /// Builds the client and waits for its first connection. Later it reconnects automatically.
     ///
     /// ```
-    /// # async fn f(builder: dcrf_proto::websocket::Builder) -> Result<(), Box<dyn std::error::Error>> {
+    /// # async fn f<R>(builder: dcrf_proto::websocket::Builder<R>) -> Result<(), Box<dyn std::error::Error>> {
     /// let client = builder.connect().await?;
     /// # drop(client);
     /// # Ok(())
@@ -279,7 +288,7 @@ impl Builder {
     /// then.
     ///
     /// ```
-    /// # fn f(builder: dcrf_proto::websocket::Builder) -> Result<(), Box<dyn std::error::Error>> {
+    /// # fn f<R>(builder: dcrf_proto::websocket::Builder<R>) -> Result<(), Box<dyn std::error::Error>> {
     /// let client = builder.connect_lazy()?;
     /// # drop(client);
     /// # Ok(())
@@ -299,7 +308,7 @@ impl Builder {
     /// Builds the client and the driver that does its I/O, to poll the driver on an executor or thread of your choice.
     ///
     /// ```
-    /// # fn f(builder: dcrf_proto::websocket::Builder) -> Result<(), Box<dyn std::error::Error>> {
+    /// # fn f<R>(builder: dcrf_proto::websocket::Builder<R>) -> Result<(), Box<dyn std::error::Error>> {
     /// let (client, driver) = builder.build()?;
     /// std::thread::spawn(|| futures_lite::future::block_on(driver));
     /// # drop(client);
@@ -315,7 +324,7 @@ impl Builder {
     }
 }
 
-fn start<R: Runtime>(mut builder: Builder) -> Result<(Client, Driver), ConnectError> {
+fn start<R: Runtime>(mut builder: Builder<R>) -> Result<(Client, Driver), ConnectError> {
     let endpoint = builder.endpoint?;
     builder.options.credentials.check()?;
     #[cfg(any(feature = "rustls", feature = "native-tls"))]
@@ -349,7 +358,7 @@ fn spawn<R: Runtime>(driver: Driver) -> Result<(), ConnectError> {
     runtime.spawn(driver).map_err(|error| ConnectError::NoThread(error.to_string()))
 }
 
-impl fmt::Debug for Builder {
+impl<R> fmt::Debug for Builder<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Builder")
             .field("endpoint", &self.endpoint)

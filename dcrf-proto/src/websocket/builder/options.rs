@@ -9,12 +9,12 @@ use crate::config::{Backoff, Config, Heartbeat, Limit};
 use crate::dialect::Dialect;
 use crate::protocol::framing::Framing;
 
-impl Builder {
+impl<R> Builder<R> {
     /// Sets all options at once. Setters called later override single ones.
     ///
     /// ```
     /// # use dcrf_proto::Config;
-    /// # fn f(builder: dcrf_proto::websocket::Builder) {
+    /// # fn f<R>(builder: dcrf_proto::websocket::Builder<R>) {
     /// let builder = builder.config(Config::default());
     /// # }
     /// ```
@@ -27,7 +27,7 @@ impl Builder {
     ///
     /// ```
     /// # use dcrf_proto::Framing;
-    /// # fn f(builder: dcrf_proto::websocket::Builder) {
+    /// # fn f<R>(builder: dcrf_proto::websocket::Builder<R>) {
     /// let builder = builder.framing(Framing::Bare);
     /// # }
     /// ```
@@ -47,7 +47,7 @@ impl Builder {
     /// ```
     /// # use dcrf_proto::Backoff;
     /// # use std::time::Duration;
-    /// # fn f(builder: dcrf_proto::websocket::Builder) {
+    /// # fn f<R>(builder: dcrf_proto::websocket::Builder<R>) {
     /// let builder = builder.backoff(Backoff { maximum: Duration::from_secs(5), ..Backoff::default() });
     /// # }
     /// ```
@@ -79,7 +79,7 @@ impl Builder {
     /// ```
     /// # use dcrf_proto::Heartbeat;
     /// # use std::time::Duration;
-    /// # fn f(builder: dcrf_proto::websocket::Builder) {
+    /// # fn f<R>(builder: dcrf_proto::websocket::Builder<R>) {
     /// let builder = builder.heartbeat(Heartbeat { interval: Duration::from_secs(60), ..Heartbeat::default() });
     /// # }
     /// ```
@@ -92,7 +92,7 @@ impl Builder {
     ///
     /// ```
     /// # use std::time::Duration;
-    /// # fn f(builder: dcrf_proto::websocket::Builder) {
+    /// # fn f<R>(builder: dcrf_proto::websocket::Builder<R>) {
     /// let builder = builder.request_timeout(Duration::from_secs(10));
     /// # }
     /// ```
@@ -128,7 +128,7 @@ impl Builder {
     /// Sets the size limit of a message from the server, in bytes. The default is 4 MiB.
     ///
     /// ```
-    /// # fn f(builder: dcrf_proto::websocket::Builder) {
+    /// # fn f<R>(builder: dcrf_proto::websocket::Builder<R>) {
     /// let builder = builder.max_incoming_message(16 * 1024 * 1024);
     /// # }
     /// ```
@@ -170,7 +170,7 @@ impl Builder {
     /// Sets [`Config::pk_field`]: the serializers' name for the primary key.
     ///
     /// ```
-    /// # fn f(builder: dcrf_proto::websocket::Builder) {
+    /// # fn f<R>(builder: dcrf_proto::websocket::Builder<R>) {
     /// let builder = builder.pk_field("id");
     /// # }
     /// ```

@@ -34,7 +34,7 @@ pub(super) use native::NativeStream;
 ///
 /// ```
 /// # use dcrf_proto::websocket::{Builder, Tls};
-/// # fn f(builder: Builder, ca: &[u8], certificate: &[u8], key: &[u8]) {
+/// # fn f<R>(builder: Builder<R>, ca: &[u8], certificate: &[u8], key: &[u8]) {
 /// let tls = Tls::default().ca_certificate(ca).client_certificate(certificate, key);
 /// let builder = builder.tls(tls);
 /// # }

@@ -9,10 +9,9 @@ use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 
 use async_tungstenite::WebSocketStream;
-use async_tungstenite::accept_async_with_config;
+use async_tungstenite::tokio::{TokioAdapter, accept_async_with_config};
 use async_tungstenite::tungstenite::protocol::WebSocketConfig;
 use async_tungstenite::tungstenite::{self, Message};
-use dcrf_tokio::Compat;
 use futures_lite::{StreamExt, future};
 use futures_sink::Sink;
 use serde::Deserialize;
@@ -91,7 +90,7 @@ struct Payload<'a> {
     count: Option<usize>,
 }
 
-type Socket = WebSocketStream<Compat<TcpStream>>;
+type Socket = WebSocketStream<TokioAdapter<TcpStream>>;
 
 struct Connection {
     socket: Socket,
@@ -102,7 +101,7 @@ struct Connection {
 
 async fn serve_connection(stream: TcpStream) -> tungstenite::Result<()> {
     let config = WebSocketConfig::default().read_buffer_size(16 << 10).write_buffer_size(16 << 10);
-    let socket = accept_async_with_config(Compat::new(stream), Some(config)).await?;
+    let socket = accept_async_with_config(stream, Some(config)).await?;
     let mut connection = Connection { socket, subscriptions: Vec::new(), data: object(7) };
     loop {
         let ready = future::poll_once(connection.socket.next()).await;

@@ -7,8 +7,9 @@ use std::net::SocketAddr;
 use std::slice;
 use std::time::Instant;
 
+use async_tungstenite::tokio::TokioAdapter;
 use dcrf_tokio::{
-    Change, Client, ClientEvent, Compat, Config, ConnectionState, Request, Subscribe, Subscription,
+    Change, Client, ClientEvent, Config, ConnectionState, Request, Subscribe, Subscription,
 };
 use futures_io::{AsyncRead, AsyncWrite};
 use serde::de::DeserializeOwned;
@@ -44,7 +45,7 @@ impl Tokio {
 }
 
 impl Runtime for Tokio {
-    type Stream = Compat<tokio::net::TcpStream>;
+    type Stream = TokioAdapter<tokio::net::TcpStream>;
 
     fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
         self.0.block_on(future)
@@ -58,7 +59,7 @@ impl Runtime for Tokio {
         let stream =
             tokio::net::TcpStream::connect(address).await.expect("the connection succeeds");
         stream.set_nodelay(true).expect("the option is supported");
-        Compat::new(stream)
+        TokioAdapter::new(stream)
     }
 }
 

@@ -1,0 +1,186 @@
+//! Opens a TCP connection to a host with several addresses (Happy Eyeballs, RFC 8305).
+
+use std::future::poll_fn;
+use std::io;
+use std::task::Poll;
+use std::time::Duration;
+
+use futures_io::{AsyncRead, AsyncWrite};
+
+use super::Runtime;
+
+/// How long to wait for one address before also trying the next (RFC 8305, section 5).
+const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
+
+/// Connects to the first address of the host that answers.
+///
+/// Some networks silently drop packets to IPv6 addresses. If the addresses were tried one after the other, such an
+/// address would use up the whole dial timeout.
+pub(super) async fn connect<R: Runtime>(
+    runtime: &R,
+    host: &str,
+    port: u16,
+) -> io::Result<impl AsyncRead + AsyncWrite + Unpin + Send + 'static> {
+    let mut addresses = runtime.resolve(host, port).await?.into_iter();
+    let Some(first) = addresses.next() else {
+        return Err(io::Error::new(io::ErrorKind::NotFound, "the host has no address"));
+    };
+    let delay = || Box::pin(runtime.sleep_until(R::now() + ATTEMPT_DELAY));
+    let mut attempts = vec![Box::pin(runtime.connect(first))];
+    let mut timer = delay();
+    poll_fn(move |cx| {
+        loop {
+            let mut failed = None;
+            let mut index = 0;
+            while let Some(attempt) = attempts.get_mut(index) {
+                match attempt.as_mut().poll(cx) {
+                    Poll::Ready(Ok(stream)) => return Poll::Ready(Ok(stream)),
+                    Poll::Ready(Err(error)) => {
+                        failed = Some(error);
+                        drop(attempts.swap_remove(index));
+                    }
+                    Poll::Pending => index += 1,
+                }
+            }
+            match (addresses.as_slice().is_empty(), failed) {
+                (true, Some(error)) if attempts.is_empty() => return Poll::Ready(Err(error)),
+                (true, _) => return Poll::Pending,
+                (false, None) if timer.as_mut().poll(cx).is_pending() => return Poll::Pending,
+                (false, _) => {
+                    attempts.extend(addresses.next().map(|next| Box::pin(runtime.connect(next))));
+                    timer = delay();
+                }
+            }
+        }
+    })
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::future::Future;
+    use std::net::SocketAddr;
+    use std::pin::{Pin, pin};
+    use std::sync::{Arc, Mutex};
+    use std::task::{Context, Waker};
+    use std::time::Instant;
+
+    use futures_lite::io::Cursor;
+
+    use super::*;
+
+    /// A runtime with a clock that the test moves. The port of an address decides how it behaves.
+    #[derive(Clone, Default)]
+    struct Fake {
+        addresses: Vec<SocketAddr>,
+        tried: Arc<Mutex<Vec<u16>>>,
+    }
+
+    const REFUSES: u16 = 1;
+    const SILENT: u16 = 2;
+    const ACCEPTS: u16 = 3;
+
+    thread_local! {
+        static NOW: Cell<Option<Instant>> = const { Cell::new(None) };
+    }
+
+    fn advance(time: Duration) {
+        NOW.set(Some(Fake::now() + time));
+    }
+
+    impl Runtime for Fake {
+        type Timer = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+        fn current() -> Option<Self> {
+            None
+        }
+
+        #[expect(clippy::disallowed_methods, reason = "the fake clock starts at the real time")]
+        fn now() -> Instant {
+            NOW.get().unwrap_or_else(|| {
+                NOW.set(Some(Instant::now()));
+                Fake::now()
+            })
+        }
+
+        fn sleep_until(&self, deadline: Instant) -> Self::Timer {
+            Box::pin(poll_fn(
+                move |_| {
+                    if Fake::now() < deadline { Poll::Pending } else { Poll::Ready(()) }
+                },
+            ))
+        }
+
+        async fn resolve(&self, _: &str, _: u16) -> io::Result<Vec<SocketAddr>> {
+            Ok(self.addresses.clone())
+        }
+
+        async fn connect(
+            &self,
+            address: SocketAddr,
+        ) -> io::Result<impl AsyncRead + AsyncWrite + Unpin + Send + 'static> {
+            self.tried.lock().unwrap().push(address.port());
+            match address.port() {
+                REFUSES => Err(io::ErrorKind::ConnectionRefused.into()),
+                SILENT => std::future::pending().await,
+                port => Ok(Cursor::new(vec![u8::try_from(port).unwrap()])),
+            }
+        }
+
+        fn spawn(&self, _: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn fake(ports: &[u16]) -> Fake {
+        let addresses = ports.iter().map(|port| ([127, 0, 0, 1], *port).into()).collect();
+        Fake { addresses, ..Fake::default() }
+    }
+
+    fn poll<T>(future: Pin<&mut impl Future<Output = T>>) -> Poll<T> {
+        future.poll(&mut Context::from_waker(Waker::noop()))
+    }
+
+    #[test]
+    fn if_an_address_fails_the_next_one_is_tried_at_once() {
+        let runtime = fake(&[REFUSES, REFUSES, ACCEPTS, REFUSES]);
+        let mut attempt = pin!(connect(&runtime, "host", 0));
+        assert!(matches!(poll(attempt.as_mut()), Poll::Ready(Ok(_))));
+        assert_eq!(*runtime.tried.lock().unwrap(), [REFUSES, REFUSES, ACCEPTS]);
+    }
+
+    #[test]
+    fn a_silent_address_delays_the_next_one_only_briefly() {
+        let runtime = fake(&[SILENT, SILENT, ACCEPTS]);
+        let mut attempt = pin!(connect(&runtime, "host", 0));
+        assert!(poll(attempt.as_mut()).is_pending());
+        advance(ATTEMPT_DELAY / 2);
+        assert!(poll(attempt.as_mut()).is_pending());
+        assert_eq!(runtime.tried.lock().unwrap().len(), 1);
+        advance(ATTEMPT_DELAY / 2);
+        assert!(poll(attempt.as_mut()).is_pending());
+        advance(ATTEMPT_DELAY);
+        assert!(matches!(poll(attempt.as_mut()), Poll::Ready(Ok(_))));
+    }
+
+    #[test]
+    fn it_fails_once_all_addresses_have_failed() {
+        let runtime = fake(&[REFUSES, REFUSES]);
+        let error = poll(pin!(connect(&runtime, "host", 0)));
+        let Poll::Ready(Err(error)) = error else { panic!("not ready, or connected") };
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+
+        let runtime = fake(&[SILENT, REFUSES]);
+        let mut attempt = pin!(connect(&runtime, "host", 0));
+        assert!(poll(attempt.as_mut()).is_pending());
+        advance(ATTEMPT_DELAY);
+        assert!(poll(attempt.as_mut()).is_pending());
+        assert_eq!(runtime.tried.lock().unwrap().len(), 2);
+
+        let error = poll(pin!(connect(&fake(&[]), "host", 0)));
+        assert!(
+            matches!(error, Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::NotFound)
+        );
+    }
+}
