@@ -15,14 +15,14 @@ use serde_json::Value;
 
 #[test]
 fn a_request_of_which_nobody_was_told_ends_without_a_word() {
-    let mut c = Conversation::open();
-    let (_, first) = c.requests(Request::list("tasks"));
+    let mut c = Conversation::connected();
+    let (_, first) = c.send_request(Request::list("tasks"));
     let collector = Collector::default();
     let _guard = collector.collect();
-    c.answers(&first, &Value::Null);
+    c.reply(&first, &Value::Null);
     assert_eq!((collector.spans().len(), collector.events().len()), (0, 0));
 
-    let (_, second) = c.requests(Request::list("tasks"));
-    c.answers(&second, &Value::Null);
+    let (_, second) = c.send_request(Request::list("tasks"));
+    c.reply(&second, &Value::Null);
     assert_eq!((collector.spans().len(), collector.events().len()), (1, 1));
 }

@@ -13,12 +13,12 @@ fn feed() -> Subscribe {
 }
 
 fn gap(cause: ConnectionError) -> Change {
-    let mut c = Conversation::open();
-    let (key, _) = c.subscribes(task());
-    c.lost(cause);
-    c.reopens();
+    let mut c = Conversation::connected();
+    let (key, _) = c.subscribe_acked(task());
+    c.disconnect(cause);
+    c.wait_and_connect();
     let frame = c.sent_one();
-    c.answers(&frame, &Value::Null);
+    c.reply(&frame, &Value::Null);
     c.changes(key).remove(0)
 }
 
@@ -33,15 +33,15 @@ fn updates(changes: &[Change]) -> Vec<Value> {
 }
 
 fn overrun(count: usize, bytes: usize) -> (Conversation, SubscriptionKey, Value) {
-    let mut c = Conversation::open_with(|config| config.changes = Limit { count, bytes });
-    let (key, frame) = c.subscribes(task());
+    let mut c = Conversation::connected_with(|config| config.changes = Limit { count, bytes });
+    let (key, frame) = c.subscribe_acked(task());
     (c, key, frame)
 }
 
 #[test]
-fn s5_events_arrive_in_the_servers_order() {
-    let mut c = Conversation::open();
-    let (key, frame) = c.subscribes(task());
+fn s5_events_are_delivered_in_the_servers_order() {
+    let mut c = Conversation::connected();
+    let (key, frame) = c.subscribe_acked(task());
     for n in 0..100 {
         c.event(&frame, "update", &json!(n));
     }
@@ -49,19 +49,19 @@ fn s5_events_arrive_in_the_servers_order() {
 }
 
 #[test]
-fn s5_a_gap_comes_before_anything_of_the_new_connection() {
+fn s5_gap_precedes_events_of_the_new_connection() {
     for event_first in [true, false] {
-        let mut c = Conversation::open();
-        let (key, frame) = c.subscribes(task());
+        let mut c = Conversation::connected();
+        let (key, frame) = c.subscribe_acked(task());
         c.event(&frame, "update", &json!(1));
-        c.lost(closed(1012));
-        c.reopens();
+        c.disconnect(closed(1012));
+        c.wait_and_connect();
         assert_eq!(updates(&c.changes(key)), [json!(1)]);
         let frame = c.sent_one();
         if event_first {
             c.event(&frame, "update", &json!(2));
         }
-        c.answers(&frame, &Value::Null);
+        c.reply(&frame, &Value::Null);
         c.event(&frame, "update", &json!(3));
 
         let changes = c.changes(key);
@@ -73,16 +73,16 @@ fn s5_a_gap_comes_before_anything_of_the_new_connection() {
 }
 
 #[test]
-fn s5_losses_without_a_replay_between_leave_one_gap_of_the_last_cause() {
-    let mut c = Conversation::open();
-    let (key, _) = c.subscribes(task());
-    c.reconnects();
-    c.lost(closed(1011));
-    c.reopens();
-    c.lost(closed(1013));
-    c.reopens();
+fn s5_several_losses_before_a_replay_merge_into_one_gap_with_the_last_cause() {
+    let mut c = Conversation::connected();
+    let (key, _) = c.subscribe_acked(task());
+    c.reconnect();
+    c.disconnect(closed(1011));
+    c.wait_and_connect();
+    c.disconnect(closed(1013));
+    c.wait_and_connect();
     let frame = c.sent_one();
-    c.answers(&frame, &Value::Null);
+    c.reply(&frame, &Value::Null);
     let changes = c.changes(key);
     assert_eq!(changes, [gap(closed(1013))]);
     let Change::Gap(Gap { cause, .. }) = &changes[0] else { panic!() };
@@ -90,78 +90,78 @@ fn s5_losses_without_a_replay_between_leave_one_gap_of_the_last_cause() {
 }
 
 #[test]
-fn s5_the_gap_names_the_loss_and_not_the_last_attempt_to_reconnect() {
-    let mut c = Conversation::open();
-    let (key, _) = c.subscribes(task());
-    c.lost(closed(1012));
-    c.redials();
-    c.lost(http(502));
-    c.reopens();
+fn s5_gap_names_the_lost_connection_not_the_failed_attempts() {
+    let mut c = Conversation::connected();
+    let (key, _) = c.subscribe_acked(task());
+    c.disconnect(closed(1012));
+    c.wait_for_dial();
+    c.disconnect(http(502));
+    c.wait_and_connect();
     let frame = c.sent_one();
-    c.answers(&frame, &Value::Null);
+    c.reply(&frame, &Value::Null);
     assert_eq!(c.changes(key), [gap(closed(1012))]);
 }
 
 #[test]
-fn s5_what_had_not_begun_has_no_gap() {
-    let mut c = Conversation::open();
+fn s5_subscription_that_was_never_live_gets_no_gap() {
+    let mut c = Conversation::connected();
     let key = c.subscribe(task());
     c.sent_one();
-    c.reconnects();
+    c.reconnect();
     let frame = c.sent_one();
-    c.answers(&frame, &Value::Null);
+    c.reply(&frame, &Value::Null);
     assert_eq!(c.changes(key), []);
 }
 
 #[test]
-fn s5_a_loss_while_the_server_has_put_it_off_leaves_a_gap_too() {
-    let mut c = Conversation::open();
+fn s5_deferred_subscription_gets_a_gap_after_a_loss() {
+    let mut c = Conversation::connected();
     let key = c.subscribe(feed().without_ack());
     let frame = c.sent_one();
     c.event(&frame, "update", &json!(1));
-    c.refuses(&frame, 503);
-    c.reconnects();
+    c.reply_error(&frame, 503);
+    c.reconnect();
     let frame = c.sent_one();
     c.event(&frame, "update", &json!(2));
     assert_eq!(updates(&c.changes(key)), [json!(1), Value::Null, json!(2)]);
 }
 
 #[test]
-fn s5_who_joins_after_the_loss_has_no_gap() {
-    let mut c = Conversation::open();
-    let (old, _) = c.subscribes(task());
-    c.reconnects();
+fn s5_subscriber_that_joins_after_the_loss_gets_no_gap() {
+    let mut c = Conversation::connected();
+    let (old, _) = c.subscribe_acked(task());
+    c.reconnect();
     let new = c.subscribe(task());
     let frame = c.sent_one();
-    c.answers(&frame, &Value::Null);
+    c.reply(&frame, &Value::Null);
     c.event(&frame, "update", &json!(1));
     assert_eq!(updates(&c.changes(old)), [Value::Null, json!(1)]);
     assert_eq!(updates(&c.changes(new)), [json!(1)]);
 }
 
 #[test]
-fn s8_an_event_before_the_acknowledgement_is_delivered_and_does_not_acknowledge() {
-    let mut c = Conversation::open();
+fn s8_early_event_is_delivered_and_is_no_acknowledgement() {
+    let mut c = Conversation::connected();
     let key = c.subscribe(task());
     let frame = c.sent_one();
     c.event(&frame, "update", &json!(1));
     assert_eq!(c.events(), [Event::ChangeReadable(key)]);
     assert_eq!(c.changes(key), [update(&json!(1))]);
     assert!(!c.session.is_acknowledged(key));
-    c.answers(&frame, &Value::Null);
+    c.reply(&frame, &Value::Null);
     assert_eq!(c.events(), [Event::Subscribed(key)]);
 }
 
 #[test]
-fn s10_delete_events_carry_the_key_under_the_configured_name() {
+fn s10_delete_event_has_the_key_under_the_configured_name() {
     let subscribes = [
         (task(), "pk"),
         (task().pk_field("id"), "id"),
         (Subscribe::instance("gadgets", 7).pk_field("uuid"), "uuid"),
     ];
     for (subscribe, name) in subscribes {
-        let mut c = Conversation::open();
-        let (key, frame) = c.subscribes(subscribe);
+        let mut c = Conversation::connected();
+        let (key, frame) = c.subscribe_acked(subscribe);
         c.event(&frame, "delete", &json!({"pk": 7}));
         let changes = c.changes(key);
         let [Change::Delete(deleted)] = &changes[..] else { panic!("{changes:?}") };
@@ -171,9 +171,9 @@ fn s10_delete_events_carry_the_key_under_the_configured_name() {
 }
 
 #[test]
-fn s10_the_configured_name_holds_for_all_and_a_whole_object_is_kept() {
-    let mut c = Conversation::open_with(|config| config.pk_field = "id".into());
-    let (key, frame) = c.subscribes(feed());
+fn s10_config_pk_field_applies_to_feeds_and_keeps_whole_objects() {
+    let mut c = Conversation::connected_with(|config| config.pk_field = "id".into());
+    let (key, frame) = c.subscribe_acked(feed());
     let whole = json!({"id": "a1", "pk": 9, "title": "x"});
     c.event(&frame, "delete", &whole);
     c.event(&frame, "delete", &json!({"title": "x"}));
@@ -185,24 +185,24 @@ fn s10_the_configured_name_holds_for_all_and_a_whole_object_is_kept() {
 }
 
 #[test]
-fn s10_a_delete_without_data_is_delivered() {
-    let mut c = Conversation::open();
-    let (key, frame) = c.subscribes(task());
+fn s10_delete_without_data_is_delivered() {
+    let mut c = Conversation::connected();
+    let (key, frame) = c.subscribe_acked(task());
     c.event(&frame, "delete", &Value::Null);
     let id = &frame["payload"]["request_id"];
-    c.receives(&json!({"stream": "tasks", "payload": {"action": "delete", "request_id": id}}));
+    c.receive(&json!({"stream": "tasks", "payload": {"action": "delete", "request_id": id}}));
     let changes = c.changes(key);
     let is_delete = |change: &Change| matches!(change, Change::Other { action, .. } if action.as_deref() == Some("delete"));
     assert!(changes.len() == 2 && changes.iter().all(is_delete), "{changes:?}");
 }
 
 #[test]
-fn s10_the_renaming_can_be_turned_off() {
-    let mut c = Conversation::open_with(|config| {
+fn s10_renaming_the_key_can_be_turned_off() {
+    let mut c = Conversation::connected_with(|config| {
         config.pk_field = "id".into();
         config.ensure_pk_field_in_delete_events = false;
     });
-    let (key, frame) = c.subscribes(task());
+    let (key, frame) = c.subscribe_acked(task());
     for data in [json!({"pk": 7}), json!({"id": 8, "title": "x"})] {
         c.event(&frame, "delete", &data);
         let changes = c.changes(key);
@@ -213,7 +213,7 @@ fn s10_the_renaming_can_be_turned_off() {
 }
 
 #[test]
-fn s11_a_full_buffer_drops_the_oldest_and_says_how_many() {
+fn s11_full_buffer_drops_the_oldest_and_reports_the_count() {
     let (mut c, key, frame) = overrun(3, 1_000);
     for n in 0..10 {
         c.event(&frame, "update", &json!(n));
@@ -228,7 +228,7 @@ fn s11_a_full_buffer_drops_the_oldest_and_says_how_many() {
 }
 
 #[test]
-fn s11_the_buffer_is_bounded_by_bytes_too() {
+fn s11_buffer_is_limited_by_bytes() {
     let (mut c, key, frame) = overrun(1_000, 100);
     for _ in 0..10 {
         c.event(&frame, "update", &json!("x".repeat(38)));
@@ -238,20 +238,20 @@ fn s11_the_buffer_is_bounded_by_bytes_too() {
 }
 
 #[test]
-fn s11_a_long_action_counts_as_bytes() {
+fn s11_bytes_of_an_action_count() {
     let (mut c, key, frame) = overrun(1_000, 1_000);
     for _ in 0..10 {
-        c.says(&frame, &"x".repeat(900), 400, &json!([]), &Value::Null);
+        c.reply_as(&frame, &"x".repeat(900), 400, &json!([]), &Value::Null);
     }
     assert!(matches!(c.changes(key)[..], [Change::Lagged(9), Change::ErrorReply(_)]));
 }
 
 #[test]
-fn s11_a_gap_is_not_lost_among_the_dropped() {
+fn s11_overflow_keeps_the_gap() {
     let (mut c, key, _) = overrun(2, 1_000);
-    c.reconnects();
+    c.reconnect();
     let frame = c.sent_one();
-    c.answers(&frame, &Value::Null);
+    c.reply(&frame, &Value::Null);
     for n in 0..5 {
         c.event(&frame, "update", &json!(n));
     }
@@ -261,9 +261,9 @@ fn s11_a_gap_is_not_lost_among_the_dropped() {
 }
 
 #[test]
-fn s13_create_events_are_delivered_only_when_asked_for() {
-    let mut c = Conversation::open();
-    let (without, frame) = c.subscribes(feed());
+fn s13_create_events_need_include_create() {
+    let mut c = Conversation::connected();
+    let (without, frame) = c.subscribe_acked(feed());
     let with = c.subscribe(feed().include_create());
     c.event(&frame, "create", &json!({"pk": 1}));
     assert_eq!(c.changes(without), []);
@@ -271,10 +271,10 @@ fn s13_create_events_are_delivered_only_when_asked_for() {
 }
 
 #[test]
-fn s14_an_event_that_is_a_refusal_is_no_update_and_ends_nothing() {
-    let mut c = Conversation::open();
-    let (key, frame) = c.subscribes(task());
-    c.says(&frame, "update", 404, &json!(["Not found"]), &Value::Null);
+fn s14_event_with_an_error_is_an_error_reply_and_ends_nothing() {
+    let mut c = Conversation::connected();
+    let (key, frame) = c.subscribe_acked(task());
+    c.reply_as(&frame, "update", 404, &json!(["Not found"]), &Value::Null);
     c.event(&frame, "delete", &json!({"pk": 7}));
     let changes = c.changes(key);
     let [Change::ErrorReply(error_reply), Change::Delete(_)] = &changes[..] else {
@@ -285,9 +285,9 @@ fn s14_an_event_that_is_a_refusal_is_no_update_and_ends_nothing() {
 }
 
 #[test]
-fn s15_an_event_of_another_kind_is_delivered_whole() {
-    let mut c = Conversation::open();
-    let (key, frame) = c.subscribes(feed().include_create());
+fn s15_event_of_another_kind_is_delivered_whole() {
+    let mut c = Conversation::connected();
+    let (key, frame) = c.subscribe_acked(feed().include_create());
     let id = &frame["payload"]["request_id"];
     let payloads = [
         json!({"message": {"pk": 6}, "action": "create", "request_id": id}),
@@ -296,7 +296,7 @@ fn s15_an_event_of_another_kind_is_delivered_whole() {
         json!({"action": "update", "request_id": id, "data": null}),
     ];
     for payload in payloads {
-        c.receives(&json!({"stream": "tasks", "payload": payload}));
+        c.receive(&json!({"stream": "tasks", "payload": payload}));
         let changes = c.changes(key);
         let [Change::Other { action, payload: whole }] = &changes[..] else {
             panic!("{changes:?}")

@@ -20,46 +20,46 @@ fn close_frames(c: &mut Conversation) -> Vec<CloseFrame> {
 }
 
 #[test]
-fn c1_with_nothing_in_flight_the_closing_handshake_begins_at_once() {
-    let mut c = Conversation::open();
+fn c1_idle_connection_starts_the_closing_handshake_at_once() {
+    let mut c = Conversation::connected();
     c.close(CloseOptions::default());
     assert_eq!(close_frames(&mut c), [CloseFrame::normal()]);
     assert_eq!(*c.session.state(), ConnectionState::Closed(CloseReason::ByCaller));
     assert!(!c.session.is_finished());
-    c.lost(dropped());
+    c.disconnect(dropped());
     assert!(c.session.is_finished());
 }
 
 #[test]
-fn c1_waits_for_what_is_in_flight() {
-    let mut c = Conversation::open();
-    let (key, frame) = c.requests(Request::list("tasks"));
+fn c1_close_waits_for_requests_in_flight() {
+    let mut c = Conversation::connected();
+    let (key, frame) = c.send_request(Request::list("tasks"));
     c.close(CloseOptions::default());
     assert_eq!(*c.session.state(), ConnectionState::Connected);
-    c.passes(millis(4_999));
+    c.advance(millis(4_999));
     assert_eq!(close_frames(&mut c), []);
 
-    c.answers(&frame, &json!([]));
+    c.reply(&frame, &json!([]));
 
     assert_eq!(c.settled(), [(key, Ok(json!([])))]);
     assert_eq!(close_frames(&mut c), [CloseFrame::normal()]);
 }
 
 #[test]
-fn c1_what_waits_in_the_outbox_is_still_sent() {
-    let mut c = Conversation::open();
+fn c1_close_sends_queued_requests() {
+    let mut c = Conversation::connected();
     let key = c.request(Request::list("tasks"));
     c.close(CloseOptions::default());
     let frame = c.sent_one();
-    c.answers(&frame, &json!([]));
+    c.reply(&frame, &json!([]));
     assert_eq!(c.settled(), [(key, Ok(json!([])))]);
     assert_eq!(close_frames(&mut c).len(), 1);
 }
 
 #[test]
-fn c1_waits_five_seconds_and_settles_the_rest_with_closed() {
-    let mut c = Conversation::open();
-    let (sent, _) = c.requests(Request::list("tasks"));
+fn c1_close_waits_five_seconds_and_settles_the_rest_with_closed() {
+    let mut c = Conversation::connected();
+    let (sent, _) = c.send_request(Request::list("tasks"));
     let waiting = c.request(Request::list("tasks"));
     let subscription = c.subscribe(Subscribe::instance("tasks", 1));
     c.close(CloseOptions::default());
@@ -71,59 +71,59 @@ fn c1_waits_five_seconds_and_settles_the_rest_with_closed() {
 }
 
 #[test]
-fn c1_the_wait_and_the_frame_are_options() {
-    let mut c = Conversation::open();
-    c.requests(Request::list("tasks"));
+fn c1_wait_and_close_frame_are_options() {
+    let mut c = Conversation::connected();
+    c.send_request(Request::list("tasks"));
     let frame = CloseFrame { code: 4000, reason: "bye".into() };
     c.close(CloseOptions::default().wait(secs(1)).frame(frame.clone()));
-    c.passes(secs(1));
+    c.advance(secs(1));
     assert_eq!(close_frames(&mut c), [frame]);
 }
 
 #[test]
-fn c1_a_code_that_no_client_may_send_goes_out_as_1000() {
+fn c1_invalid_close_code_is_sent_as_1000() {
     for code in [0, 999, 1004, 1006, 1015, 2999, 5000, u16::MAX] {
-        let mut c = Conversation::open();
+        let mut c = Conversation::connected();
         c.close(CloseOptions::now().frame(CloseFrame { code, reason: "bye".into() }));
         assert_eq!(close_frames(&mut c), [CloseFrame { code: 1000, reason: "bye".into() }]);
     }
 }
 
 #[test]
-fn c1_a_reason_that_is_too_long_is_cut_between_characters() {
-    let mut c = Conversation::open();
+fn c1_long_reason_is_cut_at_a_character() {
+    let mut c = Conversation::connected();
     c.close(CloseOptions::now().frame(CloseFrame { code: 4000, reason: "ü".repeat(100) }));
     assert_eq!(close_frames(&mut c), [CloseFrame { code: 4000, reason: "ü".repeat(61) }]);
 }
 
 #[test]
 fn c1_close_now_does_not_wait() {
-    let mut c = Conversation::open();
-    let (key, _) = c.requests(Request::list("tasks"));
+    let mut c = Conversation::connected();
+    let (key, _) = c.send_request(Request::list("tasks"));
     c.close(CloseOptions::now());
     assert_eq!(c.settled(), [(key, Err(closed(true)))]);
     assert_eq!(close_frames(&mut c).len(), 1);
 }
 
 #[test]
-fn c1_a_closing_handshake_that_nobody_answers_ends_after_a_second() {
-    let mut c = Conversation::open();
+fn c1_unanswered_closing_handshake_ends_after_a_second() {
+    let mut c = Conversation::connected();
     c.close(CloseOptions::now());
     assert_eq!(close_frames(&mut c).len(), 1);
-    c.passes(secs(1));
+    c.advance(secs(1));
     assert_eq!(c.session.epoch(), None);
     assert!(c.session.is_finished());
     assert_eq!(c.session.poll_timeout(), None);
 }
 
 #[test]
-fn c1_without_a_connection_everything_settles_at_once() {
+fn c1_close_without_a_connection_settles_everything_at_once() {
     let states: [fn() -> Conversation; 3] = [
         || Conversation::idle(Config::default()),
-        || Conversation::dialling(Config::default()),
+        || Conversation::connecting(Config::default()),
         || {
-            let mut waiting = Conversation::open();
-            waiting.lost(dropped());
+            let mut waiting = Conversation::connected();
+            waiting.disconnect(dropped());
             waiting
         },
     ];
@@ -140,22 +140,22 @@ fn c1_without_a_connection_everything_settles_at_once() {
 }
 
 #[test]
-fn c1_a_loss_ends_the_wait() {
-    let mut c = Conversation::open();
-    let (create, _) = c.requests(Request::create("tasks", &json!({})));
-    let (list, _) = c.requests(Request::list("tasks"));
+fn c1_connection_loss_ends_the_wait() {
+    let mut c = Conversation::connected();
+    let (create, _) = c.send_request(Request::create("tasks", &json!({})));
+    let (list, _) = c.send_request(Request::list("tasks"));
     c.close(CloseOptions::default());
-    c.lost(dropped());
+    c.disconnect(dropped());
     let unknown = RequestError::ConnectionLost { sent: true };
     assert_eq!(c.settled(), [(create, Err(unknown)), (list, Err(closed(true)))]);
     assert!(c.session.is_finished());
 }
 
 #[test]
-fn c1_unsubscribes_are_sent_first_when_asked_for() {
-    let mut c = Conversation::open();
-    c.subscribes(Subscribe::instance("tasks", 1));
-    c.subscribes(Subscribe::instance("tasks", 2));
+fn c1_close_sends_unsubscribes_first_on_request() {
+    let mut c = Conversation::connected();
+    c.subscribe_acked(Subscribe::instance("tasks", 1));
+    c.subscribe_acked(Subscribe::instance("tasks", 2));
     c.close(CloseOptions::default().unsubscribe());
 
     let frames = c.sent();
@@ -164,27 +164,27 @@ fn c1_unsubscribes_are_sent_first_when_asked_for() {
     for frame in &frames {
         assert_eq!(close_frames(&mut c), []);
         assert_eq!(frame["payload"]["action"], "unsubscribe_instance");
-        c.replies(frame, 204, &json!([]), &Value::Null);
+        c.reply_with(frame, 204, &json!([]), &Value::Null);
     }
     assert_eq!(close_frames(&mut c).len(), 1);
 }
 
 #[test]
-fn c1_by_default_no_unsubscribes_are_sent() {
-    let mut c = Conversation::open();
-    let (key, _) = c.subscribes(Subscribe::instance("tasks", 1));
+fn c1_close_sends_no_unsubscribes_by_default() {
+    let mut c = Conversation::connected();
+    let (key, _) = c.subscribe_acked(Subscribe::instance("tasks", 1));
     c.close(CloseOptions::default());
     assert_eq!(c.sent(), [] as [Value; 0]);
     assert_eq!(c.end(key), SubscriptionError::Closed(CloseReason::ByCaller));
 }
 
 #[test]
-fn c1_closing_again_changes_nothing_but_may_shorten_the_wait() {
-    let mut c = Conversation::open();
-    let (key, _) = c.requests(Request::list("tasks").no_timeout());
+fn c1_second_close_can_only_shorten_the_wait() {
+    let mut c = Conversation::connected();
+    let (key, _) = c.send_request(Request::list("tasks").no_timeout());
     c.close(CloseOptions::default().wait(secs(3)));
     c.close(CloseOptions::default().wait(secs(300)));
-    c.passes(millis(2_999));
+    c.advance(millis(2_999));
     assert_eq!(c.settled(), []);
     c.close(CloseOptions::now());
     assert_eq!(c.settled(), [(key, Err(closed(true)))]);
@@ -194,17 +194,17 @@ fn c1_closing_again_changes_nothing_but_may_shorten_the_wait() {
 }
 
 #[test]
-fn c1_cancelling_what_it_waits_for_ends_the_wait() {
-    let mut c = Conversation::open();
-    let (key, _) = c.requests(Request::list("tasks"));
+fn c1_cancelling_the_last_request_ends_the_wait() {
+    let mut c = Conversation::connected();
+    let (key, _) = c.send_request(Request::list("tasks"));
     c.close(CloseOptions::default());
     c.session.cancel(key);
     assert_eq!(close_frames(&mut c).len(), 1);
 }
 
 #[test]
-fn c1_a_deadline_that_passes_while_it_waits_ends_the_wait() {
-    let mut c = Conversation::open();
+fn c1_timeout_of_the_last_request_ends_the_wait() {
+    let mut c = Conversation::connected();
     let key = c.request(Request::list("tasks").timeout(secs(1)));
     c.close(CloseOptions::default());
     c.session.handle_pong(c.epoch(), c.now + secs(1));
@@ -214,18 +214,18 @@ fn c1_a_deadline_that_passes_while_it_waits_ends_the_wait() {
 }
 
 #[test]
-fn c1_while_it_closes_no_command_is_accepted() {
-    let mut c = Conversation::open();
-    c.requests(Request::list("tasks"));
+fn c1_closing_session_rejects_commands() {
+    let mut c = Conversation::connected();
+    c.send_request(Request::list("tasks"));
     c.close(CloseOptions::default());
     assert!(c.session.request(Request::list("tasks"), c.now).is_err());
     assert!(c.session.subscribe(Subscribe::instance("tasks", 1), c.now).is_err());
 }
 
 #[test]
-fn c1_unsubscribing_after_the_end_is_harmless() {
-    let mut c = Conversation::open();
-    let (key, _) = c.subscribes(Subscribe::instance("tasks", 1));
+fn c1_unsubscribe_after_a_close_succeeds() {
+    let mut c = Conversation::connected();
+    let (key, _) = c.subscribe_acked(Subscribe::instance("tasks", 1));
     c.close(CloseOptions::now());
     c.unsubscribe(key);
     assert_eq!(c.unsubscribed(), [(key, Ok(()))]);
@@ -233,15 +233,15 @@ fn c1_unsubscribing_after_the_end_is_harmless() {
 }
 
 #[test]
-fn c2_a_session_is_finished_once_it_is_closed_and_its_socket_is_gone() {
-    let mut c = Conversation::open();
-    c.requests(Request::list("tasks"));
-    c.subscribes(Subscribe::instance("tasks", 1));
+fn c2_session_is_finished_once_closed_and_disconnected() {
+    let mut c = Conversation::connected();
+    c.send_request(Request::list("tasks"));
+    c.subscribe_acked(Subscribe::instance("tasks", 1));
     assert!(!c.session.is_finished());
     c.close(CloseOptions::now());
     c.flush();
     assert!(!c.session.is_finished());
-    c.lost(dropped());
+    c.disconnect(dropped());
     assert!(c.session.is_finished());
     assert_eq!(c.session.poll_timeout(), None);
     assert_eq!(c.session.poll_transmit(), None);
@@ -249,10 +249,10 @@ fn c2_a_session_is_finished_once_it_is_closed_and_its_socket_is_gone() {
 }
 
 #[test]
-fn c2_a_driver_that_stops_settles_everything() {
-    let mut c = Conversation::open();
-    let (request, _) = c.requests(Request::list("tasks"));
-    let (subscription, _) = c.subscribes(Subscribe::instance("tasks", 1));
+fn c2_stopped_driver_settles_everything() {
+    let mut c = Conversation::connected();
+    let (request, _) = c.send_request(Request::list("tasks"));
+    let (subscription, _) = c.subscribe_acked(Subscribe::instance("tasks", 1));
     c.session.stop_driving(c.now);
     let reason = CloseReason::DriverStopped;
     let error = RequestError::Closed { reason: reason.clone(), sent: true };
@@ -264,9 +264,9 @@ fn c2_a_driver_that_stops_settles_everything() {
 }
 
 #[test]
-fn c2_what_was_to_be_told_is_told_after_the_end() {
-    let mut c = Conversation::open();
-    let (key, frame) = c.subscribes(Subscribe::instance("tasks", 1));
+fn c2_pending_events_and_changes_are_delivered_after_a_close() {
+    let mut c = Conversation::connected();
+    let (key, frame) = c.subscribe_acked(Subscribe::instance("tasks", 1));
     c.event(&frame, "update", &json!(1));
     c.close(CloseOptions::now());
     assert_eq!(c.events(), [Event::Subscribed(key), Event::ChangeReadable(key)]);

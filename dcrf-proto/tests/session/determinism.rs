@@ -249,14 +249,14 @@ fn transcript() -> String {
 }
 
 #[test]
-fn twice_in_one_process() {
+fn output_is_the_same_within_one_process() {
     let first = transcript();
     assert!(first.lines().count() > CALLS / 2, "{} lines", first.lines().count());
     assert!(first == transcript(), "two runs differ");
 }
 
 #[test]
-fn in_two_processes() {
+fn output_is_the_same_in_two_processes() {
     if env::var_os(PRINT).is_some() {
         print!("{}", transcript());
         return;
@@ -265,7 +265,12 @@ fn in_two_processes() {
         let this = env::current_exe().expect("the path of this test");
         let mut command = Command::new(this);
         command
-            .args(["--exact", "determinism::in_two_processes", "--nocapture", "--quiet"])
+            .args([
+                "--exact",
+                "determinism::output_is_the_same_in_two_processes",
+                "--nocapture",
+                "--quiet",
+            ])
             .env(PRINT, "1");
         let output = command.output().expect("this test runs again");
         assert!(output.status.success());

@@ -11,8 +11,8 @@ use dcrf_proto::{
 };
 use serde_json::{Map, Value, json};
 
-fn open(dialect: impl Dialect) -> Conversation {
-    Conversation::open_with(|config| config.dialect = Some(Arc::new(dialect)))
+fn connected(dialect: impl Dialect) -> Conversation {
+    Conversation::connected_with(|config| config.dialect = Some(Arc::new(dialect)))
 }
 
 /// Each payload gets the next token.
@@ -32,29 +32,29 @@ impl Dialect for Tokens {
 }
 
 #[test]
-fn s4_hooks_run_for_requests_and_subscribes_and_anew_for_each_replay() {
-    let mut c = open(Tokens::default());
-    let (_, request) = c.requests(Request::new("tasks", "archive").arg("pk", 7));
+fn s4_hooks_run_for_requests_subscribes_and_each_replay() {
+    let mut c = connected(Tokens::default());
+    let (_, request) = c.send_request(Request::new("tasks", "archive").arg("pk", 7));
     assert_eq!(request["payload"]["token"], "tasks-0");
     assert_eq!(request["payload"]["pk"], 7);
-    let (key, first) = c.subscribes(Subscribe::instance("tasks", 7));
+    let (key, first) = c.subscribe_acked(Subscribe::instance("tasks", 7));
     assert_eq!(first["payload"]["token"], "tasks-1");
-    c.reconnects();
+    c.reconnect();
     let replay = c.sent_one();
     assert_eq!(replay["payload"]["token"], "tasks-2");
     assert_eq!(replay["payload"]["request_id"], first["payload"]["request_id"]);
-    c.answers(&replay, &Value::Null);
+    c.reply(&replay, &Value::Null);
     c.unsubscribe(key);
     assert_eq!(c.sent_one()["payload"]["token"], "tasks-3");
 }
 
 #[test]
-fn s4_a_request_goes_through_the_hooks_when_it_is_made() {
-    let mut c = open(Tokens::default());
-    c.lost(crate::conversation::dropped());
+fn s4_hooks_of_a_request_run_at_the_call() {
+    let mut c = connected(Tokens::default());
+    c.disconnect(crate::conversation::dropped());
     c.request(Request::list("tasks"));
     c.subscribe(Subscribe::instance("memos", 7));
-    c.reopens();
+    c.wait_and_connect();
     let tokens: Vec<Value> = c.sent().iter().map(|f| f["payload"]["token"].clone()).collect();
     assert_eq!(tokens, ["memos-1", "tasks-0"]);
 }
@@ -97,12 +97,12 @@ impl Dialect for Steps {
 }
 
 #[test]
-fn f1_the_hooks_are_called_in_their_order() {
-    let mut c = open(Steps);
-    let (_, request) = c.requests(Request::new("tools", "echo").arg("n", 1));
+fn f1_hooks_run_in_order() {
+    let mut c = connected(Steps);
+    let (_, request) = c.send_request(Request::new("tools", "echo").arg("n", 1));
     assert_eq!(request["payload"]["steps"], json!(["payload", "multiplex"]));
     assert_eq!(request["version"], 2);
-    let (key, subscribe) = c.subscribes(Subscribe::instance("tasks", 7));
+    let (key, subscribe) = c.subscribe_acked(Subscribe::instance("tasks", 7));
     assert_eq!(subscribe["payload"]["steps"], json!(["subscribe", "payload", "multiplex"]));
     c.unsubscribe(key);
     let unsubscribe = c.sent_one();
@@ -111,12 +111,12 @@ fn f1_the_hooks_are_called_in_their_order() {
 }
 
 #[test]
-fn f1_a_bare_message_is_not_multiplexed() {
-    let mut c = Conversation::open_with(|config| {
+fn f1_bare_framing_skips_the_multiplex_hook() {
+    let mut c = Conversation::connected_with(|config| {
         config.framing = Framing::Bare;
         config.dialect = Some(Arc::new(Steps));
     });
-    let (_, request) = c.requests(Request::new("tools", "echo"));
+    let (_, request) = c.send_request(Request::new("tools", "echo"));
     assert_eq!(request["steps"], json!(["payload"]));
     assert_eq!(request["version"], 2);
 }
@@ -143,8 +143,8 @@ impl Dialect for Reversed {
 }
 
 #[test]
-fn f4_a_dialect_reads_and_writes_binary_messages() {
-    let mut c = open(Reversed);
+fn f4_dialect_encodes_and_decodes_binary_messages() {
+    let mut c = connected(Reversed);
     let request = c.request(Request::retrieve("tasks", 7).id("a"));
     let [Transmit::Frame(epoch, Frame::Binary(bytes))] = &c.transmits()[..] else {
         panic!("one binary message")
@@ -157,14 +157,14 @@ fn f4_a_dialect_reads_and_writes_binary_messages() {
     c.session.handle_binary(*epoch, &reversed(reply.to_string().as_bytes()), c.now);
     assert_eq!(c.settled(), [(request, Ok(json!(1)))]);
 
-    c.receives(&reply);
+    c.receive(&reply);
     c.session.handle_binary(*epoch, &[0xff], c.now);
     assert_eq!(c.session.stats().malformed, 2, "text it does not read, nor what is no text");
 }
 
 #[test]
-fn r4_a_binary_request_is_repeated_as_it_was() {
-    let mut c = open(Reversed);
+fn r4_binary_request_is_resent_unchanged() {
+    let mut c = connected(Reversed);
     c.request(Request::list("tasks"));
     let texts = |transmits: Vec<Transmit>| -> Vec<Vec<u8>> {
         let bytes = |transmit| match transmit {
@@ -174,7 +174,7 @@ fn r4_a_binary_request_is_repeated_as_it_was() {
         transmits.into_iter().filter_map(bytes).collect()
     };
     let first = texts(c.transmits());
-    c.reconnects();
+    c.reconnect();
     assert_eq!(texts(c.transmits()), first);
     assert_eq!(first.len(), 1);
 }
@@ -205,34 +205,34 @@ fn frame(payload: &Value) -> Value {
 }
 
 #[test]
-fn f2_a_dialects_selectors_route_replies() {
-    let mut c = open(Selecting);
-    let (one, first) = c.requests(Request::retrieve("tasks", 1));
-    let (two, second) = c.requests(Request::retrieve("tasks", 2));
+fn f2_dialect_selectors_route_replies() {
+    let mut c = connected(Selecting);
+    let (one, first) = c.send_request(Request::retrieve("tasks", 1));
+    let (two, second) = c.send_request(Request::retrieve("tasks", 2));
     let id = |frame: &Value| frame["payload"]["request_id"].clone();
 
     // The id alone says nothing any more.
-    c.answers(&first, &json!("by its id"));
+    c.reply(&first, &json!("by its id"));
     assert_eq!(c.settled(), []);
-    c.receives(&frame(&json!({"re": id(&second), "response_status": 200, "data": 2})));
-    c.receives(&frame(&json!({"re": id(&first), "response_status": 404, "errors": ["no"]})));
+    c.receive(&frame(&json!({"re": id(&second), "response_status": 200, "data": 2})));
+    c.receive(&frame(&json!({"re": id(&first), "response_status": 404, "errors": ["no"]})));
     let settled = c.settled();
     assert_eq!(settled[0], (two, Ok(json!(2))));
     assert!(settled[1].0 == one && settled[1].1.is_err());
     assert_eq!(c.session.stats().unhandled, 1);
 
     // They are gone with their requests.
-    c.receives(&frame(&json!({"re": id(&first), "response_status": 200, "data": 1})));
+    c.receive(&frame(&json!({"re": id(&first), "response_status": 200, "data": 1})));
     assert_eq!(c.session.stats().unhandled, 2);
 }
 
 #[test]
-fn f2_a_dialects_selectors_route_streams_of_replies() {
-    let mut c = open(Selecting);
+fn f2_dialect_selectors_route_reply_streams() {
+    let mut c = connected(Selecting);
     let key = c.session.stream(Request::list("tasks"), c.now).unwrap();
     let id = c.sent_one()["payload"]["request_id"].clone();
     for page in 0..2 {
-        c.receives(&frame(&json!({"re": id, "response_status": 200, "data": page})));
+        c.receive(&frame(&json!({"re": id, "response_status": 200, "data": page})));
     }
     assert_eq!(c.events(), [Event::ReplyReadable(key)]);
     for page in 0..2 {
@@ -241,25 +241,25 @@ fn f2_a_dialects_selectors_route_streams_of_replies() {
 }
 
 #[test]
-fn f2_a_dialects_selectors_route_acknowledgements_and_changes() {
-    let mut c = open(Selecting);
+fn f2_dialect_selectors_route_acknowledgements_and_changes() {
+    let mut c = connected(Selecting);
     let key = c.subscribe(Subscribe::instance("tasks", 7).include_create());
     let other = c.subscribe(Subscribe::instance("tasks", 8));
     let ids: Vec<Value> = c.sent().iter().map(|f| f["payload"]["request_id"].clone()).collect();
     let listener = c.session.listen(Selector::stream("tasks"), c.now).unwrap();
 
-    c.receives(&frame(&json!({"re": ids[0], "response_status": 201, "data": null})));
+    c.receive(&frame(&json!({"re": ids[0], "response_status": 201, "data": null})));
     assert!(c.session.is_acknowledged(key) && !c.session.is_acknowledged(other));
-    c.receives(&frame(&json!({"re": ids[1], "response_status": 403, "errors": ["no"]})));
+    c.receive(&frame(&json!({"re": ids[1], "response_status": 403, "errors": ["no"]})));
     assert!(matches!(c.end(other), dcrf_proto::SubscriptionError::ErrorReply(_)));
 
     for kind in ["create", "update", "delete"] {
         let data = json!({"pk": 7, "title": kind});
-        c.receives(&frame(&json!({"type": format!("task.{kind}"), "data": data})));
+        c.receive(&frame(&json!({"type": format!("task.{kind}"), "data": data})));
     }
-    c.receives(&frame(&json!({"type": "task.update", "data": {"pk": 8}})));
+    c.receive(&frame(&json!({"type": "task.update", "data": {"pk": 8}})));
     // By its id nothing is delivered.
-    c.receives(&frame(&json!({"request_id": ids[0], "action": "update", "data": {"pk": 7}})));
+    c.receive(&frame(&json!({"request_id": ids[0], "action": "update", "data": {"pk": 7}})));
     let changes = c.changes(key);
     assert_eq!(changes.len(), 3);
     assert!(matches!(changes[0], Change::Create(_)));
@@ -275,23 +275,23 @@ fn f2_a_dialects_selectors_route_acknowledgements_and_changes() {
 }
 
 #[test]
-fn f2_a_dialects_selectors_hold_on_each_connection_and_go_with_the_subscription() {
-    let mut c = open(Selecting);
+fn f2_dialect_selectors_last_as_long_as_the_subscription() {
+    let mut c = connected(Selecting);
     let key = c.subscribe(Subscribe::instance("tasks", 7));
     let id = c.sent_one()["payload"]["request_id"].clone();
     let acknowledged = frame(&json!({"re": id, "response_status": 201, "data": null}));
-    c.receives(&acknowledged);
-    c.reconnects();
+    c.receive(&acknowledged);
+    c.reconnect();
     assert_eq!(c.sent_one()["payload"]["request_id"], id);
-    c.receives(&acknowledged);
+    c.receive(&acknowledged);
     let event = frame(&json!({"type": "task.update", "data": {"pk": 7}}));
-    c.receives(&event);
+    c.receive(&event);
     assert_eq!(c.changes(key).len(), 2, "a gap, and the update");
 
     c.unsubscribe(key);
     assert_eq!(c.sent_one()["payload"]["action"], "unsubscribe_instance");
-    c.receives(&frame(&json!({"re": id, "response_status": 204, "data": null})));
+    c.receive(&frame(&json!({"re": id, "response_status": 204, "data": null})));
     assert_eq!(c.unsubscribed(), [(key, Ok(()))]);
-    c.receives(&event);
+    c.receive(&event);
     assert_eq!(c.session.stats().unhandled, 1);
 }

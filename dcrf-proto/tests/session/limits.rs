@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 const TINY: Limit = Limit { count: 3, bytes: 300 };
 
 fn tiny() -> Conversation {
-    Conversation::open_with(|config| {
+    Conversation::connected_with(|config| {
         config.outbox = TINY;
         config.events = TINY;
         config.changes = TINY;
@@ -28,34 +28,34 @@ fn events_left(c: &mut Conversation) -> usize {
 }
 
 #[test]
-fn bounded_notices_give_way_and_the_missed_are_counted() {
+fn full_event_buffer_drops_events_and_counts_them() {
     let mut c = tiny();
-    c.notices();
+    c.client_events();
     for n in 0..100 {
-        c.receives(&json!({ "n": n }));
+        c.receive(&json!({ "n": n }));
     }
-    let notices = c.notices();
-    assert_eq!(notices[0], ClientEvent::Lagged(97));
-    assert_eq!(notices.len(), 4);
+    let events = c.client_events();
+    assert_eq!(events[0], ClientEvent::Lagged(97));
+    assert_eq!(events.len(), 4);
 
     for _ in 0..100 {
-        c.receives(&json!("x".repeat(200)));
-        c.receives(&json!({ "x": "x".repeat(200) }));
+        c.receive(&json!("x".repeat(200)));
+        c.receive(&json!({ "x": "x".repeat(200) }));
     }
-    assert_eq!(c.notices().len(), 2);
+    assert_eq!(c.client_events().len(), 2);
 }
 
 #[test]
-fn bounded_notices_always_tell_the_last_state() {
-    let mut c = Conversation::open_with(|config| config.events = Limit { count: 0, bytes: 0 });
+fn full_event_buffer_keeps_the_last_state() {
+    let mut c = Conversation::connected_with(|config| config.events = Limit { count: 0, bytes: 0 });
     c.close(CloseOptions::now());
     assert!(matches!(c.states().last(), Some(ConnectionState::Closed(_))));
 }
 
 #[test]
-fn bounded_changes_of_a_reader_that_never_reads() {
+fn unread_changes_are_limited() {
     let mut c = tiny();
-    let (key, frame) = c.subscribes(Subscribe::instance("tasks", 1));
+    let (key, frame) = c.subscribe_acked(Subscribe::instance("tasks", 1));
     c.events();
     for n in 0..1_000 {
         c.event(&frame, "update", &json!(n));
@@ -66,7 +66,7 @@ fn bounded_changes_of_a_reader_that_never_reads() {
 }
 
 #[test]
-fn bounded_requests_in_the_outbox_and_in_flight() {
+fn queued_and_sent_requests_are_limited() {
     let mut c = tiny();
     let mut accepted = 0;
     for _ in 0..100 {
@@ -78,7 +78,7 @@ fn bounded_requests_in_the_outbox_and_in_flight() {
 }
 
 #[test]
-fn bounded_subscriptions_shared_or_not() {
+fn subscribers_are_limited_shared_or_not() {
     for shared in [true, false] {
         let mut c = tiny();
         let pk = |n: u32| if shared { 0 } else { n };
@@ -90,7 +90,7 @@ fn bounded_subscriptions_shared_or_not() {
 }
 
 #[test]
-fn bounded_unsubscribes_that_nobody_answers() {
+fn unanswered_unsubscribes_are_limited() {
     let mut c = tiny();
     let mut rejected = 0;
     for n in 0..100 {
@@ -111,7 +111,7 @@ fn bounded_unsubscribes_that_nobody_answers() {
 }
 
 #[test]
-fn bounded_events_that_nobody_polls() {
+fn unpolled_events_are_limited() {
     let mut c = tiny();
     for n in 0..1_000 {
         if let Ok(key) = c.session.subscribe(Subscribe::instance("tasks", n), c.now) {
@@ -119,21 +119,21 @@ fn bounded_events_that_nobody_polls() {
         }
         if c.session.request(Request::list("tasks"), c.now).is_ok() {
             let frame = c.sent_one();
-            c.answers(&frame, &Value::Null);
+            c.reply(&frame, &Value::Null);
         }
-        c.receives(&json!({}));
-        c.lost(dropped());
+        c.receive(&json!({}));
+        c.disconnect(dropped());
         c.now += secs(60);
         c.session.handle_timeout(c.now);
         c.flush();
-        c.opens();
+        c.connect();
     }
     assert!(events_left(&mut c) < 30);
 }
 
 #[test]
-fn bounded_commands_that_nobody_polls() {
-    let mut c = Conversation::open();
+fn unpolled_transmits_are_limited() {
+    let mut c = Conversation::connected();
     for _ in 0..1_000 {
         c.now += secs(20);
         c.session.handle_timeout(c.now);
@@ -141,7 +141,7 @@ fn bounded_commands_that_nobody_polls() {
     }
     assert_eq!(c.transmits(), [Transmit::Frame(c.epoch(), Frame::Ping)]);
 
-    let mut c = Conversation::dialling(Config::default());
+    let mut c = Conversation::connecting(Config::default());
     for _ in 0..1_000 {
         c.now += secs(60);
         c.session.handle_timeout(c.now);
@@ -150,11 +150,11 @@ fn bounded_commands_that_nobody_polls() {
 }
 
 #[test]
-fn bounded_ids_of_requests_that_were_given_up() {
-    let mut c = Conversation::open();
+fn ids_of_cancelled_requests_are_limited() {
+    let mut c = Conversation::connected();
     let request = |n: u32| Request::list("tasks").id(n);
     for n in 0..3_000 {
-        let (key, _) = c.requests(request(n));
+        let (key, _) = c.send_request(request(n));
         c.session.cancel(key);
     }
     let mut in_use = 0;
@@ -168,29 +168,29 @@ fn bounded_ids_of_requests_that_were_given_up() {
 }
 
 #[test]
-fn a_request_key_kept_too_long_finds_nothing() {
-    let mut c = Conversation::open();
-    let (old, frame) = c.requests(Request::list("tasks"));
-    c.answers(&frame, &Value::Null);
-    let (new, frame) = c.requests(Request::list("tasks"));
+fn stale_request_key_finds_nothing() {
+    let mut c = Conversation::connected();
+    let (old, frame) = c.send_request(Request::list("tasks"));
+    c.reply(&frame, &Value::Null);
+    let (new, frame) = c.send_request(Request::list("tasks"));
     assert_eq!(old.index(), new.index());
     assert_ne!(old, new);
     c.settled();
 
     c.session.cancel(old);
 
-    c.answers(&frame, &json!(1));
+    c.reply(&frame, &json!(1));
     assert_eq!(c.settled(), [(new, Ok(json!(1)))]);
 }
 
 #[test]
-fn a_subscription_key_kept_too_long_finds_nothing() {
-    let mut c = Conversation::open();
-    let (old, _) = c.subscribes(Subscribe::instance("tasks", 1));
+fn stale_subscription_key_finds_nothing() {
+    let mut c = Conversation::connected();
+    let (old, _) = c.subscribe_acked(Subscribe::instance("tasks", 1));
     c.unsubscribe(old);
     let unsubscribe = c.sent_one();
-    c.answers(&unsubscribe, &Value::Null);
-    let (new, frame) = c.subscribes(Subscribe::instance("tasks", 1));
+    c.reply(&unsubscribe, &Value::Null);
+    let (new, frame) = c.subscribe_acked(Subscribe::instance("tasks", 1));
     assert_eq!(old.index(), new.index());
     c.event(&frame, "update", &json!(1));
     c.events();
@@ -206,7 +206,7 @@ fn a_subscription_key_kept_too_long_finds_nothing() {
 
 #[test]
 fn keys_are_small_and_dense() {
-    let mut c = Conversation::open();
+    let mut c = Conversation::connected();
     for expected in 0..10 {
         assert_eq!(c.request(Request::list("tasks")).index(), expected);
         assert_eq!(c.subscribe(Subscribe::instance("tasks", expected)).index(), expected);
@@ -214,11 +214,11 @@ fn keys_are_small_and_dense() {
 }
 
 #[test]
-fn a_timeout_that_comes_early_or_often_does_nothing() {
-    let mut c = Conversation::open();
-    c.requests(Request::list("tasks"));
+fn early_and_repeated_timeouts_do_nothing() {
+    let mut c = Conversation::connected();
+    c.send_request(Request::list("tasks"));
     c.events();
-    c.notices();
+    c.client_events();
     let next = c.session.poll_timeout();
     for _ in 0..10 {
         c.session.handle_timeout(c.now);
@@ -230,7 +230,7 @@ fn a_timeout_that_comes_early_or_often_does_nothing() {
 
 #[test]
 fn time_never_runs_backwards() {
-    let mut c = Conversation::open();
+    let mut c = Conversation::connected();
     let start = c.now;
     c.now += secs(100);
     let request = c.request(Request::list("tasks").timeout(secs(10)));
@@ -258,11 +258,11 @@ fn lives_through(config: Config) {
         let _ = c.session.subscribe(Subscribe::instance("tasks", round), c.now);
         let _ = c.session.request(Request::list("tasks"), c.now);
         for frame in c.sent() {
-            c.refuses(&frame, if round % 2 == 0 { 503 } else { 200 });
+            c.reply_error(&frame, if round % 2 == 0 { 503 } else { 200 });
         }
-        c.receives(&json!({}));
+        c.receive(&json!({}));
         if round % 5 == 4 {
-            c.lost(closed(if round % 2 == 0 { 1012 } else { 1013 }));
+            c.disconnect(closed(if round % 2 == 0 { 1012 } else { 1013 }));
         }
         c.now += secs(round % 40);
         c.session.handle_timeout(c.now);
@@ -278,7 +278,7 @@ fn lives_through(config: Config) {
 }
 
 #[test]
-fn options_as_large_as_can_be() {
+fn largest_options_work() {
     for factor in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, f64::MAX, -1.0, 0.0] {
         for jitter in [true, false] {
             let mut config = Config::default();
@@ -299,7 +299,7 @@ fn options_as_large_as_can_be() {
 }
 
 #[test]
-fn options_as_small_as_can_be() {
+fn smallest_options_work() {
     for factor in [f64::NAN, 0.0, f64::MIN_POSITIVE, f64::INFINITY] {
         for max_attempts in [None, Some(0)] {
             let mut config = Config::default();
@@ -326,8 +326,8 @@ fn options_as_small_as_can_be() {
 }
 
 #[test]
-fn a_zero_deadline_is_told_and_sends_nothing() {
-    let mut c = Conversation::open();
+fn zero_timeout_settles_without_sending() {
+    let mut c = Conversation::connected();
     let key = c.request(Request::list("tasks").timeout(Duration::ZERO));
     assert_eq!(c.sent(), [] as [Value; 0]);
     assert!(

@@ -29,9 +29,9 @@ fn l1_every_change_of_state_is_an_event() {
     assert_eq!(*c.session.state(), ConnectionState::Idle);
 
     c.session.open(c.now);
-    c.redials();
-    c.opens();
-    c.lost(dropped());
+    c.wait_for_dial();
+    c.connect();
+    c.disconnect(dropped());
     let until = c.now + secs(1);
     c.close(CloseOptions::default());
 
@@ -48,13 +48,13 @@ fn l1_every_change_of_state_is_an_event() {
 
 #[test]
 fn l1_opening_twice_dials_once() {
-    let mut c = Conversation::dialling(Config::default());
+    let mut c = Conversation::connecting(Config::default());
     c.session.open(c.now);
     assert_eq!(c.transmits(), []);
 }
 
 #[test]
-fn l1_a_closed_session_is_never_opened_again() {
+fn l1_closed_session_cannot_be_opened() {
     let mut c = Conversation::idle(Config::default());
     c.close(CloseOptions::now());
     c.session.open(c.now);
@@ -63,12 +63,12 @@ fn l1_a_closed_session_is_never_opened_again() {
 }
 
 #[test]
-fn l2_without_jitter_waits_double_up_to_the_maximum() {
-    let mut c = Conversation::dialling(steady());
+fn l2_waits_double_up_to_the_maximum_without_jitter() {
+    let mut c = Conversation::connecting(steady());
     let waits: Vec<u64> = (0..7)
         .map(|_| {
-            c.lost(dropped());
-            c.redials().as_secs()
+            c.disconnect(dropped());
+            c.wait_for_dial().as_secs()
         })
         .collect();
     assert_eq!(waits, [1, 2, 4, 8, 16, 30, 30]);
@@ -78,25 +78,25 @@ fn l2_without_jitter_waits_double_up_to_the_maximum() {
 fn l2_minimum_maximum_and_factor_are_options() {
     let mut config = steady();
     config.backoff = Backoff { minimum: secs(2), maximum: secs(60), factor: 3.0, ..config.backoff };
-    let mut c = Conversation::dialling(config);
+    let mut c = Conversation::connecting(config);
     let waits: Vec<u64> = (0..5)
         .map(|_| {
-            c.lost(dropped());
-            c.redials().as_secs()
+            c.disconnect(dropped());
+            c.wait_for_dial().as_secs()
         })
         .collect();
     assert_eq!(waits, [2, 6, 18, 54, 60]);
 }
 
 #[test]
-fn l2_jitter_draws_the_whole_range_below_the_bound() {
+fn l2_jitter_covers_the_whole_range() {
     let mut config = Config::default();
     config.backoff = Backoff { minimum: secs(8), maximum: secs(8), ..Backoff::default() };
-    let mut c = Conversation::dialling(config);
+    let mut c = Conversation::connecting(config);
     let mut eighths = [0; 8];
     for _ in 0..400 {
-        c.lost(dropped());
-        let wait = c.redials();
+        c.disconnect(dropped());
+        let wait = c.wait_for_dial();
         assert!(wait < secs(8), "{wait:?}");
         eighths[usize::try_from(wait.as_secs()).unwrap()] += 1;
     }
@@ -104,17 +104,17 @@ fn l2_jitter_draws_the_whole_range_below_the_bound() {
 }
 
 #[test]
-fn l2_the_first_wait_after_a_planned_restart_is_spread_over_five_seconds() {
+fn l2_first_wait_after_a_planned_restart_is_up_to_five_seconds() {
     for code in [1001, 1012] {
         let mut longest = Duration::ZERO;
-        let mut c = Conversation::open();
+        let mut c = Conversation::connected();
         for _ in 0..100 {
-            c.passes(secs(10));
-            c.lost(closed(code));
-            let wait = c.redials();
+            c.advance(secs(10));
+            c.disconnect(closed(code));
+            let wait = c.wait_for_dial();
             assert!(wait < secs(5), "{wait:?}");
             longest = longest.max(wait);
-            c.opens();
+            c.connect();
             c.session.handle_pong(c.epoch(), c.now);
         }
         assert!(longest > secs(4), "{longest:?}");
@@ -122,45 +122,45 @@ fn l2_the_first_wait_after_a_planned_restart_is_spread_over_five_seconds() {
 }
 
 #[test]
-fn l3_a_server_that_accepts_and_closes_sees_growing_delays() {
-    let mut c = Conversation::dialling(steady());
+fn l3_waits_grow_if_the_server_accepts_and_closes() {
+    let mut c = Conversation::connecting(steady());
     let waits: Vec<u64> = (0..5)
         .map(|_| {
-            c.opens();
-            c.passes(secs(9));
-            c.lost(dropped());
-            c.redials().as_secs()
+            c.connect();
+            c.advance(secs(9));
+            c.disconnect(dropped());
+            c.wait_for_dial().as_secs()
         })
         .collect();
     assert_eq!(waits, [1, 2, 4, 8, 16]);
 }
 
 #[test]
-fn l3_a_connection_that_lasts_begins_the_count_anew() {
-    let mut c = Conversation::dialling(steady());
+fn l3_long_connection_resets_the_attempt_count() {
+    let mut c = Conversation::connecting(steady());
     for _ in 0..4 {
-        c.lost(dropped());
-        c.redials();
+        c.disconnect(dropped());
+        c.wait_for_dial();
     }
-    c.opens();
-    c.passes(secs(10));
+    c.connect();
+    c.advance(secs(10));
     c.states();
 
-    c.lost(dropped());
+    c.disconnect(dropped());
 
-    assert_eq!(c.redials(), secs(1));
+    assert_eq!(c.wait_for_dial(), secs(1));
     assert_eq!(attempts_of(&c.states()), [1]);
 }
 
 #[test]
-fn l4_a_dial_has_ten_seconds() {
-    let mut c = Conversation::dialling(steady());
+fn l4_dial_times_out_after_ten_seconds() {
+    let mut c = Conversation::connecting(steady());
     let first = c.epoch();
 
-    c.passes(millis(9_999));
+    c.advance(millis(9_999));
     assert_eq!(c.transmits(), []);
     assert_eq!(c.session.epoch(), Some(first));
-    c.passes(millis(1));
+    c.advance(millis(1));
 
     assert_eq!(c.session.epoch(), None);
     let ConnectionState::Waiting { attempt: 2, error, .. } = c.session.state() else { panic!() };
@@ -168,35 +168,35 @@ fn l4_a_dial_has_ten_seconds() {
 }
 
 #[test]
-fn l4_a_dial_that_opens_after_its_time_is_ignored() {
-    let mut c = Conversation::dialling(steady());
-    c.passes(secs(10));
+fn l4_dial_that_succeeds_after_its_timeout_is_ignored() {
+    let mut c = Conversation::connecting(steady());
+    c.advance(secs(10));
     c.session.handle_connected(c.epoch(), c.now);
     assert!(matches!(c.session.state(), ConnectionState::Waiting { .. }));
 }
 
 #[test]
 fn l5_attempts_are_unlimited_by_default() {
-    let mut c = Conversation::dialling(Config::default());
+    let mut c = Conversation::connecting(Config::default());
     for _ in 0..1_000 {
-        c.lost(dropped());
-        c.redials();
+        c.disconnect(dropped());
+        c.wait_for_dial();
     }
 }
 
 #[test]
-fn l5_used_up_attempts_close_and_settle_everything() {
+fn l5_last_attempt_closes_and_settles_everything() {
     let mut config = steady();
     config.max_attempts = Some(3);
-    let mut c = Conversation::dialling(config);
+    let mut c = Conversation::connecting(config);
     let request = c.request(Request::list("tasks"));
     let subscription = c.subscribe(Subscribe::instance("tasks", 7));
     for _ in 0..2 {
-        c.lost(dropped());
-        c.redials();
+        c.disconnect(dropped());
+        c.wait_for_dial();
     }
 
-    c.lost(http(500));
+    c.disconnect(http(500));
 
     let reason = CloseReason::GaveUp { attempts: 3, last_error: http(500) };
     assert_eq!(*c.session.state(), ConnectionState::Closed(reason.clone()));
@@ -208,38 +208,38 @@ fn l5_used_up_attempts_close_and_settle_everything() {
 }
 
 #[test]
-fn l6_unauthorized_is_tried_once_more_and_then_ends() {
+fn l6_unauthorized_twice_in_a_row_closes_the_session() {
     for status in [401, 403] {
-        let mut c = Conversation::dialling(steady());
-        c.lost(http(status));
-        assert_eq!(c.redials(), secs(1));
-        c.lost(http(status));
+        let mut c = Conversation::connecting(steady());
+        c.disconnect(http(status));
+        assert_eq!(c.wait_for_dial(), secs(1));
+        c.disconnect(http(status));
         let reason = CloseReason::Unauthorized(http(status));
         assert_eq!(*c.session.state(), ConnectionState::Closed(reason));
     }
 }
 
 #[test]
-fn l6_not_found_ends_after_three_in_a_row() {
-    let mut c = Conversation::dialling(steady());
+fn l6_not_found_three_times_in_a_row_closes_the_session() {
+    let mut c = Conversation::connecting(steady());
     for _ in 0..2 {
-        c.lost(http(404));
-        c.redials();
+        c.disconnect(http(404));
+        c.wait_for_dial();
     }
-    c.lost(http(404));
+    c.disconnect(http(404));
     assert_eq!(*c.session.state(), ConnectionState::Closed(CloseReason::Fatal(http(404))));
 }
 
 #[test]
-fn l6_another_failure_between_begins_the_count_anew() {
-    let mut c = Conversation::dialling(steady());
+fn l6_another_failure_resets_the_count() {
+    let mut c = Conversation::connecting(steady());
     for _ in 0..5 {
-        c.lost(http(404));
-        c.redials();
-        c.lost(http(404));
-        c.redials();
-        c.lost(dropped());
-        c.redials();
+        c.disconnect(http(404));
+        c.wait_for_dial();
+        c.disconnect(http(404));
+        c.wait_for_dial();
+        c.disconnect(dropped());
+        c.wait_for_dial();
     }
 }
 
@@ -247,88 +247,88 @@ fn l6_another_failure_between_begins_the_count_anew() {
 fn l6_retry_after_is_obeyed_up_to_five_minutes() {
     for (asked, waited) in [(None, 1), (Some(7), 7), (Some(3_600), 300)] {
         for status in [429, 503] {
-            let mut c = Conversation::dialling(steady());
-            c.lost(ConnectionError::Http { status, retry_after: asked.map(secs) });
-            assert_eq!(c.redials(), secs(waited));
+            let mut c = Conversation::connecting(steady());
+            c.disconnect(ConnectionError::Http { status, retry_after: asked.map(secs) });
+            assert_eq!(c.wait_for_dial(), secs(waited));
         }
     }
 }
 
 #[test]
-fn l6_other_statuses_are_tried_again() {
+fn l6_other_statuses_are_retried() {
     for status in [301, 302, 400, 418, 500, 502, 504] {
-        let mut c = Conversation::dialling(steady());
+        let mut c = Conversation::connecting(steady());
         for _ in 0..20 {
-            c.lost(http(status));
-            c.redials();
+            c.disconnect(http(status));
+            c.wait_for_dial();
         }
     }
 }
 
 #[test]
-fn l7_codes_that_reconnect() {
+fn l7_most_close_codes_reconnect() {
     for code in [1000, 1001, 1005, 1006, 1011, 1012, 1013, 4000, 4001, 4999] {
-        let mut c = Conversation::open();
+        let mut c = Conversation::connected();
         for _ in 0..20 {
-            c.lost(closed(code));
-            c.reopens();
+            c.disconnect(closed(code));
+            c.wait_and_connect();
         }
     }
 }
 
 #[test]
-fn l7_try_again_later_waits_at_least_ten_seconds() {
-    let mut c = Conversation::open_with(|config| config.backoff.jitter = false);
-    c.lost(closed(1013));
-    assert_eq!(c.redials(), secs(10));
+fn l7_close_code_1013_waits_at_least_ten_seconds() {
+    let mut c = Conversation::connected_with(|config| config.backoff.jitter = false);
+    c.disconnect(closed(1013));
+    assert_eq!(c.wait_for_dial(), secs(10));
 }
 
 #[test]
-fn l7_codes_that_mean_unauthorized() {
+fn l7_unauthorized_close_code_twice_in_a_row_closes_the_session() {
     for code in [1008, 4401, 4403] {
-        let mut c = Conversation::open();
-        c.lost(closed(code));
-        c.reopens();
-        c.lost(closed(code));
+        let mut c = Conversation::connected();
+        c.disconnect(closed(code));
+        c.wait_and_connect();
+        c.disconnect(closed(code));
         let reason = CloseReason::Unauthorized(closed(code));
         assert_eq!(*c.session.state(), ConnectionState::Closed(reason));
     }
 }
 
 #[test]
-fn l7_a_refused_handshake_and_an_unauthorized_close_count_together() {
-    let mut c = Conversation::open();
-    c.lost(closed(4401));
-    c.redials();
-    c.lost(http(403));
+fn l7_rejected_handshake_and_unauthorized_close_code_count_together() {
+    let mut c = Conversation::connected();
+    c.disconnect(closed(4401));
+    c.wait_for_dial();
+    c.disconnect(http(403));
     assert_eq!(*c.session.state(), ConnectionState::Closed(CloseReason::Unauthorized(http(403))));
 }
 
 #[test]
-fn l7_codes_that_end_after_three_in_a_row() {
+fn l7_protocol_close_code_three_times_in_a_row_closes_the_session() {
     for code in [1002, 1003, 1007, 1010] {
-        let mut c = Conversation::open();
+        let mut c = Conversation::connected();
         for _ in 0..2 {
-            c.lost(closed(code));
-            c.reopens();
+            c.disconnect(closed(code));
+            c.wait_and_connect();
         }
-        c.lost(closed(code));
+        c.disconnect(closed(code));
         assert_eq!(*c.session.state(), ConnectionState::Closed(CloseReason::Fatal(closed(code))));
     }
 }
 
 #[test]
-fn l7_a_connection_that_lasted_wipes_out_the_strikes() {
-    let mut c = Conversation::open();
+fn l7_long_connection_resets_the_strikes() {
+    let mut c = Conversation::connected();
     for _ in 0..10 {
-        c.passes(secs(10));
-        c.lost(closed(1008));
-        c.reopens();
+        c.advance(secs(10));
+        c.disconnect(closed(1008));
+        c.wait_and_connect();
     }
 }
 
 #[test]
-fn l7_certificate_errors_end_and_other_failures_retry() {
+fn l7_certificate_error_closes_and_other_errors_retry() {
     let kind = std::io::ErrorKind::ConnectionRefused;
     let retried = [
         ConnectionError::Io { kind, message: "refused".into() },
@@ -337,31 +337,31 @@ fn l7_certificate_errors_end_and_other_failures_retry() {
         dropped(),
     ];
     for lost in retried {
-        let mut c = Conversation::dialling(Config::default());
+        let mut c = Conversation::connecting(Config::default());
         for _ in 0..20 {
-            c.lost(lost.clone());
-            c.redials();
+            c.disconnect(lost.clone());
+            c.wait_for_dial();
         }
     }
 
-    let mut c = Conversation::dialling(Config::default());
+    let mut c = Conversation::connecting(Config::default());
     let lost = ConnectionError::Certificate("expired".into());
-    c.lost(lost.clone());
+    c.disconnect(lost.clone());
     assert_eq!(*c.session.state(), ConnectionState::Closed(CloseReason::Fatal(lost)));
 }
 
 #[test]
-fn l9_silence_is_answered_with_a_ping_and_then_with_a_loss() {
-    let mut c = Conversation::open();
+fn l9_silent_connection_is_pinged_then_lost() {
+    let mut c = Conversation::connected();
     let first = c.epoch();
 
-    c.passes(millis(19_999));
+    c.advance(millis(19_999));
     assert_eq!(c.transmits(), []);
-    c.passes(millis(1));
+    c.advance(millis(1));
     assert_eq!(c.transmits(), [Transmit::Frame(first, Frame::Ping)]);
-    c.passes(millis(9_999));
+    c.advance(millis(9_999));
     assert_eq!(*c.session.state(), ConnectionState::Connected);
-    c.passes(millis(1));
+    c.advance(millis(1));
 
     assert_eq!(c.session.epoch(), None);
     let ConnectionState::Waiting { error, .. } = c.session.state() else { panic!() };
@@ -369,52 +369,52 @@ fn l9_silence_is_answered_with_a_ping_and_then_with_a_loss() {
 }
 
 #[test]
-fn l9_any_frame_counts_as_life() {
-    let mut c = Conversation::open();
+fn l9_any_frame_is_a_sign_of_life() {
+    let mut c = Conversation::connected();
     for round in 0..4 {
-        c.passes(secs(20));
+        c.advance(secs(20));
         assert_eq!(c.pings(), 1);
-        c.passes(secs(9));
+        c.advance(secs(9));
         match round {
             0 => c.session.handle_pong(c.epoch(), c.now),
-            1 => c.receives_text("{}"),
-            2 => c.receives_text("junk"),
+            1 => c.receive_text("{}"),
+            2 => c.receive_text("junk"),
             _ => c.session.handle_binary(c.epoch(), b"", c.now),
         }
     }
-    c.passes(secs(19));
+    c.advance(secs(19));
     assert_eq!(c.pings(), 0);
     assert_eq!(*c.session.state(), ConnectionState::Connected);
 }
 
 #[test]
-fn l9_a_pong_at_the_instant_of_the_ping_counts_as_life() {
-    let mut c = Conversation::open();
-    c.passes(secs(20));
+fn l9_pong_at_the_instant_of_the_ping_counts() {
+    let mut c = Conversation::connected();
+    c.advance(secs(20));
     assert_eq!(c.pings(), 1);
     c.session.handle_pong(c.epoch(), c.now);
-    c.passes(secs(19));
+    c.advance(secs(19));
     assert_eq!(*c.session.state(), ConnectionState::Connected);
 }
 
 #[test]
-fn l9_frames_that_keep_coming_need_no_ping() {
-    let mut c = Conversation::open();
+fn l9_busy_connection_is_not_pinged() {
+    let mut c = Conversation::connected();
     for _ in 0..20 {
-        c.passes(secs(19));
-        c.receives_text("{}");
+        c.advance(secs(19));
+        c.receive_text("{}");
     }
     assert_eq!(c.pings(), 0);
 }
 
 #[test]
 fn l9_interval_and_timeout_are_options() {
-    let mut c = Conversation::open_with(|config| {
+    let mut c = Conversation::connected_with(|config| {
         config.heartbeat = Some(Heartbeat { interval: secs(3), timeout: secs(2) });
     });
-    c.passes(secs(3));
+    c.advance(secs(3));
     assert_eq!(c.pings(), 1);
-    c.passes(secs(2));
+    c.advance(secs(2));
     assert!(matches!(
         c.session.state(),
         ConnectionState::Waiting { error: ConnectionError::Silent(_), .. }
@@ -422,27 +422,27 @@ fn l9_interval_and_timeout_are_options() {
 }
 
 #[test]
-fn l9_without_a_heartbeat_silence_is_no_loss() {
-    let mut c = Conversation::open_with(|config| config.heartbeat = None);
+fn l9_silent_connection_is_kept_without_a_heartbeat() {
+    let mut c = Conversation::connected_with(|config| config.heartbeat = None);
     assert_eq!(c.session.poll_timeout(), None);
-    c.passes(secs(100_000));
+    c.advance(secs(100_000));
     assert_eq!(*c.session.state(), ConnectionState::Connected);
 }
 
 #[test]
-fn l11_no_dial_follows_a_close_in_whatever_state() {
+fn l11_no_dial_after_a_close_in_any_state() {
     let states: [fn() -> Conversation; 5] = [
         || Conversation::idle(Config::default()),
-        || Conversation::dialling(Config::default()),
-        Conversation::open,
+        || Conversation::connecting(Config::default()),
+        Conversation::connected,
         || {
-            let mut waiting = Conversation::open();
-            waiting.lost(dropped());
+            let mut waiting = Conversation::connected();
+            waiting.disconnect(dropped());
             waiting
         },
         || {
-            let mut closing = Conversation::open();
-            closing.requests(Request::list("tasks").no_timeout());
+            let mut closing = Conversation::connected();
+            closing.send_request(Request::list("tasks").no_timeout());
             closing.close(CloseOptions::default());
             closing
         },
@@ -452,7 +452,7 @@ fn l11_no_dial_follows_a_close_in_whatever_state() {
             let mut c = state();
             c.close(close);
             c.session.open(c.now);
-            c.passes(secs(1_000));
+            c.advance(secs(1_000));
             if let Some(epoch) = c.transmits().iter().find_map(|transmit| match transmit {
                 Transmit::Frame(epoch, Frame::Close(_)) => Some(*epoch),
                 _ => None,
@@ -460,7 +460,7 @@ fn l11_no_dial_follows_a_close_in_whatever_state() {
                 c.session.handle_connected(epoch, c.now);
                 c.session.handle_disconnected(epoch, dropped(), c.now);
             }
-            c.passes(secs(1_000));
+            c.advance(secs(1_000));
             assert_eq!(c.dials(), 0);
             assert!(c.session.is_finished());
         }
@@ -468,7 +468,7 @@ fn l11_no_dial_follows_a_close_in_whatever_state() {
 }
 
 #[test]
-fn l11_a_dial_that_was_not_begun_is_taken_back() {
+fn l11_close_withdraws_an_unpolled_dial() {
     let mut c = Conversation::idle(Config::default());
     c.session.open(c.now);
     c.close(CloseOptions::default());
@@ -477,8 +477,8 @@ fn l11_a_dial_that_was_not_begun_is_taken_back() {
 }
 
 #[test]
-fn l11_a_dial_under_way_is_given_up() {
-    let mut c = Conversation::dialling(Config::default());
+fn l11_close_abandons_a_dial_in_progress() {
+    let mut c = Conversation::connecting(Config::default());
     c.close(CloseOptions::default());
     assert_eq!(c.session.epoch(), None);
     assert_eq!(c.transmits(), []);

@@ -29,15 +29,15 @@ fn heard(c: &mut Conversation, key: ListenerKey) -> Vec<Value> {
 }
 
 #[test]
-fn f2_a_listener_gets_every_frame_that_contains_its_pattern() {
-    let mut c = Conversation::open();
+fn f2_listener_gets_every_frame_that_matches_its_pattern() {
+    let mut c = Conversation::connected();
     let ticks = listen(&mut c, Selector::stream("tools").contains(json!({"type": "tick"})));
     let third = listen(&mut c, Selector::message(json!({"payload": {"n": 3}})));
     for n in 2..4 {
-        c.receives(&tick(n));
+        c.receive(&tick(n));
     }
-    c.receives(&json!({"stream": "tools", "payload": {"type": "tock"}}));
-    c.receives(&json!({"stream": "tasks", "payload": {"type": "tick"}}));
+    c.receive(&json!({"stream": "tools", "payload": {"type": "tock"}}));
+    c.receive(&json!({"stream": "tasks", "payload": {"type": "tick"}}));
     assert_eq!(c.events(), [Event::ListenerReadable(ticks), Event::ListenerReadable(third)]);
     assert_eq!(
         heard(&mut c, ticks),
@@ -48,24 +48,24 @@ fn f2_a_listener_gets_every_frame_that_contains_its_pattern() {
 }
 
 #[test]
-fn f2_a_listener_is_told_once_until_it_is_read() {
-    let mut c = Conversation::open();
+fn f2_listener_is_notified_once_until_it_is_read() {
+    let mut c = Conversation::connected();
     let all = listen(&mut c, Selector::any());
-    c.receives(&tick(1));
-    c.receives(&tick(2));
+    c.receive(&tick(1));
+    c.receive(&tick(2));
     assert_eq!(c.events(), [Event::ListenerReadable(all)]);
-    c.receives(&tick(3));
+    c.receive(&tick(3));
     assert_eq!(c.events(), [Event::ListenerReadable(all)]);
     assert_eq!(heard(&mut c, all).len(), 3);
 }
 
 #[test]
-fn f2_a_listener_hears_replies_and_events_and_takes_them_from_nobody() {
-    let mut c = Conversation::open();
+fn f2_listener_also_gets_frames_of_requests_and_subscriptions() {
+    let mut c = Conversation::connected();
     let all = listen(&mut c, Selector::stream("tasks"));
-    let (request, frame) = c.requests(Request::retrieve("tasks", 7));
-    let (subscription, subscribe) = c.subscribes(Subscribe::instance("tasks", 7));
-    c.answers(&frame, &json!({"pk": 7}));
+    let (request, frame) = c.send_request(Request::retrieve("tasks", 7));
+    let (subscription, subscribe) = c.subscribe_acked(Subscribe::instance("tasks", 7));
+    c.reply(&frame, &json!({"pk": 7}));
     c.event(&subscribe, "update", &json!({"pk": 7}));
     assert_eq!(c.settled(), [(request, Ok(json!({"pk": 7})))]);
     assert_eq!(c.changes(subscription).len(), 1);
@@ -75,11 +75,11 @@ fn f2_a_listener_hears_replies_and_events_and_takes_them_from_nobody() {
 }
 
 #[test]
-fn f2_a_listener_says_on_which_stream_it_heard_a_frame() {
-    let mut c = Conversation::open();
+fn f2_listener_event_names_the_stream() {
+    let mut c = Conversation::connected();
     let all = listen(&mut c, Selector::any());
-    c.receives(&tick(1));
-    c.receives(&json!({"hello": "client"}));
+    c.receive(&tick(1));
+    c.receive(&json!({"hello": "client"}));
     let Some(ListenerEvent::Frame { stream, .. }) = c.session.poll_listener(all) else { panic!() };
     assert_eq!(stream.as_deref(), Some("tools"));
     let Some(ListenerEvent::Frame { stream, payload, .. }) = c.session.poll_listener(all) else {
@@ -89,55 +89,56 @@ fn f2_a_listener_says_on_which_stream_it_heard_a_frame() {
 }
 
 #[test]
-fn f2_bare_frames_are_heard_whole() {
-    let mut c = Conversation::open_with(|config| config.framing = Framing::Bare);
+fn f2_listener_gets_whole_bare_frames() {
+    let mut c = Conversation::connected_with(|config| config.framing = Framing::Bare);
     let ticks = listen(&mut c, Selector::stream("tools").contains(json!({"type": "tick"})));
-    c.receives(&json!({"type": "tick", "n": 1}));
-    c.receives(&json!({"type": "tock", "n": 1}));
+    c.receive(&json!({"type": "tick", "n": 1}));
+    c.receive(&json!({"type": "tock", "n": 1}));
     assert_eq!(heard(&mut c, ticks), [json!({"type": "tick", "n": 1})]);
 }
 
 #[test]
-fn f2_a_frame_with_nan_is_heard_with_null() {
-    let mut c = Conversation::open();
+fn f2_listener_gets_null_for_nan() {
+    let mut c = Conversation::connected();
     let ticks = listen(&mut c, Selector::any().contains(json!({"type": "tick"})));
-    c.receives_text(r#"{"stream": "tools", "payload": {"type": "tick", "n": NaN}}"#);
+    c.receive_text(r#"{"stream": "tools", "payload": {"type": "tick", "n": NaN}}"#);
     assert_eq!(heard(&mut c, ticks), [json!({"type": "tick", "n": null})]);
 }
 
 #[test]
 fn f2_dropped_listener_receives_nothing() {
-    let mut c = Conversation::open();
+    let mut c = Conversation::connected();
     let (of_stream, of_any) =
         (listen(&mut c, Selector::stream("tools")), listen(&mut c, Selector::any()));
-    c.receives(&tick(1));
+    c.receive(&tick(1));
     c.session.unlisten(of_stream);
     c.session.unlisten(of_any);
     assert_eq!(c.events(), [], "nor is told of what had come");
-    c.receives(&tick(2));
+    c.receive(&tick(2));
     assert_eq!(c.unhandled().len(), 1);
     assert!(c.session.poll_listener(of_any).is_none());
     assert_eq!(c.session.stats().listeners, 0);
 }
 
 #[test]
-fn f2_a_listener_outlives_connections() {
-    let mut c = Conversation::open();
+fn f2_listener_survives_a_reconnect() {
+    let mut c = Conversation::connected();
     let ticks = listen(&mut c, Selector::stream("tools"));
-    c.receives(&tick(1));
-    c.reconnects();
-    c.receives(&tick(2));
+    c.receive(&tick(1));
+    c.reconnect();
+    c.receive(&tick(2));
     assert_eq!(heard(&mut c, ticks).len(), 2);
     assert_eq!(c.sent(), [] as [Value; 0], "the server knows nothing of it");
 }
 
 #[test]
 fn f2_slow_listener_drops_the_oldest_and_reports_the_count() {
-    let mut c = Conversation::open_with(|config| config.events = Limit { count: 2, bytes: 10_000 });
+    let mut c =
+        Conversation::connected_with(|config| config.events = Limit { count: 2, bytes: 10_000 });
     let slow = listen(&mut c, Selector::stream("tools"));
     let prompt = listen(&mut c, Selector::any());
     for n in 0..5 {
-        c.receives(&tick(n));
+        c.receive(&tick(n));
         assert_eq!(heard(&mut c, prompt), [json!({"type": "tick", "n": n})]);
     }
     assert_eq!(
@@ -148,8 +149,8 @@ fn f2_slow_listener_drops_the_oldest_and_reports_the_count() {
 }
 
 #[test]
-fn f2_a_selector_that_can_not_be_used_is_handed_back() {
-    let mut c = Conversation::open_with(|config| config.max_subscriptions = 1);
+fn f2_rejected_selector_is_returned() {
+    let mut c = Conversation::connected_with(|config| config.max_subscriptions = 1);
     let wrong = Selector::any().contains(std::collections::BTreeMap::from([((1, 2), 3)]));
     let rejected = c.session.listen(wrong.clone(), c.now).unwrap_err();
     assert_eq!(rejected.command, wrong);

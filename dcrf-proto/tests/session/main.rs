@@ -1,7 +1,7 @@
 //! The core as a state machine: each test is a conversation with a [`Session`](dcrf_proto::Session) under a clock that
 //! the test sets.
 
-mod all_at_once;
+mod bulk_commands;
 mod calls;
 mod changes;
 mod close;
@@ -10,11 +10,11 @@ mod determinism;
 mod dialect;
 mod failure_actions;
 mod frames;
+mod joining;
 mod ledger;
 mod limits;
 mod link;
 mod listeners;
-mod newcomers;
 mod probe;
 mod quarantine;
 mod random_calls;

@@ -16,7 +16,7 @@ impl Conversation {
     }
 
     #[track_caller]
-    fn was_silent_for(&self, time: Duration) {
+    fn assert_silent_for(&self, time: Duration) {
         let ConnectionState::Waiting { error, .. } = self.session.state() else {
             panic!("{:?}", self.session.state())
         };
@@ -26,36 +26,36 @@ impl Conversation {
 
 /// With the heartbeat by default, and without one.
 fn connections() -> [Conversation; 2] {
-    [Conversation::open(), Conversation::open_with(|config| config.heartbeat = None)]
+    [Conversation::connected(), Conversation::connected_with(|config| config.heartbeat = None)]
 }
 
 #[test]
-fn l10_a_probe_pings_at_once_and_has_two_seconds() {
+fn l10_probe_pings_at_once_and_times_out_after_two_seconds() {
     for mut c in connections() {
-        c.passes(secs(7));
+        c.advance(secs(7));
         c.probe();
         assert_eq!(c.pings(), 1);
-        c.passes(millis(1_999));
+        c.advance(millis(1_999));
         assert!(c.is_connected());
-        c.passes(millis(1));
-        c.was_silent_for(secs(9));
+        c.advance(millis(1));
+        c.assert_silent_for(secs(9));
         assert_eq!(c.session.epoch(), None);
     }
 }
 
 #[test]
-fn l10_any_frame_counts_as_life() {
+fn l10_any_frame_answers_a_probe() {
     for round in 0..4 {
         for mut c in connections() {
             c.probe();
-            c.passes(secs(1));
+            c.advance(secs(1));
             match round {
                 0 => c.session.handle_pong(c.epoch(), c.now),
-                1 => c.receives_text("{}"),
-                2 => c.receives_text("junk"),
+                1 => c.receive_text("{}"),
+                2 => c.receive_text("junk"),
                 _ => c.session.handle_binary(c.epoch(), b"", c.now),
             }
-            c.passes(secs(10));
+            c.advance(secs(10));
             assert!(c.is_connected());
             assert_eq!(c.pings(), 1);
         }
@@ -63,95 +63,95 @@ fn l10_any_frame_counts_as_life() {
 }
 
 #[test]
-fn l10_asking_again_while_a_probe_is_under_way_changes_nothing() {
+fn l10_second_probe_during_a_probe_changes_nothing() {
     for mut c in connections() {
         c.probe();
         for _ in 0..19 {
-            c.passes(millis(100));
+            c.advance(millis(100));
             c.probe();
         }
         assert_eq!(c.pings(), 1);
-        c.passes(millis(100));
-        c.was_silent_for(secs(2));
+        c.advance(millis(100));
+        c.assert_silent_for(secs(2));
     }
 }
 
 #[test]
-fn l10_after_an_answer_another_probe_may_be_made() {
+fn l10_probe_can_be_repeated_after_an_answer() {
     for mut c in connections() {
         for _ in 0..3 {
             c.probe();
             assert_eq!(c.pings(), 1);
-            c.passes(millis(500));
+            c.advance(millis(500));
             c.session.handle_pong(c.epoch(), c.now);
         }
         c.probe();
-        c.passes(secs(2));
-        c.was_silent_for(secs(2));
+        c.advance(secs(2));
+        c.assert_silent_for(secs(2));
     }
 }
 
 #[test]
-fn l10_without_a_heartbeat_nothing_is_left_of_an_answered_probe() {
+fn l10_answered_probe_leaves_no_timer_without_a_heartbeat() {
     let [_, mut c] = connections();
     c.probe();
     c.session.handle_pong(c.epoch(), c.now);
-    c.passes(secs(100_000));
+    c.advance(secs(100_000));
     assert!(c.is_connected());
     assert_eq!(c.session.poll_timeout(), None);
     assert_eq!(c.pings(), 1);
 }
 
 #[test]
-fn l10_after_an_answer_the_heartbeat_goes_on() {
-    let mut c = Conversation::open();
-    c.passes(secs(15));
+fn l10_heartbeat_continues_after_an_answered_probe() {
+    let mut c = Conversation::connected();
+    c.advance(secs(15));
     c.probe();
     c.session.handle_pong(c.epoch(), c.now);
     assert_eq!(c.pings(), 1);
-    c.passes(millis(19_999));
+    c.advance(millis(19_999));
     assert_eq!(c.pings(), 0);
-    c.passes(millis(1));
+    c.advance(millis(1));
     assert_eq!(c.pings(), 1);
-    c.passes(secs(10));
-    c.was_silent_for(secs(30));
+    c.advance(secs(10));
+    c.assert_silent_for(secs(30));
 }
 
 #[test]
-fn l10_a_probe_delays_no_ping_of_a_heartbeat_that_is_faster() {
-    let mut c = Conversation::open_with(|config| {
+fn l10_probe_does_not_delay_a_faster_heartbeat() {
+    let mut c = Conversation::connected_with(|config| {
         config.heartbeat = Some(Heartbeat { interval: secs(1), timeout: secs(9) });
     });
-    c.passes(millis(900));
+    c.advance(millis(900));
     c.probe();
     c.session.handle_pong(c.epoch(), c.now);
     assert_eq!(c.pings(), 1);
-    c.passes(secs(1));
+    c.advance(secs(1));
     assert_eq!(c.pings(), 1);
 }
 
 #[test]
-fn l10_a_ping_of_the_heartbeat_has_its_time_once_more() {
+fn l10_probe_gives_a_pending_ping_its_full_time_again() {
     // A millisecond before the heartbeat gives up: the machine slept, and the pong had no time to come.
     for answered in [false, true] {
-        let mut c = Conversation::open();
-        c.passes(millis(29_999));
+        let mut c = Conversation::connected();
+        c.advance(millis(29_999));
         assert_eq!(c.pings(), 1);
         c.probe();
         assert_eq!(c.pings(), 1);
-        c.passes(millis(1_999));
+        c.advance(millis(1_999));
         assert!(c.is_connected());
         if answered {
             c.session.handle_pong(c.epoch(), c.now);
         }
-        c.passes(millis(1));
+        c.advance(millis(1));
         assert_eq!(c.is_connected(), answered);
     }
 }
 
 #[test]
-fn l10_a_ping_that_the_socket_has_not_taken_is_not_sent_twice() {
-    let mut c = Conversation::open();
+fn l10_probe_does_not_duplicate_an_unsent_ping() {
+    let mut c = Conversation::connected();
     // The heartbeat's ping is not polled yet.
     c.now += secs(20);
     c.session.handle_timeout(c.now);
@@ -160,48 +160,48 @@ fn l10_a_ping_that_the_socket_has_not_taken_is_not_sent_twice() {
 }
 
 #[test]
-fn l10_a_probe_takes_no_time_from_requests() {
-    let mut c = Conversation::open();
-    let (key, frame) = c.requests(Request::list("tasks").timeout(secs(30)));
-    c.passes(secs(10));
+fn l10_probe_does_not_shorten_request_timeouts() {
+    let mut c = Conversation::connected();
+    let (key, frame) = c.send_request(Request::list("tasks").timeout(secs(30)));
+    c.advance(secs(10));
     c.probe();
     c.session.handle_pong(c.epoch(), c.now);
-    c.passes(secs(19));
-    c.answers(&frame, &json!([]));
+    c.advance(secs(19));
+    c.reply(&frame, &json!([]));
     assert_eq!(c.settled(), [(key, Ok(json!([])))]);
 }
 
 #[test]
-fn l10_a_close_that_waits_can_be_probed() {
-    let mut c = Conversation::open();
-    c.requests(Request::list("tasks"));
+fn l10_probe_works_while_a_close_waits() {
+    let mut c = Conversation::connected();
+    c.send_request(Request::list("tasks"));
     c.close(CloseOptions::default());
     c.probe();
     assert_eq!(c.pings(), 1);
-    c.passes(secs(2));
+    c.advance(secs(2));
     assert!(c.session.is_finished());
     assert_eq!(c.session.poll_timeout(), None);
 }
 
 #[test]
-fn l10_without_a_connection_nothing_happens() {
+fn l10_probe_without_a_connection_does_nothing() {
     let states: [fn() -> Conversation; 5] = [
         || Conversation::idle(Config::default()),
-        || Conversation::dialling(Config::default()),
+        || Conversation::connecting(Config::default()),
         || {
-            let mut waiting = Conversation::open();
-            waiting.lost(dropped());
+            let mut waiting = Conversation::connected();
+            waiting.disconnect(dropped());
             waiting
         },
         || {
-            let mut leaving = Conversation::open();
+            let mut leaving = Conversation::connected();
             leaving.close(CloseOptions::now());
             leaving.transmits();
             leaving
         },
         || {
-            let mut gone = Conversation::open();
-            gone.lost(closed(4001));
+            let mut gone = Conversation::connected();
+            gone.disconnect(closed(4001));
             gone.close(CloseOptions::now());
             gone
         },

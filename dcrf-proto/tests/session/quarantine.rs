@@ -8,8 +8,8 @@ fn task(pk: u64) -> Subscribe {
     Subscribe::instance("tasks", pk)
 }
 
-fn open() -> Conversation {
-    Conversation::open_with(|config| {
+fn connected() -> Conversation {
+    Conversation::connected_with(|config| {
         config.quarantine_window = secs(5);
         config.heartbeat = None;
     })
@@ -20,7 +20,7 @@ fn pk(frame: &Value) -> u64 {
 }
 
 fn subscribe_all(c: &mut Conversation, pks: impl IntoIterator<Item = u64>) -> Vec<SubscriptionKey> {
-    pks.into_iter().map(|pk| c.subscribes(task(pk)).0).collect()
+    pks.into_iter().map(|pk| c.subscribe_acked(task(pk)).0).collect()
 }
 
 /// The server acknowledges what it is sent until it comes to `poison`, of which it dies. Says which subscribes it
@@ -30,78 +30,78 @@ fn dies_of(c: &mut Conversation, poison: u64) -> Vec<u64> {
     for _ in 0..100 {
         let frames = c.sent();
         if frames.is_empty() {
-            c.passes(millis(250));
+            c.advance(millis(250));
         }
         for frame in frames {
             sent.push(pk(&frame));
             if pk(&frame) == poison {
-                c.lost(closed(1011));
+                c.disconnect(closed(1011));
                 return sent;
             }
-            c.replies(&frame, 201, &json!([]), &Value::Null);
+            c.reply_with(&frame, 201, &json!([]), &Value::Null);
         }
     }
     panic!("it was not sent: {sent:?}")
 }
 
 #[test]
-fn l12_after_a_death_the_next_connection_waits_and_then_asks_one_by_one() {
-    let mut c = open();
+fn l12_quarantined_connection_waits_then_subscribes_one_at_a_time() {
+    let mut c = connected();
     subscribe_all(&mut c, 1..4);
-    c.lost(dropped());
-    c.reopens();
+    c.disconnect(dropped());
+    c.wait_and_connect();
     assert_eq!(c.sent(), [] as [Value; 0]);
-    c.passes(millis(249));
+    c.advance(millis(249));
     assert_eq!(c.sent(), [] as [Value; 0]);
-    c.passes(millis(1));
+    c.advance(millis(1));
     for expected in 1..4 {
         let frame = c.sent_one();
         assert_eq!(pk(&frame), expected);
-        c.passes(secs(3));
+        c.advance(secs(3));
         assert_eq!(c.sent(), [] as [Value; 0], "it waits for the answer");
-        c.answers(&frame, &Value::Null);
+        c.reply(&frame, &Value::Null);
     }
 }
 
 #[test]
-fn l12_the_wait_doubles_up_to_two_seconds() {
-    let mut c = open();
+fn l12_wait_doubles_up_to_two_seconds() {
+    let mut c = connected();
     // Many, so that none is suspected three times.
     subscribe_all(&mut c, 0..20);
     for wait in [250, 500, 1_000, 2_000, 2_000] {
-        c.lost(dropped());
-        c.reopens();
-        c.passes(millis(wait - 1));
+        c.disconnect(dropped());
+        c.wait_and_connect();
+        c.advance(millis(wait - 1));
         assert_eq!(c.sent(), [] as [Value; 0], "{wait}");
-        c.passes(millis(1));
+        c.advance(millis(1));
         assert_eq!(c.sent().len(), 1, "{wait}");
     }
 }
 
 #[test]
-fn l12_requests_wait_until_all_is_answered() {
-    let mut c = open();
+fn l12_requests_wait_for_all_replies_to_subscribes() {
+    let mut c = connected();
     subscribe_all(&mut c, 1..3);
-    c.lost(dropped());
+    c.disconnect(dropped());
     c.request(Request::list("tasks"));
-    c.reopens();
-    c.passes(secs(1));
+    c.wait_and_connect();
+    c.advance(secs(1));
     for _ in 1..3 {
         let frame = c.sent_one();
         assert_eq!(frame["payload"]["action"], "subscribe_instance");
-        c.answers(&frame, &Value::Null);
+        c.reply(&frame, &Value::Null);
     }
     assert_eq!(c.sent_actions(), ["list"]);
 }
 
 #[test]
-fn l12_the_poisoned_subscription_is_found_and_the_others_live_on() {
-    let mut c = open();
+fn l12_poisoned_subscription_ends_and_the_others_continue() {
+    let mut c = connected();
     let keys = subscribe_all(&mut c, 0..10);
-    c.lost(dropped());
+    c.disconnect(dropped());
     let mut deaths = 0;
     while c.session.ended(keys[3]).is_none() {
-        c.reopens();
+        c.wait_and_connect();
         let sent = dies_of(&mut c, 3);
         if deaths > 0 {
             assert_eq!(sent.len(), 10, "who is suspected comes last");
@@ -110,12 +110,12 @@ fn l12_the_poisoned_subscription_is_found_and_the_others_live_on() {
     }
     assert_eq!(deaths, 3);
     assert_eq!(c.end(keys[3]), SubscriptionError::Poisoned { cause: closed(1011) });
-    c.reopens();
+    c.wait_and_connect();
     let mut acknowledged = 0;
     while acknowledged < 9 {
-        c.passes(secs(2));
+        c.advance(secs(2));
         for frame in c.sent() {
-            c.answers(&frame, &Value::Null);
+            c.reply(&frame, &Value::Null);
             acknowledged += 1;
         }
     }
@@ -125,31 +125,31 @@ fn l12_the_poisoned_subscription_is_found_and_the_others_live_on() {
 }
 
 #[test]
-fn l12_a_new_subscription_of_which_every_connection_dies_ends_after_three() {
-    let mut c = open();
-    let (well, _) = c.subscribes(task(1));
-    c.passes(secs(60));
+fn l12_new_subscription_ends_after_three_deaths() {
+    let mut c = connected();
+    let (well, _) = c.subscribe_acked(task(1));
+    c.advance(secs(60));
     let fatal = c.subscribe(task(2));
     for death in 0..3 {
         assert_eq!(c.session.ended(fatal), None, "{death}");
         dies_of(&mut c, 2);
-        c.reopens();
+        c.wait_and_connect();
     }
     assert_eq!(c.end(fatal), SubscriptionError::Poisoned { cause: closed(1011) });
-    c.passes(secs(2));
+    c.advance(secs(2));
     let frame = c.sent_one();
     assert_eq!(pk(&frame), 1);
-    c.answers(&frame, &Value::Null);
+    c.reply(&frame, &Value::Null);
     assert!(c.session.is_acknowledged(well));
 }
 
 #[test]
-fn l12_all_who_share_a_poisoned_frame_end() {
-    let mut c = open();
+fn l12_all_subscribers_of_a_poisoned_upstream_end() {
+    let mut c = connected();
     let keys = [c.subscribe(task(2)), c.subscribe(task(2))];
     for _ in 0..3 {
         dies_of(&mut c, 2);
-        c.reopens();
+        c.wait_and_connect();
     }
     for key in keys {
         assert_eq!(c.end(key), SubscriptionError::Poisoned { cause: closed(1011) });
@@ -158,138 +158,138 @@ fn l12_all_who_share_a_poisoned_frame_end() {
 }
 
 #[test]
-fn l12_an_answer_clears_of_suspicion() {
-    let mut c = open();
+fn l12_reply_clears_a_suspect() {
+    let mut c = connected();
     let key = c.subscribe(task(2));
     for _ in 0..5 {
         for _ in 0..2 {
             dies_of(&mut c, 2);
-            c.reopens();
+            c.wait_and_connect();
         }
-        c.passes(secs(2));
+        c.advance(secs(2));
         let frame = c.sent_one();
-        c.answers(&frame, &Value::Null);
-        c.passes(secs(6));
-        c.reconnects();
+        c.reply(&frame, &Value::Null);
+        c.advance(secs(6));
+        c.reconnect();
     }
     assert_eq!(c.session.ended(key), None);
 }
 
 #[test]
-fn l12_an_answer_clears_of_suspicion_also_while_the_socket_takes_nothing() {
-    let mut c = open();
-    let key = c.subscribes(task(2)).0;
-    c.lost(dropped());
-    c.reopens();
-    c.passes(secs(2));
+fn l12_reply_clears_a_suspect_while_the_socket_is_blocked() {
+    let mut c = connected();
+    let key = c.subscribe_acked(task(2)).0;
+    c.disconnect(dropped());
+    c.wait_and_connect();
+    c.advance(secs(2));
     let frame = c.sent_one();
-    c.answers(&frame, &Value::Null);
-    c.lost(dropped());
+    c.reply(&frame, &Value::Null);
+    c.disconnect(dropped());
     for deaths in 1..3 {
-        c.reopens();
+        c.wait_and_connect();
         dies_of(&mut c, 2);
         assert_eq!(c.session.ended(key), None, "{deaths}");
     }
 }
 
 #[test]
-fn l12_a_connection_that_has_lasted_ends_the_care() {
-    let mut c = open();
+fn l12_long_connection_ends_the_quarantine() {
+    let mut c = connected();
     subscribe_all(&mut c, 1..4);
-    c.lost(dropped());
-    c.reopens();
-    c.passes(secs(1));
+    c.disconnect(dropped());
+    c.wait_and_connect();
+    c.advance(secs(1));
     while let [frame] = &c.sent()[..] {
-        c.answers(frame, &Value::Null);
+        c.reply(frame, &Value::Null);
     }
-    c.passes(secs(6));
+    c.advance(secs(6));
     // On the same connection, and on the next.
     c.subscribe(task(8));
     c.subscribe(task(9));
     assert_eq!(c.sent().len(), 2);
-    c.passes(secs(6));
-    c.reconnects();
+    c.advance(secs(6));
+    c.reconnect();
     assert_eq!(c.sent().len(), 5);
 }
 
 #[test]
-fn l12_a_silent_server_and_a_planned_reconnect_are_no_death() {
-    let mut c = open();
+fn l12_silence_and_planned_reconnect_start_no_quarantine() {
+    let mut c = connected();
     subscribe_all(&mut c, 1..4);
-    c.lost(ConnectionError::Silent(secs(30)));
-    c.reopens();
+    c.disconnect(ConnectionError::Silent(secs(30)));
+    c.wait_and_connect();
     assert_eq!(c.sent().len(), 3);
     c.session.force_reconnect(dcrf_proto::CloseFrame::normal(), c.now);
     c.flush();
-    c.lost(dropped());
-    c.reopens();
+    c.disconnect(dropped());
+    c.wait_and_connect();
     assert_eq!(c.sent().len(), 3);
 }
 
 #[test]
-fn l12_without_subscriptions_nothing_is_held_up() {
-    let mut c = open();
+fn l12_no_quarantine_without_subscriptions() {
+    let mut c = connected();
     for _ in 0..3 {
-        c.lost(dropped());
-        c.reopens();
+        c.disconnect(dropped());
+        c.wait_and_connect();
         c.request(Request::new("tools", "echo"));
         assert_eq!(c.sent().len(), 1);
     }
 }
 
 #[test]
-fn l12_a_feed_without_acknowledgement_is_watched_for_a_second() {
-    let mut c = open();
+fn l12_feed_without_ack_is_watched_for_a_second() {
+    let mut c = connected();
     let feed = Subscribe::new("tasks", "subscribe_feed").without_ack();
     let fatal = c.subscribe(feed);
     assert_eq!(c.sent().len(), 1);
-    let (well, _) = c.subscribes(task(1));
-    c.lost(closed(1011));
+    let (well, _) = c.subscribe_acked(task(1));
+    c.disconnect(closed(1011));
     for _ in 0..3 {
         assert_eq!(c.session.ended(fatal), None);
-        c.reopens();
+        c.wait_and_connect();
         // The task is answered if its turn comes first.
         let mut feed_was_sent = false;
         for _ in 0..100 {
             for frame in c.sent() {
                 feed_was_sent |= frame["payload"]["action"] == "subscribe_feed";
                 if frame["payload"]["action"] == "subscribe_instance" {
-                    c.answers(&frame, &Value::Null);
+                    c.reply(&frame, &Value::Null);
                 }
             }
             if feed_was_sent {
                 break;
             }
-            c.passes(millis(50));
+            c.advance(millis(50));
         }
         assert!(feed_was_sent);
-        c.passes(millis(900));
-        c.lost(closed(1011));
+        c.advance(millis(900));
+        c.disconnect(closed(1011));
     }
     assert_eq!(c.session.ended(fatal), Some(&SubscriptionError::Poisoned { cause: closed(1011) }));
     assert_eq!(c.session.ended(well), None);
 }
 
 #[test]
-fn l12_an_unanswered_frame_does_not_hold_up_the_others_for_ever() {
-    let mut c = open();
+fn l12_unanswered_subscribe_delays_the_others_for_a_limited_time() {
+    let mut c = connected();
     subscribe_all(&mut c, 1..3);
-    c.lost(dropped());
-    c.reopens();
-    c.passes(secs(1));
+    c.disconnect(dropped());
+    c.wait_and_connect();
+    c.advance(secs(1));
     assert_eq!(pk(&c.sent_one()), 1);
-    c.passes(secs(30));
+    c.advance(secs(30));
     assert_eq!(pk(&c.sent_one()), 2);
 }
 
 #[test]
-fn l12_a_close_leaves_no_timer() {
-    let mut c = open();
+fn l12_close_leaves_no_timer() {
+    let mut c = connected();
     subscribe_all(&mut c, 1..3);
-    c.lost(dropped());
-    c.reopens();
+    c.disconnect(dropped());
+    c.wait_and_connect();
     c.close(dcrf_proto::CloseOptions::now());
     c.flush();
-    c.lost(dropped());
+    c.disconnect(dropped());
     assert_eq!(c.session.poll_timeout(), None);
 }

@@ -21,8 +21,8 @@ impl Conversation {
         self.transmits().into_iter().filter_map(close_frame).collect()
     }
 
-    fn finishes_the_closing_handshake(&mut self) {
-        self.lost(closed(1000));
+    fn finish_closing_handshake(&mut self) {
+        self.disconnect(closed(1000));
     }
 }
 
@@ -36,8 +36,8 @@ fn steady() -> Config {
 }
 
 #[test]
-fn l13_an_open_connection_is_closed_and_the_next_one_made_at_once() {
-    let mut c = Conversation::open();
+fn l13_connection_is_closed_and_the_next_one_dialled() {
+    let mut c = Conversation::connected();
     let old = c.epoch();
     c.states();
     let frame = CloseFrame { code: 4000, reason: "another user".into() };
@@ -47,38 +47,38 @@ fn l13_an_open_connection_is_closed_and_the_next_one_made_at_once() {
     assert_eq!(c.transmits(), [Transmit::Frame(old, Frame::Close(frame))]);
     assert_eq!(c.session.epoch(), Some(old), "the socket is kept for the closing handshake");
     assert_eq!(*c.session.state(), FIRST);
-    c.finishes_the_closing_handshake();
+    c.finish_closing_handshake();
     assert_eq!(c.dials(), 1);
     assert!(c.epoch() > old);
-    c.opens();
+    c.connect();
     assert_eq!(c.states(), [FIRST, ConnectionState::Connected]);
 }
 
 #[test]
-fn l13_the_closing_handshake_has_a_second() {
-    let mut c = Conversation::open();
+fn l13_closing_handshake_times_out_after_a_second() {
+    let mut c = Conversation::connected();
     c.force_reconnect();
     assert_eq!(c.close_frames(), [CloseFrame::normal()]);
-    c.passes(millis(999));
+    c.advance(millis(999));
     assert_eq!(c.dials(), 0);
-    c.passes(millis(1));
+    c.advance(millis(1));
     assert_eq!(c.dials(), 1);
     assert_eq!(c.session.epoch(), Some(c.epoch()));
     // And the dial has its own time.
-    c.passes(millis(9_999));
+    c.advance(millis(9_999));
     assert_eq!(*c.session.state(), FIRST);
 }
 
 #[test]
-fn l13_whatever_ends_the_closing_handshake_is_no_failure() {
+fn l13_end_of_the_closing_handshake_is_not_a_failure() {
     for why in
         [closed(1008), closed(4401), dropped(), ConnectionError::Certificate("expired".into())]
     {
         for verdict in [None, Some(FailureAction::Stop)] {
-            let mut c = Conversation::open();
+            let mut c = Conversation::connected();
             c.force_reconnect();
             match verdict {
-                None => c.lost(why.clone()),
+                None => c.disconnect(why.clone()),
                 Some(verdict) => {
                     c.session.handle_disconnected_with(c.epoch(), why.clone(), verdict, c.now);
                 }
@@ -91,36 +91,36 @@ fn l13_whatever_ends_the_closing_handshake_is_no_failure() {
 }
 
 #[test]
-fn l13_a_wait_ends_at_once() {
-    let mut c = Conversation::dialling(steady());
-    c.lost(dropped());
+fn l13_wait_ends_at_once() {
+    let mut c = Conversation::connecting(steady());
+    c.disconnect(dropped());
     c.force_reconnect();
     assert_eq!(c.dials(), 1);
     assert_eq!(*c.session.state(), FIRST);
     // Nothing is left of the wait.
-    c.passes(secs(9));
+    c.advance(secs(9));
     assert_eq!(c.dials(), 0);
 }
 
 #[test]
-fn l13_a_dial_under_way_is_replaced() {
-    let mut c = Conversation::dialling(Config::default());
+fn l13_dial_in_progress_is_replaced() {
+    let mut c = Conversation::connecting(Config::default());
     let old = c.epoch();
-    c.passes(secs(9));
+    c.advance(secs(9));
     c.force_reconnect();
     assert_eq!(c.dials(), 1);
     assert!(c.epoch() > old);
     assert_eq!(c.session.epoch(), Some(c.epoch()));
     // The new one has its whole time, and the old one counts no more.
-    c.passes(secs(9));
+    c.advance(secs(9));
     c.session.handle_connected(old, c.now);
     c.session.handle_disconnected(old, dropped(), c.now);
     assert_eq!(*c.session.state(), FIRST);
-    c.opens();
+    c.connect();
 }
 
 #[test]
-fn l13_a_dial_that_was_not_begun_is_taken_back() {
+fn l13_unpolled_dial_is_replaced() {
     let mut c = Conversation::idle(Config::default());
     c.session.open(c.now);
     c.force_reconnect();
@@ -128,7 +128,7 @@ fn l13_a_dial_that_was_not_begun_is_taken_back() {
 }
 
 #[test]
-fn l13_a_session_that_was_not_opened_is() {
+fn l13_idle_session_is_opened() {
     let mut c = Conversation::idle(Config::default());
     c.force_reconnect();
     assert_eq!(c.dials(), 1);
@@ -136,49 +136,49 @@ fn l13_a_session_that_was_not_opened_is() {
 }
 
 #[test]
-fn l13_again_while_the_old_connection_is_being_closed_changes_nothing() {
-    let mut c = Conversation::open();
+fn l13_second_reconnect_during_the_closing_handshake_changes_nothing() {
+    let mut c = Conversation::connected();
     c.force_reconnect();
-    c.passes(millis(600));
+    c.advance(millis(600));
     c.session.force_reconnect(CloseFrame { code: 4000, reason: String::new() }, c.now);
     assert_eq!(c.close_frames(), [CloseFrame::normal()]);
-    c.passes(millis(400));
+    c.advance(millis(400));
     assert_eq!(c.dials(), 1);
 }
 
 #[test]
-fn l13_the_count_begins_anew() {
+fn l13_attempt_count_is_reset() {
     let mut config = steady();
     config.max_attempts = Some(4);
-    let mut c = Conversation::dialling(config);
+    let mut c = Conversation::connecting(config);
     for _ in 0..3 {
-        c.lost(dropped());
-        c.redials();
+        c.disconnect(dropped());
+        c.wait_for_dial();
     }
     c.force_reconnect();
     assert_eq!(c.dials(), 1);
     assert_eq!(c.session.attempt().number, 1);
-    c.lost(dropped());
-    assert_eq!(c.redials(), secs(1), "the wait is that of the first failure");
+    c.disconnect(dropped());
+    assert_eq!(c.wait_for_dial(), secs(1), "the wait is that of the first failure");
     assert_eq!(c.session.attempt().number, 2);
 }
 
 #[test]
-fn l13_strikes_are_forgotten() {
-    let mut c = Conversation::dialling(steady());
-    c.lost(http(403));
+fn l13_strikes_are_reset() {
+    let mut c = Conversation::connecting(steady());
+    c.disconnect(http(403));
     c.force_reconnect();
     assert_eq!(c.dials(), 1);
     assert!(!c.session.attempt().refresh);
-    c.lost(http(403));
+    c.disconnect(http(403));
     assert!(matches!(c.session.state(), ConnectionState::Waiting { attempt: 2, .. }));
 }
 
 #[test]
-fn l13_requests_in_flight_are_treated_as_at_any_loss() {
-    let mut c = Conversation::open();
-    let (written, frame) = c.requests(Request::create("tasks", &json!({})));
-    let (repeated, _) = c.requests(Request::list("tasks"));
+fn l13_requests_in_flight_are_lost_or_resent() {
+    let mut c = Conversation::connected();
+    let (written, frame) = c.send_request(Request::create("tasks", &json!({})));
+    let (repeated, _) = c.send_request(Request::list("tasks"));
     let waiting = c.request(Request::new("tasks", "archive"));
 
     c.force_reconnect();
@@ -187,48 +187,48 @@ fn l13_requests_in_flight_are_treated_as_at_any_loss() {
     assert_eq!(c.settled(), [(written, lost)]);
     assert_eq!(c.sent_actions(), [""; 0], "nothing is sent behind a close frame");
     // What the server had said before is for nobody now.
-    c.answers(&frame, &json!({}));
-    c.finishes_the_closing_handshake();
+    c.reply(&frame, &json!({}));
+    c.finish_closing_handshake();
     assert_eq!(c.dials(), 1);
-    c.opens();
+    c.connect();
     let frames = c.sent();
     for frame in &frames {
-        c.answers(frame, &json!([]));
+        c.reply(frame, &json!([]));
     }
     assert_eq!(c.settled(), [(repeated, Ok(json!([]))), (waiting, Ok(json!([])))]);
     assert_eq!(c.session.stats().repeated, 1);
 }
 
 #[test]
-fn l13_what_is_asked_for_meanwhile_waits() {
-    let mut c = Conversation::open();
+fn l13_commands_during_the_closing_handshake_wait() {
+    let mut c = Conversation::connected();
     c.force_reconnect();
     let request = c.request(Request::create("tasks", &json!({})));
     let subscription = c.subscribe(Subscribe::instance("tasks", 7));
     assert_eq!(c.sent_actions(), [""; 0]);
-    c.finishes_the_closing_handshake();
+    c.finish_closing_handshake();
     assert_eq!(c.dials(), 1);
-    c.opens();
+    c.connect();
     let [subscribe, create] = <[_; 2]>::try_from(c.sent()).unwrap();
-    c.answers(&subscribe, &json!(null));
-    c.answers(&create, &json!(1));
+    c.reply(&subscribe, &json!(null));
+    c.reply(&create, &json!(1));
     assert_eq!(c.settled(), [(request, Ok(json!(1)))]);
     assert!(c.session.is_acknowledged(subscription));
     assert_eq!(c.changes(subscription), [], "no gap in what had not begun");
 }
 
 #[test]
-fn l13_subscriptions_go_on_behind_a_gap() {
-    let mut c = Conversation::open();
-    let (key, first) = c.subscribes(Subscribe::instance("tasks", 7));
+fn l13_subscriptions_continue_after_a_gap() {
+    let mut c = Conversation::connected();
+    let (key, first) = c.subscribe_acked(Subscribe::instance("tasks", 7));
     c.force_reconnect();
     // Too late for the old connection.
     c.event(&first, "update", &json!({"n": 1}));
-    c.finishes_the_closing_handshake();
+    c.finish_closing_handshake();
     assert_eq!(c.dials(), 1);
-    c.opens();
+    c.connect();
     let again = c.sent_one();
-    c.answers(&again, &json!(null));
+    c.reply(&again, &json!(null));
     c.event(&again, "update", &json!({"n": 2}));
     let [Change::Gap(gap), after] = &c.changes(key)[..] else { panic!("no gap") };
     assert_eq!(gap.cause, ConnectionError::Reconnect);
@@ -236,36 +236,36 @@ fn l13_subscriptions_go_on_behind_a_gap() {
 }
 
 #[test]
-fn l13_it_says_nothing_against_a_subscription_that_is_not_acknowledged_yet() {
-    let mut c = Conversation::open();
+fn l13_reconnect_does_not_suspect_unacknowledged_subscriptions() {
+    let mut c = Conversation::connected();
     let key = c.subscribe(Subscribe::instance("tasks", 7));
     for _ in 0..5 {
         assert_eq!(c.sent_actions(), ["subscribe_instance"]);
         c.force_reconnect();
-        c.finishes_the_closing_handshake();
+        c.finish_closing_handshake();
         assert_eq!(c.dials(), 1);
-        c.opens();
+        c.connect();
     }
     assert_eq!(c.changes(key), []);
 }
 
 #[test]
-fn l13_a_close_meanwhile_ends_it() {
+fn l13_close_cancels_the_reconnect() {
     for taken in [false, true] {
         for close in [CloseOptions::default(), CloseOptions::now()] {
-            let mut c = Conversation::open();
+            let mut c = Conversation::connected();
             let key = c.subscribe(Subscribe::instance("tasks", 7));
             c.force_reconnect();
             if taken {
                 c.flush();
             }
-            c.passes(millis(500));
+            c.advance(millis(500));
             c.close(close);
             assert_eq!(*c.session.state(), ConnectionState::Closed(CloseReason::ByCaller));
             assert_eq!(c.end(key), SubscriptionError::Closed(CloseReason::ByCaller));
             assert_eq!(c.close_frames(), [CloseFrame::normal()]);
             assert!(!c.session.is_finished(), "the closing handshake goes on");
-            c.passes(millis(500));
+            c.advance(millis(500));
             assert!(c.session.is_finished());
             assert_eq!(c.session.poll_timeout(), None);
             assert_eq!(c.dials(), 0);
@@ -274,8 +274,8 @@ fn l13_a_close_meanwhile_ends_it() {
 }
 
 #[test]
-fn l13_the_end_of_the_driver_meanwhile_ends_it() {
-    let mut c = Conversation::open();
+fn l13_stopped_driver_cancels_the_reconnect() {
+    let mut c = Conversation::connected();
     c.force_reconnect();
     c.session.stop_driving(c.now);
     assert!(c.session.is_finished());
@@ -284,18 +284,18 @@ fn l13_the_end_of_the_driver_meanwhile_ends_it() {
 }
 
 #[test]
-fn l11_no_reconnect_dials_after_a_close() {
+fn l11_reconnect_does_not_dial_after_a_close() {
     let states: [fn() -> Conversation; 5] = [
         || Conversation::idle(Config::default()),
-        || Conversation::dialling(Config::default()),
-        Conversation::open,
+        || Conversation::connecting(Config::default()),
+        Conversation::connected,
         || {
-            let mut waiting = Conversation::open();
-            waiting.lost(dropped());
+            let mut waiting = Conversation::connected();
+            waiting.disconnect(dropped());
             waiting
         },
         || {
-            let mut parting = Conversation::open();
+            let mut parting = Conversation::connected();
             parting.force_reconnect();
             parting
         },
@@ -309,9 +309,9 @@ fn l11_no_reconnect_dials_after_a_close() {
             c.close_frames();
             c.force_reconnect();
             assert_eq!(c.close_frames(), [], "a close that waits goes on as it was");
-            c.passes(secs(1_000));
+            c.advance(secs(1_000));
             c.force_reconnect();
-            c.passes(secs(1_000));
+            c.advance(secs(1_000));
             assert_eq!(c.dials(), 0);
             assert!(c.session.is_finished());
             assert_eq!(c.settled().len(), 1, "{request:?} settles");
@@ -320,22 +320,22 @@ fn l11_no_reconnect_dials_after_a_close() {
 }
 
 #[test]
-fn l13_a_frame_that_no_client_may_send_goes_out_as_1000() {
-    let mut c = Conversation::open();
+fn l13_invalid_close_code_is_sent_as_1000() {
+    let mut c = Conversation::connected();
     c.session.force_reconnect(CloseFrame { code: 1006, reason: "bye".into() }, c.now);
     assert_eq!(c.close_frames(), [CloseFrame { code: 1000, reason: "bye".into() }]);
 }
 
 #[test]
-fn l13_a_ping_that_was_not_sent_is_overtaken() {
-    let mut c = Conversation::open();
+fn l13_unsent_ping_is_discarded() {
+    let mut c = Conversation::connected();
     c.session.probe(c.now);
     c.force_reconnect();
     assert_eq!(c.transmits().len(), 1, "the close frame alone");
-    c.passes(secs(1));
+    c.advance(secs(1));
     assert_eq!(c.dials(), 1);
-    c.opens();
-    c.passes(secs(19));
+    c.connect();
+    c.advance(secs(19));
     assert_eq!(
         *c.session.state(),
         ConnectionState::Connected,

@@ -17,13 +17,13 @@ fn feed() -> Subscribe {
     Subscribe::new("tasks", "subscribe_all").refresh()
 }
 
-fn open() -> Conversation {
-    Conversation::open_with(|config| config.heartbeat = None)
+fn connected() -> Conversation {
+    Conversation::connected_with(|config| config.heartbeat = None)
 }
 
 /// Subscribes, and the server acknowledges. Returns the refresh that is sent for that.
-fn subscribes(c: &mut Conversation, subscribe: Subscribe) -> (SubscriptionKey, Value, Value) {
-    let (key, frame) = c.subscribes(subscribe);
+fn subscribe_acked(c: &mut Conversation, subscribe: Subscribe) -> (SubscriptionKey, Value, Value) {
+    let (key, frame) = c.subscribe_acked(subscribe);
     (key, frame, c.sent_one())
 }
 
@@ -36,35 +36,35 @@ fn page(results: &[u64], offset: u64) -> Value {
 }
 
 #[test]
-fn s6_an_instance_is_retrieved_once_it_is_in_force() {
-    let mut c = open();
-    let (key, _, refresh) = subscribes(&mut c, task());
+fn s6_live_instance_is_retrieved_once() {
+    let mut c = connected();
+    let (key, _, refresh) = subscribe_acked(&mut c, task());
     assert_eq!(refresh["stream"], "tasks");
     assert_eq!(
         (&refresh["payload"]["action"], &refresh["payload"]["pk"]),
         (&json!("retrieve"), &json!(7))
     );
     let object = json!({"pk": 7, "title": "as it is"});
-    c.answers(&refresh, &object);
+    c.reply(&refresh, &object);
     assert_eq!(c.changes(key), [snapshot(&[object])]);
     assert_eq!(c.sent(), [] as [Value; 0]);
     assert_eq!(c.session.poll_timeout(), None);
 }
 
 #[test]
-fn s6_after_each_replay_the_gap_comes_first_then_the_snapshot() {
-    let mut c = open();
-    let (key, frame, refresh) = subscribes(&mut c, task());
-    c.answers(&refresh, &json!(1));
+fn s6_snapshot_follows_the_gap_after_each_replay() {
+    let mut c = connected();
+    let (key, frame, refresh) = subscribe_acked(&mut c, task());
+    c.reply(&refresh, &json!(1));
     c.changes(key);
     for round in 2..4 {
-        c.reconnects();
+        c.reconnect();
         assert_eq!(c.sent_one(), frame);
         assert_eq!(c.sent(), [] as [Value; 0], "not before it is in force");
-        c.answers(&frame, &Value::Null);
+        c.reply(&frame, &Value::Null);
         let refresh = c.sent_one();
         c.event(&frame, "update", &json!(0));
-        c.answers(&refresh, &json!(round));
+        c.reply(&refresh, &json!(round));
         let changes = c.changes(key);
         assert!(matches!(changes[0], Change::Gap(_)));
         assert_eq!(changes[1..], [update(&json!(0)), snapshot(&[json!(round)])]);
@@ -72,10 +72,10 @@ fn s6_after_each_replay_the_gap_comes_first_then_the_snapshot() {
 }
 
 #[test]
-fn s6_an_object_that_is_not_there_is_deleted() {
-    let mut c = open();
-    let (key, _, refresh) = subscribes(&mut c, task().pk_field("id"));
-    c.refuses(&refresh, 404);
+fn s6_missing_object_is_delivered_as_a_delete() {
+    let mut c = connected();
+    let (key, _, refresh) = subscribe_acked(&mut c, task().pk_field("id"));
+    c.reply_error(&refresh, 404);
     let changes = c.changes(key);
     let [Change::Delete(deleted)] = &changes[..] else { panic!("{changes:?}") };
     assert_eq!((&deleted.pk, deleted.data.as_str()), (&Some(Pk::from(7)), r#"{"id":7}"#));
@@ -83,48 +83,48 @@ fn s6_an_object_that_is_not_there_is_deleted() {
 }
 
 #[test]
-fn s6_another_refusal_is_told_and_ends_nothing() {
-    let mut c = open();
-    let (key, _, refresh) = subscribes(&mut c, task());
-    c.refuses(&refresh, 403);
+fn s6_other_error_reply_to_a_refresh_is_delivered_and_ends_nothing() {
+    let mut c = connected();
+    let (key, _, refresh) = subscribe_acked(&mut c, task());
+    c.reply_error(&refresh, 403);
     assert!(
         matches!(&c.changes(key)[..], [Change::ErrorReply(error_reply)] if error_reply.status == Some(403))
     );
-    let (key, _, refresh) = subscribes(&mut c, feed());
-    c.refuses(&refresh, 404);
+    let (key, _, refresh) = subscribe_acked(&mut c, feed());
+    c.reply_error(&refresh, 404);
     assert!(matches!(&c.changes(key)[..], [Change::ErrorReply(_)]));
 }
 
 #[test]
-fn s6_a_feed_is_listed_to_its_last_page() {
-    let mut c = open();
-    let (key, _, refresh) = subscribes(&mut c, feed());
+fn s6_feed_is_listed_to_its_last_page() {
+    let mut c = connected();
+    let (key, _, refresh) = subscribe_acked(&mut c, feed());
     assert_eq!(refresh["payload"]["action"], "list");
-    c.answers(&refresh, &page(&[1, 2], 0));
+    c.reply(&refresh, &page(&[1, 2], 0));
     let second = c.sent_one();
     assert_eq!(second["payload"]["offset"], 2);
-    c.answers(&second, &page(&[3, 4], 2));
+    c.reply(&second, &page(&[3, 4], 2));
     assert_eq!(c.changes(key), []);
     let third = c.sent_one();
     assert_eq!(third["payload"]["offset"], 4);
-    c.answers(&third, &page(&[5], 4));
+    c.reply(&third, &page(&[5], 4));
     assert_eq!(c.changes(key), [snapshot(&[json!(1), json!(2), json!(3), json!(4), json!(5)])]);
     assert_eq!(c.sent(), [] as [Value; 0]);
 }
 
 #[test]
-fn s6_what_changes_between_the_pages_comes_after_the_snapshot() {
-    let mut c = open();
-    let (key, frame, refresh) = subscribes(&mut c, feed());
+fn s6_changes_between_pages_follow_the_snapshot() {
+    let mut c = connected();
+    let (key, frame, refresh) = subscribe_acked(&mut c, feed());
     c.event(&frame, "update", &json!("before"));
-    c.answers(&refresh, &page(&[1, 2], 0));
+    c.reply(&refresh, &page(&[1, 2], 0));
     assert_eq!(c.changes(key), [update(&json!("before"))]);
     let second = c.sent_one();
     c.event(&frame, "update", &json!("between"));
     assert_eq!((c.changes(key), c.session.stats().unread_changes), (vec![], 1));
-    c.answers(&second, &page(&[3, 4], 2));
+    c.reply(&second, &page(&[3, 4], 2));
     let third = c.sent_one();
-    c.answers(&third, &page(&[5], 4));
+    c.reply(&third, &page(&[5], 4));
     c.event(&frame, "update", &json!("after"));
     let all = snapshot(&[json!(1), json!(2), json!(3), json!(4), json!(5)]);
     let changes = [all, update(&json!("between")), update(&json!("after"))];
@@ -133,32 +133,32 @@ fn s6_what_changes_between_the_pages_comes_after_the_snapshot() {
 }
 
 #[test]
-fn s6_what_changes_between_the_pages_is_not_lost_with_them() {
-    let mut c = open();
-    let (key, frame, refresh) = subscribes(&mut c, feed());
+fn s6_changes_between_pages_survive_a_failed_refresh() {
+    let mut c = connected();
+    let (key, frame, refresh) = subscribe_acked(&mut c, feed());
     let between = |c: &mut Conversation, refresh: &Value| {
-        c.answers(refresh, &page(&[1, 2], 0));
+        c.reply(refresh, &page(&[1, 2], 0));
         c.event(&frame, "update", &json!(0));
         assert_eq!(c.changes(key), []);
     };
     // The server fails, and does not answer.
     between(&mut c, &refresh);
     let second = c.sent_one();
-    c.refuses(&second, 503);
+    c.reply_error(&second, 503);
     assert_eq!(c.changes(key), [update(&json!(0))]);
-    c.passes(secs(1));
+    c.advance(secs(1));
     let refresh = c.sent_one();
     assert_eq!(refresh["payload"].get("offset"), None, "from the first page on");
     between(&mut c, &refresh);
-    c.passes(secs(30));
+    c.advance(secs(30));
     assert_eq!(c.changes(key), [update(&json!(0))]);
-    c.passes(secs(2));
+    c.advance(secs(2));
     // The connection is lost.
     let refresh = c.sent().pop().expect("a refresh");
     between(&mut c, &refresh);
-    c.reconnects();
+    c.reconnect();
     assert_eq!((c.sent_one(), c.changes(key)), (frame.clone(), vec![update(&json!(0))]));
-    c.answers(&frame, &Value::Null);
+    c.reply(&frame, &Value::Null);
     assert!(matches!(c.changes(key)[..], [Change::Gap(_)]));
     // The subscription ends.
     let refresh = c.sent().pop().expect("a refresh");
@@ -169,55 +169,55 @@ fn s6_what_changes_between_the_pages_is_not_lost_with_them() {
 }
 
 #[test]
-fn s6_more_between_the_pages_than_there_is_room_for_begins_them_anew() {
-    let mut c = Conversation::open_with(|config| {
+fn s6_overflow_between_pages_restarts_the_list() {
+    let mut c = Conversation::connected_with(|config| {
         config.changes = dcrf_proto::Limit { count: 2, bytes: 1_000 };
         config.heartbeat = None;
     });
-    let (key, frame, refresh) = subscribes(&mut c, feed());
-    c.answers(&refresh, &page(&[1, 2], 0));
+    let (key, frame, refresh) = subscribe_acked(&mut c, feed());
+    c.reply(&refresh, &page(&[1, 2], 0));
     let second = c.sent_one();
     for n in 0..3 {
         c.event(&frame, "update", &json!(n));
     }
     assert_eq!(c.changes(key), [Change::Lagged(1), update(&json!(1)), update(&json!(2))]);
-    c.answers(&second, &page(&[3, 4], 2));
+    c.reply(&second, &page(&[3, 4], 2));
     let anew = c.sent_one();
     assert_eq!(anew["payload"].get("offset"), None);
-    c.answers(&anew, &json!([9]));
+    c.reply(&anew, &json!([9]));
     assert_eq!(c.changes(key), [snapshot(&[json!(9)])]);
 }
 
 #[test]
-fn s6_a_list_that_shrinks_or_grows_between_its_pages_is_begun_anew_three_times() {
-    let mut c = open();
-    let (key, _, mut refresh) = subscribes(&mut c, feed());
+fn s6_list_with_changing_count_is_restarted_three_times() {
+    let mut c = connected();
+    let (key, _, mut refresh) = subscribe_acked(&mut c, feed());
     for _ in 0..3 {
-        c.answers(&refresh, &page(&[1, 2], 0));
+        c.reply(&refresh, &page(&[1, 2], 0));
         let second = c.sent_one();
         let mut shrunk = page(&[4, 5], 2);
         shrunk["count"] = json!(4);
-        c.answers(&second, &shrunk);
+        c.reply(&second, &shrunk);
         refresh = c.sent_one();
         assert_eq!(refresh["payload"].get("offset"), None);
     }
-    c.answers(&refresh, &page(&[1, 2], 0));
+    c.reply(&refresh, &page(&[1, 2], 0));
     let second = c.sent_one();
-    c.answers(&second, &json!({"count": 4, "results": [4, 5], "limit": 2, "offset": 2}));
+    c.reply(&second, &json!({"count": 4, "results": [4, 5], "limit": 2, "offset": 2}));
     assert_eq!(c.changes(key), [snapshot(&[json!(1), json!(2), json!(4), json!(5)])]);
 }
 
 #[test]
-fn s6_a_list_that_is_larger_than_what_may_wait_ends_the_subscription() {
-    let mut c = Conversation::open_with(|config| {
+fn s6_list_larger_than_the_buffer_ends_the_subscription() {
+    let mut c = Conversation::connected_with(|config| {
         config.changes = dcrf_proto::Limit { count: 10, bytes: 100 };
         config.heartbeat = None;
     });
-    let (key, _, mut refresh) = subscribes(&mut c, feed());
+    let (key, _, mut refresh) = subscribe_acked(&mut c, feed());
     let long = "long".repeat(8);
     for offset in (0..).step_by(2) {
         let page = json!({"count": 1_000, "results": [long, long], "limit": 2, "offset": offset});
-        c.answers(&refresh, &page);
+        c.reply(&refresh, &page);
         if c.session.ended(key).is_some() {
             break;
         }
@@ -228,89 +228,89 @@ fn s6_a_list_that_is_larger_than_what_may_wait_ends_the_subscription() {
 }
 
 #[test]
-fn s6_a_list_without_pages_is_one_snapshot_and_a_server_that_knows_no_offset_ends() {
-    let mut c = open();
-    let (key, _, refresh) = subscribes(&mut c, feed());
-    c.answers(&refresh, &json!([1, 2]));
+fn s6_list_without_pages_or_offset_is_one_snapshot() {
+    let mut c = connected();
+    let (key, _, refresh) = subscribe_acked(&mut c, feed());
+    c.reply(&refresh, &json!([1, 2]));
     assert_eq!(c.changes(key), [snapshot(&[json!(1), json!(2)])]);
 
     let other = Subscribe::new("tasks", "subscribe_red").refresh_with(Request::new("tasks", "red"));
-    let (key, _, refresh) = subscribes(&mut c, other);
+    let (key, _, refresh) = subscribe_acked(&mut c, other);
     assert_eq!(refresh["payload"]["action"], "red");
-    c.answers(&refresh, &page(&[1, 2], 0));
+    c.reply(&refresh, &page(&[1, 2], 0));
     let second = c.sent_one();
-    c.answers(&second, &page(&[1, 2], 0));
+    c.reply(&second, &page(&[1, 2], 0));
     assert_eq!(c.changes(key).len(), 1);
     assert_eq!(c.sent(), [] as [Value; 0]);
 }
 
 #[test]
-fn s6_a_server_that_fails_or_says_nothing_is_asked_again() {
-    let mut c = open();
-    let (key, _, refresh) = subscribes(&mut c, task());
-    c.refuses(&refresh, 503);
+fn s6_refresh_is_repeated_after_a_server_error_or_timeout() {
+    let mut c = connected();
+    let (key, _, refresh) = subscribe_acked(&mut c, task());
+    c.reply_error(&refresh, 503);
     assert_eq!(c.sent(), [] as [Value; 0]);
-    c.passes(secs(1));
+    c.advance(secs(1));
     let again = c.sent_one();
     assert_ne!(again["payload"]["request_id"], refresh["payload"]["request_id"]);
-    c.passes(secs(30));
-    c.answers(&again, &json!("late"));
+    c.advance(secs(30));
+    c.reply(&again, &json!("late"));
     assert_eq!(c.session.stats().late, 1);
-    c.passes(secs(2));
+    c.advance(secs(2));
     let third = c.sent_one();
-    c.answers(&third, &json!(3));
+    c.reply(&third, &json!(3));
     assert_eq!(c.changes(key), [snapshot(&[json!(3)])]);
 }
 
 #[test]
-fn s6_a_loss_ends_a_refresh_and_the_next_acknowledgement_begins_it_anew() {
-    let mut c = open();
-    let (key, frame, refresh) = subscribes(&mut c, feed());
-    c.answers(&refresh, &page(&[1, 2], 0));
+fn s6_connection_loss_restarts_the_refresh_after_the_replay() {
+    let mut c = connected();
+    let (key, frame, refresh) = subscribe_acked(&mut c, feed());
+    c.reply(&refresh, &page(&[1, 2], 0));
     let second = c.sent_one();
-    c.reconnects();
+    c.reconnect();
     assert_eq!(c.sent_one(), frame);
-    c.answers(&second, &page(&[3, 4], 2));
-    c.answers(&frame, &Value::Null);
+    c.reply(&second, &page(&[3, 4], 2));
+    c.reply(&frame, &Value::Null);
     let anew = c.sent_one();
     assert_eq!(anew["payload"].get("offset"), None);
-    c.answers(&anew, &json!([9]));
+    c.reply(&anew, &json!([9]));
     assert_eq!(c.changes(key).last(), Some(&snapshot(&[json!(9)])));
 }
 
 #[test]
-fn s6_who_is_unsubscribed_gets_no_snapshot() {
-    let mut c = open();
-    let (key, _, refresh) = subscribes(&mut c, task());
+fn s6_unsubscribe_cancels_the_refresh() {
+    let mut c = connected();
+    let (key, _, refresh) = subscribe_acked(&mut c, task());
     c.unsubscribe(key);
-    c.answers(&refresh, &json!(1));
+    c.reply(&refresh, &json!(1));
     assert_eq!(c.sent_actions(), ["unsubscribe_instance"]);
     assert_eq!(c.session.stats().late, 1);
-    c.passes(secs(120));
+    c.advance(secs(120));
     assert_eq!(c.sent(), [] as [Value; 0]);
 }
 
 #[test]
-fn s6_each_of_those_who_share_gets_its_own_and_who_did_not_ask_none() {
-    let mut c = open();
-    let (plain, _) = c.subscribes(Subscribe::instance("tasks", 7));
+fn s6_only_the_subscriber_with_refresh_gets_a_snapshot() {
+    let mut c = connected();
+    let (plain, _) = c.subscribe_acked(Subscribe::instance("tasks", 7));
     let fresh = c.subscribe(task());
     let refresh = c.sent_one();
     assert_eq!(refresh["payload"]["action"], "retrieve");
-    c.answers(&refresh, &json!(1));
+    c.reply(&refresh, &json!(1));
     assert_eq!((c.changes(plain).len(), c.changes(fresh).len()), (0, 1));
 }
 
 #[test]
-fn s6_refreshes_keep_to_the_window_and_go_before_requests() {
-    let mut c = Conversation::open_with(|config| {
+fn s6_refreshes_obey_the_replay_window_and_precede_requests() {
+    let mut c = Conversation::connected_with(|config| {
         config.replay_window = 2;
         config.heartbeat = None;
     });
     let keys: Vec<_> =
         (0..5).map(|pk| c.subscribe(Subscribe::instance("tasks", pk).refresh())).collect();
     for frame in c.sent() {
-        c.answers(&frame, &Value::Null);
+        c.reply(&frame, &Value::Null);
     }
     c.request(Request::new("tools", "echo"));
     assert_eq!(c.sent_actions(), ["retrieve", "retrieve", "echo"]);
@@ -322,14 +322,15 @@ fn s6_refreshes_keep_to_the_window_and_go_before_requests() {
 }
 
 #[test]
-fn s6_a_snapshot_that_does_not_fit_ends_a_reader_that_wants_that() {
-    let mut c = Conversation::open_with(|config| {
+fn s6_snapshot_that_does_not_fit_overflows_with_the_close_policy() {
+    let mut c = Conversation::connected_with(|config| {
         config.changes = dcrf_proto::Limit { count: 1, bytes: 1_000 };
         config.heartbeat = None;
     });
-    let (key, frame, refresh) = subscribes(&mut c, task().overflow_policy(OverflowPolicy::Close));
+    let (key, frame, refresh) =
+        subscribe_acked(&mut c, task().overflow_policy(OverflowPolicy::Close));
     c.event(&frame, "update", &json!(1));
-    c.answers(&refresh, &json!(2));
+    c.reply(&refresh, &json!(2));
     assert!(matches!(
         c.changes_and_end(key).1,
         Some(dcrf_proto::SubscriptionError::Overflowed { .. })
@@ -338,19 +339,19 @@ fn s6_a_snapshot_that_does_not_fit_ends_a_reader_that_wants_that() {
 }
 
 #[test]
-fn s6_a_refresh_goes_through_the_dialect() {
+fn s6_refresh_uses_the_dialect() {
     struct ByRe;
     impl Dialect for ByRe {
         fn reply_selector(&self, stream: &str, id: &RequestId) -> Option<Selector> {
             Some(Selector::stream(stream).contains(json!({"re": id.to_value()})))
         }
     }
-    let mut c = Conversation::open_with(|config| config.dialect = Some(Arc::new(ByRe)));
+    let mut c = Conversation::connected_with(|config| config.dialect = Some(Arc::new(ByRe)));
     let key = c.subscribe(task());
     let says = |c: &mut Conversation, frame: &Value, data: &Value| {
         let re = &frame["payload"]["request_id"];
         let payload = json!({"re": re, "response_status": 200, "data": data});
-        c.receives(&json!({"stream": "tasks", "payload": payload}));
+        c.receive(&json!({"stream": "tasks", "payload": payload}));
     };
     let frame = c.sent_one();
     says(&mut c, &frame, &Value::Null);
@@ -362,12 +363,12 @@ fn s6_a_refresh_goes_through_the_dialect() {
 }
 
 #[test]
-fn s6_a_close_leaves_nothing_of_a_refresh() {
-    let mut c = open();
-    let (_, _, refresh) = subscribes(&mut c, task());
-    c.refuses(&refresh, 503);
+fn s6_close_cancels_the_refresh() {
+    let mut c = connected();
+    let (_, _, refresh) = subscribe_acked(&mut c, task());
+    c.reply_error(&refresh, 503);
     c.close(CloseOptions::now());
     c.flush();
-    c.lost(dropped());
+    c.disconnect(dropped());
     assert_eq!(c.session.poll_timeout(), None);
 }

@@ -9,40 +9,40 @@ fn create() -> Request {
 }
 
 #[test]
-fn r6_a_reply_belongs_to_the_request_of_its_id_and_stream() {
-    let mut c = Conversation::open();
-    let (first, first_frame) = c.requests(create());
-    let (second, mut second_frame) = c.requests(create());
+fn r6_reply_matches_by_id_and_stream() {
+    let mut c = Conversation::connected();
+    let (first, first_frame) = c.send_request(create());
+    let (second, mut second_frame) = c.send_request(create());
 
     let stream = second_frame["stream"].take();
     second_frame["stream"] = json!("memos");
-    c.answers(&second_frame, &json!("of another stream"));
+    c.reply(&second_frame, &json!("of another stream"));
     assert_eq!(c.settled(), []);
     assert_eq!(c.unhandled().len(), 1);
 
     second_frame["stream"] = stream;
-    c.answers(&second_frame, &json!(2));
-    c.answers(&first_frame, &json!(1));
+    c.reply(&second_frame, &json!(2));
+    c.reply(&first_frame, &json!(1));
     assert_eq!(c.settled(), [(second, Ok(json!(2))), (first, Ok(json!(1)))]);
 }
 
 #[test]
-fn r6_an_id_is_compared_with_its_json_type() {
-    let mut c = Conversation::open();
-    let (number, _) = c.requests(create().id(77));
-    let (text, _) = c.requests(create().id("77"));
+fn r6_id_keeps_its_json_type() {
+    let mut c = Conversation::connected();
+    let (number, _) = c.send_request(create().id(77));
+    let (text, _) = c.send_request(create().id("77"));
     let reply = |id: Value| json!({"stream": "tasks", "payload": {"data": id, "request_id": id}});
 
-    c.receives(&reply(json!("77")));
+    c.receive(&reply(json!("77")));
     assert_eq!(c.settled(), [(text, Ok(json!("77")))]);
-    c.receives(&reply(json!(77)));
+    c.receive(&reply(json!(77)));
     assert_eq!(c.settled(), [(number, Ok(json!(77)))]);
 }
 
 #[test]
-fn r6_events_with_the_subscriptions_id_do_not_answer_it() {
+fn r6_event_with_the_subscription_id_is_not_its_reply() {
     for action in ["update", "create", "delete"] {
-        let mut c = Conversation::open();
+        let mut c = Conversation::connected();
         let key = c.subscribe(Subscribe::instance("tasks", 7).include_create());
         let frame = c.sent_one();
         c.event(&frame, action, &json!({"pk": 7}));
@@ -52,36 +52,36 @@ fn r6_events_with_the_subscriptions_id_do_not_answer_it() {
 }
 
 #[test]
-fn r6_a_null_action_with_a_status_answers_a_subscribe() {
-    let mut c = Conversation::open();
+fn r6_null_action_with_a_status_is_the_reply_to_a_subscribe() {
+    let mut c = Conversation::connected();
     let key = c.subscribe(Subscribe::instance("tasks", 7));
     let frame = c.sent_one();
     let id = &frame["payload"]["request_id"];
-    c.receives(
+    c.receive(
         &json!({"stream": "tasks", "payload": {"action": null, "request_id": id, "data": 1}}),
     );
     assert!(!c.session.is_acknowledged(key));
     let answer = json!({"action": null, "request_id": id, "response_status": 200});
-    c.receives(&json!({"stream": "tasks", "payload": answer}));
+    c.receive(&json!({"stream": "tasks", "payload": answer}));
     assert!(c.session.is_acknowledged(key));
 }
 
 #[test]
 fn r7_success_is_2xx_and_yields_data() {
     for status in [200, 201, 204, 299] {
-        let mut c = Conversation::open();
-        let (key, frame) = c.requests(create());
-        c.replies(&frame, status, &json!(["ignored"]), &json!({"pk": 1}));
+        let mut c = Conversation::connected();
+        let (key, frame) = c.send_request(create());
+        c.reply_with(&frame, status, &json!(["ignored"]), &json!({"pk": 1}));
         assert_eq!(c.settled(), [(key, Ok(json!({"pk": 1})))]);
     }
 }
 
 #[test]
-fn r7_anything_else_is_refused_with_all_that_the_server_said() {
+fn r7_other_status_is_an_error_reply_with_all_fields() {
     for status in [100, 199, 300, 400, 404, 500] {
-        let mut c = Conversation::open();
-        let (_, frame) = c.requests(create());
-        c.replies(&frame, status, &json!(["no"]), &json!({"detail": "x"}));
+        let mut c = Conversation::connected();
+        let (_, frame) = c.send_request(create());
+        c.reply_with(&frame, status, &json!(["no"]), &json!({"detail": "x"}));
         let settled = c.settled();
         let Err(RequestError::ErrorReply(error_reply)) = &settled[0].1 else {
             panic!("{settled:?}")
@@ -94,7 +94,7 @@ fn r7_anything_else_is_refused_with_all_that_the_server_said() {
 }
 
 #[test]
-fn r7_error_reply_has_its_reasons_as_texts() {
+fn r7_error_reply_has_messages() {
     let cases = [
         (json!(["Not found"]), Value::Null, vec!["Not found"]),
         (
@@ -107,16 +107,16 @@ fn r7_error_reply_has_its_reasons_as_texts() {
         (json!([7, null, true]), Value::Null, vec![]),
     ];
     for (errors, data, messages) in cases {
-        let mut c = Conversation::open();
-        let (_, frame) = c.requests(create());
-        c.replies(&frame, 400, &errors, &data);
+        let mut c = Conversation::connected();
+        let (_, frame) = c.send_request(create());
+        c.reply_with(&frame, 400, &errors, &data);
         let [(_, Err(RequestError::ErrorReply(error_reply)))] = &c.settled()[..] else { panic!() };
         assert_eq!(error_reply.messages(), messages);
     }
 }
 
 #[test]
-fn r7_without_a_number_as_status_errors_decide() {
+fn r7_errors_decide_without_a_numeric_status() {
     let cases = [
         (json!({}), true),
         (json!({"errors": []}), true),
@@ -130,10 +130,10 @@ fn r7_without_a_number_as_status_errors_decide() {
         (json!({"response_status": -1, "errors": []}), false),
     ];
     for (mut payload, success) in cases {
-        let mut c = Conversation::open();
-        let (_, frame) = c.requests(create());
+        let mut c = Conversation::connected();
+        let (_, frame) = c.send_request(create());
         payload["request_id"] = frame["payload"]["request_id"].clone();
-        c.receives(&json!({"stream": "tasks", "payload": payload}));
+        c.receive(&json!({"stream": "tasks", "payload": payload}));
         let settled = c.settled();
         assert_eq!(settled.len(), 1);
         assert_eq!(settled[0].1.is_ok(), success, "{payload}");
@@ -141,11 +141,11 @@ fn r7_without_a_number_as_status_errors_decide() {
 }
 
 #[test]
-fn a_reply_without_data_yields_null() {
-    let mut c = Conversation::open();
-    let (key, frame) = c.requests(Request::delete("tasks", 1));
+fn reply_without_data_yields_null() {
+    let mut c = Conversation::connected();
+    let (key, frame) = c.send_request(Request::delete("tasks", 1));
     let id = &frame["payload"]["request_id"];
     let payload = json!({"request_id": id, "response_status": 204});
-    c.receives(&json!({"stream": "tasks", "payload": payload}));
+    c.receive(&json!({"stream": "tasks", "payload": payload}));
     assert_eq!(c.settled(), [(key, Ok(Value::Null))]);
 }

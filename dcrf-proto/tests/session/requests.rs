@@ -17,7 +17,7 @@ fn id_of(frame: &Value) -> &str {
 const LOST: RequestError = RequestError::ConnectionLost { sent: true };
 
 #[test]
-fn r1_requests_wait_for_the_connection_in_their_order() {
+fn r1_requests_wait_for_a_connection_in_order() {
     let mut c = Conversation::idle(Config::default());
     for action in ["one", "two", "three"] {
         c.request(Request::new("tools", action));
@@ -26,27 +26,27 @@ fn r1_requests_wait_for_the_connection_in_their_order() {
     assert_eq!(c.session.stats().waiting_requests, 3);
 
     c.session.open(c.now);
-    c.redials();
-    c.opens();
+    c.wait_for_dial();
+    c.connect();
 
     assert_eq!(c.sent_actions(), ["one", "two", "three"]);
     assert_eq!(c.session.stats().waiting_requests, 0);
 }
 
 #[test]
-fn r1_requests_wait_behind_the_replay_of_subscriptions() {
-    let mut c = Conversation::dialling(Config::default());
+fn r1_requests_wait_behind_the_replay() {
+    let mut c = Conversation::connecting(Config::default());
     c.request(Request::list("tasks"));
     c.subscribe(Subscribe::instance("tasks", 1));
     c.subscribe(Subscribe::instance("tasks", 2));
-    c.opens();
+    c.connect();
     assert_eq!(c.sent_actions(), ["subscribe_instance", "subscribe_instance", "list"]);
 }
 
 #[test]
-fn r1_a_request_made_while_connected_is_sent_at_once() {
-    let mut c = Conversation::open();
-    let (_, frame) = c.requests(create().id("c1"));
+fn r1_request_is_sent_at_once_if_connected() {
+    let mut c = Conversation::connected();
+    let (_, frame) = c.send_request(create().id("c1"));
     assert_eq!(
         frame,
         json!({"stream": "tasks", "payload": {
@@ -57,7 +57,7 @@ fn r1_a_request_made_while_connected_is_sent_at_once() {
 
 #[test]
 fn r1_fail_fast_request_is_rejected_without_a_connection() {
-    let mut c = Conversation::dialling(Config::default());
+    let mut c = Conversation::connecting(Config::default());
     let request = || Request::list("tasks").fail_fast();
     let rejected = c.session.request(request(), c.now).unwrap_err();
     assert_eq!((rejected.command, rejected.reason), (request(), RejectReason::NotConnected));
@@ -66,17 +66,17 @@ fn r1_fail_fast_request_is_rejected_without_a_connection() {
     let rejected = c.session.send(request(), c.now).unwrap_err();
     assert_eq!(rejected.reason, RejectReason::NotConnected);
 
-    c.opens();
-    c.requests(request());
+    c.connect();
+    c.send_request(request());
 }
 
 #[test]
 fn r1_fail_fast_request_is_not_queued_again_after_a_loss() {
-    let mut c = Conversation::open();
-    let (sent, _) = c.requests(Request::list("tasks").fail_fast());
+    let mut c = Conversation::connected();
+    let (sent, _) = c.send_request(Request::list("tasks").fail_fast());
     let unsent = c.request(create().fail_fast());
 
-    c.lost(dropped());
+    c.disconnect(dropped());
 
     let failed = |sent| Err(RequestError::ConnectionLost { sent });
     assert_eq!(c.settled(), [(sent, failed(true)), (unsent, failed(false))]);
@@ -84,10 +84,10 @@ fn r1_fail_fast_request_is_not_queued_again_after_a_loss() {
 }
 
 #[test]
-fn r2_the_outbox_is_bounded_by_count_and_hands_the_request_back() {
+fn r2_outbox_is_limited_by_count_and_returns_the_request() {
     let mut config = Config::default();
     config.outbox.count = 2;
-    let mut c = Conversation::dialling(config);
+    let mut c = Conversation::connecting(config);
     c.request(create());
     c.request(create());
 
@@ -95,16 +95,16 @@ fn r2_the_outbox_is_bounded_by_count_and_hands_the_request_back() {
 
     assert_eq!(rejected.reason, RejectReason::QueueFull);
     assert_eq!(rejected.command, create().id("third"));
-    c.opens();
+    c.connect();
     assert_eq!(c.sent().len(), 2);
     c.request(create());
 }
 
 #[test]
-fn r2_the_outbox_is_bounded_by_bytes() {
+fn r2_outbox_is_limited_by_bytes() {
     let mut config = Config::default();
     config.outbox = Limit { count: 1_000, bytes: 1_000 };
-    let mut c = Conversation::dialling(config);
+    let mut c = Conversation::connecting(config);
     let big = || Request::new("tools", "echo").arg("text", "x".repeat(500));
     let first = c.request(big());
     assert_eq!(c.session.request(big(), c.now).unwrap_err().reason, RejectReason::QueueFull);
@@ -115,14 +115,14 @@ fn r2_the_outbox_is_bounded_by_bytes() {
 }
 
 #[test]
-fn r2_the_defaults_are_1024_requests_and_8_mebibytes() {
-    let mut c = Conversation::dialling(Config::default());
+fn r2_default_limits_are_1024_requests_and_8_mebibytes() {
+    let mut c = Conversation::connecting(Config::default());
     for _ in 0..1_024 {
         c.request(Request::list("tasks"));
     }
     assert!(c.session.request(Request::list("tasks"), c.now).is_err());
 
-    let mut c = Conversation::dialling(Config::default());
+    let mut c = Conversation::connecting(Config::default());
     let almost_one_mebibyte = "x".repeat((1 << 20) - 200);
     for _ in 0..8 {
         c.request(Request::new("tools", "echo").arg("text", &almost_one_mebibyte));
@@ -132,41 +132,41 @@ fn r2_the_defaults_are_1024_requests_and_8_mebibytes() {
 }
 
 #[test]
-fn r3_a_request_whose_deadline_passes_while_it_waits_is_never_sent() {
+fn r3_request_that_times_out_in_the_outbox_is_never_sent() {
     let mut config = Config::default();
     config.backoff.jitter = false;
     let mut c = Conversation::idle(config);
     let key = c.request(create());
 
-    c.passes(millis(29_999));
+    c.advance(millis(29_999));
     assert_eq!(c.settled(), []);
-    c.passes(millis(1));
+    c.advance(millis(1));
 
     assert_eq!(c.settled(), [(key, Err(RequestError::TimedOut { sent: false }))]);
     c.session.open(c.now);
-    c.redials();
-    c.opens();
+    c.wait_for_dial();
+    c.connect();
     assert_eq!(c.sent(), [] as [Value; 0]);
 }
 
 #[test]
-fn r3_a_deadline_that_passed_unnoticed_still_keeps_the_request_from_the_wire() {
-    let mut c = Conversation::dialling(Config::default());
+fn r3_expired_request_is_not_sent_before_its_timer_fires() {
+    let mut c = Conversation::connecting(Config::default());
     let key = c.request(create().timeout(secs(1)));
     c.now += secs(1);
-    c.opens();
+    c.connect();
     assert_eq!(c.sent(), [] as [Value; 0]);
     assert_eq!(c.settled(), [(key, Err(RequestError::TimedOut { sent: false }))]);
 }
 
 #[test]
-fn r3_a_late_reply_is_dropped_and_counted() {
-    let mut c = Conversation::open();
-    let (key, frame) = c.requests(create().timeout(secs(5)));
-    c.passes(secs(5));
+fn r3_late_reply_is_dropped_and_counted() {
+    let mut c = Conversation::connected();
+    let (key, frame) = c.send_request(create().timeout(secs(5)));
+    c.advance(secs(5));
     assert_eq!(c.settled(), [(key, Err(RequestError::TimedOut { sent: true }))]);
 
-    c.answers(&frame, &json!({"pk": 1}));
+    c.reply(&frame, &json!({"pk": 1}));
 
     assert_eq!(c.settled(), []);
     assert_eq!(c.unhandled(), [] as [Value; 0]);
@@ -174,80 +174,80 @@ fn r3_a_late_reply_is_dropped_and_counted() {
 }
 
 #[test]
-fn r3_the_deadline_is_per_request_and_counted_from_the_call() {
-    let mut c = Conversation::dialling(Config::default());
+fn r3_deadline_is_per_request_and_starts_at_the_call() {
+    let mut c = Conversation::connecting(Config::default());
     let key = c.request(create().timeout(secs(5)));
-    c.passes(secs(4));
-    c.opens();
+    c.advance(secs(4));
+    c.connect();
     c.flush();
-    c.passes(secs(1));
+    c.advance(secs(1));
     assert_eq!(c.settled(), [(key, Err(RequestError::TimedOut { sent: true }))]);
 }
 
 #[test]
-fn r3_without_a_deadline_a_request_waits_as_long_as_the_session() {
+fn r3_request_without_a_deadline_never_times_out() {
     for no_timeout in [true, false] {
-        let mut c = Conversation::open_with(|config| {
+        let mut c = Conversation::connected_with(|config| {
             config.heartbeat = None;
             if !no_timeout {
                 config.request_timeout = None;
             }
         });
         let request = if no_timeout { create().no_timeout() } else { create() };
-        c.requests(request);
-        c.passes(secs(1_000_000));
+        c.send_request(request);
+        c.advance(secs(1_000_000));
         assert_eq!(c.settled(), []);
     }
 }
 
 #[test]
-fn r3_a_request_that_was_sent_and_waits_to_be_sent_again_says_that_it_was_sent() {
-    let mut c = Conversation::open();
-    let (key, _) = c.requests(Request::list("tasks").timeout(secs(1)));
-    c.lost(closed(1013));
-    c.passes(secs(1));
+fn r3_timeout_before_the_resend_reports_sent() {
+    let mut c = Conversation::connected();
+    let (key, _) = c.send_request(Request::list("tasks").timeout(secs(1)));
+    c.disconnect(closed(1013));
+    c.advance(secs(1));
     assert_eq!(c.settled(), [(key, Err(RequestError::TimedOut { sent: true }))]);
 }
 
 #[test]
-fn r4_written_request_fails_once() {
-    let mut c = Conversation::open();
-    let (key, _) = c.requests(create());
-    c.lost(dropped());
+fn r4_sent_request_fails_once() {
+    let mut c = Conversation::connected();
+    let (key, _) = c.send_request(create());
+    c.disconnect(dropped());
     assert_eq!(c.settled(), [(key, Err(LOST))]);
-    c.reopens();
+    c.wait_and_connect();
     assert_eq!(c.sent(), [] as [Value; 0]);
-    c.passes(secs(60));
+    c.advance(secs(60));
     assert_eq!(c.settled(), []);
 }
 
 #[test]
-fn r4_what_was_not_handed_over_stays_queued() {
-    let mut c = Conversation::open();
+fn r4_unsent_request_stays_queued() {
+    let mut c = Conversation::connected();
     let key = c.request(create());
-    c.lost(dropped());
+    c.disconnect(dropped());
     assert_eq!(c.settled(), []);
-    c.reopens();
+    c.wait_and_connect();
     let frame = c.sent_one();
-    c.answers(&frame, &json!(1));
+    c.reply(&frame, &json!(1));
     assert_eq!(c.settled(), [(key, Ok(json!(1)))]);
 }
 
 #[test]
-fn r4_what_is_safe_to_repeat_is_sent_again_in_its_old_place() {
-    let mut c = Conversation::open();
-    let (first, before) = c.requests(Request::list("tasks"));
-    let (second, _) = c.requests(Request::retrieve("tasks", 1));
-    c.lost(dropped());
+fn r4_idempotent_requests_are_resent_in_order() {
+    let mut c = Conversation::connected();
+    let (first, before) = c.send_request(Request::list("tasks"));
+    let (second, _) = c.send_request(Request::retrieve("tasks", 1));
+    c.disconnect(dropped());
     let third = c.request(create());
-    c.reopens();
+    c.wait_and_connect();
 
     let frames = c.sent();
 
     assert_eq!(frames.len(), 3);
     assert_eq!(frames[0], before);
     for frame in &frames {
-        c.answers(frame, &frame["payload"]["action"]);
+        c.reply(frame, &frame["payload"]["action"]);
     }
     let expected = [(first, "list"), (second, "retrieve"), (third, "create")]
         .map(|(key, a)| (key, Ok(json!(a))));
@@ -256,18 +256,18 @@ fn r4_what_is_safe_to_repeat_is_sent_again_in_its_old_place() {
 }
 
 #[test]
-fn r4_it_is_repeated_at_most_once() {
-    let mut c = Conversation::open();
-    let (key, _) = c.requests(Request::list("tasks"));
-    c.reconnects();
+fn r4_idempotent_request_is_resent_at_most_once() {
+    let mut c = Conversation::connected();
+    let (key, _) = c.send_request(Request::list("tasks"));
+    c.reconnect();
     assert_eq!(c.sent().len(), 1);
-    c.reconnects();
+    c.reconnect();
     assert_eq!(c.sent().len(), 0);
     assert_eq!(c.settled(), [(key, Err(LOST))]);
 }
 
 #[test]
-fn r4_only_list_and_retrieve_are_safe_to_repeat_by_default() {
+fn r4_only_list_and_retrieve_are_idempotent_by_default() {
     let requests = [
         (Request::list("tasks"), true),
         (Request::retrieve("tasks", 1), true),
@@ -281,26 +281,26 @@ fn r4_only_list_and_retrieve_are_safe_to_repeat_by_default() {
         (Request::new("tasks", "archive").idempotent(true), true),
     ];
     for (request, repeats) in requests {
-        let mut c = Conversation::open();
-        c.requests(request.clone());
-        c.reconnects();
+        let mut c = Conversation::connected();
+        c.send_request(request.clone());
+        c.reconnect();
         assert_eq!(c.sent().len(), usize::from(repeats), "{request:?}");
     }
 }
 
 #[test]
-fn r5_every_way_to_settle_settles_once() {
+fn r5_request_settles_once_in_every_way() {
     type Way = fn(&mut Conversation, &Value);
     let ways: [(&str, Way); 5] = [
-        ("reply", |c, frame| c.answers(frame, &json!(1))),
-        ("error_reply", |c, frame| c.refuses(frame, 400)),
-        ("timeout", |c, _| c.passes(secs(5))),
-        ("loss", |c, _| c.lost(dropped())),
+        ("reply", |c, frame| c.reply(frame, &json!(1))),
+        ("error_reply", |c, frame| c.reply_error(frame, 400)),
+        ("timeout", |c, _| c.advance(secs(5))),
+        ("loss", |c, _| c.disconnect(dropped())),
         ("close", |c, _| c.close(CloseOptions::now())),
     ];
     for (name, first) in &ways {
-        let mut c = Conversation::open();
-        let (key, frame) = c.requests(create().timeout(secs(5)));
+        let mut c = Conversation::connected();
+        let (key, frame) = c.send_request(create().timeout(secs(5)));
         first(&mut c, &frame);
         let settled = c.settled();
         assert_eq!(settled.len(), 1, "{name}");
@@ -316,10 +316,10 @@ fn r5_every_way_to_settle_settles_once() {
 
 #[test]
 fn r8_ids_are_hyphenated_random_uuids() {
-    let mut c = Conversation::open();
+    let mut c = Conversation::connected();
     let mut seen = std::collections::BTreeSet::new();
     for _ in 0..100 {
-        let (_, frame) = c.requests(create());
+        let (_, frame) = c.send_request(create());
         let id = id_of(&frame);
         assert_eq!((id.len(), &id[14..15]), (36, "4"), "{id}");
         assert!("89ab".contains(&id[19..20]), "{id}");
@@ -329,67 +329,67 @@ fn r8_ids_are_hyphenated_random_uuids() {
 
 #[test]
 fn r8_id_in_use_is_rejected() {
-    let mut c = Conversation::open();
-    let (_, frame) = c.requests(create().id("mine"));
+    let mut c = Conversation::connected();
+    let (_, frame) = c.send_request(create().id("mine"));
     let again = c.session.request(create().id("mine"), c.now).unwrap_err();
     assert_eq!(again.reason, RejectReason::IdInUse);
     let subscribe = Subscribe::instance("tasks", 1).id("mine");
     let again = c.session.subscribe(subscribe, c.now).unwrap_err();
     assert_eq!(again.reason, RejectReason::IdInUse);
 
-    c.answers(&frame, &Value::Null);
+    c.reply(&frame, &Value::Null);
 
     c.request(create().id("mine"));
 }
 
 #[test]
-fn r8_an_id_whose_late_reply_may_still_come_is_in_use() {
-    let mut c = Conversation::open();
-    let (key, _) = c.requests(create().id("mine"));
+fn r8_id_of_a_cancelled_request_is_in_use_until_the_connection_ends() {
+    let mut c = Conversation::connected();
+    let (key, _) = c.send_request(create().id("mine"));
     c.session.cancel(key);
     assert!(c.session.request(create().id("mine"), c.now).is_err());
-    c.reconnects();
+    c.reconnect();
     c.request(create().id("mine"));
 }
 
 #[test]
-fn r9_cancelled_before_it_was_sent_it_never_reaches_the_wire() {
-    let mut c = Conversation::dialling(Config::default());
+fn r9_request_cancelled_before_sending_is_never_sent() {
+    let mut c = Conversation::connecting(Config::default());
     let cancelled = c.request(create());
     c.request(Request::list("tasks"));
     c.session.cancel(cancelled);
-    c.opens();
+    c.connect();
     assert_eq!(c.sent_actions(), ["list"]);
     assert_eq!(c.settled(), []);
 }
 
 #[test]
-fn r9_cancelled_after_it_was_sent_its_reply_is_dropped_and_counted() {
-    let mut c = Conversation::open();
-    let (key, frame) = c.requests(create());
+fn r9_reply_to_a_cancelled_request_is_dropped_and_counted() {
+    let mut c = Conversation::connected();
+    let (key, frame) = c.send_request(create());
     c.session.cancel(key);
-    c.answers(&frame, &json!(1));
+    c.reply(&frame, &json!(1));
     assert_eq!(c.settled(), []);
     assert_eq!(c.unhandled(), [] as [Value; 0]);
     assert_eq!(c.session.stats().late, 1);
 }
 
 #[test]
-fn r9_a_cancelled_request_is_not_repeated() {
-    let mut c = Conversation::open();
-    let (key, _) = c.requests(Request::list("tasks"));
-    c.lost(dropped());
+fn r9_cancelled_request_is_not_resent() {
+    let mut c = Conversation::connected();
+    let (key, _) = c.send_request(Request::list("tasks"));
+    c.disconnect(dropped());
     c.session.cancel(key);
-    c.reopens();
+    c.wait_and_connect();
     assert_eq!(c.sent(), [] as [Value; 0]);
 }
 
 #[test]
 fn r11_oversized_message_is_rejected() {
     let limit = (1 << 20) - 1;
-    let mut c = Conversation::open();
-    let envelope = c.requests(Request::new("tools", "echo").id("big").arg("x", "")).1;
-    c.answers(&envelope, &Value::Null);
+    let mut c = Conversation::connected();
+    let envelope = c.send_request(Request::new("tools", "echo").id("big").arg("x", "")).1;
+    c.reply(&envelope, &Value::Null);
     let room = limit - envelope.to_string().len();
     let big = |size: usize| Request::new("tools", "echo").id("big").arg("x", "x".repeat(size));
 
@@ -402,8 +402,8 @@ fn r11_oversized_message_is_rejected() {
 }
 
 #[test]
-fn r11_the_limit_holds_for_both_frames_of_a_subscription() {
-    let mut c = Conversation::open_with(|config| config.max_outgoing_message = 200);
+fn r11_limit_applies_to_subscribe_and_unsubscribe() {
+    let mut c = Conversation::connected_with(|config| config.max_outgoing_message = 200);
     let subscribe =
         |size: usize| Subscribe::new("tasks", "subscribe_to").arg("x", "x".repeat(size));
     let mut accepted = 0;
@@ -419,8 +419,8 @@ fn r11_the_limit_holds_for_both_frames_of_a_subscription() {
 }
 
 #[test]
-fn an_argument_that_is_no_json_or_takes_a_reserved_name_is_refused_at_the_call() {
-    let mut c = Conversation::open();
+fn invalid_or_reserved_argument_is_rejected() {
+    let mut c = Conversation::connected();
     let no_json = std::collections::BTreeMap::from([((1, 2), 3)]);
     let requests = [
         create().arg("action", "destroy"),
@@ -435,8 +435,8 @@ fn an_argument_that_is_no_json_or_takes_a_reserved_name_is_refused_at_the_call()
 }
 
 #[test]
-fn a_closed_session_refuses_requests_and_hands_them_back() {
-    let mut c = Conversation::open();
+fn closed_session_rejects_and_returns_requests() {
+    let mut c = Conversation::connected();
     c.close(CloseOptions::now());
     let rejected = c.session.request(create(), c.now).unwrap_err();
     assert_eq!(rejected.reason, RejectReason::Closed(CloseReason::ByCaller));
@@ -444,25 +444,26 @@ fn a_closed_session_refuses_requests_and_hands_them_back() {
 }
 
 #[test]
-fn f1_a_payload_of_ones_own_is_sent_as_it_is_with_an_id() {
-    let mut c = Conversation::open();
+fn f1_custom_payload_is_sent_unchanged_with_an_id() {
+    let mut c = Conversation::connected();
     let payload = json!({"key": "value", "nested": {"a": [1, null]}});
-    let (key, frame) = c.requests(Request::with_payload("mystream", &payload));
+    let (key, frame) = c.send_request(Request::with_payload("mystream", &payload));
     let mut sent = frame["payload"].clone();
     assert!(sent.as_object_mut().unwrap().remove("request_id").is_some());
     assert_eq!(sent, payload);
 
     let reply = json!({"request_id": frame["payload"]["request_id"], "data": 1});
-    c.receives(&json!({"stream": "mystream", "payload": reply}));
+    c.receive(&json!({"stream": "mystream", "payload": reply}));
     assert_eq!(c.settled(), [(key, Ok(json!(1)))]);
 
-    let (_, frame) = c.requests(Request::with_payload("tools", &json!({"action": "echo", "n": 1})));
+    let (_, frame) =
+        c.send_request(Request::with_payload("tools", &json!({"action": "echo", "n": 1})));
     assert_eq!((&frame["payload"]["action"], &frame["payload"]["n"]), (&json!("echo"), &json!(1)));
 }
 
 #[test]
-fn a_payload_that_is_no_object_or_has_an_id_is_refused() {
-    let mut c = Conversation::open();
+fn payload_that_is_not_an_object_or_has_an_id_is_rejected() {
+    let mut c = Conversation::connected();
     let wrong = [json!([1]), json!({"action": 7}), json!({"request_id": 7}), json!("text")];
     for payload in wrong {
         let rejected =
@@ -474,15 +475,15 @@ fn a_payload_that_is_no_object_or_has_an_id_is_refused() {
 }
 
 #[test]
-fn r2_the_gauges_tell_what_waits() {
-    let mut c = Conversation::dialling(Config::default());
+fn r2_stats_count_waiting_requests_and_bytes() {
+    let mut c = Conversation::connecting(Config::default());
     assert_eq!(c.session.stats().waiting_bytes, 0);
     c.request(Request::list("tasks"));
     let cancelled = c.request(Request::create("tasks", &json!({"title": "x".repeat(1_000)})));
     assert!(c.session.stats().waiting_bytes > 1_000);
     c.session.cancel(cancelled);
     let waiting = c.session.stats();
-    c.opens();
+    c.connect();
     let texts = c.sent_texts();
     assert_eq!((waiting.waiting_requests, waiting.waiting_bytes), (1, texts[0].len()));
     assert_eq!(c.session.stats().waiting_bytes, 0);

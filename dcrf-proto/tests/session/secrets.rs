@@ -41,8 +41,8 @@ fn secret_subscribe() -> Subscribe {
 fn everything_is_silent(c: &mut Conversation) {
     silent(&c.session);
     silent(c.session.state());
-    for notice in c.notices() {
-        silent(&notice);
+    for event in c.client_events() {
+        silent(&event);
     }
     for event in c.events() {
         silent(&event);
@@ -53,7 +53,7 @@ fn everything_is_silent(c: &mut Conversation) {
 }
 
 #[test]
-fn x1_commands_show_the_names_of_their_arguments_only() {
+fn x1_commands_show_only_argument_names() {
     silent(&secret_request());
     silent(&secret_subscribe());
     silent(&CloseOptions::now().frame(close_frame()));
@@ -61,8 +61,8 @@ fn x1_commands_show_the_names_of_their_arguments_only() {
 }
 
 #[test]
-fn x1_rejected_commands_are_silent() {
-    let mut c = Conversation::open_with(|config| config.max_outgoing_message = 10);
+fn x1_rejected_commands_show_no_payload() {
+    let mut c = Conversation::connected_with(|config| config.max_outgoing_message = 10);
     let request = c.session.request(secret_request(), c.now).unwrap_err();
     let subscribe = c.session.subscribe(secret_subscribe(), c.now).unwrap_err();
     silent_error(&request);
@@ -75,8 +75,8 @@ fn x1_rejected_commands_are_silent() {
 }
 
 #[test]
-fn x1_what_waits_and_what_is_sent_is_silent() {
-    let mut c = Conversation::open();
+fn x1_queued_and_sent_frames_show_no_payload() {
+    let mut c = Conversation::connected();
     c.request(secret_request());
     c.request(secret_request().idempotent(true));
     c.subscribe(secret_subscribe());
@@ -89,7 +89,7 @@ fn x1_what_waits_and_what_is_sent_is_silent() {
             .any(|t| matches!(t, Transmit::Frame(_, Frame::Text(text)) if text.contains(CANARY)))
     );
     silent(&c.session);
-    c.reconnects();
+    c.reconnect();
     silent(&c.session);
     c.close(CloseOptions::now().frame(close_frame()));
     silent(&c.session);
@@ -97,93 +97,93 @@ fn x1_what_waits_and_what_is_sent_is_silent() {
 }
 
 #[test]
-fn x1_replies_and_refusals_are_silent() {
-    let mut c = Conversation::open();
+fn x1_replies_show_no_payload() {
+    let mut c = Conversation::connected();
     let data = json!({"password": CANARY});
-    let (_, frame) = c.requests(secret_request());
-    c.answers(&frame, &data);
+    let (_, frame) = c.send_request(secret_request());
+    c.reply(&frame, &data);
     for (status, errors) in [(400, json!([CANARY])), (500, json!({ CANARY: CANARY }))] {
-        let (_, frame) = c.requests(secret_request());
-        c.replies(&frame, status, &errors, &data);
+        let (_, frame) = c.send_request(secret_request());
+        c.reply_with(&frame, status, &errors, &data);
     }
     let key = c.subscribe(secret_subscribe());
     let frame = c.sent_one();
-    c.replies(&frame, 403, &json!([CANARY]), &data);
+    c.reply_with(&frame, 403, &json!([CANARY]), &data);
     everything_is_silent(&mut c);
     silent_error(&c.end(key));
 }
 
 #[test]
-fn x1_changes_and_nobodys_frames_are_silent() {
-    let mut c = Conversation::open();
-    let (key, frame) = c.subscribes(secret_subscribe().include_create());
+fn x1_changes_and_unhandled_frames_show_no_payload() {
+    let mut c = Conversation::connected();
+    let (key, frame) = c.subscribe_acked(secret_subscribe().include_create());
     let data = json!({"pk": CANARY, "password": CANARY});
     for action in ["create", "update", "delete", "other"] {
         c.event(&frame, action, &data);
     }
-    c.says(&frame, "update", 404, &json!([CANARY]), &data);
+    c.reply_as(&frame, "update", 404, &json!([CANARY]), &data);
     let changes = c.changes(key);
     assert_eq!(changes.len(), 5);
     for change in changes {
         silent(&change);
     }
-    c.receives(&json!({"push": CANARY}));
-    c.receives_text(CANARY);
+    c.receive(&json!({"push": CANARY}));
+    c.receive_text(CANARY);
     everything_is_silent(&mut c);
 }
 
 #[test]
-fn x1_refused_unsubscribes_and_replays_are_silent() {
-    let mut c = Conversation::open();
-    let (key, _) = c.subscribes(secret_subscribe());
-    c.reconnects();
+fn x1_error_replies_to_replay_and_unsubscribe_show_no_payload() {
+    let mut c = Conversation::connected();
+    let (key, _) = c.subscribe_acked(secret_subscribe());
+    c.reconnect();
     let frame = c.sent_one();
-    c.replies(&frame, 404, &json!([CANARY]), &json!(CANARY));
+    c.reply_with(&frame, 404, &json!([CANARY]), &json!(CANARY));
     let (changes, end) = c.changes_and_end(key);
     silent(&changes);
     silent_error(&end.unwrap());
 
-    let (key, _) = c.subscribes(secret_subscribe());
+    let (key, _) = c.subscribe_acked(secret_subscribe());
     c.unsubscribe(key);
     let frame = c.sent_one();
-    c.replies(&frame, 405, &json!([CANARY]), &json!(CANARY));
+    c.reply_with(&frame, 405, &json!([CANARY]), &json!(CANARY));
     everything_is_silent(&mut c);
 }
 
 #[test]
-fn x1_the_reasons_of_close_frames_are_silent() {
-    let mut c = Conversation::open_with(|config| config.max_attempts = Some(2));
+fn x1_close_frames_show_no_reason() {
+    let mut c = Conversation::connected_with(|config| config.max_attempts = Some(2));
     let lost = ConnectionError::Closed(close_frame());
     silent(&close_frame());
     silent_error(&lost);
-    c.requests(secret_request());
-    let (key, _) = c.subscribes(secret_subscribe());
-    c.lost(lost.clone());
+    c.send_request(secret_request());
+    let (key, _) = c.subscribe_acked(secret_subscribe());
+    c.disconnect(lost.clone());
     everything_is_silent(&mut c);
-    c.reopens();
+    c.wait_and_connect();
     let frame = c.sent_one();
-    c.answers(&frame, &json!(null));
+    c.reply(&frame, &json!(null));
     silent(&c.changes(key));
     c.request(secret_request());
-    c.lost(lost);
+    c.disconnect(lost);
     everything_is_silent(&mut c);
     silent_error(&c.end(key));
 }
 
 #[test]
-fn x1_an_unauthorized_end_is_silent() {
-    let mut c = Conversation::open();
+fn x1_unauthorized_close_shows_no_payload() {
+    let mut c = Conversation::connected();
     let lost = ConnectionError::Closed(CloseFrame { code: 4401, reason: CANARY.into() });
-    c.lost(lost.clone());
-    c.redials();
+    c.disconnect(lost.clone());
+    c.wait_for_dial();
     c.request(secret_request());
-    c.lost(lost);
+    c.disconnect(lost);
     everything_is_silent(&mut c);
     silent_error(&c.session.request(secret_request(), c.now).unwrap_err());
 }
 
 #[test]
-fn x1_decode_errors_say_what_was_expected_only() {
+fn x1_decode_errors_show_only_what_was_expected() {
     #[derive(Debug, serde::Deserialize)]
     #[serde(deny_unknown_fields)]
     #[allow(dead_code, reason = "only its shape matters")]
@@ -217,10 +217,10 @@ fn x1_decode_errors_say_what_was_expected_only() {
 }
 
 #[test]
-fn x1_the_seed_is_silent() {
+fn x1_seed_is_not_shown() {
     let seed = Seed::from([42; 32]);
     assert!(!format!("{seed:?}").contains("42"));
-    let mut c = Conversation::open();
-    c.lost(dropped());
+    let mut c = Conversation::connected();
+    c.disconnect(dropped());
     assert!(!format!("{:?}", c.session).to_lowercase().contains("xoshiro"));
 }

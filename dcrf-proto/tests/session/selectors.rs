@@ -47,7 +47,7 @@ fn f2_patterns_match_as_lodash_does() {
 }
 
 #[test]
-fn f2_the_pairs_are_many_and_of_both_kinds() {
+fn f2_recorded_pairs_are_varied() {
     let share = |deep: usize| {
         let matches: Vec<bool> = judged()
             .filter(|(_, pattern, _)| depth(pattern) >= deep)
@@ -63,7 +63,7 @@ fn f2_the_pairs_are_many_and_of_both_kinds() {
 }
 
 #[test]
-fn f2_a_payload_and_a_whole_message_are_compared_alike() {
+fn f2_payload_and_whole_message_match_alike() {
     for (payload, pattern, expected) in judged() {
         if payload.is_object() && pattern.is_object() {
             let message = Selector::message(json!({"stream": "tools", "payload": pattern}));
@@ -76,7 +76,7 @@ fn f2_a_payload_and_a_whole_message_are_compared_alike() {
 }
 
 #[test]
-fn f2_a_stream_selects_its_frames_where_frames_have_one() {
+fn f2_stream_selects_multiplexed_frames() {
     let frame = json!({"stream": "tools", "payload": {"n": 1}});
     let selected = |selector: Selector| selector.matches(Framing::Multiplexed, &frame);
     assert!(selected(Selector::stream("tools")));
@@ -108,7 +108,7 @@ fn f2_frames_of_another_shape_can_be_selected() {
 }
 
 #[test]
-fn f2_of_several_patterns_all_count() {
+fn f2_all_patterns_must_match() {
     let both = Selector::any().contains(json!({"a": [1]})).contains(json!({"a": [2]}));
     assert!(both.matches(Framing::Bare, &json!({"a": [1, 2]})));
     assert!(!both.matches(Framing::Bare, &json!({"a": [1]})));
@@ -116,7 +116,7 @@ fn f2_of_several_patterns_all_count() {
 }
 
 #[test]
-fn f2_integers_are_compared_exactly_and_keys_are_ones_own() {
+fn f2_large_integers_and_proto_keys_are_compared_exactly() {
     let big = 1_u64 << 53;
     assert!(contains(&json!({"a": big + 1}), &json!({"a": big + 1})));
     assert!(!contains(&json!({"a": big}), &json!({"a": big + 1})));
@@ -127,7 +127,7 @@ fn f2_integers_are_compared_exactly_and_keys_are_ones_own() {
 }
 
 #[test]
-fn f2_a_pattern_is_any_value_that_json_can_hold() {
+fn f2_pattern_can_be_any_serializable_value() {
     #[derive(serde::Serialize)]
     struct Tick<'a> {
         kind: &'a str,
@@ -141,7 +141,7 @@ fn f2_a_pattern_is_any_value_that_json_can_hold() {
 }
 
 #[test]
-fn f2_a_float_of_a_pattern_equals_the_same_float_of_a_frame() {
+fn f2_floats_are_compared_exactly() {
     // 16 digits and more, which a fast parser may read as a neighbour.
     let mut number = 0.123_456_789_012_345_67;
     for _ in 0..1_000 {
@@ -153,7 +153,7 @@ fn f2_a_float_of_a_pattern_equals_the_same_float_of_a_frame() {
 }
 
 #[test]
-fn f2_a_pattern_that_is_no_json_or_too_deep_matches_nothing() {
+fn f2_invalid_or_too_deep_pattern_matches_nothing() {
     let nested = |levels: usize| (0..levels).fold(json!(1), |inner, _| Value::Array(vec![inner]));
     let no_json = std::collections::BTreeMap::from([((1, 2), 3)]);
     for selector in [
@@ -170,7 +170,7 @@ fn f2_a_pattern_that_is_no_json_or_too_deep_matches_nothing() {
 }
 
 #[test]
-fn f2_some_frames_can_not_be_read_to_a_tree() {
+fn f2_some_valid_frames_have_no_serde_json_value() {
     let deep = "[".repeat(128) + &"]".repeat(128);
     for text in [r#"{"a": "\ud83d"}"#, r#"{"a": 1e400}"#, &deep] {
         assert!(serde_json::from_str::<Value>(text).is_err(), "{text}");
@@ -230,14 +230,14 @@ proptest! {
     })]
 
     #[test]
-    fn f2_a_value_matches_itself((whole, _) in whole_and_part()) {
+    fn f2_value_matches_itself((whole, _) in whole_and_part()) {
         prop_assert!(contains(&whole, &whole));
         let below = json!({ "a": whole });
         prop_assert!(contains(&below, &below));
     }
 
     #[test]
-    fn f2_what_has_fewer_keys_matches_and_what_has_another_does_not(
+    fn f2_pattern_with_fewer_keys_matches_and_with_another_key_does_not(
         (whole, part) in whole_and_part()
     ) {
         let (whole, mut part) = (json!({"a": whole}), json!({"a": part}));

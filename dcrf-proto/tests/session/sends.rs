@@ -11,42 +11,42 @@ fn typing() -> Request {
 }
 
 #[test]
-fn r10_a_message_is_sent_with_an_id_and_its_answer_is_dropped() {
-    let mut c = Conversation::open();
+fn r10_message_has_an_id_and_its_reply_is_dropped() {
+    let mut c = Conversation::connected();
     c.session.send(typing(), c.now).unwrap();
     let frame = c.sent_one();
     assert_eq!(frame["payload"]["action"], "typing");
     assert_eq!(frame["payload"]["room"], 7);
-    c.answers(&frame, &json!("seen"));
+    c.reply(&frame, &json!("seen"));
     assert_eq!(c.events(), []);
     assert_eq!((c.session.stats().late, c.session.stats().requests), (1, 0));
 }
 
 #[test]
-fn r10_a_message_waits_for_a_connection_in_the_order_of_the_calls() {
-    let mut c = Conversation::dialling(Config::default());
+fn r10_messages_wait_for_a_connection_in_order() {
+    let mut c = Conversation::connecting(Config::default());
     c.request(Request::new("chat", "first"));
     c.session.send(typing(), c.now).unwrap();
     c.request(Request::new("chat", "last"));
-    c.opens();
+    c.connect();
     assert_eq!(c.sent_actions(), ["first", "typing", "last"]);
 }
 
 #[test]
-fn r10_a_message_waits_as_long_as_the_session_lives_unless_it_has_a_timeout() {
-    let mut c = Conversation::open();
-    c.lost(dropped());
+fn r10_message_has_no_deadline_by_default() {
+    let mut c = Conversation::connected();
+    c.disconnect(dropped());
     c.session.send(typing(), c.now).unwrap();
     c.session.send(typing().timeout(secs(60)), c.now).unwrap();
-    c.passes(secs(3_600));
+    c.advance(secs(3_600));
     assert_eq!(c.session.stats().unsent, 1);
     c.dials();
-    c.reopens();
+    c.wait_and_connect();
     assert_eq!(c.sent_actions(), ["typing"]);
 }
 
 #[test]
-fn r10_messages_take_part_in_the_limits() {
+fn r10_messages_count_towards_the_limits() {
     let mut c = Conversation::idle(Config::default());
     let mut config = Config::default();
     config.outbox = Limit { count: 1, bytes: 10_000 };
@@ -61,28 +61,28 @@ fn r10_messages_take_part_in_the_limits() {
 
 #[test]
 fn r10_send_now_is_rejected_without_a_connection() {
-    let mut c = Conversation::dialling(Config::default());
+    let mut c = Conversation::connecting(Config::default());
     let rejected = c.session.send_now(typing(), c.now).unwrap_err();
     assert_eq!((rejected.command, rejected.reason), (typing(), RejectReason::NotConnected));
-    c.opens();
+    c.connect();
     c.session.send_now(typing(), c.now).unwrap();
     assert_eq!(c.sent_actions(), ["typing"]);
 }
 
 #[test]
-fn r10_what_was_to_be_sent_now_is_not_sent_on_a_later_connection() {
-    let mut c = Conversation::open();
+fn r10_send_now_is_never_sent_on_a_later_connection() {
+    let mut c = Conversation::connected();
     c.session.send_now(typing(), c.now).unwrap();
     c.session.send(Request::new("chat", "said"), c.now).unwrap();
     c.session.handle_disconnected(c.epoch(), dropped(), c.now);
     assert_eq!(c.session.stats().unsent, 1);
-    c.reopens();
+    c.wait_and_connect();
     assert_eq!(c.sent_actions(), ["said"]);
 }
 
 #[test]
-fn r10_a_close_sends_what_was_accepted_before_it() {
-    let mut c = Conversation::open();
+fn r10_close_sends_accepted_messages() {
+    let mut c = Conversation::connected();
     c.session.send(typing(), c.now).unwrap();
     c.close(CloseOptions::default());
     assert_eq!(*c.session.state(), ConnectionState::Connected);
@@ -93,9 +93,9 @@ fn r10_a_close_sends_what_was_accepted_before_it() {
 }
 
 #[test]
-fn r10_a_message_that_can_not_be_sent_any_more_is_counted() {
-    let mut c = Conversation::open();
-    c.lost(dropped());
+fn r10_unsent_messages_are_counted() {
+    let mut c = Conversation::connected();
+    c.disconnect(dropped());
     c.session.send(typing(), c.now).unwrap();
     c.close(CloseOptions::default());
     assert_eq!(c.session.stats().unsent, 1);

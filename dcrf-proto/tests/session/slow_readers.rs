@@ -18,8 +18,8 @@ fn overrun(
     count: usize,
     bytes: usize,
 ) -> (Conversation, SubscriptionKey, Value) {
-    let mut c = Conversation::open_with(|config| config.changes = Limit { count, bytes });
-    let (key, frame) = c.subscribes(feed(overflow_policy));
+    let mut c = Conversation::connected_with(|config| config.changes = Limit { count, bytes });
+    let (key, frame) = c.subscribe_acked(feed(overflow_policy));
     (c, key, frame)
 }
 
@@ -55,11 +55,11 @@ fn tell(c: &mut Conversation, frame: &mut Value, events: &str) {
             "c" => c.event(frame, "create", &data),
             "u" => c.event(frame, "update", &data),
             "d" => c.event(frame, "delete", &data),
-            "r" => c.says(frame, "update", 404, &json!(["Not found"]), &Value::Null),
+            "r" => c.reply_as(frame, "update", 404, &json!(["Not found"]), &Value::Null),
             _ => {
-                c.reconnects();
+                c.reconnect();
                 *frame = c.sent_one();
-                c.answers(frame, &Value::Null);
+                c.reply(frame, &Value::Null);
             }
         }
     }
@@ -73,12 +73,12 @@ fn kept(count: usize, events: &str) -> (String, (u64, u64)) {
 }
 
 #[test]
-fn s11_keep_newest_drops_nothing_while_there_is_room() {
+fn s11_conflate_keeps_every_change_while_there_is_room() {
     assert_eq!(kept(4, "c1 u1 u1 d1"), ("c1.0 u1.1 u1.2 d1.3".to_owned(), (0, 0)));
 }
 
 #[test]
-fn s11_keep_newest_the_oldest_superseded_change_gives_way_first() {
+fn s11_conflate_drops_the_oldest_superseded_change_first() {
     // Not the oldest, which is the newest of its object.
     assert_eq!(kept(3, "u9 u1 u2 u1"), ("u9.0 u2.2 u1.3".to_owned(), (1, 0)));
     // Of two superseded ones the older, though the younger was superseded before it.
@@ -86,20 +86,20 @@ fn s11_keep_newest_the_oldest_superseded_change_gives_way_first() {
 }
 
 #[test]
-fn s11_keep_newest_without_superseded_ones_the_oldest_gives_way_and_is_told() {
+fn s11_conflate_drops_the_oldest_change_if_none_is_superseded() {
     assert_eq!(kept(3, "u1 u2 u3 u4 u5"), ("lagged2 u3.2 u4.3 u5.4".to_owned(), (0, 2)));
     // What has given way supersedes nothing and is superseded by nothing.
     assert_eq!(kept(2, "u1 u2 u3 u1"), ("lagged2 u3.2 u1.3".to_owned(), (0, 2)));
 }
 
 #[test]
-fn s11_keep_newest_a_delete_supersedes_and_is_superseded() {
+fn s11_conflate_treats_deletes_like_updates() {
     assert_eq!(kept(2, "u1 u2 d1"), ("u2.1 d1.2".to_owned(), (1, 0)));
     assert_eq!(kept(2, "d1 u2 c1"), ("u2.1 c1.2".to_owned(), (1, 0)));
 }
 
 #[test]
-fn s11_keep_newest_a_busy_object_does_not_cost_the_state_of_the_others() {
+fn s11_conflate_keeps_the_state_of_quiet_objects() {
     let (mut c, key, frame) = overrun(OverflowPolicy::Conflate, 4, 1 << 20);
     for pk in [1, 2, 3] {
         c.event(&frame, "update", &state(pk, 0));
@@ -112,7 +112,7 @@ fn s11_keep_newest_a_busy_object_does_not_cost_the_state_of_the_others() {
 }
 
 #[test]
-fn s11_keep_newest_what_has_no_key_is_never_superseded() {
+fn s11_conflate_never_supersedes_changes_without_a_key() {
     assert_eq!(kept(3, "r u1 r u1"), ("refused refused u1.3".to_owned(), (1, 0)));
 
     let (mut c, key, frame) = overrun(OverflowPolicy::Conflate, 2, 1 << 20);
@@ -123,14 +123,14 @@ fn s11_keep_newest_what_has_no_key_is_never_superseded() {
 }
 
 #[test]
-fn s11_keep_newest_reads_the_key_under_its_name() {
+fn s11_conflate_uses_the_configured_key() {
     for own in [true, false] {
-        let mut c = Conversation::open_with(|config| {
+        let mut c = Conversation::connected_with(|config| {
             config.changes = Limit { count: 2, bytes: 1_000 };
             config.pk_field = if own { "pk" } else { "uuid" }.into();
         });
         let feed = feed(OverflowPolicy::Conflate);
-        let (key, frame) = c.subscribes(if own { feed.pk_field("uuid") } else { feed });
+        let (key, frame) = c.subscribe_acked(if own { feed.pk_field("uuid") } else { feed });
         for (uuid, n) in [("a", 1), ("b", 2), ("a", 3)] {
             c.event(&frame, "update", &json!({"pk": n, "uuid": uuid, "n": n}));
         }
@@ -143,7 +143,7 @@ fn s11_keep_newest_reads_the_key_under_its_name() {
 }
 
 #[test]
-fn s11_keep_newest_is_bounded_by_bytes_too() {
+fn s11_conflate_is_limited_by_bytes() {
     let (mut c, key, frame) = overrun(OverflowPolicy::Conflate, 1_000, 100);
     let state = |pk, text: &str| json!({"pk": pk, "text": text});
     for pk in [1, 2, 1] {
@@ -157,7 +157,7 @@ fn s11_keep_newest_is_bounded_by_bytes_too() {
 }
 
 #[test]
-fn s11_keep_newest_a_gap_is_never_lost_and_takes_no_place() {
+fn s11_conflate_never_drops_or_counts_a_gap() {
     // The change before the gap is superseded: the gap stays before what the new connection brought.
     assert_eq!(kept(2, "u1 u2 g u1"), ("u2.1 gap u1.3".to_owned(), (1, 0)));
     // The one behind it is: the gap goes to the next change, ...
@@ -170,13 +170,13 @@ fn s11_keep_newest_a_gap_is_never_lost_and_takes_no_place() {
 }
 
 #[test]
-fn s11_keep_newest_of_two_gaps_that_meet_the_later_is_told() {
+fn s11_conflate_merges_adjacent_gaps_into_the_later_one() {
     let (mut c, key, mut frame) = overrun(OverflowPolicy::Conflate, 1, 1_000);
     tell(&mut c, &mut frame, "u1 g u1");
-    c.lost(crate::conversation::closed(1012));
-    c.reopens();
+    c.disconnect(crate::conversation::closed(1012));
+    c.wait_and_connect();
     frame = c.sent_one();
-    c.answers(&frame, &Value::Null);
+    c.reply(&frame, &Value::Null);
     c.event(&frame, "update", &state(1, 9));
     let changes = c.changes(key);
     assert_eq!(short(&changes), "gap u1.9");
@@ -234,7 +234,7 @@ fn told(event: &str) -> Change {
 }
 
 #[test]
-fn s11_keep_newest_does_what_a_plain_list_would_do() {
+fn s11_conflate_matches_a_simple_model() {
     let (refused, gap) = (told("r"), told("g"));
     for count in 1..=6 {
         let (mut c, key, mut frame) = overrun(OverflowPolicy::Conflate, count, 1 << 20);
@@ -275,7 +275,7 @@ fn s11_keep_newest_does_what_a_plain_list_would_do() {
 }
 
 #[test]
-fn s11_end_ends_behind_what_waits_and_the_server_is_told() {
+fn s11_close_policy_delivers_buffered_changes_and_unsubscribes() {
     let (mut c, key, mut frame) = overrun(OverflowPolicy::Close, 3, 1_000);
     tell(&mut c, &mut frame, "u1 u1 u2 u1 u2 u3");
 
@@ -285,12 +285,12 @@ fn s11_end_ends_behind_what_waits_and_the_server_is_told() {
     assert_eq!(short(&changes), "u1.0 u1.1 u2.2");
     assert_eq!(end, Some(SubscriptionError::Overflowed { limit }));
     assert_eq!(c.session.stats().subscriptions, 0);
-    c.reconnects();
+    c.reconnect();
     assert_eq!(c.sent(), [] as [Value; 0]);
 }
 
 #[test]
-fn s11_end_is_bounded_by_bytes_too() {
+fn s11_close_policy_is_limited_by_bytes() {
     let (mut c, key, frame) = overrun(OverflowPolicy::Close, 1_000, 100);
     // One is delivered whatever its size.
     c.event(&frame, "update", &json!("x".repeat(200)));
@@ -300,12 +300,12 @@ fn s11_end_is_bounded_by_bytes_too() {
 }
 
 #[test]
-fn s11_end_does_not_come_of_gaps_and_none_is_lost() {
+fn s11_close_policy_never_drops_or_counts_a_gap() {
     let (mut c, key, mut frame) = overrun(OverflowPolicy::Close, 2, 1_000);
     tell(&mut c, &mut frame, "u1 u2 g g g");
     assert_eq!(short(&c.changes(key)), "u1.0 u2.1 gap");
     tell(&mut c, &mut frame, "u1 u2 g");
-    c.reconnects();
+    c.reconnect();
     let frame = c.sent_one();
     c.event(&frame, "update", &state(3, 3));
     let (changes, end) = c.changes_and_end(key);
@@ -314,20 +314,21 @@ fn s11_end_does_not_come_of_gaps_and_none_is_lost() {
 }
 
 #[test]
-fn s11_end_before_the_acknowledgement_unsubscribes_too() {
-    let mut c = Conversation::open_with(|config| config.changes = Limit { count: 1, bytes: 100 });
+fn s11_close_policy_unsubscribes_before_the_acknowledgement() {
+    let mut c =
+        Conversation::connected_with(|config| config.changes = Limit { count: 1, bytes: 100 });
     let key = c.subscribe(feed(OverflowPolicy::Close));
     let frame = c.sent_one();
     c.event(&frame, "update", &json!(1));
     c.event(&frame, "update", &json!(2));
     assert!(matches!(c.session.ended(key), Some(SubscriptionError::Overflowed { .. })));
     assert_eq!(c.sent_actions(), ["unsubscribe_all"]);
-    c.answers(&frame, &Value::Null);
+    c.reply(&frame, &Value::Null);
     assert_eq!(c.session.stats().unhandled, 0);
 }
 
 #[test]
-fn s11_each_of_those_who_share_has_its_own_policy_and_slows_down_no_other() {
+fn s11_each_subscriber_of_an_upstream_has_its_own_policy() {
     let (mut c, prompt, frame) = overrun(OverflowPolicy::Close, 3, 1_000);
     let oldest = c.subscribe(feed(OverflowPolicy::DropOldest));
     let newest = c.subscribe(feed(OverflowPolicy::Conflate));
@@ -346,12 +347,12 @@ fn s11_each_of_those_who_share_has_its_own_policy_and_slows_down_no_other() {
 }
 
 #[test]
-fn s11_readers_that_never_read_delay_nobody_else() {
+fn s11_stalled_reader_does_not_delay_others() {
     for overflow_policy in
         [OverflowPolicy::DropOldest, OverflowPolicy::Conflate, OverflowPolicy::Close]
     {
         let (mut c, slow, slow_frame) = overrun(overflow_policy, 3, 1_000);
-        let (other, frame) = c.subscribes(Subscribe::instance("tasks", 7));
+        let (other, frame) = c.subscribe_acked(Subscribe::instance("tasks", 7));
         for n in 0..100 {
             for pk in 0..10 {
                 c.event(&slow_frame, "update", &state(pk, n));
@@ -360,12 +361,12 @@ fn s11_readers_that_never_read_delay_nobody_else() {
             assert_eq!(c.changes(other), [update(&state(7, n))]);
             // The unsubscribe of the one that has ended.
             for frame in c.sent() {
-                c.answers(&frame, &Value::Null);
+                c.reply(&frame, &Value::Null);
             }
-            let (request, asked) = c.requests(Request::list("tasks"));
-            c.answers(&asked, &json!(n));
+            let (request, asked) = c.send_request(Request::list("tasks"));
+            c.reply(&asked, &json!(n));
             assert_eq!(c.settled(), [(request, Ok(json!(n)))]);
-            c.passes(secs(20));
+            c.advance(secs(20));
             assert_eq!(c.pings(), 1);
             c.session.handle_pong(c.epoch(), c.now);
         }
@@ -373,6 +374,6 @@ fn s11_readers_that_never_read_delay_nobody_else() {
         let (changes, end) = c.changes_and_end(slow);
         assert_eq!(changes.iter().filter(|change| !matches!(change, Change::Lagged(_))).count(), 3);
         assert_eq!(end.is_some(), overflow_policy == OverflowPolicy::Close);
-        c.lost(dropped());
+        c.disconnect(dropped());
     }
 }

@@ -17,40 +17,40 @@ impl Conversation {
 }
 
 #[test]
-fn of_the_connection() {
-    let mut c = Conversation::dialling(Config::default());
+fn connections_and_failed_attempts_are_counted() {
+    let mut c = Conversation::connecting(Config::default());
     let of = |c: &Conversation| {
         let stats = c.stats();
         (stats.connections, stats.disconnects, stats.failed_attempts)
     };
-    c.lost(dropped());
-    c.redials();
-    c.lost(http(500));
+    c.disconnect(dropped());
+    c.wait_for_dial();
+    c.disconnect(http(500));
     assert_eq!(of(&c), (0, 0, 2));
-    c.reopens();
+    c.wait_and_connect();
     assert_eq!(of(&c), (1, 0, 2));
-    c.reconnects();
+    c.reconnect();
     assert_eq!(of(&c), (2, 1, 2));
     c.close(CloseOptions::now());
-    c.lost(dropped());
+    c.disconnect(dropped());
     assert_eq!(of(&c), (2, 1, 2), "what the session closes itself is not lost");
 }
 
 #[test]
-fn a_connection_that_is_lost_while_the_session_closes_is_lost() {
-    let mut c = Conversation::open();
-    c.requests(create());
+fn connection_lost_during_a_close_is_counted() {
+    let mut c = Conversation::connected();
+    c.send_request(create());
     c.close(CloseOptions::default());
-    c.lost(dropped());
+    c.disconnect(dropped());
     assert_eq!((c.stats().disconnects, c.stats().requests_connection_lost), (1, 1));
 }
 
 #[test]
-fn of_the_frames_and_their_bytes() {
-    let mut c = Conversation::open();
-    c.receives_text("nonsense");
+fn frames_and_bytes_are_counted() {
+    let mut c = Conversation::connected();
+    c.receive_text("nonsense");
     c.session.handle_binary(c.epoch(), &[1, 2, 3], c.now);
-    c.receives_text("{}");
+    c.receive_text("{}");
     c.session.handle_pong(c.epoch(), c.now);
     let stats = c.stats();
     assert_eq!((stats.received, stats.received_bytes), (4, 8 + 3 + 2));
@@ -64,17 +64,17 @@ fn of_the_frames_and_their_bytes() {
 }
 
 #[test]
-fn of_requests_by_their_outcome() {
-    let mut c = Conversation::open_with(|config| {
+fn requests_are_counted_by_outcome() {
+    let mut c = Conversation::connected_with(|config| {
         config.heartbeat = None;
         config.replies = Limit { count: 1, bytes: 100 };
     });
-    let (_, frame) = c.requests(create());
-    c.answers(&frame, &Value::Null);
-    let (_, frame) = c.requests(create());
-    c.refuses(&frame, 404);
-    c.requests(create());
-    c.passes(secs(30));
+    let (_, frame) = c.send_request(create());
+    c.reply(&frame, &Value::Null);
+    let (_, frame) = c.send_request(create());
+    c.reply_error(&frame, 404);
+    c.send_request(create());
+    c.advance(secs(30));
     let key = c.request(create());
     c.session.cancel(key);
     c.session.cancel(key);
@@ -84,11 +84,11 @@ fn of_requests_by_their_outcome() {
     c.session.cancel_reply_stream(replies);
     c.session.stream(create(), c.now).unwrap();
     let frame = c.sent_one();
-    c.answers(&frame, &Value::Null);
-    c.answers(&frame, &Value::Null);
-    c.requests(create());
-    c.requests(create().idempotent(true));
-    c.lost(dropped());
+    c.reply(&frame, &Value::Null);
+    c.reply(&frame, &Value::Null);
+    c.send_request(create());
+    c.send_request(create().idempotent(true));
+    c.disconnect(dropped());
     assert_eq!(c.stats().requests, 1);
     c.close(CloseOptions::now());
 
@@ -104,11 +104,11 @@ fn of_requests_by_their_outcome() {
 }
 
 #[test]
-fn of_late_answers_messages_and_refused_calls() {
-    let mut c = Conversation::open();
-    let (key, frame) = c.requests(create());
+fn late_replies_messages_and_rejected_calls_are_counted() {
+    let mut c = Conversation::connected();
+    let (key, frame) = c.send_request(create());
     c.session.cancel(key);
-    c.answers(&frame, &Value::Null);
+    c.reply(&frame, &Value::Null);
     assert_eq!(c.stats().late, 1);
 
     c.session.send(create(), c.now).unwrap();
@@ -116,7 +116,7 @@ fn of_late_answers_messages_and_refused_calls() {
     c.flush();
     assert_eq!((c.stats().messages_sent, c.stats().unsent), (1, 0));
     c.session.send_now(create(), c.now).unwrap();
-    c.lost(dropped());
+    c.disconnect(dropped());
     assert_eq!((c.stats().messages_sent, c.stats().unsent), (1, 1));
     assert_eq!(c.stats().requests_made, 1, "a message is no request");
 
@@ -130,44 +130,44 @@ fn of_late_answers_messages_and_refused_calls() {
 }
 
 #[test]
-fn of_subscriptions() {
-    let mut c = Conversation::open_with(|config| config.backoff.jitter = false);
-    let (key, _) = c.subscribes(Subscribe::instance("tasks", 7));
+fn subscriptions_are_counted() {
+    let mut c = Conversation::connected_with(|config| config.backoff.jitter = false);
+    let (key, _) = c.subscribe_acked(Subscribe::instance("tasks", 7));
     assert_eq!((c.stats().subscribes_sent, c.stats().replays), (1, 0));
-    c.reconnects();
+    c.reconnect();
     let frame = c.sent_one();
     assert_eq!((c.stats().subscribes_sent, c.stats().replays, c.stats().gaps), (2, 1, 0));
-    c.refuses(&frame, 503);
+    c.reply_error(&frame, 503);
     assert_eq!((c.stats().deferred, c.stats().subscriptions_ended), (1, 0));
-    c.passes(secs(1));
+    c.advance(secs(1));
     let frame = c.sent_one();
-    c.answers(&frame, &Value::Null);
+    c.reply(&frame, &Value::Null);
     assert_eq!((c.stats().replays, c.stats().gaps), (2, 1));
-    c.reconnects();
+    c.reconnect();
     let frame = c.sent_one();
-    c.refuses(&frame, 404);
+    c.reply_error(&frame, 404);
     assert_eq!((c.stats().subscriptions_ended, c.stats().subscriptions), (1, 1));
     c.changes_and_end(key);
     assert_eq!(c.stats().subscriptions, 0);
 
-    let (key, _) = c.subscribes(Subscribe::instance("tasks", 8));
+    let (key, _) = c.subscribe_acked(Subscribe::instance("tasks", 8));
     c.unsubscribe(key);
     c.sent_one();
-    c.subscribes(Subscribe::instance("tasks", 9));
+    c.subscribe_acked(Subscribe::instance("tasks", 9));
     c.close(CloseOptions::now());
     assert_eq!(c.stats().subscriptions_ended, 1, "those are the caller's own");
 }
 
 #[test]
-fn of_refreshes_and_superseded_changes() {
+fn refreshes_and_superseded_changes_are_counted() {
     let limits = |config: &mut Config| config.changes = Limit { count: 2, bytes: usize::MAX };
-    let mut c = Conversation::open_with(limits);
+    let mut c = Conversation::connected_with(limits);
     let newest =
         Subscribe::instance("tasks", 7).refresh().overflow_policy(OverflowPolicy::Conflate);
-    let (key, frame) = c.subscribes(newest);
+    let (key, frame) = c.subscribe_acked(newest);
     let retrieve = c.sent_one();
     assert_eq!((c.stats().refreshes, c.stats().requests_made), (1, 0));
-    c.answers(&retrieve, &json!({"pk": 7}));
+    c.reply(&retrieve, &json!({"pk": 7}));
     assert_eq!(c.changes(key).len(), 1);
     for _ in 0..5 {
         c.event(&frame, "update", &json!({"pk": 7}));
@@ -177,15 +177,15 @@ fn of_refreshes_and_superseded_changes() {
 }
 
 #[test]
-fn of_what_waits_for_a_connection() {
+fn waiting_requests_are_counted() {
     let mut c = Conversation::idle(Config::default());
     c.request(create());
     c.session.send(create(), c.now).unwrap();
     let waiting = c.stats();
     assert_eq!((waiting.requests, waiting.waiting_requests), (2, 2));
     c.session.open(c.now);
-    c.redials();
-    c.opens();
+    c.wait_for_dial();
+    c.connect();
     let sent: usize = c.sent_texts().iter().map(String::len).sum();
     assert_eq!(waiting.waiting_bytes, sent);
     assert_eq!((c.stats().waiting_requests, c.stats().waiting_bytes), (0, 0));
@@ -197,9 +197,10 @@ fn changes(c: &Conversation) -> (usize, usize) {
 }
 
 #[test]
-fn of_unread_changes() {
-    let mut c = Conversation::open_with(|config| config.changes = Limit { count: 2, bytes: 1_000 });
-    let (key, frame) = c.subscribes(Subscribe::instance("tasks", 7));
+fn unread_changes_are_counted() {
+    let mut c =
+        Conversation::connected_with(|config| config.changes = Limit { count: 2, bytes: 1_000 });
+    let (key, frame) = c.subscribe_acked(Subscribe::instance("tasks", 7));
     let same = c.subscribe(Subscribe::instance("tasks", 7));
     for _ in 0..3 {
         c.event(&frame, "update", &json!("four"));
@@ -218,13 +219,13 @@ fn of_unread_changes() {
 }
 
 #[test]
-fn of_unread_replies() {
-    let mut c = Conversation::open();
+fn unread_replies_are_counted() {
+    let mut c = Conversation::connected();
     let of = |c: &Conversation| (c.stats().unread_replies, c.stats().unread_replies_bytes);
     let key = c.session.stream(create(), c.now).unwrap();
     let frame = c.sent_one();
     for _ in 0..3 {
-        c.answers(&frame, &json!("four"));
+        c.reply(&frame, &json!("four"));
     }
     assert_eq!(of(&c), (3, 18));
     let _first = c.session.poll_reply(key);
@@ -234,12 +235,13 @@ fn of_unread_replies() {
 }
 
 #[test]
-fn of_frames_that_listeners_have_not_read() {
-    let mut c = Conversation::open_with(|config| config.events = Limit { count: 2, bytes: 1_000 });
+fn unread_listener_frames_are_counted() {
+    let mut c =
+        Conversation::connected_with(|config| config.events = Limit { count: 2, bytes: 1_000 });
     let of = |c: &Conversation| (c.stats().unread_frames, c.stats().unread_frames_bytes);
     let key = c.session.listen(Selector::stream("tools"), c.now).unwrap();
     for _ in 0..3 {
-        c.receives(&json!({"stream": "tools", "payload": {"n": 1}}));
+        c.receive(&json!({"stream": "tools", "payload": {"n": 1}}));
     }
     assert_eq!((of(&c), c.stats().lagged, c.stats().listeners), ((2, 14), 1, 1));
     let _lagged = c.session.poll_listener(key);
@@ -250,16 +252,17 @@ fn of_frames_that_listeners_have_not_read() {
 }
 
 #[test]
-fn of_notices_and_events() {
-    let mut c = Conversation::open_with(|config| config.events = Limit { count: 2, bytes: 1_000 });
-    c.notices();
+fn unread_and_unpolled_events_are_counted() {
+    let mut c =
+        Conversation::connected_with(|config| config.events = Limit { count: 2, bytes: 1_000 });
+    c.client_events();
     for _ in 0..3 {
-        c.receives_text("{}");
+        c.receive_text("{}");
     }
     let stats = c.stats();
     assert_eq!((stats.unread_events, stats.unread_events_bytes, stats.lagged_events), (2, 4, 1));
-    let (_, frame) = c.requests(create());
-    c.answers(&frame, &Value::Null);
+    let (_, frame) = c.send_request(create());
+    c.reply(&frame, &Value::Null);
     assert_eq!(c.stats().unpolled_events, 1);
     c.events();
     assert_eq!((c.stats().unread_events, c.stats().unpolled_events), (0, 0));

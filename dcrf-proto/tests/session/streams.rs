@@ -29,89 +29,89 @@ fn read(c: &mut Conversation, key: ReplyStreamKey) -> (Vec<Value>, Option<ReplyS
 }
 
 #[test]
-fn r12_each_reply_is_handed_out_in_order_and_told_once() {
-    let mut c = Conversation::open();
+fn r12_replies_arrive_in_order_with_one_notification() {
+    let mut c = Conversation::connected();
     let (key, frame) = stream(&mut c, rows());
     assert_eq!(frame["payload"]["action"], "list");
     assert_eq!(frame["payload"]["limit"], 3);
 
-    c.answers(&frame, &json!([1]));
-    c.answers(&frame, &json!([2]));
+    c.reply(&frame, &json!([1]));
+    c.reply(&frame, &json!([2]));
     assert_eq!(c.events(), [Event::ReplyReadable(key)]);
     assert_eq!(read(&mut c, key), (vec![json!([1]), json!([2])], None));
-    c.answers(&frame, &json!([3]));
+    c.reply(&frame, &json!([3]));
     assert_eq!(c.events(), [Event::ReplyReadable(key)]);
     assert_eq!(read(&mut c, key), (vec![json!([3])], None));
 }
 
 #[test]
-fn r12_a_finished_stream_sends_nothing_and_what_comes_later_is_late() {
-    let mut c = Conversation::open();
+fn r12_finished_stream_sends_nothing_and_counts_late_replies() {
+    let mut c = Conversation::connected();
     let (key, frame) = stream(&mut c, rows());
-    c.answers(&frame, &json!([1]));
+    c.reply(&frame, &json!([1]));
     c.session.finish_reply_stream(key);
     assert_eq!(c.sent(), [] as [Value; 0]);
     assert_eq!(c.events(), []);
-    c.answers(&frame, &json!([2]));
+    c.reply(&frame, &json!([2]));
     assert_eq!((c.session.stats().late, c.session.stats().requests), (1, 0));
     assert!(c.session.poll_reply(key).is_none());
     assert_eq!(c.session.poll_timeout(), Some(c.now + secs(20)), "no deadline is left");
 }
 
 #[test]
-fn r12_a_cancelled_stream_sends_its_cancel_action_with_its_id() {
-    let mut c = Conversation::open();
+fn r12_cancelled_stream_sends_its_cancel_action_with_its_id() {
+    let mut c = Conversation::connected();
     let (key, frame) = stream(&mut c, rows());
-    c.answers(&frame, &json!([1]));
+    c.reply(&frame, &json!([1]));
     c.session.cancel_reply_stream(key);
     let mut cancel = c.sent_one();
     assert_eq!(cancel["payload"]["action"], "list_cancel");
     assert_eq!(cancel["payload"]["request_id"], frame["payload"]["request_id"]);
     assert_eq!(cancel["stream"], "rows");
     // PyPI's DCRF has no such action.
-    c.refuses(&cancel, 405);
+    c.reply_error(&cancel, 405);
     cancel["payload"]["action"] = json!("list");
-    c.answers(&cancel, &json!([2]));
+    c.reply(&cancel, &json!([2]));
     assert_eq!(c.session.stats().late, 2);
-    assert_eq!(c.notices().len(), 2, "only the states");
+    assert_eq!(c.client_events().len(), 2, "only the states");
 }
 
 #[test]
-fn r12_a_stream_that_was_not_sent_is_cancelled_without_a_word() {
-    let mut c = Conversation::open();
-    c.lost(dropped());
+fn r12_unsent_stream_sends_no_cancel_action() {
+    let mut c = Conversation::connected();
+    c.disconnect(dropped());
     let key = c.session.stream(rows(), c.now).unwrap();
     c.session.cancel_reply_stream(key);
-    c.reopens();
+    c.wait_and_connect();
     assert_eq!(c.sent(), [] as [Value; 0]);
 }
 
 #[test]
-fn r12_a_cancel_action_is_not_sent_on_the_next_connection() {
-    let mut c = Conversation::open();
+fn r12_cancel_action_is_not_sent_on_the_next_connection() {
+    let mut c = Conversation::connected();
     let (key, _) = stream(&mut c, rows());
     c.session.cancel_reply_stream(key);
     c.session.handle_disconnected(c.epoch(), dropped(), c.now);
-    c.reopens();
+    c.wait_and_connect();
     assert_eq!(c.sent(), [] as [Value; 0]);
 }
 
 #[test]
-fn r12_a_stream_without_a_cancel_action_is_only_forgotten() {
-    let mut c = Conversation::open();
+fn r12_cancelled_stream_without_a_cancel_action_sends_nothing() {
+    let mut c = Conversation::connected();
     let (key, frame) = stream(&mut c, Request::new("tools", "count"));
     c.session.cancel_reply_stream(key);
     assert_eq!(c.sent(), [] as [Value; 0]);
-    c.answers(&frame, &json!(1));
+    c.reply(&frame, &json!(1));
     assert_eq!(c.session.stats().late, 1);
 }
 
 #[test]
-fn r12_a_refusal_ends_the_stream_after_what_came_before() {
-    let mut c = Conversation::open();
+fn r12_error_reply_ends_the_stream_after_earlier_replies() {
+    let mut c = Conversation::connected();
     let (key, frame) = stream(&mut c, rows());
-    c.answers(&frame, &json!([1]));
-    c.refuses(&frame, 403);
+    c.reply(&frame, &json!([1]));
+    c.reply_error(&frame, 403);
     let (replies, end) = read(&mut c, key);
     assert_eq!(replies, [json!([1])]);
     let Some(ReplyStreamError::Request(RequestError::ErrorReply(error_reply))) = end else {
@@ -122,15 +122,15 @@ fn r12_a_refusal_ends_the_stream_after_what_came_before() {
 }
 
 #[test]
-fn r12_the_timeout_is_counted_anew_with_each_reply() {
-    let mut c = Conversation::open();
+fn r12_each_reply_restarts_the_timeout() {
+    let mut c = Conversation::connected();
     let (key, frame) = stream(&mut c, rows().timeout(secs(5)));
     for page in 0..4 {
-        c.passes(secs(4));
-        c.answers(&frame, &json!(page));
+        c.advance(secs(4));
+        c.reply(&frame, &json!(page));
     }
     assert_eq!(read(&mut c, key).1, None);
-    c.passes(secs(5));
+    c.advance(secs(5));
     assert_eq!(
         read(&mut c, key),
         (vec![], Some(ReplyStreamError::Request(RequestError::TimedOut { sent: true })))
@@ -140,9 +140,9 @@ fn r12_the_timeout_is_counted_anew_with_each_reply() {
 }
 
 #[test]
-fn r12_a_stream_that_was_never_sent_times_out_unsent() {
-    let mut c = Conversation::open();
-    c.lost(dropped());
+fn r12_unsent_stream_times_out_as_not_sent() {
+    let mut c = Conversation::connected();
+    c.disconnect(dropped());
     let key = c.session.stream(rows().timeout(secs(0)), c.now).unwrap();
     c.session.handle_timeout(c.now);
     let timed_out = ReplyStreamError::Request(RequestError::TimedOut { sent: false });
@@ -150,12 +150,12 @@ fn r12_a_stream_that_was_never_sent_times_out_unsent() {
 }
 
 #[test]
-fn r12_a_lost_connection_interrupts_the_stream_and_says_what_had_come() {
-    let mut c = Conversation::open();
+fn r12_connection_loss_interrupts_the_stream_and_reports_the_count() {
+    let mut c = Conversation::connected();
     let (key, frame) = stream(&mut c, rows());
-    c.answers(&frame, &json!([1]));
-    c.answers(&frame, &json!([2]));
-    c.reconnects();
+    c.reply(&frame, &json!([1]));
+    c.reply(&frame, &json!([2]));
+    c.reconnect();
     assert_eq!(
         c.sent(),
         [] as [Value; 0],
@@ -167,27 +167,28 @@ fn r12_a_lost_connection_interrupts_the_stream_and_says_what_had_come() {
 }
 
 #[test]
-fn r12_a_stream_without_a_reply_is_repeated_once_where_that_is_safe() {
-    let mut c = Conversation::open();
+fn r12_idempotent_stream_without_a_reply_is_resent_once() {
+    let mut c = Conversation::connected();
     let (key, first) = stream(&mut c, rows());
-    c.reconnects();
+    c.reconnect();
     assert_eq!(c.sent_one(), first);
-    c.reconnects();
+    c.reconnect();
     assert_eq!(c.sent(), [] as [Value; 0]);
     assert_eq!(read(&mut c, key).1, Some(ReplyStreamError::Interrupted { received: 0 }));
 
     let (key, _) = stream(&mut c, Request::new("tools", "count"));
-    c.reconnects();
+    c.reconnect();
     assert_eq!(c.sent(), [] as [Value; 0]);
     assert_eq!(read(&mut c, key).1, Some(ReplyStreamError::Interrupted { received: 0 }));
 }
 
 #[test]
-fn r12_a_reader_that_is_too_slow_ends_the_stream_and_nothing_is_left_out_before() {
-    let mut c = Conversation::open_with(|config| config.replies = Limit { count: 2, bytes: 1_000 });
+fn r12_slow_reader_ends_the_stream_without_losing_earlier_replies() {
+    let mut c =
+        Conversation::connected_with(|config| config.replies = Limit { count: 2, bytes: 1_000 });
     let (key, frame) = stream(&mut c, rows());
     for page in 0..4 {
-        c.answers(&frame, &json!(page));
+        c.reply(&frame, &json!(page));
     }
     assert_eq!(c.sent_one()["payload"]["action"], "list_cancel");
     let (replies, end) = read(&mut c, key);
@@ -196,8 +197,8 @@ fn r12_a_reader_that_is_too_slow_ends_the_stream_and_nothing_is_left_out_before(
 }
 
 #[test]
-fn r12_a_closed_session_ends_its_streams() {
-    let mut c = Conversation::open();
+fn r12_close_now_ends_the_streams() {
+    let mut c = Conversation::connected();
     let (key, _) = stream(&mut c, rows());
     c.close(CloseOptions::now());
     let closed = RequestError::Closed { reason: CloseReason::ByCaller, sent: true };
@@ -207,22 +208,22 @@ fn r12_a_closed_session_ends_its_streams() {
 }
 
 #[test]
-fn r12_a_close_waits_for_a_stream_to_end() {
-    let mut c = Conversation::open();
+fn r12_close_waits_for_a_stream_to_end() {
+    let mut c = Conversation::connected();
     let (key, frame) = stream(&mut c, rows());
     c.close(CloseOptions::default());
-    c.answers(&frame, &json!([1]));
+    c.reply(&frame, &json!([1]));
     assert_eq!(read(&mut c, key), (vec![json!([1])], None));
     c.session.finish_reply_stream(key);
     assert!(matches!(c.session.state(), dcrf_proto::ConnectionState::Closed(_)));
 }
 
 #[test]
-fn r12_unread_streams_are_bounded_with_the_requests() {
-    let mut c = Conversation::open_with(|config| config.max_requests = 2);
+fn r12_unread_streams_count_towards_the_request_limit() {
+    let mut c = Conversation::connected_with(|config| config.max_requests = 2);
     for _ in 0..2 {
         let (_, frame) = stream(&mut c, rows());
-        c.refuses(&frame, 403);
+        c.reply_error(&frame, 403);
     }
     // They have ended, and nobody has read that.
     let rejected = c.session.stream(rows(), c.now).unwrap_err();

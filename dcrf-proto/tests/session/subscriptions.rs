@@ -19,27 +19,27 @@ fn feed() -> Subscribe {
 }
 
 #[test]
-fn s1_a_subscription_is_sent_once_on_each_connection() {
+fn s1_subscribe_is_sent_once_on_each_connection() {
     let mut c = Conversation::idle_with(|_| ());
     let before = c.subscribe(Subscribe::instance("tasks", 1));
     c.session.open(c.now);
-    c.redials();
-    c.opens();
+    c.wait_for_dial();
+    c.connect();
     let during = c.subscribe(Subscribe::instance("tasks", 2));
     assert_eq!(c.sent().len(), 2);
-    c.lost(dropped());
+    c.disconnect(dropped());
     let offline = c.subscribe(Subscribe::instance("tasks", 3));
 
     for _ in 0..3 {
-        c.reopens();
+        c.wait_and_connect();
         let frames = c.sent();
         let pks: Vec<Value> = frames.iter().map(|frame| frame["payload"]["pk"].clone()).collect();
         assert_eq!(pks, [1, 2, 3]);
         for frame in &frames {
-            c.answers(frame, &Value::Null);
+            c.reply(frame, &Value::Null);
         }
         assert_eq!(c.sent(), NOTHING);
-        c.lost(dropped());
+        c.disconnect(dropped());
     }
     for key in [before, during, offline] {
         assert!(c.session.is_acknowledged(key));
@@ -47,29 +47,29 @@ fn s1_a_subscription_is_sent_once_on_each_connection() {
 }
 
 #[test]
-fn s1_a_replay_carries_the_same_frame() {
-    let mut c = Conversation::open();
-    let (_, first) = c.subscribes(feed().arg("team", "red"));
-    c.reconnects();
+fn s1_replay_sends_the_same_frame() {
+    let mut c = Conversation::connected();
+    let (_, first) = c.subscribe_acked(feed().arg("team", "red"));
+    c.reconnect();
     assert_eq!(c.sent_one(), first);
     assert_eq!(first["payload"]["action"], "subscribe_all");
     assert_eq!(first["payload"]["team"], "red");
 }
 
 #[test]
-fn s1_what_was_unsubscribed_while_offline_is_not_replayed() {
-    let mut c = Conversation::open();
-    let (key, _) = c.subscribes(task());
-    c.lost(dropped());
+fn s1_subscription_ended_without_a_connection_is_not_replayed() {
+    let mut c = Conversation::connected();
+    let (key, _) = c.subscribe_acked(task());
+    c.disconnect(dropped());
     c.unsubscribe(key);
-    c.reopens();
+    c.wait_and_connect();
     assert_eq!(c.sent(), NOTHING);
 }
 
 #[test]
 fn s2_equal_targets_share_one_upstream_subscription() {
-    let mut c = Conversation::open();
-    let (first, frame) = c.subscribes(task());
+    let mut c = Conversation::connected();
+    let (first, frame) = c.subscribe_acked(task());
     let second = c.subscribe(task());
     let third = c.subscribe(Subscribe::instance("tasks", "7"));
     assert_eq!(c.sent(), NOTHING);
@@ -84,8 +84,8 @@ fn s2_equal_targets_share_one_upstream_subscription() {
 
 #[test]
 fn s2_last_subscriber_unsubscribes_upstream() {
-    let mut c = Conversation::open();
-    let (first, frame) = c.subscribes(task());
+    let mut c = Conversation::connected();
+    let (first, frame) = c.subscribe_acked(task());
     let second = c.subscribe(task());
 
     c.unsubscribe(first);
@@ -99,8 +99,8 @@ fn s2_last_subscriber_unsubscribes_upstream() {
 }
 
 #[test]
-fn s2_other_streams_actions_or_arguments_do_not_share() {
-    let mut c = Conversation::open();
+fn s2_different_streams_actions_or_arguments_do_not_share() {
+    let mut c = Conversation::connected();
     let all = [
         task(),
         Subscribe::instance("tasks", 8),
@@ -117,17 +117,17 @@ fn s2_other_streams_actions_or_arguments_do_not_share() {
 }
 
 #[test]
-fn s2_the_order_of_arguments_does_not_matter() {
-    let mut c = Conversation::open();
+fn s2_order_of_arguments_does_not_matter() {
+    let mut c = Conversation::connected();
     c.subscribe(feed().arg("a", 1).arg("b", 2));
     c.subscribe(feed().arg("b", 2).arg("a", 1));
     assert_eq!(c.sent().len(), 1);
 }
 
 #[test]
-fn s2_who_comes_after_the_last_one_left_gets_a_subscription_of_its_own() {
-    let mut c = Conversation::open();
-    let (first, before) = c.subscribes(task());
+fn s2_subscriber_after_the_last_unsubscribe_gets_a_new_upstream() {
+    let mut c = Conversation::connected();
+    let (first, before) = c.subscribe_acked(task());
     c.unsubscribe(first);
     let second = c.subscribe(task());
 
@@ -136,14 +136,14 @@ fn s2_who_comes_after_the_last_one_left_gets_a_subscription_of_its_own() {
     assert_eq!(frames[0]["payload"]["action"], "unsubscribe_instance");
     assert_eq!(frames[1]["payload"]["action"], "subscribe_instance");
     assert_ne!(frames[1]["payload"]["request_id"], before["payload"]["request_id"]);
-    c.answers(&frames[0], &Value::Null);
-    c.answers(&frames[1], &Value::Null);
+    c.reply(&frames[0], &Value::Null);
+    c.reply(&frames[1], &Value::Null);
     c.event(&frames[1], "update", &json!(1));
     assert_eq!(c.changes(second), [update(&json!(1))]);
 }
 
 #[test]
-fn a_key_is_an_argument_under_its_name() {
+fn pk_is_sent_under_its_field_name() {
     let by_key = || Subscribe::new("posts", "subscribe_comments").pk(7);
     for (subscribe, name) in [
         (by_key(), "uuid"),
@@ -151,8 +151,8 @@ fn a_key_is_an_argument_under_its_name() {
         (Subscribe::new("posts", "subscribe_instance").pk(7).pk_field("id"), "pk"),
         (Subscribe::instance("posts", 7).pk_field("id"), "pk"),
     ] {
-        let mut c = Conversation::open_with(|config| config.pk_field = "uuid".into());
-        let (key, frame) = c.subscribes(subscribe);
+        let mut c = Conversation::connected_with(|config| config.pk_field = "uuid".into());
+        let (key, frame) = c.subscribe_acked(subscribe);
         c.unsubscribe(key);
         for frame in [frame, c.sent_one()] {
             let payload = frame["payload"].as_object().unwrap();
@@ -162,8 +162,8 @@ fn a_key_is_an_argument_under_its_name() {
 }
 
 #[test]
-fn s2_a_key_and_an_argument_of_its_name_are_the_same() {
-    let mut c = Conversation::open();
+fn s2_pk_equals_an_argument_of_the_same_name() {
+    let mut c = Conversation::connected();
     c.subscribe(feed().pk(7));
     c.subscribe(feed().arg("pk", 7));
     c.subscribe(Subscribe::new("tasks", "subscribe_instance").pk(7));
@@ -172,8 +172,8 @@ fn s2_a_key_and_an_argument_of_its_name_are_the_same() {
 }
 
 #[test]
-fn a_key_that_can_not_be_sent_is_refused_at_the_call_and_handed_back() {
-    let mut c = Conversation::open_with(|config| config.pk_field = "action".into());
+fn invalid_pk_is_rejected_and_returned() {
+    let mut c = Conversation::connected_with(|config| config.pk_field = "action".into());
     let map = std::collections::BTreeMap::from([((1, 2), 3)]);
     for subscribe in [feed().pk(7), task().pk(map)] {
         let rejected = c.session.subscribe(subscribe.clone(), c.now).unwrap_err();
@@ -183,100 +183,100 @@ fn a_key_that_can_not_be_sent_is_refused_at_the_call_and_handed_back() {
 }
 
 #[test]
-fn s3_a_subscription_is_acknowledged_by_the_servers_answer() {
-    let mut c = Conversation::open();
+fn s3_reply_acknowledges_the_subscription() {
+    let mut c = Conversation::connected();
     let key = c.subscribe(task());
     let frame = c.sent_one();
     assert_eq!(c.events(), []);
-    c.replies(&frame, 201, &json!([]), &Value::Null);
+    c.reply_with(&frame, 201, &json!([]), &Value::Null);
     assert_eq!(c.events(), [Event::Subscribed(key)]);
     assert!(c.session.is_acknowledged(key));
 }
 
 #[test]
-fn s3_a_refusal_ends_it_and_it_is_not_replayed() {
+fn s3_error_reply_ends_the_subscription_without_replay() {
     for status in [400, 401, 403, 404, 405] {
-        let mut c = Conversation::open();
+        let mut c = Conversation::connected();
         let key = c.subscribe(task());
         let frame = c.sent_one();
-        c.refuses(&frame, status);
+        c.reply_error(&frame, status);
         let SubscriptionError::ErrorReply(error_reply) = c.end(key) else { panic!() };
         assert_eq!(error_reply.status, Some(status));
-        c.reconnects();
+        c.reconnect();
         assert_eq!(c.sent(), NOTHING);
     }
 }
 
 #[test]
-fn s3_too_many_requests_and_server_failures_are_tried_again_later() {
+fn s3_statuses_429_and_5xx_are_deferred() {
     for status in [429, 500, 503] {
-        let mut c = Conversation::open_with(|config| config.backoff.jitter = false);
+        let mut c = Conversation::connected_with(|config| config.backoff.jitter = false);
         let key = c.subscribe(task());
         for wait in [1_000, 2_000, 4_000] {
             let frame = c.sent_one();
-            c.refuses(&frame, status);
-            c.passes(millis(wait - 1));
+            c.reply_error(&frame, status);
+            c.advance(millis(wait - 1));
             assert_eq!(c.sent(), NOTHING);
-            c.passes(millis(1));
+            c.advance(millis(1));
         }
         let frame = c.sent_one();
-        c.answers(&frame, &Value::Null);
+        c.reply(&frame, &Value::Null);
         assert!(c.session.is_acknowledged(key));
     }
 }
 
 #[test]
-fn s3_without_ack_it_counts_once_its_frame_is_handed_over() {
-    let mut c = Conversation::dialling(Config::default());
+fn s3_without_ack_completes_when_the_frame_is_sent() {
+    let mut c = Conversation::connecting(Config::default());
     let key = c.subscribe(feed().without_ack());
     assert!(!c.session.is_acknowledged(key));
-    c.opens();
+    c.connect();
     c.flush();
     assert!(c.session.is_acknowledged(key));
     assert_eq!(c.events(), [Event::Subscribed(key)]);
 }
 
 #[test]
-fn s3_without_ack_a_refusal_still_ends_it() {
+fn s3_error_reply_ends_a_subscription_without_ack() {
     for status in [403, 404, 405] {
-        let mut c = Conversation::open();
+        let mut c = Conversation::connected();
         let key = c.subscribe(feed().without_ack());
         let frame = c.sent_one();
-        c.refuses(&frame, status);
+        c.reply_error(&frame, status);
         assert!(matches!(c.end(key), SubscriptionError::ErrorReply(_)));
     }
 }
 
 #[test]
 fn s3_unacknowledged_subscribe_times_out_and_unsubscribes() {
-    let mut c = Conversation::open_with(|config| config.heartbeat = None);
+    let mut c = Conversation::connected_with(|config| config.heartbeat = None);
     let key = c.subscribe(task());
     let frame = c.sent_one();
-    c.passes(secs(30));
+    c.advance(secs(30));
     assert_eq!(c.end(key), SubscriptionError::TimedOut);
     assert_eq!(c.sent_actions(), ["unsubscribe_instance"]);
-    c.answers(&frame, &Value::Null);
+    c.reply(&frame, &Value::Null);
     assert_eq!(c.session.stats().late, 1);
 }
 
 #[test]
-fn s3_a_new_subscription_that_is_put_off_between_losses_goes_on() {
-    let mut c = Conversation::open_with(|config| config.heartbeat = None);
+fn s3_deferred_subscription_survives_connection_losses() {
+    let mut c = Conversation::connected_with(|config| config.heartbeat = None);
     let key = c.subscribe(task());
     for _ in 0..4 {
         let frame = c.sent_one();
-        c.refuses(&frame, 503);
+        c.reply_error(&frame, 503);
         while c.sent().is_empty() {
-            c.passes(secs(1));
+            c.advance(secs(1));
         }
-        c.reconnects();
+        c.reconnect();
     }
     assert_eq!(c.session.ended(key), None);
 }
 
 #[test]
-fn s4_new_subscriptions_that_nobody_answers_hold_up_no_request() {
-    let mut c = Conversation::open_with(|config| config.replay_window = 2);
+fn s4_unacknowledged_new_subscriptions_do_not_delay_requests() {
+    let mut c = Conversation::connected_with(|config| config.replay_window = 2);
     for pk in 0..10 {
         c.subscribe(Subscribe::instance("tasks", pk));
     }
@@ -285,19 +285,19 @@ fn s4_new_subscriptions_that_nobody_answers_hold_up_no_request() {
 }
 
 #[test]
-fn s4_at_most_so_many_replays_are_unacknowledged_and_requests_wait_behind_them() {
+fn s4_replay_window_limits_unacknowledged_subscribes() {
     let mut config = Config::default();
     config.replay_window = 2;
-    let mut c = Conversation::dialling(config);
+    let mut c = Conversation::connecting(config);
     let keys = (1..=5).map(|pk| c.subscribe(Subscribe::instance("tasks", pk))).collect::<Vec<_>>();
     c.request(Request::list("tasks"));
-    c.opens();
+    c.connect();
 
     let mut sent = c.sent();
     assert_eq!(sent.len(), 2);
     for expected in [1, 1, 2] {
         let frame = sent.remove(0);
-        c.answers(&frame, &Value::Null);
+        c.reply(&frame, &Value::Null);
         let more = c.sent();
         assert_eq!(more.len(), expected);
         sent.extend(more);
@@ -307,68 +307,68 @@ fn s4_at_most_so_many_replays_are_unacknowledged_and_requests_wait_behind_them()
 }
 
 #[test]
-fn s4_the_window_is_64_by_default() {
-    let mut c = Conversation::dialling(Config::default());
+fn s4_default_replay_window_is_64() {
+    let mut c = Conversation::connecting(Config::default());
     for pk in 0..100 {
         c.subscribe(Subscribe::instance("tasks", pk));
     }
-    c.opens();
+    c.connect();
     assert_eq!(c.sent().len(), 64);
 }
 
 #[test]
-fn s4_a_replay_whose_answer_is_late_no_longer_holds_up_the_others() {
-    let mut c = Conversation::open_with(|config| {
+fn s4_overdue_replay_does_not_delay_the_others() {
+    let mut c = Conversation::connected_with(|config| {
         config.replay_window = 1;
         config.heartbeat = None;
     });
-    let (first, _) = c.subscribes(Subscribe::instance("tasks", 1));
-    let (second, _) = c.subscribes(Subscribe::instance("tasks", 2));
-    c.reconnects();
+    let (first, _) = c.subscribe_acked(Subscribe::instance("tasks", 1));
+    let (second, _) = c.subscribe_acked(Subscribe::instance("tasks", 2));
+    c.reconnect();
     let late = c.sent_one();
-    c.passes(secs(30));
+    c.advance(secs(30));
     let next = c.sent_one();
-    c.answers(&next, &Value::Null);
-    c.answers(&late, &Value::Null);
+    c.reply(&next, &Value::Null);
+    c.reply(&late, &Value::Null);
     for key in [first, second] {
         assert!(matches!(c.changes(key)[..], [Change::Gap(_)]));
     }
 }
 
 #[test]
-fn s4_without_a_timeout_a_silent_action_does_not_hold_up_the_others_either() {
-    let mut c = Conversation::open_with(|config| {
+fn s4_replay_without_timeout_does_not_delay_the_others() {
+    let mut c = Conversation::connected_with(|config| {
         config.replay_window = 1;
         config.heartbeat = None;
         config.request_timeout = None;
     });
-    c.lost(dropped());
+    c.disconnect(dropped());
     let silent = c.subscribe(Subscribe::instance("tasks", 1));
     let second = c.subscribe(Subscribe::instance("tasks", 2));
-    c.reopens();
+    c.wait_and_connect();
     let unanswered = c.sent_one();
-    c.passes(secs(30));
+    c.advance(secs(30));
     let next = c.sent_one();
-    c.answers(&next, &Value::Null);
+    c.reply(&next, &Value::Null);
     assert!(c.session.is_acknowledged(second));
-    c.passes(secs(1000));
+    c.advance(secs(1000));
     assert_eq!(c.session.ended(silent), None);
-    c.answers(&unanswered, &Value::Null);
+    c.reply(&unanswered, &Value::Null);
     assert!(c.session.is_acknowledged(silent));
 }
 
 #[test]
 fn s3_subscribe_timeout_replaces_the_request_timeout() {
     for request_timeout in [None, Some(secs(30))] {
-        let mut c = Conversation::open_with(|config| {
+        let mut c = Conversation::connected_with(|config| {
             config.heartbeat = None;
             config.request_timeout = request_timeout;
         });
         let key = c.subscribe(task().timeout(secs(5)));
         c.sent_one();
-        c.passes(millis(4_999));
+        c.advance(millis(4_999));
         assert_eq!(c.session.ended(key), None);
-        c.passes(millis(1));
+        c.advance(millis(1));
         assert_eq!(c.end(key), SubscriptionError::TimedOut);
         assert_eq!(c.sent_actions(), ["unsubscribe_instance"]);
     }
@@ -376,42 +376,42 @@ fn s3_subscribe_timeout_replaces_the_request_timeout() {
 
 #[test]
 fn s3_subscription_without_timeout_waits_for_its_acknowledgement() {
-    let mut c = Conversation::open_with(|config| config.heartbeat = None);
+    let mut c = Conversation::connected_with(|config| config.heartbeat = None);
     let key = c.subscribe(task().no_timeout());
     let frame = c.sent_one();
-    c.passes(secs(3_600));
+    c.advance(secs(3_600));
     assert_eq!(c.session.ended(key), None);
-    c.answers(&frame, &Value::Null);
+    c.reply(&frame, &Value::Null);
     assert!(c.session.is_acknowledged(key));
 }
 
 #[test]
 fn s3_subscribe_timeout_starts_when_the_subscribe_is_sent() {
-    let mut c = Conversation::dialling(Config::default());
+    let mut c = Conversation::connecting(Config::default());
     let key = c.subscribe(task().timeout(secs(1)));
-    c.passes(secs(2));
-    c.opens();
+    c.advance(secs(2));
+    c.connect();
     c.sent_one();
-    c.passes(millis(999));
+    c.advance(millis(999));
     assert_eq!(c.session.ended(key), None);
-    c.passes(millis(1));
+    c.advance(millis(1));
     assert_eq!(c.end(key), SubscriptionError::TimedOut);
 }
 
 #[test]
-fn s3_who_joins_a_replay_whose_answer_is_late_waits_no_longer_than_anyone() {
-    let mut c = Conversation::open_with(|config| config.heartbeat = None);
-    let (old, _) = c.subscribes(task());
-    c.reconnects();
+fn s3_subscriber_joining_an_overdue_replay_times_out() {
+    let mut c = Conversation::connected_with(|config| config.heartbeat = None);
+    let (old, _) = c.subscribe_acked(task());
+    c.reconnect();
     let late = c.sent_one();
-    c.passes(secs(40));
+    c.advance(secs(40));
     let newcomer = c.subscribe(task());
-    c.passes(secs(29));
+    c.advance(secs(29));
     assert_eq!(c.session.ended(newcomer), None);
-    c.passes(secs(1));
+    c.advance(secs(1));
     assert_eq!(c.session.ended(newcomer), Some(&SubscriptionError::TimedOut));
     assert_eq!(c.session.ended(old), None);
-    c.answers(&late, &Value::Null);
+    c.reply(&late, &Value::Null);
     assert!(matches!(c.changes(old)[..], [Change::Gap(_)]));
 }
 
@@ -426,26 +426,26 @@ fn s7_error_reply_to_a_replay_ends_only_that_subscription() {
         (405, |ended| matches!(ended, SubscriptionError::ErrorReply(_))),
     ];
     for (status, check) in cases {
-        let mut c = Conversation::open();
-        let (key, _) = c.subscribes(task());
-        let (other, _) = c.subscribes(feed());
-        c.reconnects();
+        let mut c = Conversation::connected();
+        let (key, _) = c.subscribe_acked(task());
+        let (other, _) = c.subscribe_acked(feed());
+        c.reconnect();
         let frames = c.sent();
-        c.refuses(&frames[0], status);
-        c.answers(&frames[1], &Value::Null);
+        c.reply_error(&frames[0], status);
+        c.reply(&frames[1], &Value::Null);
 
         let end = c.end(key);
 
         assert!(check(&end), "{status}: {end:?}");
         assert_eq!(c.changes(other).len(), 1);
-        c.reconnects();
+        c.reconnect();
         assert_eq!(c.sent_actions(), ["subscribe_all"]);
     }
 }
 
 #[test]
-fn a_closed_session_refuses_subscriptions_and_hands_them_back() {
-    let mut c = Conversation::open();
+fn closed_session_rejects_and_returns_subscriptions() {
+    let mut c = Conversation::connected();
     c.close(CloseOptions::now());
     let rejected = c.session.subscribe(task(), c.now).unwrap_err();
     assert_eq!(rejected.reason, RejectReason::Closed(CloseReason::ByCaller));

@@ -17,8 +17,8 @@ fn id_of(frame: &Value) -> &str {
 
 #[test]
 fn s9_nothing_is_delivered_after_an_unsubscribe() {
-    let mut c = Conversation::open();
-    let (key, frame) = c.subscribes(task());
+    let mut c = Conversation::connected();
+    let (key, frame) = c.subscribe_acked(task());
     c.event(&frame, "update", &json!(1));
     c.unsubscribe(key);
     c.event(&frame, "update", &json!(2));
@@ -30,7 +30,7 @@ fn s9_nothing_is_delivered_after_an_unsubscribe() {
     assert_eq!(unsubscribe["payload"]["pk"], 7);
     c.event(&frame, "update", &json!(3));
     assert_eq!(c.events(), []);
-    c.replies(&unsubscribe, 204, &json!([]), &Value::Null);
+    c.reply_with(&unsubscribe, 204, &json!([]), &Value::Null);
     assert_eq!(c.events(), [Event::Unsubscribed { subscription: key, result: Ok(()) }]);
     c.event(&frame, "update", &json!(4));
     assert_eq!(c.events(), []);
@@ -39,60 +39,60 @@ fn s9_nothing_is_delivered_after_an_unsubscribe() {
 }
 
 #[test]
-fn s9_offline_nothing_is_sent_and_it_succeeds() {
-    let mut c = Conversation::open();
-    let (key, _) = c.subscribes(task());
-    c.lost(dropped());
+fn s9_unsubscribe_without_a_connection_succeeds() {
+    let mut c = Conversation::connected();
+    let (key, _) = c.subscribe_acked(task());
+    c.disconnect(dropped());
     c.unsubscribe(key);
     assert_eq!(c.unsubscribed(), [(key, Ok(()))]);
-    c.reopens();
+    c.wait_and_connect();
     assert_eq!(c.sent(), NOTHING);
 }
 
 #[test]
-fn s9_a_loss_while_the_unsubscribe_is_under_way_succeeds() {
+fn s9_connection_loss_during_unsubscribe_is_success() {
     for handed_over in [true, false] {
-        let mut c = Conversation::open();
-        let (key, _) = c.subscribes(task());
+        let mut c = Conversation::connected();
+        let (key, _) = c.subscribe_acked(task());
         c.unsubscribe(key);
         if handed_over {
             c.flush();
         }
-        c.lost(dropped());
+        c.disconnect(dropped());
         assert_eq!(c.unsubscribed(), [(key, Ok(()))]);
     }
 }
 
 #[test]
-fn s9_not_found_in_answer_to_an_unsubscribe_is_success() {
-    let mut c = Conversation::open();
-    let (key, _) = c.subscribes(task());
+fn s9_not_found_in_reply_to_unsubscribe_is_success() {
+    let mut c = Conversation::connected();
+    let (key, _) = c.subscribe_acked(task());
     c.unsubscribe(key);
     let frame = c.sent_one();
-    c.refuses(&frame, 404);
+    c.reply_error(&frame, 404);
     assert_eq!(c.unsubscribed(), [(key, Ok(()))]);
 }
 
 #[test]
 fn s9_other_error_replies_and_timeouts_are_reported() {
-    let mut c = Conversation::open();
-    let (key, _) = c.subscribes(task());
+    let mut c = Conversation::connected();
+    let (key, _) = c.subscribe_acked(task());
     c.unsubscribe(key);
     let frame = c.sent_one();
-    c.refuses(&frame, 405);
+    c.reply_error(&frame, 405);
     let ended = c.unsubscribed();
     assert!(matches!(&ended[..], [(k, Err(UnsubscribeError::ErrorReply(_)))] if *k == key));
 
-    let mut c = Conversation::open_with(|config| config.heartbeat = None);
-    let (key, _) = c.subscribes(task());
+    let mut c = Conversation::connected_with(|config| config.heartbeat = None);
+    let (key, _) = c.subscribe_acked(task());
     c.unsubscribe(key);
-    c.passes(secs(30));
+    c.advance(secs(30));
     assert_eq!(c.unsubscribed(), [(key, Err(UnsubscribeError::TimedOut))]);
 }
 
 #[test]
-fn s9_before_its_frame_was_handed_over_neither_frame_is_sent() {
-    let mut c = Conversation::open();
+fn s9_unsubscribe_before_the_subscribe_is_sent_sends_nothing() {
+    let mut c = Conversation::connected();
     let key = c.subscribe(task());
     c.unsubscribe(key);
     assert_eq!(c.sent(), NOTHING);
@@ -100,54 +100,54 @@ fn s9_before_its_frame_was_handed_over_neither_frame_is_sent() {
 }
 
 #[test]
-fn s9_without_an_unsubscribing_action_nothing_is_sent() {
-    let mut c = Conversation::open();
-    let (key, frame) = c.subscribes(Subscribe::new("tasks", "follow"));
+fn s9_unsubscribe_without_an_unsubscribe_action_sends_nothing() {
+    let mut c = Conversation::connected();
+    let (key, frame) = c.subscribe_acked(Subscribe::new("tasks", "follow"));
     c.unsubscribe(key);
     assert_eq!(c.sent(), NOTHING);
     assert_eq!(c.unsubscribed(), [(key, Ok(()))]);
     c.event(&frame, "update", &json!(1));
     assert_eq!(c.session.stats().late, 1);
 
-    let (key, _) = c.subscribes(Subscribe::new("tasks", "follow").unsubscribe_action("leave"));
+    let (key, _) = c.subscribe_acked(Subscribe::new("tasks", "follow").unsubscribe_action("leave"));
     c.unsubscribe(key);
     assert_eq!(c.sent_actions(), ["leave"]);
 }
 
 #[test]
-fn r8_an_id_of_ones_own_is_free_once_the_unsubscribe_is_confirmed() {
+fn r8_custom_id_is_free_after_a_confirmed_unsubscribe() {
     for (status, is_free) in [(204, true), (404, true), (403, false)] {
-        let mut c = Conversation::open();
-        let (key, _) = c.subscribes(task().id("task-7"));
+        let mut c = Conversation::connected();
+        let (key, _) = c.subscribe_acked(task().id("task-7"));
         c.unsubscribe(key);
         let frame = c.sent_one();
-        c.replies(&frame, status, &json!([]), &Value::Null);
+        c.reply_with(&frame, status, &json!([]), &Value::Null);
         let again = c.session.subscribe(task().id("task-7"), c.now);
         assert_eq!(again.is_ok(), is_free, "after {status}");
     }
 }
 
 #[test]
-fn s9_an_event_after_the_confirmed_unsubscribe_is_late_and_nobodys() {
-    let mut c = Conversation::open();
-    let (key, frame) = c.subscribes(task());
+fn s9_event_after_a_confirmed_unsubscribe_is_late() {
+    let mut c = Conversation::connected();
+    let (key, frame) = c.subscribe_acked(task());
     c.unsubscribe(key);
     let unsubscribe = c.sent_one();
-    c.answers(&unsubscribe, &Value::Null);
+    c.reply(&unsubscribe, &Value::Null);
     c.event(&frame, "update", &json!(1));
     assert_eq!((c.session.stats().late, c.session.stats().unhandled), (1, 0));
 }
 
 #[test]
-fn r8_an_id_that_is_used_again_outlives_the_memory_of_its_past() {
-    let mut c = Conversation::open();
-    let (key, _) = c.subscribes(task().id("task-7"));
+fn r8_reused_id_is_kept_when_old_ids_are_forgotten() {
+    let mut c = Conversation::connected();
+    let (key, _) = c.subscribe_acked(task().id("task-7"));
     c.unsubscribe(key);
     let unsubscribe = c.sent_one();
-    c.answers(&unsubscribe, &Value::Null);
-    let (key, frame) = c.subscribes(task().id("task-7"));
+    c.reply(&unsubscribe, &Value::Null);
+    let (key, frame) = c.subscribe_acked(task().id("task-7"));
     for _ in 0..2000 {
-        let (request, _) = c.requests(Request::list("tasks"));
+        let (request, _) = c.send_request(Request::list("tasks"));
         c.session.cancel(request);
     }
     c.event(&frame, "update", &json!(1));
@@ -155,30 +155,30 @@ fn r8_an_id_that_is_used_again_outlives_the_memory_of_its_past() {
 }
 
 #[test]
-fn r8_an_id_that_the_session_has_made_is_in_use_while_its_subscription_lives() {
+fn r8_generated_id_is_in_use_until_a_confirmed_unsubscribe() {
     let mut c = Conversation::idle_with(|_| ());
     let key = c.subscribe(task());
     c.session.open(c.now);
-    c.redials();
-    c.opens();
+    c.wait_for_dial();
+    c.connect();
     let frame = c.sent_one();
     let id = id_of(&frame);
 
     assert_in_use(&mut c, id);
-    c.answers(&frame, &Value::Null);
+    c.reply(&frame, &Value::Null);
     assert_in_use(&mut c, id);
-    c.lost(dropped());
+    c.disconnect(dropped());
     assert_in_use(&mut c, id);
-    c.reopens();
+    c.wait_and_connect();
     let frame = c.sent_one();
-    c.answers(&frame, &Value::Null);
+    c.reply(&frame, &Value::Null);
     c.unsubscribe(key);
     let unsubscribe = c.sent_one();
     assert_in_use(&mut c, id);
 
     // From now on another subscription may use it, but no request.
-    c.answers(&unsubscribe, &Value::Null);
-    let (key, frame) = c.subscribes(task().id(id));
+    c.reply(&unsubscribe, &Value::Null);
+    let (key, frame) = c.subscribe_acked(task().id(id));
     assert_in_use(&mut c, id);
     c.event(&frame, "update", &json!(1));
     assert_eq!(c.changes(key), [update(&json!(1))]);
@@ -196,10 +196,10 @@ fn assert_in_use(c: &mut Conversation, id: &str) {
 }
 
 #[test]
-fn r8_who_shares_a_subscription_may_give_its_id_and_no_others() {
-    let mut c = Conversation::open();
-    let (_, other) = c.subscribes(Subscribe::instance("tasks", 8));
-    let (_, frame) = c.subscribes(task());
+fn r8_joining_subscriber_may_only_use_the_id_of_its_upstream() {
+    let mut c = Conversation::connected();
+    let (_, other) = c.subscribe_acked(Subscribe::instance("tasks", 8));
+    let (_, frame) = c.subscribe_acked(task());
     c.subscribe(task().id(id_of(&frame)));
     let foreign = c.session.subscribe(task().id(id_of(&other)), c.now);
     assert_eq!(foreign.unwrap_err().reason, RejectReason::IdInUse);
@@ -207,18 +207,18 @@ fn r8_who_shares_a_subscription_may_give_its_id_and_no_others() {
 }
 
 #[test]
-fn r8_an_id_that_is_used_again_is_not_that_of_who_follows_in_its_place() {
-    let mut c = Conversation::open();
-    let (first, former) = c.subscribes(task());
+fn r8_reused_id_belongs_to_its_new_subscription() {
+    let mut c = Conversation::connected();
+    let (first, former) = c.subscribe_acked(task());
     c.unsubscribe(first);
     let unsubscribe = c.sent_one();
-    c.answers(&unsubscribe, &Value::Null);
+    c.reply(&unsubscribe, &Value::Null);
     // Ids that the session makes say where the subscription stands in its memory.
-    let (successor, frame) = c.subscribes(Subscribe::instance("tasks", 8));
+    let (successor, frame) = c.subscribe_acked(Subscribe::instance("tasks", 8));
     c.event(&former, "update", &json!(1));
     assert_eq!((c.session.stats().late, c.changes(successor)), (1, vec![]));
 
-    let (heir, again) = c.subscribes(Subscribe::instance("tasks", 9).id(id_of(&former)));
+    let (heir, again) = c.subscribe_acked(Subscribe::instance("tasks", 9).id(id_of(&former)));
     c.event(&again, "update", &json!(2));
     c.event(&frame, "update", &json!(3));
     assert_eq!(c.changes(heir), [update(&json!(2))]);
@@ -226,45 +226,45 @@ fn r8_an_id_that_is_used_again_is_not_that_of_who_follows_in_its_place() {
 
     c.unsubscribe(successor);
     let unsubscribe = c.sent_one();
-    c.answers(&unsubscribe, &Value::Null);
+    c.reply(&unsubscribe, &Value::Null);
     c.event(&again, "update", &json!(4));
     c.event(&frame, "update", &json!(5));
     assert_eq!((c.session.stats().late, c.changes(heir)), (2, vec![update(&json!(4))]));
 }
 
 #[test]
-fn s9_a_cancel_of_a_feed_without_ack_does_not_wait_for_an_answer() {
-    let mut c = Conversation::open_with(|config| config.heartbeat = None);
+fn s9_unsubscribe_without_ack_does_not_wait_for_a_reply() {
+    let mut c = Conversation::connected_with(|config| config.heartbeat = None);
     let key = c.subscribe(Subscribe::new("docs", "subscribe_all").without_ack());
     c.flush();
     c.events();
     c.unsubscribe(key);
     assert_eq!(c.sent_actions().last().unwrap(), "unsubscribe_all");
-    c.passes(secs(31));
+    c.advance(secs(31));
     assert_eq!(c.unsubscribed(), [(key, Ok(()))]);
 }
 
 #[test]
-fn r8_a_late_acknowledgement_does_not_acknowledge_who_uses_the_id_next() {
-    let mut c = Conversation::open();
+fn r8_id_of_an_unacknowledged_subscription_stays_in_use() {
+    let mut c = Conversation::connected();
     let key = c.subscribe(task().id("x"));
     let first = c.sent_one();
     c.unsubscribe(key);
     let unsubscribe = c.sent_one();
-    c.replies(&unsubscribe, 204, &json!([]), &Value::Null);
+    c.reply_with(&unsubscribe, 204, &json!([]), &Value::Null);
     let next = c.session.subscribe(Subscribe::instance("tasks", 8).id("x"), c.now);
     assert_eq!(next.unwrap_err().reason, RejectReason::IdInUse);
-    c.answers(&first, &Value::Null);
+    c.reply(&first, &Value::Null);
     assert_eq!((c.session.stats().late, c.session.stats().unhandled), (1, 0));
 }
 
 #[test]
-fn r8_a_late_event_does_not_answer_a_request_that_uses_the_id_next() {
-    let mut c = Conversation::open();
-    let (key, frame) = c.subscribes(task().id("x"));
+fn r8_request_cannot_reuse_the_id_of_a_subscription() {
+    let mut c = Conversation::connected();
+    let (key, frame) = c.subscribe_acked(task().id("x"));
     c.unsubscribe(key);
     let unsubscribe = c.sent_one();
-    c.replies(&unsubscribe, 204, &json!([]), &Value::Null);
+    c.reply_with(&unsubscribe, 204, &json!([]), &Value::Null);
     let request = c.session.request(Request::retrieve("tasks", 8).id("x"), c.now);
     assert_eq!(request.unwrap_err().reason, RejectReason::IdInUse);
     c.event(&frame, "update", &json!({"pk": 7}));
@@ -272,12 +272,12 @@ fn r8_a_late_event_does_not_answer_a_request_that_uses_the_id_next() {
 }
 
 #[test]
-fn r8_a_refused_command_does_not_forget_the_past_of_its_id() {
-    let mut c = Conversation::open_with(|config| config.max_outgoing_message = 300);
-    let (key, frame) = c.subscribes(task().id("x"));
+fn r8_rejected_command_does_not_free_its_id() {
+    let mut c = Conversation::connected_with(|config| config.max_outgoing_message = 300);
+    let (key, frame) = c.subscribe_acked(task().id("x"));
     c.unsubscribe(key);
     let unsubscribe = c.sent_one();
-    c.answers(&unsubscribe, &Value::Null);
+    c.reply(&unsubscribe, &Value::Null);
     let long = task().arg("text", "x".repeat(1000)).id("x");
     c.session.subscribe(long, c.now).unwrap_err();
     c.event(&frame, "update", &json!(1));

@@ -12,7 +12,7 @@ use tracing::Level;
 fn open() -> (Collector, Collecting, Conversation) {
     let collector = Collector::default();
     let guard = collector.collect();
-    let c = Conversation::open_with(|config| {
+    let c = Conversation::connected_with(|config| {
         config.backoff.jitter = false;
         config.heartbeat = None;
     });
@@ -39,34 +39,34 @@ fn request_span(collector: &Collector, end: &str) {
 #[test]
 fn request_span_lasts_from_call_to_reply() {
     let (collector, _guard, mut c) = open();
-    let (_, frame) = c.requests(create());
+    let (_, frame) = c.send_request(create());
     assert_eq!(collector.open(), 1);
-    c.passes(millis(250));
-    c.answers(&frame, &Value::Null);
+    c.advance(millis(250));
+    c.reply(&frame, &Value::Null);
     request_span(&collector, " outcome=ok ms=250 sent=true");
 }
 
 #[test]
 fn request_span_records_outcome() {
     let error_reply: fn(&mut Conversation) = |c| {
-        let frame = c.requests(create()).1;
-        c.refuses(&frame, 404);
+        let frame = c.send_request(create()).1;
+        c.reply_error(&frame, 404);
     };
     let timed_out: fn(&mut Conversation) = |c| {
         c.request(create());
-        c.passes(secs(30));
+        c.advance(secs(30));
     };
     let connection_lost: fn(&mut Conversation) = |c| {
-        c.requests(create());
-        c.lost(dropped());
+        c.send_request(create());
+        c.disconnect(dropped());
     };
     let unsent: fn(&mut Conversation) = |c| {
-        c.lost(dropped());
+        c.disconnect(dropped());
         c.request(create().timeout(millis(10)));
         c.session.handle_timeout(c.now + millis(10));
     };
     let is_closed: fn(&mut Conversation) = |c| {
-        c.requests(create());
+        c.send_request(create());
         c.close(CloseOptions::now());
     };
     let cancelled: fn(&mut Conversation) = |c| {
@@ -102,11 +102,12 @@ fn request_span_records_outcome() {
 fn reply_stream_overflow_is_recorded() {
     let collector = Collector::default();
     let _guard = collector.collect();
-    let mut c = Conversation::open_with(|config| config.replies = Limit { count: 1, bytes: 100 });
+    let mut c =
+        Conversation::connected_with(|config| config.replies = Limit { count: 1, bytes: 100 });
     c.session.stream(create(), c.now).unwrap();
     let frame = c.sent_one();
-    c.answers(&frame, &json!(1));
-    c.answers(&frame, &json!(2));
+    c.reply(&frame, &json!(1));
+    c.reply(&frame, &json!(2));
     request_span(&collector, " outcome=overflowed ms=0 sent=true");
 }
 
@@ -122,8 +123,8 @@ fn request_span_is_child_of_current_span() {
 #[test]
 fn repeated_and_rejected_requests_are_logged() {
     let (collector, _guard, mut c) = open();
-    c.requests(create().idempotent(true));
-    c.lost(dropped());
+    c.send_request(create().idempotent(true));
+    c.disconnect(dropped());
     let events = collector.events();
     let repeated =
         "DEBUG dcrf::request queued again: the connection was lost in request".to_owned();
@@ -139,17 +140,17 @@ fn connection_states_have_production_levels() {
     let mut config = Config::default();
     config.backoff.jitter = false;
     config.max_attempts = Some(4);
-    let mut c = Conversation::dialling(config);
-    c.lost(http(500));
-    c.redials();
-    c.lost(http(500));
-    c.redials();
-    c.opens();
-    c.passes(secs(12));
-    c.lost(closed(1011));
-    c.redials();
-    c.opens();
-    c.passes(secs(1));
+    let mut c = Conversation::connecting(config);
+    c.disconnect(http(500));
+    c.wait_for_dial();
+    c.disconnect(http(500));
+    c.wait_for_dial();
+    c.connect();
+    c.advance(secs(12));
+    c.disconnect(closed(1011));
+    c.wait_for_dial();
+    c.connect();
+    c.advance(secs(1));
     c.close(CloseOptions::now());
     let error = "the server refused the WebSocket handshake with HTTP status 500";
     assert_eq!(
@@ -177,11 +178,11 @@ fn giving_up_and_unauthorized_are_warnings() {
     let _guard = collector.collect();
     let mut config = Config::default();
     config.max_attempts = Some(1);
-    Conversation::dialling(config).lost(dropped());
-    let mut c = Conversation::dialling(Config::default());
-    c.lost(http(401));
-    c.redials();
-    c.lost(http(401));
+    Conversation::connecting(config).disconnect(dropped());
+    let mut c = Conversation::connecting(Config::default());
+    c.disconnect(http(401));
+    c.wait_for_dial();
+    c.disconnect(http(401));
     let mut events = collector.events();
     events.retain(|event| event.starts_with("WARN"));
     assert_eq!(
@@ -202,17 +203,17 @@ fn subscription_steps_are_logged() {
     let event = |level: &str, what: &str, fields: &str| {
         format!("{level} dcrf::subscription {what} {named}{fields}")
     };
-    let (key, _) = c.subscribes(Subscribe::instance("tasks", 7).id("s"));
+    let (key, _) = c.subscribe_acked(Subscribe::instance("tasks", 7).id("s"));
     assert_eq!(collector.events(), [event("DEBUG", "subscribed", " again=false")]);
-    c.reconnects();
+    c.reconnect();
     assert_eq!(collector.events().pop().unwrap(), "DEBUG dcrf::subscription resubscribing count=1");
     let frame = c.sent_one();
-    c.refuses(&frame, 503);
+    c.reply_error(&frame, 503);
     let wait = " status=503 wait=1s";
     assert_eq!(collector.events(), [event("DEBUG", "deferred", wait)]);
-    c.passes(secs(1));
+    c.advance(secs(1));
     let frame = c.sent_one();
-    c.answers(&frame, &Value::Null);
+    c.reply(&frame, &Value::Null);
     assert_eq!(
         collector.events(),
         [
@@ -227,19 +228,19 @@ fn subscription_steps_are_logged() {
 #[test]
 fn error_reply_to_replay_is_a_warning() {
     let (collector, _guard, mut c) = open();
-    let (_, frame) = c.subscribes(Subscribe::instance("tasks", 7).id("s"));
+    let (_, frame) = c.subscribe_acked(Subscribe::instance("tasks", 7).id("s"));
     drop(frame);
-    c.reconnects();
+    c.reconnect();
     collector.events();
     let frame = c.sent_one();
-    c.refuses(&frame, 403);
+    c.reply_error(&frame, 403);
     let named = "stream=tasks action=subscribe_instance request_id=s";
     let ended = "WARN dcrf::subscription ended: error reply on a new connection";
     assert_eq!(collector.events(), [format!("{ended} {named} status=403")]);
 
     c.subscribe(Subscribe::instance("tasks", 8).id("t"));
     let frame = c.sent_one();
-    c.refuses(&frame, 403);
+    c.reply_error(&frame, 403);
     let named = "stream=tasks action=subscribe_instance request_id=t";
     assert_eq!(
         collector.events(),
@@ -248,7 +249,7 @@ fn error_reply_to_replay_is_a_warning() {
 
     c.subscribe(Subscribe::instance("tasks", 9).id("u"));
     c.flush();
-    c.passes(secs(30));
+    c.advance(secs(30));
     let named = "stream=tasks action=subscribe_instance request_id=u";
     let late = format!("DEBUG dcrf::subscription acknowledgement timed out {named}");
     assert!(collector.events().contains(&late));
@@ -258,14 +259,14 @@ fn error_reply_to_replay_is_a_warning() {
 fn poisoned_subscription_is_a_warning() {
     let collector = Collector::default();
     let _guard = collector.collect();
-    let mut c = Conversation::open_with(|config| config.quarantine_window = secs(5));
+    let mut c = Conversation::connected_with(|config| config.quarantine_window = secs(5));
     c.subscribe(Subscribe::instance("tasks", 9).id("v"));
     for _ in 0..3 {
         while c.sent().is_empty() {
-            c.passes(millis(250));
+            c.advance(millis(250));
         }
-        c.lost(dropped());
-        c.reopens();
+        c.disconnect(dropped());
+        c.wait_and_connect();
     }
     let named = "stream=tasks action=subscribe_instance request_id=v";
     let poisoned = "WARN dcrf::subscription ended: connections die after this subscribe";
@@ -275,13 +276,13 @@ fn poisoned_subscription_is_a_warning() {
 #[test]
 fn first_malformed_frame_is_a_warning() {
     let (collector, _guard, mut c) = open();
-    let (key, frame) = c.requests(create());
+    let (key, frame) = c.send_request(create());
     c.session.cancel(key);
     collector.events();
-    c.receives_text("nonsense");
+    c.receive_text("nonsense");
     c.session.handle_binary(c.epoch(), &[1, 2, 3], c.now);
-    c.receives_text("{}");
-    c.answers(&frame, &Value::Null);
+    c.receive_text("{}");
+    c.reply(&frame, &Value::Null);
     let malformed = "dropped a frame that is not a JSON object bytes=";
     let events = collector.events();
     assert_eq!(
@@ -294,9 +295,9 @@ fn first_malformed_frame_is_a_warning() {
     );
     assert!(events[3].starts_with("TRACE dcrf::frame dropped a late reply bytes="), "{events:?}");
 
-    c.reconnects();
+    c.reconnect();
     collector.events();
-    c.receives_text("nonsense");
+    c.receive_text("nonsense");
     assert_eq!(collector.events(), [format!("WARN dcrf::frame {malformed}8")]);
 }
 
@@ -304,11 +305,11 @@ fn first_malformed_frame_is_a_warning() {
 fn first_lag_is_a_warning() {
     let collector = Collector::default();
     let _guard = collector.collect();
-    let mut c = Conversation::open_with(|config| {
+    let mut c = Conversation::connected_with(|config| {
         config.changes = Limit { count: 1, bytes: 100 };
         config.events = Limit { count: 1, bytes: 100 };
     });
-    let (_, frame) = c.subscribes(Subscribe::instance("tasks", 7));
+    let (_, frame) = c.subscribe_acked(Subscribe::instance("tasks", 7));
     collector.events();
     for n in 0..3 {
         c.event(&frame, "update", &json!(n));
@@ -330,29 +331,29 @@ fn x1_nothing_secret_is_traced() {
     let secret = || Request::create("tasks", &json!({"password": CANARY})).arg("token", CANARY);
     let (collector, _guard, mut c) = open();
     let data = json!({"pk": CANARY, "password": CANARY});
-    let (_, frame) = c.requests(secret());
-    c.answers(&frame, &data);
-    let (_, frame) = c.requests(secret());
-    c.replies(&frame, 400, &json!([CANARY]), &data);
+    let (_, frame) = c.send_request(secret());
+    c.reply(&frame, &data);
+    let (_, frame) = c.send_request(secret());
+    c.reply_with(&frame, 400, &json!([CANARY]), &data);
     let no_json = std::collections::BTreeMap::from([((CANARY, 2), CANARY)]);
     c.session.request(secret().arg("map", no_json), c.now).unwrap_err();
     let subscribe = Subscribe::instance("tasks", CANARY).arg("token", CANARY);
-    let (_, frame) = c.subscribes(subscribe.clone());
+    let (_, frame) = c.subscribe_acked(subscribe.clone());
     c.event(&frame, "update", &data);
-    c.receives(&json!({"push": CANARY}));
-    c.receives_text(CANARY);
-    c.requests(secret().idempotent(true));
-    c.lost(close(1011));
-    c.reopens();
+    c.receive(&json!({"push": CANARY}));
+    c.receive_text(CANARY);
+    c.send_request(secret().idempotent(true));
+    c.disconnect(close(1011));
+    c.wait_and_connect();
     let frame = c.sent().remove(0);
-    c.replies(&frame, 403, &json!([CANARY]), &data);
+    c.reply_with(&frame, 403, &json!([CANARY]), &data);
     c.subscribe(subscribe);
     let frame = c.sent_one();
-    c.replies(&frame, 503, &json!([CANARY]), &data);
+    c.reply_with(&frame, 503, &json!([CANARY]), &data);
     for _ in 0..2 {
-        c.lost(close(4401));
+        c.disconnect(close(4401));
         if c.session.poll_timeout().is_some() {
-            c.redials();
+            c.wait_for_dial();
         }
     }
     let log = [collector.events(), collector.spans()].concat().join("\n");

@@ -39,9 +39,9 @@ pub(crate) struct Conversation {
     /// The epoch of the last dial that the session asked for.
     epoch: Option<Epoch>,
     /// What the session has handed to the socket and the test has not looked at.
-    handed_over: Vec<Transmit>,
+    unread_transmits: Vec<Transmit>,
     events: Vec<Event>,
-    notices: Vec<ClientEvent>,
+    client_events: Vec<ClientEvent>,
 }
 
 // The connection
@@ -54,14 +54,14 @@ impl Conversation {
             session: Session::new(config, Seed::from([7; 32]), now),
             now,
             epoch: None,
-            handed_over: Vec::new(),
+            unread_transmits: Vec::new(),
             events: Vec::new(),
-            notices: Vec::new(),
+            client_events: Vec::new(),
         }
     }
 
     /// A session that is connecting.
-    pub(crate) fn dialling(config: Config) -> Self {
+    pub(crate) fn connecting(config: Config) -> Self {
         let mut conversation = Self::idle(config);
         conversation.session.open(conversation.now);
         assert_eq!(conversation.dials(), 1);
@@ -69,8 +69,8 @@ impl Conversation {
     }
 
     /// A session that is connected.
-    pub(crate) fn open() -> Self {
-        Self::open_with(|_| ())
+    pub(crate) fn connected() -> Self {
+        Self::connected_with(|_| ())
     }
 
     /// A session that is not opened yet, with other options than the default ones. Its connections may be as short
@@ -83,11 +83,11 @@ impl Conversation {
     }
 
     /// The same, connected.
-    pub(crate) fn open_with(change: impl FnOnce(&mut Config)) -> Self {
+    pub(crate) fn connected_with(change: impl FnOnce(&mut Config)) -> Self {
         let mut conversation = Self::idle_with(change);
         conversation.session.open(conversation.now);
         assert_eq!(conversation.dials(), 1);
-        conversation.opens();
+        conversation.connect();
         conversation
     }
 
@@ -96,18 +96,18 @@ impl Conversation {
     }
 
     /// The dial succeeds.
-    pub(crate) fn opens(&mut self) {
+    pub(crate) fn connect(&mut self) {
         self.session.handle_connected(self.epoch(), self.now);
         assert_eq!(*self.session.state(), ConnectionState::Connected);
     }
 
     /// The connection, or the dial, ends.
-    pub(crate) fn lost(&mut self, why: ConnectionError) {
+    pub(crate) fn disconnect(&mut self, why: ConnectionError) {
         self.session.handle_disconnected(self.epoch(), why, self.now);
     }
 
     /// Time passes until the session dials. Says how long that took.
-    pub(crate) fn redials(&mut self) -> Duration {
+    pub(crate) fn wait_for_dial(&mut self) -> Duration {
         let since = self.now;
         while self.dials() == 0 {
             let next = self.session.poll_timeout().expect("another attempt is planned");
@@ -118,22 +118,22 @@ impl Conversation {
     }
 
     /// Time passes until the session dials again, and the dial succeeds.
-    pub(crate) fn reopens(&mut self) {
-        self.redials();
-        self.opens();
+    pub(crate) fn wait_and_connect(&mut self) {
+        self.wait_for_dial();
+        self.connect();
     }
 
     /// The connection is lost, and another one made.
-    pub(crate) fn reconnects(&mut self) {
-        self.lost(dropped());
-        self.reopens();
+    pub(crate) fn reconnect(&mut self) {
+        self.disconnect(dropped());
+        self.wait_and_connect();
     }
 }
 
 // Time, and what the session does
 impl Conversation {
     /// Time passes as in an event loop: whenever a deadline comes, the session is told.
-    pub(crate) fn passes(&mut self, time: Duration) {
+    pub(crate) fn advance(&mut self, time: Duration) {
         self.flush();
         let end = self.now + time;
         while let Some(next) = self.session.poll_timeout().filter(|next| *next <= end) {
@@ -152,19 +152,19 @@ impl Conversation {
             if let Transmit::Dial(epoch) = transmit {
                 self.epoch = Some(epoch);
             }
-            self.handed_over.push(transmit);
+            self.unread_transmits.push(transmit);
         }
     }
 
     /// All that the session wanted done since the test last looked.
     pub(crate) fn transmits(&mut self) -> Vec<Transmit> {
         self.flush();
-        std::mem::take(&mut self.handed_over)
+        std::mem::take(&mut self.unread_transmits)
     }
 
     fn take(&mut self, wanted: impl Fn(&Transmit) -> bool) -> Vec<Transmit> {
         let (taken, left) = self.transmits().into_iter().partition(wanted);
-        self.handed_over = left;
+        self.unread_transmits = left;
         taken
     }
 
@@ -209,35 +209,35 @@ impl Conversation {
 
 // What the server says
 impl Conversation {
-    pub(crate) fn receives(&mut self, frame: &Value) {
-        self.receives_text(&frame.to_string());
+    pub(crate) fn receive(&mut self, frame: &Value) {
+        self.receive_text(&frame.to_string());
     }
 
-    pub(crate) fn receives_text(&mut self, text: &str) {
+    pub(crate) fn receive_text(&mut self, text: &str) {
         self.session.handle_text(self.epoch(), text, self.now);
     }
 
     /// The server answers `frame` with success.
-    pub(crate) fn answers(&mut self, frame: &Value, data: &Value) {
-        self.replies(frame, 200, &json!([]), data);
+    pub(crate) fn reply(&mut self, frame: &Value, data: &Value) {
+        self.reply_with(frame, 200, &json!([]), data);
     }
 
     /// The server answers `frame` with an error reply.
-    pub(crate) fn refuses(&mut self, frame: &Value, status: u16) {
-        self.replies(frame, status, &json!(["no"]), &Value::Null);
+    pub(crate) fn reply_error(&mut self, frame: &Value, status: u16) {
+        self.reply_with(frame, status, &json!(["no"]), &Value::Null);
     }
 
-    pub(crate) fn replies(&mut self, frame: &Value, status: u16, errors: &Value, data: &Value) {
+    pub(crate) fn reply_with(&mut self, frame: &Value, status: u16, errors: &Value, data: &Value) {
         let action = frame["payload"]["action"].as_str().expect("a frame with an action");
-        self.says(frame, action, status, errors, data);
+        self.reply_as(frame, action, status, errors, data);
     }
 
     /// The server sends an event with the id of `frame`, which subscribed to it.
     pub(crate) fn event(&mut self, frame: &Value, action: &str, data: &Value) {
-        self.says(frame, action, 200, &json!([]), data);
+        self.reply_as(frame, action, 200, &json!([]), data);
     }
 
-    pub(crate) fn says(
+    pub(crate) fn reply_as(
         &mut self,
         frame: &Value,
         action: &str,
@@ -246,7 +246,7 @@ impl Conversation {
         data: &Value,
     ) {
         let id = &frame["payload"]["request_id"];
-        self.receives(&json!({"stream": frame["stream"], "payload": {
+        self.receive(&json!({"stream": frame["stream"], "payload": {
             "errors": errors, "data": data, "action": action,
             "response_status": status, "request_id": id,
         }}));
@@ -260,7 +260,7 @@ impl Conversation {
     }
 
     /// Makes a request, and the socket takes its frame.
-    pub(crate) fn requests(&mut self, request: Request) -> (RequestKey, Value) {
+    pub(crate) fn send_request(&mut self, request: Request) -> (RequestKey, Value) {
         let key = self.request(request);
         (key, self.sent_one())
     }
@@ -270,10 +270,10 @@ impl Conversation {
     }
 
     /// Subscribes, and the server acknowledges.
-    pub(crate) fn subscribes(&mut self, subscribe: Subscribe) -> (SubscriptionKey, Value) {
+    pub(crate) fn subscribe_acked(&mut self, subscribe: Subscribe) -> (SubscriptionKey, Value) {
         let key = self.subscribe(subscribe);
         let frame = self.sent_one();
-        self.replies(&frame, 201, &json!([]), &Value::Null);
+        self.reply_with(&frame, 201, &json!([]), &Value::Null);
         assert!(self.session.is_acknowledged(key));
         (key, frame)
     }
@@ -297,10 +297,10 @@ impl Conversation {
 
 // What the session tells
 impl Conversation {
-    fn listen(&mut self) {
+    fn poll_events(&mut self) {
         while let Some(event) = self.session.poll_event() {
             match event {
-                Event::Client(notice) => self.notices.push(notice),
+                Event::Client(notice) => self.client_events.push(notice),
                 event => self.events.push(event),
             }
         }
@@ -308,13 +308,13 @@ impl Conversation {
 
     /// The events since the test last looked, without the notices.
     pub(crate) fn events(&mut self) -> Vec<Event> {
-        self.listen();
+        self.poll_events();
         std::mem::take(&mut self.events)
     }
 
-    pub(crate) fn notices(&mut self) -> Vec<ClientEvent> {
-        self.listen();
-        std::mem::take(&mut self.notices)
+    pub(crate) fn client_events(&mut self) -> Vec<ClientEvent> {
+        self.poll_events();
+        std::mem::take(&mut self.client_events)
     }
 
     pub(crate) fn states(&mut self) -> Vec<ConnectionState> {
@@ -322,7 +322,7 @@ impl Conversation {
             ClientEvent::State(state) => Some(state),
             _ => None,
         };
-        self.notices().into_iter().filter_map(state).collect()
+        self.client_events().into_iter().filter_map(state).collect()
     }
 
     pub(crate) fn unhandled(&mut self) -> Vec<Value> {
@@ -330,7 +330,7 @@ impl Conversation {
             ClientEvent::Unhandled(Unhandled { frame, .. }) => Some(value(&frame)),
             _ => None,
         };
-        self.notices().into_iter().filter_map(frame).collect()
+        self.client_events().into_iter().filter_map(frame).collect()
     }
 
     /// The requests that have settled since the test last looked. Drops the other events.

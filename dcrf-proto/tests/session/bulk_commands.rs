@@ -17,11 +17,11 @@ fn docs() -> Subscribe {
 }
 
 #[test]
-fn s12_unsubscribe_all_ends_those_in_force_and_pending_of_all_streams() {
-    let mut c = Conversation::open();
-    let (first, _) = c.subscribes(task(1));
+fn s12_unsubscribe_all_ends_live_and_pending_subscriptions_of_all_streams() {
+    let mut c = Conversation::connected();
+    let (first, _) = c.subscribe_acked(task(1));
     let sharing = c.subscribe(task(1));
-    let (memo, _) = c.subscribes(Subscribe::instance("memos", 1));
+    let (memo, _) = c.subscribe_acked(Subscribe::instance("memos", 1));
     let feed = c.subscribe(docs());
     let unacknowledged = c.subscribe(task(2));
     c.flush();
@@ -49,13 +49,13 @@ fn s12_unsubscribe_all_ends_those_in_force_and_pending_of_all_streams() {
         assert_eq!(c.end(key), SubscriptionError::Unsubscribed);
     }
     assert_eq!((c.session.stats().subscriptions, c.unsubscribe_all()), (0, 0));
-    c.reconnects();
+    c.reconnect();
     assert_eq!(c.sent(), NOTHING);
 }
 
 #[test]
-fn s12_unsubscribe_all_sends_nothing_for_what_was_not_sent() {
-    let mut c = Conversation::open();
+fn s12_unsubscribe_all_sends_no_unsubscribe_for_an_unsent_subscribe() {
+    let mut c = Conversation::connected();
     let unsent = c.subscribe(task(1));
     assert_eq!(c.unsubscribe_all(), 1);
     assert_eq!(c.sent(), NOTHING);
@@ -63,9 +63,9 @@ fn s12_unsubscribe_all_sends_nothing_for_what_was_not_sent() {
 }
 
 #[test]
-fn s12_unsubscribe_all_delivers_nothing_more_and_says_why() {
-    let mut c = Conversation::open();
-    let (key, frame) = c.subscribes(task(1));
+fn s12_unsubscribe_all_discards_buffered_changes_and_ends_with_unsubscribed() {
+    let mut c = Conversation::connected();
+    let (key, frame) = c.subscribe_acked(task(1));
     c.events();
     c.event(&frame, "update", &json!(1));
     c.unsubscribe_all();
@@ -79,60 +79,61 @@ fn s12_unsubscribe_all_delivers_nothing_more_and_says_why() {
 }
 
 #[test]
-fn s12_unsubscribe_all_is_told_to_who_had_read_everything() {
-    let mut c = Conversation::open();
-    let (key, _) = c.subscribes(task(1));
+fn s12_unsubscribe_all_notifies_a_reader_with_an_empty_buffer() {
+    let mut c = Conversation::connected();
+    let (key, _) = c.subscribe_acked(task(1));
     c.events();
     c.unsubscribe_all();
     assert_eq!(c.events(), [Event::ChangeReadable(key)]);
 }
 
 #[test]
-fn s12_unsubscribe_all_offline_sends_nothing() {
-    let mut c = Conversation::open();
-    let (before, _) = c.subscribes(task(1));
-    c.lost(dropped());
+fn s12_unsubscribe_all_sends_nothing_without_a_connection() {
+    let mut c = Conversation::connected();
+    let (before, _) = c.subscribe_acked(task(1));
+    c.disconnect(dropped());
     let offline = c.subscribe(task(2));
     assert_eq!(c.unsubscribe_all(), 2);
     for key in [before, offline] {
         assert_eq!(c.end(key), SubscriptionError::Unsubscribed);
     }
-    c.reopens();
+    c.wait_and_connect();
     assert_eq!(c.sent(), NOTHING);
 }
 
 #[test]
-fn s12_unsubscribe_all_ends_what_is_replayed_put_off_and_overdue() {
-    let mut c = Conversation::open_with(|config| {
+fn s12_unsubscribe_all_ends_replayed_deferred_and_overdue_subscriptions() {
+    let mut c = Conversation::connected_with(|config| {
         config.replay_window = 2;
         config.heartbeat = None;
     });
-    let keys: Vec<_> = (0..5).map(|pk| c.subscribes(task(pk)).0).collect();
-    c.reconnects();
+    let keys: Vec<_> = (0..5).map(|pk| c.subscribe_acked(task(pk)).0).collect();
+    c.reconnect();
     // The first is put off, the second overdue, two more are sent, and the last is held back.
     let frames = c.sent();
-    c.passes(secs(29));
-    c.refuses(&frames[0], 503);
+    c.advance(secs(29));
+    c.reply_error(&frames[0], 503);
     assert_eq!(c.sent().len(), 1);
-    c.passes(secs(1));
+    c.advance(secs(1));
     assert_eq!(c.sent().len(), 1);
     assert_eq!(c.unsubscribe_all(), 5);
     assert!(c.sent_actions().iter().all(|action| action == "unsubscribe_instance"));
     for key in keys {
         assert_eq!(c.end(key), SubscriptionError::Unsubscribed);
     }
-    c.passes(secs(60));
+    c.advance(secs(60));
     assert_eq!(c.sent(), NOTHING);
 }
 
 #[test]
-fn s12_unsubscribe_all_leaves_what_has_ended_as_it_is() {
-    let mut c = Conversation::open_with(|config| config.changes = Limit { count: 9, bytes: 999 });
-    let (key, frame) = c.subscribes(task(1));
+fn s12_unsubscribe_all_skips_subscriptions_that_have_ended() {
+    let mut c =
+        Conversation::connected_with(|config| config.changes = Limit { count: 9, bytes: 999 });
+    let (key, frame) = c.subscribe_acked(task(1));
     c.event(&frame, "update", &json!(1));
-    c.reconnects();
+    c.reconnect();
     let frame = c.sent_one();
-    c.refuses(&frame, 404);
+    c.reply_error(&frame, 404);
     assert_eq!(c.unsubscribe_all(), 0);
     let (changes, end) = c.changes_and_end(key);
     assert_eq!(changes, [update(&json!(1))]);
@@ -140,15 +141,15 @@ fn s12_unsubscribe_all_leaves_what_has_ended_as_it_is() {
 }
 
 #[test]
-fn s12_after_unsubscribe_all_the_same_can_be_subscribed_to_again() {
-    let mut c = Conversation::open();
-    let (old, _) = c.subscribes(task(1));
+fn s12_unsubscribe_all_allows_subscribing_to_the_same_target_again() {
+    let mut c = Conversation::connected();
+    let (old, _) = c.subscribe_acked(task(1));
     c.unsubscribe_all();
     let new = c.subscribe(task(1));
     let frames = c.sent();
     assert_eq!(frames[0]["payload"]["action"], "unsubscribe_instance");
-    c.answers(&frames[0], &Value::Null);
-    c.answers(&frames[1], &Value::Null);
+    c.reply(&frames[0], &Value::Null);
+    c.reply(&frames[1], &Value::Null);
     c.event(&frames[1], "update", &json!(1));
     assert_eq!(c.changes(new), [update(&json!(1))]);
     // Cancelling the old one, too late, changes nothing.
@@ -158,18 +159,18 @@ fn s12_after_unsubscribe_all_the_same_can_be_subscribed_to_again() {
 }
 
 #[test]
-fn s12_unsubscribe_all_of_a_closed_session_is_none() {
-    let mut c = Conversation::open();
-    let (key, _) = c.subscribes(task(1));
+fn s12_unsubscribe_all_ends_nothing_after_a_close() {
+    let mut c = Conversation::connected();
+    let (key, _) = c.subscribe_acked(task(1));
     c.close(CloseOptions::now());
     assert_eq!(c.unsubscribe_all(), 0);
     assert!(matches!(c.end(key), SubscriptionError::Closed(_)));
 }
 
 #[test]
-fn s12_resubscribe_sends_each_frame_once_more_and_tells_no_gap() {
-    let mut c = Conversation::open();
-    let (one, first) = c.subscribes(task(1));
+fn s12_resubscribe_sends_each_subscribe_again_without_a_gap() {
+    let mut c = Conversation::connected();
+    let (one, first) = c.subscribe_acked(task(1));
     let sharing = c.subscribe(task(1));
     let feed = c.subscribe(docs());
     let second = c.sent_one();
@@ -180,7 +181,7 @@ fn s12_resubscribe_sends_each_frame_once_more_and_tells_no_gap() {
     assert_eq!(c.sent(), [first.clone(), second.clone()]);
     // The server holds them all the while.
     c.event(&first, "update", &json!(1));
-    c.answers(&first, &Value::Null);
+    c.reply(&first, &Value::Null);
     c.event(&first, "update", &json!(2));
     c.event(&second, "update", &json!(3));
     for key in [one, sharing] {
@@ -194,10 +195,10 @@ fn s12_resubscribe_sends_each_frame_once_more_and_tells_no_gap() {
 }
 
 #[test]
-fn s12_resubscribe_goes_through_the_window_and_events_are_delivered_meanwhile() {
-    let mut c = Conversation::open_with(|config| config.replay_window = 1);
-    let (first, _) = c.subscribes(task(1));
-    let (second, held) = c.subscribes(task(2));
+fn s12_resubscribe_obeys_the_replay_window_and_delivers_events() {
+    let mut c = Conversation::connected_with(|config| config.replay_window = 1);
+    let (first, _) = c.subscribe_acked(task(1));
+    let (second, held) = c.subscribe_acked(task(2));
     c.resubscribe();
     c.request(Request::list("tasks"));
 
@@ -205,7 +206,7 @@ fn s12_resubscribe_goes_through_the_window_and_events_are_delivered_meanwhile() 
     assert_eq!(frame["payload"]["pk"], 1);
     c.event(&held, "update", &json!(1));
     assert_eq!(c.changes(second), [update(&json!(1))]);
-    c.answers(&frame, &Value::Null);
+    c.reply(&frame, &Value::Null);
     let frames = c.sent();
     assert_eq!(frames[0], held);
     assert_eq!(frames[1]["payload"]["action"], "list");
@@ -213,58 +214,58 @@ fn s12_resubscribe_goes_through_the_window_and_events_are_delivered_meanwhile() 
 }
 
 #[test]
-fn s12_resubscribe_does_not_send_twice_what_is_on_its_way() {
-    let mut c = Conversation::open_with(|config| config.replay_window = 1);
-    c.subscribes(task(1));
-    c.subscribes(task(2));
-    c.reconnects();
+fn s12_resubscribe_skips_subscribes_in_flight() {
+    let mut c = Conversation::connected_with(|config| config.replay_window = 1);
+    c.subscribe_acked(task(1));
+    c.subscribe_acked(task(2));
+    c.reconnect();
     let first = c.sent_one();
     c.resubscribe();
     c.resubscribe();
     assert_eq!(c.sent(), NOTHING);
-    c.answers(&first, &Value::Null);
+    c.reply(&first, &Value::Null);
     let second = c.sent_one();
     assert_eq!(second["payload"]["pk"], 2);
-    c.answers(&second, &Value::Null);
+    c.reply(&second, &Value::Null);
     assert_eq!(c.sent(), NOTHING);
 }
 
 #[test]
-fn s12_resubscribe_offline_does_nothing_and_the_replay_brings_all_once() {
+fn s12_resubscribe_without_a_connection_does_nothing() {
     let mut c = Conversation::idle_with(|_| ());
     let key = c.subscribe(task(1));
     c.resubscribe();
     c.session.open(c.now);
-    c.redials();
+    c.wait_for_dial();
     c.resubscribe();
-    c.opens();
+    c.connect();
     let frame = c.sent_one();
-    c.answers(&frame, &Value::Null);
-    c.lost(dropped());
+    c.reply(&frame, &Value::Null);
+    c.disconnect(dropped());
     c.resubscribe();
-    c.reopens();
+    c.wait_and_connect();
     assert_eq!(c.sent_one(), frame);
-    c.answers(&frame, &Value::Null);
+    c.reply(&frame, &Value::Null);
     assert!(matches!(c.changes(key)[..], [Change::Gap(_)]));
 }
 
 #[test]
-fn s12_resubscribe_sends_at_once_what_was_put_off() {
-    let mut c = Conversation::open();
+fn s12_resubscribe_sends_deferred_subscribes_at_once() {
+    let mut c = Conversation::connected();
     let key = c.subscribe(task(1));
     let frame = c.sent_one();
-    c.refuses(&frame, 503);
+    c.reply_error(&frame, 503);
     assert_eq!(c.sent(), NOTHING);
     c.resubscribe();
     assert_eq!(c.sent_one(), frame);
-    c.answers(&frame, &Value::Null);
+    c.reply(&frame, &Value::Null);
     assert!(c.session.is_acknowledged(key));
-    c.passes(secs(5));
+    c.advance(secs(5));
     assert_eq!(c.sent(), NOTHING);
 }
 
 #[test]
-fn s12_a_refused_resubscribe_ends_as_a_refused_replay_does() {
+fn s12_error_reply_to_a_resubscribe_ends_like_a_replay() {
     type Check = fn(&SubscriptionError) -> bool;
     let cases: [(u16, Check); 3] = [
         (404, |ended| matches!(ended, SubscriptionError::Gone(_))),
@@ -273,16 +274,16 @@ fn s12_a_refused_resubscribe_ends_as_a_refused_replay_does() {
     ];
     for subscribe in [task(1), docs()] {
         for (status, check) in cases {
-            let mut c = Conversation::open();
+            let mut c = Conversation::connected();
             let key = c.subscribe(subscribe.clone());
             let frame = c.sent_one();
             if !c.session.is_acknowledged(key) {
-                c.answers(&frame, &Value::Null);
+                c.reply(&frame, &Value::Null);
             }
-            let (other, _) = c.subscribes(task(2));
+            let (other, _) = c.subscribe_acked(task(2));
             c.resubscribe();
             assert_eq!(c.sent().len(), 2);
-            c.refuses(&frame, status);
+            c.reply_error(&frame, status);
 
             let end = c.end(key);
 
@@ -292,78 +293,78 @@ fn s12_a_refused_resubscribe_ends_as_a_refused_replay_does() {
             assert!(c.sent_actions()[0].starts_with("unsubscribe"));
             c.event(&frame, "update", &json!(1));
             assert_eq!((c.session.stats().late, c.session.stats().unhandled), (1, 0));
-            c.reconnects();
+            c.reconnect();
             assert_eq!(c.sent_one()["payload"]["pk"], 2);
         }
     }
 }
 
 #[test]
-fn s12_a_resubscribe_that_is_put_off_keeps_what_is_in_force() {
-    let mut c = Conversation::open_with(|config| config.backoff.jitter = false);
-    let (key, frame) = c.subscribes(task(1));
+fn s12_deferred_resubscribe_keeps_the_subscription_live() {
+    let mut c = Conversation::connected_with(|config| config.backoff.jitter = false);
+    let (key, frame) = c.subscribe_acked(task(1));
     c.resubscribe();
     c.sent();
-    c.refuses(&frame, 503);
+    c.reply_error(&frame, 503);
     c.event(&frame, "update", &json!(1));
     assert_eq!(c.changes(key), [update(&json!(1))]);
-    c.passes(secs(1));
+    c.advance(secs(1));
     assert_eq!(c.sent_one(), frame);
-    c.refuses(&frame, 503);
+    c.reply_error(&frame, 503);
     // The server still holds it, so it is told.
     c.unsubscribe(key);
     assert_eq!(c.sent_actions(), ["unsubscribe_instance"]);
-    c.passes(secs(5));
+    c.advance(secs(5));
     assert_eq!(c.sent(), NOTHING);
 }
 
 #[test]
-fn s12_unsubscribed_before_the_resubscribe_is_sent() {
-    let mut c = Conversation::open();
-    let (key, _) = c.subscribes(task(1));
+fn s12_unsubscribe_cancels_an_unsent_resubscribe() {
+    let mut c = Conversation::connected();
+    let (key, _) = c.subscribe_acked(task(1));
     c.resubscribe();
     c.unsubscribe(key);
     assert_eq!(c.sent_actions(), ["unsubscribe_instance"]);
 }
 
 #[test]
-fn s12_a_loss_after_resubscribe_leaves_one_gap() {
-    let mut c = Conversation::open();
-    let (key, _) = c.subscribes(task(1));
+fn s12_connection_loss_after_resubscribe_delivers_one_gap() {
+    let mut c = Conversation::connected();
+    let (key, _) = c.subscribe_acked(task(1));
     c.resubscribe();
     c.flush();
-    c.lost(closed(1011));
-    c.reopens();
+    c.disconnect(closed(1011));
+    c.wait_and_connect();
     let frame = c.sent();
-    c.answers(&frame[frame.len() - 1], &Value::Null);
+    c.reply(&frame[frame.len() - 1], &Value::Null);
     assert!(matches!(c.changes(key)[..], [Change::Gap(_)]));
 }
 
 #[test]
-fn s12_resubscribe_asks_again_for_an_acknowledgement_that_is_late() {
-    let mut c = Conversation::open_with(|config| config.heartbeat = None);
-    let (key, _) = c.subscribes(task(1).id("task-1"));
-    c.reconnects();
+fn s12_resubscribe_resends_an_overdue_subscribe() {
+    let mut c = Conversation::connected_with(|config| config.heartbeat = None);
+    let (key, _) = c.subscribe_acked(task(1).id("task-1"));
+    c.reconnect();
     let late = c.sent_one();
-    c.passes(secs(30));
+    c.advance(secs(30));
     c.resubscribe();
     assert_eq!(c.sent_one(), late);
-    c.answers(&late, &Value::Null);
+    c.reply(&late, &Value::Null);
     assert!(matches!(c.changes(key)[..], [Change::Gap(_)]));
 
     // The second answer can still come, so the id is not free yet (R8).
     c.unsubscribe(key);
     let unsubscribe = c.sent_one();
-    c.answers(&unsubscribe, &Value::Null);
+    c.reply(&unsubscribe, &Value::Null);
     let again = c.session.subscribe(task(2).id("task-1"), c.now);
     assert_eq!(again.unwrap_err().reason, RejectReason::IdInUse);
 }
 
 #[test]
-fn s12_while_it_closes_nothing_is_sent_again() {
-    let mut c = Conversation::open();
-    c.subscribes(task(1));
-    c.requests(Request::list("tasks"));
+fn s12_resubscribe_sends_nothing_during_a_close() {
+    let mut c = Conversation::connected();
+    c.subscribe_acked(task(1));
+    c.send_request(Request::list("tasks"));
     c.close(CloseOptions::default());
     c.resubscribe();
     assert_eq!(c.sent(), NOTHING);

@@ -9,29 +9,29 @@ fn task() -> Subscribe {
 }
 
 #[test]
-fn s1_a_wire_whose_last_newcomer_timed_out_is_wanted_by_nobody() {
-    let mut c = Conversation::open_with(|config| config.heartbeat = None);
-    let (old, _) = c.subscribes(task());
-    c.lost(dropped());
+fn s1_upstream_is_unsubscribed_when_its_last_subscriber_times_out() {
+    let mut c = Conversation::connected_with(|config| config.heartbeat = None);
+    let (old, _) = c.subscribe_acked(task());
+    c.disconnect(dropped());
     let newcomer = c.subscribe(task());
     c.unsubscribe(old);
-    c.reopens();
+    c.wait_and_connect();
     assert_eq!(c.sent_actions(), ["subscribe_instance"]);
-    c.passes(secs(30));
+    c.advance(secs(30));
     assert_eq!(c.end(newcomer), SubscriptionError::TimedOut);
     assert_eq!(c.session.stats().subscriptions, 0);
     let told = c.sent_actions();
-    c.reconnects();
+    c.reconnect();
     let replayed = c.sent_actions();
     assert_eq!((told, replayed), (vec!["unsubscribe_instance".to_owned()], Vec::<String>::new()));
 }
 
 #[test]
-fn s4_what_is_new_does_not_wait_behind_held_replays() {
-    let mut c = Conversation::open_with(|config| config.replay_window = 1);
-    c.subscribes(Subscribe::instance("tasks", 1));
-    c.subscribes(Subscribe::instance("tasks", 2));
-    c.reconnects();
+fn s4_new_subscription_does_not_wait_for_replays() {
+    let mut c = Conversation::connected_with(|config| config.replay_window = 1);
+    c.subscribe_acked(Subscribe::instance("tasks", 1));
+    c.subscribe_acked(Subscribe::instance("tasks", 2));
+    c.reconnect();
     assert_eq!(c.sent_one()["payload"]["pk"], 1);
     c.subscribe(Subscribe::instance("tasks", 3));
     assert_eq!(c.sent_one()["payload"]["pk"], 3);
@@ -39,30 +39,30 @@ fn s4_what_is_new_does_not_wait_behind_held_replays() {
 
 #[test]
 fn s4_deferred_replays_stay_within_the_window() {
-    let mut c = Conversation::open_with(|config| {
+    let mut c = Conversation::connected_with(|config| {
         config.replay_window = 1;
         config.heartbeat = None;
     });
     for pk in 0..10 {
-        c.subscribes(Subscribe::instance("tasks", pk));
+        c.subscribe_acked(Subscribe::instance("tasks", pk));
     }
-    c.reconnects();
+    c.reconnect();
     for _ in 0..10 {
         let frame = c.sent_one();
-        c.refuses(&frame, 429);
+        c.reply_error(&frame, 429);
     }
-    c.passes(secs(2));
+    c.advance(secs(2));
     assert_eq!(c.sent().len(), 1);
 }
 
 #[test]
 fn s3_error_reply_to_a_replay_ends_a_joining_subscriber() {
-    let mut c = Conversation::open();
-    c.subscribes(task());
-    c.lost(dropped());
+    let mut c = Conversation::connected();
+    c.subscribe_acked(task());
+    c.disconnect(dropped());
     let newcomer = c.subscribe(task());
-    c.reopens();
+    c.wait_and_connect();
     let frame = c.sent_one();
-    c.refuses(&frame, 404);
+    c.reply_error(&frame, 404);
     assert!(matches!(c.end(newcomer), SubscriptionError::ErrorReply(_)));
 }
