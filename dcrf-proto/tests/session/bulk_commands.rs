@@ -1,4 +1,4 @@
-//! Commands that concern all subscriptions: ending them, and sending them once more (rule S12).
+//! `unsubscribe_all` and `resubscribe` (rule S12).
 
 use crate::conversation::{Conversation, closed, dropped, secs, update};
 use dcrf_proto::{
@@ -20,7 +20,7 @@ fn docs() -> Subscribe {
 fn s12_unsubscribe_all_ends_live_and_pending_subscriptions_of_all_streams() {
     let mut c = Conversation::connected();
     let (first, _) = c.subscribe_acked(task(1));
-    let sharing = c.subscribe(task(1));
+    let second_subscriber = c.subscribe(task(1));
     let (memo, _) = c.subscribe_acked(Subscribe::instance("memos", 1));
     let feed = c.subscribe(docs());
     let unacknowledged = c.subscribe(task(2));
@@ -45,7 +45,7 @@ fn s12_unsubscribe_all_ends_live_and_pending_subscriptions_of_all_streams() {
             ("tasks", "unsubscribe_instance"),
         ]
     );
-    for key in [first, sharing, memo, feed, unacknowledged, unsent] {
+    for key in [first, second_subscriber, memo, feed, unacknowledged, unsent] {
         assert_eq!(c.end(key), SubscriptionError::Unsubscribed);
     }
     assert_eq!((c.session.stats().subscriptions, c.unsubscribe_all()), (0, 0));
@@ -109,7 +109,7 @@ fn s12_unsubscribe_all_ends_replayed_deferred_and_overdue_subscriptions() {
     });
     let keys: Vec<_> = (0..5).map(|pk| c.subscribe_acked(task(pk)).0).collect();
     c.reconnect();
-    // The first is put off, the second overdue, two more are sent, and the last is held back.
+    // The first is deferred, the second overdue, two more are sent, and the last waits for the window.
     let frames = c.sent();
     c.advance(secs(29));
     c.reply_error(&frames[0], 503);
@@ -152,7 +152,7 @@ fn s12_unsubscribe_all_allows_subscribing_to_the_same_target_again() {
     c.reply(&frames[1], &Value::Null);
     c.event(&frames[1], "update", &json!(1));
     assert_eq!(c.changes(new), [update(&json!(1))]);
-    // Cancelling the old one, too late, changes nothing.
+    // The old one has already ended.
     c.unsubscribe(old);
     assert_eq!(c.unsubscribed(), [(old, Ok(()))]);
     assert_eq!(c.sent(), NOTHING);
@@ -171,7 +171,7 @@ fn s12_unsubscribe_all_ends_nothing_after_a_close() {
 fn s12_resubscribe_sends_each_subscribe_again_without_a_gap() {
     let mut c = Conversation::connected();
     let (one, first) = c.subscribe_acked(task(1));
-    let sharing = c.subscribe(task(1));
+    let second_subscriber = c.subscribe(task(1));
     let feed = c.subscribe(docs());
     let second = c.sent_one();
     c.events();
@@ -179,12 +179,12 @@ fn s12_resubscribe_sends_each_subscribe_again_without_a_gap() {
     c.resubscribe();
 
     assert_eq!(c.sent(), [first.clone(), second.clone()]);
-    // The server holds them all the while.
+    // They stay live on the server.
     c.event(&first, "update", &json!(1));
     c.reply(&first, &Value::Null);
     c.event(&first, "update", &json!(2));
     c.event(&second, "update", &json!(3));
-    for key in [one, sharing] {
+    for key in [one, second_subscriber] {
         assert!(c.session.is_acknowledged(key));
         assert_eq!(c.changes(key), [update(&json!(1)), update(&json!(2))]);
     }
@@ -268,9 +268,9 @@ fn s12_resubscribe_sends_deferred_subscribes_at_once() {
 fn s12_error_reply_to_a_resubscribe_ends_like_a_replay() {
     type Check = fn(&SubscriptionError) -> bool;
     let cases: [(u16, Check); 3] = [
-        (404, |ended| matches!(ended, SubscriptionError::Gone(_))),
-        (403, |ended| matches!(ended, SubscriptionError::Revoked(_))),
-        (400, |ended| matches!(ended, SubscriptionError::ErrorReply(_))),
+        (404, |error| matches!(error, SubscriptionError::Gone(_))),
+        (403, |error| matches!(error, SubscriptionError::Revoked(_))),
+        (400, |error| matches!(error, SubscriptionError::ErrorReply(_))),
     ];
     for subscribe in [task(1), docs()] {
         for (status, check) in cases {
@@ -289,7 +289,7 @@ fn s12_error_reply_to_a_resubscribe_ends_like_a_replay() {
 
             assert!(check(&end), "{status}: {end:?}");
             assert!(c.session.is_acknowledged(other));
-            // The server may hold it all the same, so it is told that nobody listens any more.
+            // It may still be live on the server, so an unsubscribe is sent.
             assert!(c.sent_actions()[0].starts_with("unsubscribe"));
             c.event(&frame, "update", &json!(1));
             assert_eq!((c.session.stats().late, c.session.stats().unhandled), (1, 0));
@@ -311,7 +311,7 @@ fn s12_deferred_resubscribe_keeps_the_subscription_live() {
     c.advance(secs(1));
     assert_eq!(c.sent_one(), frame);
     c.reply_error(&frame, 503);
-    // The server still holds it, so it is told.
+    // It is still live on the server, so the unsubscribe is sent.
     c.unsubscribe(key);
     assert_eq!(c.sent_actions(), ["unsubscribe_instance"]);
     c.advance(secs(5));
@@ -352,7 +352,7 @@ fn s12_resubscribe_resends_an_overdue_subscribe() {
     c.reply(&late, &Value::Null);
     assert!(matches!(c.changes(key)[..], [Change::Gap(_)]));
 
-    // The second answer can still come, so the id is not free yet (R8).
+    // A second reply can still arrive, so the id is not free yet (R8).
     c.unsubscribe(key);
     let unsubscribe = c.sent_one();
     c.reply(&unsubscribe, &Value::Null);

@@ -1,4 +1,4 @@
-//! What a subscription delivers, and in which order (rules S5, S8, S10, S11 and S13 to S15).
+//! The changes of a subscription and their order (rules S5, S8, S10, S11 and S13 to S15).
 
 use crate::conversation::{Conversation, closed, dropped, http, json_of, update, value};
 use dcrf_proto::{Change, ConnectionError, Event, Gap, Limit, Pk, Subscribe, SubscriptionKey};
@@ -22,7 +22,7 @@ fn gap(cause: ConnectionError) -> Change {
     c.changes(key).remove(0)
 }
 
-/// The pieces of data that updates carry; a gap is null.
+/// The data of each update, and null for a gap.
 fn updates(changes: &[Change]) -> Vec<Value> {
     let data = |change: &Change| match change {
         Change::Update(json) => value(json),
@@ -32,7 +32,8 @@ fn updates(changes: &[Change]) -> Vec<Value> {
     changes.iter().map(data).collect()
 }
 
-fn overrun(count: usize, bytes: usize) -> (Conversation, SubscriptionKey, Value) {
+/// A subscription whose buffer has the given limits.
+fn with_limits(count: usize, bytes: usize) -> (Conversation, SubscriptionKey, Value) {
     let mut c = Conversation::connected_with(|config| config.changes = Limit { count, bytes });
     let (key, frame) = c.subscribe_acked(task());
     (c, key, frame)
@@ -214,7 +215,7 @@ fn s10_renaming_the_key_can_be_turned_off() {
 
 #[test]
 fn s11_full_buffer_drops_the_oldest_and_reports_the_count() {
-    let (mut c, key, frame) = overrun(3, 1_000);
+    let (mut c, key, frame) = with_limits(3, 1_000);
     for n in 0..10 {
         c.event(&frame, "update", &json!(n));
     }
@@ -229,7 +230,7 @@ fn s11_full_buffer_drops_the_oldest_and_reports_the_count() {
 
 #[test]
 fn s11_buffer_is_limited_by_bytes() {
-    let (mut c, key, frame) = overrun(1_000, 100);
+    let (mut c, key, frame) = with_limits(1_000, 100);
     for _ in 0..10 {
         c.event(&frame, "update", &json!("x".repeat(38)));
     }
@@ -239,7 +240,7 @@ fn s11_buffer_is_limited_by_bytes() {
 
 #[test]
 fn s11_bytes_of_an_action_count() {
-    let (mut c, key, frame) = overrun(1_000, 1_000);
+    let (mut c, key, frame) = with_limits(1_000, 1_000);
     for _ in 0..10 {
         c.reply_as(&frame, &"x".repeat(900), 400, &json!([]), &Value::Null);
     }
@@ -248,7 +249,7 @@ fn s11_bytes_of_an_action_count() {
 
 #[test]
 fn s11_overflow_keeps_the_gap() {
-    let (mut c, key, _) = overrun(2, 1_000);
+    let (mut c, key, _) = with_limits(2, 1_000);
     c.reconnect();
     let frame = c.sent_one();
     c.reply(&frame, &Value::Null);
@@ -263,11 +264,11 @@ fn s11_overflow_keeps_the_gap() {
 #[test]
 fn s13_create_events_need_include_create() {
     let mut c = Conversation::connected();
-    let (without, frame) = c.subscribe_acked(feed());
-    let with = c.subscribe(feed().include_create());
+    let (plain, frame) = c.subscribe_acked(feed());
+    let with_create = c.subscribe(feed().include_create());
     c.event(&frame, "create", &json!({"pk": 1}));
-    assert_eq!(c.changes(without), []);
-    assert_eq!(c.changes(with), [Change::Create(json_of(&json!({"pk": 1})))]);
+    assert_eq!(c.changes(plain), []);
+    assert_eq!(c.changes(with_create), [Change::Create(json_of(&json!({"pk": 1})))]);
 }
 
 #[test]
@@ -298,10 +299,10 @@ fn s15_event_of_another_kind_is_delivered_whole() {
     for payload in payloads {
         c.receive(&json!({"stream": "tasks", "payload": payload}));
         let changes = c.changes(key);
-        let [Change::Other { action, payload: whole }] = &changes[..] else {
+        let [Change::Other { action, payload: delivered }] = &changes[..] else {
             panic!("{changes:?}")
         };
         assert_eq!(action.as_deref(), payload["action"].as_str());
-        assert_eq!(value(whole), payload);
+        assert_eq!(value(delivered), payload);
     }
 }

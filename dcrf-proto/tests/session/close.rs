@@ -1,4 +1,4 @@
-//! How a session ends (rules C1 and C2).
+//! Closing a session (rules C1 and C2).
 
 use crate::conversation::{Conversation, dropped, millis, secs};
 use dcrf_proto::{
@@ -146,8 +146,8 @@ fn c1_connection_loss_ends_the_wait() {
     let (list, _) = c.send_request(Request::list("tasks"));
     c.close(CloseOptions::default());
     c.disconnect(dropped());
-    let unknown = RequestError::ConnectionLost { sent: true };
-    assert_eq!(c.settled(), [(create, Err(unknown)), (list, Err(closed(true)))]);
+    let lost = RequestError::ConnectionLost { sent: true };
+    assert_eq!(c.settled(), [(create, Err(lost)), (list, Err(closed(true)))]);
     assert!(c.session.is_finished());
 }
 

@@ -1,5 +1,4 @@
-//! The same seed and the same calls give the same outputs, byte for byte: twice in one process, and in
-//! two processes.
+//! The same seed and the same calls give the same output, byte for byte, within one process and in two.
 
 use std::env;
 use std::fmt::Write;
@@ -13,11 +12,11 @@ use dcrf_proto::{
 };
 use serde_json::{Value, json};
 
-/// With this variable the test binary prints its transcript instead of comparing two.
+/// If this variable is set, the test prints its transcript instead of comparing two.
 const PRINT: &str = "DCRF_PRINT_TRANSCRIPT";
 const CALLS: usize = 10_000;
 
-/// `SplitMix64`, the script's own source of calls.
+/// `SplitMix64`, which selects the calls.
 struct Script(u64);
 
 impl Script {
@@ -64,7 +63,7 @@ impl Run {
                 let pk = self.script.below(40);
                 let policies =
                     [OverflowPolicy::DropOldest, OverflowPolicy::Conflate, OverflowPolicy::Close];
-                let policy = self.script.pick(&policies).expect("three");
+                let policy = self.script.pick(&policies).expect("not empty");
                 let subscribe = Subscribe::instance("tasks", pk).overflow_policy(policy);
                 self.subscriptions.extend(self.session.subscribe(subscribe, now));
             }
@@ -81,18 +80,18 @@ impl Run {
             14 => {
                 if let Some(epoch) = self.session.epoch().filter(|_| self.script.below(9) == 0) {
                     let reason = String::new();
-                    let why = match self.script.below(2) {
+                    let error = match self.script.below(2) {
                         0 => ConnectionError::Closed(CloseFrame { code: 1012, reason }),
                         _ => ConnectionError::Dropped,
                     };
-                    self.session.handle_disconnected(epoch, why, now);
+                    self.session.handle_disconnected(epoch, error, now);
                 }
             }
             24 => self.session.resubscribe(now),
             25 => {
                 if self.script.below(20) == 0 {
-                    let ended = self.session.unsubscribe_all(now);
-                    self.line(format_args!("{ended} ended"));
+                    let count = self.session.unsubscribe_all(now);
+                    self.line(format_args!("{count} ended"));
                 }
             }
             15..18 => {
@@ -178,7 +177,7 @@ impl Run {
             }
         }
         while let Some(event) = self.session.poll_event() {
-            self.told(&event);
+            self.print_event(&event);
         }
         for key in self.subscriptions.clone() {
             while let Some(change) = self.session.poll_change(key) {
@@ -192,15 +191,15 @@ impl Run {
             }
         }
         for key in self.listeners.clone() {
-            while let Some(heard) = self.session.poll_listener(key) {
-                self.line(format_args!("{key:?} {heard:?}"));
+            while let Some(event) = self.session.poll_listener(key) {
+                self.line(format_args!("{key:?} {event:?}"));
             }
         }
         let next = self.session.poll_timeout().map(|next| next - self.base);
         self.line(format_args!("{next:?} {:?}", self.session.stats()));
     }
 
-    fn told(&mut self, event: &Event) {
+    fn print_event(&mut self, event: &Event) {
         match event {
             Event::Client(ClientEvent::State(ConnectionState::Waiting {
                 attempt,
@@ -274,7 +273,7 @@ fn output_is_the_same_in_two_processes() {
             .env(PRINT, "1");
         let output = command.output().expect("this test runs again");
         assert!(output.status.success());
-        // What the test harness says around it has a duration.
+        // The harness prints a duration.
         let text = String::from_utf8(output.stdout).expect("text");
         let lines = text.lines().filter(|line| !line.starts_with("test result"));
         lines.collect::<Vec<_>>().join("\n")

@@ -59,11 +59,11 @@ fn s4_hooks_of_a_request_run_at_the_call() {
     assert_eq!(tokens, ["memos-1", "tasks-0"]);
 }
 
-/// Each step leaves its trace, in the order in which it was taken.
+/// Each hook adds its name to the payload.
 struct Steps;
 
 impl Steps {
-    fn trace(payload: &mut Map<String, Value>, step: &str) {
+    fn add_step(payload: &mut Map<String, Value>, step: &str) {
         let steps = payload.entry("steps").or_insert_with(|| json!([]));
         steps.as_array_mut().unwrap().push(step.into());
     }
@@ -71,22 +71,22 @@ impl Steps {
 
 impl Dialect for Steps {
     fn subscribe_payload(&self, _: &str, mut payload: Map<String, Value>) -> Map<String, Value> {
-        Self::trace(&mut payload, "subscribe");
+        Self::add_step(&mut payload, "subscribe");
         payload
     }
 
     fn unsubscribe_payload(&self, _: &str, mut payload: Map<String, Value>) -> Map<String, Value> {
-        Self::trace(&mut payload, "unsubscribe");
+        Self::add_step(&mut payload, "unsubscribe");
         payload
     }
 
     fn preprocess_payload(&self, _: &str, mut payload: Map<String, Value>) -> Map<String, Value> {
-        Self::trace(&mut payload, "payload");
+        Self::add_step(&mut payload, "payload");
         payload
     }
 
     fn multiplexed_message(&self, stream: &str, mut payload: Map<String, Value>) -> Value {
-        Self::trace(&mut payload, "multiplex");
+        Self::add_step(&mut payload, "multiplex");
         json!({"stream": stream, "payload": payload})
     }
 
@@ -121,7 +121,7 @@ fn f1_bare_framing_skips_the_multiplex_hook() {
     assert_eq!(request["version"], 2);
 }
 
-/// An envelope with other names, in binary messages.
+/// Binary messages with the bytes of the text in reverse order.
 struct Reversed;
 
 fn reversed(bytes: &[u8]) -> Vec<u8> {
@@ -147,7 +147,7 @@ fn f4_dialect_encodes_and_decodes_binary_messages() {
     let mut c = connected(Reversed);
     let request = c.request(Request::retrieve("tasks", 7).id("a"));
     let [Transmit::Frame(epoch, Frame::Binary(bytes))] = &c.transmits()[..] else {
-        panic!("one binary message")
+        panic!("no binary message")
     };
     let frame: Value = serde_json::from_slice(&reversed(bytes)).unwrap();
     assert_eq!(frame["payload"], json!({"action": "retrieve", "request_id": "a", "pk": 7}));
@@ -159,27 +159,27 @@ fn f4_dialect_encodes_and_decodes_binary_messages() {
 
     c.receive(&reply);
     c.session.handle_binary(*epoch, &[0xff], c.now);
-    assert_eq!(c.session.stats().malformed, 2, "text it does not read, nor what is no text");
+    assert_eq!(c.session.stats().malformed, 2, "a text message, and invalid UTF-8");
 }
 
 #[test]
 fn r4_binary_request_is_resent_unchanged() {
     let mut c = connected(Reversed);
     c.request(Request::list("tasks"));
-    let texts = |transmits: Vec<Transmit>| -> Vec<Vec<u8>> {
+    let messages = |transmits: Vec<Transmit>| -> Vec<Vec<u8>> {
         let bytes = |transmit| match transmit {
             Transmit::Frame(_, Frame::Binary(bytes)) => Some(bytes),
             _ => None,
         };
         transmits.into_iter().filter_map(bytes).collect()
     };
-    let first = texts(c.transmits());
+    let first = messages(c.transmits());
     c.reconnect();
-    assert_eq!(texts(c.transmits()), first);
+    assert_eq!(messages(c.transmits()), first);
     assert_eq!(first.len(), 1);
 }
 
-/// A server that answers with `re` and tells changes by `type`, and knows no request ids in its events.
+/// A server whose replies have the request id in `re`, and whose events have a `type` and no request id.
 struct Selecting;
 
 impl Dialect for Selecting {
@@ -211,7 +211,7 @@ fn f2_dialect_selectors_route_replies() {
     let (two, second) = c.send_request(Request::retrieve("tasks", 2));
     let id = |frame: &Value| frame["payload"]["request_id"].clone();
 
-    // The id alone says nothing any more.
+    // The request id no longer routes the reply.
     c.reply(&first, &json!("by its id"));
     assert_eq!(c.settled(), []);
     c.receive(&frame(&json!({"re": id(&second), "response_status": 200, "data": 2})));
@@ -221,7 +221,7 @@ fn f2_dialect_selectors_route_replies() {
     assert!(settled[1].0 == one && settled[1].1.is_err());
     assert_eq!(c.session.stats().unhandled, 1);
 
-    // They are gone with their requests.
+    // The selectors are removed with their requests.
     c.receive(&frame(&json!({"re": id(&first), "response_status": 200, "data": 1})));
     assert_eq!(c.session.stats().unhandled, 2);
 }
@@ -258,7 +258,7 @@ fn f2_dialect_selectors_route_acknowledgements_and_changes() {
         c.receive(&frame(&json!({"type": format!("task.{kind}"), "data": data})));
     }
     c.receive(&frame(&json!({"type": "task.update", "data": {"pk": 8}})));
-    // By its id nothing is delivered.
+    // The request id no longer routes events.
     c.receive(&frame(&json!({"request_id": ids[0], "action": "update", "data": {"pk": 7}})));
     let changes = c.changes(key);
     assert_eq!(changes.len(), 3);
@@ -266,12 +266,12 @@ fn f2_dialect_selectors_route_acknowledgements_and_changes() {
     assert_eq!(changes[1], update(&json!({"pk": 7, "title": "update"})));
     assert!(matches!(&changes[2], Change::Delete(deleted) if deleted.pk == Some(7.into())));
 
-    let mut heard = 0;
+    let mut frames = 0;
     while let Some(ListenerEvent::Frame { .. }) = c.session.poll_listener(listener) {
-        heard += 1;
+        frames += 1;
     }
-    assert_eq!(heard, 7);
-    assert_eq!(c.session.stats().unhandled, 0, "the listener has heard the others");
+    assert_eq!(frames, 7);
+    assert_eq!(c.session.stats().unhandled, 0, "the listener got the others");
 }
 
 #[test]
@@ -286,7 +286,7 @@ fn f2_dialect_selectors_last_as_long_as_the_subscription() {
     c.receive(&acknowledged);
     let event = frame(&json!({"type": "task.update", "data": {"pk": 7}}));
     c.receive(&event);
-    assert_eq!(c.changes(key).len(), 2, "a gap, and the update");
+    assert_eq!(c.changes(key).len(), 2, "a gap and the update");
 
     c.unsubscribe(key);
     assert_eq!(c.sent_one()["payload"]["action"], "unsubscribe_instance");

@@ -1,13 +1,13 @@
-//! What a caller decides about failures, and what the next attempt is told (rules L6 to L8).
+//! Failure actions, and the credentials of the next attempt (rules L6 to L8).
 
 use std::time::Duration;
 
 use crate::conversation::{Conversation, closed, dropped, http, secs};
 use dcrf_proto::{CloseReason, Config, ConnectionError, ConnectionState, FailureAction};
 
-/// The dial, or the connection, ends, and the caller decides.
-fn disconnect_with(c: &mut Conversation, why: &ConnectionError, verdict: FailureAction) {
-    c.session.handle_disconnected_with(c.epoch(), why.clone(), verdict, c.now);
+/// The connection is lost or the dial fails, and the caller's policy decides.
+fn disconnect_with(c: &mut Conversation, error: &ConnectionError, action: FailureAction) {
+    c.session.handle_disconnected_with(c.epoch(), error.clone(), action, c.now);
 }
 
 fn no_credentials(fatal: bool) -> ConnectionError {
@@ -16,12 +16,12 @@ fn no_credentials(fatal: bool) -> ConnectionError {
 
 #[test]
 fn l6_attempt_after_unauthorized_refreshes_credentials() {
-    for refused in [http(401), http(403), closed(1008), closed(4401), closed(4403)] {
+    for unauthorized in [http(401), http(403), closed(1008), closed(4401), closed(4403)] {
         let mut c = Conversation::connecting(Config::default());
         assert!(!c.session.attempt().refresh);
-        c.disconnect(refused.clone());
+        c.disconnect(unauthorized.clone());
         c.wait_for_dial();
-        assert!(c.session.attempt().refresh, "after {refused:?}");
+        assert!(c.session.attempt().refresh, "after {unauthorized:?}");
         assert_eq!(c.session.attempt().number, 2);
         c.disconnect(http(502));
         c.wait_for_dial();
@@ -33,17 +33,17 @@ fn l6_attempt_after_unauthorized_refreshes_credentials() {
 fn l7_stop_action_closes_on_any_error() {
     let mut c = Conversation::connected();
     disconnect_with(&mut c, &closed(1012), FailureAction::Stop);
-    let fatal = CloseReason::Fatal(closed(1012));
-    assert_eq!(*c.session.state(), ConnectionState::Closed(fatal));
+    let reason = CloseReason::Fatal(closed(1012));
+    assert_eq!(*c.session.state(), ConnectionState::Closed(reason));
 }
 
 #[test]
 fn l7_retry_action_retries_on_any_error() {
     let certificate = ConnectionError::Certificate("expired".into());
-    for why in [http(403), http(404), closed(1002), closed(4401), certificate] {
+    for error in [http(403), http(404), closed(1002), closed(4401), certificate] {
         let mut c = Conversation::connecting(Config::default());
         for _ in 0..10 {
-            disconnect_with(&mut c, &why, FailureAction::Retry);
+            disconnect_with(&mut c, &error, FailureAction::Retry);
             c.wait_for_dial();
             assert!(!c.session.attempt().refresh);
         }
@@ -53,8 +53,8 @@ fn l7_retry_action_retries_on_any_error() {
 #[test]
 fn l6_retry_action_obeys_retry_after() {
     let mut c = Conversation::connecting(Config::default());
-    let why = ConnectionError::Http { status: 502, retry_after: Some(secs(100)) };
-    disconnect_with(&mut c, &why, FailureAction::Retry);
+    let error = ConnectionError::Http { status: 502, retry_after: Some(secs(100)) };
+    disconnect_with(&mut c, &error, FailureAction::Retry);
     assert!(c.wait_for_dial() >= Duration::from_secs(100));
 }
 
@@ -73,8 +73,8 @@ fn l7_refresh_action_twice_in_a_row_closes_the_session() {
     assert!(c.session.attempt().refresh);
     c.connect();
     disconnect_with(&mut c, &closed(4001), FailureAction::RefreshCredentials);
-    let unauthorized = CloseReason::Unauthorized(closed(4001));
-    assert_eq!(*c.session.state(), ConnectionState::Closed(unauthorized));
+    let reason = CloseReason::Unauthorized(closed(4001));
+    assert_eq!(*c.session.state(), ConnectionState::Closed(reason));
 }
 
 #[test]
@@ -116,8 +116,8 @@ fn l6_refresh_is_requested_again_after_the_provider_failed() {
 fn l8_fatal_credentials_error_closes_the_session() {
     let mut c = Conversation::connecting(Config::default());
     c.disconnect(no_credentials(true));
-    let fatal = CloseReason::Fatal(no_credentials(true));
-    assert_eq!(*c.session.state(), ConnectionState::Closed(fatal));
+    let reason = CloseReason::Fatal(no_credentials(true));
+    assert_eq!(*c.session.state(), ConnectionState::Closed(reason));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Frames: how they are read, and what becomes of those that belong to nobody (rules F1 to F4 and F6).
+//! Decoding frames, and unhandled frames (rules F1 to F4 and F6).
 
 use crate::conversation::{Conversation, value};
 use dcrf_proto::{Change, ClientEvent, Config, Framing, Request, Subscribe};

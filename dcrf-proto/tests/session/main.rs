@@ -1,5 +1,4 @@
-//! The core as a state machine: each test is a conversation with a [`Session`](dcrf_proto::Session) under a clock that
-//! the test sets.
+//! Tests of [`Session`](dcrf_proto::Session) with a virtual clock and without I/O.
 
 mod bulk_commands;
 mod calls;

@@ -1,7 +1,7 @@
-//! A conversation with a server that is not there: the test says what the server does and how time
-//! passes, and reads what the session sends and tells. The clock is virtual.
+//! A session without a network: the test plays the server and advances a virtual clock, and reads what the session
+//! sends and reports.
 
-#![allow(dead_code, reason = "each test binary speaks a part of the vocabulary")]
+#![allow(dead_code, reason = "each test binary uses a part of this module")]
 
 use std::time::{Duration, Instant};
 
@@ -20,7 +20,7 @@ pub(crate) const fn millis(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)
 }
 
-/// The loss after which the next attempt comes as soon as the backoff allows.
+/// A loss after which only the backoff delays the next attempt.
 pub(crate) fn dropped() -> ConnectionError {
     ConnectionError::Dropped
 }
@@ -36,9 +36,9 @@ pub(crate) fn http(status: u16) -> ConnectionError {
 pub(crate) struct Conversation {
     pub(crate) session: Session,
     pub(crate) now: Instant,
-    /// The epoch of the last dial that the session asked for.
+    /// The epoch of the last dial.
     epoch: Option<Epoch>,
-    /// What the session has handed to the socket and the test has not looked at.
+    /// Transmits that the test has not read yet.
     unread_transmits: Vec<Transmit>,
     events: Vec<Event>,
     client_events: Vec<ClientEvent>,
@@ -73,8 +73,8 @@ impl Conversation {
         Self::connected_with(|_| ())
     }
 
-    /// A session that is not opened yet, with other options than the default ones. Its connections may be as short
-    /// as a test likes: none is on trial (L12), unless the test wants that.
+    /// A session that is not opened yet, with changed options. The quarantine (L12) is off unless `change` turns it
+    /// on, so short connections have no effect.
     pub(crate) fn idle_with(change: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config::default();
         config.quarantine_window = Duration::ZERO;
@@ -82,7 +82,7 @@ impl Conversation {
         Self::idle(config)
     }
 
-    /// The same, connected.
+    /// A session that is connected, with changed options.
     pub(crate) fn connected_with(change: impl FnOnce(&mut Config)) -> Self {
         let mut conversation = Self::idle_with(change);
         conversation.session.open(conversation.now);
@@ -101,38 +101,38 @@ impl Conversation {
         assert_eq!(*self.session.state(), ConnectionState::Connected);
     }
 
-    /// The connection, or the dial, ends.
-    pub(crate) fn disconnect(&mut self, why: ConnectionError) {
-        self.session.handle_disconnected(self.epoch(), why, self.now);
+    /// The connection is lost, or the dial fails.
+    pub(crate) fn disconnect(&mut self, error: ConnectionError) {
+        self.session.handle_disconnected(self.epoch(), error, self.now);
     }
 
-    /// Time passes until the session dials. Says how long that took.
+    /// Advances the clock until the session dials, and returns how long that took.
     pub(crate) fn wait_for_dial(&mut self) -> Duration {
-        let since = self.now;
+        let start = self.now;
         while self.dials() == 0 {
             let next = self.session.poll_timeout().expect("another attempt is planned");
             self.now = self.now.max(next);
             self.session.handle_timeout(self.now);
         }
-        self.now - since
+        self.now - start
     }
 
-    /// Time passes until the session dials again, and the dial succeeds.
+    /// Advances the clock until the session dials, and lets the dial succeed.
     pub(crate) fn wait_and_connect(&mut self) {
         self.wait_for_dial();
         self.connect();
     }
 
-    /// The connection is lost, and another one made.
+    /// Loses the connection and establishes another one.
     pub(crate) fn reconnect(&mut self) {
         self.disconnect(dropped());
         self.wait_and_connect();
     }
 }
 
-// Time, and what the session does
+// The clock, and what the session transmits
 impl Conversation {
-    /// Time passes as in an event loop: whenever a deadline comes, the session is told.
+    /// Advances the clock like an event loop, which handles each timeout when it is due.
     pub(crate) fn advance(&mut self, time: Duration) {
         self.flush();
         let end = self.now + time;
@@ -146,7 +146,7 @@ impl Conversation {
         self.flush();
     }
 
-    /// The socket takes all that the session has for it.
+    /// Hands everything that is ready to the socket.
     pub(crate) fn flush(&mut self) {
         while let Some(transmit) = self.session.poll_transmit() {
             if let Transmit::Dial(epoch) = transmit {
@@ -156,58 +156,60 @@ impl Conversation {
         }
     }
 
-    /// All that the session wanted done since the test last looked.
+    /// Takes the new transmits.
     pub(crate) fn transmits(&mut self) -> Vec<Transmit> {
         self.flush();
         std::mem::take(&mut self.unread_transmits)
     }
 
-    fn take(&mut self, wanted: impl Fn(&Transmit) -> bool) -> Vec<Transmit> {
-        let (taken, left) = self.transmits().into_iter().partition(wanted);
-        self.unread_transmits = left;
-        taken
+    /// Takes the new transmits that match, and keeps the others.
+    fn take(&mut self, is_match: impl Fn(&Transmit) -> bool) -> Vec<Transmit> {
+        let (matching, others) = self.transmits().into_iter().partition(is_match);
+        self.unread_transmits = others;
+        matching
     }
 
-    /// How often the session has dialled since the test last looked.
+    /// Takes the new dials and returns their number.
     pub(crate) fn dials(&mut self) -> usize {
         self.take(|transmit| matches!(transmit, Transmit::Dial(_))).len()
     }
 
+    /// Takes the new pings and returns their number.
     pub(crate) fn pings(&mut self) -> usize {
         self.take(|transmit| matches!(transmit, Transmit::Frame(_, Frame::Ping))).len()
     }
 
-    /// The text messages since the test last looked, as written.
+    /// Takes the new text messages.
     pub(crate) fn sent_texts(&mut self) -> Vec<String> {
         let texts = self.take(|transmit| matches!(transmit, Transmit::Frame(_, Frame::Text(_))));
         let text = |transmit| match transmit {
             Transmit::Frame(_, Frame::Text(text)) => text,
-            other => unreachable!("{other:?} is no text"),
+            other => unreachable!("{other:?} is not text"),
         };
         texts.into_iter().map(text).collect()
     }
 
-    /// The frames since the test last looked.
+    /// Takes the new text messages, parsed.
     pub(crate) fn sent(&mut self) -> Vec<Value> {
-        let parse = |text: String| serde_json::from_str(&text).expect("what is sent is JSON");
+        let parse = |text: String| serde_json::from_str(&text).expect("a text frame is JSON");
         self.sent_texts().into_iter().map(parse).collect()
     }
 
-    /// The one frame since the test last looked.
+    /// Takes the only new text message, parsed.
     pub(crate) fn sent_one(&mut self) -> Value {
         let mut frames = self.sent();
         assert_eq!(frames.len(), 1, "{frames:?}");
         frames.remove(0)
     }
 
-    /// The actions of the frames since the test last looked.
+    /// Takes the new text messages and returns their actions.
     pub(crate) fn sent_actions(&mut self) -> Vec<String> {
         let action = |frame: Value| frame["payload"]["action"].as_str().unwrap_or("").to_owned();
         self.sent().into_iter().map(action).collect()
     }
 }
 
-// What the server says
+// The server
 impl Conversation {
     pub(crate) fn receive(&mut self, frame: &Value) {
         self.receive_text(&frame.to_string());
@@ -217,26 +219,28 @@ impl Conversation {
         self.session.handle_text(self.epoch(), text, self.now);
     }
 
-    /// The server answers `frame` with success.
+    /// Replies to `frame` with status 200.
     pub(crate) fn reply(&mut self, frame: &Value, data: &Value) {
         self.reply_with(frame, 200, &json!([]), data);
     }
 
-    /// The server answers `frame` with an error reply.
+    /// Replies to `frame` with an error.
     pub(crate) fn reply_error(&mut self, frame: &Value, status: u16) {
         self.reply_with(frame, status, &json!(["no"]), &Value::Null);
     }
 
+    /// Replies to `frame` with its action.
     pub(crate) fn reply_with(&mut self, frame: &Value, status: u16, errors: &Value, data: &Value) {
         let action = frame["payload"]["action"].as_str().expect("a frame with an action");
         self.reply_as(frame, action, status, errors, data);
     }
 
-    /// The server sends an event with the id of `frame`, which subscribed to it.
+    /// Sends an event of the subscription that `frame` started.
     pub(crate) fn event(&mut self, frame: &Value, action: &str, data: &Value) {
         self.reply_as(frame, action, 200, &json!([]), data);
     }
 
+    /// Sends a frame with the stream and request id of `frame`, and any action.
     pub(crate) fn reply_as(
         &mut self,
         frame: &Value,
@@ -253,13 +257,13 @@ impl Conversation {
     }
 }
 
-// What the caller wants
+// The caller
 impl Conversation {
     pub(crate) fn request(&mut self, request: Request) -> RequestKey {
         self.session.request(request, self.now).expect("the request is accepted")
     }
 
-    /// Makes a request, and the socket takes its frame.
+    /// Makes a request, and returns it with the frame that was sent.
     pub(crate) fn send_request(&mut self, request: Request) -> (RequestKey, Value) {
         let key = self.request(request);
         (key, self.sent_one())
@@ -269,7 +273,7 @@ impl Conversation {
         self.session.subscribe(subscribe, self.now).expect("the subscription is accepted")
     }
 
-    /// Subscribes, and the server acknowledges.
+    /// Subscribes and acknowledges, and returns the subscription with the frame that was sent.
     pub(crate) fn subscribe_acked(&mut self, subscribe: Subscribe) -> (SubscriptionKey, Value) {
         let key = self.subscribe(subscribe);
         let frame = self.sent_one();
@@ -295,45 +299,48 @@ impl Conversation {
     }
 }
 
-// What the session tells
+// What the session reports
 impl Conversation {
     fn poll_events(&mut self) {
         while let Some(event) = self.session.poll_event() {
             match event {
-                Event::Client(notice) => self.client_events.push(notice),
+                Event::Client(event) => self.client_events.push(event),
                 event => self.events.push(event),
             }
         }
     }
 
-    /// The events since the test last looked, without the notices.
+    /// Takes the new events, except client events.
     pub(crate) fn events(&mut self) -> Vec<Event> {
         self.poll_events();
         std::mem::take(&mut self.events)
     }
 
+    /// Takes the new client events.
     pub(crate) fn client_events(&mut self) -> Vec<ClientEvent> {
         self.poll_events();
         std::mem::take(&mut self.client_events)
     }
 
+    /// Takes the new client events and returns the states.
     pub(crate) fn states(&mut self) -> Vec<ConnectionState> {
-        let state = |notice| match notice {
+        let state = |event| match event {
             ClientEvent::State(state) => Some(state),
             _ => None,
         };
         self.client_events().into_iter().filter_map(state).collect()
     }
 
+    /// Takes the new client events and returns the unhandled frames.
     pub(crate) fn unhandled(&mut self) -> Vec<Value> {
-        let frame = |notice| match notice {
+        let frame = |event| match event {
             ClientEvent::Unhandled(Unhandled { frame, .. }) => Some(value(&frame)),
             _ => None,
         };
         self.client_events().into_iter().filter_map(frame).collect()
     }
 
-    /// The requests that have settled since the test last looked. Drops the other events.
+    /// Takes the new events and returns the settled requests.
     pub(crate) fn settled(&mut self) -> Vec<(RequestKey, Result<Value, RequestError>)> {
         let settled = |event| match event {
             Event::Settled { request, result } => Some((request, result.map(|json| value(&json)))),
@@ -342,7 +349,7 @@ impl Conversation {
         self.events().into_iter().filter_map(settled).collect()
     }
 
-    /// The unsubscribes that have ended since the test last looked. Drops the other events.
+    /// Takes the new events and returns the results of unsubscribes.
     pub(crate) fn unsubscribed(&mut self) -> Vec<(SubscriptionKey, Result<(), UnsubscribeError>)> {
         let unsubscribed = |event| match event {
             Event::Unsubscribed { subscription, result } => Some((subscription, result)),
@@ -351,20 +358,21 @@ impl Conversation {
         self.events().into_iter().filter_map(unsubscribed).collect()
     }
 
-    /// The changes of a subscription that goes on.
+    /// Takes the changes of a subscription that has not ended.
     pub(crate) fn changes(&mut self, key: SubscriptionKey) -> Vec<Change> {
         let (changes, end) = self.changes_and_end(key);
         assert_eq!(end, None);
         changes
     }
 
-    /// Why a subscription has ended, without a change before.
+    /// Takes the error of a subscription that has ended and has no buffered changes.
     pub(crate) fn end(&mut self, key: SubscriptionKey) -> SubscriptionError {
         let (changes, end) = self.changes_and_end(key);
         assert_eq!(changes, []);
         end.expect("the subscription has ended")
     }
 
+    /// Takes the changes of a subscription, and its error if it has ended.
     pub(crate) fn changes_and_end(
         &mut self,
         key: SubscriptionKey,
@@ -373,7 +381,7 @@ impl Conversation {
         while let Some(polled) = self.session.poll_change(key) {
             match polled {
                 Ok(change) => changes.push(change),
-                Err(ended) => return (changes, Some(ended)),
+                Err(error) => return (changes, Some(error)),
             }
         }
         (changes, None)
@@ -381,10 +389,10 @@ impl Conversation {
 }
 
 pub(crate) fn value(json: &Json) -> Value {
-    json.decode().expect("what the session hands out is JSON")
+    json.decode().expect("the session delivers valid JSON")
 }
 
-/// An update as a subscription delivers it.
+/// The update that a subscription delivers for `data`.
 pub(crate) fn update(data: &Value) -> Change {
     Change::Update(json_of(data))
 }
