@@ -1,4 +1,4 @@
-//! The hooks that customise the wire (rules F1, F4 and S4, and dcrf-client's options).
+//! The hooks of a [`Dialect`] (rules F1, F2, F4 and S4).
 
 use std::borrow::Cow;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! The connection's life: dial, open, lose, wait, dial again, close (rules L1 to L7, L9 and L11).
+//! Dials, losses, backoff, heartbeat and close of the connection (rules L1 to L7, L9 and L11).
 
 use std::time::Duration;
 
@@ -8,8 +8,8 @@ use dcrf_proto::{
     Request, Subscribe, Transmit,
 };
 
-/// Without jitter a wait is its bound, so that tests can name it.
-fn steady() -> Config {
+/// No jitter, so that each wait is known.
+fn no_jitter() -> Config {
     let mut config = Config::default();
     config.backoff.jitter = false;
     config
@@ -25,7 +25,7 @@ fn attempts_of(states: &[ConnectionState]) -> Vec<u32> {
 
 #[test]
 fn l1_every_change_of_state_is_an_event() {
-    let mut c = Conversation::idle(steady());
+    let mut c = Conversation::idle(no_jitter());
     assert_eq!(*c.session.state(), ConnectionState::Idle);
 
     c.session.open(c.now);
@@ -64,7 +64,7 @@ fn l1_closed_session_cannot_be_opened() {
 
 #[test]
 fn l2_waits_double_up_to_the_maximum_without_jitter() {
-    let mut c = Conversation::connecting(steady());
+    let mut c = Conversation::connecting(no_jitter());
     let waits: Vec<u64> = (0..7)
         .map(|_| {
             c.disconnect(dropped());
@@ -76,7 +76,7 @@ fn l2_waits_double_up_to_the_maximum_without_jitter() {
 
 #[test]
 fn l2_minimum_maximum_and_factor_are_options() {
-    let mut config = steady();
+    let mut config = no_jitter();
     config.backoff = Backoff { minimum: secs(2), maximum: secs(60), factor: 3.0, ..config.backoff };
     let mut c = Conversation::connecting(config);
     let waits: Vec<u64> = (0..5)
@@ -123,7 +123,7 @@ fn l2_first_wait_after_a_planned_restart_is_up_to_five_seconds() {
 
 #[test]
 fn l3_waits_grow_if_the_server_accepts_and_closes() {
-    let mut c = Conversation::connecting(steady());
+    let mut c = Conversation::connecting(no_jitter());
     let waits: Vec<u64> = (0..5)
         .map(|_| {
             c.connect();
@@ -137,7 +137,7 @@ fn l3_waits_grow_if_the_server_accepts_and_closes() {
 
 #[test]
 fn l3_long_connection_resets_the_attempt_count() {
-    let mut c = Conversation::connecting(steady());
+    let mut c = Conversation::connecting(no_jitter());
     for _ in 0..4 {
         c.disconnect(dropped());
         c.wait_for_dial();
@@ -154,7 +154,7 @@ fn l3_long_connection_resets_the_attempt_count() {
 
 #[test]
 fn l4_dial_times_out_after_ten_seconds() {
-    let mut c = Conversation::connecting(steady());
+    let mut c = Conversation::connecting(no_jitter());
     let first = c.epoch();
 
     c.advance(millis(9_999));
@@ -169,7 +169,7 @@ fn l4_dial_times_out_after_ten_seconds() {
 
 #[test]
 fn l4_dial_that_succeeds_after_its_timeout_is_ignored() {
-    let mut c = Conversation::connecting(steady());
+    let mut c = Conversation::connecting(no_jitter());
     c.advance(secs(10));
     c.session.handle_connected(c.epoch(), c.now);
     assert!(matches!(c.session.state(), ConnectionState::Waiting { .. }));
@@ -186,7 +186,7 @@ fn l5_attempts_are_unlimited_by_default() {
 
 #[test]
 fn l5_last_attempt_closes_and_settles_everything() {
-    let mut config = steady();
+    let mut config = no_jitter();
     config.max_attempts = Some(3);
     let mut c = Conversation::connecting(config);
     let request = c.request(Request::list("tasks"));
@@ -210,7 +210,7 @@ fn l5_last_attempt_closes_and_settles_everything() {
 #[test]
 fn l6_unauthorized_twice_in_a_row_closes_the_session() {
     for status in [401, 403] {
-        let mut c = Conversation::connecting(steady());
+        let mut c = Conversation::connecting(no_jitter());
         c.disconnect(http(status));
         assert_eq!(c.wait_for_dial(), secs(1));
         c.disconnect(http(status));
@@ -221,7 +221,7 @@ fn l6_unauthorized_twice_in_a_row_closes_the_session() {
 
 #[test]
 fn l6_not_found_three_times_in_a_row_closes_the_session() {
-    let mut c = Conversation::connecting(steady());
+    let mut c = Conversation::connecting(no_jitter());
     for _ in 0..2 {
         c.disconnect(http(404));
         c.wait_for_dial();
@@ -232,7 +232,7 @@ fn l6_not_found_three_times_in_a_row_closes_the_session() {
 
 #[test]
 fn l6_another_failure_resets_the_count() {
-    let mut c = Conversation::connecting(steady());
+    let mut c = Conversation::connecting(no_jitter());
     for _ in 0..5 {
         c.disconnect(http(404));
         c.wait_for_dial();
@@ -245,11 +245,11 @@ fn l6_another_failure_resets_the_count() {
 
 #[test]
 fn l6_retry_after_is_obeyed_up_to_five_minutes() {
-    for (asked, waited) in [(None, 1), (Some(7), 7), (Some(3_600), 300)] {
+    for (retry_after, wait) in [(None, 1), (Some(7), 7), (Some(3_600), 300)] {
         for status in [429, 503] {
-            let mut c = Conversation::connecting(steady());
-            c.disconnect(ConnectionError::Http { status, retry_after: asked.map(secs) });
-            assert_eq!(c.wait_for_dial(), secs(waited));
+            let mut c = Conversation::connecting(no_jitter());
+            c.disconnect(ConnectionError::Http { status, retry_after: retry_after.map(secs) });
+            assert_eq!(c.wait_for_dial(), secs(wait));
         }
     }
 }
@@ -257,7 +257,7 @@ fn l6_retry_after_is_obeyed_up_to_five_minutes() {
 #[test]
 fn l6_other_statuses_are_retried() {
     for status in [301, 302, 400, 418, 500, 502, 504] {
-        let mut c = Conversation::connecting(steady());
+        let mut c = Conversation::connecting(no_jitter());
         for _ in 0..20 {
             c.disconnect(http(status));
             c.wait_for_dial();
@@ -336,18 +336,18 @@ fn l7_certificate_error_closes_and_other_errors_retry() {
         ConnectionError::Protocol("bad frame".into()),
         dropped(),
     ];
-    for lost in retried {
+    for error in retried {
         let mut c = Conversation::connecting(Config::default());
         for _ in 0..20 {
-            c.disconnect(lost.clone());
+            c.disconnect(error.clone());
             c.wait_for_dial();
         }
     }
 
     let mut c = Conversation::connecting(Config::default());
-    let lost = ConnectionError::Certificate("expired".into());
-    c.disconnect(lost.clone());
-    assert_eq!(*c.session.state(), ConnectionState::Closed(CloseReason::Fatal(lost)));
+    let error = ConnectionError::Certificate("expired".into());
+    c.disconnect(error.clone());
+    assert_eq!(*c.session.state(), ConnectionState::Closed(CloseReason::Fatal(error)));
 }
 
 #[test]

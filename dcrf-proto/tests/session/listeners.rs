@@ -1,4 +1,4 @@
-//! Listening to frames by a selector (rule F2).
+//! Listeners (rule F2).
 
 use crate::conversation::{Conversation, value};
 use dcrf_proto::{
@@ -15,11 +15,11 @@ fn listen(c: &mut Conversation, selector: Selector) -> ListenerKey {
     c.session.listen(selector, c.now).expect("the selector is accepted")
 }
 
-/// The payloads that a listener has heard since the test last looked.
-fn heard(c: &mut Conversation, key: ListenerKey) -> Vec<Value> {
+/// Takes the new events of a listener and returns the payloads.
+fn payloads(c: &mut Conversation, key: ListenerKey) -> Vec<Value> {
     let mut payloads = Vec::new();
-    while let Some(heard) = c.session.poll_listener(key) {
-        payloads.push(match heard {
+    while let Some(event) = c.session.poll_listener(key) {
+        payloads.push(match event {
             ListenerEvent::Frame { payload, .. } => value(&payload),
             ListenerEvent::Lagged(count) => json!({"lagged": count}),
             other => panic!("{other:?}"),
@@ -40,11 +40,11 @@ fn f2_listener_gets_every_frame_that_matches_its_pattern() {
     c.receive(&json!({"stream": "tasks", "payload": {"type": "tick"}}));
     assert_eq!(c.events(), [Event::ListenerReadable(ticks), Event::ListenerReadable(third)]);
     assert_eq!(
-        heard(&mut c, ticks),
+        payloads(&mut c, ticks),
         [json!({"type": "tick", "n": 2}), json!({"type": "tick", "n": 3})]
     );
-    assert_eq!(heard(&mut c, third), [json!({"type": "tick", "n": 3})]);
-    assert_eq!(c.unhandled().len(), 2, "what nobody heard is told as ever");
+    assert_eq!(payloads(&mut c, third), [json!({"type": "tick", "n": 3})]);
+    assert_eq!(c.unhandled().len(), 2, "frames without a listener are unhandled");
 }
 
 #[test]
@@ -56,7 +56,7 @@ fn f2_listener_is_notified_once_until_it_is_read() {
     assert_eq!(c.events(), [Event::ListenerReadable(all)]);
     c.receive(&tick(3));
     assert_eq!(c.events(), [Event::ListenerReadable(all)]);
-    assert_eq!(heard(&mut c, all).len(), 3);
+    assert_eq!(payloads(&mut c, all).len(), 3);
 }
 
 #[test]
@@ -69,7 +69,7 @@ fn f2_listener_also_gets_frames_of_requests_and_subscriptions() {
     c.event(&subscribe, "update", &json!({"pk": 7}));
     assert_eq!(c.settled(), [(request, Ok(json!({"pk": 7})))]);
     assert_eq!(c.changes(subscription).len(), 1);
-    let actions: Vec<_> = heard(&mut c, all).iter().map(|p| p["action"].clone()).collect();
+    let actions: Vec<_> = payloads(&mut c, all).iter().map(|p| p["action"].clone()).collect();
     assert_eq!(actions, ["subscribe_instance", "retrieve", "update"]);
     assert_eq!(c.session.stats().unhandled, 0);
 }
@@ -94,7 +94,7 @@ fn f2_listener_gets_whole_bare_frames() {
     let ticks = listen(&mut c, Selector::stream("tools").contains(json!({"type": "tick"})));
     c.receive(&json!({"type": "tick", "n": 1}));
     c.receive(&json!({"type": "tock", "n": 1}));
-    assert_eq!(heard(&mut c, ticks), [json!({"type": "tick", "n": 1})]);
+    assert_eq!(payloads(&mut c, ticks), [json!({"type": "tick", "n": 1})]);
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn f2_listener_gets_null_for_nan() {
     let mut c = Conversation::connected();
     let ticks = listen(&mut c, Selector::any().contains(json!({"type": "tick"})));
     c.receive_text(r#"{"stream": "tools", "payload": {"type": "tick", "n": NaN}}"#);
-    assert_eq!(heard(&mut c, ticks), [json!({"type": "tick", "n": null})]);
+    assert_eq!(payloads(&mut c, ticks), [json!({"type": "tick", "n": null})]);
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn f2_dropped_listener_receives_nothing() {
     c.receive(&tick(1));
     c.session.unlisten(of_stream);
     c.session.unlisten(of_any);
-    assert_eq!(c.events(), [], "nor is told of what had come");
+    assert_eq!(c.events(), [], "no event for earlier frames");
     c.receive(&tick(2));
     assert_eq!(c.unhandled().len(), 1);
     assert!(c.session.poll_listener(of_any).is_none());
@@ -127,8 +127,8 @@ fn f2_listener_survives_a_reconnect() {
     c.receive(&tick(1));
     c.reconnect();
     c.receive(&tick(2));
-    assert_eq!(heard(&mut c, ticks).len(), 2);
-    assert_eq!(c.sent(), [] as [Value; 0], "the server knows nothing of it");
+    assert_eq!(payloads(&mut c, ticks).len(), 2);
+    assert_eq!(c.sent(), [] as [Value; 0], "listeners send nothing");
 }
 
 #[test]
@@ -139,10 +139,10 @@ fn f2_slow_listener_drops_the_oldest_and_reports_the_count() {
     let prompt = listen(&mut c, Selector::any());
     for n in 0..5 {
         c.receive(&tick(n));
-        assert_eq!(heard(&mut c, prompt), [json!({"type": "tick", "n": n})]);
+        assert_eq!(payloads(&mut c, prompt), [json!({"type": "tick", "n": n})]);
     }
     assert_eq!(
-        heard(&mut c, slow),
+        payloads(&mut c, slow),
         [json!({"lagged": 3}), json!({"type": "tick", "n": 3}), json!({"type": "tick", "n": 4})]
     );
     assert_eq!(c.session.stats().lagged, 3);

@@ -1,4 +1,4 @@
-//! Asking at once whether the server is still there (rule L10).
+//! Probes (rule L10).
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ impl Conversation {
     }
 }
 
-/// With the heartbeat by default, and without one.
+/// One connection with the default heartbeat, and one without.
 fn connections() -> [Conversation; 2] {
     [Conversation::connected(), Conversation::connected_with(|config| config.heartbeat = None)]
 }
@@ -132,7 +132,7 @@ fn l10_probe_does_not_delay_a_faster_heartbeat() {
 
 #[test]
 fn l10_probe_gives_a_pending_ping_its_full_time_again() {
-    // A millisecond before the heartbeat gives up: the machine slept, and the pong had no time to come.
+    // The machine slept until a millisecond before the heartbeat's timeout.
     for answered in [false, true] {
         let mut c = Conversation::connected();
         c.advance(millis(29_999));
@@ -152,7 +152,7 @@ fn l10_probe_gives_a_pending_ping_its_full_time_again() {
 #[test]
 fn l10_probe_does_not_duplicate_an_unsent_ping() {
     let mut c = Conversation::connected();
-    // The heartbeat's ping is not polled yet.
+    // The heartbeat's ping is due but not polled.
     c.now += secs(20);
     c.session.handle_timeout(c.now);
     c.probe();
@@ -194,16 +194,16 @@ fn l10_probe_without_a_connection_does_nothing() {
             waiting
         },
         || {
-            let mut leaving = Conversation::connected();
-            leaving.close(CloseOptions::now());
-            leaving.transmits();
-            leaving
+            let mut closing = Conversation::connected();
+            closing.close(CloseOptions::now());
+            closing.transmits();
+            closing
         },
         || {
-            let mut gone = Conversation::connected();
-            gone.disconnect(closed(4001));
-            gone.close(CloseOptions::now());
-            gone
+            let mut closed_session = Conversation::connected();
+            closed_session.disconnect(closed(4001));
+            closed_session.close(CloseOptions::now());
+            closed_session
         },
     ];
     for state in states {

@@ -1,4 +1,4 @@
-//! Connections that die right after what was sent on them, and the subscription that is to blame (rule L12).
+//! Quarantine after connections that die soon after a subscribe (rule L12).
 
 use crate::conversation::{Conversation, closed, dropped, millis, secs};
 use dcrf_proto::{ConnectionError, Request, Subscribe, SubscriptionError, SubscriptionKey};
@@ -23,9 +23,9 @@ fn subscribe_all(c: &mut Conversation, pks: impl IntoIterator<Item = u64>) -> Ve
     pks.into_iter().map(|pk| c.subscribe_acked(task(pk)).0).collect()
 }
 
-/// The server acknowledges what it is sent until it comes to `poison`, of which it dies. Says which subscribes it
-/// was sent.
-fn dies_of(c: &mut Conversation, poison: u64) -> Vec<u64> {
+/// Acknowledges subscribes until `poison` is sent, and then drops the connection. Returns the keys of all subscribes
+/// that were sent.
+fn drop_at(c: &mut Conversation, poison: u64) -> Vec<u64> {
     let mut sent = Vec::new();
     for _ in 0..100 {
         let frames = c.sent();
@@ -41,7 +41,7 @@ fn dies_of(c: &mut Conversation, poison: u64) -> Vec<u64> {
             c.reply_with(&frame, 201, &json!([]), &Value::Null);
         }
     }
-    panic!("it was not sent: {sent:?}")
+    panic!("{poison} was not sent: {sent:?}")
 }
 
 #[test]
@@ -58,7 +58,7 @@ fn l12_quarantined_connection_waits_then_subscribes_one_at_a_time() {
         let frame = c.sent_one();
         assert_eq!(pk(&frame), expected);
         c.advance(secs(3));
-        assert_eq!(c.sent(), [] as [Value; 0], "it waits for the answer");
+        assert_eq!(c.sent(), [] as [Value; 0], "no subscribe before the reply");
         c.reply(&frame, &Value::Null);
     }
 }
@@ -66,7 +66,7 @@ fn l12_quarantined_connection_waits_then_subscribes_one_at_a_time() {
 #[test]
 fn l12_wait_doubles_up_to_two_seconds() {
     let mut c = connected();
-    // Many, so that none is suspected three times.
+    // Enough subscriptions that none becomes the suspect three times.
     subscribe_all(&mut c, 0..20);
     for wait in [250, 500, 1_000, 2_000, 2_000] {
         c.disconnect(dropped());
@@ -102,9 +102,9 @@ fn l12_poisoned_subscription_ends_and_the_others_continue() {
     let mut deaths = 0;
     while c.session.ended(keys[3]).is_none() {
         c.wait_and_connect();
-        let sent = dies_of(&mut c, 3);
+        let sent = drop_at(&mut c, 3);
         if deaths > 0 {
-            assert_eq!(sent.len(), 10, "who is suspected comes last");
+            assert_eq!(sent.len(), 10, "the suspect is sent last");
         }
         deaths += 1;
     }
@@ -127,20 +127,20 @@ fn l12_poisoned_subscription_ends_and_the_others_continue() {
 #[test]
 fn l12_new_subscription_ends_after_three_deaths() {
     let mut c = connected();
-    let (well, _) = c.subscribe_acked(task(1));
+    let (healthy, _) = c.subscribe_acked(task(1));
     c.advance(secs(60));
-    let fatal = c.subscribe(task(2));
+    let poisoned = c.subscribe(task(2));
     for death in 0..3 {
-        assert_eq!(c.session.ended(fatal), None, "{death}");
-        dies_of(&mut c, 2);
+        assert_eq!(c.session.ended(poisoned), None, "{death}");
+        drop_at(&mut c, 2);
         c.wait_and_connect();
     }
-    assert_eq!(c.end(fatal), SubscriptionError::Poisoned { cause: closed(1011) });
+    assert_eq!(c.end(poisoned), SubscriptionError::Poisoned { cause: closed(1011) });
     c.advance(secs(2));
     let frame = c.sent_one();
     assert_eq!(pk(&frame), 1);
     c.reply(&frame, &Value::Null);
-    assert!(c.session.is_acknowledged(well));
+    assert!(c.session.is_acknowledged(healthy));
 }
 
 #[test]
@@ -148,7 +148,7 @@ fn l12_all_subscribers_of_a_poisoned_upstream_end() {
     let mut c = connected();
     let keys = [c.subscribe(task(2)), c.subscribe(task(2))];
     for _ in 0..3 {
-        dies_of(&mut c, 2);
+        drop_at(&mut c, 2);
         c.wait_and_connect();
     }
     for key in keys {
@@ -163,7 +163,7 @@ fn l12_reply_clears_a_suspect() {
     let key = c.subscribe(task(2));
     for _ in 0..5 {
         for _ in 0..2 {
-            dies_of(&mut c, 2);
+            drop_at(&mut c, 2);
             c.wait_and_connect();
         }
         c.advance(secs(2));
@@ -187,7 +187,7 @@ fn l12_reply_clears_a_suspect_while_the_socket_is_blocked() {
     c.disconnect(dropped());
     for deaths in 1..3 {
         c.wait_and_connect();
-        dies_of(&mut c, 2);
+        drop_at(&mut c, 2);
         assert_eq!(c.session.ended(key), None, "{deaths}");
     }
 }
@@ -203,7 +203,7 @@ fn l12_long_connection_ends_the_quarantine() {
         c.reply(frame, &Value::Null);
     }
     c.advance(secs(6));
-    // On the same connection, and on the next.
+    // The quarantine is over on this connection and on the next.
     c.subscribe(task(8));
     c.subscribe(task(9));
     assert_eq!(c.sent().len(), 2);
@@ -241,14 +241,14 @@ fn l12_no_quarantine_without_subscriptions() {
 fn l12_feed_without_ack_is_watched_for_a_second() {
     let mut c = connected();
     let feed = Subscribe::new("tasks", "subscribe_feed").without_ack();
-    let fatal = c.subscribe(feed);
+    let poisoned = c.subscribe(feed);
     assert_eq!(c.sent().len(), 1);
-    let (well, _) = c.subscribe_acked(task(1));
+    let (healthy, _) = c.subscribe_acked(task(1));
     c.disconnect(closed(1011));
     for _ in 0..3 {
-        assert_eq!(c.session.ended(fatal), None);
+        assert_eq!(c.session.ended(poisoned), None);
         c.wait_and_connect();
-        // The task is answered if its turn comes first.
+        // The order of the two depends on which one is suspected.
         let mut feed_was_sent = false;
         for _ in 0..100 {
             for frame in c.sent() {
@@ -266,8 +266,11 @@ fn l12_feed_without_ack_is_watched_for_a_second() {
         c.advance(millis(900));
         c.disconnect(closed(1011));
     }
-    assert_eq!(c.session.ended(fatal), Some(&SubscriptionError::Poisoned { cause: closed(1011) }));
-    assert_eq!(c.session.ended(well), None);
+    assert_eq!(
+        c.session.ended(poisoned),
+        Some(&SubscriptionError::Poisoned { cause: closed(1011) })
+    );
+    assert_eq!(c.session.ended(healthy), None);
 }
 
 #[test]

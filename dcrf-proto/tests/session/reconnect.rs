@@ -1,4 +1,4 @@
-//! A connection that is replaced because the program wants it (rule L13).
+//! Planned reconnects (rule L13).
 
 use crate::conversation::{Conversation, closed, dropped, http, millis, secs, update};
 use dcrf_proto::{
@@ -12,7 +12,7 @@ impl Conversation {
         self.session.force_reconnect(CloseFrame::normal(), self.now);
     }
 
-    /// The close frames since the test last looked. Drops what else was sent.
+    /// Takes the new transmits and returns the close frames.
     fn close_frames(&mut self) -> Vec<CloseFrame> {
         let close_frame = |transmit| match transmit {
             Transmit::Frame(_, Frame::Close(frame)) => Some(frame),
@@ -28,8 +28,8 @@ impl Conversation {
 
 const FIRST: ConnectionState = ConnectionState::Connecting { attempt: 1 };
 
-/// Without jitter a wait is its bound, so that tests can name it.
-fn steady() -> Config {
+/// No jitter, so that each wait is known.
+fn no_jitter() -> Config {
     let mut config = Config::default();
     config.backoff.jitter = false;
     config
@@ -64,23 +64,23 @@ fn l13_closing_handshake_times_out_after_a_second() {
     c.advance(millis(1));
     assert_eq!(c.dials(), 1);
     assert_eq!(c.session.epoch(), Some(c.epoch()));
-    // And the dial has its own time.
+    // The dial has its full timeout.
     c.advance(millis(9_999));
     assert_eq!(*c.session.state(), FIRST);
 }
 
 #[test]
 fn l13_end_of_the_closing_handshake_is_not_a_failure() {
-    for why in
+    for error in
         [closed(1008), closed(4401), dropped(), ConnectionError::Certificate("expired".into())]
     {
-        for verdict in [None, Some(FailureAction::Stop)] {
+        for action in [None, Some(FailureAction::Stop)] {
             let mut c = Conversation::connected();
             c.force_reconnect();
-            match verdict {
-                None => c.disconnect(why.clone()),
-                Some(verdict) => {
-                    c.session.handle_disconnected_with(c.epoch(), why.clone(), verdict, c.now);
+            match action {
+                None => c.disconnect(error.clone()),
+                Some(action) => {
+                    c.session.handle_disconnected_with(c.epoch(), error.clone(), action, c.now);
                 }
             }
             assert_eq!(c.dials(), 1);
@@ -92,12 +92,12 @@ fn l13_end_of_the_closing_handshake_is_not_a_failure() {
 
 #[test]
 fn l13_wait_ends_at_once() {
-    let mut c = Conversation::connecting(steady());
+    let mut c = Conversation::connecting(no_jitter());
     c.disconnect(dropped());
     c.force_reconnect();
     assert_eq!(c.dials(), 1);
     assert_eq!(*c.session.state(), FIRST);
-    // Nothing is left of the wait.
+    // The backoff timer is gone.
     c.advance(secs(9));
     assert_eq!(c.dials(), 0);
 }
@@ -111,7 +111,7 @@ fn l13_dial_in_progress_is_replaced() {
     assert_eq!(c.dials(), 1);
     assert!(c.epoch() > old);
     assert_eq!(c.session.epoch(), Some(c.epoch()));
-    // The new one has its whole time, and the old one counts no more.
+    // The new dial has its full timeout, and results of the old one are ignored.
     c.advance(secs(9));
     c.session.handle_connected(old, c.now);
     c.session.handle_disconnected(old, dropped(), c.now);
@@ -148,7 +148,7 @@ fn l13_second_reconnect_during_the_closing_handshake_changes_nothing() {
 
 #[test]
 fn l13_attempt_count_is_reset() {
-    let mut config = steady();
+    let mut config = no_jitter();
     config.max_attempts = Some(4);
     let mut c = Conversation::connecting(config);
     for _ in 0..3 {
@@ -159,13 +159,13 @@ fn l13_attempt_count_is_reset() {
     assert_eq!(c.dials(), 1);
     assert_eq!(c.session.attempt().number, 1);
     c.disconnect(dropped());
-    assert_eq!(c.wait_for_dial(), secs(1), "the wait is that of the first failure");
+    assert_eq!(c.wait_for_dial(), secs(1), "the wait after a first failure");
     assert_eq!(c.session.attempt().number, 2);
 }
 
 #[test]
 fn l13_strikes_are_reset() {
-    let mut c = Conversation::connecting(steady());
+    let mut c = Conversation::connecting(no_jitter());
     c.disconnect(http(403));
     c.force_reconnect();
     assert_eq!(c.dials(), 1);
@@ -185,8 +185,8 @@ fn l13_requests_in_flight_are_lost_or_resent() {
 
     let lost = Err(RequestError::ConnectionLost { sent: true });
     assert_eq!(c.settled(), [(written, lost)]);
-    assert_eq!(c.sent_actions(), [""; 0], "nothing is sent behind a close frame");
-    // What the server had said before is for nobody now.
+    assert_eq!(c.sent_actions(), [""; 0], "nothing follows the close frame");
+    // A reply on the old connection is ignored.
     c.reply(&frame, &json!({}));
     c.finish_closing_handshake();
     assert_eq!(c.dials(), 1);
@@ -214,7 +214,7 @@ fn l13_commands_during_the_closing_handshake_wait() {
     c.reply(&create, &json!(1));
     assert_eq!(c.settled(), [(request, Ok(json!(1)))]);
     assert!(c.session.is_acknowledged(subscription));
-    assert_eq!(c.changes(subscription), [], "no gap in what had not begun");
+    assert_eq!(c.changes(subscription), [], "no gap before it was live");
 }
 
 #[test]
@@ -222,17 +222,17 @@ fn l13_subscriptions_continue_after_a_gap() {
     let mut c = Conversation::connected();
     let (key, first) = c.subscribe_acked(Subscribe::instance("tasks", 7));
     c.force_reconnect();
-    // Too late for the old connection.
+    // An event on the old connection is ignored.
     c.event(&first, "update", &json!({"n": 1}));
     c.finish_closing_handshake();
     assert_eq!(c.dials(), 1);
     c.connect();
-    let again = c.sent_one();
-    c.reply(&again, &json!(null));
-    c.event(&again, "update", &json!({"n": 2}));
-    let [Change::Gap(gap), after] = &c.changes(key)[..] else { panic!("no gap") };
+    let second = c.sent_one();
+    c.reply(&second, &json!(null));
+    c.event(&second, "update", &json!({"n": 2}));
+    let [Change::Gap(gap), next] = &c.changes(key)[..] else { panic!("no gap") };
     assert_eq!(gap.cause, ConnectionError::Reconnect);
-    assert_eq!(*after, update(&json!({"n": 2})));
+    assert_eq!(*next, update(&json!({"n": 2})));
 }
 
 #[test]
@@ -251,12 +251,12 @@ fn l13_reconnect_does_not_suspect_unacknowledged_subscriptions() {
 
 #[test]
 fn l13_close_cancels_the_reconnect() {
-    for taken in [false, true] {
+    for is_flushed in [false, true] {
         for close in [CloseOptions::default(), CloseOptions::now()] {
             let mut c = Conversation::connected();
             let key = c.subscribe(Subscribe::instance("tasks", 7));
             c.force_reconnect();
-            if taken {
+            if is_flushed {
                 c.flush();
             }
             c.advance(millis(500));
@@ -264,7 +264,7 @@ fn l13_close_cancels_the_reconnect() {
             assert_eq!(*c.session.state(), ConnectionState::Closed(CloseReason::ByCaller));
             assert_eq!(c.end(key), SubscriptionError::Closed(CloseReason::ByCaller));
             assert_eq!(c.close_frames(), [CloseFrame::normal()]);
-            assert!(!c.session.is_finished(), "the closing handshake goes on");
+            assert!(!c.session.is_finished(), "the closing handshake continues");
             c.advance(millis(500));
             assert!(c.session.is_finished());
             assert_eq!(c.session.poll_timeout(), None);
@@ -295,9 +295,9 @@ fn l11_reconnect_does_not_dial_after_a_close() {
             waiting
         },
         || {
-            let mut parting = Conversation::connected();
-            parting.force_reconnect();
-            parting
+            let mut reconnecting = Conversation::connected();
+            reconnecting.force_reconnect();
+            reconnecting
         },
     ];
     for state in states {
@@ -308,7 +308,7 @@ fn l11_reconnect_does_not_dial_after_a_close() {
             c.close(close);
             c.close_frames();
             c.force_reconnect();
-            assert_eq!(c.close_frames(), [], "a close that waits goes on as it was");
+            assert_eq!(c.close_frames(), [], "a waiting close is unaffected");
             c.advance(secs(1_000));
             c.force_reconnect();
             c.advance(secs(1_000));
@@ -331,7 +331,7 @@ fn l13_unsent_ping_is_discarded() {
     let mut c = Conversation::connected();
     c.session.probe(c.now);
     c.force_reconnect();
-    assert_eq!(c.transmits().len(), 1, "the close frame alone");
+    assert_eq!(c.transmits().len(), 1, "only the close frame");
     c.advance(secs(1));
     assert_eq!(c.dials(), 1);
     c.connect();

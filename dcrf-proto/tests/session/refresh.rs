@@ -1,4 +1,4 @@
-//! A subscriber that converges to the server's state (rule S6).
+//! Subscriptions with refresh (rule S6).
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ fn connected() -> Conversation {
     Conversation::connected_with(|config| config.heartbeat = None)
 }
 
-/// Subscribes, and the server acknowledges. Returns the refresh that is sent for that.
+/// Subscribes and acknowledges. Also returns the refresh request that follows.
 fn subscribe_acked(c: &mut Conversation, subscribe: Subscribe) -> (SubscriptionKey, Value, Value) {
     let (key, frame) = c.subscribe_acked(subscribe);
     (key, frame, c.sent_one())
@@ -44,7 +44,7 @@ fn s6_live_instance_is_retrieved_once() {
         (&refresh["payload"]["action"], &refresh["payload"]["pk"]),
         (&json!("retrieve"), &json!(7))
     );
-    let object = json!({"pk": 7, "title": "as it is"});
+    let object = json!({"pk": 7, "title": "current"});
     c.reply(&refresh, &object);
     assert_eq!(c.changes(key), [snapshot(&[object])]);
     assert_eq!(c.sent(), [] as [Value; 0]);
@@ -60,7 +60,7 @@ fn s6_snapshot_follows_the_gap_after_each_replay() {
     for round in 2..4 {
         c.reconnect();
         assert_eq!(c.sent_one(), frame);
-        assert_eq!(c.sent(), [] as [Value; 0], "not before it is in force");
+        assert_eq!(c.sent(), [] as [Value; 0], "no refresh before the acknowledgement");
         c.reply(&frame, &Value::Null);
         let refresh = c.sent_one();
         c.event(&frame, "update", &json!(0));
@@ -141,14 +141,14 @@ fn s6_changes_between_pages_survive_a_failed_refresh() {
         c.event(&frame, "update", &json!(0));
         assert_eq!(c.changes(key), []);
     };
-    // The server fails, and does not answer.
+    // The server fails, then does not reply.
     between(&mut c, &refresh);
     let second = c.sent_one();
     c.reply_error(&second, 503);
     assert_eq!(c.changes(key), [update(&json!(0))]);
     c.advance(secs(1));
     let refresh = c.sent_one();
-    assert_eq!(refresh["payload"].get("offset"), None, "from the first page on");
+    assert_eq!(refresh["payload"].get("offset"), None, "starts at the first page");
     between(&mut c, &refresh);
     c.advance(secs(30));
     assert_eq!(c.changes(key), [update(&json!(0))]);
@@ -182,9 +182,9 @@ fn s6_overflow_between_pages_restarts_the_list() {
     }
     assert_eq!(c.changes(key), [Change::Lagged(1), update(&json!(1)), update(&json!(2))]);
     c.reply(&second, &page(&[3, 4], 2));
-    let anew = c.sent_one();
-    assert_eq!(anew["payload"].get("offset"), None);
-    c.reply(&anew, &json!([9]));
+    let restarted = c.sent_one();
+    assert_eq!(restarted["payload"].get("offset"), None);
+    c.reply(&restarted, &json!([9]));
     assert_eq!(c.changes(key), [snapshot(&[json!(9)])]);
 }
 
@@ -251,10 +251,10 @@ fn s6_refresh_is_repeated_after_a_server_error_or_timeout() {
     c.reply_error(&refresh, 503);
     assert_eq!(c.sent(), [] as [Value; 0]);
     c.advance(secs(1));
-    let again = c.sent_one();
-    assert_ne!(again["payload"]["request_id"], refresh["payload"]["request_id"]);
+    let repeated = c.sent_one();
+    assert_ne!(repeated["payload"]["request_id"], refresh["payload"]["request_id"]);
     c.advance(secs(30));
-    c.reply(&again, &json!("late"));
+    c.reply(&repeated, &json!("late"));
     assert_eq!(c.session.stats().late, 1);
     c.advance(secs(2));
     let third = c.sent_one();
@@ -272,9 +272,9 @@ fn s6_connection_loss_restarts_the_refresh_after_the_replay() {
     assert_eq!(c.sent_one(), frame);
     c.reply(&second, &page(&[3, 4], 2));
     c.reply(&frame, &Value::Null);
-    let anew = c.sent_one();
-    assert_eq!(anew["payload"].get("offset"), None);
-    c.reply(&anew, &json!([9]));
+    let restarted = c.sent_one();
+    assert_eq!(restarted["payload"].get("offset"), None);
+    c.reply(&restarted, &json!([9]));
     assert_eq!(c.changes(key).last(), Some(&snapshot(&[json!(9)])));
 }
 
@@ -348,17 +348,17 @@ fn s6_refresh_uses_the_dialect() {
     }
     let mut c = Conversation::connected_with(|config| config.dialect = Some(Arc::new(ByRe)));
     let key = c.subscribe(task());
-    let says = |c: &mut Conversation, frame: &Value, data: &Value| {
+    let reply = |c: &mut Conversation, frame: &Value, data: &Value| {
         let re = &frame["payload"]["request_id"];
         let payload = json!({"re": re, "response_status": 200, "data": data});
         c.receive(&json!({"stream": "tasks", "payload": payload}));
     };
     let frame = c.sent_one();
-    says(&mut c, &frame, &Value::Null);
+    reply(&mut c, &frame, &Value::Null);
     let refresh = c.sent_one();
-    says(&mut c, &refresh, &json!(5));
+    reply(&mut c, &refresh, &json!(5));
     assert_eq!(c.changes(key), [snapshot(&[json!(5)])]);
-    says(&mut c, &refresh, &json!(6));
+    reply(&mut c, &refresh, &json!(6));
     assert_eq!(c.session.stats().unhandled, 1);
 }
 

@@ -1,4 +1,4 @@
-//! Whom a reply belongs to, and what it says (rules R6 and R7).
+//! Matching and reading replies (rules R6 and R7).
 
 use crate::conversation::Conversation;
 use dcrf_proto::{Request, RequestError, Subscribe};
@@ -16,7 +16,7 @@ fn r6_reply_matches_by_id_and_stream() {
 
     let stream = second_frame["stream"].take();
     second_frame["stream"] = json!("memos");
-    c.reply(&second_frame, &json!("of another stream"));
+    c.reply(&second_frame, &json!("on another stream"));
     assert_eq!(c.settled(), []);
     assert_eq!(c.unhandled().len(), 1);
 
@@ -61,8 +61,8 @@ fn r6_null_action_with_a_status_is_the_reply_to_a_subscribe() {
         &json!({"stream": "tasks", "payload": {"action": null, "request_id": id, "data": 1}}),
     );
     assert!(!c.session.is_acknowledged(key));
-    let answer = json!({"action": null, "request_id": id, "response_status": 200});
-    c.receive(&json!({"stream": "tasks", "payload": answer}));
+    let reply = json!({"action": null, "request_id": id, "response_status": 200});
+    c.receive(&json!({"stream": "tasks", "payload": reply}));
     assert!(c.session.is_acknowledged(key));
 }
 
@@ -129,14 +129,14 @@ fn r7_errors_decide_without_a_numeric_status() {
         (json!({"response_status": "200", "errors": ["no"]}), false),
         (json!({"response_status": -1, "errors": []}), false),
     ];
-    for (mut payload, success) in cases {
+    for (mut payload, is_success) in cases {
         let mut c = Conversation::connected();
         let (_, frame) = c.send_request(create());
         payload["request_id"] = frame["payload"]["request_id"].clone();
         c.receive(&json!({"stream": "tasks", "payload": payload}));
         let settled = c.settled();
         assert_eq!(settled.len(), 1);
-        assert_eq!(settled[0].1.is_ok(), success, "{payload}");
+        assert_eq!(settled[0].1.is_ok(), is_success, "{payload}");
     }
 }
 

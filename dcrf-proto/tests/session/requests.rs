@@ -11,7 +11,7 @@ fn create() -> Request {
 }
 
 fn id_of(frame: &Value) -> &str {
-    frame["payload"]["request_id"].as_str().expect("a textual id")
+    frame["payload"]["request_id"].as_str().expect("a text id")
 }
 
 const LOST: RequestError = RequestError::ConnectionLost { sent: true };
@@ -280,11 +280,11 @@ fn r4_only_list_and_retrieve_are_idempotent_by_default() {
         (Request::list("tasks").idempotent(false), false),
         (Request::new("tasks", "archive").idempotent(true), true),
     ];
-    for (request, repeats) in requests {
+    for (request, is_resent) in requests {
         let mut c = Conversation::connected();
         c.send_request(request.clone());
         c.reconnect();
-        assert_eq!(c.sent().len(), usize::from(repeats), "{request:?}");
+        assert_eq!(c.sent().len(), usize::from(is_resent), "{request:?}");
     }
 }
 

@@ -1,5 +1,4 @@
-//! Subscriptions: what the caller wants is on the wire once on each connection, until it is cancelled or
-//! refused (rules S1 to S4 and S7).
+//! Subscribing, sharing and replay (rules S1 to S4 and S7).
 
 use crate::conversation::{Conversation, dropped, millis, secs, update};
 use dcrf_proto::{
@@ -405,11 +404,11 @@ fn s3_subscriber_joining_an_overdue_replay_times_out() {
     c.reconnect();
     let late = c.sent_one();
     c.advance(secs(40));
-    let newcomer = c.subscribe(task());
+    let joining = c.subscribe(task());
     c.advance(secs(29));
-    assert_eq!(c.session.ended(newcomer), None);
+    assert_eq!(c.session.ended(joining), None);
     c.advance(secs(1));
-    assert_eq!(c.session.ended(newcomer), Some(&SubscriptionError::TimedOut));
+    assert_eq!(c.session.ended(joining), Some(&SubscriptionError::TimedOut));
     assert_eq!(c.session.ended(old), None);
     c.reply(&late, &Value::Null);
     assert!(matches!(c.changes(old)[..], [Change::Gap(_)]));
@@ -419,11 +418,11 @@ fn s3_subscriber_joining_an_overdue_replay_times_out() {
 fn s7_error_reply_to_a_replay_ends_only_that_subscription() {
     type Check = fn(&SubscriptionError) -> bool;
     let cases: [(u16, Check); 5] = [
-        (404, |ended| matches!(ended, SubscriptionError::Gone(_))),
-        (401, |ended| matches!(ended, SubscriptionError::Revoked(_))),
-        (403, |ended| matches!(ended, SubscriptionError::Revoked(_))),
-        (400, |ended| matches!(ended, SubscriptionError::ErrorReply(_))),
-        (405, |ended| matches!(ended, SubscriptionError::ErrorReply(_))),
+        (404, |error| matches!(error, SubscriptionError::Gone(_))),
+        (401, |error| matches!(error, SubscriptionError::Revoked(_))),
+        (403, |error| matches!(error, SubscriptionError::Revoked(_))),
+        (400, |error| matches!(error, SubscriptionError::ErrorReply(_))),
+        (405, |error| matches!(error, SubscriptionError::ErrorReply(_))),
     ];
     for (status, check) in cases {
         let mut c = Conversation::connected();

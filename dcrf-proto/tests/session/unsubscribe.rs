@@ -1,5 +1,4 @@
-//! Unsubscribing: what is no longer wanted is not delivered, the server is told, and the id is free again
-//! (rules S9 and R8).
+//! Unsubscribing, and when its request id is free again (rules S9 and R8).
 
 use crate::conversation::{Conversation, dropped, secs, update};
 use dcrf_proto::{Event, RejectReason, Request, Subscribe, UnsubscribeError};
@@ -12,7 +11,7 @@ fn task() -> Subscribe {
 }
 
 fn id_of(frame: &Value) -> &str {
-    frame["payload"]["request_id"].as_str().expect("a textual id")
+    frame["payload"]["request_id"].as_str().expect("a text id")
 }
 
 #[test]
@@ -51,11 +50,11 @@ fn s9_unsubscribe_without_a_connection_succeeds() {
 
 #[test]
 fn s9_connection_loss_during_unsubscribe_is_success() {
-    for handed_over in [true, false] {
+    for is_flushed in [true, false] {
         let mut c = Conversation::connected();
         let (key, _) = c.subscribe_acked(task());
         c.unsubscribe(key);
-        if handed_over {
+        if is_flushed {
             c.flush();
         }
         c.disconnect(dropped());
@@ -80,8 +79,8 @@ fn s9_other_error_replies_and_timeouts_are_reported() {
     c.unsubscribe(key);
     let frame = c.sent_one();
     c.reply_error(&frame, 405);
-    let ended = c.unsubscribed();
-    assert!(matches!(&ended[..], [(k, Err(UnsubscribeError::ErrorReply(_)))] if *k == key));
+    let results = c.unsubscribed();
+    assert!(matches!(&results[..], [(k, Err(UnsubscribeError::ErrorReply(_)))] if *k == key));
 
     let mut c = Conversation::connected_with(|config| config.heartbeat = None);
     let (key, _) = c.subscribe_acked(task());
@@ -176,7 +175,7 @@ fn r8_generated_id_is_in_use_until_a_confirmed_unsubscribe() {
     let unsubscribe = c.sent_one();
     assert_in_use(&mut c, id);
 
-    // From now on another subscription may use it, but no request.
+    // Now another subscription may use it, but no request.
     c.reply(&unsubscribe, &Value::Null);
     let (key, frame) = c.subscribe_acked(task().id(id));
     assert_in_use(&mut c, id);
@@ -201,35 +200,35 @@ fn r8_joining_subscriber_may_only_use_the_id_of_its_upstream() {
     let (_, other) = c.subscribe_acked(Subscribe::instance("tasks", 8));
     let (_, frame) = c.subscribe_acked(task());
     c.subscribe(task().id(id_of(&frame)));
-    let foreign = c.session.subscribe(task().id(id_of(&other)), c.now);
-    assert_eq!(foreign.unwrap_err().reason, RejectReason::IdInUse);
+    let rejected = c.session.subscribe(task().id(id_of(&other)), c.now);
+    assert_eq!(rejected.unwrap_err().reason, RejectReason::IdInUse);
     assert_eq!(c.sent(), NOTHING);
 }
 
 #[test]
 fn r8_reused_id_belongs_to_its_new_subscription() {
     let mut c = Conversation::connected();
-    let (first, former) = c.subscribe_acked(task());
+    let (first, first_frame) = c.subscribe_acked(task());
     c.unsubscribe(first);
     let unsubscribe = c.sent_one();
     c.reply(&unsubscribe, &Value::Null);
-    // Ids that the session makes say where the subscription stands in its memory.
-    let (successor, frame) = c.subscribe_acked(Subscribe::instance("tasks", 8));
-    c.event(&former, "update", &json!(1));
-    assert_eq!((c.session.stats().late, c.changes(successor)), (1, vec![]));
+    // The next subscription takes the same slot, which generated ids encode.
+    let (second, frame) = c.subscribe_acked(Subscribe::instance("tasks", 8));
+    c.event(&first_frame, "update", &json!(1));
+    assert_eq!((c.session.stats().late, c.changes(second)), (1, vec![]));
 
-    let (heir, again) = c.subscribe_acked(Subscribe::instance("tasks", 9).id(id_of(&former)));
+    let (third, again) = c.subscribe_acked(Subscribe::instance("tasks", 9).id(id_of(&first_frame)));
     c.event(&again, "update", &json!(2));
     c.event(&frame, "update", &json!(3));
-    assert_eq!(c.changes(heir), [update(&json!(2))]);
-    assert_eq!(c.changes(successor), [update(&json!(3))]);
+    assert_eq!(c.changes(third), [update(&json!(2))]);
+    assert_eq!(c.changes(second), [update(&json!(3))]);
 
-    c.unsubscribe(successor);
+    c.unsubscribe(second);
     let unsubscribe = c.sent_one();
     c.reply(&unsubscribe, &Value::Null);
     c.event(&again, "update", &json!(4));
     c.event(&frame, "update", &json!(5));
-    assert_eq!((c.session.stats().late, c.changes(heir)), (2, vec![update(&json!(4))]));
+    assert_eq!((c.session.stats().late, c.changes(third)), (2, vec![update(&json!(4))]));
 }
 
 #[test]
