@@ -1,5 +1,4 @@
-//! What holds whatever a server and a caller do: bounded queues, keys that find nothing when they are
-//! kept too long, and options beyond all reason.
+//! Limits of queues, stale keys, and extreme options.
 
 use std::time::Duration;
 
@@ -23,7 +22,7 @@ fn tiny() -> Conversation {
     })
 }
 
-fn events_left(c: &mut Conversation) -> usize {
+fn count_events(c: &mut Conversation) -> usize {
     std::iter::from_fn(|| c.session.poll_event()).count()
 }
 
@@ -60,7 +59,7 @@ fn unread_changes_are_limited() {
     for n in 0..1_000 {
         c.event(&frame, "update", &json!(n));
     }
-    assert_eq!(events_left(&mut c), 1);
+    assert_eq!(count_events(&mut c), 1);
     let changes = c.changes(key);
     assert_eq!((changes.len(), &changes[0]), (4, &Change::Lagged(997)));
 }
@@ -128,7 +127,7 @@ fn unpolled_events_are_limited() {
         c.flush();
         c.connect();
     }
-    assert!(events_left(&mut c) < 30);
+    assert!(count_events(&mut c) < 30);
 }
 
 #[test]
@@ -244,8 +243,8 @@ fn time_never_runs_backwards() {
     assert_eq!(c.settled()[0].0, request);
 }
 
-/// Connects, subscribes, asks, loses the connection and closes, whatever the options.
-fn lives_through(config: Config) {
+/// Connects, subscribes, requests, loses the connection and closes.
+fn run_with(config: Config) {
     let mut c = Conversation::idle(config);
     c.session.open(c.now);
     for round in 0..50 {
@@ -293,7 +292,7 @@ fn largest_options_work() {
             (config.outbox, config.changes, config.events) = (most, most, most);
             (config.max_requests, config.max_subscriptions) = (usize::MAX, usize::MAX);
             (config.max_outgoing_message, config.replay_window) = (usize::MAX, usize::MAX);
-            lives_through(config);
+            run_with(config);
         }
     }
 }
@@ -314,13 +313,13 @@ fn smallest_options_work() {
             config.request_timeout = Some(never);
             (config.outbox, config.changes, config.events) = (least, least, least);
             (config.max_outgoing_message, config.replay_window) = (0, 0);
-            lives_through(config.clone());
+            run_with(config.clone());
             (config.max_requests, config.max_subscriptions) = (0, 0);
-            lives_through(config.clone());
+            run_with(config.clone());
             config.outbox = Limit { count: 10, bytes: 10_000 };
             (config.max_requests, config.max_subscriptions, config.max_outgoing_message) =
                 (9, 9, 999);
-            lives_through(config);
+            run_with(config);
         }
     }
 }

@@ -133,7 +133,7 @@ fn l10_probe_does_not_delay_a_faster_heartbeat() {
 #[test]
 fn l10_probe_gives_a_pending_ping_its_full_time_again() {
     // The machine slept until a millisecond before the heartbeat's timeout.
-    for answered in [false, true] {
+    for is_answered in [false, true] {
         let mut c = Conversation::connected();
         c.advance(millis(29_999));
         assert_eq!(c.pings(), 1);
@@ -141,11 +141,11 @@ fn l10_probe_gives_a_pending_ping_its_full_time_again() {
         assert_eq!(c.pings(), 1);
         c.advance(millis(1_999));
         assert!(c.is_connected());
-        if answered {
+        if is_answered {
             c.session.handle_pong(c.epoch(), c.now);
         }
         c.advance(millis(1));
-        assert_eq!(c.is_connected(), answered);
+        assert_eq!(c.is_connected(), is_answered);
     }
 }
 

@@ -248,7 +248,7 @@ fn l12_feed_without_ack_is_watched_for_a_second() {
     for _ in 0..3 {
         assert_eq!(c.session.ended(poisoned), None);
         c.wait_and_connect();
-        // The order of the two depends on which one is suspected.
+        // Acknowledge the task if it is sent before the feed.
         let mut feed_was_sent = false;
         for _ in 0..100 {
             for frame in c.sent() {

@@ -177,14 +177,14 @@ fn l13_strikes_are_reset() {
 #[test]
 fn l13_requests_in_flight_are_lost_or_resent() {
     let mut c = Conversation::connected();
-    let (written, frame) = c.send_request(Request::create("tasks", &json!({})));
-    let (repeated, _) = c.send_request(Request::list("tasks"));
+    let (create, frame) = c.send_request(Request::create("tasks", &json!({})));
+    let (list, _) = c.send_request(Request::list("tasks"));
     let waiting = c.request(Request::new("tasks", "archive"));
 
     c.force_reconnect();
 
     let lost = Err(RequestError::ConnectionLost { sent: true });
-    assert_eq!(c.settled(), [(written, lost)]);
+    assert_eq!(c.settled(), [(create, lost)]);
     assert_eq!(c.sent_actions(), [""; 0], "nothing follows the close frame");
     // A reply on the old connection is ignored.
     c.reply(&frame, &json!({}));
@@ -195,7 +195,7 @@ fn l13_requests_in_flight_are_lost_or_resent() {
     for frame in &frames {
         c.reply(frame, &json!([]));
     }
-    assert_eq!(c.settled(), [(repeated, Ok(json!([]))), (waiting, Ok(json!([])))]);
+    assert_eq!(c.settled(), [(list, Ok(json!([]))), (waiting, Ok(json!([])))]);
     assert_eq!(c.session.stats().repeated, 1);
 }
 

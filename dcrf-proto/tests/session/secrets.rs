@@ -1,4 +1,4 @@
-//! What a program may log: payloads and close reasons are in no `Debug` and no `Display` (rule X1).
+//! `Debug` and `Display` show no payloads and no close reasons (rule X1).
 
 use std::fmt::{Debug, Display};
 
@@ -12,15 +12,15 @@ use serde_json::json;
 const CANARY: &str = "canary-5ec2e7";
 
 #[track_caller]
-fn silent(value: &impl Debug) {
+fn assert_hides_canary(value: &impl Debug) {
     for shown in [format!("{value:?}"), format!("{value:#?}")] {
         assert!(!shown.contains(CANARY), "{shown}");
     }
 }
 
 #[track_caller]
-fn silent_error(error: &(impl Debug + Display)) {
-    silent(error);
+fn assert_error_hides_canary(error: &(impl Debug + Display)) {
+    assert_hides_canary(error);
     let shown = error.to_string();
     assert!(!shown.contains(CANARY), "{shown}");
 }
@@ -37,26 +37,26 @@ fn secret_subscribe() -> Subscribe {
     Subscribe::instance("tasks", CANARY).arg("token", CANARY)
 }
 
-/// Looks at all that a session tells, and at the session itself.
-fn everything_is_silent(c: &mut Conversation) {
-    silent(&c.session);
-    silent(c.session.state());
+/// Checks the session, its state and its events.
+fn assert_all_hide_canary(c: &mut Conversation) {
+    assert_hides_canary(&c.session);
+    assert_hides_canary(c.session.state());
     for event in c.client_events() {
-        silent(&event);
+        assert_hides_canary(&event);
     }
     for event in c.events() {
-        silent(&event);
+        assert_hides_canary(&event);
         if let dcrf_proto::Event::Settled { result: Err(error), .. } = event {
-            silent_error(&error);
+            assert_error_hides_canary(&error);
         }
     }
 }
 
 #[test]
 fn x1_commands_show_only_argument_names() {
-    silent(&secret_request());
-    silent(&secret_subscribe());
-    silent(&CloseOptions::now().frame(close_frame()));
+    assert_hides_canary(&secret_request());
+    assert_hides_canary(&secret_subscribe());
+    assert_hides_canary(&CloseOptions::now().frame(close_frame()));
     assert!(format!("{:?}", secret_request()).contains("token"));
 }
 
@@ -65,13 +65,13 @@ fn x1_rejected_commands_show_no_payload() {
     let mut c = Conversation::connected_with(|config| config.max_outgoing_message = 10);
     let request = c.session.request(secret_request(), c.now).unwrap_err();
     let subscribe = c.session.subscribe(secret_subscribe(), c.now).unwrap_err();
-    silent_error(&request);
-    silent_error(&subscribe);
-    silent_error(&RequestError::Rejected(Box::new(request)));
+    assert_error_hides_canary(&request);
+    assert_error_hides_canary(&subscribe);
+    assert_error_hides_canary(&RequestError::Rejected(Box::new(request)));
     let no_json = std::collections::BTreeMap::from([((CANARY, 2), CANARY)]);
     let invalid: Rejected<Request> =
         c.session.request(Request::list("tasks").arg("map", no_json), c.now).unwrap_err();
-    silent_error(&invalid);
+    assert_error_hides_canary(&invalid);
 }
 
 #[test]
@@ -80,20 +80,20 @@ fn x1_queued_and_sent_frames_show_no_payload() {
     c.request(secret_request());
     c.request(secret_request().idempotent(true));
     c.subscribe(secret_subscribe());
-    silent(&c.session);
+    assert_hides_canary(&c.session);
     let transmits = c.transmits();
-    silent(&transmits);
+    assert_hides_canary(&transmits);
     assert!(
         transmits
             .iter()
             .any(|t| matches!(t, Transmit::Frame(_, Frame::Text(text)) if text.contains(CANARY)))
     );
-    silent(&c.session);
+    assert_hides_canary(&c.session);
     c.reconnect();
-    silent(&c.session);
+    assert_hides_canary(&c.session);
     c.close(CloseOptions::now().frame(close_frame()));
-    silent(&c.session);
-    silent(&c.transmits());
+    assert_hides_canary(&c.session);
+    assert_hides_canary(&c.transmits());
 }
 
 #[test]
@@ -109,8 +109,8 @@ fn x1_replies_show_no_payload() {
     let key = c.subscribe(secret_subscribe());
     let frame = c.sent_one();
     c.reply_with(&frame, 403, &json!([CANARY]), &data);
-    everything_is_silent(&mut c);
-    silent_error(&c.end(key));
+    assert_all_hide_canary(&mut c);
+    assert_error_hides_canary(&c.end(key));
 }
 
 #[test]
@@ -125,11 +125,11 @@ fn x1_changes_and_unhandled_frames_show_no_payload() {
     let changes = c.changes(key);
     assert_eq!(changes.len(), 5);
     for change in changes {
-        silent(&change);
+        assert_hides_canary(&change);
     }
     c.receive(&json!({"push": CANARY}));
     c.receive_text(CANARY);
-    everything_is_silent(&mut c);
+    assert_all_hide_canary(&mut c);
 }
 
 #[test]
@@ -140,46 +140,46 @@ fn x1_error_replies_to_replay_and_unsubscribe_show_no_payload() {
     let frame = c.sent_one();
     c.reply_with(&frame, 404, &json!([CANARY]), &json!(CANARY));
     let (changes, end) = c.changes_and_end(key);
-    silent(&changes);
-    silent_error(&end.unwrap());
+    assert_hides_canary(&changes);
+    assert_error_hides_canary(&end.unwrap());
 
     let (key, _) = c.subscribe_acked(secret_subscribe());
     c.unsubscribe(key);
     let frame = c.sent_one();
     c.reply_with(&frame, 405, &json!([CANARY]), &json!(CANARY));
-    everything_is_silent(&mut c);
+    assert_all_hide_canary(&mut c);
 }
 
 #[test]
 fn x1_close_frames_show_no_reason() {
     let mut c = Conversation::connected_with(|config| config.max_attempts = Some(2));
-    let lost = ConnectionError::Closed(close_frame());
-    silent(&close_frame());
-    silent_error(&lost);
+    let error = ConnectionError::Closed(close_frame());
+    assert_hides_canary(&close_frame());
+    assert_error_hides_canary(&error);
     c.send_request(secret_request());
     let (key, _) = c.subscribe_acked(secret_subscribe());
-    c.disconnect(lost.clone());
-    everything_is_silent(&mut c);
+    c.disconnect(error.clone());
+    assert_all_hide_canary(&mut c);
     c.wait_and_connect();
     let frame = c.sent_one();
     c.reply(&frame, &json!(null));
-    silent(&c.changes(key));
+    assert_hides_canary(&c.changes(key));
     c.request(secret_request());
-    c.disconnect(lost);
-    everything_is_silent(&mut c);
-    silent_error(&c.end(key));
+    c.disconnect(error);
+    assert_all_hide_canary(&mut c);
+    assert_error_hides_canary(&c.end(key));
 }
 
 #[test]
 fn x1_unauthorized_close_shows_no_payload() {
     let mut c = Conversation::connected();
-    let lost = ConnectionError::Closed(CloseFrame { code: 4401, reason: CANARY.into() });
-    c.disconnect(lost.clone());
+    let error = ConnectionError::Closed(CloseFrame { code: 4401, reason: CANARY.into() });
+    c.disconnect(error.clone());
     c.wait_for_dial();
     c.request(secret_request());
-    c.disconnect(lost);
-    everything_is_silent(&mut c);
-    silent_error(&c.session.request(secret_request(), c.now).unwrap_err());
+    c.disconnect(error);
+    assert_all_hide_canary(&mut c);
+    assert_error_hides_canary(&c.session.request(secret_request(), c.now).unwrap_err());
 }
 
 #[test]
@@ -196,7 +196,7 @@ fn x1_decode_errors_show_only_what_was_expected() {
     enum Kind {
         Bug,
     }
-    let misfits = [
+    let mismatches = [
         json!(CANARY),
         json!({ CANARY: 1 }),
         json!({"title": 1, "kind": CANARY}),
@@ -207,12 +207,12 @@ fn x1_decode_errors_show_only_what_was_expected() {
         json!({"title": CANARY}),
         json!([CANARY]),
     ];
-    for misfit in misfits {
-        let json = Json::from_value(&misfit).unwrap();
-        silent(&json);
+    for mismatch in mismatches {
+        let json = Json::from_value(&mismatch).unwrap();
+        assert_hides_canary(&json);
         let error = json.decode::<Task>().unwrap_err();
-        silent_error(&error);
-        silent_error(&RequestError::Decode(error));
+        assert_error_hides_canary(&error);
+        assert_error_hides_canary(&RequestError::Decode(error));
     }
 }
 

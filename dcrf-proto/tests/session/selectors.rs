@@ -1,26 +1,26 @@
-//! Selectors: that a pattern matches what lodash says it matches, over some thousands of pairs that the real
-//! `isMatch` has judged (`tests/peer/selectors.mjs` makes them), and what a selector compares with what (F2).
+//! Selectors (rule F2). Patterns are compared with thousands of results of lodash's `isMatch`, which
+//! `tests/peer/selectors.mjs` records.
 
 use dcrf_proto::{Framing, Json, Selector};
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
 use serde_json::{Map, Value, json};
 
-const JUDGED: &str = include_str!("selectors.jsonl");
+const RECORDED: &str = include_str!("selectors.jsonl");
 
-/// An object, a pattern, and whether lodash finds the one in the other.
+/// An object, a pattern, and whether they match in lodash.
 type Pair = (Value, Value, bool);
 
-fn judged() -> impl Iterator<Item = Pair> {
-    JUDGED.lines().skip(1).map(|line| serde_json::from_str(line).expect("a pair"))
+fn recorded_pairs() -> impl Iterator<Item = Pair> {
+    RECORDED.lines().skip(1).map(|line| serde_json::from_str(line).expect("a pair"))
 }
 
-/// In bare framing the frame is the payload, so this is `isMatch(object, pattern)`.
+/// `isMatch(object, pattern)`: in bare framing the frame is the payload.
 fn contains(object: &Value, pattern: &Value) -> bool {
     Selector::any().contains(pattern).matches(Framing::Bare, object)
 }
 
-/// How deep arrays and objects go.
+/// The nesting depth of arrays and objects.
 fn depth(value: &Value) -> usize {
     match value {
         Value::Array(array) => 1 + array.iter().map(depth).max().unwrap_or(0),
@@ -31,10 +31,10 @@ fn depth(value: &Value) -> usize {
 
 #[test]
 fn f2_patterns_match_as_lodash_does() {
-    let header: Value = serde_json::from_str(JUDGED.lines().next().unwrap()).unwrap();
+    let header: Value = serde_json::from_str(RECORDED.lines().next().unwrap()).unwrap();
     assert_eq!(header["lodash.ismatch"], "4.4.0");
     let (mut pairs, mut differences) = (0, Vec::new());
-    for (object, pattern, expected) in judged() {
+    for (object, pattern, expected) in recorded_pairs() {
         pairs += 1;
         if contains(&object, &pattern) != expected {
             differences.push(format!("{object} {pattern} lodash: {expected}"));
@@ -48,23 +48,23 @@ fn f2_patterns_match_as_lodash_does() {
 
 #[test]
 fn f2_recorded_pairs_are_varied() {
-    let share = |deep: usize| {
-        let matches: Vec<bool> = judged()
-            .filter(|(_, pattern, _)| depth(pattern) >= deep)
+    let share = |min_depth: usize| {
+        let matches: Vec<bool> = recorded_pairs()
+            .filter(|(_, pattern, _)| depth(pattern) >= min_depth)
             .map(|(_, _, matches)| matches)
             .collect();
         (matches.len(), matches.iter().filter(|matches| **matches).count() * 100 / matches.len())
     };
-    for (deep, least) in [(0, 4_000), (3, 2_000)] {
-        let (pairs, matching) = share(deep);
-        assert!(pairs >= least, "{pairs} patterns of depth {deep} or more");
-        assert!((30..=70).contains(&matching), "{matching} % match, from depth {deep}");
+    for (min_depth, minimum) in [(0, 4_000), (3, 2_000)] {
+        let (pairs, matching) = share(min_depth);
+        assert!(pairs >= minimum, "{pairs} patterns of depth {min_depth} or more");
+        assert!((30..=70).contains(&matching), "{matching} % match, from depth {min_depth}");
     }
 }
 
 #[test]
 fn f2_payload_and_whole_message_match_alike() {
-    for (payload, pattern, expected) in judged() {
+    for (payload, pattern, expected) in recorded_pairs() {
         if payload.is_object() && pattern.is_object() {
             let message = Selector::message(json!({"stream": "tools", "payload": pattern}));
             let contains = Selector::stream("tools").contains(&pattern);
@@ -89,7 +89,7 @@ fn f2_stream_selects_multiplexed_frames() {
     assert!(!selected(Selector::message(json!({"stream": null}))));
     assert!(selected(Selector::message(json!({}))));
 
-    // The key of a bare payload is no stream.
+    // A bare payload has no stream, even with a key of that name.
     let bare = |selector: Selector| selector.matches(Framing::Bare, &frame);
     assert!(bare(Selector::stream("tasks")));
     assert!(bare(Selector::any().contains(json!({"stream": "tools"}))));
@@ -135,14 +135,14 @@ fn f2_pattern_can_be_any_serializable_value() {
         raw: Json,
     }
     let raw = Json::from_value(&[1]).unwrap();
-    // A frame's NaN is null (F3), and so is a pattern's.
+    // NaN in a pattern is null, as in a frame (F3).
     let tick = Selector::any().contains(Tick { kind: "tick", mean: f64::NAN, raw });
     assert!(tick.matches(Framing::Bare, &json!({"kind": "tick", "mean": null, "raw": [2, 1]})));
 }
 
 #[test]
 fn f2_floats_are_compared_exactly() {
-    // 16 digits and more, which a fast parser may read as a neighbour.
+    // Fast parsers can be off by one unit if a number has 16 digits or more.
     let mut number = 0.123_456_789_012_345_67;
     for _ in 0..1_000 {
         number = (number * 7.3) % 11.0;
@@ -155,11 +155,11 @@ fn f2_floats_are_compared_exactly() {
 #[test]
 fn f2_invalid_or_too_deep_pattern_matches_nothing() {
     let nested = |levels: usize| (0..levels).fold(json!(1), |inner, _| Value::Array(vec![inner]));
-    let no_json = std::collections::BTreeMap::from([((1, 2), 3)]);
+    let invalid = std::collections::BTreeMap::from([((1, 2), 3)]);
     for selector in [
-        Selector::any().contains(&no_json),
-        Selector::any().contains(&no_json).contains(json!({})),
-        Selector::message(&no_json),
+        Selector::any().contains(&invalid),
+        Selector::any().contains(&invalid).contains(json!({})),
+        Selector::message(&invalid),
         Selector::any().contains(nested(128)),
     ] {
         assert!(!selector.matches(Framing::Bare, &nested(128)), "{selector:?}");
@@ -190,7 +190,7 @@ fn x1_selectors_show_no_pattern() {
     }
 }
 
-/// A value, some of which is left out of the second: what a pattern for it may be.
+/// A value and a pattern that matches it: the same value without some keys.
 fn whole_and_part() -> impl Strategy<Value = (Value, Value)> {
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -202,7 +202,7 @@ fn whole_and_part() -> impl Strategy<Value = (Value, Value)> {
     let leaf = leaf.prop_map(|leaf| (leaf.clone(), leaf));
     leaf.prop_recursive(6, 64, 5, |inner| {
         let items = proptest::collection::vec(inner.clone(), 0..5);
-        // In arrays nothing is left out and nothing moves, since the first element that fits is taken.
+        // Arrays stay complete and in order, because the pattern takes the first element that matches.
         let array = items.prop_map(|items| {
             let (whole, same): (Vec<_>, Vec<_>) =
                 items.into_iter().map(|(whole, _)| (whole.clone(), whole)).unzip();
@@ -211,9 +211,9 @@ fn whole_and_part() -> impl Strategy<Value = (Value, Value)> {
         let entries = proptest::collection::btree_map(".{0,2}", (inner, any::<bool>()), 0..5);
         let object = entries.prop_map(|entries| {
             let (mut whole, mut part) = (Map::new(), Map::new());
-            for (key, ((value, of_it), kept)) in entries {
-                if kept {
-                    part.insert(key.clone(), of_it);
+            for (key, ((value, value_part), is_kept)) in entries {
+                if is_kept {
+                    part.insert(key.clone(), value_part);
                 }
                 whole.insert(key, value);
             }
@@ -232,8 +232,8 @@ proptest! {
     #[test]
     fn f2_value_matches_itself((whole, _) in whole_and_part()) {
         prop_assert!(contains(&whole, &whole));
-        let below = json!({ "a": whole });
-        prop_assert!(contains(&below, &below));
+        let nested = json!({ "a": whole });
+        prop_assert!(contains(&nested, &nested));
     }
 
     #[test]

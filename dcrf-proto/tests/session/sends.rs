@@ -1,4 +1,4 @@
-//! Messages whose answer nobody awaits (rule R10).
+//! Messages without a reply (rule R10).
 
 use crate::conversation::{Conversation, dropped, secs};
 use dcrf_proto::{

@@ -1,4 +1,4 @@
-//! Each counter and each gauge of `Stats` moves with what it counts, and not otherwise.
+//! The counters and gauges of [`Stats`].
 
 use crate::conversation::{Conversation, dropped, http, secs};
 use dcrf_proto::{
@@ -19,21 +19,21 @@ impl Conversation {
 #[test]
 fn connections_and_failed_attempts_are_counted() {
     let mut c = Conversation::connecting(Config::default());
-    let of = |c: &Conversation| {
+    let gauges = |c: &Conversation| {
         let stats = c.stats();
         (stats.connections, stats.disconnects, stats.failed_attempts)
     };
     c.disconnect(dropped());
     c.wait_for_dial();
     c.disconnect(http(500));
-    assert_eq!(of(&c), (0, 0, 2));
+    assert_eq!(gauges(&c), (0, 0, 2));
     c.wait_and_connect();
-    assert_eq!(of(&c), (1, 0, 2));
+    assert_eq!(gauges(&c), (1, 0, 2));
     c.reconnect();
-    assert_eq!(of(&c), (2, 1, 2));
+    assert_eq!(gauges(&c), (2, 1, 2));
     c.close(CloseOptions::now());
     c.disconnect(dropped());
-    assert_eq!(of(&c), (2, 1, 2), "what the session closes itself is not lost");
+    assert_eq!(gauges(&c), (2, 1, 2), "a close is not a disconnect");
 }
 
 #[test]
@@ -118,7 +118,7 @@ fn late_replies_messages_and_rejected_calls_are_counted() {
     c.session.send_now(create(), c.now).unwrap();
     c.disconnect(dropped());
     assert_eq!((c.stats().messages_sent, c.stats().unsent), (1, 1));
-    assert_eq!(c.stats().requests_made, 1, "a message is no request");
+    assert_eq!(c.stats().requests_made, 1, "a message is not a request");
 
     c.session.send_now(create(), c.now).unwrap_err();
     c.request(create().id(1));
@@ -155,16 +155,16 @@ fn subscriptions_are_counted() {
     c.sent_one();
     c.subscribe_acked(Subscribe::instance("tasks", 9));
     c.close(CloseOptions::now());
-    assert_eq!(c.stats().subscriptions_ended, 1, "those are the caller's own");
+    assert_eq!(c.stats().subscriptions_ended, 1, "ends by the caller are not counted");
 }
 
 #[test]
 fn refreshes_and_superseded_changes_are_counted() {
     let limits = |config: &mut Config| config.changes = Limit { count: 2, bytes: usize::MAX };
     let mut c = Conversation::connected_with(limits);
-    let newest =
+    let conflated =
         Subscribe::instance("tasks", 7).refresh().overflow_policy(OverflowPolicy::Conflate);
-    let (key, frame) = c.subscribe_acked(newest);
+    let (key, frame) = c.subscribe_acked(conflated);
     let retrieve = c.sent_one();
     assert_eq!((c.stats().refreshes, c.stats().requests_made), (1, 0));
     c.reply(&retrieve, &json!({"pk": 7}));
@@ -201,7 +201,7 @@ fn unread_changes_are_counted() {
     let mut c =
         Conversation::connected_with(|config| config.changes = Limit { count: 2, bytes: 1_000 });
     let (key, frame) = c.subscribe_acked(Subscribe::instance("tasks", 7));
-    let same = c.subscribe(Subscribe::instance("tasks", 7));
+    let second = c.subscribe(Subscribe::instance("tasks", 7));
     for _ in 0..3 {
         c.event(&frame, "update", &json!("four"));
     }
@@ -210,7 +210,7 @@ fn unread_changes_are_counted() {
     assert_eq!(changes(&c), (4, 24));
     let _first = c.session.poll_change(key);
     assert_eq!(changes(&c), (3, 18));
-    c.unsubscribe(same);
+    c.unsubscribe(second);
     assert_eq!(changes(&c), (1, 6));
     c.close(CloseOptions::now());
     assert_eq!(changes(&c), (1, 6), "they can still be read");
@@ -221,34 +221,34 @@ fn unread_changes_are_counted() {
 #[test]
 fn unread_replies_are_counted() {
     let mut c = Conversation::connected();
-    let of = |c: &Conversation| (c.stats().unread_replies, c.stats().unread_replies_bytes);
+    let gauges = |c: &Conversation| (c.stats().unread_replies, c.stats().unread_replies_bytes);
     let key = c.session.stream(create(), c.now).unwrap();
     let frame = c.sent_one();
     for _ in 0..3 {
         c.reply(&frame, &json!("four"));
     }
-    assert_eq!(of(&c), (3, 18));
+    assert_eq!(gauges(&c), (3, 18));
     let _first = c.session.poll_reply(key);
-    assert_eq!(of(&c), (2, 12));
+    assert_eq!(gauges(&c), (2, 12));
     c.session.cancel_reply_stream(key);
-    assert_eq!(of(&c), (0, 0));
+    assert_eq!(gauges(&c), (0, 0));
 }
 
 #[test]
 fn unread_listener_frames_are_counted() {
     let mut c =
         Conversation::connected_with(|config| config.events = Limit { count: 2, bytes: 1_000 });
-    let of = |c: &Conversation| (c.stats().unread_frames, c.stats().unread_frames_bytes);
+    let gauges = |c: &Conversation| (c.stats().unread_frames, c.stats().unread_frames_bytes);
     let key = c.session.listen(Selector::stream("tools"), c.now).unwrap();
     for _ in 0..3 {
         c.receive(&json!({"stream": "tools", "payload": {"n": 1}}));
     }
-    assert_eq!((of(&c), c.stats().lagged, c.stats().listeners), ((2, 14), 1, 1));
+    assert_eq!((gauges(&c), c.stats().lagged, c.stats().listeners), ((2, 14), 1, 1));
     let _lagged = c.session.poll_listener(key);
     let _first = c.session.poll_listener(key);
-    assert_eq!(of(&c), (1, 7));
+    assert_eq!(gauges(&c), (1, 7));
     c.session.unlisten(key);
-    assert_eq!((of(&c), c.stats().listeners), ((0, 0), 0));
+    assert_eq!((gauges(&c), c.stats().listeners), ((0, 0), 0));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Streams of replies (rule R12).
+//! Reply streams (rule R12).
 
 use crate::conversation::{Conversation, dropped, secs, value};
 use dcrf_proto::{
@@ -16,13 +16,13 @@ fn stream(c: &mut Conversation, request: Request) -> (ReplyStreamKey, Value) {
     (key, c.sent_one())
 }
 
-/// What has come for a stream since the test last looked, and its end.
+/// Takes the new replies of a stream, and its error if it has ended.
 fn read(c: &mut Conversation, key: ReplyStreamKey) -> (Vec<Value>, Option<ReplyStreamError>) {
     let mut replies = Vec::new();
     while let Some(polled) = c.session.poll_reply(key) {
         match polled {
             Ok(json) => replies.push(value(&json)),
-            Err(ended) => return (replies, Some(ended)),
+            Err(error) => return (replies, Some(error)),
         }
     }
     (replies, None)
@@ -55,7 +55,7 @@ fn r12_finished_stream_sends_nothing_and_counts_late_replies() {
     c.reply(&frame, &json!([2]));
     assert_eq!((c.session.stats().late, c.session.stats().requests), (1, 0));
     assert!(c.session.poll_reply(key).is_none());
-    assert_eq!(c.session.poll_timeout(), Some(c.now + secs(20)), "no deadline is left");
+    assert_eq!(c.session.poll_timeout(), Some(c.now + secs(20)), "only the heartbeat is left");
 }
 
 #[test]
@@ -68,12 +68,12 @@ fn r12_cancelled_stream_sends_its_cancel_action_with_its_id() {
     assert_eq!(cancel["payload"]["action"], "list_cancel");
     assert_eq!(cancel["payload"]["request_id"], frame["payload"]["request_id"]);
     assert_eq!(cancel["stream"], "rows");
-    // PyPI's DCRF has no such action.
+    // DCRF on PyPI has no such action.
     c.reply_error(&cancel, 405);
     cancel["payload"]["action"] = json!("list");
     c.reply(&cancel, &json!([2]));
     assert_eq!(c.session.stats().late, 2);
-    assert_eq!(c.client_events().len(), 2, "only the states");
+    assert_eq!(c.client_events().len(), 2, "only changes of state");
 }
 
 #[test]
@@ -118,7 +118,7 @@ fn r12_error_reply_ends_the_stream_after_earlier_replies() {
         panic!("{end:?}")
     };
     assert_eq!(error_reply.status, Some(403));
-    assert!(c.session.poll_reply(key).is_none(), "the end is told once");
+    assert!(c.session.poll_reply(key).is_none(), "the error is delivered once");
 }
 
 #[test]
@@ -135,7 +135,7 @@ fn r12_each_reply_restarts_the_timeout() {
         read(&mut c, key),
         (vec![], Some(ReplyStreamError::Request(RequestError::TimedOut { sent: true })))
     );
-    // The server may still be at it.
+    // The server may still be sending replies.
     assert_eq!(c.sent_one()["payload"]["action"], "list_cancel");
 }
 
@@ -159,7 +159,7 @@ fn r12_connection_loss_interrupts_the_stream_and_reports_the_count() {
     assert_eq!(
         c.sent(),
         [] as [Value; 0],
-        "it is not sent again, also if its action is safe to repeat"
+        "not sent again after a reply, even if it is idempotent"
     );
     let (replies, end) = read(&mut c, key);
     assert_eq!(replies.len(), 2);
@@ -225,7 +225,7 @@ fn r12_unread_streams_count_towards_the_request_limit() {
         let (_, frame) = stream(&mut c, rows());
         c.reply_error(&frame, 403);
     }
-    // They have ended, and nobody has read that.
+    // They have ended, but their errors are unread.
     let rejected = c.session.stream(rows(), c.now).unwrap_err();
     assert_eq!(rejected.reason, RejectReason::QueueFull);
 }
