@@ -17,7 +17,7 @@ fn docs() -> Subscribe {
 }
 
 #[test]
-fn s12_unsubscribe_all_ends_live_and_pending_subscriptions_of_all_streams() {
+fn s12_unsubscribe_all_ends_live_and_pending_subscriptions() {
     let mut c = Conversation::connected();
     let (first, _) = c.subscribe_acked(task(1));
     let second_subscriber = c.subscribe(task(1));
@@ -54,7 +54,7 @@ fn s12_unsubscribe_all_ends_live_and_pending_subscriptions_of_all_streams() {
 }
 
 #[test]
-fn s12_unsubscribe_all_sends_no_unsubscribe_for_an_unsent_subscribe() {
+fn s12_unsubscribe_all_sends_nothing_for_unsent_subscribes() {
     let mut c = Conversation::connected();
     let unsent = c.subscribe(task(1));
     assert_eq!(c.unsubscribe_all(), 1);
@@ -63,7 +63,7 @@ fn s12_unsubscribe_all_sends_no_unsubscribe_for_an_unsent_subscribe() {
 }
 
 #[test]
-fn s12_unsubscribe_all_discards_buffered_changes_and_ends_with_unsubscribed() {
+fn s12_unsubscribe_all_discards_buffered_changes() {
     let mut c = Conversation::connected();
     let (key, frame) = c.subscribe_acked(task(1));
     c.events();
@@ -141,7 +141,7 @@ fn s12_unsubscribe_all_skips_subscriptions_that_have_ended() {
 }
 
 #[test]
-fn s12_unsubscribe_all_allows_subscribing_to_the_same_target_again() {
+fn s12_target_can_be_subscribed_again_after_unsubscribe_all() {
     let mut c = Conversation::connected();
     let (old, _) = c.subscribe_acked(task(1));
     c.unsubscribe_all();
@@ -356,8 +356,8 @@ fn s12_resubscribe_resends_an_overdue_subscribe() {
     c.unsubscribe(key);
     let unsubscribe = c.sent_one();
     c.reply(&unsubscribe, &Value::Null);
-    let again = c.session.subscribe(task(2).id("task-1"), c.now);
-    assert_eq!(again.unwrap_err().reason, RejectReason::IdInUse);
+    let rejected = c.session.subscribe(task(2).id("task-1"), c.now);
+    assert_eq!(rejected.unwrap_err().reason, RejectReason::IdInUse);
 }
 
 #[test]

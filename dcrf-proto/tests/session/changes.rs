@@ -74,7 +74,7 @@ fn s5_gap_precedes_events_of_the_new_connection() {
 }
 
 #[test]
-fn s5_several_losses_before_a_replay_merge_into_one_gap_with_the_last_cause() {
+fn s5_losses_before_a_replay_merge_into_one_gap() {
     let mut c = Conversation::connected();
     let (key, _) = c.subscribe_acked(task());
     c.reconnect();

@@ -219,8 +219,8 @@ fn frames_of_another_connection_are_ignored() {
     c.connect();
     let (_, frame) = c.send_request(Request::list("tasks").no_timeout());
     c.reconnect();
-    let again = c.sent_one();
-    assert_eq!(again, frame);
+    let resent = c.sent_one();
+    assert_eq!(resent, frame);
     let before = (c.session.stats(), c.session.state().clone());
 
     let reply = json!({"stream": "tasks", "payload": {

@@ -296,7 +296,7 @@ fn l7_unauthorized_close_code_twice_in_a_row_closes_the_session() {
 }
 
 #[test]
-fn l7_rejected_handshake_and_unauthorized_close_code_count_together() {
+fn l7_status_403_and_close_code_4401_count_together() {
     let mut c = Conversation::connected();
     c.disconnect(closed(4401));
     c.wait_for_dial();

@@ -136,7 +136,7 @@ fn l13_idle_session_is_opened() {
 }
 
 #[test]
-fn l13_second_reconnect_during_the_closing_handshake_changes_nothing() {
+fn l13_second_reconnect_changes_nothing() {
     let mut c = Conversation::connected();
     c.force_reconnect();
     c.advance(millis(600));

@@ -83,7 +83,7 @@ fn s6_missing_object_is_delivered_as_a_delete() {
 }
 
 #[test]
-fn s6_other_error_reply_to_a_refresh_is_delivered_and_ends_nothing() {
+fn s6_other_error_reply_is_delivered_and_ends_nothing() {
     let mut c = connected();
     let (key, _, refresh) = subscribe_acked(&mut c, task());
     c.reply_error(&refresh, 403);

@@ -331,11 +331,11 @@ fn r8_ids_are_hyphenated_random_uuids() {
 fn r8_id_in_use_is_rejected() {
     let mut c = Conversation::connected();
     let (_, frame) = c.send_request(create().id("mine"));
-    let again = c.session.request(create().id("mine"), c.now).unwrap_err();
-    assert_eq!(again.reason, RejectReason::IdInUse);
+    let rejected = c.session.request(create().id("mine"), c.now).unwrap_err();
+    assert_eq!(rejected.reason, RejectReason::IdInUse);
     let subscribe = Subscribe::instance("tasks", 1).id("mine");
-    let again = c.session.subscribe(subscribe, c.now).unwrap_err();
-    assert_eq!(again.reason, RejectReason::IdInUse);
+    let rejected = c.session.subscribe(subscribe, c.now).unwrap_err();
+    assert_eq!(rejected.reason, RejectReason::IdInUse);
 
     c.reply(&frame, &Value::Null);
 
@@ -343,7 +343,7 @@ fn r8_id_in_use_is_rejected() {
 }
 
 #[test]
-fn r8_id_of_a_cancelled_request_is_in_use_until_the_connection_ends() {
+fn r8_id_of_a_cancelled_request_stays_in_use_on_its_connection() {
     let mut c = Conversation::connected();
     let (key, _) = c.send_request(create().id("mine"));
     c.session.cancel(key);

@@ -150,7 +150,7 @@ fn r12_unsent_stream_times_out_as_not_sent() {
 }
 
 #[test]
-fn r12_connection_loss_interrupts_the_stream_and_reports_the_count() {
+fn r12_connection_loss_interrupts_the_stream() {
     let mut c = Conversation::connected();
     let (key, frame) = stream(&mut c, rows());
     c.reply(&frame, &json!([1]));

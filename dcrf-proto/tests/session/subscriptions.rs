@@ -56,7 +56,7 @@ fn s1_replay_sends_the_same_frame() {
 }
 
 #[test]
-fn s1_subscription_ended_without_a_connection_is_not_replayed() {
+fn s1_subscription_unsubscribed_offline_is_not_replayed() {
     let mut c = Conversation::connected();
     let (key, _) = c.subscribe_acked(task());
     c.disconnect(dropped());

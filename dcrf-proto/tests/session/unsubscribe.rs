@@ -121,8 +121,8 @@ fn r8_custom_id_is_free_after_a_confirmed_unsubscribe() {
         c.unsubscribe(key);
         let frame = c.sent_one();
         c.reply_with(&frame, status, &json!([]), &Value::Null);
-        let again = c.session.subscribe(task().id("task-7"), c.now);
-        assert_eq!(again.is_ok(), is_free, "after {status}");
+        let result = c.session.subscribe(task().id("task-7"), c.now);
+        assert_eq!(result.is_ok(), is_free, "after {status}");
     }
 }
 
@@ -217,8 +217,9 @@ fn r8_reused_id_belongs_to_its_new_subscription() {
     c.event(&first_frame, "update", &json!(1));
     assert_eq!((c.session.stats().late, c.changes(second)), (1, vec![]));
 
-    let (third, again) = c.subscribe_acked(Subscribe::instance("tasks", 9).id(id_of(&first_frame)));
-    c.event(&again, "update", &json!(2));
+    let (third, third_frame) =
+        c.subscribe_acked(Subscribe::instance("tasks", 9).id(id_of(&first_frame)));
+    c.event(&third_frame, "update", &json!(2));
     c.event(&frame, "update", &json!(3));
     assert_eq!(c.changes(third), [update(&json!(2))]);
     assert_eq!(c.changes(second), [update(&json!(3))]);
@@ -226,7 +227,7 @@ fn r8_reused_id_belongs_to_its_new_subscription() {
     c.unsubscribe(second);
     let unsubscribe = c.sent_one();
     c.reply(&unsubscribe, &Value::Null);
-    c.event(&again, "update", &json!(4));
+    c.event(&third_frame, "update", &json!(4));
     c.event(&frame, "update", &json!(5));
     assert_eq!((c.session.stats().late, c.changes(third)), (2, vec![update(&json!(4))]));
 }
@@ -244,7 +245,7 @@ fn s9_unsubscribe_without_ack_does_not_wait_for_a_reply() {
 }
 
 #[test]
-fn r8_id_of_an_unacknowledged_subscription_stays_in_use() {
+fn r8_id_stays_in_use_until_the_subscribe_is_acknowledged() {
     let mut c = Conversation::connected();
     let key = c.subscribe(task().id("x"));
     let first = c.sent_one();
@@ -271,7 +272,7 @@ fn r8_request_cannot_reuse_the_id_of_a_subscription() {
 }
 
 #[test]
-fn r8_rejected_command_does_not_free_its_id() {
+fn r8_late_event_is_recognised_after_a_rejected_command() {
     let mut c = Conversation::connected_with(|config| config.max_outgoing_message = 300);
     let (key, frame) = c.subscribe_acked(task().id("x"));
     c.unsubscribe(key);
