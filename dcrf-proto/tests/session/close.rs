@@ -146,8 +146,8 @@ fn c1_connection_loss_ends_the_wait() {
     let (list, _) = c.send_request(Request::list("tasks"));
     c.close(CloseOptions::default());
     c.disconnect(dropped());
-    let lost = RequestError::ConnectionLost { sent: true };
-    assert_eq!(c.settled(), [(create, Err(lost)), (list, Err(closed(true)))]);
+    let connection_lost = RequestError::ConnectionLost { sent: true };
+    assert_eq!(c.settled(), [(create, Err(connection_lost)), (list, Err(closed(true)))]);
     assert!(c.session.is_finished());
 }
 
