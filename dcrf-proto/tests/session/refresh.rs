@@ -22,7 +22,10 @@ fn connected() -> Conversation {
 }
 
 /// Subscribes and acknowledges. Also returns the refresh request that follows.
-fn subscribe_acked(c: &mut Conversation, subscribe: Subscribe) -> (SubscriptionKey, Value, Value) {
+fn subscribe_and_refresh(
+    c: &mut Conversation,
+    subscribe: Subscribe,
+) -> (SubscriptionKey, Value, Value) {
     let (key, frame) = c.subscribe_acked(subscribe);
     (key, frame, c.sent_one())
 }
@@ -38,7 +41,7 @@ fn page(results: &[u64], offset: u64) -> Value {
 #[test]
 fn s6_live_instance_is_retrieved_once() {
     let mut c = connected();
-    let (key, _, refresh) = subscribe_acked(&mut c, task());
+    let (key, _, refresh) = subscribe_and_refresh(&mut c, task());
     assert_eq!(refresh["stream"], "tasks");
     assert_eq!(
         (&refresh["payload"]["action"], &refresh["payload"]["pk"]),
@@ -54,7 +57,7 @@ fn s6_live_instance_is_retrieved_once() {
 #[test]
 fn s6_snapshot_follows_the_gap_after_each_replay() {
     let mut c = connected();
-    let (key, frame, refresh) = subscribe_acked(&mut c, task());
+    let (key, frame, refresh) = subscribe_and_refresh(&mut c, task());
     c.reply(&refresh, &json!(1));
     c.changes(key);
     for round in 2..4 {
@@ -74,7 +77,7 @@ fn s6_snapshot_follows_the_gap_after_each_replay() {
 #[test]
 fn s6_missing_object_is_delivered_as_a_delete() {
     let mut c = connected();
-    let (key, _, refresh) = subscribe_acked(&mut c, task().pk_field("id"));
+    let (key, _, refresh) = subscribe_and_refresh(&mut c, task().pk_field("id"));
     c.reply_error(&refresh, 404);
     let changes = c.changes(key);
     let [Change::Delete(deleted)] = &changes[..] else { panic!("{changes:?}") };
@@ -85,12 +88,12 @@ fn s6_missing_object_is_delivered_as_a_delete() {
 #[test]
 fn s6_other_error_reply_is_delivered_and_ends_nothing() {
     let mut c = connected();
-    let (key, _, refresh) = subscribe_acked(&mut c, task());
+    let (key, _, refresh) = subscribe_and_refresh(&mut c, task());
     c.reply_error(&refresh, 403);
     assert!(
         matches!(&c.changes(key)[..], [Change::ErrorReply(error_reply)] if error_reply.status == Some(403))
     );
-    let (key, _, refresh) = subscribe_acked(&mut c, feed());
+    let (key, _, refresh) = subscribe_and_refresh(&mut c, feed());
     c.reply_error(&refresh, 404);
     assert!(matches!(&c.changes(key)[..], [Change::ErrorReply(_)]));
 }
@@ -98,7 +101,7 @@ fn s6_other_error_reply_is_delivered_and_ends_nothing() {
 #[test]
 fn s6_feed_is_listed_to_its_last_page() {
     let mut c = connected();
-    let (key, _, refresh) = subscribe_acked(&mut c, feed());
+    let (key, _, refresh) = subscribe_and_refresh(&mut c, feed());
     assert_eq!(refresh["payload"]["action"], "list");
     c.reply(&refresh, &page(&[1, 2], 0));
     let second = c.sent_one();
@@ -115,7 +118,7 @@ fn s6_feed_is_listed_to_its_last_page() {
 #[test]
 fn s6_changes_between_pages_follow_the_snapshot() {
     let mut c = connected();
-    let (key, frame, refresh) = subscribe_acked(&mut c, feed());
+    let (key, frame, refresh) = subscribe_and_refresh(&mut c, feed());
     c.event(&frame, "update", &json!("before"));
     c.reply(&refresh, &page(&[1, 2], 0));
     assert_eq!(c.changes(key), [update(&json!("before"))]);
@@ -135,7 +138,7 @@ fn s6_changes_between_pages_follow_the_snapshot() {
 #[test]
 fn s6_changes_between_pages_survive_a_failed_refresh() {
     let mut c = connected();
-    let (key, frame, refresh) = subscribe_acked(&mut c, feed());
+    let (key, frame, refresh) = subscribe_and_refresh(&mut c, feed());
     let between = |c: &mut Conversation, refresh: &Value| {
         c.reply(refresh, &page(&[1, 2], 0));
         c.event(&frame, "update", &json!(0));
@@ -174,7 +177,7 @@ fn s6_overflow_between_pages_restarts_the_list() {
         config.changes = dcrf_proto::Limit { count: 2, bytes: 1_000 };
         config.heartbeat = None;
     });
-    let (key, frame, refresh) = subscribe_acked(&mut c, feed());
+    let (key, frame, refresh) = subscribe_and_refresh(&mut c, feed());
     c.reply(&refresh, &page(&[1, 2], 0));
     let second = c.sent_one();
     for n in 0..3 {
@@ -191,7 +194,7 @@ fn s6_overflow_between_pages_restarts_the_list() {
 #[test]
 fn s6_list_with_changing_count_is_restarted_three_times() {
     let mut c = connected();
-    let (key, _, mut refresh) = subscribe_acked(&mut c, feed());
+    let (key, _, mut refresh) = subscribe_and_refresh(&mut c, feed());
     for _ in 0..3 {
         c.reply(&refresh, &page(&[1, 2], 0));
         let second = c.sent_one();
@@ -213,7 +216,7 @@ fn s6_list_larger_than_the_buffer_ends_the_subscription() {
         config.changes = dcrf_proto::Limit { count: 10, bytes: 100 };
         config.heartbeat = None;
     });
-    let (key, _, mut refresh) = subscribe_acked(&mut c, feed());
+    let (key, _, mut refresh) = subscribe_and_refresh(&mut c, feed());
     let long = "long".repeat(8);
     for offset in (0..).step_by(2) {
         let page = json!({"count": 1_000, "results": [long, long], "limit": 2, "offset": offset});
@@ -230,12 +233,12 @@ fn s6_list_larger_than_the_buffer_ends_the_subscription() {
 #[test]
 fn s6_list_without_pages_or_offset_is_one_snapshot() {
     let mut c = connected();
-    let (key, _, refresh) = subscribe_acked(&mut c, feed());
+    let (key, _, refresh) = subscribe_and_refresh(&mut c, feed());
     c.reply(&refresh, &json!([1, 2]));
     assert_eq!(c.changes(key), [snapshot(&[json!(1), json!(2)])]);
 
     let other = Subscribe::new("tasks", "subscribe_red").refresh_with(Request::new("tasks", "red"));
-    let (key, _, refresh) = subscribe_acked(&mut c, other);
+    let (key, _, refresh) = subscribe_and_refresh(&mut c, other);
     assert_eq!(refresh["payload"]["action"], "red");
     c.reply(&refresh, &page(&[1, 2], 0));
     let second = c.sent_one();
@@ -247,7 +250,7 @@ fn s6_list_without_pages_or_offset_is_one_snapshot() {
 #[test]
 fn s6_refresh_is_repeated_after_a_server_error_or_timeout() {
     let mut c = connected();
-    let (key, _, refresh) = subscribe_acked(&mut c, task());
+    let (key, _, refresh) = subscribe_and_refresh(&mut c, task());
     c.reply_error(&refresh, 503);
     assert_eq!(c.sent(), [] as [Value; 0]);
     c.advance(secs(1));
@@ -265,7 +268,7 @@ fn s6_refresh_is_repeated_after_a_server_error_or_timeout() {
 #[test]
 fn s6_connection_loss_restarts_the_refresh_after_the_replay() {
     let mut c = connected();
-    let (key, frame, refresh) = subscribe_acked(&mut c, feed());
+    let (key, frame, refresh) = subscribe_and_refresh(&mut c, feed());
     c.reply(&refresh, &page(&[1, 2], 0));
     let second = c.sent_one();
     c.reconnect();
@@ -281,7 +284,7 @@ fn s6_connection_loss_restarts_the_refresh_after_the_replay() {
 #[test]
 fn s6_unsubscribe_cancels_the_refresh() {
     let mut c = connected();
-    let (key, _, refresh) = subscribe_acked(&mut c, task());
+    let (key, _, refresh) = subscribe_and_refresh(&mut c, task());
     c.unsubscribe(key);
     c.reply(&refresh, &json!(1));
     assert_eq!(c.sent_actions(), ["unsubscribe_instance"]);
@@ -328,7 +331,7 @@ fn s6_snapshot_that_does_not_fit_overflows_with_the_close_policy() {
         config.heartbeat = None;
     });
     let (key, frame, refresh) =
-        subscribe_acked(&mut c, task().overflow_policy(OverflowPolicy::Close));
+        subscribe_and_refresh(&mut c, task().overflow_policy(OverflowPolicy::Close));
     c.event(&frame, "update", &json!(1));
     c.reply(&refresh, &json!(2));
     assert!(matches!(
@@ -365,7 +368,7 @@ fn s6_refresh_uses_the_dialect() {
 #[test]
 fn s6_close_cancels_the_refresh() {
     let mut c = connected();
-    let (_, _, refresh) = subscribe_acked(&mut c, task());
+    let (_, _, refresh) = subscribe_and_refresh(&mut c, task());
     c.reply_error(&refresh, 503);
     c.close(CloseOptions::now());
     c.flush();
