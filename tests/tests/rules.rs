@@ -15,7 +15,7 @@ const FOLDERS: [&str; 7] = [
     "tests/tests",
 ];
 
-/// The number at the beginning of a test's name, such as `r4` of `r4_written_request_fails_once`.
+/// The number at the beginning of a test's name, such as `r4` of `r4_sent_request_fails_once`.
 fn number_of(name: &str) -> Option<&str> {
     let (number, _) = name.split_once('_')?;
     let digits = number.strip_prefix(['l', 'r', 's', 'f', 'c', 'x'])?;

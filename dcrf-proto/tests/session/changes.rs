@@ -14,15 +14,15 @@ fn feed() -> Subscribe {
 
 fn gap(cause: ConnectionError) -> Change {
     let mut c = Conversation::connected();
-    let (key, _) = c.subscribe_live(task());
+    let (key, _) = c.subscribe_acked(task());
     c.disconnect(cause);
-    c.connect_again();
+    c.wait_and_connect();
     let frame = c.sent_one();
     c.reply(&frame, &Value::Null);
     c.changes(key).remove(0)
 }
 
-/// The data of the updates; null for a gap.
+/// The data of each update, and null for a gap.
 fn updates(changes: &[Change]) -> Vec<Value> {
     let data = |change: &Change| match change {
         Change::Update(json) => value(json),
@@ -32,16 +32,17 @@ fn updates(changes: &[Change]) -> Vec<Value> {
     changes.iter().map(data).collect()
 }
 
-fn overrun(count: usize, bytes: usize) -> (Conversation, SubscriptionKey, Value) {
+/// A subscription whose buffer has the given limits.
+fn with_limits(count: usize, bytes: usize) -> (Conversation, SubscriptionKey, Value) {
     let mut c = Conversation::connected_with(|config| config.changes = Limit { count, bytes });
-    let (key, frame) = c.subscribe_live(task());
+    let (key, frame) = c.subscribe_acked(task());
     (c, key, frame)
 }
 
 #[test]
-fn s5_events_keep_the_order_of_the_server() {
+fn s5_events_are_delivered_in_the_servers_order() {
     let mut c = Conversation::connected();
-    let (key, frame) = c.subscribe_live(task());
+    let (key, frame) = c.subscribe_acked(task());
     for n in 0..100 {
         c.event(&frame, "update", &json!(n));
     }
@@ -49,13 +50,13 @@ fn s5_events_keep_the_order_of_the_server() {
 }
 
 #[test]
-fn s5_gap_comes_before_any_change_of_the_new_connection() {
+fn s5_gap_precedes_events_of_the_new_connection() {
     for event_first in [true, false] {
         let mut c = Conversation::connected();
-        let (key, frame) = c.subscribe_live(task());
+        let (key, frame) = c.subscribe_acked(task());
         c.event(&frame, "update", &json!(1));
         c.disconnect(closed(1012));
-        c.connect_again();
+        c.wait_and_connect();
         assert_eq!(updates(&c.changes(key)), [json!(1)]);
         let frame = c.sent_one();
         if event_first {
@@ -73,14 +74,14 @@ fn s5_gap_comes_before_any_change_of_the_new_connection() {
 }
 
 #[test]
-fn s5_losses_without_a_replay_leave_one_gap_with_the_last_cause() {
+fn s5_losses_before_a_replay_merge_into_one_gap() {
     let mut c = Conversation::connected();
-    let (key, _) = c.subscribe_live(task());
+    let (key, _) = c.subscribe_acked(task());
     c.reconnect();
     c.disconnect(closed(1011));
-    c.connect_again();
+    c.wait_and_connect();
     c.disconnect(closed(1013));
-    c.connect_again();
+    c.wait_and_connect();
     let frame = c.sent_one();
     c.reply(&frame, &Value::Null);
     let changes = c.changes(key);
@@ -90,20 +91,20 @@ fn s5_losses_without_a_replay_leave_one_gap_with_the_last_cause() {
 }
 
 #[test]
-fn s5_gap_has_the_cause_of_the_loss_not_of_the_failed_attempt() {
+fn s5_gap_names_the_lost_connection_not_the_failed_attempts() {
     let mut c = Conversation::connected();
-    let (key, _) = c.subscribe_live(task());
+    let (key, _) = c.subscribe_acked(task());
     c.disconnect(closed(1012));
-    c.redial();
+    c.wait_for_dial();
     c.disconnect(http(502));
-    c.connect_again();
+    c.wait_and_connect();
     let frame = c.sent_one();
     c.reply(&frame, &Value::Null);
     assert_eq!(c.changes(key), [gap(closed(1012))]);
 }
 
 #[test]
-fn s5_subscription_that_was_never_live_has_no_gap() {
+fn s5_subscription_that_was_never_live_gets_no_gap() {
     let mut c = Conversation::connected();
     let key = c.subscribe(task());
     c.sent_one();
@@ -114,12 +115,12 @@ fn s5_subscription_that_was_never_live_has_no_gap() {
 }
 
 #[test]
-fn s5_loss_of_a_deferred_replay_leaves_a_gap_too() {
+fn s5_deferred_subscription_gets_a_gap_after_a_loss() {
     let mut c = Conversation::connected();
     let key = c.subscribe(feed().without_ack());
     let frame = c.sent_one();
     c.event(&frame, "update", &json!(1));
-    c.error_reply(&frame, 503);
+    c.reply_error(&frame, 503);
     c.reconnect();
     let frame = c.sent_one();
     c.event(&frame, "update", &json!(2));
@@ -127,9 +128,9 @@ fn s5_loss_of_a_deferred_replay_leaves_a_gap_too() {
 }
 
 #[test]
-fn s5_subscriber_joining_after_the_loss_has_no_gap() {
+fn s5_subscriber_that_joins_after_the_loss_gets_no_gap() {
     let mut c = Conversation::connected();
-    let (old, _) = c.subscribe_live(task());
+    let (old, _) = c.subscribe_acked(task());
     c.reconnect();
     let new = c.subscribe(task());
     let frame = c.sent_one();
@@ -140,7 +141,7 @@ fn s5_subscriber_joining_after_the_loss_has_no_gap() {
 }
 
 #[test]
-fn s8_event_before_the_acknowledgement_is_delivered_without_acknowledging() {
+fn s8_early_event_is_delivered_and_is_no_acknowledgement() {
     let mut c = Conversation::connected();
     let key = c.subscribe(task());
     let frame = c.sent_one();
@@ -153,7 +154,7 @@ fn s8_event_before_the_acknowledgement_is_delivered_without_acknowledging() {
 }
 
 #[test]
-fn s10_delete_has_the_pk_under_the_configured_name() {
+fn s10_delete_event_has_the_key_under_the_configured_name() {
     let subscribes = [
         (task(), "pk"),
         (task().pk_field("id"), "id"),
@@ -161,7 +162,7 @@ fn s10_delete_has_the_pk_under_the_configured_name() {
     ];
     for (subscribe, name) in subscribes {
         let mut c = Conversation::connected();
-        let (key, frame) = c.subscribe_live(subscribe);
+        let (key, frame) = c.subscribe_acked(subscribe);
         c.event(&frame, "delete", &json!({"pk": 7}));
         let changes = c.changes(key);
         let [Change::Delete(deleted)] = &changes[..] else { panic!("{changes:?}") };
@@ -171,9 +172,9 @@ fn s10_delete_has_the_pk_under_the_configured_name() {
 }
 
 #[test]
-fn s10_configured_name_applies_to_all_and_whole_objects_are_kept() {
+fn s10_config_pk_field_applies_to_feeds_and_keeps_whole_objects() {
     let mut c = Conversation::connected_with(|config| config.pk_field = "id".into());
-    let (key, frame) = c.subscribe_live(feed());
+    let (key, frame) = c.subscribe_acked(feed());
     let whole = json!({"id": "a1", "pk": 9, "title": "x"});
     c.event(&frame, "delete", &whole);
     c.event(&frame, "delete", &json!({"title": "x"}));
@@ -187,7 +188,7 @@ fn s10_configured_name_applies_to_all_and_whole_objects_are_kept() {
 #[test]
 fn s10_delete_without_data_is_delivered() {
     let mut c = Conversation::connected();
-    let (key, frame) = c.subscribe_live(task());
+    let (key, frame) = c.subscribe_acked(task());
     c.event(&frame, "delete", &Value::Null);
     let id = &frame["payload"]["request_id"];
     c.receive(&json!({"stream": "tasks", "payload": {"action": "delete", "request_id": id}}));
@@ -197,12 +198,12 @@ fn s10_delete_without_data_is_delivered() {
 }
 
 #[test]
-fn s10_renaming_can_be_turned_off() {
+fn s10_renaming_the_key_can_be_turned_off() {
     let mut c = Conversation::connected_with(|config| {
         config.pk_field = "id".into();
         config.ensure_pk_field_in_delete_events = false;
     });
-    let (key, frame) = c.subscribe_live(task());
+    let (key, frame) = c.subscribe_acked(task());
     for data in [json!({"pk": 7}), json!({"id": 8, "title": "x"})] {
         c.event(&frame, "delete", &data);
         let changes = c.changes(key);
@@ -214,7 +215,7 @@ fn s10_renaming_can_be_turned_off() {
 
 #[test]
 fn s11_full_buffer_drops_the_oldest_and_reports_the_count() {
-    let (mut c, key, frame) = overrun(3, 1_000);
+    let (mut c, key, frame) = with_limits(3, 1_000);
     for n in 0..10 {
         c.event(&frame, "update", &json!(n));
     }
@@ -228,8 +229,8 @@ fn s11_full_buffer_drops_the_oldest_and_reports_the_count() {
 }
 
 #[test]
-fn s11_buffer_is_bounded_by_bytes_too() {
-    let (mut c, key, frame) = overrun(1_000, 100);
+fn s11_buffer_is_limited_by_bytes() {
+    let (mut c, key, frame) = with_limits(1_000, 100);
     for _ in 0..10 {
         c.event(&frame, "update", &json!("x".repeat(38)));
     }
@@ -238,17 +239,17 @@ fn s11_buffer_is_bounded_by_bytes_too() {
 }
 
 #[test]
-fn s11_long_action_counts_towards_the_bytes() {
-    let (mut c, key, frame) = overrun(1_000, 1_000);
+fn s11_bytes_of_an_action_count() {
+    let (mut c, key, frame) = with_limits(1_000, 1_000);
     for _ in 0..10 {
-        c.receive_payload(&frame, &"x".repeat(900), 400, &json!([]), &Value::Null);
+        c.reply_as(&frame, &"x".repeat(900), 400, &json!([]), &Value::Null);
     }
     assert!(matches!(c.changes(key)[..], [Change::Lagged(9), Change::ErrorReply(_)]));
 }
 
 #[test]
-fn s11_gap_is_never_dropped() {
-    let (mut c, key, _) = overrun(2, 1_000);
+fn s11_overflow_keeps_the_gap() {
+    let (mut c, key, _) = with_limits(2, 1_000);
     c.reconnect();
     let frame = c.sent_one();
     c.reply(&frame, &Value::Null);
@@ -261,20 +262,20 @@ fn s11_gap_is_never_dropped() {
 }
 
 #[test]
-fn s13_create_events_are_delivered_only_if_requested() {
+fn s13_create_events_need_include_create() {
     let mut c = Conversation::connected();
-    let (without, frame) = c.subscribe_live(feed());
-    let with = c.subscribe(feed().include_create());
+    let (plain, frame) = c.subscribe_acked(feed());
+    let with_create = c.subscribe(feed().include_create());
     c.event(&frame, "create", &json!({"pk": 1}));
-    assert_eq!(c.changes(without), []);
-    assert_eq!(c.changes(with), [Change::Create(json_of(&json!({"pk": 1})))]);
+    assert_eq!(c.changes(plain), []);
+    assert_eq!(c.changes(with_create), [Change::Create(json_of(&json!({"pk": 1})))]);
 }
 
 #[test]
-fn s14_error_reply_event_is_no_update_and_ends_nothing() {
+fn s14_event_with_an_error_is_an_error_reply_and_ends_nothing() {
     let mut c = Conversation::connected();
-    let (key, frame) = c.subscribe_live(task());
-    c.receive_payload(&frame, "update", 404, &json!(["Not found"]), &Value::Null);
+    let (key, frame) = c.subscribe_acked(task());
+    c.reply_as(&frame, "update", 404, &json!(["Not found"]), &Value::Null);
     c.event(&frame, "delete", &json!({"pk": 7}));
     let changes = c.changes(key);
     let [Change::ErrorReply(error_reply), Change::Delete(_)] = &changes[..] else {
@@ -285,9 +286,9 @@ fn s14_error_reply_event_is_no_update_and_ends_nothing() {
 }
 
 #[test]
-fn s15_other_events_are_delivered_whole() {
+fn s15_event_of_another_kind_is_delivered_whole() {
     let mut c = Conversation::connected();
-    let (key, frame) = c.subscribe_live(feed().include_create());
+    let (key, frame) = c.subscribe_acked(feed().include_create());
     let id = &frame["payload"]["request_id"];
     let payloads = [
         json!({"message": {"pk": 6}, "action": "create", "request_id": id}),
@@ -298,10 +299,10 @@ fn s15_other_events_are_delivered_whole() {
     for payload in payloads {
         c.receive(&json!({"stream": "tasks", "payload": payload}));
         let changes = c.changes(key);
-        let [Change::Other { action, payload: whole }] = &changes[..] else {
+        let [Change::Other { action, payload: delivered }] = &changes[..] else {
             panic!("{changes:?}")
         };
         assert_eq!(action.as_deref(), payload["action"].as_str());
-        assert_eq!(value(whole), payload);
+        assert_eq!(value(delivered), payload);
     }
 }

@@ -16,11 +16,11 @@ fn close_frames(c: &mut Conversation) -> Vec<CloseFrame> {
         Transmit::Frame(_, Frame::Close(frame)) => Some(frame),
         _ => None,
     };
-    c.transmitted().into_iter().filter_map(close_frame).collect()
+    c.transmits().into_iter().filter_map(close_frame).collect()
 }
 
 #[test]
-fn c1_closing_handshake_starts_at_once_if_nothing_is_in_flight() {
+fn c1_idle_connection_starts_the_closing_handshake_at_once() {
     let mut c = Conversation::connected();
     c.close(CloseOptions::default());
     assert_eq!(close_frames(&mut c), [CloseFrame::normal()]);
@@ -46,7 +46,7 @@ fn c1_close_waits_for_requests_in_flight() {
 }
 
 #[test]
-fn c1_close_still_sends_the_outbox() {
+fn c1_close_sends_queued_requests() {
     let mut c = Conversation::connected();
     let key = c.request(Request::list("tasks"));
     c.close(CloseOptions::default());
@@ -57,7 +57,7 @@ fn c1_close_still_sends_the_outbox() {
 }
 
 #[test]
-fn c1_close_waits_five_seconds_and_settles_the_rest_as_closed() {
+fn c1_close_waits_five_seconds_and_settles_the_rest_with_closed() {
     let mut c = Conversation::connected();
     let (sent, _) = c.send_request(Request::list("tasks"));
     let waiting = c.request(Request::list("tasks"));
@@ -81,7 +81,7 @@ fn c1_wait_and_close_frame_are_options() {
 }
 
 #[test]
-fn c1_forbidden_close_code_is_sent_as_1000() {
+fn c1_invalid_close_code_is_sent_as_1000() {
     for code in [0, 999, 1004, 1006, 1015, 2999, 5000, u16::MAX] {
         let mut c = Conversation::connected();
         c.close(CloseOptions::now().frame(CloseFrame { code, reason: "bye".into() }));
@@ -90,7 +90,7 @@ fn c1_forbidden_close_code_is_sent_as_1000() {
 }
 
 #[test]
-fn c1_long_close_reason_is_cut_between_characters() {
+fn c1_long_reason_is_cut_at_a_character() {
     let mut c = Conversation::connected();
     c.close(CloseOptions::now().frame(CloseFrame { code: 4000, reason: "ü".repeat(100) }));
     assert_eq!(close_frames(&mut c), [CloseFrame { code: 4000, reason: "ü".repeat(61) }]);
@@ -117,7 +117,7 @@ fn c1_unanswered_closing_handshake_ends_after_a_second() {
 }
 
 #[test]
-fn c1_close_settles_everything_at_once_without_a_connection() {
+fn c1_close_without_a_connection_settles_everything_at_once() {
     let states: [fn() -> Conversation; 3] = [
         || Conversation::idle(Config::default()),
         || Conversation::connecting(Config::default()),
@@ -140,22 +140,22 @@ fn c1_close_settles_everything_at_once_without_a_connection() {
 }
 
 #[test]
-fn c1_close_stops_waiting_when_the_connection_is_lost() {
+fn c1_connection_loss_ends_the_wait() {
     let mut c = Conversation::connected();
     let (create, _) = c.send_request(Request::create("tasks", &json!({})));
     let (list, _) = c.send_request(Request::list("tasks"));
     c.close(CloseOptions::default());
     c.disconnect(dropped());
-    let unknown = RequestError::ConnectionLost { sent: true };
-    assert_eq!(c.settled(), [(create, Err(unknown)), (list, Err(closed(true)))]);
+    let connection_lost = RequestError::ConnectionLost { sent: true };
+    assert_eq!(c.settled(), [(create, Err(connection_lost)), (list, Err(closed(true)))]);
     assert!(c.session.is_finished());
 }
 
 #[test]
-fn c1_unsubscribes_are_sent_first_if_requested() {
+fn c1_close_sends_unsubscribes_first_on_request() {
     let mut c = Conversation::connected();
-    c.subscribe_live(Subscribe::instance("tasks", 1));
-    c.subscribe_live(Subscribe::instance("tasks", 2));
+    c.subscribe_acked(Subscribe::instance("tasks", 1));
+    c.subscribe_acked(Subscribe::instance("tasks", 2));
     c.close(CloseOptions::default().unsubscribe());
 
     let frames = c.sent();
@@ -172,7 +172,7 @@ fn c1_unsubscribes_are_sent_first_if_requested() {
 #[test]
 fn c1_close_sends_no_unsubscribes_by_default() {
     let mut c = Conversation::connected();
-    let (key, _) = c.subscribe_live(Subscribe::instance("tasks", 1));
+    let (key, _) = c.subscribe_acked(Subscribe::instance("tasks", 1));
     c.close(CloseOptions::default());
     assert_eq!(c.sent(), [] as [Value; 0]);
     assert_eq!(c.end(key), SubscriptionError::Closed(CloseReason::ByCaller));
@@ -194,7 +194,7 @@ fn c1_second_close_can_only_shorten_the_wait() {
 }
 
 #[test]
-fn c1_close_stops_waiting_when_the_last_request_is_cancelled() {
+fn c1_cancelling_the_last_request_ends_the_wait() {
     let mut c = Conversation::connected();
     let (key, _) = c.send_request(Request::list("tasks"));
     c.close(CloseOptions::default());
@@ -203,7 +203,7 @@ fn c1_close_stops_waiting_when_the_last_request_is_cancelled() {
 }
 
 #[test]
-fn c1_close_stops_waiting_when_the_last_request_times_out() {
+fn c1_timeout_of_the_last_request_ends_the_wait() {
     let mut c = Conversation::connected();
     let key = c.request(Request::list("tasks").timeout(secs(1)));
     c.close(CloseOptions::default());
@@ -223,9 +223,9 @@ fn c1_closing_session_rejects_commands() {
 }
 
 #[test]
-fn c1_unsubscribing_after_the_end_does_nothing() {
+fn c1_unsubscribe_after_a_close_succeeds() {
     let mut c = Conversation::connected();
-    let (key, _) = c.subscribe_live(Subscribe::instance("tasks", 1));
+    let (key, _) = c.subscribe_acked(Subscribe::instance("tasks", 1));
     c.close(CloseOptions::now());
     c.unsubscribe(key);
     assert_eq!(c.unsubscribed(), [(key, Ok(()))]);
@@ -233,10 +233,10 @@ fn c1_unsubscribing_after_the_end_does_nothing() {
 }
 
 #[test]
-fn c2_session_is_finished_once_it_and_its_socket_are_closed() {
+fn c2_session_is_finished_once_closed_and_disconnected() {
     let mut c = Conversation::connected();
     c.send_request(Request::list("tasks"));
-    c.subscribe_live(Subscribe::instance("tasks", 1));
+    c.subscribe_acked(Subscribe::instance("tasks", 1));
     assert!(!c.session.is_finished());
     c.close(CloseOptions::now());
     c.flush();
@@ -252,7 +252,7 @@ fn c2_session_is_finished_once_it_and_its_socket_are_closed() {
 fn c2_stopped_driver_settles_everything() {
     let mut c = Conversation::connected();
     let (request, _) = c.send_request(Request::list("tasks"));
-    let (subscription, _) = c.subscribe_live(Subscribe::instance("tasks", 1));
+    let (subscription, _) = c.subscribe_acked(Subscribe::instance("tasks", 1));
     c.session.stop_driving(c.now);
     let reason = CloseReason::DriverStopped;
     let error = RequestError::Closed { reason: reason.clone(), sent: true };
@@ -264,9 +264,9 @@ fn c2_stopped_driver_settles_everything() {
 }
 
 #[test]
-fn c2_pending_events_are_delivered_after_the_end() {
+fn c2_pending_events_and_changes_are_delivered_after_a_close() {
     let mut c = Conversation::connected();
-    let (key, frame) = c.subscribe_live(Subscribe::instance("tasks", 1));
+    let (key, frame) = c.subscribe_acked(Subscribe::instance("tasks", 1));
     c.event(&frame, "update", &json!(1));
     c.close(CloseOptions::now());
     assert_eq!(c.events(), [Event::Subscribed(key), Event::ChangeReadable(key)]);

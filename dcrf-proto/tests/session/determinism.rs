@@ -1,4 +1,4 @@
-//! The same seed and calls give the same output, byte for byte, in one process and across processes.
+//! The same seed and the same calls give the same output, byte for byte, within one process and in two.
 
 use std::env;
 use std::fmt::Write;
@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 const PRINT: &str = "DCRF_PRINT_TRANSCRIPT";
 const CALLS: usize = 10_000;
 
-/// `SplitMix64`, which draws the calls.
+/// `SplitMix64`, which selects the calls.
 struct Script(u64);
 
 impl Script {
@@ -63,7 +63,7 @@ impl Run {
                 let pk = self.script.below(40);
                 let policies =
                     [OverflowPolicy::DropOldest, OverflowPolicy::Conflate, OverflowPolicy::Close];
-                let policy = self.script.pick(&policies).expect("three");
+                let policy = self.script.pick(&policies).expect("not empty");
                 let subscribe = Subscribe::instance("tasks", pk).overflow_policy(policy);
                 self.subscriptions.extend(self.session.subscribe(subscribe, now));
             }
@@ -80,18 +80,18 @@ impl Run {
             14 => {
                 if let Some(epoch) = self.session.epoch().filter(|_| self.script.below(9) == 0) {
                     let reason = String::new();
-                    let why = match self.script.below(2) {
+                    let error = match self.script.below(2) {
                         0 => ConnectionError::Closed(CloseFrame { code: 1012, reason }),
                         _ => ConnectionError::Dropped,
                     };
-                    self.session.handle_disconnected(epoch, why, now);
+                    self.session.handle_disconnected(epoch, error, now);
                 }
             }
             24 => self.session.resubscribe(now),
             25 => {
                 if self.script.below(20) == 0 {
-                    let ended = self.session.unsubscribe_all(now);
-                    self.line(format_args!("{ended} ended"));
+                    let count = self.session.unsubscribe_all(now);
+                    self.line(format_args!("{count} ended"));
                 }
             }
             15..18 => {
@@ -177,7 +177,7 @@ impl Run {
             }
         }
         while let Some(event) = self.session.poll_event() {
-            self.told(&event);
+            self.print_event(&event);
         }
         for key in self.subscriptions.clone() {
             while let Some(change) = self.session.poll_change(key) {
@@ -191,15 +191,15 @@ impl Run {
             }
         }
         for key in self.listeners.clone() {
-            while let Some(heard) = self.session.poll_listener(key) {
-                self.line(format_args!("{key:?} {heard:?}"));
+            while let Some(event) = self.session.poll_listener(key) {
+                self.line(format_args!("{key:?} {event:?}"));
             }
         }
         let next = self.session.poll_timeout().map(|next| next - self.base);
         self.line(format_args!("{next:?} {:?}", self.session.stats()));
     }
 
-    fn told(&mut self, event: &Event) {
+    fn print_event(&mut self, event: &Event) {
         match event {
             Event::Client(ClientEvent::State(ConnectionState::Waiting {
                 attempt,
@@ -248,14 +248,14 @@ fn transcript() -> String {
 }
 
 #[test]
-fn same_calls_give_the_same_output_twice_in_one_process() {
+fn output_is_the_same_within_one_process() {
     let first = transcript();
     assert!(first.lines().count() > CALLS / 2, "{} lines", first.lines().count());
     assert!(first == transcript(), "two runs differ");
 }
 
 #[test]
-fn same_calls_give_the_same_output_in_two_processes() {
+fn output_is_the_same_in_two_processes() {
     if env::var_os(PRINT).is_some() {
         print!("{}", transcript());
         return;
@@ -266,7 +266,7 @@ fn same_calls_give_the_same_output_in_two_processes() {
         command
             .args([
                 "--exact",
-                "determinism::same_calls_give_the_same_output_in_two_processes",
+                "determinism::output_is_the_same_in_two_processes",
                 "--nocapture",
                 "--quiet",
             ])

@@ -1,4 +1,4 @@
-//! The hooks of a dialect (rules F1, F4 and S4, and dcrf-client's options).
+//! The hooks of a [`Dialect`] (rules F1, F2, F4 and S4).
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ fn connected(dialect: impl Dialect) -> Conversation {
     Conversation::connected_with(|config| config.dialect = Some(Arc::new(dialect)))
 }
 
-/// Adds a new token to each payload.
+/// Each payload gets the next token.
 #[derive(Default)]
 struct Tokens(AtomicU64);
 
@@ -32,12 +32,12 @@ impl Dialect for Tokens {
 }
 
 #[test]
-fn s4_hooks_run_for_each_request_subscribe_and_replay() {
+fn s4_hooks_run_for_requests_subscribes_and_each_replay() {
     let mut c = connected(Tokens::default());
     let (_, request) = c.send_request(Request::new("tasks", "archive").arg("pk", 7));
     assert_eq!(request["payload"]["token"], "tasks-0");
     assert_eq!(request["payload"]["pk"], 7);
-    let (key, first) = c.subscribe_live(Subscribe::instance("tasks", 7));
+    let (key, first) = c.subscribe_acked(Subscribe::instance("tasks", 7));
     assert_eq!(first["payload"]["token"], "tasks-1");
     c.reconnect();
     let replay = c.sent_one();
@@ -49,21 +49,21 @@ fn s4_hooks_run_for_each_request_subscribe_and_replay() {
 }
 
 #[test]
-fn s4_hooks_see_a_request_at_the_call() {
+fn s4_hooks_of_a_request_run_at_the_call() {
     let mut c = connected(Tokens::default());
     c.disconnect(crate::conversation::dropped());
     c.request(Request::list("tasks"));
     c.subscribe(Subscribe::instance("memos", 7));
-    c.connect_again();
+    c.wait_and_connect();
     let tokens: Vec<Value> = c.sent().iter().map(|f| f["payload"]["token"].clone()).collect();
     assert_eq!(tokens, ["memos-1", "tasks-0"]);
 }
 
-/// Records the hooks in the order of their calls.
+/// Each hook adds its name to the payload.
 struct Steps;
 
 impl Steps {
-    fn trace(payload: &mut Map<String, Value>, step: &str) {
+    fn add_step(payload: &mut Map<String, Value>, step: &str) {
         let steps = payload.entry("steps").or_insert_with(|| json!([]));
         steps.as_array_mut().unwrap().push(step.into());
     }
@@ -71,22 +71,22 @@ impl Steps {
 
 impl Dialect for Steps {
     fn subscribe_payload(&self, _: &str, mut payload: Map<String, Value>) -> Map<String, Value> {
-        Self::trace(&mut payload, "subscribe");
+        Self::add_step(&mut payload, "subscribe");
         payload
     }
 
     fn unsubscribe_payload(&self, _: &str, mut payload: Map<String, Value>) -> Map<String, Value> {
-        Self::trace(&mut payload, "unsubscribe");
+        Self::add_step(&mut payload, "unsubscribe");
         payload
     }
 
     fn preprocess_payload(&self, _: &str, mut payload: Map<String, Value>) -> Map<String, Value> {
-        Self::trace(&mut payload, "payload");
+        Self::add_step(&mut payload, "payload");
         payload
     }
 
     fn multiplexed_message(&self, stream: &str, mut payload: Map<String, Value>) -> Value {
-        Self::trace(&mut payload, "multiplex");
+        Self::add_step(&mut payload, "multiplex");
         json!({"stream": stream, "payload": payload})
     }
 
@@ -102,7 +102,7 @@ fn f1_hooks_run_in_order() {
     let (_, request) = c.send_request(Request::new("tools", "echo").arg("n", 1));
     assert_eq!(request["payload"]["steps"], json!(["payload", "multiplex"]));
     assert_eq!(request["version"], 2);
-    let (key, subscribe) = c.subscribe_live(Subscribe::instance("tasks", 7));
+    let (key, subscribe) = c.subscribe_acked(Subscribe::instance("tasks", 7));
     assert_eq!(subscribe["payload"]["steps"], json!(["subscribe", "payload", "multiplex"]));
     c.unsubscribe(key);
     let unsubscribe = c.sent_one();
@@ -111,7 +111,7 @@ fn f1_hooks_run_in_order() {
 }
 
 #[test]
-fn f1_bare_message_is_not_multiplexed() {
+fn f1_bare_framing_skips_the_multiplex_hook() {
     let mut c = Conversation::connected_with(|config| {
         config.framing = Framing::Bare;
         config.dialect = Some(Arc::new(Steps));
@@ -121,7 +121,7 @@ fn f1_bare_message_is_not_multiplexed() {
     assert_eq!(request["version"], 2);
 }
 
-/// Binary messages whose bytes are in reverse order.
+/// Binary messages with the bytes of the text in reverse order.
 struct Reversed;
 
 fn reversed(bytes: &[u8]) -> Vec<u8> {
@@ -143,11 +143,11 @@ impl Dialect for Reversed {
 }
 
 #[test]
-fn f4_dialect_reads_and_writes_binary_messages() {
+fn f4_dialect_encodes_and_decodes_binary_messages() {
     let mut c = connected(Reversed);
     let request = c.request(Request::retrieve("tasks", 7).id("a"));
-    let [Transmit::Frame(epoch, Frame::Binary(bytes))] = &c.transmitted()[..] else {
-        panic!("one binary message")
+    let [Transmit::Frame(epoch, Frame::Binary(bytes))] = &c.transmits()[..] else {
+        panic!("no binary message")
     };
     let frame: Value = serde_json::from_slice(&reversed(bytes)).unwrap();
     assert_eq!(frame["payload"], json!({"action": "retrieve", "request_id": "a", "pk": 7}));
@@ -159,27 +159,27 @@ fn f4_dialect_reads_and_writes_binary_messages() {
 
     c.receive(&reply);
     c.session.handle_binary(*epoch, &[0xff], c.now);
-    assert_eq!(c.session.stats().malformed, 2, "text it does not read, nor what is no text");
+    assert_eq!(c.session.stats().malformed, 2, "a text message, and invalid UTF-8");
 }
 
 #[test]
-fn r4_binary_request_is_repeated_unchanged() {
+fn r4_binary_request_is_resent_unchanged() {
     let mut c = connected(Reversed);
     c.request(Request::list("tasks"));
-    let texts = |transmits: Vec<Transmit>| -> Vec<Vec<u8>> {
+    let messages = |transmits: Vec<Transmit>| -> Vec<Vec<u8>> {
         let bytes = |transmit| match transmit {
             Transmit::Frame(_, Frame::Binary(bytes)) => Some(bytes),
             _ => None,
         };
         transmits.into_iter().filter_map(bytes).collect()
     };
-    let first = texts(c.transmitted());
+    let first = messages(c.transmits());
     c.reconnect();
-    assert_eq!(texts(c.transmitted()), first);
+    assert_eq!(messages(c.transmits()), first);
     assert_eq!(first.len(), 1);
 }
 
-/// A server whose replies have the id in `re`, and whose events have a `type` and no id.
+/// A server whose replies have the request id in `re`, and whose events have a `type` and no request id.
 struct Selecting;
 
 impl Dialect for Selecting {
@@ -211,7 +211,7 @@ fn f2_dialect_selectors_route_replies() {
     let (two, second) = c.send_request(Request::retrieve("tasks", 2));
     let id = |frame: &Value| frame["payload"]["request_id"].clone();
 
-    // The request id alone no longer matches.
+    // The request id no longer routes the reply.
     c.reply(&first, &json!("by its id"));
     assert_eq!(c.settled(), []);
     c.receive(&frame(&json!({"re": id(&second), "response_status": 200, "data": 2})));
@@ -221,7 +221,7 @@ fn f2_dialect_selectors_route_replies() {
     assert!(settled[1].0 == one && settled[1].1.is_err());
     assert_eq!(c.session.stats().unhandled, 1);
 
-    // The selectors ended with their requests.
+    // The selectors are removed with their requests.
     c.receive(&frame(&json!({"re": id(&first), "response_status": 200, "data": 1})));
     assert_eq!(c.session.stats().unhandled, 2);
 }
@@ -258,7 +258,7 @@ fn f2_dialect_selectors_route_acknowledgements_and_changes() {
         c.receive(&frame(&json!({"type": format!("task.{kind}"), "data": data})));
     }
     c.receive(&frame(&json!({"type": "task.update", "data": {"pk": 8}})));
-    // The request id does not deliver it.
+    // The request id no longer routes events.
     c.receive(&frame(&json!({"request_id": ids[0], "action": "update", "data": {"pk": 7}})));
     let changes = c.changes(key);
     assert_eq!(changes.len(), 3);
@@ -266,16 +266,16 @@ fn f2_dialect_selectors_route_acknowledgements_and_changes() {
     assert_eq!(changes[1], update(&json!({"pk": 7, "title": "update"})));
     assert!(matches!(&changes[2], Change::Delete(deleted) if deleted.pk == Some(7.into())));
 
-    let mut heard = 0;
+    let mut frames = 0;
     while let Some(ListenerEvent::Frame { .. }) = c.session.poll_listener(listener) {
-        heard += 1;
+        frames += 1;
     }
-    assert_eq!(heard, 7);
-    assert_eq!(c.session.stats().unhandled, 0, "the listener has heard the others");
+    assert_eq!(frames, 7);
+    assert_eq!(c.session.stats().unhandled, 0, "the listener got the others");
 }
 
 #[test]
-fn f2_dialect_selectors_last_as_long_as_their_subscription() {
+fn f2_dialect_selectors_last_as_long_as_the_subscription() {
     let mut c = connected(Selecting);
     let key = c.subscribe(Subscribe::instance("tasks", 7));
     let id = c.sent_one()["payload"]["request_id"].clone();
@@ -286,7 +286,7 @@ fn f2_dialect_selectors_last_as_long_as_their_subscription() {
     c.receive(&acknowledged);
     let event = frame(&json!({"type": "task.update", "data": {"pk": 7}}));
     c.receive(&event);
-    assert_eq!(c.changes(key).len(), 2, "a gap, and the update");
+    assert_eq!(c.changes(key).len(), 2, "a gap and the update");
 
     c.unsubscribe(key);
     assert_eq!(c.sent_one()["payload"]["action"], "unsubscribe_instance");

@@ -1,4 +1,4 @@
-//! Reading frames, and unhandled frames (rules F1 to F4 and F6).
+//! Decoding frames, and unhandled frames (rules F1 to F4 and F6).
 
 use crate::conversation::{Conversation, value};
 use dcrf_proto::{Change, ClientEvent, Config, Framing, Request, Subscribe};
@@ -20,7 +20,7 @@ fn f1_multiplexed_frames_carry_stream_and_payload() {
 }
 
 #[test]
-fn f1_bare_frames_are_the_payload_alone() {
+fn f1_bare_frame_is_only_the_payload() {
     let mut c = bare();
     let (key, frame) = c.send_request(Request::retrieve("tasks", 1).id(5));
     assert_eq!(frame, json!({"action": "retrieve", "request_id": 5, "pk": 1}));
@@ -29,7 +29,7 @@ fn f1_bare_frames_are_the_payload_alone() {
 }
 
 #[test]
-fn f1_bare_subscriptions_deliver_whole_payloads_too() {
+fn f1_bare_subscription_delivers_the_whole_payload() {
     let mut c = bare();
     let key = c.subscribe(Subscribe::new("", "subscribe_all").id("s"));
     let frame = c.sent_one();
@@ -42,7 +42,7 @@ fn f1_bare_subscriptions_deliver_whole_payloads_too() {
 }
 
 #[test]
-fn f1_multiplexed_frame_is_unhandled_in_a_bare_session() {
+fn f1_multiplexed_frame_is_unhandled_in_bare_framing() {
     let mut c = bare();
     c.send_request(Request::list("tasks").id(5));
     let frame = json!({"stream": "tasks", "payload": {"data": 2, "request_id": 5}});
@@ -52,7 +52,7 @@ fn f1_multiplexed_frame_is_unhandled_in_a_bare_session() {
 }
 
 #[test]
-fn f2_unmatched_frame_is_an_event_with_its_whole_text() {
+fn f2_unhandled_frame_is_an_event_with_the_whole_frame() {
     let mut c = Conversation::connected();
     let frames = [
         json!({"stream": "tools", "payload": {"type": "tick", "n": 0}}),
@@ -76,17 +76,17 @@ fn f2_unmatched_frame_is_an_event_with_its_whole_text() {
 }
 
 #[test]
-fn f2_raw_frame_is_kept_byte_for_byte() {
+fn f2_unhandled_frame_keeps_its_exact_text() {
     let mut c = Conversation::connected();
     let text = r#"{"n": 1.50, "stream":"caf\u00e9", "big":9223372036854775809}"#;
     c.receive_text(&format!(" {text}\n"));
-    let notices = c.client_events();
-    let [.., ClientEvent::Unhandled(unhandled)] = &notices[..] else { panic!() };
+    let events = c.client_events();
+    let [.., ClientEvent::Unhandled(unhandled)] = &events[..] else { panic!() };
     assert_eq!(unhandled.frame.as_str(), text);
 }
 
 #[test]
-fn f2_frame_does_not_answer_a_request_that_is_not_sent() {
+fn f2_frame_for_an_unsent_request_is_no_reply() {
     let mut c = Conversation::connected();
     c.request(Request::list("tasks").id(5));
     c.receive(&json!({"stream": "tasks", "payload": {"data": 1, "request_id": 5}}));
@@ -95,7 +95,7 @@ fn f2_frame_does_not_answer_a_request_that_is_not_sent() {
 }
 
 #[test]
-fn f3_nan_is_read_as_null() {
+fn f3_nan_and_infinity_are_read_as_null() {
     let mut c = Conversation::connected();
     let (key, _) = c.send_request(Request::new("tools", "nan").id("n"));
     c.receive_text(
@@ -109,9 +109,9 @@ fn f3_nan_is_read_as_null() {
 }
 
 #[test]
-fn f3_nan_is_read_as_null_in_other_events_and_unhandled_frames() {
+fn f3_nan_is_null_in_other_events_and_unhandled_frames() {
     let mut c = Conversation::connected();
-    let (key, frame) = c.subscribe_live(Subscribe::new("tools", "subscribe_load"));
+    let (key, frame) = c.subscribe_acked(Subscribe::new("tools", "subscribe_load"));
     let id = frame["payload"]["request_id"].as_str().unwrap();
     c.receive_text(&format!(
         r#"{{"stream":"tools","payload":{{"action":"load","value":NaN,"request_id":"{id}"}}}}"#
@@ -125,7 +125,7 @@ fn f3_nan_is_read_as_null_in_other_events_and_unhandled_frames() {
 }
 
 #[test]
-fn f4_anything_but_a_json_object_is_dropped_and_counted() {
+fn f4_text_that_is_not_a_json_object_is_dropped_and_counted() {
     let junk = [
         "",
         " ",
@@ -152,7 +152,7 @@ fn f4_anything_but_a_json_object_is_dropped_and_counted() {
 }
 
 #[test]
-fn f4_array_is_malformed_even_if_its_elements_would_fit() {
+fn f4_array_is_not_read_as_an_envelope() {
     for framing in [Framing::Multiplexed, Framing::Bare] {
         let mut c = Conversation::connected_with(|config| config.framing = framing);
         c.request(Request::list("tasks").id(5));
@@ -177,7 +177,7 @@ fn f4_binary_frames_are_dropped_and_counted() {
 }
 
 #[test]
-fn f4_nesting_of_any_depth_is_accepted() {
+fn f4_deep_nesting_does_not_overflow_the_stack() {
     let mut c = Conversation::connected();
     let depth = 200_000;
     let deep = format!("{}{}", "[".repeat(depth), "]".repeat(depth));
@@ -201,7 +201,7 @@ fn f4_nesting_of_any_depth_is_accepted() {
 fn f6_error_reply_with_a_null_id_matches_no_request() {
     let mut c = Conversation::connected();
     c.send_request(Request::patch("tasks", 1, &json!({})));
-    let (subscription, _) = c.subscribe_live(Subscribe::instance("tasks", 1));
+    let (subscription, _) = c.subscribe_acked(Subscribe::instance("tasks", 1));
     let frame = json!({"stream": "tasks", "payload": {
         "errors": ["You do not have permission to perform this action."], "data": null,
         "action": "update", "response_status": 403, "request_id": null,
@@ -213,14 +213,14 @@ fn f6_error_reply_with_a_null_id_matches_no_request() {
 }
 
 #[test]
-fn frames_of_an_old_connection_are_ignored() {
+fn frames_of_another_connection_are_ignored() {
     let mut c = Conversation::connecting(Config::default());
     let first = c.epoch();
     c.connect();
     let (_, frame) = c.send_request(Request::list("tasks").no_timeout());
     c.reconnect();
-    let again = c.sent_one();
-    assert_eq!(again, frame);
+    let resent = c.sent_one();
+    assert_eq!(resent, frame);
     let before = (c.session.stats(), c.session.state().clone());
 
     let reply = json!({"stream": "tasks", "payload": {

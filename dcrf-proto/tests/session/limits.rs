@@ -1,4 +1,4 @@
-//! Bounded queues, outdated keys and extreme options.
+//! Limits of queues, stale keys, and extreme options.
 
 use std::time::Duration;
 
@@ -22,20 +22,20 @@ fn tiny() -> Conversation {
     })
 }
 
-fn events_left(c: &mut Conversation) -> usize {
+fn count_events(c: &mut Conversation) -> usize {
     std::iter::from_fn(|| c.session.poll_event()).count()
 }
 
 #[test]
-fn bounded_events_drop_the_oldest_and_count_them() {
+fn full_event_buffer_drops_events_and_counts_them() {
     let mut c = tiny();
     c.client_events();
     for n in 0..100 {
         c.receive(&json!({ "n": n }));
     }
-    let notices = c.client_events();
-    assert_eq!(notices[0], ClientEvent::Lagged(97));
-    assert_eq!(notices.len(), 4);
+    let events = c.client_events();
+    assert_eq!(events[0], ClientEvent::Lagged(97));
+    assert_eq!(events.len(), 4);
 
     for _ in 0..100 {
         c.receive(&json!("x".repeat(200)));
@@ -45,27 +45,27 @@ fn bounded_events_drop_the_oldest_and_count_them() {
 }
 
 #[test]
-fn bounded_events_always_include_the_last_state() {
+fn full_event_buffer_keeps_the_last_state() {
     let mut c = Conversation::connected_with(|config| config.events = Limit { count: 0, bytes: 0 });
     c.close(CloseOptions::now());
     assert!(matches!(c.states().last(), Some(ConnectionState::Closed(_))));
 }
 
 #[test]
-fn changes_are_bounded_if_nobody_reads_them() {
+fn unread_changes_are_limited() {
     let mut c = tiny();
-    let (key, frame) = c.subscribe_live(Subscribe::instance("tasks", 1));
+    let (key, frame) = c.subscribe_acked(Subscribe::instance("tasks", 1));
     c.events();
     for n in 0..1_000 {
         c.event(&frame, "update", &json!(n));
     }
-    assert_eq!(events_left(&mut c), 1);
+    assert_eq!(count_events(&mut c), 1);
     let changes = c.changes(key);
     assert_eq!((changes.len(), &changes[0]), (4, &Change::Lagged(997)));
 }
 
 #[test]
-fn requests_are_bounded_in_the_outbox_and_in_flight() {
+fn queued_and_sent_requests_are_limited() {
     let mut c = tiny();
     let mut accepted = 0;
     for _ in 0..100 {
@@ -77,7 +77,7 @@ fn requests_are_bounded_in_the_outbox_and_in_flight() {
 }
 
 #[test]
-fn subscriptions_are_bounded_whether_shared_or_not() {
+fn subscribers_are_limited_shared_or_not() {
     for shared in [true, false] {
         let mut c = tiny();
         let pk = |n: u32| if shared { 0 } else { n };
@@ -89,7 +89,7 @@ fn subscriptions_are_bounded_whether_shared_or_not() {
 }
 
 #[test]
-fn unanswered_unsubscribes_are_bounded() {
+fn unanswered_unsubscribes_are_limited() {
     let mut c = tiny();
     let mut rejected = 0;
     for n in 0..100 {
@@ -110,7 +110,7 @@ fn unanswered_unsubscribes_are_bounded() {
 }
 
 #[test]
-fn events_are_bounded_if_nobody_polls() {
+fn unpolled_events_are_limited() {
     let mut c = tiny();
     for n in 0..1_000 {
         if let Ok(key) = c.session.subscribe(Subscribe::instance("tasks", n), c.now) {
@@ -127,29 +127,29 @@ fn events_are_bounded_if_nobody_polls() {
         c.flush();
         c.connect();
     }
-    assert!(events_left(&mut c) < 30);
+    assert!(count_events(&mut c) < 30);
 }
 
 #[test]
-fn commands_are_bounded_if_nobody_polls() {
+fn unpolled_transmits_are_limited() {
     let mut c = Conversation::connected();
     for _ in 0..1_000 {
         c.now += secs(20);
         c.session.handle_timeout(c.now);
         c.session.handle_pong(c.epoch(), c.now);
     }
-    assert_eq!(c.transmitted(), [Transmit::Frame(c.epoch(), Frame::Ping)]);
+    assert_eq!(c.transmits(), [Transmit::Frame(c.epoch(), Frame::Ping)]);
 
     let mut c = Conversation::connecting(Config::default());
     for _ in 0..1_000 {
         c.now += secs(60);
         c.session.handle_timeout(c.now);
     }
-    assert!(c.transmitted().len() <= 1);
+    assert!(c.transmits().len() <= 1);
 }
 
 #[test]
-fn ids_of_abandoned_requests_are_bounded() {
+fn ids_of_cancelled_requests_are_limited() {
     let mut c = Conversation::connected();
     let request = |n: u32| Request::list("tasks").id(n);
     for n in 0..3_000 {
@@ -167,7 +167,7 @@ fn ids_of_abandoned_requests_are_bounded() {
 }
 
 #[test]
-fn outdated_request_key_finds_nothing() {
+fn stale_request_key_finds_nothing() {
     let mut c = Conversation::connected();
     let (old, frame) = c.send_request(Request::list("tasks"));
     c.reply(&frame, &Value::Null);
@@ -183,13 +183,13 @@ fn outdated_request_key_finds_nothing() {
 }
 
 #[test]
-fn outdated_subscription_key_finds_nothing() {
+fn stale_subscription_key_finds_nothing() {
     let mut c = Conversation::connected();
-    let (old, _) = c.subscribe_live(Subscribe::instance("tasks", 1));
+    let (old, _) = c.subscribe_acked(Subscribe::instance("tasks", 1));
     c.unsubscribe(old);
     let unsubscribe = c.sent_one();
     c.reply(&unsubscribe, &Value::Null);
-    let (new, frame) = c.subscribe_live(Subscribe::instance("tasks", 1));
+    let (new, frame) = c.subscribe_acked(Subscribe::instance("tasks", 1));
     assert_eq!(old.index(), new.index());
     c.event(&frame, "update", &json!(1));
     c.events();
@@ -213,7 +213,7 @@ fn keys_are_small_and_dense() {
 }
 
 #[test]
-fn early_or_repeated_timeout_does_nothing() {
+fn early_and_repeated_timeouts_do_nothing() {
     let mut c = Conversation::connected();
     c.send_request(Request::list("tasks"));
     c.events();
@@ -223,7 +223,7 @@ fn early_or_repeated_timeout_does_nothing() {
         c.session.handle_timeout(c.now);
     }
     assert_eq!(c.session.poll_timeout(), next);
-    assert_eq!(c.transmitted(), []);
+    assert_eq!(c.transmits(), []);
     assert_eq!(c.session.poll_event(), None);
 }
 
@@ -243,7 +243,7 @@ fn time_never_runs_backwards() {
     assert_eq!(c.settled()[0].0, request);
 }
 
-/// Connects, subscribes, requests, reconnects and closes.
+/// Connects, subscribes, requests, loses the connection and closes.
 fn run_with(config: Config) {
     let mut c = Conversation::idle(config);
     c.session.open(c.now);
@@ -257,7 +257,7 @@ fn run_with(config: Config) {
         let _ = c.session.subscribe(Subscribe::instance("tasks", round), c.now);
         let _ = c.session.request(Request::list("tasks"), c.now);
         for frame in c.sent() {
-            c.error_reply(&frame, if round % 2 == 0 { 503 } else { 200 });
+            c.reply_error(&frame, if round % 2 == 0 { 503 } else { 200 });
         }
         c.receive(&json!({}));
         if round % 5 == 4 {
@@ -277,7 +277,7 @@ fn run_with(config: Config) {
 }
 
 #[test]
-fn options_can_have_the_largest_values() {
+fn largest_options_work() {
     for factor in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, f64::MAX, -1.0, 0.0] {
         for jitter in [true, false] {
             let mut config = Config::default();
@@ -298,7 +298,7 @@ fn options_can_have_the_largest_values() {
 }
 
 #[test]
-fn options_can_have_the_smallest_values() {
+fn smallest_options_work() {
     for factor in [f64::NAN, 0.0, f64::MIN_POSITIVE, f64::INFINITY] {
         for max_attempts in [None, Some(0)] {
             let mut config = Config::default();
@@ -325,7 +325,7 @@ fn options_can_have_the_smallest_values() {
 }
 
 #[test]
-fn zero_timeout_fails_the_request_unsent() {
+fn zero_timeout_settles_without_sending() {
     let mut c = Conversation::connected();
     let key = c.request(Request::list("tasks").timeout(Duration::ZERO));
     assert_eq!(c.sent(), [] as [Value; 0]);

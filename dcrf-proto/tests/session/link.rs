@@ -1,4 +1,4 @@
-//! The connection: dialling, losses, backoff, heartbeat and close (rules L1 to L7, L9 and L11).
+//! Dials, losses, backoff, heartbeat and close of the connection (rules L1 to L7, L9 and L11).
 
 use std::time::Duration;
 
@@ -8,8 +8,8 @@ use dcrf_proto::{
     Request, Subscribe, Transmit,
 };
 
-/// Without jitter each wait equals its bound.
-fn steady() -> Config {
+/// No jitter, so that each wait is known.
+fn no_jitter() -> Config {
     let mut config = Config::default();
     config.backoff.jitter = false;
     config
@@ -25,11 +25,11 @@ fn attempts_of(states: &[ConnectionState]) -> Vec<u32> {
 
 #[test]
 fn l1_every_change_of_state_is_an_event() {
-    let mut c = Conversation::idle(steady());
+    let mut c = Conversation::idle(no_jitter());
     assert_eq!(*c.session.state(), ConnectionState::Idle);
 
     c.session.open(c.now);
-    c.redial();
+    c.wait_for_dial();
     c.connect();
     c.disconnect(dropped());
     let until = c.now + secs(1);
@@ -50,25 +50,25 @@ fn l1_every_change_of_state_is_an_event() {
 fn l1_opening_twice_dials_once() {
     let mut c = Conversation::connecting(Config::default());
     c.session.open(c.now);
-    assert_eq!(c.transmitted(), []);
+    assert_eq!(c.transmits(), []);
 }
 
 #[test]
-fn l1_closed_session_is_never_opened_again() {
+fn l1_closed_session_cannot_be_opened() {
     let mut c = Conversation::idle(Config::default());
     c.close(CloseOptions::now());
     c.session.open(c.now);
-    assert_eq!(c.transmitted(), []);
+    assert_eq!(c.transmits(), []);
     assert_eq!(*c.session.state(), ConnectionState::Closed(CloseReason::ByCaller));
 }
 
 #[test]
-fn l2_waits_double_up_to_the_maximum() {
-    let mut c = Conversation::connecting(steady());
+fn l2_waits_double_up_to_the_maximum_without_jitter() {
+    let mut c = Conversation::connecting(no_jitter());
     let waits: Vec<u64> = (0..7)
         .map(|_| {
             c.disconnect(dropped());
-            c.redial().as_secs()
+            c.wait_for_dial().as_secs()
         })
         .collect();
     assert_eq!(waits, [1, 2, 4, 8, 16, 30, 30]);
@@ -76,27 +76,27 @@ fn l2_waits_double_up_to_the_maximum() {
 
 #[test]
 fn l2_minimum_maximum_and_factor_are_options() {
-    let mut config = steady();
+    let mut config = no_jitter();
     config.backoff = Backoff { minimum: secs(2), maximum: secs(60), factor: 3.0, ..config.backoff };
     let mut c = Conversation::connecting(config);
     let waits: Vec<u64> = (0..5)
         .map(|_| {
             c.disconnect(dropped());
-            c.redial().as_secs()
+            c.wait_for_dial().as_secs()
         })
         .collect();
     assert_eq!(waits, [2, 6, 18, 54, 60]);
 }
 
 #[test]
-fn l2_jitter_covers_the_whole_range_below_the_bound() {
+fn l2_jitter_covers_the_whole_range() {
     let mut config = Config::default();
     config.backoff = Backoff { minimum: secs(8), maximum: secs(8), ..Backoff::default() };
     let mut c = Conversation::connecting(config);
     let mut eighths = [0; 8];
     for _ in 0..400 {
         c.disconnect(dropped());
-        let wait = c.redial();
+        let wait = c.wait_for_dial();
         assert!(wait < secs(8), "{wait:?}");
         eighths[usize::try_from(wait.as_secs()).unwrap()] += 1;
     }
@@ -104,14 +104,14 @@ fn l2_jitter_covers_the_whole_range_below_the_bound() {
 }
 
 #[test]
-fn l2_first_wait_after_a_planned_restart_is_spread_over_five_seconds() {
+fn l2_first_wait_after_a_planned_restart_is_up_to_five_seconds() {
     for code in [1001, 1012] {
         let mut longest = Duration::ZERO;
         let mut c = Conversation::connected();
         for _ in 0..100 {
             c.advance(secs(10));
             c.disconnect(closed(code));
-            let wait = c.redial();
+            let wait = c.wait_for_dial();
             assert!(wait < secs(5), "{wait:?}");
             longest = longest.max(wait);
             c.connect();
@@ -122,25 +122,25 @@ fn l2_first_wait_after_a_planned_restart_is_spread_over_five_seconds() {
 }
 
 #[test]
-fn l3_delays_grow_if_the_server_accepts_and_closes() {
-    let mut c = Conversation::connecting(steady());
+fn l3_waits_grow_if_the_server_accepts_and_closes() {
+    let mut c = Conversation::connecting(no_jitter());
     let waits: Vec<u64> = (0..5)
         .map(|_| {
             c.connect();
             c.advance(secs(9));
             c.disconnect(dropped());
-            c.redial().as_secs()
+            c.wait_for_dial().as_secs()
         })
         .collect();
     assert_eq!(waits, [1, 2, 4, 8, 16]);
 }
 
 #[test]
-fn l3_stable_connection_resets_the_attempt_count() {
-    let mut c = Conversation::connecting(steady());
+fn l3_long_connection_resets_the_attempt_count() {
+    let mut c = Conversation::connecting(no_jitter());
     for _ in 0..4 {
         c.disconnect(dropped());
-        c.redial();
+        c.wait_for_dial();
     }
     c.connect();
     c.advance(secs(10));
@@ -148,17 +148,17 @@ fn l3_stable_connection_resets_the_attempt_count() {
 
     c.disconnect(dropped());
 
-    assert_eq!(c.redial(), secs(1));
+    assert_eq!(c.wait_for_dial(), secs(1));
     assert_eq!(attempts_of(&c.states()), [1]);
 }
 
 #[test]
 fn l4_dial_times_out_after_ten_seconds() {
-    let mut c = Conversation::connecting(steady());
+    let mut c = Conversation::connecting(no_jitter());
     let first = c.epoch();
 
     c.advance(millis(9_999));
-    assert_eq!(c.transmitted(), []);
+    assert_eq!(c.transmits(), []);
     assert_eq!(c.session.epoch(), Some(first));
     c.advance(millis(1));
 
@@ -168,8 +168,8 @@ fn l4_dial_times_out_after_ten_seconds() {
 }
 
 #[test]
-fn l4_dial_that_completes_after_its_timeout_is_ignored() {
-    let mut c = Conversation::connecting(steady());
+fn l4_dial_that_succeeds_after_its_timeout_is_ignored() {
+    let mut c = Conversation::connecting(no_jitter());
     c.advance(secs(10));
     c.session.handle_connected(c.epoch(), c.now);
     assert!(matches!(c.session.state(), ConnectionState::Waiting { .. }));
@@ -180,20 +180,20 @@ fn l5_attempts_are_unlimited_by_default() {
     let mut c = Conversation::connecting(Config::default());
     for _ in 0..1_000 {
         c.disconnect(dropped());
-        c.redial();
+        c.wait_for_dial();
     }
 }
 
 #[test]
-fn l5_session_closes_and_settles_everything_after_the_last_attempt() {
-    let mut config = steady();
+fn l5_last_attempt_closes_and_settles_everything() {
+    let mut config = no_jitter();
     config.max_attempts = Some(3);
     let mut c = Conversation::connecting(config);
     let request = c.request(Request::list("tasks"));
     let subscription = c.subscribe(Subscribe::instance("tasks", 7));
     for _ in 0..2 {
         c.disconnect(dropped());
-        c.redial();
+        c.wait_for_dial();
     }
 
     c.disconnect(http(500));
@@ -208,11 +208,11 @@ fn l5_session_closes_and_settles_everything_after_the_last_attempt() {
 }
 
 #[test]
-fn l6_two_unauthorized_in_a_row_close() {
+fn l6_unauthorized_twice_in_a_row_closes_the_session() {
     for status in [401, 403] {
-        let mut c = Conversation::connecting(steady());
+        let mut c = Conversation::connecting(no_jitter());
         c.disconnect(http(status));
-        assert_eq!(c.redial(), secs(1));
+        assert_eq!(c.wait_for_dial(), secs(1));
         c.disconnect(http(status));
         let reason = CloseReason::Unauthorized(http(status));
         assert_eq!(*c.session.state(), ConnectionState::Closed(reason));
@@ -220,36 +220,36 @@ fn l6_two_unauthorized_in_a_row_close() {
 }
 
 #[test]
-fn l6_three_not_found_in_a_row_close() {
-    let mut c = Conversation::connecting(steady());
+fn l6_not_found_three_times_in_a_row_closes_the_session() {
+    let mut c = Conversation::connecting(no_jitter());
     for _ in 0..2 {
         c.disconnect(http(404));
-        c.redial();
+        c.wait_for_dial();
     }
     c.disconnect(http(404));
     assert_eq!(*c.session.state(), ConnectionState::Closed(CloseReason::Fatal(http(404))));
 }
 
 #[test]
-fn l6_other_failure_resets_the_count() {
-    let mut c = Conversation::connecting(steady());
+fn l6_another_failure_resets_the_count() {
+    let mut c = Conversation::connecting(no_jitter());
     for _ in 0..5 {
         c.disconnect(http(404));
-        c.redial();
+        c.wait_for_dial();
         c.disconnect(http(404));
-        c.redial();
+        c.wait_for_dial();
         c.disconnect(dropped());
-        c.redial();
+        c.wait_for_dial();
     }
 }
 
 #[test]
-fn l6_retry_after_is_respected_up_to_five_minutes() {
-    for (asked, waited) in [(None, 1), (Some(7), 7), (Some(3_600), 300)] {
+fn l6_retry_after_is_obeyed_up_to_five_minutes() {
+    for (retry_after, wait) in [(None, 1), (Some(7), 7), (Some(3_600), 300)] {
         for status in [429, 503] {
-            let mut c = Conversation::connecting(steady());
-            c.disconnect(ConnectionError::Http { status, retry_after: asked.map(secs) });
-            assert_eq!(c.redial(), secs(waited));
+            let mut c = Conversation::connecting(no_jitter());
+            c.disconnect(ConnectionError::Http { status, retry_after: retry_after.map(secs) });
+            assert_eq!(c.wait_for_dial(), secs(wait));
         }
     }
 }
@@ -257,38 +257,38 @@ fn l6_retry_after_is_respected_up_to_five_minutes() {
 #[test]
 fn l6_other_statuses_are_retried() {
     for status in [301, 302, 400, 418, 500, 502, 504] {
-        let mut c = Conversation::connecting(steady());
+        let mut c = Conversation::connecting(no_jitter());
         for _ in 0..20 {
             c.disconnect(http(status));
-            c.redial();
+            c.wait_for_dial();
         }
     }
 }
 
 #[test]
-fn l7_codes_that_reconnect() {
+fn l7_most_close_codes_reconnect() {
     for code in [1000, 1001, 1005, 1006, 1011, 1012, 1013, 4000, 4001, 4999] {
         let mut c = Conversation::connected();
         for _ in 0..20 {
             c.disconnect(closed(code));
-            c.connect_again();
+            c.wait_and_connect();
         }
     }
 }
 
 #[test]
-fn l7_try_again_later_waits_at_least_ten_seconds() {
+fn l7_close_code_1013_waits_at_least_ten_seconds() {
     let mut c = Conversation::connected_with(|config| config.backoff.jitter = false);
     c.disconnect(closed(1013));
-    assert_eq!(c.redial(), secs(10));
+    assert_eq!(c.wait_for_dial(), secs(10));
 }
 
 #[test]
-fn l7_codes_that_mean_unauthorized() {
+fn l7_unauthorized_close_code_twice_in_a_row_closes_the_session() {
     for code in [1008, 4401, 4403] {
         let mut c = Conversation::connected();
         c.disconnect(closed(code));
-        c.connect_again();
+        c.wait_and_connect();
         c.disconnect(closed(code));
         let reason = CloseReason::Unauthorized(closed(code));
         assert_eq!(*c.session.state(), ConnectionState::Closed(reason));
@@ -296,21 +296,21 @@ fn l7_codes_that_mean_unauthorized() {
 }
 
 #[test]
-fn l7_rejected_handshake_and_unauthorized_close_count_together() {
+fn l7_status_403_and_close_code_4401_count_together() {
     let mut c = Conversation::connected();
     c.disconnect(closed(4401));
-    c.redial();
+    c.wait_for_dial();
     c.disconnect(http(403));
     assert_eq!(*c.session.state(), ConnectionState::Closed(CloseReason::Unauthorized(http(403))));
 }
 
 #[test]
-fn l7_codes_that_close_after_three_in_a_row() {
+fn l7_protocol_close_code_three_times_in_a_row_closes_the_session() {
     for code in [1002, 1003, 1007, 1010] {
         let mut c = Conversation::connected();
         for _ in 0..2 {
             c.disconnect(closed(code));
-            c.connect_again();
+            c.wait_and_connect();
         }
         c.disconnect(closed(code));
         assert_eq!(*c.session.state(), ConnectionState::Closed(CloseReason::Fatal(closed(code))));
@@ -318,17 +318,17 @@ fn l7_codes_that_close_after_three_in_a_row() {
 }
 
 #[test]
-fn l7_stable_connection_resets_the_failure_counts() {
+fn l7_long_connection_resets_the_strikes() {
     let mut c = Conversation::connected();
     for _ in 0..10 {
         c.advance(secs(10));
         c.disconnect(closed(1008));
-        c.connect_again();
+        c.wait_and_connect();
     }
 }
 
 #[test]
-fn l7_certificate_error_closes_and_other_failures_are_retried() {
+fn l7_certificate_error_closes_and_other_errors_retry() {
     let kind = std::io::ErrorKind::ConnectionRefused;
     let retried = [
         ConnectionError::Io { kind, message: "refused".into() },
@@ -336,29 +336,29 @@ fn l7_certificate_error_closes_and_other_failures_are_retried() {
         ConnectionError::Protocol("bad frame".into()),
         dropped(),
     ];
-    for lost in retried {
+    for error in retried {
         let mut c = Conversation::connecting(Config::default());
         for _ in 0..20 {
-            c.disconnect(lost.clone());
-            c.redial();
+            c.disconnect(error.clone());
+            c.wait_for_dial();
         }
     }
 
     let mut c = Conversation::connecting(Config::default());
-    let lost = ConnectionError::Certificate("expired".into());
-    c.disconnect(lost.clone());
-    assert_eq!(*c.session.state(), ConnectionState::Closed(CloseReason::Fatal(lost)));
+    let error = ConnectionError::Certificate("expired".into());
+    c.disconnect(error.clone());
+    assert_eq!(*c.session.state(), ConnectionState::Closed(CloseReason::Fatal(error)));
 }
 
 #[test]
-fn l9_silence_leads_to_a_ping_and_then_to_a_loss() {
+fn l9_silent_connection_is_pinged_then_lost() {
     let mut c = Conversation::connected();
     let first = c.epoch();
 
     c.advance(millis(19_999));
-    assert_eq!(c.transmitted(), []);
+    assert_eq!(c.transmits(), []);
     c.advance(millis(1));
-    assert_eq!(c.transmitted(), [Transmit::Frame(first, Frame::Ping)]);
+    assert_eq!(c.transmits(), [Transmit::Frame(first, Frame::Ping)]);
     c.advance(millis(9_999));
     assert_eq!(*c.session.state(), ConnectionState::Connected);
     c.advance(millis(1));
@@ -369,11 +369,11 @@ fn l9_silence_leads_to_a_ping_and_then_to_a_loss() {
 }
 
 #[test]
-fn l9_any_frame_answers_a_ping() {
+fn l9_any_frame_is_a_sign_of_life() {
     let mut c = Conversation::connected();
     for round in 0..4 {
         c.advance(secs(20));
-        assert_eq!(c.ping_count(), 1);
+        assert_eq!(c.pings(), 1);
         c.advance(secs(9));
         match round {
             0 => c.session.handle_pong(c.epoch(), c.now),
@@ -383,7 +383,7 @@ fn l9_any_frame_answers_a_ping() {
         }
     }
     c.advance(secs(19));
-    assert_eq!(c.ping_count(), 0);
+    assert_eq!(c.pings(), 0);
     assert_eq!(*c.session.state(), ConnectionState::Connected);
 }
 
@@ -391,20 +391,20 @@ fn l9_any_frame_answers_a_ping() {
 fn l9_pong_at_the_instant_of_the_ping_counts() {
     let mut c = Conversation::connected();
     c.advance(secs(20));
-    assert_eq!(c.ping_count(), 1);
+    assert_eq!(c.pings(), 1);
     c.session.handle_pong(c.epoch(), c.now);
     c.advance(secs(19));
     assert_eq!(*c.session.state(), ConnectionState::Connected);
 }
 
 #[test]
-fn l9_no_ping_is_sent_while_frames_keep_arriving() {
+fn l9_busy_connection_is_not_pinged() {
     let mut c = Conversation::connected();
     for _ in 0..20 {
         c.advance(secs(19));
         c.receive_text("{}");
     }
-    assert_eq!(c.ping_count(), 0);
+    assert_eq!(c.pings(), 0);
 }
 
 #[test]
@@ -413,7 +413,7 @@ fn l9_interval_and_timeout_are_options() {
         config.heartbeat = Some(Heartbeat { interval: secs(3), timeout: secs(2) });
     });
     c.advance(secs(3));
-    assert_eq!(c.ping_count(), 1);
+    assert_eq!(c.pings(), 1);
     c.advance(secs(2));
     assert!(matches!(
         c.session.state(),
@@ -422,7 +422,7 @@ fn l9_interval_and_timeout_are_options() {
 }
 
 #[test]
-fn l9_silence_is_no_loss_without_a_heartbeat() {
+fn l9_silent_connection_is_kept_without_a_heartbeat() {
     let mut c = Conversation::connected_with(|config| config.heartbeat = None);
     assert_eq!(c.session.poll_timeout(), None);
     c.advance(secs(100_000));
@@ -430,7 +430,7 @@ fn l9_silence_is_no_loss_without_a_heartbeat() {
 }
 
 #[test]
-fn l11_no_dial_follows_a_close_in_any_state() {
+fn l11_no_dial_after_a_close_in_any_state() {
     let states: [fn() -> Conversation; 5] = [
         || Conversation::idle(Config::default()),
         || Conversation::connecting(Config::default()),
@@ -453,7 +453,7 @@ fn l11_no_dial_follows_a_close_in_any_state() {
             c.close(close);
             c.session.open(c.now);
             c.advance(secs(1_000));
-            if let Some(epoch) = c.transmitted().iter().find_map(|transmit| match transmit {
+            if let Some(epoch) = c.transmits().iter().find_map(|transmit| match transmit {
                 Transmit::Frame(epoch, Frame::Close(_)) => Some(*epoch),
                 _ => None,
             }) {
@@ -461,18 +461,18 @@ fn l11_no_dial_follows_a_close_in_any_state() {
                 c.session.handle_disconnected(epoch, dropped(), c.now);
             }
             c.advance(secs(1_000));
-            assert_eq!(c.dial_count(), 0);
+            assert_eq!(c.dials(), 0);
             assert!(c.session.is_finished());
         }
     }
 }
 
 #[test]
-fn l11_close_withdraws_a_dial_that_has_not_started() {
+fn l11_close_withdraws_an_unpolled_dial() {
     let mut c = Conversation::idle(Config::default());
     c.session.open(c.now);
     c.close(CloseOptions::default());
-    assert_eq!(c.transmitted(), []);
+    assert_eq!(c.transmits(), []);
     assert!(c.session.is_finished());
 }
 
@@ -481,6 +481,6 @@ fn l11_close_abandons_a_dial_in_progress() {
     let mut c = Conversation::connecting(Config::default());
     c.close(CloseOptions::default());
     assert_eq!(c.session.epoch(), None);
-    assert_eq!(c.transmitted(), []);
+    assert_eq!(c.transmits(), []);
     assert!(c.session.is_finished());
 }

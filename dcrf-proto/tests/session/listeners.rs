@@ -15,11 +15,11 @@ fn listen(c: &mut Conversation, selector: Selector) -> ListenerKey {
     c.session.listen(selector, c.now).expect("the selector is accepted")
 }
 
-/// Takes the payloads that a listener received since the last look.
-fn received(c: &mut Conversation, key: ListenerKey) -> Vec<Value> {
+/// Takes the new events of a listener and returns the payloads.
+fn payloads(c: &mut Conversation, key: ListenerKey) -> Vec<Value> {
     let mut payloads = Vec::new();
-    while let Some(heard) = c.session.poll_listener(key) {
-        payloads.push(match heard {
+    while let Some(event) = c.session.poll_listener(key) {
+        payloads.push(match event {
             ListenerEvent::Frame { payload, .. } => value(&payload),
             ListenerEvent::Lagged(count) => json!({"lagged": count}),
             other => panic!("{other:?}"),
@@ -29,7 +29,7 @@ fn received(c: &mut Conversation, key: ListenerKey) -> Vec<Value> {
 }
 
 #[test]
-fn f2_listener_gets_every_frame_that_contains_its_pattern() {
+fn f2_listener_gets_every_frame_that_matches_its_pattern() {
     let mut c = Conversation::connected();
     let ticks = listen(&mut c, Selector::stream("tools").contains(json!({"type": "tick"})));
     let third = listen(&mut c, Selector::message(json!({"payload": {"n": 3}})));
@@ -40,11 +40,11 @@ fn f2_listener_gets_every_frame_that_contains_its_pattern() {
     c.receive(&json!({"stream": "tasks", "payload": {"type": "tick"}}));
     assert_eq!(c.events(), [Event::ListenerReadable(ticks), Event::ListenerReadable(third)]);
     assert_eq!(
-        received(&mut c, ticks),
+        payloads(&mut c, ticks),
         [json!({"type": "tick", "n": 2}), json!({"type": "tick", "n": 3})]
     );
-    assert_eq!(received(&mut c, third), [json!({"type": "tick", "n": 3})]);
-    assert_eq!(c.unhandled().len(), 2, "what nobody heard is told as ever");
+    assert_eq!(payloads(&mut c, third), [json!({"type": "tick", "n": 3})]);
+    assert_eq!(c.unhandled().len(), 2, "frames without a listener are unhandled");
 }
 
 #[test]
@@ -56,26 +56,26 @@ fn f2_listener_is_notified_once_until_it_is_read() {
     assert_eq!(c.events(), [Event::ListenerReadable(all)]);
     c.receive(&tick(3));
     assert_eq!(c.events(), [Event::ListenerReadable(all)]);
-    assert_eq!(received(&mut c, all).len(), 3);
+    assert_eq!(payloads(&mut c, all).len(), 3);
 }
 
 #[test]
-fn f2_listener_gets_copies_of_replies_and_events() {
+fn f2_listener_also_gets_frames_of_requests_and_subscriptions() {
     let mut c = Conversation::connected();
     let all = listen(&mut c, Selector::stream("tasks"));
     let (request, frame) = c.send_request(Request::retrieve("tasks", 7));
-    let (subscription, subscribe) = c.subscribe_live(Subscribe::instance("tasks", 7));
+    let (subscription, subscribe) = c.subscribe_acked(Subscribe::instance("tasks", 7));
     c.reply(&frame, &json!({"pk": 7}));
     c.event(&subscribe, "update", &json!({"pk": 7}));
     assert_eq!(c.settled(), [(request, Ok(json!({"pk": 7})))]);
     assert_eq!(c.changes(subscription).len(), 1);
-    let actions: Vec<_> = received(&mut c, all).iter().map(|p| p["action"].clone()).collect();
+    let actions: Vec<_> = payloads(&mut c, all).iter().map(|p| p["action"].clone()).collect();
     assert_eq!(actions, ["subscribe_instance", "retrieve", "update"]);
     assert_eq!(c.session.stats().unhandled, 0);
 }
 
 #[test]
-fn f2_listener_reports_the_stream_of_a_frame() {
+fn f2_listener_event_names_the_stream() {
     let mut c = Conversation::connected();
     let all = listen(&mut c, Selector::any());
     c.receive(&tick(1));
@@ -89,20 +89,20 @@ fn f2_listener_reports_the_stream_of_a_frame() {
 }
 
 #[test]
-fn f2_listener_gets_bare_frames_whole() {
+fn f2_listener_gets_whole_bare_frames() {
     let mut c = Conversation::connected_with(|config| config.framing = Framing::Bare);
     let ticks = listen(&mut c, Selector::stream("tools").contains(json!({"type": "tick"})));
     c.receive(&json!({"type": "tick", "n": 1}));
     c.receive(&json!({"type": "tock", "n": 1}));
-    assert_eq!(received(&mut c, ticks), [json!({"type": "tick", "n": 1})]);
+    assert_eq!(payloads(&mut c, ticks), [json!({"type": "tick", "n": 1})]);
 }
 
 #[test]
-fn f2_listener_gets_nan_as_null() {
+fn f2_listener_gets_null_for_nan() {
     let mut c = Conversation::connected();
     let ticks = listen(&mut c, Selector::any().contains(json!({"type": "tick"})));
     c.receive_text(r#"{"stream": "tools", "payload": {"type": "tick", "n": NaN}}"#);
-    assert_eq!(received(&mut c, ticks), [json!({"type": "tick", "n": null})]);
+    assert_eq!(payloads(&mut c, ticks), [json!({"type": "tick", "n": null})]);
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn f2_dropped_listener_receives_nothing() {
     c.receive(&tick(1));
     c.session.unlisten(of_stream);
     c.session.unlisten(of_any);
-    assert_eq!(c.events(), [], "nor is told of what had come");
+    assert_eq!(c.events(), [], "no event for earlier frames");
     c.receive(&tick(2));
     assert_eq!(c.unhandled().len(), 1);
     assert!(c.session.poll_listener(of_any).is_none());
@@ -121,14 +121,14 @@ fn f2_dropped_listener_receives_nothing() {
 }
 
 #[test]
-fn f2_listener_survives_reconnects() {
+fn f2_listener_survives_a_reconnect() {
     let mut c = Conversation::connected();
     let ticks = listen(&mut c, Selector::stream("tools"));
     c.receive(&tick(1));
     c.reconnect();
     c.receive(&tick(2));
-    assert_eq!(received(&mut c, ticks).len(), 2);
-    assert_eq!(c.sent(), [] as [Value; 0], "the server knows nothing of it");
+    assert_eq!(payloads(&mut c, ticks).len(), 2);
+    assert_eq!(c.sent(), [] as [Value; 0], "listeners send nothing");
 }
 
 #[test]
@@ -139,17 +139,17 @@ fn f2_slow_listener_drops_the_oldest_and_reports_the_count() {
     let prompt = listen(&mut c, Selector::any());
     for n in 0..5 {
         c.receive(&tick(n));
-        assert_eq!(received(&mut c, prompt), [json!({"type": "tick", "n": n})]);
+        assert_eq!(payloads(&mut c, prompt), [json!({"type": "tick", "n": n})]);
     }
     assert_eq!(
-        received(&mut c, slow),
+        payloads(&mut c, slow),
         [json!({"lagged": 3}), json!({"type": "tick", "n": 3}), json!({"type": "tick", "n": 4})]
     );
     assert_eq!(c.session.stats().lagged, 3);
 }
 
 #[test]
-fn f2_unusable_selector_is_rejected_and_returned() {
+fn f2_rejected_selector_is_returned() {
     let mut c = Conversation::connected_with(|config| config.max_subscriptions = 1);
     let wrong = Selector::any().contains(std::collections::BTreeMap::from([((1, 2), 3)]));
     let rejected = c.session.listen(wrong.clone(), c.now).unwrap_err();

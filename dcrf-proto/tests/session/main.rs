@@ -1,6 +1,6 @@
-//! The state machine alone: each test calls a [`Session`](dcrf_proto::Session) and sets its clock.
+//! Tests of [`Session`](dcrf_proto::Session) with a virtual clock and without I/O.
 
-mod all_at_once;
+mod bulk_commands;
 mod calls;
 mod changes;
 mod close;
@@ -9,11 +9,11 @@ mod determinism;
 mod dialect;
 mod failure_actions;
 mod frames;
+mod joining;
 mod ledger;
 mod limits;
 mod link;
 mod listeners;
-mod newcomers;
 mod probe;
 mod quarantine;
 mod random_calls;

@@ -1,4 +1,4 @@
-//! Subscriptions that kill their connection (rule L12).
+//! Quarantine after connections that die soon after a subscribe (rule L12).
 
 use crate::conversation::{Conversation, closed, dropped, millis, secs};
 use dcrf_proto::{ConnectionError, Request, Subscribe, SubscriptionError, SubscriptionKey};
@@ -20,11 +20,12 @@ fn pk(frame: &Value) -> u64 {
 }
 
 fn subscribe_all(c: &mut Conversation, pks: impl IntoIterator<Item = u64>) -> Vec<SubscriptionKey> {
-    pks.into_iter().map(|pk| c.subscribe_live(task(pk)).0).collect()
+    pks.into_iter().map(|pk| c.subscribe_acked(task(pk)).0).collect()
 }
 
-/// Acknowledges subscribes until `poison` arrives, and loses the connection then. Returns the subscribes that arrived.
-fn disconnect_at(c: &mut Conversation, poison: u64) -> Vec<u64> {
+/// Acknowledges subscribes until `poison` is sent, and then drops the connection. Returns the keys of all subscribes
+/// that were sent.
+fn drop_at(c: &mut Conversation, poison: u64) -> Vec<u64> {
     let mut sent = Vec::new();
     for _ in 0..100 {
         let frames = c.sent();
@@ -40,15 +41,15 @@ fn disconnect_at(c: &mut Conversation, poison: u64) -> Vec<u64> {
             c.reply_with(&frame, 201, &json!([]), &Value::Null);
         }
     }
-    panic!("it was not sent: {sent:?}")
+    panic!("{poison} was not sent: {sent:?}")
 }
 
 #[test]
-fn l12_next_connection_waits_then_subscribes_suspects_one_by_one() {
+fn l12_quarantined_connection_waits_then_subscribes_one_at_a_time() {
     let mut c = connected();
     subscribe_all(&mut c, 1..4);
     c.disconnect(dropped());
-    c.connect_again();
+    c.wait_and_connect();
     assert_eq!(c.sent(), [] as [Value; 0]);
     c.advance(millis(249));
     assert_eq!(c.sent(), [] as [Value; 0]);
@@ -57,19 +58,19 @@ fn l12_next_connection_waits_then_subscribes_suspects_one_by_one() {
         let frame = c.sent_one();
         assert_eq!(pk(&frame), expected);
         c.advance(secs(3));
-        assert_eq!(c.sent(), [] as [Value; 0], "it waits for the answer");
+        assert_eq!(c.sent(), [] as [Value; 0], "no subscribe before the reply");
         c.reply(&frame, &Value::Null);
     }
 }
 
 #[test]
-fn l12_quarantine_delay_doubles_up_to_two_seconds() {
+fn l12_wait_doubles_up_to_two_seconds() {
     let mut c = connected();
-    // Many, so that none is a suspect three times.
+    // Enough subscriptions that none becomes the suspect three times.
     subscribe_all(&mut c, 0..20);
     for wait in [250, 500, 1_000, 2_000, 2_000] {
         c.disconnect(dropped());
-        c.connect_again();
+        c.wait_and_connect();
         c.advance(millis(wait - 1));
         assert_eq!(c.sent(), [] as [Value; 0], "{wait}");
         c.advance(millis(1));
@@ -78,12 +79,12 @@ fn l12_quarantine_delay_doubles_up_to_two_seconds() {
 }
 
 #[test]
-fn l12_requests_wait_until_every_suspect_is_answered() {
+fn l12_requests_wait_for_all_replies_to_subscribes() {
     let mut c = connected();
     subscribe_all(&mut c, 1..3);
     c.disconnect(dropped());
     c.request(Request::list("tasks"));
-    c.connect_again();
+    c.wait_and_connect();
     c.advance(secs(1));
     for _ in 1..3 {
         let frame = c.sent_one();
@@ -94,22 +95,22 @@ fn l12_requests_wait_until_every_suspect_is_answered() {
 }
 
 #[test]
-fn l12_poisoned_subscription_is_found_and_the_others_continue() {
+fn l12_poisoned_subscription_ends_and_the_others_continue() {
     let mut c = connected();
     let keys = subscribe_all(&mut c, 0..10);
     c.disconnect(dropped());
     let mut deaths = 0;
     while c.session.ended(keys[3]).is_none() {
-        c.connect_again();
-        let sent = disconnect_at(&mut c, 3);
+        c.wait_and_connect();
+        let sent = drop_at(&mut c, 3);
         if deaths > 0 {
-            assert_eq!(sent.len(), 10, "who is suspected comes last");
+            assert_eq!(sent.len(), 10, "the suspect is sent last");
         }
         deaths += 1;
     }
     assert_eq!(deaths, 3);
     assert_eq!(c.end(keys[3]), SubscriptionError::Poisoned { cause: closed(1011) });
-    c.connect_again();
+    c.wait_and_connect();
     let mut acknowledged = 0;
     while acknowledged < 9 {
         c.advance(secs(2));
@@ -124,31 +125,31 @@ fn l12_poisoned_subscription_is_found_and_the_others_continue() {
 }
 
 #[test]
-fn l12_new_subscription_that_kills_three_connections_ends() {
+fn l12_new_subscription_ends_after_three_deaths() {
     let mut c = connected();
-    let (well, _) = c.subscribe_live(task(1));
+    let (healthy, _) = c.subscribe_acked(task(1));
     c.advance(secs(60));
-    let fatal = c.subscribe(task(2));
+    let poisoned = c.subscribe(task(2));
     for death in 0..3 {
-        assert_eq!(c.session.ended(fatal), None, "{death}");
-        disconnect_at(&mut c, 2);
-        c.connect_again();
+        assert_eq!(c.session.ended(poisoned), None, "{death}");
+        drop_at(&mut c, 2);
+        c.wait_and_connect();
     }
-    assert_eq!(c.end(fatal), SubscriptionError::Poisoned { cause: closed(1011) });
+    assert_eq!(c.end(poisoned), SubscriptionError::Poisoned { cause: closed(1011) });
     c.advance(secs(2));
     let frame = c.sent_one();
     assert_eq!(pk(&frame), 1);
     c.reply(&frame, &Value::Null);
-    assert!(c.session.is_acknowledged(well));
+    assert!(c.session.is_acknowledged(healthy));
 }
 
 #[test]
-fn l12_all_subscribers_of_a_poisoned_upstream_subscription_end() {
+fn l12_all_subscribers_of_a_poisoned_upstream_end() {
     let mut c = connected();
     let keys = [c.subscribe(task(2)), c.subscribe(task(2))];
     for _ in 0..3 {
-        disconnect_at(&mut c, 2);
-        c.connect_again();
+        drop_at(&mut c, 2);
+        c.wait_and_connect();
     }
     for key in keys {
         assert_eq!(c.end(key), SubscriptionError::Poisoned { cause: closed(1011) });
@@ -157,13 +158,13 @@ fn l12_all_subscribers_of_a_poisoned_upstream_subscription_end() {
 }
 
 #[test]
-fn l12_answer_clears_a_suspect() {
+fn l12_reply_clears_a_suspect() {
     let mut c = connected();
     let key = c.subscribe(task(2));
     for _ in 0..5 {
         for _ in 0..2 {
-            disconnect_at(&mut c, 2);
-            c.connect_again();
+            drop_at(&mut c, 2);
+            c.wait_and_connect();
         }
         c.advance(secs(2));
         let frame = c.sent_one();
@@ -175,34 +176,34 @@ fn l12_answer_clears_a_suspect() {
 }
 
 #[test]
-fn l12_answer_clears_a_suspect_even_if_the_socket_is_blocked() {
+fn l12_reply_clears_a_suspect_while_the_socket_is_blocked() {
     let mut c = connected();
-    let key = c.subscribe_live(task(2)).0;
+    let key = c.subscribe_acked(task(2)).0;
     c.disconnect(dropped());
-    c.connect_again();
+    c.wait_and_connect();
     c.advance(secs(2));
     let frame = c.sent_one();
     c.reply(&frame, &Value::Null);
     c.disconnect(dropped());
     for deaths in 1..3 {
-        c.connect_again();
-        disconnect_at(&mut c, 2);
+        c.wait_and_connect();
+        drop_at(&mut c, 2);
         assert_eq!(c.session.ended(key), None, "{deaths}");
     }
 }
 
 #[test]
-fn l12_stable_connection_ends_the_quarantine() {
+fn l12_long_connection_ends_the_quarantine() {
     let mut c = connected();
     subscribe_all(&mut c, 1..4);
     c.disconnect(dropped());
-    c.connect_again();
+    c.wait_and_connect();
     c.advance(secs(1));
     while let [frame] = &c.sent()[..] {
         c.reply(frame, &Value::Null);
     }
     c.advance(secs(6));
-    // On the same connection and on the next.
+    // The quarantine is over on this connection and on the next.
     c.subscribe(task(8));
     c.subscribe(task(9));
     assert_eq!(c.sent().len(), 2);
@@ -212,42 +213,42 @@ fn l12_stable_connection_ends_the_quarantine() {
 }
 
 #[test]
-fn l12_silent_server_and_planned_reconnect_make_no_suspects() {
+fn l12_silence_and_planned_reconnect_start_no_quarantine() {
     let mut c = connected();
     subscribe_all(&mut c, 1..4);
     c.disconnect(ConnectionError::Silent(secs(30)));
-    c.connect_again();
+    c.wait_and_connect();
     assert_eq!(c.sent().len(), 3);
     c.session.force_reconnect(dcrf_proto::CloseFrame::normal(), c.now);
     c.flush();
     c.disconnect(dropped());
-    c.connect_again();
+    c.wait_and_connect();
     assert_eq!(c.sent().len(), 3);
 }
 
 #[test]
-fn l12_requests_do_not_wait_without_subscriptions() {
+fn l12_no_quarantine_without_subscriptions() {
     let mut c = connected();
     for _ in 0..3 {
         c.disconnect(dropped());
-        c.connect_again();
+        c.wait_and_connect();
         c.request(Request::new("tools", "echo"));
         assert_eq!(c.sent().len(), 1);
     }
 }
 
 #[test]
-fn l12_feed_without_acknowledgement_is_a_suspect_for_a_second() {
+fn l12_feed_without_ack_is_watched_for_a_second() {
     let mut c = connected();
     let feed = Subscribe::new("tasks", "subscribe_feed").without_ack();
-    let fatal = c.subscribe(feed);
+    let poisoned = c.subscribe(feed);
     assert_eq!(c.sent().len(), 1);
-    let (well, _) = c.subscribe_live(task(1));
+    let (healthy, _) = c.subscribe_acked(task(1));
     c.disconnect(closed(1011));
     for _ in 0..3 {
-        assert_eq!(c.session.ended(fatal), None);
-        c.connect_again();
-        // The task is acknowledged if it comes first.
+        assert_eq!(c.session.ended(poisoned), None);
+        c.wait_and_connect();
+        // Acknowledge the task if it is sent before the feed.
         let mut feed_was_sent = false;
         for _ in 0..100 {
             for frame in c.sent() {
@@ -265,16 +266,19 @@ fn l12_feed_without_acknowledgement_is_a_suspect_for_a_second() {
         c.advance(millis(900));
         c.disconnect(closed(1011));
     }
-    assert_eq!(c.session.ended(fatal), Some(&SubscriptionError::Poisoned { cause: closed(1011) }));
-    assert_eq!(c.session.ended(well), None);
+    assert_eq!(
+        c.session.ended(poisoned),
+        Some(&SubscriptionError::Poisoned { cause: closed(1011) })
+    );
+    assert_eq!(c.session.ended(healthy), None);
 }
 
 #[test]
-fn l12_unanswered_suspect_does_not_block_the_others_for_ever() {
+fn l12_unanswered_subscribe_delays_the_others_for_a_limited_time() {
     let mut c = connected();
     subscribe_all(&mut c, 1..3);
     c.disconnect(dropped());
-    c.connect_again();
+    c.wait_and_connect();
     c.advance(secs(1));
     assert_eq!(pk(&c.sent_one()), 1);
     c.advance(secs(30));
@@ -282,11 +286,11 @@ fn l12_unanswered_suspect_does_not_block_the_others_for_ever() {
 }
 
 #[test]
-fn l12_close_during_a_quarantine_leaves_no_timer() {
+fn l12_close_leaves_no_timer() {
     let mut c = connected();
     subscribe_all(&mut c, 1..3);
     c.disconnect(dropped());
-    c.connect_again();
+    c.wait_and_connect();
     c.close(dcrf_proto::CloseOptions::now());
     c.flush();
     c.disconnect(dropped());

@@ -70,44 +70,44 @@ impl World {
             Call::Open => self.session.open(self.now),
             Call::Request { action, own_id, timeout } => self.request(*action, *own_id, *timeout),
             Call::Cancel(nth) => {
-                let Some(key) = pick(&self.ledger.alive_requests(), *nth) else { return };
+                let Some(key) = pick(&self.ledger.requests(), *nth) else { return };
                 let before = self.session.stats().requests;
                 self.session.cancel(key);
                 let alive = self.session.stats().requests < before;
                 self.ledger.cancelled(key, alive);
             }
-            Call::Stream { repeatable, cancels, timeout } => {
-                self.stream(*repeatable, *cancels, *timeout);
+            Call::Stream { idempotent, cancels, timeout } => {
+                self.stream(*idempotent, *cancels, *timeout);
             }
-            Call::LeaveReplies { nth, is_complete } => self.leave_replies(*nth, *is_complete),
-            Call::Print { nth, count } => self.print(*nth, *count),
-            Call::ReadReplies(nth) => self.read_replies(*nth),
+            Call::EndStream { nth, is_complete } => self.leave_replies(*nth, *is_complete),
+            Call::StreamReplies { nth, count } => self.print(*nth, *count),
+            Call::PollReply(nth) => self.read_replies(*nth),
             Call::Send { now, timeout } => self.send(*now, *timeout),
             Call::Listen { updates_only } => self.listen(*updates_only),
             Call::Unlisten(nth) => {
-                let Some(key) = pick(&self.ledger.listening.keys(), *nth) else { return };
+                let Some(key) = pick(&self.ledger.listeners.keys(), *nth) else { return };
                 self.session.unlisten(key);
-                self.ledger.listening.ended(key);
+                self.ledger.listeners.removed(key);
             }
-            Call::ReadHeard(nth) => self.read_heard(*nth),
+            Call::PollListener(nth) => self.read_heard(*nth),
             Call::Subscribe { pk, feed, include_create, overflow_policy } => {
                 self.subscribe(*pk, *feed, *include_create, *overflow_policy);
             }
             Call::UnsubscribeAll => {
                 let session = &self.session;
-                let expected = self.ledger.all_unwanted(|key| session.ended(key).is_some());
+                let expected = self.ledger.all_unsubscribed(|key| session.ended(key).is_some());
                 assert_eq!(self.session.unsubscribe_all(self.now), expected);
             }
             Call::Resubscribe => {
                 self.session.resubscribe(self.now);
                 if let Some(nth) = self.servers.len().checked_sub(1) {
-                    self.ledger.wanted_again(nth);
+                    self.ledger.resubscribed(nth);
                 }
             }
             Call::Unsubscribe(nth) => {
                 let Some(key) = pick(&self.ledger.subscriptions(), *nth) else { return };
                 self.session.unsubscribe(key, self.now);
-                self.ledger.unwanted(key);
+                self.ledger.unsubscribed(key);
             }
             Call::Probe => self.session.probe(self.now),
             Call::Reconnect => self.session.force_reconnect(CloseFrame::normal(), self.now),
@@ -120,14 +120,14 @@ impl World {
                 self.ledger.closed();
             }
             Call::Transmit(count) => _ = (0..*count).take_while(|_| self.transmit()).count(),
-            Call::Tell(count) => _ = (0..*count).take_while(|_| self.tell()).count(),
-            Call::Read(nth) => {
+            Call::PollEvents(count) => _ = (0..*count).take_while(|_| self.tell()).count(),
+            Call::PollChange(nth) => {
                 let Some(key) = pick(&self.ledger.subscriptions(), *nth) else { return };
                 if let Some(polled) = self.session.poll_change(key) {
-                    self.ledger.read(key, &polled);
+                    self.ledger.change_polled(key, &polled);
                 }
             }
-            Call::Opened(which) => {
+            Call::Connected(which) => {
                 self.about(which, Session::handle_connected);
             }
             Call::Disconnected(which, why) => {
@@ -146,15 +146,15 @@ impl World {
                     session.handle_binary(epoch, junk.as_bytes(), now);
                 });
             }
-            Call::Answer(which, nth, status) => self.answer(which, *nth, *status),
+            Call::Reply(which, nth, status) => self.answer(which, *nth, *status),
             Call::Events { which, nth, kind, count } => {
                 (0..*count).for_each(|_| self.event(which, *nth, *kind));
             }
-            Call::Sleep(time) => {
+            Call::Advance(time) => {
                 self.now += Duration::from_millis(*time);
                 self.session.handle_timeout(self.now);
             }
-            Call::Deadline => {
+            Call::NextTimeout => {
                 self.now = self.session.poll_timeout().map_or(self.now, |next| next.max(self.now));
                 self.session.handle_timeout(self.now);
             }
@@ -188,7 +188,7 @@ impl World {
         self.about(which, |session, epoch, now| session.handle_text(epoch, text, now));
         let is_taken = taken(self.session.stats()) > before;
         if is_taken {
-            self.ledger.listening.came(text);
+            self.ledger.listeners.frame_received(text);
         }
         is_taken
     }
@@ -203,7 +203,11 @@ impl World {
             request = request.timeout(Duration::from_millis(timeout));
         }
         if let Ok(key) = self.session.request(request, self.now) {
-            self.ledger.asked(key, number, matches!(ACTIONS[action % 4], "list" | "retrieve"));
+            self.ledger.request_made(
+                key,
+                number,
+                matches!(ACTIONS[action % 4], "list" | "retrieve"),
+            );
         }
     }
 
@@ -218,7 +222,7 @@ impl World {
             request = request.timeout(Duration::from_millis(timeout));
         }
         if let Ok(key) = self.session.stream(request, self.now) {
-            self.ledger.streamed(key, number, repeatable);
+            self.ledger.stream_made(key, number, repeatable);
         }
     }
 
@@ -229,20 +233,20 @@ impl World {
         } else {
             self.session.cancel_reply_stream(key);
         }
-        self.ledger.streams.left(key);
+        self.ledger.streams.ended(key);
     }
 
     fn read_replies(&mut self, nth: usize) {
         let Some(key) = pick(&self.ledger.streams.keys(), nth) else { return };
         if let Some(polled) = self.session.poll_reply(key) {
-            self.ledger.streams.read(key, &polled);
+            self.ledger.streams.reply_polled(key, &polled);
         }
     }
 
     fn read_heard(&mut self, nth: usize) {
-        let Some(key) = pick(&self.ledger.listening.keys(), nth) else { return };
+        let Some(key) = pick(&self.ledger.listeners.keys(), nth) else { return };
         if let Some(heard) = self.session.poll_listener(key) {
-            self.ledger.listening.read(key, &heard);
+            self.ledger.listeners.event_polled(key, &heard);
         }
     }
 
@@ -277,7 +281,7 @@ impl World {
             selector = Selector::stream("tasks").contains(json!({"action": "update"}));
         }
         if let Ok(key) = self.session.listen(selector, self.now) {
-            self.ledger.listening.began(key, updates_only);
+            self.ledger.listeners.added(key, updates_only);
         }
     }
 
@@ -297,7 +301,7 @@ impl World {
         if let Ok(key) =
             self.session.subscribe(subscribe.overflow_policy(overflow_policy), self.now)
         {
-            self.ledger.wanted(key, include_create, overflow_policy);
+            self.ledger.subscribed(key, include_create, overflow_policy);
         }
     }
 
@@ -328,7 +332,7 @@ impl World {
     fn tell(&mut self) -> bool {
         let event = self.session.poll_event();
         if let Some(event) = &event {
-            self.ledger.told(event);
+            self.ledger.event_polled(event);
         }
         event.is_some()
     }
@@ -344,7 +348,7 @@ impl World {
         };
         let number = self.next_number();
         if status >= 400 {
-            self.ledger.refused(at, &frame);
+            self.ledger.error_reply_sent(at, &frame);
         }
         let errors = if status < 400 { json!([]) } else { json!(["no"]) };
         let payload = json!({
@@ -354,7 +358,7 @@ impl World {
         });
         let text = json!({"stream": "tasks", "payload": payload}).to_string();
         if self.says(&Which::Any(at), &text) && status < 400 {
-            self.ledger.streams.said(&id_of(&frame), number);
+            self.ledger.streams.reply_sent(&id_of(&frame), number);
         }
     }
 
@@ -386,7 +390,7 @@ impl World {
         let stats = self.session.stats();
         assert!(stats.requests <= MAX && stats.waiting_requests <= stats.requests);
         assert!(stats.subscriptions <= MAX && stats.listeners <= MAX);
-        assert!(self.ledger.streams.alive() <= MAX);
+        assert!(self.ledger.streams.active() <= MAX);
         let settled = stats.requests_replied
             + stats.requests_error_reply
             + stats.requests_timed_out
@@ -419,7 +423,7 @@ impl World {
         assert_eq!(self.session.poll_timeout(), None);
         assert_eq!(self.session.poll_transmit(), None);
         self.drain();
-        self.ledger.settled();
+        self.ledger.assert_all_ended();
         let stats = self.session.stats();
         assert_eq!((stats.unread_events, stats.unpolled_events), (0, 0));
         assert_eq!((stats.unread_changes, stats.unread_changes_bytes), (0, 0));
@@ -436,14 +440,14 @@ impl World {
                 Event::Client(_) => notices += 1,
                 _ => events += 1,
             }
-            self.ledger.told(&event);
+            self.ledger.event_polled(&event);
         }
         assert!(notices <= LIMIT.count + 1, "{notices} notices");
         assert!(events <= 8 * MAX, "{events} events");
         for key in self.ledger.subscriptions() {
             let mut changes = 0;
             while let Some(polled) = self.session.poll_change(key) {
-                self.ledger.read(key, &polled);
+                self.ledger.change_polled(key, &polled);
                 changes += 1;
             }
             // A gap before each and behind the last, what gave way, and the end.
@@ -452,15 +456,15 @@ impl World {
         for key in self.ledger.streams.keys() {
             let mut replies = 0;
             while let Some(polled) = self.session.poll_reply(key) {
-                self.ledger.streams.read(key, &polled);
+                self.ledger.streams.reply_polled(key, &polled);
                 replies += 1;
             }
             assert!(replies <= LIMIT.count + 2, "{replies} replies");
         }
-        for key in self.ledger.listening.keys() {
+        for key in self.ledger.listeners.keys() {
             let mut heard = 0;
             while let Some(frame) = self.session.poll_listener(key) {
-                self.ledger.listening.read(key, &frame);
+                self.ledger.listeners.event_polled(key, &frame);
                 heard += 1;
             }
             assert!(heard <= LIMIT.count + 1, "{heard} frames");
@@ -488,7 +492,7 @@ proptest! {
         let mut world = World::new(seed, window);
         if seed % 2 == 0 {
             // Else most are over before they are connected.
-            for call in [Call::Open, Call::Transmit(1), Call::Opened(Which::Current)] {
+            for call in [Call::Open, Call::Transmit(1), Call::Connected(Which::Current)] {
                 world.call(&call);
             }
         }

@@ -1,4 +1,4 @@
-//! `force_reconnect` (rule L13).
+//! Planned reconnects (rule L13).
 
 use crate::conversation::{Conversation, closed, dropped, http, millis, secs, update};
 use dcrf_proto::{
@@ -12,13 +12,13 @@ impl Conversation {
         self.session.force_reconnect(CloseFrame::normal(), self.now);
     }
 
-    /// Takes the close frames since the last look. Drops the other frames.
+    /// Takes the new transmits and returns the close frames.
     fn close_frames(&mut self) -> Vec<CloseFrame> {
         let close_frame = |transmit| match transmit {
             Transmit::Frame(_, Frame::Close(frame)) => Some(frame),
             _ => None,
         };
-        self.transmitted().into_iter().filter_map(close_frame).collect()
+        self.transmits().into_iter().filter_map(close_frame).collect()
     }
 
     fn finish_closing_handshake(&mut self) {
@@ -28,15 +28,15 @@ impl Conversation {
 
 const FIRST: ConnectionState = ConnectionState::Connecting { attempt: 1 };
 
-/// Without jitter each wait equals its bound.
-fn steady() -> Config {
+/// No jitter, so that each wait is known.
+fn no_jitter() -> Config {
     let mut config = Config::default();
     config.backoff.jitter = false;
     config
 }
 
 #[test]
-fn l13_force_reconnect_closes_the_connection_and_dials_at_once() {
+fn l13_connection_is_closed_and_the_next_one_dialled() {
     let mut c = Conversation::connected();
     let old = c.epoch();
     c.states();
@@ -44,46 +44,46 @@ fn l13_force_reconnect_closes_the_connection_and_dials_at_once() {
 
     c.session.force_reconnect(frame.clone(), c.now);
 
-    assert_eq!(c.transmitted(), [Transmit::Frame(old, Frame::Close(frame))]);
+    assert_eq!(c.transmits(), [Transmit::Frame(old, Frame::Close(frame))]);
     assert_eq!(c.session.epoch(), Some(old), "the socket is kept for the closing handshake");
     assert_eq!(*c.session.state(), FIRST);
     c.finish_closing_handshake();
-    assert_eq!(c.dial_count(), 1);
+    assert_eq!(c.dials(), 1);
     assert!(c.epoch() > old);
     c.connect();
     assert_eq!(c.states(), [FIRST, ConnectionState::Connected]);
 }
 
 #[test]
-fn l13_closing_handshake_ends_after_a_second() {
+fn l13_closing_handshake_times_out_after_a_second() {
     let mut c = Conversation::connected();
     c.force_reconnect();
     assert_eq!(c.close_frames(), [CloseFrame::normal()]);
     c.advance(millis(999));
-    assert_eq!(c.dial_count(), 0);
+    assert_eq!(c.dials(), 0);
     c.advance(millis(1));
-    assert_eq!(c.dial_count(), 1);
+    assert_eq!(c.dials(), 1);
     assert_eq!(c.session.epoch(), Some(c.epoch()));
-    // The dial has a timeout of its own.
+    // The dial has its full timeout.
     c.advance(millis(9_999));
     assert_eq!(*c.session.state(), FIRST);
 }
 
 #[test]
-fn l13_end_of_the_closing_handshake_is_no_failure() {
-    for why in
+fn l13_end_of_the_closing_handshake_is_not_a_failure() {
+    for error in
         [closed(1008), closed(4401), dropped(), ConnectionError::Certificate("expired".into())]
     {
-        for verdict in [None, Some(FailureAction::Stop)] {
+        for action in [None, Some(FailureAction::Stop)] {
             let mut c = Conversation::connected();
             c.force_reconnect();
-            match verdict {
-                None => c.disconnect(why.clone()),
-                Some(verdict) => {
-                    c.session.handle_disconnected_with(c.epoch(), why.clone(), verdict, c.now);
+            match action {
+                None => c.disconnect(error.clone()),
+                Some(action) => {
+                    c.session.handle_disconnected_with(c.epoch(), error.clone(), action, c.now);
                 }
             }
-            assert_eq!(c.dial_count(), 1);
+            assert_eq!(c.dials(), 1);
             assert_eq!(c.session.attempt().number, 1);
             assert!(!c.session.attempt().refresh);
         }
@@ -91,27 +91,27 @@ fn l13_end_of_the_closing_handshake_is_no_failure() {
 }
 
 #[test]
-fn l13_force_reconnect_ends_the_wait_between_attempts() {
-    let mut c = Conversation::connecting(steady());
+fn l13_wait_ends_at_once() {
+    let mut c = Conversation::connecting(no_jitter());
     c.disconnect(dropped());
     c.force_reconnect();
-    assert_eq!(c.dial_count(), 1);
+    assert_eq!(c.dials(), 1);
     assert_eq!(*c.session.state(), FIRST);
-    // The timer of the wait is gone.
+    // The backoff timer is gone.
     c.advance(secs(9));
-    assert_eq!(c.dial_count(), 0);
+    assert_eq!(c.dials(), 0);
 }
 
 #[test]
-fn l13_force_reconnect_replaces_a_dial_in_progress() {
+fn l13_dial_in_progress_is_replaced() {
     let mut c = Conversation::connecting(Config::default());
     let old = c.epoch();
     c.advance(secs(9));
     c.force_reconnect();
-    assert_eq!(c.dial_count(), 1);
+    assert_eq!(c.dials(), 1);
     assert!(c.epoch() > old);
     assert_eq!(c.session.epoch(), Some(c.epoch()));
-    // The new dial has its full timeout, and the old one is ignored.
+    // The new dial has its full timeout, and results of the old one are ignored.
     c.advance(secs(9));
     c.session.handle_connected(old, c.now);
     c.session.handle_disconnected(old, dropped(), c.now);
@@ -120,143 +120,143 @@ fn l13_force_reconnect_replaces_a_dial_in_progress() {
 }
 
 #[test]
-fn l13_force_reconnect_withdraws_a_dial_that_has_not_started() {
+fn l13_unpolled_dial_is_replaced() {
     let mut c = Conversation::idle(Config::default());
     c.session.open(c.now);
     c.force_reconnect();
-    assert_eq!(c.dial_count(), 1);
+    assert_eq!(c.dials(), 1);
 }
 
 #[test]
-fn l13_force_reconnect_opens_an_idle_session() {
+fn l13_idle_session_is_opened() {
     let mut c = Conversation::idle(Config::default());
     c.force_reconnect();
-    assert_eq!(c.dial_count(), 1);
+    assert_eq!(c.dials(), 1);
     assert_eq!(c.states(), [FIRST]);
 }
 
 #[test]
-fn l13_second_force_reconnect_during_the_closing_handshake_does_nothing() {
+fn l13_second_reconnect_changes_nothing() {
     let mut c = Conversation::connected();
     c.force_reconnect();
     c.advance(millis(600));
     c.session.force_reconnect(CloseFrame { code: 4000, reason: String::new() }, c.now);
     assert_eq!(c.close_frames(), [CloseFrame::normal()]);
     c.advance(millis(400));
-    assert_eq!(c.dial_count(), 1);
+    assert_eq!(c.dials(), 1);
 }
 
 #[test]
-fn l13_force_reconnect_resets_the_attempt_count() {
-    let mut config = steady();
+fn l13_attempt_count_is_reset() {
+    let mut config = no_jitter();
     config.max_attempts = Some(4);
     let mut c = Conversation::connecting(config);
     for _ in 0..3 {
         c.disconnect(dropped());
-        c.redial();
+        c.wait_for_dial();
     }
     c.force_reconnect();
-    assert_eq!(c.dial_count(), 1);
+    assert_eq!(c.dials(), 1);
     assert_eq!(c.session.attempt().number, 1);
     c.disconnect(dropped());
-    assert_eq!(c.redial(), secs(1), "the wait is that of the first failure");
+    assert_eq!(c.wait_for_dial(), secs(1), "the wait after a first failure");
     assert_eq!(c.session.attempt().number, 2);
 }
 
 #[test]
-fn l13_force_reconnect_resets_the_failure_counts() {
-    let mut c = Conversation::connecting(steady());
+fn l13_strikes_are_reset() {
+    let mut c = Conversation::connecting(no_jitter());
     c.disconnect(http(403));
     c.force_reconnect();
-    assert_eq!(c.dial_count(), 1);
+    assert_eq!(c.dials(), 1);
     assert!(!c.session.attempt().refresh);
     c.disconnect(http(403));
     assert!(matches!(c.session.state(), ConnectionState::Waiting { attempt: 2, .. }));
 }
 
 #[test]
-fn l13_requests_in_flight_are_treated_as_after_any_loss() {
+fn l13_requests_in_flight_are_lost_or_resent() {
     let mut c = Conversation::connected();
-    let (written, frame) = c.send_request(Request::create("tasks", &json!({})));
-    let (repeated, _) = c.send_request(Request::list("tasks"));
+    let (create, frame) = c.send_request(Request::create("tasks", &json!({})));
+    let (list, _) = c.send_request(Request::list("tasks"));
     let waiting = c.request(Request::new("tasks", "archive"));
 
     c.force_reconnect();
 
-    let lost = Err(RequestError::ConnectionLost { sent: true });
-    assert_eq!(c.settled(), [(written, lost)]);
-    assert_eq!(c.sent_actions(), [""; 0], "nothing is sent behind a close frame");
-    // Frames of the old connection are ignored.
+    let connection_lost = Err(RequestError::ConnectionLost { sent: true });
+    assert_eq!(c.settled(), [(create, connection_lost)]);
+    assert_eq!(c.sent_actions(), [""; 0], "nothing follows the close frame");
+    // A reply on the old connection is ignored.
     c.reply(&frame, &json!({}));
     c.finish_closing_handshake();
-    assert_eq!(c.dial_count(), 1);
+    assert_eq!(c.dials(), 1);
     c.connect();
     let frames = c.sent();
     for frame in &frames {
         c.reply(frame, &json!([]));
     }
-    assert_eq!(c.settled(), [(repeated, Ok(json!([]))), (waiting, Ok(json!([])))]);
+    assert_eq!(c.settled(), [(list, Ok(json!([]))), (waiting, Ok(json!([])))]);
     assert_eq!(c.session.stats().repeated, 1);
 }
 
 #[test]
-fn l13_requests_wait_during_a_forced_reconnect() {
+fn l13_commands_during_the_closing_handshake_wait() {
     let mut c = Conversation::connected();
     c.force_reconnect();
     let request = c.request(Request::create("tasks", &json!({})));
     let subscription = c.subscribe(Subscribe::instance("tasks", 7));
     assert_eq!(c.sent_actions(), [""; 0]);
     c.finish_closing_handshake();
-    assert_eq!(c.dial_count(), 1);
+    assert_eq!(c.dials(), 1);
     c.connect();
     let [subscribe, create] = <[_; 2]>::try_from(c.sent()).unwrap();
     c.reply(&subscribe, &json!(null));
     c.reply(&create, &json!(1));
     assert_eq!(c.settled(), [(request, Ok(json!(1)))]);
     assert!(c.session.is_acknowledged(subscription));
-    assert_eq!(c.changes(subscription), [], "no gap in what had not begun");
+    assert_eq!(c.changes(subscription), [], "no gap before it was live");
 }
 
 #[test]
 fn l13_subscriptions_continue_after_a_gap() {
     let mut c = Conversation::connected();
-    let (key, first) = c.subscribe_live(Subscribe::instance("tasks", 7));
+    let (key, first) = c.subscribe_acked(Subscribe::instance("tasks", 7));
     c.force_reconnect();
-    // The old connection is closing.
+    // An event on the old connection is ignored.
     c.event(&first, "update", &json!({"n": 1}));
     c.finish_closing_handshake();
-    assert_eq!(c.dial_count(), 1);
+    assert_eq!(c.dials(), 1);
     c.connect();
-    let again = c.sent_one();
-    c.reply(&again, &json!(null));
-    c.event(&again, "update", &json!({"n": 2}));
-    let [Change::Gap(gap), after] = &c.changes(key)[..] else { panic!("no gap") };
+    let second = c.sent_one();
+    c.reply(&second, &json!(null));
+    c.event(&second, "update", &json!({"n": 2}));
+    let [Change::Gap(gap), next] = &c.changes(key)[..] else { panic!("no gap") };
     assert_eq!(gap.cause, ConnectionError::Reconnect);
-    assert_eq!(*after, update(&json!({"n": 2})));
+    assert_eq!(*next, update(&json!({"n": 2})));
 }
 
 #[test]
-fn l13_forced_reconnect_makes_no_suspects() {
+fn l13_reconnect_does_not_suspect_unacknowledged_subscriptions() {
     let mut c = Conversation::connected();
     let key = c.subscribe(Subscribe::instance("tasks", 7));
     for _ in 0..5 {
         assert_eq!(c.sent_actions(), ["subscribe_instance"]);
         c.force_reconnect();
         c.finish_closing_handshake();
-        assert_eq!(c.dial_count(), 1);
+        assert_eq!(c.dials(), 1);
         c.connect();
     }
     assert_eq!(c.changes(key), []);
 }
 
 #[test]
-fn l13_close_ends_a_forced_reconnect() {
-    for taken in [false, true] {
+fn l13_close_cancels_the_reconnect() {
+    for is_flushed in [false, true] {
         for close in [CloseOptions::default(), CloseOptions::now()] {
             let mut c = Conversation::connected();
             let key = c.subscribe(Subscribe::instance("tasks", 7));
             c.force_reconnect();
-            if taken {
+            if is_flushed {
                 c.flush();
             }
             c.advance(millis(500));
@@ -264,27 +264,27 @@ fn l13_close_ends_a_forced_reconnect() {
             assert_eq!(*c.session.state(), ConnectionState::Closed(CloseReason::ByCaller));
             assert_eq!(c.end(key), SubscriptionError::Closed(CloseReason::ByCaller));
             assert_eq!(c.close_frames(), [CloseFrame::normal()]);
-            assert!(!c.session.is_finished(), "the closing handshake goes on");
+            assert!(!c.session.is_finished(), "the closing handshake continues");
             c.advance(millis(500));
             assert!(c.session.is_finished());
             assert_eq!(c.session.poll_timeout(), None);
-            assert_eq!(c.dial_count(), 0);
+            assert_eq!(c.dials(), 0);
         }
     }
 }
 
 #[test]
-fn l13_stopped_driver_ends_a_forced_reconnect() {
+fn l13_stopped_driver_cancels_the_reconnect() {
     let mut c = Conversation::connected();
     c.force_reconnect();
     c.session.stop_driving(c.now);
     assert!(c.session.is_finished());
-    assert_eq!(c.transmitted(), []);
+    assert_eq!(c.transmits(), []);
     assert_eq!(c.session.poll_timeout(), None);
 }
 
 #[test]
-fn l11_force_reconnect_does_not_dial_after_a_close() {
+fn l11_reconnect_does_not_dial_after_a_close() {
     let states: [fn() -> Conversation; 5] = [
         || Conversation::idle(Config::default()),
         || Conversation::connecting(Config::default()),
@@ -295,9 +295,9 @@ fn l11_force_reconnect_does_not_dial_after_a_close() {
             waiting
         },
         || {
-            let mut parting = Conversation::connected();
-            parting.force_reconnect();
-            parting
+            let mut reconnecting = Conversation::connected();
+            reconnecting.force_reconnect();
+            reconnecting
         },
     ];
     for state in states {
@@ -308,11 +308,11 @@ fn l11_force_reconnect_does_not_dial_after_a_close() {
             c.close(close);
             c.close_frames();
             c.force_reconnect();
-            assert_eq!(c.close_frames(), [], "a close that waits goes on as it was");
+            assert_eq!(c.close_frames(), [], "a waiting close is unaffected");
             c.advance(secs(1_000));
             c.force_reconnect();
             c.advance(secs(1_000));
-            assert_eq!(c.dial_count(), 0);
+            assert_eq!(c.dials(), 0);
             assert!(c.session.is_finished());
             assert_eq!(c.settled().len(), 1, "{request:?} settles");
         }
@@ -320,20 +320,20 @@ fn l11_force_reconnect_does_not_dial_after_a_close() {
 }
 
 #[test]
-fn l13_forbidden_close_code_is_sent_as_1000() {
+fn l13_invalid_close_code_is_sent_as_1000() {
     let mut c = Conversation::connected();
     c.session.force_reconnect(CloseFrame { code: 1006, reason: "bye".into() }, c.now);
     assert_eq!(c.close_frames(), [CloseFrame { code: 1000, reason: "bye".into() }]);
 }
 
 #[test]
-fn l13_close_frame_replaces_an_unsent_ping() {
+fn l13_unsent_ping_is_discarded() {
     let mut c = Conversation::connected();
     c.session.probe(c.now);
     c.force_reconnect();
-    assert_eq!(c.transmitted().len(), 1, "the close frame alone");
+    assert_eq!(c.transmits().len(), 1, "only the close frame");
     c.advance(secs(1));
-    assert_eq!(c.dial_count(), 1);
+    assert_eq!(c.dials(), 1);
     c.connect();
     c.advance(secs(19));
     assert_eq!(

@@ -1,4 +1,4 @@
-//! Refreshes: a subscriber converges to the server's state (rule S6).
+//! Subscriptions with refresh (rule S6).
 
 use std::sync::Arc;
 
@@ -21,9 +21,12 @@ fn connected() -> Conversation {
     Conversation::connected_with(|config| config.heartbeat = None)
 }
 
-/// Subscribes and acknowledges. Returns the subscribe and the refresh that follows.
-fn subscribes(c: &mut Conversation, subscribe: Subscribe) -> (SubscriptionKey, Value, Value) {
-    let (key, frame) = c.subscribe_live(subscribe);
+/// Subscribes and acknowledges. Also returns the refresh request that follows.
+fn subscribe_and_refresh(
+    c: &mut Conversation,
+    subscribe: Subscribe,
+) -> (SubscriptionKey, Value, Value) {
+    let (key, frame) = c.subscribe_acked(subscribe);
     (key, frame, c.sent_one())
 }
 
@@ -36,15 +39,15 @@ fn page(results: &[u64], offset: u64) -> Value {
 }
 
 #[test]
-fn s6_instance_is_retrieved_once_it_is_live() {
+fn s6_live_instance_is_retrieved_once() {
     let mut c = connected();
-    let (key, _, refresh) = subscribes(&mut c, task());
+    let (key, _, refresh) = subscribe_and_refresh(&mut c, task());
     assert_eq!(refresh["stream"], "tasks");
     assert_eq!(
         (&refresh["payload"]["action"], &refresh["payload"]["pk"]),
         (&json!("retrieve"), &json!(7))
     );
-    let object = json!({"pk": 7, "title": "as it is"});
+    let object = json!({"pk": 7, "title": "current"});
     c.reply(&refresh, &object);
     assert_eq!(c.changes(key), [snapshot(&[object])]);
     assert_eq!(c.sent(), [] as [Value; 0]);
@@ -52,15 +55,15 @@ fn s6_instance_is_retrieved_once_it_is_live() {
 }
 
 #[test]
-fn s6_gap_precedes_the_snapshot_after_each_replay() {
+fn s6_snapshot_follows_the_gap_after_each_replay() {
     let mut c = connected();
-    let (key, frame, refresh) = subscribes(&mut c, task());
+    let (key, frame, refresh) = subscribe_and_refresh(&mut c, task());
     c.reply(&refresh, &json!(1));
     c.changes(key);
     for round in 2..4 {
         c.reconnect();
         assert_eq!(c.sent_one(), frame);
-        assert_eq!(c.sent(), [] as [Value; 0], "not before it is in force");
+        assert_eq!(c.sent(), [] as [Value; 0], "no refresh before the acknowledgement");
         c.reply(&frame, &Value::Null);
         let refresh = c.sent_one();
         c.event(&frame, "update", &json!(0));
@@ -72,10 +75,10 @@ fn s6_gap_precedes_the_snapshot_after_each_replay() {
 }
 
 #[test]
-fn s6_missing_object_is_reported_as_deleted() {
+fn s6_missing_object_is_delivered_as_a_delete() {
     let mut c = connected();
-    let (key, _, refresh) = subscribes(&mut c, task().pk_field("id"));
-    c.error_reply(&refresh, 404);
+    let (key, _, refresh) = subscribe_and_refresh(&mut c, task().pk_field("id"));
+    c.reply_error(&refresh, 404);
     let changes = c.changes(key);
     let [Change::Delete(deleted)] = &changes[..] else { panic!("{changes:?}") };
     assert_eq!((&deleted.pk, deleted.data.as_str()), (&Some(Pk::from(7)), r#"{"id":7}"#));
@@ -83,22 +86,22 @@ fn s6_missing_object_is_reported_as_deleted() {
 }
 
 #[test]
-fn s6_other_error_reply_is_reported_and_ends_nothing() {
+fn s6_other_error_reply_is_delivered_and_ends_nothing() {
     let mut c = connected();
-    let (key, _, refresh) = subscribes(&mut c, task());
-    c.error_reply(&refresh, 403);
+    let (key, _, refresh) = subscribe_and_refresh(&mut c, task());
+    c.reply_error(&refresh, 403);
     assert!(
         matches!(&c.changes(key)[..], [Change::ErrorReply(error_reply)] if error_reply.status == Some(403))
     );
-    let (key, _, refresh) = subscribes(&mut c, feed());
-    c.error_reply(&refresh, 404);
+    let (key, _, refresh) = subscribe_and_refresh(&mut c, feed());
+    c.reply_error(&refresh, 404);
     assert!(matches!(&c.changes(key)[..], [Change::ErrorReply(_)]));
 }
 
 #[test]
 fn s6_feed_is_listed_to_its_last_page() {
     let mut c = connected();
-    let (key, _, refresh) = subscribes(&mut c, feed());
+    let (key, _, refresh) = subscribe_and_refresh(&mut c, feed());
     assert_eq!(refresh["payload"]["action"], "list");
     c.reply(&refresh, &page(&[1, 2], 0));
     let second = c.sent_one();
@@ -115,7 +118,7 @@ fn s6_feed_is_listed_to_its_last_page() {
 #[test]
 fn s6_changes_between_pages_follow_the_snapshot() {
     let mut c = connected();
-    let (key, frame, refresh) = subscribes(&mut c, feed());
+    let (key, frame, refresh) = subscribe_and_refresh(&mut c, feed());
     c.event(&frame, "update", &json!("before"));
     c.reply(&refresh, &page(&[1, 2], 0));
     assert_eq!(c.changes(key), [update(&json!("before"))]);
@@ -133,22 +136,22 @@ fn s6_changes_between_pages_follow_the_snapshot() {
 }
 
 #[test]
-fn s6_changes_between_pages_survive_a_restart_of_the_list() {
+fn s6_changes_between_pages_survive_a_failed_refresh() {
     let mut c = connected();
-    let (key, frame, refresh) = subscribes(&mut c, feed());
+    let (key, frame, refresh) = subscribe_and_refresh(&mut c, feed());
     let between = |c: &mut Conversation, refresh: &Value| {
         c.reply(refresh, &page(&[1, 2], 0));
         c.event(&frame, "update", &json!(0));
         assert_eq!(c.changes(key), []);
     };
-    // An error, then no reply.
+    // The server fails, then does not reply.
     between(&mut c, &refresh);
     let second = c.sent_one();
-    c.error_reply(&second, 503);
+    c.reply_error(&second, 503);
     assert_eq!(c.changes(key), [update(&json!(0))]);
     c.advance(secs(1));
     let refresh = c.sent_one();
-    assert_eq!(refresh["payload"].get("offset"), None, "from the first page on");
+    assert_eq!(refresh["payload"].get("offset"), None, "starts at the first page");
     between(&mut c, &refresh);
     c.advance(secs(30));
     assert_eq!(c.changes(key), [update(&json!(0))]);
@@ -169,12 +172,12 @@ fn s6_changes_between_pages_survive_a_restart_of_the_list() {
 }
 
 #[test]
-fn s6_too_many_changes_between_pages_restart_the_list() {
+fn s6_overflow_between_pages_restarts_the_list() {
     let mut c = Conversation::connected_with(|config| {
         config.changes = dcrf_proto::Limit { count: 2, bytes: 1_000 };
         config.heartbeat = None;
     });
-    let (key, frame, refresh) = subscribes(&mut c, feed());
+    let (key, frame, refresh) = subscribe_and_refresh(&mut c, feed());
     c.reply(&refresh, &page(&[1, 2], 0));
     let second = c.sent_one();
     for n in 0..3 {
@@ -182,16 +185,16 @@ fn s6_too_many_changes_between_pages_restart_the_list() {
     }
     assert_eq!(c.changes(key), [Change::Lagged(1), update(&json!(1)), update(&json!(2))]);
     c.reply(&second, &page(&[3, 4], 2));
-    let anew = c.sent_one();
-    assert_eq!(anew["payload"].get("offset"), None);
-    c.reply(&anew, &json!([9]));
+    let restarted = c.sent_one();
+    assert_eq!(restarted["payload"].get("offset"), None);
+    c.reply(&restarted, &json!([9]));
     assert_eq!(c.changes(key), [snapshot(&[json!(9)])]);
 }
 
 #[test]
-fn s6_list_that_changes_between_pages_is_restarted_three_times() {
+fn s6_list_with_changing_count_is_restarted_three_times() {
     let mut c = connected();
-    let (key, _, mut refresh) = subscribes(&mut c, feed());
+    let (key, _, mut refresh) = subscribe_and_refresh(&mut c, feed());
     for _ in 0..3 {
         c.reply(&refresh, &page(&[1, 2], 0));
         let second = c.sent_one();
@@ -213,7 +216,7 @@ fn s6_list_larger_than_the_buffer_ends_the_subscription() {
         config.changes = dcrf_proto::Limit { count: 10, bytes: 100 };
         config.heartbeat = None;
     });
-    let (key, _, mut refresh) = subscribes(&mut c, feed());
+    let (key, _, mut refresh) = subscribe_and_refresh(&mut c, feed());
     let long = "long".repeat(8);
     for offset in (0..).step_by(2) {
         let page = json!({"count": 1_000, "results": [long, long], "limit": 2, "offset": offset});
@@ -228,14 +231,14 @@ fn s6_list_larger_than_the_buffer_ends_the_subscription() {
 }
 
 #[test]
-fn s6_list_without_pages_is_one_snapshot_and_a_missing_offset_ends() {
+fn s6_list_without_pages_or_offset_is_one_snapshot() {
     let mut c = connected();
-    let (key, _, refresh) = subscribes(&mut c, feed());
+    let (key, _, refresh) = subscribe_and_refresh(&mut c, feed());
     c.reply(&refresh, &json!([1, 2]));
     assert_eq!(c.changes(key), [snapshot(&[json!(1), json!(2)])]);
 
     let other = Subscribe::new("tasks", "subscribe_red").refresh_with(Request::new("tasks", "red"));
-    let (key, _, refresh) = subscribes(&mut c, other);
+    let (key, _, refresh) = subscribe_and_refresh(&mut c, other);
     assert_eq!(refresh["payload"]["action"], "red");
     c.reply(&refresh, &page(&[1, 2], 0));
     let second = c.sent_one();
@@ -245,16 +248,16 @@ fn s6_list_without_pages_is_one_snapshot_and_a_missing_offset_ends() {
 }
 
 #[test]
-fn s6_failed_or_unanswered_refresh_is_retried() {
+fn s6_refresh_is_repeated_after_a_server_error_or_timeout() {
     let mut c = connected();
-    let (key, _, refresh) = subscribes(&mut c, task());
-    c.error_reply(&refresh, 503);
+    let (key, _, refresh) = subscribe_and_refresh(&mut c, task());
+    c.reply_error(&refresh, 503);
     assert_eq!(c.sent(), [] as [Value; 0]);
     c.advance(secs(1));
-    let again = c.sent_one();
-    assert_ne!(again["payload"]["request_id"], refresh["payload"]["request_id"]);
+    let repeated = c.sent_one();
+    assert_ne!(repeated["payload"]["request_id"], refresh["payload"]["request_id"]);
     c.advance(secs(30));
-    c.reply(&again, &json!("late"));
+    c.reply(&repeated, &json!("late"));
     assert_eq!(c.session.stats().late, 1);
     c.advance(secs(2));
     let third = c.sent_one();
@@ -263,25 +266,25 @@ fn s6_failed_or_unanswered_refresh_is_retried() {
 }
 
 #[test]
-fn s6_loss_ends_a_refresh_and_the_next_acknowledgement_restarts_it() {
+fn s6_connection_loss_restarts_the_refresh_after_the_replay() {
     let mut c = connected();
-    let (key, frame, refresh) = subscribes(&mut c, feed());
+    let (key, frame, refresh) = subscribe_and_refresh(&mut c, feed());
     c.reply(&refresh, &page(&[1, 2], 0));
     let second = c.sent_one();
     c.reconnect();
     assert_eq!(c.sent_one(), frame);
     c.reply(&second, &page(&[3, 4], 2));
     c.reply(&frame, &Value::Null);
-    let anew = c.sent_one();
-    assert_eq!(anew["payload"].get("offset"), None);
-    c.reply(&anew, &json!([9]));
+    let restarted = c.sent_one();
+    assert_eq!(restarted["payload"].get("offset"), None);
+    c.reply(&restarted, &json!([9]));
     assert_eq!(c.changes(key).last(), Some(&snapshot(&[json!(9)])));
 }
 
 #[test]
-fn s6_unsubscribed_subscriber_gets_no_snapshot() {
+fn s6_unsubscribe_cancels_the_refresh() {
     let mut c = connected();
-    let (key, _, refresh) = subscribes(&mut c, task());
+    let (key, _, refresh) = subscribe_and_refresh(&mut c, task());
     c.unsubscribe(key);
     c.reply(&refresh, &json!(1));
     assert_eq!(c.sent_actions(), ["unsubscribe_instance"]);
@@ -291,9 +294,9 @@ fn s6_unsubscribed_subscriber_gets_no_snapshot() {
 }
 
 #[test]
-fn s6_only_subscribers_with_refresh_get_a_snapshot() {
+fn s6_only_the_subscriber_with_refresh_gets_a_snapshot() {
     let mut c = connected();
-    let (plain, _) = c.subscribe_live(Subscribe::instance("tasks", 7));
+    let (plain, _) = c.subscribe_acked(Subscribe::instance("tasks", 7));
     let fresh = c.subscribe(task());
     let refresh = c.sent_one();
     assert_eq!(refresh["payload"]["action"], "retrieve");
@@ -302,7 +305,7 @@ fn s6_only_subscribers_with_refresh_get_a_snapshot() {
 }
 
 #[test]
-fn s6_refreshes_respect_the_window_and_precede_requests() {
+fn s6_refreshes_obey_the_replay_window_and_precede_requests() {
     let mut c = Conversation::connected_with(|config| {
         config.replay_window = 2;
         config.heartbeat = None;
@@ -322,12 +325,13 @@ fn s6_refreshes_respect_the_window_and_precede_requests() {
 }
 
 #[test]
-fn s6_oversized_snapshot_ends_a_subscriber_with_the_close_policy() {
+fn s6_snapshot_that_does_not_fit_overflows_with_the_close_policy() {
     let mut c = Conversation::connected_with(|config| {
         config.changes = dcrf_proto::Limit { count: 1, bytes: 1_000 };
         config.heartbeat = None;
     });
-    let (key, frame, refresh) = subscribes(&mut c, task().overflow_policy(OverflowPolicy::Close));
+    let (key, frame, refresh) =
+        subscribe_and_refresh(&mut c, task().overflow_policy(OverflowPolicy::Close));
     c.event(&frame, "update", &json!(1));
     c.reply(&refresh, &json!(2));
     assert!(matches!(
@@ -347,25 +351,25 @@ fn s6_refresh_uses_the_dialect() {
     }
     let mut c = Conversation::connected_with(|config| config.dialect = Some(Arc::new(ByRe)));
     let key = c.subscribe(task());
-    let says = |c: &mut Conversation, frame: &Value, data: &Value| {
+    let reply = |c: &mut Conversation, frame: &Value, data: &Value| {
         let re = &frame["payload"]["request_id"];
         let payload = json!({"re": re, "response_status": 200, "data": data});
         c.receive(&json!({"stream": "tasks", "payload": payload}));
     };
     let frame = c.sent_one();
-    says(&mut c, &frame, &Value::Null);
+    reply(&mut c, &frame, &Value::Null);
     let refresh = c.sent_one();
-    says(&mut c, &refresh, &json!(5));
+    reply(&mut c, &refresh, &json!(5));
     assert_eq!(c.changes(key), [snapshot(&[json!(5)])]);
-    says(&mut c, &refresh, &json!(6));
+    reply(&mut c, &refresh, &json!(6));
     assert_eq!(c.session.stats().unhandled, 1);
 }
 
 #[test]
-fn s6_close_ends_a_refresh() {
+fn s6_close_cancels_the_refresh() {
     let mut c = connected();
-    let (_, _, refresh) = subscribes(&mut c, task());
-    c.error_reply(&refresh, 503);
+    let (_, _, refresh) = subscribe_and_refresh(&mut c, task());
+    c.reply_error(&refresh, 503);
     c.close(CloseOptions::now());
     c.flush();
     c.disconnect(dropped());

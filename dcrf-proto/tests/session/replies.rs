@@ -1,4 +1,4 @@
-//! Matching replies with requests, and their outcome (rules R6 and R7).
+//! Matching and reading replies (rules R6 and R7).
 
 use crate::conversation::Conversation;
 use dcrf_proto::{Request, RequestError, Subscribe};
@@ -9,14 +9,14 @@ fn create() -> Request {
 }
 
 #[test]
-fn r6_reply_belongs_to_the_request_with_its_id_and_stream() {
+fn r6_reply_matches_by_id_and_stream() {
     let mut c = Conversation::connected();
     let (first, first_frame) = c.send_request(create());
     let (second, mut second_frame) = c.send_request(create());
 
     let stream = second_frame["stream"].take();
     second_frame["stream"] = json!("memos");
-    c.reply(&second_frame, &json!("of another stream"));
+    c.reply(&second_frame, &json!("on another stream"));
     assert_eq!(c.settled(), []);
     assert_eq!(c.unhandled().len(), 1);
 
@@ -27,7 +27,7 @@ fn r6_reply_belongs_to_the_request_with_its_id_and_stream() {
 }
 
 #[test]
-fn r6_ids_of_different_json_types_differ() {
+fn r6_id_keeps_its_json_type() {
     let mut c = Conversation::connected();
     let (number, _) = c.send_request(create().id(77));
     let (text, _) = c.send_request(create().id("77"));
@@ -40,7 +40,7 @@ fn r6_ids_of_different_json_types_differ() {
 }
 
 #[test]
-fn r6_event_does_not_acknowledge_its_subscription() {
+fn r6_event_with_the_subscription_id_is_not_its_reply() {
     for action in ["update", "create", "delete"] {
         let mut c = Conversation::connected();
         let key = c.subscribe(Subscribe::instance("tasks", 7).include_create());
@@ -52,7 +52,7 @@ fn r6_event_does_not_acknowledge_its_subscription() {
 }
 
 #[test]
-fn r6_null_action_with_a_status_answers_a_subscribe() {
+fn r6_null_action_with_a_status_is_the_reply_to_a_subscribe() {
     let mut c = Conversation::connected();
     let key = c.subscribe(Subscribe::instance("tasks", 7));
     let frame = c.sent_one();
@@ -61,8 +61,8 @@ fn r6_null_action_with_a_status_answers_a_subscribe() {
         &json!({"stream": "tasks", "payload": {"action": null, "request_id": id, "data": 1}}),
     );
     assert!(!c.session.is_acknowledged(key));
-    let answer = json!({"action": null, "request_id": id, "response_status": 200});
-    c.receive(&json!({"stream": "tasks", "payload": answer}));
+    let reply = json!({"action": null, "request_id": id, "response_status": 200});
+    c.receive(&json!({"stream": "tasks", "payload": reply}));
     assert!(c.session.is_acknowledged(key));
 }
 
@@ -77,7 +77,7 @@ fn r7_success_is_2xx_and_yields_data() {
 }
 
 #[test]
-fn r7_any_other_status_is_an_error_reply_with_all_its_fields() {
+fn r7_other_status_is_an_error_reply_with_all_fields() {
     for status in [100, 199, 300, 400, 404, 500] {
         let mut c = Conversation::connected();
         let (_, frame) = c.send_request(create());
@@ -94,7 +94,7 @@ fn r7_any_other_status_is_an_error_reply_with_all_its_fields() {
 }
 
 #[test]
-fn r7_error_reply_lists_its_errors_as_text() {
+fn r7_error_reply_has_messages() {
     let cases = [
         (json!(["Not found"]), Value::Null, vec!["Not found"]),
         (
@@ -116,7 +116,7 @@ fn r7_error_reply_lists_its_errors_as_text() {
 }
 
 #[test]
-fn r7_errors_decide_if_the_status_is_no_number() {
+fn r7_errors_decide_without_a_numeric_status() {
     let cases = [
         (json!({}), true),
         (json!({"errors": []}), true),
@@ -129,14 +129,14 @@ fn r7_errors_decide_if_the_status_is_no_number() {
         (json!({"response_status": "200", "errors": ["no"]}), false),
         (json!({"response_status": -1, "errors": []}), false),
     ];
-    for (mut payload, success) in cases {
+    for (mut payload, is_success) in cases {
         let mut c = Conversation::connected();
         let (_, frame) = c.send_request(create());
         payload["request_id"] = frame["payload"]["request_id"].clone();
         c.receive(&json!({"stream": "tasks", "payload": payload}));
         let settled = c.settled();
         assert_eq!(settled.len(), 1);
-        assert_eq!(settled[0].1.is_ok(), success, "{payload}");
+        assert_eq!(settled[0].1.is_ok(), is_success, "{payload}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! Requests: the outbox, timeouts, losses and ids (rules R1 to R5, R8, R9 and R11).
+//! Requests: the outbox, deadlines, losses and ids (rules R1 to R5, R8, R9 and R11).
 
 use crate::conversation::{Conversation, closed, dropped, millis, secs};
 use dcrf_proto::{
@@ -11,13 +11,13 @@ fn create() -> Request {
 }
 
 fn id_of(frame: &Value) -> &str {
-    frame["payload"]["request_id"].as_str().expect("a textual id")
+    frame["payload"]["request_id"].as_str().expect("a text id")
 }
 
 const LOST: RequestError = RequestError::ConnectionLost { sent: true };
 
 #[test]
-fn r1_requests_wait_for_the_connection_in_order() {
+fn r1_requests_wait_for_a_connection_in_order() {
     let mut c = Conversation::idle(Config::default());
     for action in ["one", "two", "three"] {
         c.request(Request::new("tools", action));
@@ -26,7 +26,7 @@ fn r1_requests_wait_for_the_connection_in_order() {
     assert_eq!(c.session.stats().waiting_requests, 3);
 
     c.session.open(c.now);
-    c.redial();
+    c.wait_for_dial();
     c.connect();
 
     assert_eq!(c.sent_actions(), ["one", "two", "three"]);
@@ -34,7 +34,7 @@ fn r1_requests_wait_for_the_connection_in_order() {
 }
 
 #[test]
-fn r1_requests_wait_behind_the_replay_of_subscriptions() {
+fn r1_requests_wait_behind_the_replay() {
     let mut c = Conversation::connecting(Config::default());
     c.request(Request::list("tasks"));
     c.subscribe(Subscribe::instance("tasks", 1));
@@ -44,7 +44,7 @@ fn r1_requests_wait_behind_the_replay_of_subscriptions() {
 }
 
 #[test]
-fn r1_request_is_sent_at_once_while_connected() {
+fn r1_request_is_sent_at_once_if_connected() {
     let mut c = Conversation::connected();
     let (_, frame) = c.send_request(create().id("c1"));
     assert_eq!(
@@ -84,7 +84,7 @@ fn r1_fail_fast_request_is_not_queued_again_after_a_loss() {
 }
 
 #[test]
-fn r2_outbox_is_bounded_by_count_and_returns_the_request() {
+fn r2_outbox_is_limited_by_count_and_returns_the_request() {
     let mut config = Config::default();
     config.outbox.count = 2;
     let mut c = Conversation::connecting(config);
@@ -101,7 +101,7 @@ fn r2_outbox_is_bounded_by_count_and_returns_the_request() {
 }
 
 #[test]
-fn r2_outbox_is_bounded_by_bytes() {
+fn r2_outbox_is_limited_by_bytes() {
     let mut config = Config::default();
     config.outbox = Limit { count: 1_000, bytes: 1_000 };
     let mut c = Conversation::connecting(config);
@@ -115,7 +115,7 @@ fn r2_outbox_is_bounded_by_bytes() {
 }
 
 #[test]
-fn r2_limits_are_1024_requests_and_8_mebibytes_by_default() {
+fn r2_default_limits_are_1024_requests_and_8_mebibytes() {
     let mut c = Conversation::connecting(Config::default());
     for _ in 0..1_024 {
         c.request(Request::list("tasks"));
@@ -132,7 +132,7 @@ fn r2_limits_are_1024_requests_and_8_mebibytes_by_default() {
 }
 
 #[test]
-fn r3_request_that_times_out_while_waiting_is_never_sent() {
+fn r3_request_that_times_out_in_the_outbox_is_never_sent() {
     let mut config = Config::default();
     config.backoff.jitter = false;
     let mut c = Conversation::idle(config);
@@ -144,13 +144,13 @@ fn r3_request_that_times_out_while_waiting_is_never_sent() {
 
     assert_eq!(c.settled(), [(key, Err(RequestError::TimedOut { sent: false }))]);
     c.session.open(c.now);
-    c.redial();
+    c.wait_for_dial();
     c.connect();
     assert_eq!(c.sent(), [] as [Value; 0]);
 }
 
 #[test]
-fn r3_expired_request_is_not_sent_even_if_the_timer_is_late() {
+fn r3_expired_request_is_not_sent_before_its_timer_fires() {
     let mut c = Conversation::connecting(Config::default());
     let key = c.request(create().timeout(secs(1)));
     c.now += secs(1);
@@ -174,7 +174,7 @@ fn r3_late_reply_is_dropped_and_counted() {
 }
 
 #[test]
-fn r3_timeout_is_per_request_and_starts_at_the_call() {
+fn r3_deadline_is_per_request_and_starts_at_the_call() {
     let mut c = Conversation::connecting(Config::default());
     let key = c.request(create().timeout(secs(5)));
     c.advance(secs(4));
@@ -185,7 +185,7 @@ fn r3_timeout_is_per_request_and_starts_at_the_call() {
 }
 
 #[test]
-fn r3_request_without_timeout_waits_as_long_as_the_session_lives() {
+fn r3_request_without_a_deadline_never_times_out() {
     for no_timeout in [true, false] {
         let mut c = Conversation::connected_with(|config| {
             config.heartbeat = None;
@@ -201,7 +201,7 @@ fn r3_request_without_timeout_waits_as_long_as_the_session_lives() {
 }
 
 #[test]
-fn r3_repeated_request_times_out_as_sent() {
+fn r3_timeout_before_the_resend_reports_sent() {
     let mut c = Conversation::connected();
     let (key, _) = c.send_request(Request::list("tasks").timeout(secs(1)));
     c.disconnect(closed(1013));
@@ -210,12 +210,12 @@ fn r3_repeated_request_times_out_as_sent() {
 }
 
 #[test]
-fn r4_written_request_fails_once() {
+fn r4_sent_request_fails_once() {
     let mut c = Conversation::connected();
     let (key, _) = c.send_request(create());
     c.disconnect(dropped());
     assert_eq!(c.settled(), [(key, Err(LOST))]);
-    c.connect_again();
+    c.wait_and_connect();
     assert_eq!(c.sent(), [] as [Value; 0]);
     c.advance(secs(60));
     assert_eq!(c.settled(), []);
@@ -227,20 +227,20 @@ fn r4_unsent_request_stays_queued() {
     let key = c.request(create());
     c.disconnect(dropped());
     assert_eq!(c.settled(), []);
-    c.connect_again();
+    c.wait_and_connect();
     let frame = c.sent_one();
     c.reply(&frame, &json!(1));
     assert_eq!(c.settled(), [(key, Ok(json!(1)))]);
 }
 
 #[test]
-fn r4_idempotent_request_keeps_its_place_when_repeated() {
+fn r4_idempotent_requests_are_resent_in_order() {
     let mut c = Conversation::connected();
     let (first, before) = c.send_request(Request::list("tasks"));
     let (second, _) = c.send_request(Request::retrieve("tasks", 1));
     c.disconnect(dropped());
     let third = c.request(create());
-    c.connect_again();
+    c.wait_and_connect();
 
     let frames = c.sent();
 
@@ -256,7 +256,7 @@ fn r4_idempotent_request_keeps_its_place_when_repeated() {
 }
 
 #[test]
-fn r4_idempotent_request_is_repeated_at_most_once() {
+fn r4_idempotent_request_is_resent_at_most_once() {
     let mut c = Conversation::connected();
     let (key, _) = c.send_request(Request::list("tasks"));
     c.reconnect();
@@ -280,20 +280,20 @@ fn r4_only_list_and_retrieve_are_idempotent_by_default() {
         (Request::list("tasks").idempotent(false), false),
         (Request::new("tasks", "archive").idempotent(true), true),
     ];
-    for (request, repeats) in requests {
+    for (request, is_resent) in requests {
         let mut c = Conversation::connected();
         c.send_request(request.clone());
         c.reconnect();
-        assert_eq!(c.sent().len(), usize::from(repeats), "{request:?}");
+        assert_eq!(c.sent().len(), usize::from(is_resent), "{request:?}");
     }
 }
 
 #[test]
-fn r5_every_way_to_settle_settles_once() {
+fn r5_request_settles_once_in_every_way() {
     type Way = fn(&mut Conversation, &Value);
     let ways: [(&str, Way); 5] = [
         ("reply", |c, frame| c.reply(frame, &json!(1))),
-        ("error_reply", |c, frame| c.error_reply(frame, 400)),
+        ("error_reply", |c, frame| c.reply_error(frame, 400)),
         ("timeout", |c, _| c.advance(secs(5))),
         ("loss", |c, _| c.disconnect(dropped())),
         ("close", |c, _| c.close(CloseOptions::now())),
@@ -331,11 +331,11 @@ fn r8_ids_are_hyphenated_random_uuids() {
 fn r8_id_in_use_is_rejected() {
     let mut c = Conversation::connected();
     let (_, frame) = c.send_request(create().id("mine"));
-    let again = c.session.request(create().id("mine"), c.now).unwrap_err();
-    assert_eq!(again.reason, RejectReason::IdInUse);
+    let rejected = c.session.request(create().id("mine"), c.now).unwrap_err();
+    assert_eq!(rejected.reason, RejectReason::IdInUse);
     let subscribe = Subscribe::instance("tasks", 1).id("mine");
-    let again = c.session.subscribe(subscribe, c.now).unwrap_err();
-    assert_eq!(again.reason, RejectReason::IdInUse);
+    let rejected = c.session.subscribe(subscribe, c.now).unwrap_err();
+    assert_eq!(rejected.reason, RejectReason::IdInUse);
 
     c.reply(&frame, &Value::Null);
 
@@ -343,7 +343,7 @@ fn r8_id_in_use_is_rejected() {
 }
 
 #[test]
-fn r8_id_is_in_use_while_a_late_reply_may_arrive() {
+fn r8_id_of_a_cancelled_request_stays_in_use_on_its_connection() {
     let mut c = Conversation::connected();
     let (key, _) = c.send_request(create().id("mine"));
     c.session.cancel(key);
@@ -353,7 +353,7 @@ fn r8_id_is_in_use_while_a_late_reply_may_arrive() {
 }
 
 #[test]
-fn r9_request_cancelled_while_waiting_is_never_sent() {
+fn r9_request_cancelled_before_sending_is_never_sent() {
     let mut c = Conversation::connecting(Config::default());
     let cancelled = c.request(create());
     c.request(Request::list("tasks"));
@@ -375,12 +375,12 @@ fn r9_reply_to_a_cancelled_request_is_dropped_and_counted() {
 }
 
 #[test]
-fn r9_cancelled_request_is_not_repeated() {
+fn r9_cancelled_request_is_not_resent() {
     let mut c = Conversation::connected();
     let (key, _) = c.send_request(Request::list("tasks"));
     c.disconnect(dropped());
     c.session.cancel(key);
-    c.connect_again();
+    c.wait_and_connect();
     assert_eq!(c.sent(), [] as [Value; 0]);
 }
 
@@ -402,7 +402,7 @@ fn r11_oversized_message_is_rejected() {
 }
 
 #[test]
-fn r11_limit_applies_to_subscribe_and_unsubscribe_frames() {
+fn r11_limit_applies_to_subscribe_and_unsubscribe() {
     let mut c = Conversation::connected_with(|config| config.max_outgoing_message = 200);
     let subscribe =
         |size: usize| Subscribe::new("tasks", "subscribe_to").arg("x", "x".repeat(size));
@@ -435,7 +435,7 @@ fn invalid_or_reserved_argument_is_rejected() {
 }
 
 #[test]
-fn closed_session_rejects_requests_and_returns_them() {
+fn closed_session_rejects_and_returns_requests() {
     let mut c = Conversation::connected();
     c.close(CloseOptions::now());
     let rejected = c.session.request(create(), c.now).unwrap_err();
@@ -462,7 +462,7 @@ fn f1_custom_payload_is_sent_unchanged_with_an_id() {
 }
 
 #[test]
-fn payload_that_is_no_object_or_has_an_id_is_rejected() {
+fn payload_that_is_not_an_object_or_has_an_id_is_rejected() {
     let mut c = Conversation::connected();
     let wrong = [json!([1]), json!({"action": 7}), json!({"request_id": 7}), json!("text")];
     for payload in wrong {
@@ -475,7 +475,7 @@ fn payload_that_is_no_object_or_has_an_id_is_rejected() {
 }
 
 #[test]
-fn r2_gauges_report_waiting_requests() {
+fn r2_stats_count_waiting_requests_and_bytes() {
     let mut c = Conversation::connecting(Config::default());
     assert_eq!(c.session.stats().waiting_bytes, 0);
     c.request(Request::list("tasks"));

@@ -1,4 +1,4 @@
-//! `Debug` and `Display` show no payload and no close reason (rule X1).
+//! `Debug` and `Display` show no payloads and no close reasons (rule X1).
 
 use std::fmt::{Debug, Display};
 
@@ -12,15 +12,15 @@ use serde_json::json;
 const CANARY: &str = "canary-5ec2e7";
 
 #[track_caller]
-fn assert_shows_no_secret(value: &impl Debug) {
+fn assert_hides_canary(value: &impl Debug) {
     for shown in [format!("{value:?}"), format!("{value:#?}")] {
         assert!(!shown.contains(CANARY), "{shown}");
     }
 }
 
 #[track_caller]
-fn assert_error_shows_no_secret(error: &(impl Debug + Display)) {
-    assert_shows_no_secret(error);
+fn assert_error_hides_canary(error: &(impl Debug + Display)) {
+    assert_hides_canary(error);
     let shown = error.to_string();
     assert!(!shown.contains(CANARY), "{shown}");
 }
@@ -37,67 +37,67 @@ fn secret_subscribe() -> Subscribe {
     Subscribe::instance("tasks", CANARY).arg("token", CANARY)
 }
 
-/// Checks all outputs of the session, and the session itself.
-fn assert_session_shows_no_secret(c: &mut Conversation) {
-    assert_shows_no_secret(&c.session);
-    assert_shows_no_secret(c.session.state());
-    for notice in c.client_events() {
-        assert_shows_no_secret(&notice);
+/// Checks the session, its state and its events.
+fn assert_all_hide_canary(c: &mut Conversation) {
+    assert_hides_canary(&c.session);
+    assert_hides_canary(c.session.state());
+    for event in c.client_events() {
+        assert_hides_canary(&event);
     }
     for event in c.events() {
-        assert_shows_no_secret(&event);
+        assert_hides_canary(&event);
         if let dcrf_proto::Event::Settled { result: Err(error), .. } = event {
-            assert_error_shows_no_secret(&error);
+            assert_error_hides_canary(&error);
         }
     }
 }
 
 #[test]
-fn x1_commands_show_only_the_names_of_their_arguments() {
-    assert_shows_no_secret(&secret_request());
-    assert_shows_no_secret(&secret_subscribe());
-    assert_shows_no_secret(&CloseOptions::now().frame(close_frame()));
+fn x1_commands_show_only_argument_names() {
+    assert_hides_canary(&secret_request());
+    assert_hides_canary(&secret_subscribe());
+    assert_hides_canary(&CloseOptions::now().frame(close_frame()));
     assert!(format!("{:?}", secret_request()).contains("token"));
 }
 
 #[test]
-fn x1_rejected_commands_show_no_secret() {
+fn x1_rejected_commands_show_no_payload() {
     let mut c = Conversation::connected_with(|config| config.max_outgoing_message = 10);
     let request = c.session.request(secret_request(), c.now).unwrap_err();
     let subscribe = c.session.subscribe(secret_subscribe(), c.now).unwrap_err();
-    assert_error_shows_no_secret(&request);
-    assert_error_shows_no_secret(&subscribe);
-    assert_error_shows_no_secret(&RequestError::Rejected(Box::new(request)));
+    assert_error_hides_canary(&request);
+    assert_error_hides_canary(&subscribe);
+    assert_error_hides_canary(&RequestError::Rejected(Box::new(request)));
     let no_json = std::collections::BTreeMap::from([((CANARY, 2), CANARY)]);
     let invalid: Rejected<Request> =
         c.session.request(Request::list("tasks").arg("map", no_json), c.now).unwrap_err();
-    assert_error_shows_no_secret(&invalid);
+    assert_error_hides_canary(&invalid);
 }
 
 #[test]
-fn x1_waiting_and_sent_requests_show_no_secret() {
+fn x1_queued_and_sent_frames_show_no_payload() {
     let mut c = Conversation::connected();
     c.request(secret_request());
     c.request(secret_request().idempotent(true));
     c.subscribe(secret_subscribe());
-    assert_shows_no_secret(&c.session);
-    let transmits = c.transmitted();
-    assert_shows_no_secret(&transmits);
+    assert_hides_canary(&c.session);
+    let transmits = c.transmits();
+    assert_hides_canary(&transmits);
     assert!(
         transmits
             .iter()
             .any(|t| matches!(t, Transmit::Frame(_, Frame::Text(text)) if text.contains(CANARY)))
     );
-    assert_shows_no_secret(&c.session);
+    assert_hides_canary(&c.session);
     c.reconnect();
-    assert_shows_no_secret(&c.session);
+    assert_hides_canary(&c.session);
     c.close(CloseOptions::now().frame(close_frame()));
-    assert_shows_no_secret(&c.session);
-    assert_shows_no_secret(&c.transmitted());
+    assert_hides_canary(&c.session);
+    assert_hides_canary(&c.transmits());
 }
 
 #[test]
-fn x1_replies_and_error_replies_show_no_secret() {
+fn x1_replies_show_no_payload() {
     let mut c = Conversation::connected();
     let data = json!({"password": CANARY});
     let (_, frame) = c.send_request(secret_request());
@@ -109,77 +109,77 @@ fn x1_replies_and_error_replies_show_no_secret() {
     let key = c.subscribe(secret_subscribe());
     let frame = c.sent_one();
     c.reply_with(&frame, 403, &json!([CANARY]), &data);
-    assert_session_shows_no_secret(&mut c);
-    assert_error_shows_no_secret(&c.end(key));
+    assert_all_hide_canary(&mut c);
+    assert_error_hides_canary(&c.end(key));
 }
 
 #[test]
-fn x1_changes_and_unhandled_frames_show_no_secret() {
+fn x1_changes_and_unhandled_frames_show_no_payload() {
     let mut c = Conversation::connected();
-    let (key, frame) = c.subscribe_live(secret_subscribe().include_create());
+    let (key, frame) = c.subscribe_acked(secret_subscribe().include_create());
     let data = json!({"pk": CANARY, "password": CANARY});
     for action in ["create", "update", "delete", "other"] {
         c.event(&frame, action, &data);
     }
-    c.receive_payload(&frame, "update", 404, &json!([CANARY]), &data);
+    c.reply_as(&frame, "update", 404, &json!([CANARY]), &data);
     let changes = c.changes(key);
     assert_eq!(changes.len(), 5);
     for change in changes {
-        assert_shows_no_secret(&change);
+        assert_hides_canary(&change);
     }
     c.receive(&json!({"push": CANARY}));
     c.receive_text(CANARY);
-    assert_session_shows_no_secret(&mut c);
+    assert_all_hide_canary(&mut c);
 }
 
 #[test]
-fn x1_rejected_unsubscribes_and_replays_show_no_secret() {
+fn x1_error_replies_to_replay_and_unsubscribe_show_no_payload() {
     let mut c = Conversation::connected();
-    let (key, _) = c.subscribe_live(secret_subscribe());
+    let (key, _) = c.subscribe_acked(secret_subscribe());
     c.reconnect();
     let frame = c.sent_one();
     c.reply_with(&frame, 404, &json!([CANARY]), &json!(CANARY));
     let (changes, end) = c.changes_and_end(key);
-    assert_shows_no_secret(&changes);
-    assert_error_shows_no_secret(&end.unwrap());
+    assert_hides_canary(&changes);
+    assert_error_hides_canary(&end.unwrap());
 
-    let (key, _) = c.subscribe_live(secret_subscribe());
+    let (key, _) = c.subscribe_acked(secret_subscribe());
     c.unsubscribe(key);
     let frame = c.sent_one();
     c.reply_with(&frame, 405, &json!([CANARY]), &json!(CANARY));
-    assert_session_shows_no_secret(&mut c);
+    assert_all_hide_canary(&mut c);
 }
 
 #[test]
 fn x1_close_frames_show_no_reason() {
     let mut c = Conversation::connected_with(|config| config.max_attempts = Some(2));
-    let lost = ConnectionError::Closed(close_frame());
-    assert_shows_no_secret(&close_frame());
-    assert_error_shows_no_secret(&lost);
+    let error = ConnectionError::Closed(close_frame());
+    assert_hides_canary(&close_frame());
+    assert_error_hides_canary(&error);
     c.send_request(secret_request());
-    let (key, _) = c.subscribe_live(secret_subscribe());
-    c.disconnect(lost.clone());
-    assert_session_shows_no_secret(&mut c);
-    c.connect_again();
+    let (key, _) = c.subscribe_acked(secret_subscribe());
+    c.disconnect(error.clone());
+    assert_all_hide_canary(&mut c);
+    c.wait_and_connect();
     let frame = c.sent_one();
     c.reply(&frame, &json!(null));
-    assert_shows_no_secret(&c.changes(key));
+    assert_hides_canary(&c.changes(key));
     c.request(secret_request());
-    c.disconnect(lost);
-    assert_session_shows_no_secret(&mut c);
-    assert_error_shows_no_secret(&c.end(key));
+    c.disconnect(error);
+    assert_all_hide_canary(&mut c);
+    assert_error_hides_canary(&c.end(key));
 }
 
 #[test]
-fn x1_unauthorized_close_shows_no_secret() {
+fn x1_unauthorized_close_shows_no_payload() {
     let mut c = Conversation::connected();
-    let lost = ConnectionError::Closed(CloseFrame { code: 4401, reason: CANARY.into() });
-    c.disconnect(lost.clone());
-    c.redial();
+    let error = ConnectionError::Closed(CloseFrame { code: 4401, reason: CANARY.into() });
+    c.disconnect(error.clone());
+    c.wait_for_dial();
     c.request(secret_request());
-    c.disconnect(lost);
-    assert_session_shows_no_secret(&mut c);
-    assert_error_shows_no_secret(&c.session.request(secret_request(), c.now).unwrap_err());
+    c.disconnect(error);
+    assert_all_hide_canary(&mut c);
+    assert_error_hides_canary(&c.session.request(secret_request(), c.now).unwrap_err());
 }
 
 #[test]
@@ -196,7 +196,7 @@ fn x1_decode_errors_show_only_what_was_expected() {
     enum Kind {
         Bug,
     }
-    let misfits = [
+    let mismatches = [
         json!(CANARY),
         json!({ CANARY: 1 }),
         json!({"title": 1, "kind": CANARY}),
@@ -207,12 +207,12 @@ fn x1_decode_errors_show_only_what_was_expected() {
         json!({"title": CANARY}),
         json!([CANARY]),
     ];
-    for misfit in misfits {
-        let json = Json::from_value(&misfit).unwrap();
-        assert_shows_no_secret(&json);
+    for mismatch in mismatches {
+        let json = Json::from_value(&mismatch).unwrap();
+        assert_hides_canary(&json);
         let error = json.decode::<Task>().unwrap_err();
-        assert_error_shows_no_secret(&error);
-        assert_error_shows_no_secret(&RequestError::Decode(error));
+        assert_error_hides_canary(&error);
+        assert_error_hides_canary(&RequestError::Decode(error));
     }
 }
 

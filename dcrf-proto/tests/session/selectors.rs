@@ -1,26 +1,26 @@
-//! Selectors (rule F2): patterns match like lodash's `isMatch`, on thousands of recorded comparisons that
-//! `tests/peer/selectors.mjs` generates.
+//! Selectors (rule F2). Patterns are compared with thousands of results of lodash's `isMatch`, which
+//! `tests/peer/selectors.mjs` records.
 
 use dcrf_proto::{Framing, Json, Selector};
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
 use serde_json::{Map, Value, json};
 
-const JUDGED: &str = include_str!("selectors.jsonl");
+const RECORDED: &str = include_str!("selectors.jsonl");
 
-/// An object, a pattern, and whether `isMatch` accepts them.
-type Comparison = (Value, Value, bool);
+/// An object, a pattern, and whether they match in lodash.
+type Pair = (Value, Value, bool);
 
-fn recorded() -> impl Iterator<Item = Comparison> {
-    JUDGED.lines().skip(1).map(|line| serde_json::from_str(line).expect("a pair"))
+fn recorded_pairs() -> impl Iterator<Item = Pair> {
+    RECORDED.lines().skip(1).map(|line| serde_json::from_str(line).expect("a pair"))
 }
 
-/// In bare framing the frame is the payload, so this is `isMatch(object, pattern)`.
+/// `isMatch(object, pattern)`: in bare framing the frame is the payload.
 fn contains(object: &Value, pattern: &Value) -> bool {
     Selector::any().contains(pattern).matches(Framing::Bare, object)
 }
 
-/// The depth of nested arrays and objects.
+/// The nesting depth of arrays and objects.
 fn depth(value: &Value) -> usize {
     match value {
         Value::Array(array) => 1 + array.iter().map(depth).max().unwrap_or(0),
@@ -31,10 +31,10 @@ fn depth(value: &Value) -> usize {
 
 #[test]
 fn f2_patterns_match_as_lodash_does() {
-    let header: Value = serde_json::from_str(JUDGED.lines().next().unwrap()).unwrap();
+    let header: Value = serde_json::from_str(RECORDED.lines().next().unwrap()).unwrap();
     assert_eq!(header["lodash.ismatch"], "4.4.0");
     let (mut pairs, mut differences) = (0, Vec::new());
-    for (object, pattern, expected) in recorded() {
+    for (object, pattern, expected) in recorded_pairs() {
         pairs += 1;
         if contains(&object, &pattern) != expected {
             differences.push(format!("{object} {pattern} lodash: {expected}"));
@@ -47,24 +47,24 @@ fn f2_patterns_match_as_lodash_does() {
 }
 
 #[test]
-fn f2_recorded_comparisons_include_matches_and_mismatches() {
-    let share = |deep: usize| {
-        let matches: Vec<bool> = recorded()
-            .filter(|(_, pattern, _)| depth(pattern) >= deep)
+fn f2_recorded_pairs_are_varied() {
+    let share = |min_depth: usize| {
+        let matches: Vec<bool> = recorded_pairs()
+            .filter(|(_, pattern, _)| depth(pattern) >= min_depth)
             .map(|(_, _, matches)| matches)
             .collect();
         (matches.len(), matches.iter().filter(|matches| **matches).count() * 100 / matches.len())
     };
-    for (deep, least) in [(0, 4_000), (3, 2_000)] {
-        let (pairs, matching) = share(deep);
-        assert!(pairs >= least, "{pairs} patterns of depth {deep} or more");
-        assert!((30..=70).contains(&matching), "{matching} % match, from depth {deep}");
+    for (min_depth, minimum) in [(0, 4_000), (3, 2_000)] {
+        let (pairs, matching) = share(min_depth);
+        assert!(pairs >= minimum, "{pairs} patterns of depth {min_depth} or more");
+        assert!((30..=70).contains(&matching), "{matching} % match, from depth {min_depth}");
     }
 }
 
 #[test]
-fn f2_payload_and_whole_message_are_compared_alike() {
-    for (payload, pattern, expected) in recorded() {
+fn f2_payload_and_whole_message_match_alike() {
+    for (payload, pattern, expected) in recorded_pairs() {
         if payload.is_object() && pattern.is_object() {
             let message = Selector::message(json!({"stream": "tools", "payload": pattern}));
             let contains = Selector::stream("tools").contains(&pattern);
@@ -76,7 +76,7 @@ fn f2_payload_and_whole_message_are_compared_alike() {
 }
 
 #[test]
-fn f2_stream_selects_its_frames_if_frames_have_one() {
+fn f2_stream_selects_multiplexed_frames() {
     let frame = json!({"stream": "tools", "payload": {"n": 1}});
     let selected = |selector: Selector| selector.matches(Framing::Multiplexed, &frame);
     assert!(selected(Selector::stream("tools")));
@@ -89,7 +89,7 @@ fn f2_stream_selects_its_frames_if_frames_have_one() {
     assert!(!selected(Selector::message(json!({"stream": null}))));
     assert!(selected(Selector::message(json!({}))));
 
-    // `stream` in a bare payload is an ordinary key.
+    // A bare payload has no stream, even with a key of that name.
     let bare = |selector: Selector| selector.matches(Framing::Bare, &frame);
     assert!(bare(Selector::stream("tasks")));
     assert!(bare(Selector::any().contains(json!({"stream": "tools"}))));
@@ -108,7 +108,7 @@ fn f2_frames_of_another_shape_can_be_selected() {
 }
 
 #[test]
-fn f2_all_of_several_patterns_must_match() {
+fn f2_all_patterns_must_match() {
     let both = Selector::any().contains(json!({"a": [1]})).contains(json!({"a": [2]}));
     assert!(both.matches(Framing::Bare, &json!({"a": [1, 2]})));
     assert!(!both.matches(Framing::Bare, &json!({"a": [1]})));
@@ -116,7 +116,7 @@ fn f2_all_of_several_patterns_must_match() {
 }
 
 #[test]
-fn f2_integers_are_compared_exactly() {
+fn f2_large_integers_and_proto_keys_are_compared_exactly() {
     let big = 1_u64 << 53;
     assert!(contains(&json!({"a": big + 1}), &json!({"a": big + 1})));
     assert!(!contains(&json!({"a": big}), &json!({"a": big + 1})));
@@ -127,7 +127,7 @@ fn f2_integers_are_compared_exactly() {
 }
 
 #[test]
-fn f2_pattern_can_be_any_json_value() {
+fn f2_pattern_can_be_any_serializable_value() {
     #[derive(serde::Serialize)]
     struct Tick<'a> {
         kind: &'a str,
@@ -135,14 +135,14 @@ fn f2_pattern_can_be_any_json_value() {
         raw: Json,
     }
     let raw = Json::from_value(&[1]).unwrap();
-    // NaN is null in a frame (F3) and in a pattern.
+    // NaN in a pattern is null, as in a frame (F3).
     let tick = Selector::any().contains(Tick { kind: "tick", mean: f64::NAN, raw });
     assert!(tick.matches(Framing::Bare, &json!({"kind": "tick", "mean": null, "raw": [2, 1]})));
 }
 
 #[test]
-fn f2_float_in_a_pattern_equals_the_same_float_in_a_frame() {
-    // 16 or more digits, which a fast parser may round wrongly.
+fn f2_floats_are_compared_exactly() {
+    // Fast parsers can be off by one unit if a number has 16 digits or more.
     let mut number = 0.123_456_789_012_345_67;
     for _ in 0..1_000 {
         number = (number * 7.3) % 11.0;
@@ -155,11 +155,11 @@ fn f2_float_in_a_pattern_equals_the_same_float_in_a_frame() {
 #[test]
 fn f2_invalid_or_too_deep_pattern_matches_nothing() {
     let nested = |levels: usize| (0..levels).fold(json!(1), |inner, _| Value::Array(vec![inner]));
-    let no_json = std::collections::BTreeMap::from([((1, 2), 3)]);
+    let invalid = std::collections::BTreeMap::from([((1, 2), 3)]);
     for selector in [
-        Selector::any().contains(&no_json),
-        Selector::any().contains(&no_json).contains(json!({})),
-        Selector::message(&no_json),
+        Selector::any().contains(&invalid),
+        Selector::any().contains(&invalid).contains(json!({})),
+        Selector::message(&invalid),
         Selector::any().contains(nested(128)),
     ] {
         assert!(!selector.matches(Framing::Bare, &nested(128)), "{selector:?}");
@@ -170,7 +170,7 @@ fn f2_invalid_or_too_deep_pattern_matches_nothing() {
 }
 
 #[test]
-fn f2_some_valid_frames_are_rejected_by_serde_json() {
+fn f2_some_valid_frames_have_no_serde_json_value() {
     let deep = "[".repeat(128) + &"]".repeat(128);
     for text in [r#"{"a": "\ud83d"}"#, r#"{"a": 1e400}"#, &deep] {
         assert!(serde_json::from_str::<Value>(text).is_err(), "{text}");
@@ -190,7 +190,7 @@ fn x1_selectors_show_no_pattern() {
     }
 }
 
-/// A value and a part of it that matches as a pattern.
+/// A value and a pattern that matches it: the same value without some keys.
 fn whole_and_part() -> impl Strategy<Value = (Value, Value)> {
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -202,7 +202,7 @@ fn whole_and_part() -> impl Strategy<Value = (Value, Value)> {
     let leaf = leaf.prop_map(|leaf| (leaf.clone(), leaf));
     leaf.prop_recursive(6, 64, 5, |inner| {
         let items = proptest::collection::vec(inner.clone(), 0..5);
-        // Arrays stay whole, since `isMatch` takes the first element that fits.
+        // Arrays stay complete and in order, because the pattern takes the first element that matches.
         let array = items.prop_map(|items| {
             let (whole, same): (Vec<_>, Vec<_>) =
                 items.into_iter().map(|(whole, _)| (whole.clone(), whole)).unzip();
@@ -211,9 +211,9 @@ fn whole_and_part() -> impl Strategy<Value = (Value, Value)> {
         let entries = proptest::collection::btree_map(".{0,2}", (inner, any::<bool>()), 0..5);
         let object = entries.prop_map(|entries| {
             let (mut whole, mut part) = (Map::new(), Map::new());
-            for (key, ((value, of_it), kept)) in entries {
-                if kept {
-                    part.insert(key.clone(), of_it);
+            for (key, ((value, value_part), is_kept)) in entries {
+                if is_kept {
+                    part.insert(key.clone(), value_part);
                 }
                 whole.insert(key, value);
             }
@@ -230,14 +230,14 @@ proptest! {
     })]
 
     #[test]
-    fn f2_a_value_matches_itself((whole, _) in whole_and_part()) {
+    fn f2_value_matches_itself((whole, _) in whole_and_part()) {
         prop_assert!(contains(&whole, &whole));
-        let below = json!({ "a": whole });
-        prop_assert!(contains(&below, &below));
+        let nested = json!({ "a": whole });
+        prop_assert!(contains(&nested, &nested));
     }
 
     #[test]
-    fn f2_what_has_fewer_keys_matches_and_what_has_another_does_not(
+    fn f2_pattern_with_fewer_keys_matches_and_with_another_key_does_not(
         (whole, part) in whole_and_part()
     ) {
         let (whole, mut part) = (json!({"a": whole}), json!({"a": part}));

@@ -23,7 +23,7 @@ fn r10_message_has_an_id_and_its_reply_is_dropped() {
 }
 
 #[test]
-fn r10_messages_wait_for_a_connection_in_call_order() {
+fn r10_messages_wait_for_a_connection_in_order() {
     let mut c = Conversation::connecting(Config::default());
     c.request(Request::new("chat", "first"));
     c.session.send(typing(), c.now).unwrap();
@@ -33,15 +33,15 @@ fn r10_messages_wait_for_a_connection_in_call_order() {
 }
 
 #[test]
-fn r10_message_without_timeout_waits_as_long_as_the_session_lives() {
+fn r10_message_has_no_deadline_by_default() {
     let mut c = Conversation::connected();
     c.disconnect(dropped());
     c.session.send(typing(), c.now).unwrap();
     c.session.send(typing().timeout(secs(60)), c.now).unwrap();
     c.advance(secs(3_600));
     assert_eq!(c.session.stats().unsent, 1);
-    c.dial_count();
-    c.connect_again();
+    c.dials();
+    c.wait_and_connect();
     assert_eq!(c.sent_actions(), ["typing"]);
 }
 
@@ -70,18 +70,18 @@ fn r10_send_now_is_rejected_without_a_connection() {
 }
 
 #[test]
-fn r10_send_now_is_not_sent_on_a_later_connection() {
+fn r10_send_now_is_never_sent_on_a_later_connection() {
     let mut c = Conversation::connected();
     c.session.send_now(typing(), c.now).unwrap();
     c.session.send(Request::new("chat", "said"), c.now).unwrap();
     c.session.handle_disconnected(c.epoch(), dropped(), c.now);
     assert_eq!(c.session.stats().unsent, 1);
-    c.connect_again();
+    c.wait_and_connect();
     assert_eq!(c.sent_actions(), ["said"]);
 }
 
 #[test]
-fn r10_close_still_sends_accepted_messages() {
+fn r10_close_sends_accepted_messages() {
     let mut c = Conversation::connected();
     c.session.send(typing(), c.now).unwrap();
     c.close(CloseOptions::default());

@@ -1,4 +1,4 @@
-//! Each counter and gauge of `Stats` changes with what it counts, and only then.
+//! The counters and gauges of [`Stats`].
 
 use crate::conversation::{Conversation, dropped, http, secs};
 use dcrf_proto::{
@@ -17,27 +17,27 @@ impl Conversation {
 }
 
 #[test]
-fn stats_of_the_connection() {
+fn connections_and_failed_attempts_are_counted() {
     let mut c = Conversation::connecting(Config::default());
-    let of = |c: &Conversation| {
+    let gauges = |c: &Conversation| {
         let stats = c.stats();
         (stats.connections, stats.disconnects, stats.failed_attempts)
     };
     c.disconnect(dropped());
-    c.redial();
+    c.wait_for_dial();
     c.disconnect(http(500));
-    assert_eq!(of(&c), (0, 0, 2));
-    c.connect_again();
-    assert_eq!(of(&c), (1, 0, 2));
+    assert_eq!(gauges(&c), (0, 0, 2));
+    c.wait_and_connect();
+    assert_eq!(gauges(&c), (1, 0, 2));
     c.reconnect();
-    assert_eq!(of(&c), (2, 1, 2));
+    assert_eq!(gauges(&c), (2, 1, 2));
     c.close(CloseOptions::now());
     c.disconnect(dropped());
-    assert_eq!(of(&c), (2, 1, 2), "what the session closes itself is not lost");
+    assert_eq!(gauges(&c), (2, 1, 2), "a close is not a disconnect");
 }
 
 #[test]
-fn connection_lost_while_the_session_closes_counts_as_lost() {
+fn connection_lost_during_a_close_is_counted() {
     let mut c = Conversation::connected();
     c.send_request(create());
     c.close(CloseOptions::default());
@@ -46,7 +46,7 @@ fn connection_lost_while_the_session_closes_counts_as_lost() {
 }
 
 #[test]
-fn stats_of_frames_and_bytes() {
+fn frames_and_bytes_are_counted() {
     let mut c = Conversation::connected();
     c.receive_text("nonsense");
     c.session.handle_binary(c.epoch(), &[1, 2, 3], c.now);
@@ -64,7 +64,7 @@ fn stats_of_frames_and_bytes() {
 }
 
 #[test]
-fn stats_of_requests_by_outcome() {
+fn requests_are_counted_by_outcome() {
     let mut c = Conversation::connected_with(|config| {
         config.heartbeat = None;
         config.replies = Limit { count: 1, bytes: 100 };
@@ -72,7 +72,7 @@ fn stats_of_requests_by_outcome() {
     let (_, frame) = c.send_request(create());
     c.reply(&frame, &Value::Null);
     let (_, frame) = c.send_request(create());
-    c.error_reply(&frame, 404);
+    c.reply_error(&frame, 404);
     c.send_request(create());
     c.advance(secs(30));
     let key = c.request(create());
@@ -104,7 +104,7 @@ fn stats_of_requests_by_outcome() {
 }
 
 #[test]
-fn stats_of_late_replies_messages_and_rejected_calls() {
+fn late_replies_messages_and_rejected_calls_are_counted() {
     let mut c = Conversation::connected();
     let (key, frame) = c.send_request(create());
     c.session.cancel(key);
@@ -118,7 +118,7 @@ fn stats_of_late_replies_messages_and_rejected_calls() {
     c.session.send_now(create(), c.now).unwrap();
     c.disconnect(dropped());
     assert_eq!((c.stats().messages_sent, c.stats().unsent), (1, 1));
-    assert_eq!(c.stats().requests_made, 1, "a message is no request");
+    assert_eq!(c.stats().requests_made, 1, "a message is not a request");
 
     c.session.send_now(create(), c.now).unwrap_err();
     c.request(create().id(1));
@@ -130,14 +130,14 @@ fn stats_of_late_replies_messages_and_rejected_calls() {
 }
 
 #[test]
-fn stats_of_subscriptions() {
+fn subscriptions_are_counted() {
     let mut c = Conversation::connected_with(|config| config.backoff.jitter = false);
-    let (key, _) = c.subscribe_live(Subscribe::instance("tasks", 7));
+    let (key, _) = c.subscribe_acked(Subscribe::instance("tasks", 7));
     assert_eq!((c.stats().subscribes_sent, c.stats().replays), (1, 0));
     c.reconnect();
     let frame = c.sent_one();
     assert_eq!((c.stats().subscribes_sent, c.stats().replays, c.stats().gaps), (2, 1, 0));
-    c.error_reply(&frame, 503);
+    c.reply_error(&frame, 503);
     assert_eq!((c.stats().deferred, c.stats().subscriptions_ended), (1, 0));
     c.advance(secs(1));
     let frame = c.sent_one();
@@ -145,26 +145,26 @@ fn stats_of_subscriptions() {
     assert_eq!((c.stats().replays, c.stats().gaps), (2, 1));
     c.reconnect();
     let frame = c.sent_one();
-    c.error_reply(&frame, 404);
+    c.reply_error(&frame, 404);
     assert_eq!((c.stats().subscriptions_ended, c.stats().subscriptions), (1, 1));
     c.changes_and_end(key);
     assert_eq!(c.stats().subscriptions, 0);
 
-    let (key, _) = c.subscribe_live(Subscribe::instance("tasks", 8));
+    let (key, _) = c.subscribe_acked(Subscribe::instance("tasks", 8));
     c.unsubscribe(key);
     c.sent_one();
-    c.subscribe_live(Subscribe::instance("tasks", 9));
+    c.subscribe_acked(Subscribe::instance("tasks", 9));
     c.close(CloseOptions::now());
-    assert_eq!(c.stats().subscriptions_ended, 1, "those are the caller's own");
+    assert_eq!(c.stats().subscriptions_ended, 1, "ends by the caller are not counted");
 }
 
 #[test]
-fn stats_of_refreshes_and_superseded_changes() {
+fn refreshes_and_superseded_changes_are_counted() {
     let limits = |config: &mut Config| config.changes = Limit { count: 2, bytes: usize::MAX };
     let mut c = Conversation::connected_with(limits);
-    let newest =
+    let conflated =
         Subscribe::instance("tasks", 7).refresh().overflow_policy(OverflowPolicy::Conflate);
-    let (key, frame) = c.subscribe_live(newest);
+    let (key, frame) = c.subscribe_acked(conflated);
     let retrieve = c.sent_one();
     assert_eq!((c.stats().refreshes, c.stats().requests_made), (1, 0));
     c.reply(&retrieve, &json!({"pk": 7}));
@@ -177,14 +177,14 @@ fn stats_of_refreshes_and_superseded_changes() {
 }
 
 #[test]
-fn stats_of_requests_waiting_for_a_connection() {
+fn waiting_requests_are_counted() {
     let mut c = Conversation::idle(Config::default());
     c.request(create());
     c.session.send(create(), c.now).unwrap();
     let waiting = c.stats();
     assert_eq!((waiting.requests, waiting.waiting_requests), (2, 2));
     c.session.open(c.now);
-    c.redial();
+    c.wait_for_dial();
     c.connect();
     let sent: usize = c.sent_texts().iter().map(String::len).sum();
     assert_eq!(waiting.waiting_bytes, sent);
@@ -197,11 +197,11 @@ fn changes(c: &Conversation) -> (usize, usize) {
 }
 
 #[test]
-fn stats_of_unread_changes() {
+fn unread_changes_are_counted() {
     let mut c =
         Conversation::connected_with(|config| config.changes = Limit { count: 2, bytes: 1_000 });
-    let (key, frame) = c.subscribe_live(Subscribe::instance("tasks", 7));
-    let same = c.subscribe(Subscribe::instance("tasks", 7));
+    let (key, frame) = c.subscribe_acked(Subscribe::instance("tasks", 7));
+    let second = c.subscribe(Subscribe::instance("tasks", 7));
     for _ in 0..3 {
         c.event(&frame, "update", &json!("four"));
     }
@@ -210,7 +210,7 @@ fn stats_of_unread_changes() {
     assert_eq!(changes(&c), (4, 24));
     let _first = c.session.poll_change(key);
     assert_eq!(changes(&c), (3, 18));
-    c.unsubscribe(same);
+    c.unsubscribe(second);
     assert_eq!(changes(&c), (1, 6));
     c.close(CloseOptions::now());
     assert_eq!(changes(&c), (1, 6), "they can still be read");
@@ -219,40 +219,40 @@ fn stats_of_unread_changes() {
 }
 
 #[test]
-fn stats_of_unread_replies() {
+fn unread_replies_are_counted() {
     let mut c = Conversation::connected();
-    let of = |c: &Conversation| (c.stats().unread_replies, c.stats().unread_replies_bytes);
+    let gauges = |c: &Conversation| (c.stats().unread_replies, c.stats().unread_replies_bytes);
     let key = c.session.stream(create(), c.now).unwrap();
     let frame = c.sent_one();
     for _ in 0..3 {
         c.reply(&frame, &json!("four"));
     }
-    assert_eq!(of(&c), (3, 18));
+    assert_eq!(gauges(&c), (3, 18));
     let _first = c.session.poll_reply(key);
-    assert_eq!(of(&c), (2, 12));
+    assert_eq!(gauges(&c), (2, 12));
     c.session.cancel_reply_stream(key);
-    assert_eq!(of(&c), (0, 0));
+    assert_eq!(gauges(&c), (0, 0));
 }
 
 #[test]
-fn stats_of_unread_listener_frames() {
+fn unread_listener_frames_are_counted() {
     let mut c =
         Conversation::connected_with(|config| config.events = Limit { count: 2, bytes: 1_000 });
-    let of = |c: &Conversation| (c.stats().unread_frames, c.stats().unread_frames_bytes);
+    let gauges = |c: &Conversation| (c.stats().unread_frames, c.stats().unread_frames_bytes);
     let key = c.session.listen(Selector::stream("tools"), c.now).unwrap();
     for _ in 0..3 {
         c.receive(&json!({"stream": "tools", "payload": {"n": 1}}));
     }
-    assert_eq!((of(&c), c.stats().lagged, c.stats().listeners), ((2, 14), 1, 1));
+    assert_eq!((gauges(&c), c.stats().lagged, c.stats().listeners), ((2, 14), 1, 1));
     let _lagged = c.session.poll_listener(key);
     let _first = c.session.poll_listener(key);
-    assert_eq!(of(&c), (1, 7));
+    assert_eq!(gauges(&c), (1, 7));
     c.session.unlisten(key);
-    assert_eq!((of(&c), c.stats().listeners), ((0, 0), 0));
+    assert_eq!((gauges(&c), c.stats().listeners), ((0, 0), 0));
 }
 
 #[test]
-fn stats_of_client_events_and_events() {
+fn unread_and_unpolled_events_are_counted() {
     let mut c =
         Conversation::connected_with(|config| config.events = Limit { count: 2, bytes: 1_000 });
     c.client_events();

@@ -16,20 +16,20 @@ fn stream(c: &mut Conversation, request: Request) -> (ReplyStreamKey, Value) {
     (key, c.sent_one())
 }
 
-/// Takes the replies of a stream since the last look, and its end.
+/// Takes the new replies of a stream, and its error if it has ended.
 fn read(c: &mut Conversation, key: ReplyStreamKey) -> (Vec<Value>, Option<ReplyStreamError>) {
     let mut replies = Vec::new();
     while let Some(polled) = c.session.poll_reply(key) {
         match polled {
             Ok(json) => replies.push(value(&json)),
-            Err(ended) => return (replies, Some(ended)),
+            Err(error) => return (replies, Some(error)),
         }
     }
     (replies, None)
 }
 
 #[test]
-fn r12_replies_are_delivered_in_order_with_one_notification() {
+fn r12_replies_arrive_in_order_with_one_notification() {
     let mut c = Conversation::connected();
     let (key, frame) = stream(&mut c, rows());
     assert_eq!(frame["payload"]["action"], "list");
@@ -45,7 +45,7 @@ fn r12_replies_are_delivered_in_order_with_one_notification() {
 }
 
 #[test]
-fn r12_replies_after_the_end_of_a_reply_stream_are_late() {
+fn r12_finished_stream_sends_nothing_and_counts_late_replies() {
     let mut c = Conversation::connected();
     let (key, frame) = stream(&mut c, rows());
     c.reply(&frame, &json!([1]));
@@ -55,11 +55,11 @@ fn r12_replies_after_the_end_of_a_reply_stream_are_late() {
     c.reply(&frame, &json!([2]));
     assert_eq!((c.session.stats().late, c.session.stats().requests), (1, 0));
     assert!(c.session.poll_reply(key).is_none());
-    assert_eq!(c.session.poll_timeout(), Some(c.now + secs(20)), "no deadline is left");
+    assert_eq!(c.session.poll_timeout(), Some(c.now + secs(20)), "only the heartbeat is left");
 }
 
 #[test]
-fn r12_cancelled_reply_stream_sends_its_cancel_action_with_its_id() {
+fn r12_cancelled_stream_sends_its_cancel_action_with_its_id() {
     let mut c = Conversation::connected();
     let (key, frame) = stream(&mut c, rows());
     c.reply(&frame, &json!([1]));
@@ -68,21 +68,21 @@ fn r12_cancelled_reply_stream_sends_its_cancel_action_with_its_id() {
     assert_eq!(cancel["payload"]["action"], "list_cancel");
     assert_eq!(cancel["payload"]["request_id"], frame["payload"]["request_id"]);
     assert_eq!(cancel["stream"], "rows");
-    // The released DCRF has no such action.
-    c.error_reply(&cancel, 405);
+    // DCRF on PyPI has no such action.
+    c.reply_error(&cancel, 405);
     cancel["payload"]["action"] = json!("list");
     c.reply(&cancel, &json!([2]));
     assert_eq!(c.session.stats().late, 2);
-    assert_eq!(c.client_events().len(), 2, "only the states");
+    assert_eq!(c.client_events().len(), 2, "only changes of state");
 }
 
 #[test]
-fn r12_cancelling_an_unsent_reply_stream_sends_nothing() {
+fn r12_unsent_stream_sends_no_cancel_action() {
     let mut c = Conversation::connected();
     c.disconnect(dropped());
     let key = c.session.stream(rows(), c.now).unwrap();
     c.session.cancel_reply_stream(key);
-    c.connect_again();
+    c.wait_and_connect();
     assert_eq!(c.sent(), [] as [Value; 0]);
 }
 
@@ -92,12 +92,12 @@ fn r12_cancel_action_is_not_sent_on_the_next_connection() {
     let (key, _) = stream(&mut c, rows());
     c.session.cancel_reply_stream(key);
     c.session.handle_disconnected(c.epoch(), dropped(), c.now);
-    c.connect_again();
+    c.wait_and_connect();
     assert_eq!(c.sent(), [] as [Value; 0]);
 }
 
 #[test]
-fn r12_reply_stream_without_cancel_action_sends_nothing_when_cancelled() {
+fn r12_cancelled_stream_without_a_cancel_action_sends_nothing() {
     let mut c = Conversation::connected();
     let (key, frame) = stream(&mut c, Request::new("tools", "count"));
     c.session.cancel_reply_stream(key);
@@ -107,18 +107,18 @@ fn r12_reply_stream_without_cancel_action_sends_nothing_when_cancelled() {
 }
 
 #[test]
-fn r12_error_reply_ends_a_reply_stream_after_its_replies() {
+fn r12_error_reply_ends_the_stream_after_earlier_replies() {
     let mut c = Conversation::connected();
     let (key, frame) = stream(&mut c, rows());
     c.reply(&frame, &json!([1]));
-    c.error_reply(&frame, 403);
+    c.reply_error(&frame, 403);
     let (replies, end) = read(&mut c, key);
     assert_eq!(replies, [json!([1])]);
     let Some(ReplyStreamError::Request(RequestError::ErrorReply(error_reply))) = end else {
         panic!("{end:?}")
     };
     assert_eq!(error_reply.status, Some(403));
-    assert!(c.session.poll_reply(key).is_none(), "the end is told once");
+    assert!(c.session.poll_reply(key).is_none(), "the error is delivered once");
 }
 
 #[test]
@@ -135,12 +135,12 @@ fn r12_each_reply_restarts_the_timeout() {
         read(&mut c, key),
         (vec![], Some(ReplyStreamError::Request(RequestError::TimedOut { sent: true })))
     );
-    // The server may still be sending.
+    // The server may still be sending replies.
     assert_eq!(c.sent_one()["payload"]["action"], "list_cancel");
 }
 
 #[test]
-fn r12_unsent_reply_stream_times_out_as_unsent() {
+fn r12_unsent_stream_times_out_as_not_sent() {
     let mut c = Conversation::connected();
     c.disconnect(dropped());
     let key = c.session.stream(rows().timeout(secs(0)), c.now).unwrap();
@@ -150,7 +150,7 @@ fn r12_unsent_reply_stream_times_out_as_unsent() {
 }
 
 #[test]
-fn r12_lost_connection_ends_a_reply_stream_after_its_replies() {
+fn r12_connection_loss_interrupts_the_stream() {
     let mut c = Conversation::connected();
     let (key, frame) = stream(&mut c, rows());
     c.reply(&frame, &json!([1]));
@@ -159,7 +159,7 @@ fn r12_lost_connection_ends_a_reply_stream_after_its_replies() {
     assert_eq!(
         c.sent(),
         [] as [Value; 0],
-        "it is not sent again, also if its action is safe to repeat"
+        "not sent again after a reply, even if it is idempotent"
     );
     let (replies, end) = read(&mut c, key);
     assert_eq!(replies.len(), 2);
@@ -167,7 +167,7 @@ fn r12_lost_connection_ends_a_reply_stream_after_its_replies() {
 }
 
 #[test]
-fn r12_idempotent_reply_stream_without_replies_is_repeated_once() {
+fn r12_idempotent_stream_without_a_reply_is_resent_once() {
     let mut c = Conversation::connected();
     let (key, first) = stream(&mut c, rows());
     c.reconnect();
@@ -183,7 +183,7 @@ fn r12_idempotent_reply_stream_without_replies_is_repeated_once() {
 }
 
 #[test]
-fn r12_slow_reader_gets_every_reply_before_the_overflow() {
+fn r12_slow_reader_ends_the_stream_without_losing_earlier_replies() {
     let mut c =
         Conversation::connected_with(|config| config.replies = Limit { count: 2, bytes: 1_000 });
     let (key, frame) = stream(&mut c, rows());
@@ -197,7 +197,7 @@ fn r12_slow_reader_gets_every_reply_before_the_overflow() {
 }
 
 #[test]
-fn r12_closed_session_ends_its_reply_streams() {
+fn r12_close_now_ends_the_streams() {
     let mut c = Conversation::connected();
     let (key, _) = stream(&mut c, rows());
     c.close(CloseOptions::now());
@@ -208,7 +208,7 @@ fn r12_closed_session_ends_its_reply_streams() {
 }
 
 #[test]
-fn r12_close_waits_for_a_reply_stream() {
+fn r12_close_waits_for_a_stream_to_end() {
     let mut c = Conversation::connected();
     let (key, frame) = stream(&mut c, rows());
     c.close(CloseOptions::default());
@@ -219,13 +219,13 @@ fn r12_close_waits_for_a_reply_stream() {
 }
 
 #[test]
-fn r12_unread_reply_streams_count_towards_the_request_limit() {
+fn r12_unread_streams_count_towards_the_request_limit() {
     let mut c = Conversation::connected_with(|config| config.max_requests = 2);
     for _ in 0..2 {
         let (_, frame) = stream(&mut c, rows());
-        c.error_reply(&frame, 403);
+        c.reply_error(&frame, 403);
     }
-    // Both have ended, and the end is unread.
+    // They have ended, but their errors are unread.
     let rejected = c.session.stream(rows(), c.now).unwrap_err();
     assert_eq!(rejected.reason, RejectReason::QueueFull);
 }

@@ -1,5 +1,4 @@
-//! Subscriptions: each is sent once on each connection until it is cancelled or rejected by the server (rules S1 to S4
-//! and S7).
+//! Subscribing, sharing and replay (rules S1 to S4 and S7).
 
 use crate::conversation::{Conversation, dropped, millis, secs, update};
 use dcrf_proto::{
@@ -23,7 +22,7 @@ fn s1_subscribe_is_sent_once_on_each_connection() {
     let mut c = Conversation::idle_with(|_| ());
     let before = c.subscribe(Subscribe::instance("tasks", 1));
     c.session.open(c.now);
-    c.redial();
+    c.wait_for_dial();
     c.connect();
     let during = c.subscribe(Subscribe::instance("tasks", 2));
     assert_eq!(c.sent().len(), 2);
@@ -31,7 +30,7 @@ fn s1_subscribe_is_sent_once_on_each_connection() {
     let offline = c.subscribe(Subscribe::instance("tasks", 3));
 
     for _ in 0..3 {
-        c.connect_again();
+        c.wait_and_connect();
         let frames = c.sent();
         let pks: Vec<Value> = frames.iter().map(|frame| frame["payload"]["pk"].clone()).collect();
         assert_eq!(pks, [1, 2, 3]);
@@ -49,7 +48,7 @@ fn s1_subscribe_is_sent_once_on_each_connection() {
 #[test]
 fn s1_replay_sends_the_same_frame() {
     let mut c = Conversation::connected();
-    let (_, first) = c.subscribe_live(feed().arg("team", "red"));
+    let (_, first) = c.subscribe_acked(feed().arg("team", "red"));
     c.reconnect();
     assert_eq!(c.sent_one(), first);
     assert_eq!(first["payload"]["action"], "subscribe_all");
@@ -57,19 +56,19 @@ fn s1_replay_sends_the_same_frame() {
 }
 
 #[test]
-fn s1_subscription_cancelled_offline_is_not_replayed() {
+fn s1_subscription_unsubscribed_offline_is_not_replayed() {
     let mut c = Conversation::connected();
-    let (key, _) = c.subscribe_live(task());
+    let (key, _) = c.subscribe_acked(task());
     c.disconnect(dropped());
     c.unsubscribe(key);
-    c.connect_again();
+    c.wait_and_connect();
     assert_eq!(c.sent(), NOTHING);
 }
 
 #[test]
 fn s2_equal_targets_share_one_upstream_subscription() {
     let mut c = Conversation::connected();
-    let (first, frame) = c.subscribe_live(task());
+    let (first, frame) = c.subscribe_acked(task());
     let second = c.subscribe(task());
     let third = c.subscribe(Subscribe::instance("tasks", "7"));
     assert_eq!(c.sent(), NOTHING);
@@ -85,7 +84,7 @@ fn s2_equal_targets_share_one_upstream_subscription() {
 #[test]
 fn s2_last_subscriber_unsubscribes_upstream() {
     let mut c = Conversation::connected();
-    let (first, frame) = c.subscribe_live(task());
+    let (first, frame) = c.subscribe_acked(task());
     let second = c.subscribe(task());
 
     c.unsubscribe(first);
@@ -99,7 +98,7 @@ fn s2_last_subscriber_unsubscribes_upstream() {
 }
 
 #[test]
-fn s2_different_streams_actions_or_arguments_are_not_shared() {
+fn s2_different_streams_actions_or_arguments_do_not_share() {
     let mut c = Conversation::connected();
     let all = [
         task(),
@@ -125,9 +124,9 @@ fn s2_order_of_arguments_does_not_matter() {
 }
 
 #[test]
-fn s2_subscriber_after_the_last_has_left_gets_a_new_upstream() {
+fn s2_subscriber_after_the_last_unsubscribe_gets_a_new_upstream() {
     let mut c = Conversation::connected();
-    let (first, before) = c.subscribe_live(task());
+    let (first, before) = c.subscribe_acked(task());
     c.unsubscribe(first);
     let second = c.subscribe(task());
 
@@ -143,7 +142,7 @@ fn s2_subscriber_after_the_last_has_left_gets_a_new_upstream() {
 }
 
 #[test]
-fn pk_is_an_argument_under_its_name() {
+fn pk_is_sent_under_its_field_name() {
     let by_key = || Subscribe::new("posts", "subscribe_comments").pk(7);
     for (subscribe, name) in [
         (by_key(), "uuid"),
@@ -152,7 +151,7 @@ fn pk_is_an_argument_under_its_name() {
         (Subscribe::instance("posts", 7).pk_field("id"), "pk"),
     ] {
         let mut c = Conversation::connected_with(|config| config.pk_field = "uuid".into());
-        let (key, frame) = c.subscribe_live(subscribe);
+        let (key, frame) = c.subscribe_acked(subscribe);
         c.unsubscribe(key);
         for frame in [frame, c.sent_one()] {
             let payload = frame["payload"].as_object().unwrap();
@@ -162,7 +161,7 @@ fn pk_is_an_argument_under_its_name() {
 }
 
 #[test]
-fn s2_pk_and_an_argument_of_its_name_are_equal_targets() {
+fn s2_pk_equals_an_argument_of_the_same_name() {
     let mut c = Conversation::connected();
     c.subscribe(feed().pk(7));
     c.subscribe(feed().arg("pk", 7));
@@ -172,7 +171,7 @@ fn s2_pk_and_an_argument_of_its_name_are_equal_targets() {
 }
 
 #[test]
-fn invalid_pk_is_rejected_and_the_command_returned() {
+fn invalid_pk_is_rejected_and_returned() {
     let mut c = Conversation::connected_with(|config| config.pk_field = "action".into());
     let map = std::collections::BTreeMap::from([((1, 2), 3)]);
     for subscribe in [feed().pk(7), task().pk(map)] {
@@ -183,7 +182,7 @@ fn invalid_pk_is_rejected_and_the_command_returned() {
 }
 
 #[test]
-fn s3_reply_acknowledges_a_subscription() {
+fn s3_reply_acknowledges_the_subscription() {
     let mut c = Conversation::connected();
     let key = c.subscribe(task());
     let frame = c.sent_one();
@@ -194,12 +193,12 @@ fn s3_reply_acknowledges_a_subscription() {
 }
 
 #[test]
-fn s3_error_reply_ends_a_subscription_and_it_is_not_replayed() {
+fn s3_error_reply_ends_the_subscription_without_replay() {
     for status in [400, 401, 403, 404, 405] {
         let mut c = Conversation::connected();
         let key = c.subscribe(task());
         let frame = c.sent_one();
-        c.error_reply(&frame, status);
+        c.reply_error(&frame, status);
         let SubscriptionError::ErrorReply(error_reply) = c.end(key) else { panic!() };
         assert_eq!(error_reply.status, Some(status));
         c.reconnect();
@@ -208,13 +207,13 @@ fn s3_error_reply_ends_a_subscription_and_it_is_not_replayed() {
 }
 
 #[test]
-fn s3_429_and_5xx_are_deferred() {
+fn s3_statuses_429_and_5xx_are_deferred() {
     for status in [429, 500, 503] {
         let mut c = Conversation::connected_with(|config| config.backoff.jitter = false);
         let key = c.subscribe(task());
         for wait in [1_000, 2_000, 4_000] {
             let frame = c.sent_one();
-            c.error_reply(&frame, status);
+            c.reply_error(&frame, status);
             c.advance(millis(wait - 1));
             assert_eq!(c.sent(), NOTHING);
             c.advance(millis(1));
@@ -226,7 +225,7 @@ fn s3_429_and_5xx_are_deferred() {
 }
 
 #[test]
-fn s3_subscription_without_ack_is_live_once_sent() {
+fn s3_without_ack_completes_when_the_frame_is_sent() {
     let mut c = Conversation::connecting(Config::default());
     let key = c.subscribe(feed().without_ack());
     assert!(!c.session.is_acknowledged(key));
@@ -237,12 +236,12 @@ fn s3_subscription_without_ack_is_live_once_sent() {
 }
 
 #[test]
-fn s3_error_reply_ends_a_subscription_without_ack_too() {
+fn s3_error_reply_ends_a_subscription_without_ack() {
     for status in [403, 404, 405] {
         let mut c = Conversation::connected();
         let key = c.subscribe(feed().without_ack());
         let frame = c.sent_one();
-        c.error_reply(&frame, status);
+        c.reply_error(&frame, status);
         assert!(matches!(c.end(key), SubscriptionError::ErrorReply(_)));
     }
 }
@@ -260,12 +259,12 @@ fn s3_unacknowledged_subscribe_times_out_and_unsubscribes() {
 }
 
 #[test]
-fn s3_deferred_new_subscription_survives_losses() {
+fn s3_deferred_subscription_survives_connection_losses() {
     let mut c = Conversation::connected_with(|config| config.heartbeat = None);
     let key = c.subscribe(task());
     for _ in 0..4 {
         let frame = c.sent_one();
-        c.error_reply(&frame, 503);
+        c.reply_error(&frame, 503);
         while c.sent().is_empty() {
             c.advance(secs(1));
         }
@@ -275,7 +274,7 @@ fn s3_deferred_new_subscription_survives_losses() {
 }
 
 #[test]
-fn s4_unanswered_new_subscriptions_delay_no_request() {
+fn s4_unacknowledged_new_subscriptions_do_not_delay_requests() {
     let mut c = Conversation::connected_with(|config| config.replay_window = 2);
     for pk in 0..10 {
         c.subscribe(Subscribe::instance("tasks", pk));
@@ -285,7 +284,7 @@ fn s4_unanswered_new_subscriptions_delay_no_request() {
 }
 
 #[test]
-fn s4_window_limits_unacknowledged_replays_and_requests_wait() {
+fn s4_replay_window_limits_unacknowledged_subscribes() {
     let mut config = Config::default();
     config.replay_window = 2;
     let mut c = Conversation::connecting(config);
@@ -307,7 +306,7 @@ fn s4_window_limits_unacknowledged_replays_and_requests_wait() {
 }
 
 #[test]
-fn s4_window_is_64_by_default() {
+fn s4_default_replay_window_is_64() {
     let mut c = Conversation::connecting(Config::default());
     for pk in 0..100 {
         c.subscribe(Subscribe::instance("tasks", pk));
@@ -317,13 +316,13 @@ fn s4_window_is_64_by_default() {
 }
 
 #[test]
-fn s4_late_replay_leaves_the_window() {
+fn s4_overdue_replay_does_not_delay_the_others() {
     let mut c = Conversation::connected_with(|config| {
         config.replay_window = 1;
         config.heartbeat = None;
     });
-    let (first, _) = c.subscribe_live(Subscribe::instance("tasks", 1));
-    let (second, _) = c.subscribe_live(Subscribe::instance("tasks", 2));
+    let (first, _) = c.subscribe_acked(Subscribe::instance("tasks", 1));
+    let (second, _) = c.subscribe_acked(Subscribe::instance("tasks", 2));
     c.reconnect();
     let late = c.sent_one();
     c.advance(secs(30));
@@ -336,7 +335,7 @@ fn s4_late_replay_leaves_the_window() {
 }
 
 #[test]
-fn s4_unanswered_replay_without_timeout_leaves_the_window() {
+fn s4_replay_without_timeout_does_not_delay_the_others() {
     let mut c = Conversation::connected_with(|config| {
         config.replay_window = 1;
         config.heartbeat = None;
@@ -345,7 +344,7 @@ fn s4_unanswered_replay_without_timeout_leaves_the_window() {
     c.disconnect(dropped());
     let silent = c.subscribe(Subscribe::instance("tasks", 1));
     let second = c.subscribe(Subscribe::instance("tasks", 2));
-    c.connect_again();
+    c.wait_and_connect();
     let unanswered = c.sent_one();
     c.advance(secs(30));
     let next = c.sent_one();
@@ -399,17 +398,17 @@ fn s3_subscribe_timeout_starts_when_the_subscribe_is_sent() {
 }
 
 #[test]
-fn s3_subscriber_joining_a_late_replay_has_its_own_timeout() {
+fn s3_subscriber_joining_an_overdue_replay_times_out() {
     let mut c = Conversation::connected_with(|config| config.heartbeat = None);
-    let (old, _) = c.subscribe_live(task());
+    let (old, _) = c.subscribe_acked(task());
     c.reconnect();
     let late = c.sent_one();
     c.advance(secs(40));
-    let newcomer = c.subscribe(task());
+    let joining = c.subscribe(task());
     c.advance(secs(29));
-    assert_eq!(c.session.ended(newcomer), None);
+    assert_eq!(c.session.ended(joining), None);
     c.advance(secs(1));
-    assert_eq!(c.session.ended(newcomer), Some(&SubscriptionError::TimedOut));
+    assert_eq!(c.session.ended(joining), Some(&SubscriptionError::TimedOut));
     assert_eq!(c.session.ended(old), None);
     c.reply(&late, &Value::Null);
     assert!(matches!(c.changes(old)[..], [Change::Gap(_)]));
@@ -419,19 +418,19 @@ fn s3_subscriber_joining_a_late_replay_has_its_own_timeout() {
 fn s7_error_reply_to_a_replay_ends_only_that_subscription() {
     type Check = fn(&SubscriptionError) -> bool;
     let cases: [(u16, Check); 5] = [
-        (404, |ended| matches!(ended, SubscriptionError::Gone(_))),
-        (401, |ended| matches!(ended, SubscriptionError::Revoked(_))),
-        (403, |ended| matches!(ended, SubscriptionError::Revoked(_))),
-        (400, |ended| matches!(ended, SubscriptionError::ErrorReply(_))),
-        (405, |ended| matches!(ended, SubscriptionError::ErrorReply(_))),
+        (404, |error| matches!(error, SubscriptionError::Gone(_))),
+        (401, |error| matches!(error, SubscriptionError::Revoked(_))),
+        (403, |error| matches!(error, SubscriptionError::Revoked(_))),
+        (400, |error| matches!(error, SubscriptionError::ErrorReply(_))),
+        (405, |error| matches!(error, SubscriptionError::ErrorReply(_))),
     ];
     for (status, check) in cases {
         let mut c = Conversation::connected();
-        let (key, _) = c.subscribe_live(task());
-        let (other, _) = c.subscribe_live(feed());
+        let (key, _) = c.subscribe_acked(task());
+        let (other, _) = c.subscribe_acked(feed());
         c.reconnect();
         let frames = c.sent();
-        c.error_reply(&frames[0], status);
+        c.reply_error(&frames[0], status);
         c.reply(&frames[1], &Value::Null);
 
         let end = c.end(key);
@@ -444,7 +443,7 @@ fn s7_error_reply_to_a_replay_ends_only_that_subscription() {
 }
 
 #[test]
-fn closed_session_rejects_subscriptions_and_returns_them() {
+fn closed_session_rejects_and_returns_subscriptions() {
     let mut c = Conversation::connected();
     c.close(CloseOptions::now());
     let rejected = c.session.subscribe(task(), c.now).unwrap_err();

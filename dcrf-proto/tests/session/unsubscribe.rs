@@ -1,4 +1,4 @@
-//! Unsubscribing: nothing more is delivered, the server unsubscribes, and the id is free again (rules S9 and R8).
+//! Unsubscribing, and when its request id is free again (rules S9 and R8).
 
 use crate::conversation::{Conversation, dropped, secs, update};
 use dcrf_proto::{Event, RejectReason, Request, Subscribe, UnsubscribeError};
@@ -11,13 +11,13 @@ fn task() -> Subscribe {
 }
 
 fn id_of(frame: &Value) -> &str {
-    frame["payload"]["request_id"].as_str().expect("a textual id")
+    frame["payload"]["request_id"].as_str().expect("a text id")
 }
 
 #[test]
 fn s9_nothing_is_delivered_after_an_unsubscribe() {
     let mut c = Conversation::connected();
-    let (key, frame) = c.subscribe_live(task());
+    let (key, frame) = c.subscribe_acked(task());
     c.event(&frame, "update", &json!(1));
     c.unsubscribe(key);
     c.event(&frame, "update", &json!(2));
@@ -38,23 +38,23 @@ fn s9_nothing_is_delivered_after_an_unsubscribe() {
 }
 
 #[test]
-fn s9_unsubscribe_succeeds_offline_and_sends_nothing() {
+fn s9_unsubscribe_without_a_connection_succeeds() {
     let mut c = Conversation::connected();
-    let (key, _) = c.subscribe_live(task());
+    let (key, _) = c.subscribe_acked(task());
     c.disconnect(dropped());
     c.unsubscribe(key);
     assert_eq!(c.unsubscribed(), [(key, Ok(()))]);
-    c.connect_again();
+    c.wait_and_connect();
     assert_eq!(c.sent(), NOTHING);
 }
 
 #[test]
-fn s9_unsubscribe_succeeds_if_the_connection_is_lost() {
-    for handed_over in [true, false] {
+fn s9_connection_loss_during_unsubscribe_is_success() {
+    for is_flushed in [true, false] {
         let mut c = Conversation::connected();
-        let (key, _) = c.subscribe_live(task());
+        let (key, _) = c.subscribe_acked(task());
         c.unsubscribe(key);
-        if handed_over {
+        if is_flushed {
             c.flush();
         }
         c.disconnect(dropped());
@@ -63,34 +63,34 @@ fn s9_unsubscribe_succeeds_if_the_connection_is_lost() {
 }
 
 #[test]
-fn s9_unsubscribe_succeeds_if_the_object_is_not_found() {
+fn s9_not_found_in_reply_to_unsubscribe_is_success() {
     let mut c = Conversation::connected();
-    let (key, _) = c.subscribe_live(task());
+    let (key, _) = c.subscribe_acked(task());
     c.unsubscribe(key);
     let frame = c.sent_one();
-    c.error_reply(&frame, 404);
+    c.reply_error(&frame, 404);
     assert_eq!(c.unsubscribed(), [(key, Ok(()))]);
 }
 
 #[test]
 fn s9_other_error_replies_and_timeouts_are_reported() {
     let mut c = Conversation::connected();
-    let (key, _) = c.subscribe_live(task());
+    let (key, _) = c.subscribe_acked(task());
     c.unsubscribe(key);
     let frame = c.sent_one();
-    c.error_reply(&frame, 405);
-    let ended = c.unsubscribed();
-    assert!(matches!(&ended[..], [(k, Err(UnsubscribeError::ErrorReply(_)))] if *k == key));
+    c.reply_error(&frame, 405);
+    let results = c.unsubscribed();
+    assert!(matches!(&results[..], [(k, Err(UnsubscribeError::ErrorReply(_)))] if *k == key));
 
     let mut c = Conversation::connected_with(|config| config.heartbeat = None);
-    let (key, _) = c.subscribe_live(task());
+    let (key, _) = c.subscribe_acked(task());
     c.unsubscribe(key);
     c.advance(secs(30));
     assert_eq!(c.unsubscribed(), [(key, Err(UnsubscribeError::TimedOut))]);
 }
 
 #[test]
-fn s9_unsubscribing_before_the_subscribe_is_sent_sends_neither() {
+fn s9_unsubscribe_before_the_subscribe_is_sent_sends_nothing() {
     let mut c = Conversation::connected();
     let key = c.subscribe(task());
     c.unsubscribe(key);
@@ -99,37 +99,37 @@ fn s9_unsubscribing_before_the_subscribe_is_sent_sends_neither() {
 }
 
 #[test]
-fn s9_nothing_is_sent_without_an_unsubscribe_action() {
+fn s9_unsubscribe_without_an_unsubscribe_action_sends_nothing() {
     let mut c = Conversation::connected();
-    let (key, frame) = c.subscribe_live(Subscribe::new("tasks", "follow"));
+    let (key, frame) = c.subscribe_acked(Subscribe::new("tasks", "follow"));
     c.unsubscribe(key);
     assert_eq!(c.sent(), NOTHING);
     assert_eq!(c.unsubscribed(), [(key, Ok(()))]);
     c.event(&frame, "update", &json!(1));
     assert_eq!(c.session.stats().late, 1);
 
-    let (key, _) = c.subscribe_live(Subscribe::new("tasks", "follow").unsubscribe_action("leave"));
+    let (key, _) = c.subscribe_acked(Subscribe::new("tasks", "follow").unsubscribe_action("leave"));
     c.unsubscribe(key);
     assert_eq!(c.sent_actions(), ["leave"]);
 }
 
 #[test]
-fn r8_custom_id_is_free_once_the_unsubscribe_is_confirmed() {
+fn r8_custom_id_is_free_after_a_confirmed_unsubscribe() {
     for (status, is_free) in [(204, true), (404, true), (403, false)] {
         let mut c = Conversation::connected();
-        let (key, _) = c.subscribe_live(task().id("task-7"));
+        let (key, _) = c.subscribe_acked(task().id("task-7"));
         c.unsubscribe(key);
         let frame = c.sent_one();
         c.reply_with(&frame, status, &json!([]), &Value::Null);
-        let again = c.session.subscribe(task().id("task-7"), c.now);
-        assert_eq!(again.is_ok(), is_free, "after {status}");
+        let result = c.session.subscribe(task().id("task-7"), c.now);
+        assert_eq!(result.is_ok(), is_free, "after {status}");
     }
 }
 
 #[test]
-fn s9_event_after_the_confirmed_unsubscribe_is_late() {
+fn s9_event_after_a_confirmed_unsubscribe_is_late() {
     let mut c = Conversation::connected();
-    let (key, frame) = c.subscribe_live(task());
+    let (key, frame) = c.subscribe_acked(task());
     c.unsubscribe(key);
     let unsubscribe = c.sent_one();
     c.reply(&unsubscribe, &Value::Null);
@@ -138,13 +138,13 @@ fn s9_event_after_the_confirmed_unsubscribe_is_late() {
 }
 
 #[test]
-fn r8_reused_id_stays_valid_after_its_history_is_forgotten() {
+fn r8_reused_id_is_kept_when_old_ids_are_forgotten() {
     let mut c = Conversation::connected();
-    let (key, _) = c.subscribe_live(task().id("task-7"));
+    let (key, _) = c.subscribe_acked(task().id("task-7"));
     c.unsubscribe(key);
     let unsubscribe = c.sent_one();
     c.reply(&unsubscribe, &Value::Null);
-    let (key, frame) = c.subscribe_live(task().id("task-7"));
+    let (key, frame) = c.subscribe_acked(task().id("task-7"));
     for _ in 0..2000 {
         let (request, _) = c.send_request(Request::list("tasks"));
         c.session.cancel(request);
@@ -154,11 +154,11 @@ fn r8_reused_id_stays_valid_after_its_history_is_forgotten() {
 }
 
 #[test]
-fn r8_generated_id_is_in_use_while_its_subscription_lives() {
+fn r8_generated_id_is_in_use_until_a_confirmed_unsubscribe() {
     let mut c = Conversation::idle_with(|_| ());
     let key = c.subscribe(task());
     c.session.open(c.now);
-    c.redial();
+    c.wait_for_dial();
     c.connect();
     let frame = c.sent_one();
     let id = id_of(&frame);
@@ -168,16 +168,16 @@ fn r8_generated_id_is_in_use_while_its_subscription_lives() {
     assert_in_use(&mut c, id);
     c.disconnect(dropped());
     assert_in_use(&mut c, id);
-    c.connect_again();
+    c.wait_and_connect();
     let frame = c.sent_one();
     c.reply(&frame, &Value::Null);
     c.unsubscribe(key);
     let unsubscribe = c.sent_one();
     assert_in_use(&mut c, id);
 
-    // Now another subscription may use the id, but no request.
+    // Now another subscription may use it, but no request.
     c.reply(&unsubscribe, &Value::Null);
-    let (key, frame) = c.subscribe_live(task().id(id));
+    let (key, frame) = c.subscribe_acked(task().id(id));
     assert_in_use(&mut c, id);
     c.event(&frame, "update", &json!(1));
     assert_eq!(c.changes(key), [update(&json!(1))]);
@@ -195,44 +195,45 @@ fn assert_in_use(c: &mut Conversation, id: &str) {
 }
 
 #[test]
-fn r8_sharing_subscriber_may_use_the_shared_id_only() {
+fn r8_joining_subscriber_may_only_use_the_id_of_its_upstream() {
     let mut c = Conversation::connected();
-    let (_, other) = c.subscribe_live(Subscribe::instance("tasks", 8));
-    let (_, frame) = c.subscribe_live(task());
+    let (_, other) = c.subscribe_acked(Subscribe::instance("tasks", 8));
+    let (_, frame) = c.subscribe_acked(task());
     c.subscribe(task().id(id_of(&frame)));
-    let foreign = c.session.subscribe(task().id(id_of(&other)), c.now);
-    assert_eq!(foreign.unwrap_err().reason, RejectReason::IdInUse);
+    let rejected = c.session.subscribe(task().id(id_of(&other)), c.now);
+    assert_eq!(rejected.unwrap_err().reason, RejectReason::IdInUse);
     assert_eq!(c.sent(), NOTHING);
 }
 
 #[test]
-fn r8_reused_id_is_not_confused_with_the_next_request_in_its_slot() {
+fn r8_reused_id_belongs_to_its_new_subscription() {
     let mut c = Conversation::connected();
-    let (first, former) = c.subscribe_live(task());
+    let (first, first_frame) = c.subscribe_acked(task());
     c.unsubscribe(first);
     let unsubscribe = c.sent_one();
     c.reply(&unsubscribe, &Value::Null);
-    // Generated ids contain the index of their subscription.
-    let (successor, frame) = c.subscribe_live(Subscribe::instance("tasks", 8));
-    c.event(&former, "update", &json!(1));
-    assert_eq!((c.session.stats().late, c.changes(successor)), (1, vec![]));
+    // The next subscription takes the same slot, which generated ids encode.
+    let (second, frame) = c.subscribe_acked(Subscribe::instance("tasks", 8));
+    c.event(&first_frame, "update", &json!(1));
+    assert_eq!((c.session.stats().late, c.changes(second)), (1, vec![]));
 
-    let (heir, again) = c.subscribe_live(Subscribe::instance("tasks", 9).id(id_of(&former)));
-    c.event(&again, "update", &json!(2));
+    let (third, third_frame) =
+        c.subscribe_acked(Subscribe::instance("tasks", 9).id(id_of(&first_frame)));
+    c.event(&third_frame, "update", &json!(2));
     c.event(&frame, "update", &json!(3));
-    assert_eq!(c.changes(heir), [update(&json!(2))]);
-    assert_eq!(c.changes(successor), [update(&json!(3))]);
+    assert_eq!(c.changes(third), [update(&json!(2))]);
+    assert_eq!(c.changes(second), [update(&json!(3))]);
 
-    c.unsubscribe(successor);
+    c.unsubscribe(second);
     let unsubscribe = c.sent_one();
     c.reply(&unsubscribe, &Value::Null);
-    c.event(&again, "update", &json!(4));
+    c.event(&third_frame, "update", &json!(4));
     c.event(&frame, "update", &json!(5));
-    assert_eq!((c.session.stats().late, c.changes(heir)), (2, vec![update(&json!(4))]));
+    assert_eq!((c.session.stats().late, c.changes(third)), (2, vec![update(&json!(4))]));
 }
 
 #[test]
-fn s9_unsubscribing_without_ack_does_not_wait_for_a_reply() {
+fn s9_unsubscribe_without_ack_does_not_wait_for_a_reply() {
     let mut c = Conversation::connected_with(|config| config.heartbeat = None);
     let key = c.subscribe(Subscribe::new("docs", "subscribe_all").without_ack());
     c.flush();
@@ -244,7 +245,7 @@ fn s9_unsubscribing_without_ack_does_not_wait_for_a_reply() {
 }
 
 #[test]
-fn r8_late_acknowledgement_does_not_acknowledge_the_next_user_of_its_id() {
+fn r8_id_stays_in_use_until_the_subscribe_is_acknowledged() {
     let mut c = Conversation::connected();
     let key = c.subscribe(task().id("x"));
     let first = c.sent_one();
@@ -258,9 +259,9 @@ fn r8_late_acknowledgement_does_not_acknowledge_the_next_user_of_its_id() {
 }
 
 #[test]
-fn r8_late_event_does_not_answer_the_next_user_of_its_id() {
+fn r8_request_cannot_reuse_the_id_of_a_subscription() {
     let mut c = Conversation::connected();
-    let (key, frame) = c.subscribe_live(task().id("x"));
+    let (key, frame) = c.subscribe_acked(task().id("x"));
     c.unsubscribe(key);
     let unsubscribe = c.sent_one();
     c.reply_with(&unsubscribe, 204, &json!([]), &Value::Null);
@@ -271,9 +272,9 @@ fn r8_late_event_does_not_answer_the_next_user_of_its_id() {
 }
 
 #[test]
-fn r8_rejected_command_keeps_the_history_of_its_id() {
+fn r8_late_event_is_recognised_after_a_rejected_command() {
     let mut c = Conversation::connected_with(|config| config.max_outgoing_message = 300);
-    let (key, frame) = c.subscribe_live(task().id("x"));
+    let (key, frame) = c.subscribe_acked(task().id("x"));
     c.unsubscribe(key);
     let unsubscribe = c.sent_one();
     c.reply(&unsubscribe, &Value::Null);

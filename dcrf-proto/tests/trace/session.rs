@@ -50,7 +50,7 @@ fn request_span_lasts_from_call_to_reply() {
 fn request_span_records_outcome() {
     let error_reply: fn(&mut Conversation) = |c| {
         let frame = c.send_request(create()).1;
-        c.error_reply(&frame, 404);
+        c.reply_error(&frame, 404);
     };
     let timed_out: fn(&mut Conversation) = |c| {
         c.request(create());
@@ -142,13 +142,13 @@ fn connection_states_have_production_levels() {
     config.max_attempts = Some(4);
     let mut c = Conversation::connecting(config);
     c.disconnect(http(500));
-    c.redial();
+    c.wait_for_dial();
     c.disconnect(http(500));
-    c.redial();
+    c.wait_for_dial();
     c.connect();
     c.advance(secs(12));
     c.disconnect(closed(1011));
-    c.redial();
+    c.wait_for_dial();
     c.connect();
     c.advance(secs(1));
     c.close(CloseOptions::now());
@@ -181,7 +181,7 @@ fn giving_up_and_unauthorized_are_warnings() {
     Conversation::connecting(config).disconnect(dropped());
     let mut c = Conversation::connecting(Config::default());
     c.disconnect(http(401));
-    c.redial();
+    c.wait_for_dial();
     c.disconnect(http(401));
     let mut events = collector.events();
     events.retain(|event| event.starts_with("WARN"));
@@ -203,12 +203,12 @@ fn subscription_steps_are_logged() {
     let event = |level: &str, what: &str, fields: &str| {
         format!("{level} dcrf::subscription {what} {named}{fields}")
     };
-    let (key, _) = c.subscribe_live(Subscribe::instance("tasks", 7).id("s"));
+    let (key, _) = c.subscribe_acked(Subscribe::instance("tasks", 7).id("s"));
     assert_eq!(collector.events(), [event("DEBUG", "subscribed", " again=false")]);
     c.reconnect();
     assert_eq!(collector.events().pop().unwrap(), "DEBUG dcrf::subscription resubscribing count=1");
     let frame = c.sent_one();
-    c.error_reply(&frame, 503);
+    c.reply_error(&frame, 503);
     let wait = " status=503 wait=1s";
     assert_eq!(collector.events(), [event("DEBUG", "deferred", wait)]);
     c.advance(secs(1));
@@ -228,19 +228,19 @@ fn subscription_steps_are_logged() {
 #[test]
 fn error_reply_to_replay_is_a_warning() {
     let (collector, _guard, mut c) = open();
-    let (_, frame) = c.subscribe_live(Subscribe::instance("tasks", 7).id("s"));
+    let (_, frame) = c.subscribe_acked(Subscribe::instance("tasks", 7).id("s"));
     drop(frame);
     c.reconnect();
     collector.events();
     let frame = c.sent_one();
-    c.error_reply(&frame, 403);
+    c.reply_error(&frame, 403);
     let named = "stream=tasks action=subscribe_instance request_id=s";
     let ended = "WARN dcrf::subscription ended: error reply on a new connection";
     assert_eq!(collector.events(), [format!("{ended} {named} status=403")]);
 
     c.subscribe(Subscribe::instance("tasks", 8).id("t"));
     let frame = c.sent_one();
-    c.error_reply(&frame, 403);
+    c.reply_error(&frame, 403);
     let named = "stream=tasks action=subscribe_instance request_id=t";
     assert_eq!(
         collector.events(),
@@ -266,7 +266,7 @@ fn poisoned_subscription_is_a_warning() {
             c.advance(millis(250));
         }
         c.disconnect(dropped());
-        c.connect_again();
+        c.wait_and_connect();
     }
     let named = "stream=tasks action=subscribe_instance request_id=v";
     let poisoned = "WARN dcrf::subscription ended: connections die after this subscribe";
@@ -309,7 +309,7 @@ fn first_lag_is_a_warning() {
         config.changes = Limit { count: 1, bytes: 100 };
         config.events = Limit { count: 1, bytes: 100 };
     });
-    let (_, frame) = c.subscribe_live(Subscribe::instance("tasks", 7));
+    let (_, frame) = c.subscribe_acked(Subscribe::instance("tasks", 7));
     collector.events();
     for n in 0..3 {
         c.event(&frame, "update", &json!(n));
@@ -338,13 +338,13 @@ fn x1_nothing_secret_is_traced() {
     let no_json = std::collections::BTreeMap::from([((CANARY, 2), CANARY)]);
     c.session.request(secret().arg("map", no_json), c.now).unwrap_err();
     let subscribe = Subscribe::instance("tasks", CANARY).arg("token", CANARY);
-    let (_, frame) = c.subscribe_live(subscribe.clone());
+    let (_, frame) = c.subscribe_acked(subscribe.clone());
     c.event(&frame, "update", &data);
     c.receive(&json!({"push": CANARY}));
     c.receive_text(CANARY);
     c.send_request(secret().idempotent(true));
     c.disconnect(close(1011));
-    c.connect_again();
+    c.wait_and_connect();
     let frame = c.sent().remove(0);
     c.reply_with(&frame, 403, &json!([CANARY]), &data);
     c.subscribe(subscribe);
@@ -353,7 +353,7 @@ fn x1_nothing_secret_is_traced() {
     for _ in 0..2 {
         c.disconnect(close(4401));
         if c.session.poll_timeout().is_some() {
-            c.redial();
+            c.wait_for_dial();
         }
     }
     let log = [collector.events(), collector.spans()].concat().join("\n");

@@ -1,8 +1,8 @@
-//! Random calls.
+//! The random calls.
 
 use dcrf_proto::{CloseFrame, ConnectionError, OverflowPolicy};
 
-/// One call, or a few that belong together. Indices are taken modulo the number of items.
+/// One call, or several related ones. An index is taken modulo the number of items.
 #[derive(Clone, Debug)]
 pub(crate) enum Call {
     Open,
@@ -13,20 +13,20 @@ pub(crate) enum Call {
     },
     Cancel(usize),
     Stream {
-        repeatable: bool,
+        idempotent: bool,
         cancels: bool,
         timeout: Option<u64>,
     },
-    LeaveReplies {
+    EndStream {
         nth: usize,
         is_complete: bool,
     },
     /// The server sends several replies to one stream.
-    Print {
+    StreamReplies {
         nth: usize,
         count: usize,
     },
-    ReadReplies(usize),
+    PollReply(usize),
     Send {
         now: bool,
         timeout: Option<u64>,
@@ -35,7 +35,7 @@ pub(crate) enum Call {
         updates_only: bool,
     },
     Unlisten(usize),
-    ReadHeard(usize),
+    PollListener(usize),
     Subscribe {
         pk: u64,
         feed: bool,
@@ -53,21 +53,21 @@ pub(crate) enum Call {
     },
     StopDriving,
     Transmit(usize),
-    Tell(usize),
-    Read(usize),
-    Opened(Which),
+    PollEvents(usize),
+    PollChange(usize),
+    Connected(Which),
     Disconnected(Which, usize),
     Pong(Which),
     Junk(Which, usize),
-    Answer(Which, usize, u16),
+    Reply(Which, usize, u16),
     Events {
         which: Which,
         nth: usize,
         kind: usize,
         count: usize,
     },
-    Sleep(u64),
-    Deadline,
+    Advance(u64),
+    NextTimeout,
     Backwards(u64),
 }
 
@@ -81,16 +81,16 @@ pub(crate) enum Which {
 pub(crate) const ACTIONS: [&str; 4] = ["create", "list", "retrieve", "archive"];
 pub(crate) const EVENTS: [&str; 5] = ["update", "create", "delete", "moved", "failed"];
 
-/// The number of events in a burst.
+/// How many events arrive at once.
 const BURSTS: [usize; 8] = [1, 1, 1, 1, 2, 3, 4, 5];
 const POLICIES: [OverflowPolicy; 3] =
     [OverflowPolicy::DropOldest, OverflowPolicy::Conflate, OverflowPolicy::Close];
 const STATUSES: [u16; 8] = [200, 201, 204, 400, 403, 404, 429, 503];
 
-/// Choices drawn from one number, which is far cheaper to generate than a tree of strategies.
-struct Pack(u64);
+/// Draws small numbers from one large one, which is much cheaper than a tree of proptest strategies.
+struct Draws(u64);
 
-impl Pack {
+impl Draws {
     fn draw(&mut self, below: u64) -> u64 {
         let drawn = self.0 % below;
         self.0 /= below;
@@ -114,58 +114,58 @@ impl Pack {
     }
 }
 
-/// Derives a call from a random number.
+/// Decodes a random number into a call.
 pub(crate) fn call(number: u64) -> Call {
-    let mut pack = Pack(number);
-    match pack.draw(170) {
-        0..16 => Call::Transmit(pack.index() + 1),
-        16..30 => Call::Answer(pack.which(), pack.index(), STATUSES[pack.index()]),
+    let mut draws = Draws(number);
+    match draws.draw(170) {
+        0..16 => Call::Transmit(draws.index() + 1),
+        16..30 => Call::Reply(draws.which(), draws.index(), STATUSES[draws.index()]),
         30..42 => Call::Events {
-            which: pack.which(),
-            nth: pack.index(),
-            kind: pack.index(),
-            count: BURSTS[pack.index()],
+            which: draws.which(),
+            nth: draws.index(),
+            kind: draws.index(),
+            count: BURSTS[draws.index()],
         },
-        42..54 => Call::Opened(pack.which()),
+        42..54 => Call::Connected(draws.which()),
         54..64 => Call::Request {
-            action: pack.index(),
-            own_id: pack.draw(5) == 0,
-            timeout: pack.timeout(),
+            action: draws.index(),
+            own_id: draws.draw(5) == 0,
+            timeout: draws.timeout(),
         },
         64..74 => Call::Subscribe {
-            pk: pack.draw(3),
-            feed: pack.flag(),
-            include_create: pack.flag(),
-            overflow_policy: POLICIES[pack.index() % 3],
+            pk: draws.draw(3),
+            feed: draws.flag(),
+            include_create: draws.flag(),
+            overflow_policy: POLICIES[draws.index() % 3],
         },
-        74..82 => Call::Deadline,
-        82..87 => Call::Read(pack.index()),
-        87 if pack.draw(4) == 0 => Call::UnsubscribeAll,
+        74..82 => Call::NextTimeout,
+        82..87 => Call::PollChange(draws.index()),
+        87 if draws.draw(4) == 0 => Call::UnsubscribeAll,
         87 => Call::Resubscribe,
-        88..94 => Call::Tell(pack.index() + 1),
-        94..100 => Call::Unsubscribe(pack.index()),
-        100..106 => Call::Disconnected(pack.which(), pack.index()),
-        106..110 => Call::Sleep(pack.draw(40_000)),
-        110..114 => Call::Cancel(pack.index()),
-        114..118 => Call::Junk(pack.which(), pack.index()),
-        118..121 => Call::Pong(pack.which()),
-        121..123 => Call::Backwards(pack.draw(5_000)),
-        123 if pack.draw(4) == 0 => Call::StopDriving,
-        123 => Call::Close { wait: pack.draw(8_000), unsubscribe: pack.flag() },
+        88..94 => Call::PollEvents(draws.index() + 1),
+        94..100 => Call::Unsubscribe(draws.index()),
+        100..106 => Call::Disconnected(draws.which(), draws.index()),
+        106..110 => Call::Advance(draws.draw(40_000)),
+        110..114 => Call::Cancel(draws.index()),
+        114..118 => Call::Junk(draws.which(), draws.index()),
+        118..121 => Call::Pong(draws.which()),
+        121..123 => Call::Backwards(draws.draw(5_000)),
+        123 if draws.draw(4) == 0 => Call::StopDriving,
+        123 => Call::Close { wait: draws.draw(8_000), unsubscribe: draws.flag() },
         124..134 => Call::Stream {
-            repeatable: pack.flag(),
-            cancels: pack.flag(),
-            timeout: if pack.flag() { pack.timeout() } else { None },
+            idempotent: draws.flag(),
+            cancels: draws.flag(),
+            timeout: if draws.flag() { draws.timeout() } else { None },
         },
-        134..138 => Call::LeaveReplies { nth: pack.index(), is_complete: pack.flag() },
-        138..143 => Call::ReadReplies(pack.index()),
-        143..148 => Call::Send { now: pack.flag(), timeout: pack.timeout() },
-        148..151 => Call::Listen { updates_only: pack.flag() },
-        151..153 => Call::Unlisten(pack.index()),
-        153..156 => Call::ReadHeard(pack.index()),
+        134..138 => Call::EndStream { nth: draws.index(), is_complete: draws.flag() },
+        138..143 => Call::PollReply(draws.index()),
+        143..148 => Call::Send { now: draws.flag(), timeout: draws.timeout() },
+        148..151 => Call::Listen { updates_only: draws.flag() },
+        151..153 => Call::Unlisten(draws.index()),
+        153..156 => Call::PollListener(draws.index()),
         166 => Call::Probe,
         167 => Call::Reconnect,
-        156..166 => Call::Print { nth: pack.index(), count: pack.index() + 1 },
+        156..166 => Call::StreamReplies { nth: draws.index(), count: draws.index() + 1 },
         _ => Call::Open,
     }
 }

@@ -1,6 +1,7 @@
-//! A session whose server, caller and clock are played by the test.
+//! A session without a network: the test plays the server and advances a virtual clock, and reads what the session
+//! sends and reports.
 
-#![allow(dead_code, reason = "each test binary uses a part of it")]
+#![allow(dead_code, reason = "each test binary uses a part of this module")]
 
 use std::time::{Duration, Instant};
 
@@ -19,7 +20,7 @@ pub(crate) const fn millis(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)
 }
 
-/// A loss that adds nothing to the backoff.
+/// A loss after which only the backoff delays the next attempt.
 pub(crate) fn dropped() -> ConnectionError {
     ConnectionError::Dropped
 }
@@ -37,23 +38,23 @@ pub(crate) struct Conversation {
     pub(crate) now: Instant,
     /// The epoch of the last dial.
     epoch: Option<Epoch>,
-    /// Dials and frames that the test has not taken yet.
-    handed_over: Vec<Transmit>,
+    /// Transmits that the test has not read yet.
+    unread_transmits: Vec<Transmit>,
     events: Vec<Event>,
     client_events: Vec<ClientEvent>,
 }
 
 // The connection
 impl Conversation {
-    /// A session that is not open yet.
+    /// A session that is not opened yet.
     pub(crate) fn idle(config: Config) -> Self {
-        #[allow(clippy::disallowed_methods, reason = "the origin of the virtual clock")]
+        #[allow(clippy::disallowed_methods, reason = "the one base of the virtual clock")]
         let now = Instant::now();
         Self {
             session: Session::new(config, Seed::from([7; 32]), now),
             now,
             epoch: None,
-            handed_over: Vec::new(),
+            unread_transmits: Vec::new(),
             events: Vec::new(),
             client_events: Vec::new(),
         }
@@ -63,7 +64,7 @@ impl Conversation {
     pub(crate) fn connecting(config: Config) -> Self {
         let mut conversation = Self::idle(config);
         conversation.session.open(conversation.now);
-        assert_eq!(conversation.dial_count(), 1);
+        assert_eq!(conversation.dials(), 1);
         conversation
     }
 
@@ -72,7 +73,8 @@ impl Conversation {
         Self::connected_with(|_| ())
     }
 
-    /// A session that is not open yet, with custom options. By default short connections make no suspects (L12).
+    /// A session that is not opened yet, with changed options. The quarantine (L12) is off unless `change` turns it
+    /// on, so short connections have no effect.
     pub(crate) fn idle_with(change: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config::default();
         config.quarantine_window = Duration::ZERO;
@@ -80,11 +82,11 @@ impl Conversation {
         Self::idle(config)
     }
 
-    /// A session that is connected, with custom options, as in [`idle_with`](Self::idle_with).
+    /// A session that is connected, with changed options.
     pub(crate) fn connected_with(change: impl FnOnce(&mut Config)) -> Self {
         let mut conversation = Self::idle_with(change);
         conversation.session.open(conversation.now);
-        assert_eq!(conversation.dial_count(), 1);
+        assert_eq!(conversation.dials(), 1);
         conversation.connect();
         conversation
     }
@@ -99,38 +101,38 @@ impl Conversation {
         assert_eq!(*self.session.state(), ConnectionState::Connected);
     }
 
-    /// The connection or the dial ends with this error.
-    pub(crate) fn disconnect(&mut self, why: ConnectionError) {
-        self.session.handle_disconnected(self.epoch(), why, self.now);
+    /// The connection is lost, or the dial fails.
+    pub(crate) fn disconnect(&mut self, error: ConnectionError) {
+        self.session.handle_disconnected(self.epoch(), error, self.now);
     }
 
     /// Advances the clock until the session dials, and returns how long that took.
-    pub(crate) fn redial(&mut self) -> Duration {
-        let since = self.now;
-        while self.dial_count() == 0 {
-            let next = self.session.poll_timeout().expect("another attempt follows");
+    pub(crate) fn wait_for_dial(&mut self) -> Duration {
+        let start = self.now;
+        while self.dials() == 0 {
+            let next = self.session.poll_timeout().expect("another attempt is planned");
             self.now = self.now.max(next);
             self.session.handle_timeout(self.now);
         }
-        self.now - since
+        self.now - start
     }
 
-    /// Advances the clock until the session dials, and connects.
-    pub(crate) fn connect_again(&mut self) {
-        self.redial();
+    /// Advances the clock until the session dials, and lets the dial succeed.
+    pub(crate) fn wait_and_connect(&mut self) {
+        self.wait_for_dial();
         self.connect();
     }
 
-    /// Loses the connection and makes another.
+    /// Loses the connection and establishes another one.
     pub(crate) fn reconnect(&mut self) {
         self.disconnect(dropped());
-        self.connect_again();
+        self.wait_and_connect();
     }
 }
 
-// The clock and the socket
+// The clock, and what the session transmits
 impl Conversation {
-    /// Advances the clock and fires the timers, as an event loop does.
+    /// Advances the clock like an event loop, which handles each timeout when it is due.
     pub(crate) fn advance(&mut self, time: Duration) {
         self.flush();
         let end = self.now + time;
@@ -144,62 +146,63 @@ impl Conversation {
         self.flush();
     }
 
-    /// Hands everything to the socket.
+    /// Hands everything that is ready to the socket.
     pub(crate) fn flush(&mut self) {
         while let Some(transmit) = self.session.poll_transmit() {
             if let Transmit::Dial(epoch) = transmit {
                 self.epoch = Some(epoch);
             }
-            self.handed_over.push(transmit);
+            self.unread_transmits.push(transmit);
         }
     }
 
-    /// Takes the dials and frames since the last look.
-    pub(crate) fn transmitted(&mut self) -> Vec<Transmit> {
+    /// Takes the new transmits.
+    pub(crate) fn transmits(&mut self) -> Vec<Transmit> {
         self.flush();
-        std::mem::take(&mut self.handed_over)
+        std::mem::take(&mut self.unread_transmits)
     }
 
-    fn take(&mut self, wanted: impl Fn(&Transmit) -> bool) -> Vec<Transmit> {
-        let (taken, left) = self.transmitted().into_iter().partition(wanted);
-        self.handed_over = left;
-        taken
+    /// Takes the new transmits that match, and keeps the others.
+    fn take(&mut self, is_match: impl Fn(&Transmit) -> bool) -> Vec<Transmit> {
+        let (matching, others) = self.transmits().into_iter().partition(is_match);
+        self.unread_transmits = others;
+        matching
     }
 
-    /// Takes the dials since the last look.
-    pub(crate) fn dial_count(&mut self) -> usize {
+    /// Takes the new dials and returns their number.
+    pub(crate) fn dials(&mut self) -> usize {
         self.take(|transmit| matches!(transmit, Transmit::Dial(_))).len()
     }
 
-    pub(crate) fn ping_count(&mut self) -> usize {
+    /// Takes the new pings and returns their number.
+    pub(crate) fn pings(&mut self) -> usize {
         self.take(|transmit| matches!(transmit, Transmit::Frame(_, Frame::Ping))).len()
     }
 
-    /// Takes the text messages since the last look.
+    /// Takes the new text messages.
     pub(crate) fn sent_texts(&mut self) -> Vec<String> {
         let texts = self.take(|transmit| matches!(transmit, Transmit::Frame(_, Frame::Text(_))));
         let text = |transmit| match transmit {
             Transmit::Frame(_, Frame::Text(text)) => text,
-            other => unreachable!("{other:?} is not a text"),
+            other => unreachable!("{other:?} is not text"),
         };
         texts.into_iter().map(text).collect()
     }
 
-    /// Takes the messages since the last look, parsed.
+    /// Takes the new text messages, parsed.
     pub(crate) fn sent(&mut self) -> Vec<Value> {
-        let parse =
-            |text: String| serde_json::from_str(&text).expect("the session sends valid JSON");
+        let parse = |text: String| serde_json::from_str(&text).expect("a text frame is JSON");
         self.sent_texts().into_iter().map(parse).collect()
     }
 
-    /// Takes the only message since the last look.
+    /// Takes the only new text message, parsed.
     pub(crate) fn sent_one(&mut self) -> Value {
         let mut frames = self.sent();
         assert_eq!(frames.len(), 1, "{frames:?}");
         frames.remove(0)
     }
 
-    /// Takes the actions of the messages since the last look.
+    /// Takes the new text messages and returns their actions.
     pub(crate) fn sent_actions(&mut self) -> Vec<String> {
         let action = |frame: Value| frame["payload"]["action"].as_str().unwrap_or("").to_owned();
         self.sent().into_iter().map(action).collect()
@@ -216,27 +219,29 @@ impl Conversation {
         self.session.handle_text(self.epoch(), text, self.now);
     }
 
-    /// Replies to `frame` with success.
+    /// Replies to `frame` with status 200.
     pub(crate) fn reply(&mut self, frame: &Value, data: &Value) {
         self.reply_with(frame, 200, &json!([]), data);
     }
 
     /// Replies to `frame` with an error.
-    pub(crate) fn error_reply(&mut self, frame: &Value, status: u16) {
+    pub(crate) fn reply_error(&mut self, frame: &Value, status: u16) {
         self.reply_with(frame, status, &json!(["no"]), &Value::Null);
     }
 
+    /// Replies to `frame` with its action.
     pub(crate) fn reply_with(&mut self, frame: &Value, status: u16, errors: &Value, data: &Value) {
         let action = frame["payload"]["action"].as_str().expect("a frame with an action");
-        self.receive_payload(frame, action, status, errors, data);
+        self.reply_as(frame, action, status, errors, data);
     }
 
-    /// Sends an event to the subscription that `frame` made.
+    /// Sends an event of the subscription that `frame` started.
     pub(crate) fn event(&mut self, frame: &Value, action: &str, data: &Value) {
-        self.receive_payload(frame, action, 200, &json!([]), data);
+        self.reply_as(frame, action, 200, &json!([]), data);
     }
 
-    pub(crate) fn receive_payload(
+    /// Sends a frame with the stream and request id of `frame`, and any action.
+    pub(crate) fn reply_as(
         &mut self,
         frame: &Value,
         action: &str,
@@ -258,7 +263,7 @@ impl Conversation {
         self.session.request(request, self.now).expect("the request is accepted")
     }
 
-    /// Makes a request and takes its frame.
+    /// Makes a request, and returns it with the frame that was sent.
     pub(crate) fn send_request(&mut self, request: Request) -> (RequestKey, Value) {
         let key = self.request(request);
         (key, self.sent_one())
@@ -268,8 +273,8 @@ impl Conversation {
         self.session.subscribe(subscribe, self.now).expect("the subscription is accepted")
     }
 
-    /// Subscribes and acknowledges.
-    pub(crate) fn subscribe_live(&mut self, subscribe: Subscribe) -> (SubscriptionKey, Value) {
+    /// Subscribes and acknowledges, and returns the subscription with the frame that was sent.
+    pub(crate) fn subscribe_acked(&mut self, subscribe: Subscribe) -> (SubscriptionKey, Value) {
         let key = self.subscribe(subscribe);
         let frame = self.sent_one();
         self.reply_with(&frame, 201, &json!([]), &Value::Null);
@@ -294,7 +299,7 @@ impl Conversation {
     }
 }
 
-// The events
+// What the session reports
 impl Conversation {
     fn poll_events(&mut self) {
         while let Some(event) = self.session.poll_event() {
@@ -305,17 +310,19 @@ impl Conversation {
         }
     }
 
-    /// Takes the events since the last look, except client events.
+    /// Takes the new events, except client events.
     pub(crate) fn events(&mut self) -> Vec<Event> {
         self.poll_events();
         std::mem::take(&mut self.events)
     }
 
+    /// Takes the new client events.
     pub(crate) fn client_events(&mut self) -> Vec<ClientEvent> {
         self.poll_events();
         std::mem::take(&mut self.client_events)
     }
 
+    /// Takes the new client events and returns the states.
     pub(crate) fn states(&mut self) -> Vec<ConnectionState> {
         let state = |event| match event {
             ClientEvent::State(state) => Some(state),
@@ -324,6 +331,7 @@ impl Conversation {
         self.client_events().into_iter().filter_map(state).collect()
     }
 
+    /// Takes the new client events and returns the unhandled frames.
     pub(crate) fn unhandled(&mut self) -> Vec<Value> {
         let frame = |event| match event {
             ClientEvent::Unhandled(Unhandled { frame, .. }) => Some(value(&frame)),
@@ -332,7 +340,7 @@ impl Conversation {
         self.client_events().into_iter().filter_map(frame).collect()
     }
 
-    /// Takes the requests that have settled since the last look. Drops other events.
+    /// Takes the new events and returns the settled requests.
     pub(crate) fn settled(&mut self) -> Vec<(RequestKey, Result<Value, RequestError>)> {
         let settled = |event| match event {
             Event::Settled { request, result } => Some((request, result.map(|json| value(&json)))),
@@ -341,7 +349,7 @@ impl Conversation {
         self.events().into_iter().filter_map(settled).collect()
     }
 
-    /// Takes the unsubscribes that have ended since the last look. Drops other events.
+    /// Takes the new events and returns the results of unsubscribes.
     pub(crate) fn unsubscribed(&mut self) -> Vec<(SubscriptionKey, Result<(), UnsubscribeError>)> {
         let unsubscribed = |event| match event {
             Event::Unsubscribed { subscription, result } => Some((subscription, result)),
@@ -357,13 +365,14 @@ impl Conversation {
         changes
     }
 
-    /// Takes the end of a subscription without unread changes.
+    /// Takes the error of a subscription that has ended and has no buffered changes.
     pub(crate) fn end(&mut self, key: SubscriptionKey) -> SubscriptionError {
         let (changes, end) = self.changes_and_end(key);
         assert_eq!(changes, []);
         end.expect("the subscription has ended")
     }
 
+    /// Takes the changes of a subscription, and its error if it has ended.
     pub(crate) fn changes_and_end(
         &mut self,
         key: SubscriptionKey,
@@ -372,7 +381,7 @@ impl Conversation {
         while let Some(polled) = self.session.poll_change(key) {
             match polled {
                 Ok(change) => changes.push(change),
-                Err(ended) => return (changes, Some(ended)),
+                Err(error) => return (changes, Some(error)),
             }
         }
         (changes, None)
@@ -380,10 +389,10 @@ impl Conversation {
 }
 
 pub(crate) fn value(json: &Json) -> Value {
-    json.decode().expect("the session yields valid JSON")
+    json.decode().expect("the session delivers valid JSON")
 }
 
-/// An update as a subscription delivers it.
+/// The update that a subscription delivers for `data`.
 pub(crate) fn update(data: &Value) -> Change {
     Change::Update(json_of(data))
 }

@@ -1,6 +1,6 @@
-//! The model that random calls are checked against: the session's invariants in their simplest form.
+//! A simple model of a session, which random calls are checked against.
 
-mod listening;
+mod listeners;
 mod sends;
 mod streams;
 
@@ -12,40 +12,40 @@ use dcrf_proto::{
 };
 use serde_json::Value;
 
-use self::listening::Listening;
+use self::listeners::Listeners;
 use self::sends::Sends;
 use self::streams::Streams;
 
-/// A connection, numbered in the order of the dials.
+/// The index of a connection, in the order of dials.
 pub(crate) type Nth = usize;
 
-/// The action that ends a reply stream on the server.
+/// The cancel action of reply streams.
 pub(crate) const CANCEL: &str = "stop";
 
 #[derive(Default)]
 pub(crate) struct Ledger {
-    requests: BTreeMap<RequestKey, Asked>,
+    requests: BTreeMap<RequestKey, RequestRecord>,
     by_number: BTreeMap<u64, Key>,
     pub(crate) streams: Streams,
     pub(crate) sends: Sends,
-    pub(crate) listening: Listening,
-    subscriptions: BTreeMap<SubscriptionKey, Wanted>,
-    /// The subscriptions of the server on this connection: ids by target.
+    pub(crate) listeners: Listeners,
+    subscriptions: BTreeMap<SubscriptionKey, SubscriptionRecord>,
+    /// The subscriptions that the server holds on each connection: ids by target.
     live: BTreeMap<(Nth, String), BTreeSet<String>>,
-    /// Those that may be sent once more, since the caller resubscribed.
-    again: BTreeMap<(Nth, String), BTreeSet<String>>,
+    /// Those of `live` that may be sent once more after a resubscribe.
+    resubscribes: BTreeMap<(Nth, String), BTreeSet<String>>,
     closed: bool,
 }
 
-/// What a number in a frame identifies.
+/// The owner of the number in a frame.
 #[derive(Clone, Copy)]
 enum Key {
     Request(RequestKey),
     Stream(ReplyStreamKey),
 }
 
-struct Asked {
-    repeatable: bool,
+struct RequestRecord {
+    idempotent: bool,
     sent: u32,
     end: Option<End>,
 }
@@ -57,86 +57,91 @@ enum End {
 }
 
 #[derive(Default)]
-struct Wanted {
+struct SubscriptionRecord {
     include_create: bool,
     overflow_policy: OverflowPolicy,
-    /// The connection of the first acknowledgement.
-    begun: Option<Nth>,
+    /// The connection on which it was first acknowledged.
+    first_live: Option<Nth>,
     /// The connection of the last change that was read.
-    at: Option<Nth>,
-    /// Whether a gap was read and no change after it.
+    last_connection: Option<Nth>,
+    /// A gap was read, and no change after it.
     after_gap: bool,
     /// The number of the last change that was read.
-    last: u64,
+    last_number: u64,
     phase: Phase,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Phase {
     #[default]
-    Alive,
-    /// Unsubscribed; the event has not arrived.
-    Leaving,
-    /// Ended by `unsubscribe_all`; the reader has not been notified.
-    Withdrawn,
-    Gone,
+    Active,
+    /// Unsubscribed, and the event is not polled yet.
+    Unsubscribing,
+    /// Ended by `unsubscribe_all`, and the error is not polled yet.
+    UnsubscribedByAll,
+    Ended,
 }
 
-// Calls
+// The calls
 impl Ledger {
-    pub(crate) fn asked(&mut self, key: RequestKey, number: u64, repeatable: bool) {
+    pub(crate) fn request_made(&mut self, key: RequestKey, number: u64, idempotent: bool) {
         assert!(!self.closed, "a request was accepted after the close");
-        let known = self.requests.insert(key, Asked { repeatable, sent: 0, end: None });
-        assert!(known.is_none(), "a request's key was given out twice");
+        let previous = self.requests.insert(key, RequestRecord { idempotent, sent: 0, end: None });
+        assert!(previous.is_none(), "a request key was issued twice");
         self.by_number.insert(number, Key::Request(key));
     }
 
-    pub(crate) fn streamed(&mut self, key: ReplyStreamKey, number: u64, repeatable: bool) {
+    pub(crate) fn stream_made(&mut self, key: ReplyStreamKey, number: u64, idempotent: bool) {
         assert!(!self.closed, "a stream was accepted after the close");
-        self.streams.asked(key, repeatable);
+        self.streams.added(key, idempotent);
         self.by_number.insert(number, Key::Stream(key));
     }
 
-    /// `alive`: the session still had the request.
-    pub(crate) fn cancelled(&mut self, key: RequestKey, alive: bool) {
-        let asked = self.requests.get_mut(&key).expect("a known request");
-        if alive {
-            assert_eq!(asked.end.replace(End::Cancelled), None);
+    /// `was_pending`: the request had not settled before.
+    pub(crate) fn cancelled(&mut self, key: RequestKey, was_pending: bool) {
+        let record = self.requests.get_mut(&key).expect("a known request");
+        if was_pending {
+            assert_eq!(record.end.replace(End::Cancelled), None);
         }
     }
 
-    pub(crate) fn wanted(
+    pub(crate) fn subscribed(
         &mut self,
         key: SubscriptionKey,
         include_create: bool,
         overflow_policy: OverflowPolicy,
     ) {
         assert!(!self.closed, "a subscription was accepted after the close");
-        let wanted = Wanted { include_create, overflow_policy, ..Wanted::default() };
-        let known = self.subscriptions.insert(key, wanted);
-        assert!(known.is_none(), "a subscription's key was given out twice");
+        let record =
+            SubscriptionRecord { include_create, overflow_policy, ..SubscriptionRecord::default() };
+        let previous = self.subscriptions.insert(key, record);
+        assert!(previous.is_none(), "a subscription key was issued twice");
     }
 
-    pub(crate) fn unwanted(&mut self, key: SubscriptionKey) {
-        let wanted = self.subscriptions.get_mut(&key).expect("a known subscription");
-        if matches!(wanted.phase, Phase::Alive | Phase::Withdrawn) {
-            wanted.phase = Phase::Leaving;
+    pub(crate) fn unsubscribed(&mut self, key: SubscriptionKey) {
+        let record = self.subscriptions.get_mut(&key).expect("a known subscription");
+        if matches!(record.phase, Phase::Active | Phase::UnsubscribedByAll) {
+            record.phase = Phase::Unsubscribing;
         }
     }
 
-    /// Ends all subscriptions that have not ended, and returns their number.
-    pub(crate) fn all_unwanted(&mut self, has_ended: impl Fn(SubscriptionKey) -> bool) -> usize {
-        let alive = |(key, wanted): &(&SubscriptionKey, &mut Wanted)| {
-            wanted.phase == Phase::Alive && !has_ended(**key)
+    /// Ends all active subscriptions and returns their number.
+    pub(crate) fn all_unsubscribed(
+        &mut self,
+        has_ended: impl Fn(SubscriptionKey) -> bool,
+    ) -> usize {
+        let is_active = |(key, record): &(&SubscriptionKey, &mut SubscriptionRecord)| {
+            record.phase == Phase::Active && !has_ended(**key)
         };
-        let withdraw = |(_, wanted): (_, &mut Wanted)| wanted.phase = Phase::Withdrawn;
-        self.subscriptions.iter_mut().filter(alive).map(withdraw).count()
+        let end =
+            |(_, record): (_, &mut SubscriptionRecord)| record.phase = Phase::UnsubscribedByAll;
+        self.subscriptions.iter_mut().filter(is_active).map(end).count()
     }
 
-    /// The caller resubscribes on this connection.
-    pub(crate) fn wanted_again(&mut self, nth: Nth) {
-        let live = self.live.iter().filter(|((its, _), _)| *its == nth);
-        self.again.extend(live.map(|(target, ids)| (target.clone(), ids.clone())));
+    /// Everything live may be sent once more on this connection.
+    pub(crate) fn resubscribed(&mut self, nth: Nth) {
+        let live = self.live.iter().filter(|((connection, _), _)| *connection == nth);
+        self.resubscribes.extend(live.map(|(target, ids)| (target.clone(), ids.clone())));
     }
 
     pub(crate) fn closed(&mut self) {
@@ -144,7 +149,7 @@ impl Ledger {
     }
 }
 
-// Outputs of the session
+// The outputs of the session
 impl Ledger {
     pub(crate) fn transmitted(&mut self, nth: Nth, transmit: &Transmit) {
         match transmit {
@@ -158,11 +163,15 @@ impl Ledger {
         let (id, target) = (id_of(frame), target_of(frame));
         match action_of(frame) {
             "subscribe_instance" | "subscribe_feed" => {
-                let again = self.again.entry((nth, target.clone())).or_default().remove(&id);
+                let is_resubscribe =
+                    self.resubscribes.entry((nth, target.clone())).or_default().remove(&id);
                 let live = self.live.entry((nth, target)).or_default();
-                assert!(live.is_empty() || again, "{frame} although {live:?} is subscribed");
+                assert!(
+                    live.is_empty() || is_resubscribe,
+                    "{frame} was sent although {live:?} is live"
+                );
                 live.insert(id);
-                assert_eq!(live.len(), 1, "{frame} is subscribed to twice");
+                assert_eq!(live.len(), 1, "two ids are live after {frame}");
             }
             "unsubscribe_instance" | "unsubscribe_feed" => {
                 self.live.entry((nth, target)).or_default().remove(&id);
@@ -182,83 +191,87 @@ impl Ledger {
     }
 
     fn request_sent(&mut self, key: RequestKey, frame: &Value) {
-        let asked = self.requests.get_mut(&key).expect("a request");
-        assert_eq!(asked.end, None, "{frame} was sent after its end");
-        asked.sent += 1;
-        assert!(asked.sent <= 1 + u32::from(asked.repeatable), "{frame} was sent again");
+        let record = self.requests.get_mut(&key).expect("a request");
+        assert_eq!(record.end, None, "{frame} was sent after its end");
+        record.sent += 1;
+        assert!(record.sent <= 1 + u32::from(record.idempotent), "{frame} was sent too often");
     }
 
     /// The server has sent an error reply to this frame.
-    pub(crate) fn refused(&mut self, nth: Nth, frame: &Value) {
+    pub(crate) fn error_reply_sent(&mut self, nth: Nth, frame: &Value) {
         self.live.entry((nth, target_of(frame))).or_default().remove(&id_of(frame));
     }
 
     /// The session reports the subscription as acknowledged on this connection.
     pub(crate) fn acknowledged(&mut self, key: SubscriptionKey, nth: Nth) {
-        let wanted = self.subscriptions.get_mut(&key).expect("a known subscription");
-        wanted.begun.get_or_insert(nth);
+        let record = self.subscriptions.get_mut(&key).expect("a known subscription");
+        record.first_live.get_or_insert(nth);
     }
 
-    pub(crate) fn told(&mut self, event: &Event) {
+    pub(crate) fn event_polled(&mut self, event: &Event) {
         match event {
             Event::Settled { request, .. } => {
-                let asked = self.requests.get_mut(request).expect("a known request");
-                assert_eq!(asked.end.replace(End::Settled), None, "{event:?} came after its end");
+                let record = self.requests.get_mut(request).expect("a known request");
+                assert_eq!(
+                    record.end.replace(End::Settled),
+                    None,
+                    "{event:?} arrived after its end"
+                );
             }
             Event::Subscribed(key) | Event::ChangeReadable(key) => {
                 let phase = self.subscriptions[key].phase;
-                let is_known = matches!(phase, Phase::Alive | Phase::Withdrawn);
-                assert!(is_known, "{event:?} came after the end");
+                let is_known = matches!(phase, Phase::Active | Phase::UnsubscribedByAll);
+                assert!(is_known, "{event:?} arrived after the end");
             }
-            Event::ReplyReadable(key) => self.streams.told(*key),
-            Event::ListenerReadable(key) => self.listening.told(*key),
+            Event::ReplyReadable(key) => self.streams.notified(*key),
+            Event::ListenerReadable(key) => self.listeners.notified(*key),
             Event::Unsubscribed { subscription, .. } => {
-                let wanted = self.subscriptions.get_mut(subscription).expect("a subscription");
-                assert_eq!(wanted.phase, Phase::Leaving, "{event:?} was not asked for");
-                wanted.phase = Phase::Gone;
+                let record = self.subscriptions.get_mut(subscription).expect("a subscription");
+                assert_eq!(record.phase, Phase::Unsubscribing, "{event:?} without an unsubscribe");
+                record.phase = Phase::Ended;
             }
             _ => {}
         }
     }
 
-    pub(crate) fn read(
+    pub(crate) fn change_polled(
         &mut self,
         key: SubscriptionKey,
         polled: &Result<Change, SubscriptionError>,
     ) {
-        let wanted = self.subscriptions.get_mut(&key).expect("a known subscription");
-        if wanted.phase == Phase::Withdrawn {
+        let record = self.subscriptions.get_mut(&key).expect("a known subscription");
+        if record.phase == Phase::UnsubscribedByAll {
             assert_eq!(*polled, Err(SubscriptionError::Unsubscribed), "S12");
-            wanted.phase = Phase::Alive;
+            record.phase = Phase::Active;
         }
-        assert_eq!(wanted.phase, Phase::Alive, "{polled:?} came after the end");
+        assert_eq!(record.phase, Phase::Active, "{polled:?} arrived after the end");
         match polled {
-            Ok(Change::Gap(_)) => wanted.after_gap = true,
+            Ok(Change::Gap(_)) => record.after_gap = true,
             Ok(Change::Lagged(_)) => {
-                assert_ne!(wanted.overflow_policy, OverflowPolicy::Close, "S11");
+                assert_ne!(record.overflow_policy, OverflowPolicy::Close, "S11");
             }
             Err(SubscriptionError::Overflowed { .. }) => {
-                assert_eq!(wanted.overflow_policy, OverflowPolicy::Close, "S11");
-                wanted.phase = Phase::Gone;
+                assert_eq!(record.overflow_policy, OverflowPolicy::Close, "S11");
+                record.phase = Phase::Ended;
             }
-            Ok(change) => wanted.change(change),
-            Err(_) => wanted.phase = Phase::Gone,
+            Ok(change) => record.change(change),
+            Err(_) => record.phase = Phase::Ended,
         }
     }
 
-    /// Checks a finished session of which everything was polled.
-    pub(crate) fn settled(&self) {
-        for (key, asked) in &self.requests {
-            assert!(asked.end.is_some(), "{key:?} has not settled");
+    /// The session is finished and everything was polled.
+    pub(crate) fn assert_all_ended(&self) {
+        for (key, record) in &self.requests {
+            assert!(record.end.is_some(), "{key:?} has not settled");
         }
-        for (key, wanted) in &self.subscriptions {
-            assert_eq!(wanted.phase, Phase::Gone, "{key:?} has not ended");
+        for (key, record) in &self.subscriptions {
+            assert_eq!(record.phase, Phase::Ended, "{key:?} has not ended");
         }
-        assert_eq!(self.streams.alive(), 0, "a stream has not ended");
-        self.listening.settled();
+        assert_eq!(self.streams.active(), 0, "a stream has not ended");
+        self.listeners.assert_all_read();
     }
 
-    pub(crate) fn alive_requests(&self) -> Vec<RequestKey> {
+    pub(crate) fn requests(&self) -> Vec<RequestKey> {
         self.requests.keys().copied().collect()
     }
 
@@ -267,22 +280,23 @@ impl Ledger {
     }
 }
 
-impl Wanted {
+impl SubscriptionRecord {
     fn change(&mut self, change: &Change) {
         let (nth, number) = mark_of(change);
         assert!(self.include_create || !matches!(change, Change::Create(_)), "S13");
-        assert!(number > self.last, "S5: {number} came after {}", self.last);
-        // A change from before the acknowledgement may be read after it.
-        let at = self.at.or(self.begun.map(|begun| begun.min(nth))).unwrap_or(nth);
-        if nth != at {
-            assert!(nth > at, "S5: a change of connection {nth} came after {at}");
-            assert!(self.after_gap, "S5: no gap between connections {at} and {nth}");
+        assert!(number > self.last_number, "S5: {number} arrived after {}", self.last_number);
+        // Changes that arrived before the acknowledgement may be read after it.
+        let previous =
+            self.last_connection.or(self.first_live.map(|first| first.min(nth))).unwrap_or(nth);
+        if nth != previous {
+            assert!(nth > previous, "S5: a change of connection {nth} arrived after {previous}");
+            assert!(self.after_gap, "S5: no gap between connections {previous} and {nth}");
         }
-        (self.at, self.after_gap, self.last) = (Some(nth), false, number);
+        (self.last_connection, self.after_gap, self.last_number) = (Some(nth), false, number);
     }
 }
 
-/// The connection and number that the server put into a change.
+/// The connection and the number that the server put into a change.
 fn mark_of(change: &Change) -> (Nth, u64) {
     let decode = |json: &Json| -> Value { json.decode().expect("JSON") };
     let data = match change {
@@ -290,7 +304,7 @@ fn mark_of(change: &Change) -> (Nth, u64) {
         Change::Delete(deleted) => decode(&deleted.data),
         Change::ErrorReply(error_reply) => decode(&error_reply.errors)[0].take(),
         Change::Other { payload, .. } => decode(payload)["data"].take(),
-        other => panic!("{other:?} is no change of an object"),
+        other => panic!("{other:?} does not change an object"),
     };
     let connection = data["connection"].as_u64().expect("a mark");
     (usize::try_from(connection).expect("small"), number_of(&data))
@@ -301,7 +315,7 @@ fn number_of(marked: &Value) -> u64 {
 }
 
 pub(crate) fn frame(text: &str) -> Value {
-    serde_json::from_str(text).expect("what is sent is JSON")
+    serde_json::from_str(text).expect("a text frame is JSON")
 }
 
 pub(crate) fn action_of(frame: &Value) -> &str {

@@ -10,7 +10,7 @@ use super::Nth;
 pub(crate) struct Sends(BTreeMap<u64, Message>);
 
 struct Message {
-    /// The only connection it may be sent on, for `send_now`.
+    /// The connection that it must be sent on, if there is one.
     only_on: Option<Nth>,
     sent: bool,
 }
@@ -20,16 +20,16 @@ impl Sends {
         self.0.insert(number, Message { only_on, sent: false });
     }
 
-    /// Whether the frame with this number is a message. Checks it if so.
+    /// Returns whether the frame with this number is a message.
     pub(super) fn sent(&mut self, nth: Nth, number: u64, frame: &Value) -> bool {
         let Some(message) = self.0.get_mut(&number) else { return false };
-        assert!(!std::mem::replace(&mut message.sent, true), "{frame} was sent again");
+        assert!(!std::mem::replace(&mut message.sent, true), "{frame} was sent twice");
         let only_on = message.only_on.unwrap_or(nth);
         assert_eq!(nth, only_on, "{frame} was sent on a later connection");
         true
     }
 
-    /// The number of messages never sent.
+    /// The number of messages that were never sent.
     pub(crate) fn unsent(&self) -> u64 {
         let unsent = self.0.values().filter(|message| !message.sent).count();
         u64::try_from(unsent).expect("small")

@@ -14,83 +14,87 @@ pub(crate) struct Streams {
 }
 
 struct Stream {
-    repeatable: bool,
+    idempotent: bool,
     sent: u32,
-    /// The connection of the last send.
+    /// The connection that it was last sent on.
     sent_on: Option<Nth>,
-    /// The replies of the server on open connections.
-    said: Vec<u64>,
-    /// How many of them were read.
+    /// The replies of the server, on an open connection.
+    replies: Vec<u64>,
+    /// The number of replies that were read.
     read: usize,
     cancels: u32,
-    /// The end was read, or the caller has cancelled.
-    over: bool,
+    /// The error was read, or the caller has ended it.
+    ended: bool,
 }
 
 impl Streams {
-    pub(crate) fn asked(&mut self, key: ReplyStreamKey, repeatable: bool) {
+    pub(crate) fn added(&mut self, key: ReplyStreamKey, idempotent: bool) {
         let stream = Stream {
-            repeatable,
+            idempotent,
             sent: 0,
             sent_on: None,
-            said: Vec::new(),
+            replies: Vec::new(),
             read: 0,
             cancels: 0,
-            over: false,
+            ended: false,
         };
-        assert!(self.by_key.insert(key, stream).is_none(), "a stream's key was given out twice");
+        assert!(self.by_key.insert(key, stream).is_none(), "a stream key was issued twice");
     }
 
-    pub(crate) fn left(&mut self, key: ReplyStreamKey) {
-        self.get(key).over = true;
+    pub(crate) fn ended(&mut self, key: ReplyStreamKey) {
+        self.get(key).ended = true;
     }
 
     pub(super) fn sent(&mut self, nth: Nth, key: ReplyStreamKey, frame: &Value, id: String) {
         self.by_id.insert(id, key);
         let stream = self.get(key);
-        assert!(!stream.over, "{frame} was sent after its end");
-        assert_eq!(stream.said, [] as [u64; 0], "{frame} was sent again after a reply");
+        assert!(!stream.ended, "{frame} was sent after its end");
+        assert_eq!(stream.replies, [] as [u64; 0], "{frame} was sent again after a reply");
         stream.sent += 1;
         stream.sent_on = Some(nth);
-        assert!(stream.sent <= 1 + u32::from(stream.repeatable), "{frame} was sent again");
+        assert!(stream.sent <= 1 + u32::from(stream.idempotent), "{frame} was sent again");
     }
 
-    /// The cancel action is sent.
+    /// The cancel action was sent.
     pub(super) fn cancel_sent(&mut self, nth: Nth, frame: &Value, id: &str) {
         let key = *self.by_id.get(id).expect("a stream that was sent");
         let stream = self.get(key);
-        assert_eq!(stream.sent_on, Some(nth), "{frame} is of another connection");
+        assert_eq!(stream.sent_on, Some(nth), "{frame} was sent on another connection");
         stream.cancels += 1;
-        assert_eq!(stream.cancels, 1, "{frame} was sent again");
+        assert_eq!(stream.cancels, 1, "{frame} was sent twice");
     }
 
     /// The server has replied to the frame with this id, on an open connection.
-    pub(crate) fn said(&mut self, id: &str, number: u64) {
+    pub(crate) fn reply_sent(&mut self, id: &str, number: u64) {
         if let Some(key) = self.by_id.get(id).copied() {
-            self.get(key).said.push(number);
+            self.get(key).replies.push(number);
         }
     }
 
-    pub(super) fn told(&self, key: ReplyStreamKey) {
-        assert!(!self.by_key[&key].over, "{key:?} was told of after its end");
+    pub(super) fn notified(&self, key: ReplyStreamKey) {
+        assert!(!self.by_key[&key].ended, "{key:?} was notified after its end");
     }
 
-    pub(crate) fn read(&mut self, key: ReplyStreamKey, polled: &Result<Json, ReplyStreamError>) {
+    pub(crate) fn reply_polled(
+        &mut self,
+        key: ReplyStreamKey,
+        polled: &Result<Json, ReplyStreamError>,
+    ) {
         let stream = self.get(key);
-        assert!(!stream.over, "{polled:?} came after the end");
+        assert!(!stream.ended, "{polled:?} arrived after the end");
         let read = u64::try_from(stream.read).expect("small");
         match polled {
             Ok(json) => {
                 let number = number_of(&json.decode().expect("JSON"));
-                assert_eq!(stream.said.get(stream.read), Some(&number), "R12: lost or invented");
+                assert_eq!(stream.replies.get(stream.read), Some(&number), "R12: lost or invented");
                 stream.read += 1;
             }
-            Err(ended) => {
-                stream.over = true;
-                match ended {
+            Err(error) => {
+                stream.ended = true;
+                match error {
                     ReplyStreamError::Interrupted { received } => {
-                        assert_eq!(*received, read, "not all that had come was read");
-                        assert_eq!(stream.said.len(), stream.read, "not all that was said came");
+                        assert_eq!(*received, read, "received differs from the replies read");
+                        assert_eq!(stream.replies.len(), stream.read, "replies are missing");
                     }
                     ReplyStreamError::Overflowed { received } => assert_eq!(*received, read),
                     _ => {}
@@ -103,8 +107,8 @@ impl Streams {
         self.by_key.keys().copied().collect()
     }
 
-    pub(crate) fn alive(&self) -> usize {
-        self.by_key.values().filter(|stream| !stream.over).count()
+    pub(crate) fn active(&self) -> usize {
+        self.by_key.values().filter(|stream| !stream.ended).count()
     }
 
     fn get(&mut self, key: ReplyStreamKey) -> &mut Stream {

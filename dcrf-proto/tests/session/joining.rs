@@ -1,5 +1,4 @@
-//! Subscribers that join an unacknowledged subscription, each with its own timeout, and what waits for the replay
-//! window (rules S1, S3 and S4).
+//! Subscribers that join during a replay, and the replay window (rules S1, S3 and S4).
 
 use crate::conversation::{Conversation, dropped, secs};
 use dcrf_proto::{Subscribe, SubscriptionError};
@@ -9,28 +8,27 @@ fn task() -> Subscribe {
 }
 
 #[test]
-fn s1_upstream_ends_when_its_last_joining_subscriber_times_out() {
+fn s1_upstream_is_unsubscribed_when_its_last_subscriber_times_out() {
     let mut c = Conversation::connected_with(|config| config.heartbeat = None);
-    let (old, _) = c.subscribe_live(task());
+    let (old, _) = c.subscribe_acked(task());
     c.disconnect(dropped());
-    let newcomer = c.subscribe(task());
+    let joining = c.subscribe(task());
     c.unsubscribe(old);
-    c.connect_again();
+    c.wait_and_connect();
     assert_eq!(c.sent_actions(), ["subscribe_instance"]);
     c.advance(secs(30));
-    assert_eq!(c.end(newcomer), SubscriptionError::TimedOut);
+    assert_eq!(c.end(joining), SubscriptionError::TimedOut);
     assert_eq!(c.session.stats().subscriptions, 0);
-    let told = c.sent_actions();
+    assert_eq!(c.sent_actions(), ["unsubscribe_instance"]);
     c.reconnect();
-    let replayed = c.sent_actions();
-    assert_eq!((told, replayed), (vec!["unsubscribe_instance".to_owned()], Vec::<String>::new()));
+    assert_eq!(c.sent_actions(), [""; 0]);
 }
 
 #[test]
-fn s4_new_subscription_does_not_wait_for_the_window() {
+fn s4_new_subscription_does_not_wait_for_replays() {
     let mut c = Conversation::connected_with(|config| config.replay_window = 1);
-    c.subscribe_live(Subscribe::instance("tasks", 1));
-    c.subscribe_live(Subscribe::instance("tasks", 2));
+    c.subscribe_acked(Subscribe::instance("tasks", 1));
+    c.subscribe_acked(Subscribe::instance("tasks", 2));
     c.reconnect();
     assert_eq!(c.sent_one()["payload"]["pk"], 1);
     c.subscribe(Subscribe::instance("tasks", 3));
@@ -44,12 +42,12 @@ fn s4_deferred_replays_stay_within_the_window() {
         config.heartbeat = None;
     });
     for pk in 0..10 {
-        c.subscribe_live(Subscribe::instance("tasks", pk));
+        c.subscribe_acked(Subscribe::instance("tasks", pk));
     }
     c.reconnect();
     for _ in 0..10 {
         let frame = c.sent_one();
-        c.error_reply(&frame, 429);
+        c.reply_error(&frame, 429);
     }
     c.advance(secs(2));
     assert_eq!(c.sent().len(), 1);
@@ -58,11 +56,11 @@ fn s4_deferred_replays_stay_within_the_window() {
 #[test]
 fn s3_error_reply_to_a_replay_ends_a_joining_subscriber() {
     let mut c = Conversation::connected();
-    c.subscribe_live(task());
+    c.subscribe_acked(task());
     c.disconnect(dropped());
-    let newcomer = c.subscribe(task());
-    c.connect_again();
+    let joining = c.subscribe(task());
+    c.wait_and_connect();
     let frame = c.sent_one();
-    c.error_reply(&frame, 404);
-    assert!(matches!(c.end(newcomer), SubscriptionError::ErrorReply(_)));
+    c.reply_error(&frame, 404);
+    assert!(matches!(c.end(joining), SubscriptionError::ErrorReply(_)));
 }

@@ -19,9 +19,9 @@ fn docs() -> Subscribe {
 #[test]
 fn s12_unsubscribe_all_ends_live_and_pending_subscriptions() {
     let mut c = Conversation::connected();
-    let (first, _) = c.subscribe_live(task(1));
-    let sharing = c.subscribe(task(1));
-    let (memo, _) = c.subscribe_live(Subscribe::instance("memos", 1));
+    let (first, _) = c.subscribe_acked(task(1));
+    let second_subscriber = c.subscribe(task(1));
+    let (memo, _) = c.subscribe_acked(Subscribe::instance("memos", 1));
     let feed = c.subscribe(docs());
     let unacknowledged = c.subscribe(task(2));
     c.flush();
@@ -45,7 +45,7 @@ fn s12_unsubscribe_all_ends_live_and_pending_subscriptions() {
             ("tasks", "unsubscribe_instance"),
         ]
     );
-    for key in [first, sharing, memo, feed, unacknowledged, unsent] {
+    for key in [first, second_subscriber, memo, feed, unacknowledged, unsent] {
         assert_eq!(c.end(key), SubscriptionError::Unsubscribed);
     }
     assert_eq!((c.session.stats().subscriptions, c.unsubscribe_all()), (0, 0));
@@ -63,9 +63,9 @@ fn s12_unsubscribe_all_sends_nothing_for_unsent_subscribes() {
 }
 
 #[test]
-fn s12_unsubscribe_all_discards_changes_and_reports_the_reason() {
+fn s12_unsubscribe_all_discards_buffered_changes() {
     let mut c = Conversation::connected();
-    let (key, frame) = c.subscribe_live(task(1));
+    let (key, frame) = c.subscribe_acked(task(1));
     c.events();
     c.event(&frame, "update", &json!(1));
     c.unsubscribe_all();
@@ -79,25 +79,25 @@ fn s12_unsubscribe_all_discards_changes_and_reports_the_reason() {
 }
 
 #[test]
-fn s12_unsubscribe_all_notifies_readers_that_had_read_everything() {
+fn s12_unsubscribe_all_notifies_a_reader_with_an_empty_buffer() {
     let mut c = Conversation::connected();
-    let (key, _) = c.subscribe_live(task(1));
+    let (key, _) = c.subscribe_acked(task(1));
     c.events();
     c.unsubscribe_all();
     assert_eq!(c.events(), [Event::ChangeReadable(key)]);
 }
 
 #[test]
-fn s12_unsubscribe_all_offline_sends_nothing() {
+fn s12_unsubscribe_all_sends_nothing_without_a_connection() {
     let mut c = Conversation::connected();
-    let (before, _) = c.subscribe_live(task(1));
+    let (before, _) = c.subscribe_acked(task(1));
     c.disconnect(dropped());
     let offline = c.subscribe(task(2));
     assert_eq!(c.unsubscribe_all(), 2);
     for key in [before, offline] {
         assert_eq!(c.end(key), SubscriptionError::Unsubscribed);
     }
-    c.connect_again();
+    c.wait_and_connect();
     assert_eq!(c.sent(), NOTHING);
 }
 
@@ -107,12 +107,12 @@ fn s12_unsubscribe_all_ends_replayed_deferred_and_overdue_subscriptions() {
         config.replay_window = 2;
         config.heartbeat = None;
     });
-    let keys: Vec<_> = (0..5).map(|pk| c.subscribe_live(task(pk)).0).collect();
+    let keys: Vec<_> = (0..5).map(|pk| c.subscribe_acked(task(pk)).0).collect();
     c.reconnect();
     // The first is deferred, the second overdue, two more are sent, and the last waits for the window.
     let frames = c.sent();
     c.advance(secs(29));
-    c.error_reply(&frames[0], 503);
+    c.reply_error(&frames[0], 503);
     assert_eq!(c.sent().len(), 1);
     c.advance(secs(1));
     assert_eq!(c.sent().len(), 1);
@@ -126,14 +126,14 @@ fn s12_unsubscribe_all_ends_replayed_deferred_and_overdue_subscriptions() {
 }
 
 #[test]
-fn s12_unsubscribe_all_leaves_ended_subscriptions_alone() {
+fn s12_unsubscribe_all_skips_subscriptions_that_have_ended() {
     let mut c =
         Conversation::connected_with(|config| config.changes = Limit { count: 9, bytes: 999 });
-    let (key, frame) = c.subscribe_live(task(1));
+    let (key, frame) = c.subscribe_acked(task(1));
     c.event(&frame, "update", &json!(1));
     c.reconnect();
     let frame = c.sent_one();
-    c.error_reply(&frame, 404);
+    c.reply_error(&frame, 404);
     assert_eq!(c.unsubscribe_all(), 0);
     let (changes, end) = c.changes_and_end(key);
     assert_eq!(changes, [update(&json!(1))]);
@@ -141,9 +141,9 @@ fn s12_unsubscribe_all_leaves_ended_subscriptions_alone() {
 }
 
 #[test]
-fn s12_same_target_can_be_subscribed_after_unsubscribe_all() {
+fn s12_target_can_be_subscribed_again_after_unsubscribe_all() {
     let mut c = Conversation::connected();
-    let (old, _) = c.subscribe_live(task(1));
+    let (old, _) = c.subscribe_acked(task(1));
     c.unsubscribe_all();
     let new = c.subscribe(task(1));
     let frames = c.sent();
@@ -152,26 +152,26 @@ fn s12_same_target_can_be_subscribed_after_unsubscribe_all() {
     c.reply(&frames[1], &Value::Null);
     c.event(&frames[1], "update", &json!(1));
     assert_eq!(c.changes(new), [update(&json!(1))]);
-    // Cancelling the old subscription now has no effect.
+    // The old one has already ended.
     c.unsubscribe(old);
     assert_eq!(c.unsubscribed(), [(old, Ok(()))]);
     assert_eq!(c.sent(), NOTHING);
 }
 
 #[test]
-fn s12_unsubscribe_all_does_nothing_in_a_closed_session() {
+fn s12_unsubscribe_all_ends_nothing_after_a_close() {
     let mut c = Conversation::connected();
-    let (key, _) = c.subscribe_live(task(1));
+    let (key, _) = c.subscribe_acked(task(1));
     c.close(CloseOptions::now());
     assert_eq!(c.unsubscribe_all(), 0);
     assert!(matches!(c.end(key), SubscriptionError::Closed(_)));
 }
 
 #[test]
-fn s12_resubscribe_sends_each_frame_once_without_a_gap() {
+fn s12_resubscribe_sends_each_subscribe_again_without_a_gap() {
     let mut c = Conversation::connected();
-    let (one, first) = c.subscribe_live(task(1));
-    let sharing = c.subscribe(task(1));
+    let (one, first) = c.subscribe_acked(task(1));
+    let second_subscriber = c.subscribe(task(1));
     let feed = c.subscribe(docs());
     let second = c.sent_one();
     c.events();
@@ -179,12 +179,12 @@ fn s12_resubscribe_sends_each_frame_once_without_a_gap() {
     c.resubscribe();
 
     assert_eq!(c.sent(), [first.clone(), second.clone()]);
-    // The server keeps them during all of this.
+    // They stay live on the server.
     c.event(&first, "update", &json!(1));
     c.reply(&first, &Value::Null);
     c.event(&first, "update", &json!(2));
     c.event(&second, "update", &json!(3));
-    for key in [one, sharing] {
+    for key in [one, second_subscriber] {
         assert!(c.session.is_acknowledged(key));
         assert_eq!(c.changes(key), [update(&json!(1)), update(&json!(2))]);
     }
@@ -195,10 +195,10 @@ fn s12_resubscribe_sends_each_frame_once_without_a_gap() {
 }
 
 #[test]
-fn s12_resubscribe_respects_the_window_and_events_still_arrive() {
+fn s12_resubscribe_obeys_the_replay_window_and_delivers_events() {
     let mut c = Conversation::connected_with(|config| config.replay_window = 1);
-    let (first, _) = c.subscribe_live(task(1));
-    let (second, held) = c.subscribe_live(task(2));
+    let (first, _) = c.subscribe_acked(task(1));
+    let (second, held) = c.subscribe_acked(task(2));
     c.resubscribe();
     c.request(Request::list("tasks"));
 
@@ -214,10 +214,10 @@ fn s12_resubscribe_respects_the_window_and_events_still_arrive() {
 }
 
 #[test]
-fn s12_resubscribe_does_not_repeat_an_unsent_subscribe() {
+fn s12_resubscribe_skips_subscribes_in_flight() {
     let mut c = Conversation::connected_with(|config| config.replay_window = 1);
-    c.subscribe_live(task(1));
-    c.subscribe_live(task(2));
+    c.subscribe_acked(task(1));
+    c.subscribe_acked(task(2));
     c.reconnect();
     let first = c.sent_one();
     c.resubscribe();
@@ -231,19 +231,19 @@ fn s12_resubscribe_does_not_repeat_an_unsent_subscribe() {
 }
 
 #[test]
-fn s12_resubscribe_offline_leaves_everything_to_the_replay() {
+fn s12_resubscribe_without_a_connection_does_nothing() {
     let mut c = Conversation::idle_with(|_| ());
     let key = c.subscribe(task(1));
     c.resubscribe();
     c.session.open(c.now);
-    c.redial();
+    c.wait_for_dial();
     c.resubscribe();
     c.connect();
     let frame = c.sent_one();
     c.reply(&frame, &Value::Null);
     c.disconnect(dropped());
     c.resubscribe();
-    c.connect_again();
+    c.wait_and_connect();
     assert_eq!(c.sent_one(), frame);
     c.reply(&frame, &Value::Null);
     assert!(matches!(c.changes(key)[..], [Change::Gap(_)]));
@@ -254,7 +254,7 @@ fn s12_resubscribe_sends_deferred_subscribes_at_once() {
     let mut c = Conversation::connected();
     let key = c.subscribe(task(1));
     let frame = c.sent_one();
-    c.error_reply(&frame, 503);
+    c.reply_error(&frame, 503);
     assert_eq!(c.sent(), NOTHING);
     c.resubscribe();
     assert_eq!(c.sent_one(), frame);
@@ -265,12 +265,12 @@ fn s12_resubscribe_sends_deferred_subscribes_at_once() {
 }
 
 #[test]
-fn s12_error_reply_to_a_resubscribe_ends_the_subscription() {
+fn s12_error_reply_to_a_resubscribe_ends_like_a_replay() {
     type Check = fn(&SubscriptionError) -> bool;
     let cases: [(u16, Check); 3] = [
-        (404, |ended| matches!(ended, SubscriptionError::Gone(_))),
-        (403, |ended| matches!(ended, SubscriptionError::Revoked(_))),
-        (400, |ended| matches!(ended, SubscriptionError::ErrorReply(_))),
+        (404, |error| matches!(error, SubscriptionError::Gone(_))),
+        (403, |error| matches!(error, SubscriptionError::Revoked(_))),
+        (400, |error| matches!(error, SubscriptionError::ErrorReply(_))),
     ];
     for subscribe in [task(1), docs()] {
         for (status, check) in cases {
@@ -280,16 +280,16 @@ fn s12_error_reply_to_a_resubscribe_ends_the_subscription() {
             if !c.session.is_acknowledged(key) {
                 c.reply(&frame, &Value::Null);
             }
-            let (other, _) = c.subscribe_live(task(2));
+            let (other, _) = c.subscribe_acked(task(2));
             c.resubscribe();
             assert_eq!(c.sent().len(), 2);
-            c.error_reply(&frame, status);
+            c.reply_error(&frame, status);
 
             let end = c.end(key);
 
             assert!(check(&end), "{status}: {end:?}");
             assert!(c.session.is_acknowledged(other));
-            // The server may have subscribed all the same, so an unsubscribe is sent.
+            // It may still be live on the server, so an unsubscribe is sent.
             assert!(c.sent_actions()[0].starts_with("unsubscribe"));
             c.event(&frame, "update", &json!(1));
             assert_eq!((c.session.stats().late, c.session.stats().unhandled), (1, 0));
@@ -302,16 +302,16 @@ fn s12_error_reply_to_a_resubscribe_ends_the_subscription() {
 #[test]
 fn s12_deferred_resubscribe_keeps_the_subscription_live() {
     let mut c = Conversation::connected_with(|config| config.backoff.jitter = false);
-    let (key, frame) = c.subscribe_live(task(1));
+    let (key, frame) = c.subscribe_acked(task(1));
     c.resubscribe();
     c.sent();
-    c.error_reply(&frame, 503);
+    c.reply_error(&frame, 503);
     c.event(&frame, "update", &json!(1));
     assert_eq!(c.changes(key), [update(&json!(1))]);
     c.advance(secs(1));
     assert_eq!(c.sent_one(), frame);
-    c.error_reply(&frame, 503);
-    // The server is still subscribed, so an unsubscribe is sent.
+    c.reply_error(&frame, 503);
+    // It is still live on the server, so the unsubscribe is sent.
     c.unsubscribe(key);
     assert_eq!(c.sent_actions(), ["unsubscribe_instance"]);
     c.advance(secs(5));
@@ -319,31 +319,31 @@ fn s12_deferred_resubscribe_keeps_the_subscription_live() {
 }
 
 #[test]
-fn s12_unsubscribing_cancels_an_unsent_resubscribe() {
+fn s12_unsubscribe_cancels_an_unsent_resubscribe() {
     let mut c = Conversation::connected();
-    let (key, _) = c.subscribe_live(task(1));
+    let (key, _) = c.subscribe_acked(task(1));
     c.resubscribe();
     c.unsubscribe(key);
     assert_eq!(c.sent_actions(), ["unsubscribe_instance"]);
 }
 
 #[test]
-fn s12_loss_after_resubscribe_leaves_one_gap() {
+fn s12_connection_loss_after_resubscribe_delivers_one_gap() {
     let mut c = Conversation::connected();
-    let (key, _) = c.subscribe_live(task(1));
+    let (key, _) = c.subscribe_acked(task(1));
     c.resubscribe();
     c.flush();
     c.disconnect(closed(1011));
-    c.connect_again();
+    c.wait_and_connect();
     let frame = c.sent();
     c.reply(&frame[frame.len() - 1], &Value::Null);
     assert!(matches!(c.changes(key)[..], [Change::Gap(_)]));
 }
 
 #[test]
-fn s12_resubscribe_repeats_an_unacknowledged_subscribe() {
+fn s12_resubscribe_resends_an_overdue_subscribe() {
     let mut c = Conversation::connected_with(|config| config.heartbeat = None);
-    let (key, _) = c.subscribe_live(task(1).id("task-1"));
+    let (key, _) = c.subscribe_acked(task(1).id("task-1"));
     c.reconnect();
     let late = c.sent_one();
     c.advance(secs(30));
@@ -352,18 +352,18 @@ fn s12_resubscribe_repeats_an_unacknowledged_subscribe() {
     c.reply(&late, &Value::Null);
     assert!(matches!(c.changes(key)[..], [Change::Gap(_)]));
 
-    // The second reply may still arrive, so the id is not free yet (R8).
+    // A second reply can still arrive, so the id is not free yet (R8).
     c.unsubscribe(key);
     let unsubscribe = c.sent_one();
     c.reply(&unsubscribe, &Value::Null);
-    let again = c.session.subscribe(task(2).id("task-1"), c.now);
-    assert_eq!(again.unwrap_err().reason, RejectReason::IdInUse);
+    let rejected = c.session.subscribe(task(2).id("task-1"), c.now);
+    assert_eq!(rejected.unwrap_err().reason, RejectReason::IdInUse);
 }
 
 #[test]
-fn s12_closing_session_does_not_resubscribe() {
+fn s12_resubscribe_sends_nothing_during_a_close() {
     let mut c = Conversation::connected();
-    c.subscribe_live(task(1));
+    c.subscribe_acked(task(1));
     c.send_request(Request::list("tasks"));
     c.close(CloseOptions::default());
     c.resubscribe();
