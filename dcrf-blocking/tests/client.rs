@@ -18,7 +18,7 @@ use dcrf_blocking::{
 use serde_json::{Value, json};
 use tungstenite::{Message, WebSocket};
 
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(60);
 
 /// A server for one connection. It replies to a request with its `value`, to `count` with the numbers to three, and not
 /// at all to `mute`. It acknowledges `subscribe` and sends three updates.
@@ -37,7 +37,8 @@ fn reply_to_all<S: io::Read + io::Write>(mut socket: WebSocket<S>) {
         let mut reply = |action: &str, data: &Value| {
             let text = json!({"stream": frame["stream"], "payload": {"errors": [], "data": data,
                 "action": action, "response_status": 200, "request_id": payload["request_id"]}});
-            socket.send(text.to_string().into()).unwrap();
+            // The client may have closed already.
+            let _ = socket.send(text.to_string().into());
         };
         match payload["action"].as_str().unwrap() {
             "mute" => {}
@@ -83,7 +84,7 @@ fn c2_dropping_the_last_handle_waits_for_the_thread() {
     let mut events = client.events();
     let since = Instant::now();
     drop(client);
-    assert!(since.elapsed() < Duration::from_secs(3), "{:?}", since.elapsed());
+    assert!(since.elapsed() < Duration::from_secs(10), "{:?}", since.elapsed());
     // The thread has ended, so all events are there.
     assert_eq!(
         events.try_recv(),

@@ -41,7 +41,7 @@ fn without_deadlock(story: impl FnOnce() + Send + 'static) {
         story();
         done.send(()).unwrap();
     });
-    ended.recv_timeout(Duration::from_secs(10)).expect("the story ends");
+    ended.recv_timeout(Duration::from_secs(60)).expect("the story ends");
 }
 
 fn subscribed(world: &mut World) -> dcrf_proto::client::Subscription<u32> {

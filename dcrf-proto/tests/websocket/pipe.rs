@@ -18,7 +18,7 @@ pub(crate) struct Far(Arc<Pipe>);
 pub(crate) struct Control(Arc<Pipe>);
 
 /// How long the far end waits before it gives up, so that a test fails instead of hanging.
-const SILENCE: Duration = Duration::from_secs(20);
+const SILENCE: Duration = Duration::from_secs(60);
 
 #[derive(Default)]
 struct Pipe {

@@ -14,4 +14,4 @@ mod unix_socket;
 
 use std::time::Duration;
 
-const SOON: Duration = Duration::from_secs(15);
+const SOON: Duration = Duration::from_secs(60);
