@@ -1,4 +1,4 @@
-//! The blocking client: what waits and how long, on any thread, inside and outside of runtimes. The stories test the
+//! The blocking client: which calls wait and how long, inside and outside of runtimes. The scenarios in `tests` run the
 //! rules against the real server.
 #![expect(clippy::result_large_err, reason = "the type is tungstenite's")]
 
@@ -75,7 +75,7 @@ fn call_returns_its_result() {
 
 #[test]
 fn c2_dropping_the_last_handle_waits_for_the_thread() {
-    // This server never replies to the closing handshake.
+    // The server never replies to the closing handshake.
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let url = format!("ws://{}/ws/", listener.local_addr().unwrap());
     let server = thread::spawn(move || tungstenite::accept(listener.accept().unwrap().0).unwrap());
@@ -122,7 +122,7 @@ fn c2_dropping_the_last_handle_of_any_kind_waits() {
         let (client, server) = connected();
         let (last, mut events) = (take(&client), client.events());
         drop(client);
-        assert_eq!(events.try_recv(), None, "it keeps the client alive");
+        assert_eq!(events.try_recv(), None, "the handle keeps the client alive");
         drop(last);
         let closed = ClientEvent::State(ConnectionState::Closed(CloseReason::ByCaller));
         assert_eq!(events.try_recv(), Some(closed));
