@@ -206,15 +206,15 @@ fn closed_stream_can_still_be_read() {
         stream.read_to_string(&mut text).unwrap();
         stream.write_all(text.to_uppercase().as_bytes()).unwrap();
     });
-    let answer = block_on(async {
+    let reply = block_on(async {
         let mut tcp = Smol.connect(address).await.unwrap();
         tcp.write_all(b"over to you").await.unwrap();
         tcp.close().await.unwrap();
-        let mut answer = String::new();
-        tcp.read_to_string(&mut answer).await.unwrap();
-        answer
+        let mut reply = String::new();
+        tcp.read_to_string(&mut reply).await.unwrap();
+        reply
     });
-    assert_eq!(answer, "OVER TO YOU");
+    assert_eq!(reply, "OVER TO YOU");
     server.join().unwrap();
 }
 

@@ -36,7 +36,7 @@ fn r10_reply_to_a_message_is_dropped() {
 }
 
 #[test]
-fn r10_send_waits_for_a_connection_and_send_now_does_not() {
+fn r10_send_waits_for_a_connection_and_send_now_is_rejected() {
     let mut setup = offline();
     setup.client().send(typing()).unwrap();
     let rejected = setup.client().send_now(typing()).unwrap_err();

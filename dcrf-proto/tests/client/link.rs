@@ -156,7 +156,7 @@ fn l10_pending_ping_gets_its_full_time_after_a_suspension() {
 }
 
 #[test]
-fn l10_small_clock_changes_are_no_suspension() {
+fn l10_clock_corrections_are_no_suspension() {
     let mut setup = without_heartbeat();
     Setup::suspend(Duration::from_millis(4_999));
     setup.advance(secs(5));

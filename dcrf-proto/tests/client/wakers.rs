@@ -67,14 +67,14 @@ fn no_deadlock_with_response_dropped_or_completed() {
     without_deadlock(|| {
         let mut setup = Setup::connected();
         let client = setup.client().clone();
-        let mut answered = Box::pin(client.call::<Value>(Request::new("tools", "echo")));
+        let mut completed = Box::pin(client.call::<Value>(Request::new("tools", "echo")));
         let mut dropped = Box::pin(client.call::<Value>(Request::new("tools", "echo")));
         setup.settle();
-        assert!(poll_with_new_waker(&client, answered.as_mut()).is_pending());
+        assert!(poll_with_new_waker(&client, completed.as_mut()).is_pending());
         assert!(poll_with_new_waker(&client, dropped.as_mut()).is_pending());
         drop(dropped);
         setup.reply(0, 200, &json!(1));
-        assert!(poll_with_new_waker(&client, answered.as_mut()).is_ready());
+        assert!(poll_with_new_waker(&client, completed.as_mut()).is_ready());
     });
 }
 
@@ -226,7 +226,7 @@ fn no_deadlock_with_flush_completed_failed_or_dropped() {
 }
 
 #[test]
-fn no_deadlock_with_driver_polled_and_close_awaited() {
+fn no_deadlock_with_the_driver_or_close() {
     without_deadlock(|| {
         let mut setup = Setup::connected();
         let client = setup.client().clone();

@@ -153,15 +153,15 @@ fn requests_are_in_the_callers_span_and_other_events_in_the_clients() {
 #[test]
 fn span_ends_even_if_the_driver_is_faster_than_the_caller() {
     let _turn = turn();
-    let (begun, begins) = mpsc::channel();
-    let (answered, answers) = mpsc::channel::<()>();
+    let (created, span_created) = mpsc::channel();
+    let (replied, reply_sent) = mpsc::channel::<()>();
     let collector = Collector::default();
-    let answers = Mutex::new(answers);
+    let reply_sent = Mutex::new(reply_sent);
     // The driver receives the reply before the caller has created the span.
-    let act = move |begins: Option<&str>| {
-        if begins == Some("request") {
-            begun.send(()).unwrap();
-            answers.lock().unwrap().recv_timeout(Duration::from_secs(60)).unwrap();
+    let act = move |name: Option<&str>| {
+        if name == Some("request") {
+            created.send(()).unwrap();
+            reply_sent.lock().unwrap().recv_timeout(Duration::from_secs(60)).unwrap();
         }
     };
     let slow = Hooked { collector: collector.clone(), act };
@@ -171,10 +171,10 @@ fn span_ends_even_if_the_driver_is_faster_than_the_caller() {
         let _guard = set_default(slow);
         client.list::<Value>("tasks")
     });
-    begins.recv_timeout(Duration::from_secs(60)).unwrap();
+    span_created.recv_timeout(Duration::from_secs(60)).unwrap();
     setup.settle();
     setup.reply(0, 200, &json!(1));
-    answered.send(()).unwrap();
+    replied.send(()).unwrap();
     let response = caller.join().unwrap();
     assert_eq!(Setup::poll(response), Some(Ok(json!(1))));
     let spans = collector.spans();
