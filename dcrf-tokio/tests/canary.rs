@@ -45,7 +45,7 @@ impl log::Log for Records {
     fn flush(&self) {}
 }
 
-/// Puts the canary into every reply and event, replies to `refuse` with an error, and closes with a reason.
+/// Puts the canary into every reply and event, replies to `fail` with an error, and closes with a reason.
 async fn serve(far: DuplexStream) {
     let pick = |_: &Handshake, mut response: Answer| {
         response.headers_mut().insert("sec-websocket-protocol", "v1".parse().unwrap());
@@ -61,7 +61,7 @@ async fn serve(far: DuplexStream) {
         };
         let mut frames = Vec::new();
         match payload["action"].as_str().unwrap() {
-            "refuse" => frames.push(frame_with(&payload["action"], 400)),
+            "fail" => frames.push(frame_with(&payload["action"], 400)),
             "subscribe" => frames.extend([
                 frame_with(&payload["action"], 200),
                 frame_with(&json!("update"), 200),
@@ -127,7 +127,7 @@ async fn x1_no_secret_is_shown_or_logged() {
     let response = client.call::<Value>(request);
     assert_no_secret(&response);
     assert_eq!(response.await.unwrap()["secret"], CANARY);
-    let error_reply = client.call::<Value>(Request::new("tools", "refuse")).await.unwrap_err();
+    let error_reply = client.call::<Value>(Request::new("tools", "fail")).await.unwrap_err();
     assert!(matches!(error_reply, RequestError::ErrorReply(_)));
     assert_no_secret_in_error(&error_reply);
     let wrong_type = client.call::<u32>(Request::new("tools", "echo")).await.unwrap_err();
@@ -155,14 +155,14 @@ async fn x1_no_secret_is_shown_or_logged() {
     }
     client.close_with(CloseOptions::default()).await;
     assert_no_secret(&client);
-    let ended = loop {
+    let subscription_error = loop {
         match changes.next().await.unwrap() {
             Ok(change) => assert_no_secret(&change),
             Err(error) => break error,
         }
     };
-    assert!(matches!(ended, ChangeError::Subscription(SubscriptionError::Closed(_))));
-    assert_no_secret_in_error(&ended);
+    assert!(matches!(subscription_error, ChangeError::Subscription(SubscriptionError::Closed(_))));
+    assert_no_secret_in_error(&subscription_error);
     let unreachable = dcrf_tokio::connect(&format!("ws://127.0.0.1:1/?token={CANARY}")).await;
     let error: ConnectError = unreachable.unwrap_err();
     assert_no_secret_in_error(&error);
