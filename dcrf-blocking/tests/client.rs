@@ -1,4 +1,4 @@
-//! The blocking client: what waits and how long, on any thread, inside and outside of runtimes. The stories test the
+//! The blocking client: which calls wait and how long, inside and outside of runtimes. The scenarios in `tests` run the
 //! rules against the real server.
 #![expect(clippy::result_large_err, reason = "the type is tungstenite's")]
 
@@ -18,7 +18,7 @@ use dcrf_blocking::{
 use serde_json::{Value, json};
 use tungstenite::{Message, WebSocket};
 
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(60);
 
 /// A server for one connection. It replies to a request with its `value`, to `count` with the numbers to three, and not
 /// at all to `mute`. It acknowledges `subscribe` and sends three updates.
@@ -37,7 +37,8 @@ fn reply_to_all<S: io::Read + io::Write>(mut socket: WebSocket<S>) {
         let mut reply = |action: &str, data: &Value| {
             let text = json!({"stream": frame["stream"], "payload": {"errors": [], "data": data,
                 "action": action, "response_status": 200, "request_id": payload["request_id"]}});
-            socket.send(text.to_string().into()).unwrap();
+            // The client may have closed already.
+            let _ = socket.send(text.to_string().into());
         };
         match payload["action"].as_str().unwrap() {
             "mute" => {}
@@ -74,7 +75,7 @@ fn call_returns_its_result() {
 
 #[test]
 fn c2_dropping_the_last_handle_waits_for_the_thread() {
-    // This server never replies to the closing handshake.
+    // The server never replies to the closing handshake.
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let url = format!("ws://{}/ws/", listener.local_addr().unwrap());
     let server = thread::spawn(move || tungstenite::accept(listener.accept().unwrap().0).unwrap());
@@ -83,7 +84,7 @@ fn c2_dropping_the_last_handle_waits_for_the_thread() {
     let mut events = client.events();
     let since = Instant::now();
     drop(client);
-    assert!(since.elapsed() < Duration::from_secs(3), "{:?}", since.elapsed());
+    assert!(since.elapsed() < Duration::from_secs(10), "{:?}", since.elapsed());
     // The thread has ended, so all events are there.
     assert_eq!(
         events.try_recv(),
@@ -121,7 +122,7 @@ fn c2_dropping_the_last_handle_of_any_kind_waits() {
         let (client, server) = connected();
         let (last, mut events) = (take(&client), client.events());
         drop(client);
-        assert_eq!(events.try_recv(), None, "it keeps the client alive");
+        assert_eq!(events.try_recv(), None, "the handle keeps the client alive");
         drop(last);
         let closed = ClientEvent::State(ConnectionState::Closed(CloseReason::ByCaller));
         assert_eq!(events.try_recv(), Some(closed));

@@ -1,5 +1,4 @@
-//! Where nobody wants to be told, nothing is kept. This test has a process to itself, since the level that anyone wants
-//! is one for all threads.
+//! Nothing is recorded without a subscriber. This test has its own process, because the maximum level is global.
 #![cfg(feature = "tracing")]
 
 #[allow(dead_code, reason = "each test binary uses a part of it")]
@@ -14,7 +13,7 @@ use dcrf_proto::Request;
 use serde_json::Value;
 
 #[test]
-fn a_request_of_which_nobody_was_told_ends_without_a_word() {
+fn request_without_a_subscriber_emits_nothing() {
     let mut c = Conversation::connected();
     let (_, first) = c.send_request(Request::list("tasks"));
     let collector = Collector::default();

@@ -1,6 +1,6 @@
-//! X1: no secret is shown by accident: in the query, a header, a cookie, a subprotocol, or in what is sent and
-//! received. This test has a process to itself, since a program has one logger.
-#![expect(clippy::result_large_err, reason = "the type of an answer is tungstenite's")]
+//! X1: no secret is shown or logged, whether it is in the query, a header, a cookie, a subprotocol or a payload. This
+//! test has its own process, because a process has one logger.
+#![expect(clippy::result_large_err, reason = "the type is tungstenite's")]
 
 #[path = "../../dcrf-proto/tests/trace/collector/mod.rs"]
 #[allow(dead_code, reason = "each test binary uses a part of it")]
@@ -24,10 +24,10 @@ use tokio::io::{DuplexStream, duplex};
 
 const CANARY: &str = "canary-5ec2e7";
 
-/// What the server says in its close frame.
+/// The reason in the server's close frame.
 const REASON: &str = "the-reason-7d01f3";
 
-/// Every log record, of every crate, at every level.
+/// All log records, of all crates and levels.
 struct Records(Mutex<Vec<(String, log::Level, String)>>);
 
 static RECORDS: Records = Records(Mutex::new(Vec::new()));
@@ -45,27 +45,27 @@ impl log::Log for Records {
     fn flush(&self) {}
 }
 
-/// Answers what it is asked with the canary, refuses what it is told to, and closes with a reason.
+/// Puts the canary into every reply and event, replies to `fail` with an error, and closes with a reason.
 async fn serve(far: DuplexStream) {
-    let pick = |_: &Handshake, mut answer: Answer| {
-        answer.headers_mut().insert("sec-websocket-protocol", "v1".parse().unwrap());
-        Ok(answer)
+    let pick = |_: &Handshake, mut response: Answer| {
+        response.headers_mut().insert("sec-websocket-protocol", "v1".parse().unwrap());
+        Ok(response)
     };
     let Ok(mut socket) = accept_hdr_async(far, pick).await else { return };
     while let Some(Ok(Message::Text(text))) = socket.next().await {
         let frame: Value = serde_json::from_str(&text).unwrap();
         let payload = &frame["payload"];
-        let say = |action: &Value, status: u16| {
+        let frame_with = |action: &Value, status: u16| {
             json!({"stream": frame["stream"], "payload": {"errors": [CANARY], "data": {"secret": CANARY},
                 "action": action, "response_status": status, "request_id": payload["request_id"]}})
         };
-        let mut answers = Vec::new();
+        let mut frames = Vec::new();
         match payload["action"].as_str().unwrap() {
-            "refuse" => answers.push(say(&payload["action"], 400)),
-            "subscribe" => answers.extend([
-                say(&payload["action"], 200),
-                say(&json!("update"), 200),
-                say(&json!("delete"), 200),
+            "fail" => frames.push(frame_with(&payload["action"], 400)),
+            "subscribe" => frames.extend([
+                frame_with(&payload["action"], 200),
+                frame_with(&json!("update"), 200),
+                frame_with(&json!("delete"), 200),
                 json!({"stream": "tools", "payload": {"type": CANARY}}),
             ]),
             "close" => {
@@ -73,23 +73,23 @@ async fn serve(far: DuplexStream) {
                 let _ = socket.close(Some(TungsteniteFrame { code: 4000.into(), reason })).await;
                 return;
             }
-            _ => answers.push(say(&payload["action"], 200)),
+            _ => frames.push(frame_with(&payload["action"], 200)),
         }
-        for answer in answers {
-            socket.send(Message::text(answer.to_string())).await.unwrap();
+        for frame in frames {
+            socket.send(Message::text(frame.to_string())).await.unwrap();
         }
     }
 }
 
 #[track_caller]
-fn silent(what: &impl Debug) {
+fn assert_no_secret(what: &impl Debug) {
     let text = format!("{what:?} {what:#?}");
     assert!(!text.contains(CANARY) && !text.contains(REASON), "{text}");
 }
 
 #[track_caller]
-fn silent_error(error: &impl std::error::Error) {
-    silent(&error);
+fn assert_no_secret_in_error(error: &impl std::error::Error) {
+    assert_no_secret(&error);
     assert!(!error.to_string().contains(CANARY), "{error}");
 }
 
@@ -108,45 +108,45 @@ async fn x1_no_secret_is_shown_or_logged() {
         .subprotocol(CANARY)
         .credentials(|_| async {
             let credentials = Credentials::new().header("x-token", CANARY);
-            silent(&credentials);
+            assert_no_secret(&credentials);
             Ok(credentials)
         })
         .connector(|endpoint| {
-            silent(&endpoint);
+            assert_no_secret(&endpoint);
             assert!(!endpoint.to_string().contains(CANARY));
             let (near, far) = duplex(64 * 1024);
             tokio::spawn(serve(far));
             async { Ok(near) }
         });
-    silent(&builder);
+    assert_no_secret(&builder);
     let client = builder.connect().await.unwrap();
     let mut events = client.events();
 
     let request = Request::new("tools", "echo").arg("password", CANARY);
-    silent(&request);
+    assert_no_secret(&request);
     let response = client.call::<Value>(request);
-    silent(&response);
+    assert_no_secret(&response);
     assert_eq!(response.await.unwrap()["secret"], CANARY);
-    let refused = client.call::<Value>(Request::new("tools", "refuse")).await.unwrap_err();
-    assert!(matches!(refused, RequestError::ErrorReply(_)));
-    silent_error(&refused);
+    let error_reply = client.call::<Value>(Request::new("tools", "fail")).await.unwrap_err();
+    assert!(matches!(error_reply, RequestError::ErrorReply(_)));
+    assert_no_secret_in_error(&error_reply);
     let wrong_type = client.call::<u32>(Request::new("tools", "echo")).await.unwrap_err();
-    silent_error(&wrong_type);
+    assert_no_secret_in_error(&wrong_type);
 
     let subscribe = Subscribe::new("tools", "subscribe").arg("password", CANARY);
-    silent(&subscribe);
+    assert_no_secret(&subscribe);
     let mut changes = client.subscribe::<dcrf_tokio::Json>(subscribe).await.unwrap();
-    silent(&changes);
+    assert_no_secret(&changes);
     for _ in 0..2 {
         let change: Change<_> = changes.next().await.unwrap().unwrap();
-        silent(&change);
+        assert_no_secret(&change);
     }
-    let lost = client.call::<Value>(Request::new("tools", "close")).await.unwrap_err();
-    silent_error(&lost);
+    let connection_lost = client.call::<Value>(Request::new("tools", "close")).await.unwrap_err();
+    assert_no_secret_in_error(&connection_lost);
     loop {
-        let notice = events.next().await.unwrap();
-        silent(&notice);
-        if let ClientEvent::State(state) = &notice {
+        let event = events.next().await.unwrap();
+        assert_no_secret(&event);
+        if let ClientEvent::State(state) = &event {
             assert!(!state.to_string().contains(CANARY));
             if matches!(state, dcrf_tokio::ConnectionState::Waiting { .. }) {
                 break;
@@ -154,18 +154,18 @@ async fn x1_no_secret_is_shown_or_logged() {
         }
     }
     client.close_with(CloseOptions::default()).await;
-    silent(&client);
-    let ended = loop {
+    assert_no_secret(&client);
+    let subscription_error = loop {
         match changes.next().await.unwrap() {
-            Ok(change) => silent(&change),
+            Ok(change) => assert_no_secret(&change),
             Err(error) => break error,
         }
     };
-    assert!(matches!(ended, ChangeError::Subscription(SubscriptionError::Closed(_))));
-    silent_error(&ended);
+    assert!(matches!(subscription_error, ChangeError::Subscription(SubscriptionError::Closed(_))));
+    assert_no_secret_in_error(&subscription_error);
     let unreachable = dcrf_tokio::connect(&format!("ws://127.0.0.1:1/?token={CANARY}")).await;
     let error: ConnectError = unreachable.unwrap_err();
-    silent_error(&error);
+    assert_no_secret_in_error(&error);
 
     let traced = [traced.spans(), traced.events()].concat().join("\n");
     assert!(!traced.contains(CANARY) && !traced.contains(REASON), "{traced}");
@@ -176,7 +176,7 @@ async fn x1_no_secret_is_shown_or_logged() {
     }
 
     let records = RECORDS.0.lock().unwrap();
-    // What the README warns of: when it is no longer so, it is to be taken out there.
+    // The README warns of these. If this assertion fails because there are fewer, update the README.
     let seen = |secret: &str| {
         let mut seen: Vec<(&str, log::Level)> = records
             .iter()
@@ -193,5 +193,5 @@ async fn x1_no_secret_is_shown_or_logged() {
         [("tungstenite", log::Level::Debug), ("tungstenite", log::Level::Trace)]
     );
     let own = records.iter().filter(|(target, ..)| target.starts_with("dcrf")).count();
-    assert_eq!(own, 0, "this library logs nothing by this way");
+    assert_eq!(own, 0, "this library doesn't log through `log`");
 }

@@ -1,4 +1,4 @@
-//! Connecting on Tokio: what stands in the way of it, and what Tokio brings.
+//! Connecting on Tokio, and the runtime of this crate.
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -14,7 +14,7 @@ use dcrf_tokio::{
 use futures_lite::future::block_on;
 
 #[test]
-fn outside_of_a_runtime_it_is_an_error() {
+fn connecting_outside_a_runtime_is_an_error() {
     let url = "ws://localhost:8000/ws/";
     assert_eq!(block_on(dcrf_tokio::connect(url)).unwrap_err(), ConnectError::NoRuntime);
     let lazy = dcrf_tokio::builder(url).connect_lazy();
@@ -22,7 +22,7 @@ fn outside_of_a_runtime_it_is_an_error() {
 }
 
 #[tokio::test]
-async fn a_wrong_url_is_an_error_of_its_own() {
+async fn invalid_url_is_rejected_before_connecting() {
     let error = dcrf_tokio::connect("https://example.com/?token=canary").await.unwrap_err();
     assert_eq!(error, ConnectError::InvalidUrl(UrlError::Http));
     let error = dcrf_tokio::builder("example.com").connect_lazy().unwrap_err();
@@ -38,36 +38,33 @@ async fn x2_wss_without_tls_names_the_feature() {
 }
 
 #[tokio::test]
-async fn l14_the_first_attempt_fails_with_its_reason() {
-    // A port that was free a moment ago.
-    let address = listener().local_addr().unwrap();
-    let url = format!("ws://{address}/ws/?token=canary");
-    let error = dcrf_tokio::connect(&url).await.unwrap_err();
+async fn l14_failed_first_attempt_is_returned() {
+    let error = dcrf_tokio::connect("ws://127.0.0.1:1/ws/?token=canary").await.unwrap_err();
     let ConnectError::Failed { error: ConnectionError::Io { kind, .. }, .. } = &error else {
         panic!("{error:?}")
     };
     assert_eq!(*kind, std::io::ErrorKind::ConnectionRefused);
-    assert!(error.to_string().starts_with(&format!("could not connect to ws://{address}/ws/: ")));
+    assert!(error.to_string().starts_with("could not connect to ws://127.0.0.1:1/ws/: "));
     assert!(!format!("{error} {error:?}").contains("canary"));
 }
 
 #[tokio::test]
-async fn an_error_of_a_connector_keeps_its_kind_and_its_words() {
+async fn connector_error_keeps_its_kind_and_message() {
     for kind in [io::ErrorKind::UnexpectedEof, io::ErrorKind::PermissionDenied] {
         let builder = dcrf_tokio::builder("ws://example.com/ws/");
         let builder =
             builder.connector(move |_| async move { failed(io::Error::new(kind, "no entry")) });
         let error = builder.connect().await.unwrap_err();
-        let lost = ConnectionError::Io { kind, message: "no entry".to_owned() };
+        let expected = ConnectionError::Io { kind, message: "no entry".to_owned() };
         assert!(
-            matches!(&error, ConnectError::Failed { error, .. } if *error == lost),
+            matches!(&error, ConnectError::Failed { error, .. } if *error == expected),
             "{error:?}"
         );
     }
 }
 
 #[tokio::test]
-async fn a_function_of_the_program_that_panics_closes_the_client() {
+async fn panic_in_a_user_function_closes_the_client() {
     let builder = || dcrf_tokio::builder("ws://example.com/ws/");
     let in_connector = builder().connector(|_| async { failed(panics()) });
     let in_policy = builder()
@@ -81,7 +78,7 @@ async fn a_function_of_the_program_that_panics_closes_the_client() {
 }
 
 fn panics<T>() -> T {
-    panic!("this is to be seen in the output, and to close one client")
+    panic!("expected in the output of this test")
 }
 
 fn failed(error: io::Error) -> io::Result<tokio::net::TcpStream> {
@@ -89,7 +86,7 @@ fn failed(error: io::Error) -> io::Result<tokio::net::TcpStream> {
 }
 
 #[tokio::test]
-async fn l14_a_refused_handshake_is_the_reason() {
+async fn l14_rejected_handshake_is_returned() {
     let listener = listener();
     let url = url(&listener);
     let server = thread::spawn(move || {
@@ -97,15 +94,19 @@ async fn l14_a_refused_handshake_is_the_reason() {
         let mut request = [0; 4096];
         assert!(stream.read(&mut request).unwrap() > 0);
         stream.write_all(b"HTTP/1.1 403 Access denied\r\n\r\n").unwrap();
+        stream
     });
     let error = dcrf_tokio::connect(&url).await.unwrap_err();
-    let refused = ConnectionError::Http { status: 403, retry_after: None };
-    assert!(matches!(&error, ConnectError::Failed { error, .. } if *error == refused), "{error:?}");
+    let rejected = ConnectionError::Http { status: 403, retry_after: None };
+    assert!(
+        matches!(&error, ConnectError::Failed { error, .. } if *error == rejected),
+        "{error:?}"
+    );
     server.join().unwrap();
 }
 
 #[tokio::test]
-async fn l14_it_returns_at_the_first_open() {
+async fn l14_connect_returns_at_the_first_connection() {
     let listener = listener();
     let url = url(&listener);
     let server = thread::spawn(move || {
@@ -117,9 +118,9 @@ async fn l14_it_returns_at_the_first_open() {
     drop(client);
 }
 
-/// Daphne sends none as large, so this server is one of our own.
+/// Daphne can't send a message this large.
 #[tokio::test]
-async fn f5_a_message_over_the_default_limit_is_refused_with_1009() {
+async fn f5_message_over_the_default_limit_closes_with_1009() {
     let listener = listener();
     let url = url(&listener);
     let server = thread::spawn(move || {
@@ -127,7 +128,7 @@ async fn f5_a_message_over_the_default_limit_is_refused_with_1009() {
         let mut codes: Vec<u16> = Vec::new();
         for _ in 0..3 {
             let mut socket = tungstenite::accept(listener.accept().unwrap().0).unwrap();
-            // The client may hang up before it has read all.
+            // The client may hang up before it has read everything.
             let _ = socket.send("x".repeat((4 << 20) + 1).into());
             if let Ok(tungstenite::Message::Close(Some(frame))) = socket.read() {
                 codes.push(frame.code.into());
@@ -147,8 +148,8 @@ async fn f5_a_message_over_the_default_limit_is_refused_with_1009() {
         }
     }
     let too_large = ConnectionError::TooLarge { limit: 4 << 20 };
-    let lost = |state: &ConnectionState| matches!(state, ConnectionState::Waiting { error, .. } if *error == too_large);
-    assert_eq!(states.iter().filter(|state| lost(state)).count(), 2);
+    let is_too_large = |state: &ConnectionState| matches!(state, ConnectionState::Waiting { error, .. } if *error == too_large);
+    assert_eq!(states.iter().filter(|state| is_too_large(state)).count(), 2);
     assert_eq!(client.state(), ConnectionState::Closed(CloseReason::Fatal(too_large)));
     assert_eq!(server.join().unwrap(), [1009; 3]);
 }
@@ -161,7 +162,7 @@ async fn dropping_the_future_ends_the_attempt() {
     let server = thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
         accepted.send(()).unwrap();
-        // Ends at the end of the stream: the handshake is never answered.
+        // The server never answers the handshake. Reading ends when the client hangs up.
         stream.read_to_end(&mut Vec::new()).unwrap();
     });
     tokio::select! {
@@ -183,7 +184,7 @@ async fn addresses_resolve_to_themselves() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_clock_is_tokios() {
+async fn timer_uses_the_clock_of_tokio() {
     let runtime = Tokio::current().unwrap();
     let before = Tokio::now();
     runtime.sleep_until(before + Duration::from_secs(3600)).await;

@@ -1,6 +1,5 @@
-//! Credentials and the policy for failures, at each attempt to connect. The server is at the other end of a
-//! pipe in memory and answers as the test says; Tokio's clock is paused.
-#![expect(clippy::result_large_err, reason = "the type of an answer is tungstenite's")]
+//! Credentials and the failure policy. The server is at the other end of an in-memory pipe, and Tokio's clock is paused.
+#![expect(clippy::result_large_err, reason = "the type is tungstenite's")]
 
 use std::collections::VecDeque;
 use std::future::pending;
@@ -18,19 +17,18 @@ use futures_lite::StreamExt;
 use tokio::io::duplex;
 use tokio::time::{Instant, sleep};
 
-/// The requests that came, and with which status the next ones are refused; when none is left they are
-/// accepted.
+/// Records the requests. Rejects the next ones with the statuses in `rejections`, then accepts.
 #[derive(Clone, Default)]
 struct Server {
     requests: Arc<Mutex<Vec<Request>>>,
-    error_replies: Arc<Mutex<VecDeque<u16>>>,
+    rejections: Arc<Mutex<VecDeque<u16>>>,
     subprotocol: Option<&'static str>,
 }
 
 impl Server {
-    fn refusing(statuses: impl IntoIterator<Item = u16>) -> Self {
-        let error_replies = Arc::new(Mutex::new(statuses.into_iter().collect()));
-        Self { error_replies, ..Self::default() }
+    fn rejecting(statuses: impl IntoIterator<Item = u16>) -> Self {
+        let rejections = Arc::new(Mutex::new(statuses.into_iter().collect()));
+        Self { rejections, ..Self::default() }
     }
 
     fn builder(&self) -> Builder {
@@ -39,8 +37,8 @@ impl Server {
             let (near, far) = duplex(64 * 1024);
             let server = server.clone();
             tokio::spawn(async move {
-                let answer = |request: &Request, response| server.answer(request, response);
-                let Ok(mut socket) = accept_hdr_async(far, answer).await else {
+                let respond = |request: &Request, response| server.respond(request, response);
+                let Ok(mut socket) = accept_hdr_async(far, respond).await else {
                     return;
                 };
                 while socket.next().await.is_some_and(|message| message.is_ok()) {}
@@ -49,12 +47,16 @@ impl Server {
         })
     }
 
-    fn answer(&self, request: &Request, mut response: Response) -> Result<Response, ErrorResponse> {
+    fn respond(
+        &self,
+        request: &Request,
+        mut response: Response,
+    ) -> Result<Response, ErrorResponse> {
         self.requests.lock().unwrap().push(request.clone());
-        if let Some(status) = self.error_replies.lock().unwrap().pop_front() {
-            let mut error_reply = ErrorResponse::new(None);
-            *error_reply.status_mut() = StatusCode::from_u16(status).unwrap();
-            return Err(error_reply);
+        if let Some(status) = self.rejections.lock().unwrap().pop_front() {
+            let mut rejection = ErrorResponse::new(None);
+            *rejection.status_mut() = StatusCode::from_u16(status).unwrap();
+            return Err(rejection);
         }
         if let Some(subprotocol) = self.subprotocol {
             let value = subprotocol.parse().unwrap();
@@ -63,11 +65,11 @@ impl Server {
         Ok(response)
     }
 
-    /// The values of a header of all requests since the last look.
-    fn seen(&self, name: &str) -> Vec<Option<String>> {
+    /// The values of a header in all requests since the last call.
+    fn take_headers(&self, name: &str) -> Vec<Option<String>> {
         let requests = std::mem::take(&mut *self.requests.lock().unwrap());
         let value = |request: &Request| {
-            Some(request.headers().get(name)?.to_str().expect("it is ASCII").to_owned())
+            Some(request.headers().get(name)?.to_str().expect("ASCII").to_owned())
         };
         requests.iter().map(value).collect()
     }
@@ -76,12 +78,14 @@ impl Server {
 async fn closed(client: &Client) -> CloseReason {
     let mut events = client.events();
     while events.next().await.is_some() {}
-    let ConnectionState::Closed(reason) = client.state() else { panic!("it is closed") };
+    let ConnectionState::Closed(reason) = client.state() else {
+        panic!("the client is not closed")
+    };
     reason
 }
 
 fn failure(connected: Result<Client, ConnectError>) -> ConnectionError {
-    let Err(ConnectError::Failed { error, .. }) = connected else { panic!("it fails") };
+    let Err(ConnectError::Failed { error, .. }) = connected else { panic!("expected a failure") };
     error
 }
 
@@ -115,7 +119,7 @@ async fn l8_plain_values_are_sent_at_the_handshake() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn l8_the_origin_is_derived_from_the_url_unless_it_is_given() {
+async fn l8_origin_defaults_to_the_url() {
     for (given, origin) in [(None, "http://example.com"), (Some("https://a.b:8"), "https://a.b:8")]
     {
         let server = Server::default();
@@ -124,18 +128,18 @@ async fn l8_the_origin_is_derived_from_the_url_unless_it_is_given() {
             builder = builder.origin(given);
         }
         builder.connect().await.unwrap();
-        assert_eq!(server.seen("origin"), [Some(origin.to_owned())]);
+        assert_eq!(server.take_headers("origin"), [Some(origin.to_owned())]);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn l8_the_provider_is_asked_at_each_attempt() {
-    let server = Server::refusing([502, 502, 502]);
-    let asked = Arc::new(Mutex::new(0));
+async fn l8_provider_is_called_for_each_attempt() {
+    let server = Server::rejecting([502, 502, 502]);
+    let calls = Arc::new(Mutex::new(0));
     let builder = server.builder().header("authorization", "Token none").credentials(move |_| {
-        let mut asked = asked.lock().unwrap();
-        *asked += 1;
-        let fresh = token(*asked).url("ws://example.com/elsewhere/");
+        let mut calls = calls.lock().unwrap();
+        *calls += 1;
+        let fresh = token(*calls).url("ws://example.com/elsewhere/");
         async { Ok(fresh) }
     });
     let client = builder.connect_lazy().unwrap();
@@ -144,11 +148,11 @@ async fn l8_the_provider_is_asked_at_each_attempt() {
     }
     assert!(server.requests.lock().unwrap().iter().all(|request| request.uri() == "/elsewhere/"));
     let tokens: Vec<_> = (1..=4).map(|number| Some(format!("Token {number}"))).collect();
-    assert_eq!(server.seen("authorization"), tokens);
+    assert_eq!(server.take_headers("authorization"), tokens);
 }
 
 #[tokio::test(start_paused = true)]
-async fn l8_what_the_provider_gives_replaces_what_has_the_same_name() {
+async fn l8_provider_replaces_headers_and_cookies_of_the_same_name() {
     let provided = Credentials::new();
     let table = [
         (provided.clone().cookie("theme", "dark"), "sessionid=old; csrftoken=b; theme=dark"),
@@ -164,7 +168,7 @@ async fn l8_what_the_provider_gives_replaces_what_has_the_same_name() {
             async { Ok(provided) }
         });
         builder.connect().await.unwrap();
-        assert_eq!(server.seen("cookie"), [Some(cookies.to_owned())]);
+        assert_eq!(server.take_headers("cookie"), [Some(cookies.to_owned())]);
     }
 }
 
@@ -183,12 +187,12 @@ async fn l8_no_subprotocol_is_offered_twice() {
             async { Ok(provided) }
         });
         builder.connect().await.unwrap();
-        assert_eq!(server.seen("sec-websocket-protocol"), [Some(offered.to_owned())]);
+        assert_eq!(server.take_headers("sec-websocket-protocol"), [Some(offered.to_owned())]);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn l8_a_provider_that_fails_is_a_failed_attempt() {
+async fn l8_failing_provider_is_a_failed_attempt() {
     let server = Server::default();
     let failed =
         ConnectionError::Credentials { message: "the keyring is locked".into(), fatal: false };
@@ -202,22 +206,22 @@ async fn l8_a_provider_that_fails_is_a_failed_attempt() {
     while client.state() != ConnectionState::Connected {
         sleep(Duration::from_millis(10)).await;
     }
-    assert_eq!(server.seen("authorization"), [Some("Token 3".to_owned())]);
+    assert_eq!(server.take_headers("authorization"), [Some("Token 3".to_owned())]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn l8_a_provider_that_fails_for_good_ends_the_client() {
+async fn l8_fatal_provider_error_closes_the_client() {
     let server = Server::default();
     let provide = |_| async { Err(CredentialsError::fatal("the user has signed out").into()) };
     let client = server.builder().credentials(provide).connect_lazy().unwrap();
     let failed =
         ConnectionError::Credentials { message: "the user has signed out".into(), fatal: true };
     assert_eq!(closed(&client).await, CloseReason::Fatal(failed));
-    assert_eq!(server.seen("origin"), []);
+    assert_eq!(server.take_headers("origin"), []);
 }
 
 #[tokio::test(start_paused = true)]
-async fn l8_a_provider_that_hangs_has_ten_seconds() {
+async fn l8_provider_times_out_after_ten_seconds() {
     let since = Instant::now();
     let connected = Server::default().builder().credentials(|_| pending()).connect().await;
     let late = ConnectionError::Credentials {
@@ -229,7 +233,7 @@ async fn l8_a_provider_that_hangs_has_ten_seconds() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn l4_the_dial_has_its_time_after_the_provider_had_its_own() {
+async fn l4_dial_timeout_starts_after_the_provider() {
     let since = Instant::now();
     let connected = dcrf_tokio::builder("ws://example.com/ws/")
         .credentials(|_| async {
@@ -244,27 +248,27 @@ async fn l4_the_dial_has_its_time_after_the_provider_had_its_own() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn l6_the_provider_is_asked_once_more_after_a_refusal_and_then_no_more() {
+async fn l6_provider_refreshes_once_after_a_rejected_handshake() {
     for status in [401, 403] {
-        let server = Server::refusing([status; 10]);
-        let asked = Arc::new(Mutex::new(Vec::new()));
-        let seen = asked.clone();
+        let server = Server::rejecting([status; 10]);
+        let calls = Arc::new(Mutex::new(Vec::new()));
+        let seen = calls.clone();
         let client = server.builder().credentials(move |attempt| {
             seen.lock().unwrap().push(attempt.refresh);
             async { Ok(Credentials::new()) }
         });
         let reason = closed(&client.connect_lazy().unwrap()).await;
-        let refused = ConnectionError::Http { status, retry_after: None };
-        assert_eq!(reason, CloseReason::Unauthorized(refused));
-        assert_eq!(*asked.lock().unwrap(), [false, true]);
-        assert_eq!(server.seen("origin").len(), 2);
+        let rejected = ConnectionError::Http { status, retry_after: None };
+        assert_eq!(reason, CloseReason::Unauthorized(rejected));
+        assert_eq!(*calls.lock().unwrap(), [false, true]);
+        assert_eq!(server.take_headers("origin").len(), 2);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn l7_the_callers_policy_decides() {
-    let server = Server::refusing([403, 403, 403, 418]);
-    let client = server.builder().on_failure(|lost| match lost {
+async fn l7_failure_policy_decides() {
+    let server = Server::rejecting([403, 403, 403, 418]);
+    let client = server.builder().on_failure(|error| match error {
         ConnectionError::Http { status: 403, .. } => Some(FailureAction::Retry),
         ConnectionError::Http { status: 418, .. } => Some(FailureAction::Stop),
         _ => None,
@@ -274,13 +278,13 @@ async fn l7_the_callers_policy_decides() {
         reason,
         CloseReason::Fatal(ConnectionError::Http { status: 418, retry_after: None })
     );
-    assert_eq!(server.seen("origin").len(), 4);
+    assert_eq!(server.take_headers("origin").len(), 4);
 }
 
 #[tokio::test(start_paused = true)]
-async fn l7_the_policy_is_asked_about_neither_our_own_close_nor_a_dial_that_hangs() {
+async fn l7_failure_policy_is_not_called_for_a_close_or_a_dial_timeout() {
     let policy =
-        |lost: &ConnectionError| -> Option<FailureAction> { panic!("asked about {lost:?}") };
+        |error: &ConnectionError| -> Option<FailureAction> { panic!("called for {error:?}") };
     let client = Server::default().builder().on_failure(policy).connect().await.unwrap();
     client.close().await;
     assert_eq!(closed(&client).await, CloseReason::ByCaller);
@@ -298,7 +302,7 @@ async fn l7_the_policy_is_asked_about_neither_our_own_close_nor_a_dial_that_hang
 }
 
 #[tokio::test(start_paused = true)]
-async fn l4_a_dial_may_take_for_ever() {
+async fn l4_dial_timeout_can_be_disabled() {
     let mut config = dcrf_tokio::Config::default();
     config.dial_timeout = Duration::MAX;
     let builder = Server::default().builder().config(config);
@@ -306,7 +310,7 @@ async fn l4_a_dial_may_take_for_ever() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn l6_a_server_that_picks_no_subprotocol_is_a_clear_error() {
+async fn l6_missing_subprotocol_is_a_clear_error() {
     let connected = Server::default().builder().subprotocol("graphql").connect().await;
     let ConnectionError::Protocol(message) = failure(connected) else { panic!() };
     assert_eq!(message, "subprotocols were offered and the server picked none");
@@ -356,7 +360,7 @@ async fn x3_invalid_credentials_of_a_provider_close_the_client() {
         let reason = closed(&builder.connect_lazy().unwrap()).await;
         assert!(reason.to_string().contains(message), "{reason}");
         assert!(!format!("{reason} {reason:?}").contains("canary"));
-        assert_eq!(server.seen("origin"), []);
+        assert_eq!(server.take_headers("origin"), []);
     }
     assert_eq!(InvalidCredentials::from(UrlError::Http), InvalidCredentials::Url(UrlError::Http));
 }

@@ -14,18 +14,18 @@ use serde_json::{Value, json};
 use tokio::io::{DuplexStream, duplex};
 use tracing::Level;
 
-/// Answers each request with 200. Drops the connection at the action `vanish`.
+/// Replies to each request with 200, and drops the connection at the action `vanish`.
 async fn serve(far: DuplexStream) {
     let Ok(mut socket) = accept_async(far).await else { return };
     while let Some(Ok(Message::Text(text))) = socket.next().await {
         let frame: Value = serde_json::from_str(&text).unwrap();
-        let asked = &frame["payload"];
-        if asked["action"] == "vanish" {
+        let request = &frame["payload"];
+        if request["action"] == "vanish" {
             return;
         }
-        let answer = json!({"stream": frame["stream"], "payload": {"errors": [], "data": null,
-            "action": asked["action"], "response_status": 200, "request_id": asked["request_id"]}});
-        let _ = socket.send(Message::text(answer.to_string())).await;
+        let reply = json!({"stream": frame["stream"], "payload": {"errors": [], "data": null,
+            "action": request["action"], "response_status": 200, "request_id": request["request_id"]}});
+        let _ = socket.send(Message::text(reply.to_string())).await;
     }
 }
 

@@ -1,107 +1,106 @@
-//! Every future of the handles, polled n times and dropped, for each n until it is ready: nothing is lost by it, and
-//! nothing is left behind.
+//! Drops each future of the handles after n polls, for every n until it is ready. Nothing may be lost or left behind.
 
 use std::future::Future;
 use std::pin::pin;
 use std::time::Duration;
 
-use crate::memory::{World, event};
+use crate::memory::{Setup, event};
 use dcrf_proto::{
     Change, ClientEvent, Config, ConnectionError, ConnectionState, ListenerEvent, Request,
     Selector, Subscribe,
 };
 use serde_json::{Value, json};
 
-/// A future that is not ready after so many polls never is.
-const MOST: usize = 200;
+/// A future that needs more polls than this hangs.
+const MAX_POLLS: usize = 200;
 
-/// A world with a server that does one thing at a time, so that a future is polled between any two of them.
-struct Story {
-    world: World,
-    answered: usize,
-    /// What the server says next, after its answers.
-    says: Vec<Value>,
+/// A client and a server that take one step at a time, so that a future can be polled after each step.
+struct Scenario {
+    setup: Setup,
+    replied: usize,
+    /// The frames that the server sends after its replies.
+    pushes: Vec<Value>,
 }
 
-impl Story {
+impl Scenario {
     fn new() -> Self {
-        let world = World::new(Config::default());
-        Self { world, answered: 0, says: Vec::new() }
+        let setup = Setup::new(Config::default());
+        Self { setup, replied: 0, pushes: Vec::new() }
     }
 
     fn connected() -> Self {
-        Self { world: World::connected(), ..Self::new() }
+        Self { setup: Setup::connected(), ..Self::new() }
     }
 
-    /// The driver is polled once, or the server does one thing. Says whether there was something to do.
-    fn goes_on(&mut self) -> bool {
-        if self.world.poll_driver() {
+    /// Polls the driver once, or lets the server take one step. Returns false if there was nothing to do.
+    fn step(&mut self) -> bool {
+        if self.setup.poll_driver() {
             return true;
         }
-        let next = self.world.network().sent.get(self.answered).cloned();
+        let next = self.setup.network().sent.get(self.replied).cloned();
         if let Some(frame) = next {
-            self.answered += 1;
-            let answers = answers(&frame);
-            self.world.receives(answers);
+            self.replied += 1;
+            let replies = replies_to(&frame);
+            self.setup.receive(replies);
             return true;
         }
-        let closed_with = self.world.network().closed_with.take();
+        let closed_with = self.setup.network().closed_with.take();
         if let Some(frame) = closed_with {
-            self.world.loses(ConnectionError::Closed(frame));
+            self.setup.disconnect(ConnectionError::Closed(frame));
             return true;
         }
-        if self.says.is_empty() {
+        if self.pushes.is_empty() {
             return false;
         }
-        let said = self.says.remove(0);
-        self.world.receives([said]);
+        let frame = self.pushes.remove(0);
+        self.setup.receive([frame]);
         true
     }
 
-    fn goes_on_to_the_end(&mut self) {
-        while self.goes_on() {}
+    fn run(&mut self) {
+        while self.step() {}
     }
 
-    /// Polls the future n times, with one step after each.
-    fn polls<T>(&mut self, n: usize, future: impl Future<Output = T>) -> Option<T> {
+    /// Polls the future up to n times, with a step after each poll.
+    fn poll<T>(&mut self, n: usize, future: impl Future<Output = T>) -> Option<T> {
         let mut future = pin!(future);
         for _ in 0..n {
-            if let Some(value) = World::poll(future.as_mut()) {
+            if let Some(value) = Setup::poll(future.as_mut()) {
                 return Some(value);
             }
-            self.goes_on();
+            self.step();
         }
         None
     }
 
     /// Polls until the future is ready.
-    fn reaches<T>(&mut self, future: impl Future<Output = T>) -> T {
-        self.polls(MOST, future).expect("it is ready some time")
+    fn complete<T>(&mut self, future: impl Future<Output = T>) -> T {
+        self.poll(MAX_POLLS, future).expect("the future completes")
     }
 
-    fn frames(&self, action: &str) -> usize {
-        self.world.sent_actions().iter().filter(|sent| *sent == action).count()
+    fn count_sent(&self, action: &str) -> usize {
+        self.setup.sent_actions().iter().filter(|sent| *sent == action).count()
     }
 
-    /// Nothing is left of what was dropped: the client works, its gauges are at zero, and it ends with its last handle.
-    fn ends(mut self) {
-        self.goes_on_to_the_end();
-        let client = self.world.client().clone();
-        assert_eq!(self.reaches(client.call::<u32>(Request::new("tools", "echo"))), Ok(1));
+    /// Asserts that the client works, that its gauges are at zero, and that it ends with its last handle.
+    fn assert_clean(mut self) {
+        self.run();
+        let client = self.setup.client().clone();
+        assert_eq!(self.complete(client.call::<u32>(Request::new("tools", "echo"))), Ok(1));
         let stats = client.stats();
         assert_eq!((stats.requests, stats.waiting_requests, stats.waiting_bytes), (0, 0, 0));
         assert_eq!((stats.subscriptions, stats.listeners), (0, 0));
         assert_eq!((stats.unread_changes, stats.unread_replies, stats.unread_frames), (0, 0, 0));
-        assert_eq!(self.frames("subscribe_instance"), self.frames("unsubscribe_instance"));
+        assert_eq!(self.count_sent("subscribe_instance"), self.count_sent("unsubscribe_instance"));
         drop(client);
-        self.world.client = None;
-        self.world.passes(Duration::from_secs(10));
-        assert!(self.world.driver_has_ended());
+        self.setup.client = None;
+        self.setup.advance(Duration::from_secs(10));
+        assert!(self.setup.driver_has_ended());
     }
 }
 
-/// What the server says to a frame.
-fn answers(frame: &Value) -> Vec<Value> {
+/// The server's replies to a frame.
+fn replies_to(frame: &Value) -> Vec<Value> {
     let action = &frame["payload"]["action"];
     let reply = |status: u16, data: &Value| event(frame, action, status, data);
     match action.as_str().unwrap() {
@@ -114,284 +113,290 @@ fn answers(frame: &Value) -> Vec<Value> {
             let page = json!({"count": 6, "results": results, "limit": 2, "offset": offset});
             vec![reply(200, &page)]
         }
-        "said" | "stop" | "list_cancel" => Vec::new(),
+        "message" | "stop" | "list_cancel" => Vec::new(),
         _ => vec![reply(200, &json!(1))],
     }
 }
 
-/// Tells the story for n polls, and again for one more, until it says that its future was ready.
-fn for_each_n(story: impl Fn(usize) -> bool) {
-    let ready = (0..MOST).find(|n| story(*n));
-    assert!(ready.is_some_and(|n| n > 0), "it is ready at {ready:?}");
+/// Runs the scenario with n = 0, 1, 2 and so on until it returns that its future was ready.
+fn for_each_n(scenario: impl Fn(usize) -> bool) {
+    let ready = (0..MAX_POLLS).find(|n| scenario(*n));
+    assert!(ready.is_some_and(|n| n > 0), "ready after {ready:?} polls");
 }
 
 #[test]
-fn a_response() {
+fn dropped_response_leaves_nothing_behind() {
     for_each_n(|n| {
-        let mut story = Story::connected();
-        let client = story.world.client().clone();
+        let mut scenario = Scenario::connected();
+        let client = scenario.setup.client().clone();
         let mut other = pin!(client.call::<u32>(Request::new("tools", "other")));
         let response = client.call::<u32>(Request::new("tools", "echo"));
-        let ready = story.polls(n, response);
+        let ready = scenario.poll(n, response);
         assert!(ready.is_none() || ready == Some(Ok(1)));
-        assert_eq!(story.reaches(other.as_mut()), Ok(1));
-        story.goes_on_to_the_end();
-        assert!(story.frames("echo") <= 1);
+        assert_eq!(scenario.complete(other.as_mut()), Ok(1));
+        scenario.run();
+        assert!(scenario.count_sent("echo") <= 1);
         drop(client);
-        story.ends();
+        scenario.assert_clean();
         ready.is_some()
     });
 }
 
 #[test]
-fn a_response_that_waits_for_the_connection() {
+fn response_dropped_while_connecting_leaves_nothing_behind() {
     for_each_n(|n| {
-        let mut story = Story::new();
-        let client = story.world.client().clone();
+        let mut scenario = Scenario::new();
+        let client = scenario.setup.client().clone();
         let response = client.call::<u32>(Request::new("tools", "once"));
-        let ready = story.polls(n, response).is_some();
-        story.goes_on_to_the_end();
-        assert!(story.frames("once") <= 1);
+        let ready = scenario.poll(n, response).is_some();
+        scenario.run();
+        assert!(scenario.count_sent("once") <= 1);
         drop(client);
-        story.ends();
+        scenario.assert_clean();
         ready
     });
 }
 
 #[test]
-fn a_subscribe() {
+fn dropped_subscribe_leaves_nothing_behind() {
     for_each_n(|n| {
-        let mut story = Story::connected();
-        let client = story.world.client().clone();
-        let ready = story.polls(n, client.subscribe::<u32>(Subscribe::instance("tasks", 7)));
+        let mut scenario = Scenario::connected();
+        let client = scenario.setup.client().clone();
+        let ready = scenario.poll(n, client.subscribe::<u32>(Subscribe::instance("tasks", 7)));
         let was_ready = ready.is_some();
         drop(ready);
         drop(client);
-        story.ends();
+        scenario.assert_clean();
         was_ready
     });
 }
 
 #[test]
-fn a_subscribe_that_another_shares() {
+fn dropped_subscribe_does_not_affect_another_subscriber() {
     for_each_n(|n| {
-        let mut story = Story::connected();
-        let client = story.world.client().clone();
+        let mut scenario = Scenario::connected();
+        let client = scenario.setup.client().clone();
         let mut kept = pin!(client.subscribe::<u32>(Subscribe::instance("tasks", 7)));
-        let ready = story.polls(n, client.subscribe::<u32>(Subscribe::instance("tasks", 7)));
+        let ready = scenario.poll(n, client.subscribe::<u32>(Subscribe::instance("tasks", 7)));
         let was_ready = ready.is_some();
         drop(ready);
-        let kept = story.reaches(kept.as_mut());
-        story.goes_on_to_the_end();
+        let kept = scenario.complete(kept.as_mut());
+        scenario.run();
         assert_eq!(
-            (story.frames("subscribe_instance"), story.frames("unsubscribe_instance")),
+            (
+                scenario.count_sent("subscribe_instance"),
+                scenario.count_sent("unsubscribe_instance")
+            ),
             (1, 0)
         );
         drop((kept, client));
-        story.ends();
+        scenario.assert_clean();
         was_ready
     });
 }
 
 #[test]
-fn the_next_change() {
+fn dropped_next_loses_no_change() {
     for_each_n(|n| {
-        let mut story = Story::connected();
-        let client = story.world.client().clone();
+        let mut scenario = Scenario::connected();
+        let client = scenario.setup.client().clone();
         let subscribing = client.subscribe::<u32>(Subscribe::instance("tasks", 7));
-        let mut changes = story.reaches(subscribing).unwrap();
-        let subscribe = story.world.network().sent[0].clone();
-        story.says = (0..4).map(|n| event(&subscribe, &json!("update"), 200, &json!(n))).collect();
-        let first = story.polls(n, changes.next());
+        let mut changes = scenario.complete(subscribing).unwrap();
+        let subscribe = scenario.setup.network().sent[0].clone();
+        scenario.pushes =
+            (0..4).map(|n| event(&subscribe, &json!("update"), 200, &json!(n))).collect();
+        let first = scenario.poll(n, changes.next());
         let mut read: Vec<_> = first.into_iter().collect();
         let was_ready = !read.is_empty();
         while read.len() < 4 {
-            read.push(story.reaches(changes.next()));
+            read.push(scenario.complete(changes.next()));
         }
         assert_eq!(read, (0..4).map(|n| Some(Ok(Change::Update(n)))).collect::<Vec<_>>());
         drop((changes, client));
-        story.ends();
+        scenario.assert_clean();
         was_ready
     });
 }
 
 #[test]
-fn the_cancel_of_a_subscription() {
+fn dropped_cancel_still_unsubscribes() {
     for_each_n(|n| {
-        let mut story = Story::connected();
-        let client = story.world.client().clone();
+        let mut scenario = Scenario::connected();
+        let client = scenario.setup.client().clone();
         let subscribing = client.subscribe::<u32>(Subscribe::instance("tasks", 7));
-        let changes = story.reaches(subscribing).unwrap();
-        let ready = story.polls(n, changes.cancel()).is_some();
+        let changes = scenario.complete(subscribing).unwrap();
+        let ready = scenario.poll(n, changes.cancel()).is_some();
         drop(client);
-        story.ends();
+        scenario.assert_clean();
         ready
     });
 }
 
 #[test]
-fn the_next_reply() {
+fn dropped_next_loses_no_reply() {
     for_each_n(|n| {
-        let mut story = Story::connected();
-        let client = story.world.client().clone();
+        let mut scenario = Scenario::connected();
+        let client = scenario.setup.client().clone();
         let request = Request::new("tools", "print").cancel_action("stop");
         let mut replies = client.stream::<u32>(request).until(|n| *n == 2);
-        let first = story.polls(n, replies.next());
+        let first = scenario.poll(n, replies.next());
         let mut read: Vec<_> = first.into_iter().collect();
         let was_ready = !read.is_empty();
         while read.len() < 4 {
-            read.push(story.reaches(replies.next()));
+            read.push(scenario.complete(replies.next()));
         }
         assert_eq!(read, [Some(Ok(0)), Some(Ok(1)), Some(Ok(2)), None]);
-        assert_eq!((story.frames("print"), story.frames("stop")), (1, 0));
+        assert_eq!((scenario.count_sent("print"), scenario.count_sent("stop")), (1, 0));
         drop((replies, client));
-        story.ends();
+        scenario.assert_clean();
         was_ready
     });
 }
 
 #[test]
-fn a_stream_of_replies_that_is_dropped_at_any_moment() {
+fn dropped_reply_stream_is_cancelled_at_most_once() {
     for_each_n(|n| {
-        let mut story = Story::connected();
-        let client = story.world.client().clone();
+        let mut scenario = Scenario::connected();
+        let client = scenario.setup.client().clone();
         let request = Request::new("tools", "print").cancel_action("stop");
         let mut replies = client.stream::<u32>(request).until(|n| *n == 2);
         let all = async { while replies.next().await.is_some() {} };
-        let ready = story.polls(n, all).is_some();
+        let ready = scenario.poll(n, all).is_some();
         drop(replies);
-        story.goes_on_to_the_end();
-        assert!(story.frames("print") <= 1);
-        assert!(story.frames("stop") <= usize::from(!ready) * story.frames("print"));
+        scenario.run();
+        assert!(scenario.count_sent("print") <= 1);
+        assert!(scenario.count_sent("stop") <= usize::from(!ready) * scenario.count_sent("print"));
         drop(client);
-        story.ends();
+        scenario.assert_clean();
         ready
     });
 }
 
 #[test]
-fn the_next_page() {
+fn dropped_next_loses_no_page() {
     for_each_n(|n| {
-        let mut story = Story::connected();
-        let client = story.world.client().clone();
+        let mut scenario = Scenario::connected();
+        let client = scenario.setup.client().clone();
         let mut pages = client.list_pages::<u64>(Request::list("rows"));
         let mut read = Vec::new();
-        let first = story.polls(n, pages.next());
+        let first = scenario.poll(n, pages.next());
         let was_ready = first.is_some();
         read.extend(first.flatten().map(|page| page.unwrap().results));
-        while let Some(page) = story.reaches(pages.next()) {
+        while let Some(page) = scenario.complete(pages.next()) {
             read.push(page.unwrap().results);
         }
         assert_eq!(read, [[0, 1], [2, 3], [4, 5]]);
-        assert_eq!(story.frames("list"), 3);
+        assert_eq!(scenario.count_sent("list"), 3);
         drop((pages, client));
-        story.ends();
+        scenario.assert_clean();
         was_ready
     });
 }
 
 #[test]
-fn the_next_object_of_a_list() {
+fn dropped_next_loses_no_list_item() {
     for_each_n(|n| {
-        let mut story = Story::connected();
-        let client = story.world.client().clone();
+        let mut scenario = Scenario::connected();
+        let client = scenario.setup.client().clone();
         let mut objects = client.list_all::<u64>(Request::list("rows"));
         let mut read = Vec::new();
-        let first = story.polls(n, objects.next());
+        let first = scenario.poll(n, objects.next());
         let was_ready = first.is_some();
         read.extend(first.flatten().map(Result::unwrap));
-        while let Some(object) = story.reaches(objects.next()) {
+        while let Some(object) = scenario.complete(objects.next()) {
             read.push(object.unwrap());
         }
         assert_eq!(read, [0, 1, 2, 3, 4, 5]);
         drop((objects, client));
-        story.ends();
+        scenario.assert_clean();
         was_ready
     });
 }
 
 #[test]
-fn the_next_frame_of_a_listener() {
+fn dropped_next_loses_no_listener_frame() {
     for_each_n(|n| {
-        let mut story = Story::connected();
-        let client = story.world.client().clone();
+        let mut scenario = Scenario::connected();
+        let client = scenario.setup.client().clone();
         let mut ticks = client.listen::<Value>(Selector::stream("ticks")).unwrap();
         let tick = |n: u32| json!({"stream": "ticks", "payload": {"n": n}});
-        story.says = (0..3).map(tick).collect();
-        let mut read: Vec<_> = story.polls(n, ticks.next()).into_iter().collect();
+        scenario.pushes = (0..3).map(tick).collect();
+        let mut read: Vec<_> = scenario.poll(n, ticks.next()).into_iter().collect();
         let was_ready = !read.is_empty();
         while read.len() < 3 {
-            read.push(story.reaches(ticks.next()));
+            read.push(scenario.complete(ticks.next()));
         }
-        for (n, heard) in read.into_iter().enumerate() {
-            let Some(Ok(ListenerEvent::Frame { payload, .. })) = heard else { panic!("{heard:?}") };
+        for (n, event_read) in read.into_iter().enumerate() {
+            let Some(Ok(ListenerEvent::Frame { payload, .. })) = event_read else {
+                panic!("{event_read:?}")
+            };
             assert_eq!(payload, json!({"n": n}));
         }
         drop((ticks, client));
-        story.ends();
+        scenario.assert_clean();
         was_ready
     });
 }
 
 #[test]
-fn the_next_notice() {
+fn dropped_next_loses_no_client_event() {
     for_each_n(|n| {
-        let mut story = Story::new();
-        let mut notices = story.world.client().events();
-        let mut read: Vec<_> = story.polls(n, notices.next()).into_iter().collect();
+        let mut scenario = Scenario::new();
+        let mut events = scenario.setup.client().events();
+        let mut read: Vec<_> = scenario.poll(n, events.next()).into_iter().collect();
         let was_ready = !read.is_empty();
         while read.len() < 2 {
-            read.push(story.reaches(notices.next()));
+            read.push(scenario.complete(events.next()));
         }
         let states = [ConnectionState::Connecting { attempt: 1 }, ConnectionState::Connected];
         assert_eq!(read, states.map(|state| Some(ClientEvent::State(state))));
-        drop(notices);
-        story.ends();
+        drop(events);
+        scenario.assert_clean();
         was_ready
     });
 }
 
 #[test]
-fn the_wait_for_the_connection() {
+fn dropped_connected_leaves_nothing_behind() {
     for_each_n(|n| {
-        let mut story = Story::new();
-        let client = story.world.client().clone();
-        let ready = story.polls(n, client.connected()).is_some();
+        let mut scenario = Scenario::new();
+        let client = scenario.setup.client().clone();
+        let ready = scenario.poll(n, client.connected()).is_some();
         drop(client);
-        story.ends();
+        scenario.assert_clean();
         ready
     });
 }
 
 #[test]
-fn a_flush() {
+fn dropped_flush_loses_no_message() {
     for_each_n(|n| {
-        let mut story = Story::connected();
-        let client = story.world.client().clone();
+        let mut scenario = Scenario::connected();
+        let client = scenario.setup.client().clone();
         for _ in 0..3 {
-            client.send(Request::new("tools", "said")).unwrap();
+            client.send(Request::new("tools", "message")).unwrap();
         }
-        let ready = story.polls(n, client.flush()).is_some();
-        assert!(!ready || story.frames("said") == 3);
-        story.goes_on_to_the_end();
-        assert_eq!(story.frames("said"), 3);
+        let ready = scenario.poll(n, client.flush()).is_some();
+        assert!(!ready || scenario.count_sent("message") == 3);
+        scenario.run();
+        assert_eq!(scenario.count_sent("message"), 3);
         drop(client);
-        story.ends();
+        scenario.assert_clean();
         ready
     });
 }
 
 #[test]
-fn a_close() {
+fn dropped_close_still_closes() {
     for_each_n(|n| {
-        let mut story = Story::connected();
-        let client = story.world.client().clone();
+        let mut scenario = Scenario::connected();
+        let client = scenario.setup.client().clone();
         let mut response = pin!(client.call::<u32>(Request::new("tools", "echo")));
-        let ready = story.polls(n, client.close()).is_some();
-        // The close begins at the call, and goes on without the future.
-        assert_eq!(story.reaches(response.as_mut()), Ok(1), "what is in flight is waited for");
-        story.world.passes(Duration::from_secs(10));
-        assert!(story.world.driver_has_ended());
+        let ready = scenario.poll(n, client.close()).is_some();
+        // The close starts with the call and continues without the future.
+        assert_eq!(scenario.complete(response.as_mut()), Ok(1), "the close waits for replies");
+        scenario.setup.advance(Duration::from_secs(10));
+        assert!(scenario.setup.driver_has_ended());
         ready
     });
 }

@@ -1,144 +1,137 @@
-//! The ends of subscriptions, requests and clients, as the handles see them over sockets in memory.
+//! How subscriptions, requests and clients end.
 
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
-use crate::memory::World;
+use crate::memory::{Setup, Task};
 use dcrf_proto::client::{ChangeError, Subscription};
 use dcrf_proto::{
     Change, CloseOptions, ConnectionError, Request, RequestError, Subscribe, SubscriptionError,
 };
 use serde_json::{Value, json};
 
-fn subscribed(world: &mut World) -> Subscription<u32> {
-    let mut subscribing = pin!(world.client().subscribe::<u32>(Subscribe::instance("tasks", 7)));
-    world.settle();
-    world.answers(0, 201, &Value::Null);
-    World::poll(subscribing.as_mut()).unwrap().unwrap()
+fn subscribed(setup: &mut Setup) -> Subscription<u32> {
+    let mut subscribing = pin!(setup.client().subscribe::<u32>(Subscribe::instance("tasks", 7)));
+    setup.settle();
+    setup.reply(0, 201, &Value::Null);
+    Setup::poll(subscribing.as_mut()).unwrap().unwrap()
 }
 
 #[test]
-fn s9_a_cancel_after_the_end_was_read_resolves() {
-    let mut world = World::connected();
-    let mut changes = subscribed(&mut world);
-    world.loses(ConnectionError::Dropped);
-    world.passes(Duration::from_secs(2));
-    world.answers(1, 404, &Value::Null);
+fn s9_cancel_completes_after_the_error_was_read() {
+    let mut setup = Setup::connected();
+    let mut changes = subscribed(&mut setup);
+    setup.disconnect(ConnectionError::Dropped);
+    setup.advance(Duration::from_secs(2));
+    setup.reply(1, 404, &Value::Null);
     assert!(matches!(
-        World::poll(changes.next()),
+        Setup::poll(changes.next()),
         Some(Some(Err(ChangeError::Subscription(SubscriptionError::Gone(_)))))
     ));
     let mut cancel = pin!(changes.cancel());
-    world.settle();
-    world.passes(Duration::from_secs(60));
-    assert_eq!(World::poll(cancel.as_mut()), Some(Ok(())));
+    setup.settle();
+    setup.advance(Duration::from_secs(60));
+    assert_eq!(Setup::poll(cancel.as_mut()), Some(Ok(())));
 }
 
 #[test]
-fn s9_a_cancel_after_the_closed_was_read_resolves() {
-    let mut world = World::connected();
-    let mut changes = subscribed(&mut world);
-    world.client().close_now();
-    world.settle();
-    assert!(matches!(World::poll(changes.next()), Some(Some(Err(ChangeError::Subscription(_))))));
-    world.passes(Duration::from_secs(2));
+fn s9_cancel_completes_after_a_close() {
+    let mut setup = Setup::connected();
+    let mut changes = subscribed(&mut setup);
+    setup.client().close_now();
+    setup.settle();
+    assert!(matches!(Setup::poll(changes.next()), Some(Some(Err(ChangeError::Subscription(_))))));
+    setup.advance(Duration::from_secs(2));
     let mut cancel = pin!(changes.cancel());
-    world.passes(Duration::from_secs(60));
-    assert_eq!(World::poll(cancel.as_mut()), Some(Ok(())));
+    setup.advance(Duration::from_secs(60));
+    assert_eq!(Setup::poll(cancel.as_mut()), Some(Ok(())));
 }
 
 #[test]
-fn s12_unsubscribe_all_wakes_who_waits_and_says_why() {
-    let mut world = World::connected();
-    let mut changes = subscribed(&mut world);
-    let mut pending = pin!(world.client().subscribe::<u32>(Subscribe::instance("tasks", 8)));
-    world.settle();
-    let woken = Arc::new(Flag(AtomicBool::new(false)));
-    let waker = Waker::from(woken.clone());
-    assert!(pin!(changes.next()).poll(&mut Context::from_waker(&waker)).is_pending());
-    assert!(World::poll(pending.as_mut()).is_none());
+fn s12_unsubscribe_all_wakes_readers_with_the_error() {
+    let mut setup = Setup::connected();
+    let mut changes = subscribed(&mut setup);
+    let mut pending = pin!(setup.client().subscribe::<u32>(Subscribe::instance("tasks", 8)));
+    setup.settle();
+    let reader = Task::new();
+    assert_eq!(reader.poll(changes.next()), None);
+    assert!(Setup::poll(pending.as_mut()).is_none());
 
-    assert_eq!(world.client().unsubscribe_all(), 2);
-    world.settle();
+    assert_eq!(setup.client().unsubscribe_all(), 2);
+    setup.settle();
 
-    assert!(woken.0.load(Ordering::SeqCst));
-    let ended = Err(ChangeError::Subscription(SubscriptionError::Unsubscribed));
-    assert_eq!(World::poll(changes.next()), Some(Some(ended)));
-    assert_eq!(World::poll(changes.next()), Some(None));
+    assert!(reader.is_woken());
+    let unsubscribed = Err(ChangeError::Subscription(SubscriptionError::Unsubscribed));
+    assert_eq!(Setup::poll(changes.next()), Some(Some(unsubscribed)));
+    assert_eq!(Setup::poll(changes.next()), Some(None));
     assert_eq!(
-        World::poll(pending.as_mut()).unwrap().unwrap_err(),
+        Setup::poll(pending.as_mut()).unwrap().unwrap_err(),
         SubscriptionError::Unsubscribed
     );
-    assert_eq!(World::poll(changes.cancel()), Some(Ok(())));
-    let sent: Vec<Value> = world.network().sent.clone();
+    assert_eq!(Setup::poll(changes.cancel()), Some(Ok(())));
+    let sent: Vec<Value> = setup.network().sent.clone();
     let last: Vec<&Value> = sent.iter().rev().take(2).map(|f| &f["payload"]["action"]).collect();
     assert_eq!(last, ["unsubscribe_instance", "unsubscribe_instance"]);
-    assert_eq!(world.client().stats().subscriptions, 0);
+    assert_eq!(setup.client().stats().subscriptions, 0);
 }
 
 #[test]
-fn s9_a_cancel_after_unsubscribe_all_resolves() {
-    let mut world = World::connected();
-    let changes = subscribed(&mut world);
-    world.client().unsubscribe_all();
+fn s9_cancel_completes_after_unsubscribe_all() {
+    let mut setup = Setup::connected();
+    let changes = subscribed(&mut setup);
+    setup.client().unsubscribe_all();
     let mut cancel = pin!(changes.cancel());
-    world.settle();
-    assert_eq!(World::poll(cancel.as_mut()), Some(Ok(())));
+    setup.settle();
+    assert_eq!(Setup::poll(cancel.as_mut()), Some(Ok(())));
 }
 
 #[test]
-fn s12_resubscribe_sends_the_same_frame_and_the_reader_notices_nothing() {
-    let mut world = World::connected();
-    let mut changes = subscribed(&mut world);
-    world.client().resubscribe();
-    world.settle();
-    let sent: Vec<Value> = world.network().sent.clone();
+fn s12_resubscribe_sends_the_same_frame_and_yields_no_change() {
+    let mut setup = Setup::connected();
+    let mut changes = subscribed(&mut setup);
+    setup.client().resubscribe();
+    setup.settle();
+    let sent: Vec<Value> = setup.network().sent.clone();
     assert_eq!(sent[0], sent[1]);
-    world.answers(1, 201, &Value::Null);
-    assert!(World::poll(changes.next()).is_none());
-    world.updates(0, &json!(5));
-    assert_eq!(World::poll(changes.next()), Some(Some(Ok(Change::Update(5)))));
+    setup.reply(1, 201, &Value::Null);
+    assert!(Setup::poll(changes.next()).is_none());
+    setup.send_update(0, &json!(5));
+    assert_eq!(Setup::poll(changes.next()), Some(Some(Ok(Change::Update(5)))));
 }
 
 #[test]
-fn r3_a_deadline_that_passed_before_the_socket_took_it_keeps_it_from_the_wire() {
-    let mut world = World::connected();
-    world.network().stuck = true;
+fn r3_request_is_not_sent_after_its_deadline() {
+    let mut setup = Setup::connected();
+    setup.network().stuck = true;
     let request = Request::new("tools", "echo").timeout(Duration::from_secs(1));
-    let mut response = pin!(world.client().call::<Value>(request));
-    world.settle();
-    // In the second that passes, the socket takes frames again, after the deadline.
-    world.network().stuck = false;
-    world.passes(Duration::from_secs(1));
-    let result = World::poll(response.as_mut());
-    let sent = world.network().sent.len();
+    let mut response = pin!(setup.client().call::<Value>(request));
+    setup.settle();
+    // The socket accepts frames again, but only after the deadline.
+    setup.network().stuck = false;
+    setup.advance(Duration::from_secs(1));
+    let result = Setup::poll(response.as_mut());
+    let sent = setup.network().sent.len();
     assert_eq!((result, sent), (Some(Err(RequestError::TimedOut { sent: false })), 0));
 }
 
 #[test]
-fn c1_the_wait_of_a_close_outlives_the_last_handle() {
-    let mut world = World::connected();
-    let changes = subscribed(&mut world);
-    let mut closing = pin!(world.client().close_with(CloseOptions::default().unsubscribe()));
+fn c1_close_continues_after_the_last_handle_is_dropped() {
+    let mut setup = Setup::connected();
+    let changes = subscribed(&mut setup);
+    let mut closing = pin!(setup.client().close_with(CloseOptions::default().unsubscribe()));
     drop(changes);
-    world.client = None;
-    world.settle();
-    assert!(World::poll(closing.as_mut()).is_none());
-    let sent: Vec<Value> = world.network().sent.clone();
+    setup.client = None;
+    setup.settle();
+    assert!(Setup::poll(closing.as_mut()).is_none());
+    let sent: Vec<Value> = setup.network().sent.clone();
     assert_eq!(sent.last().unwrap()["payload"]["action"], json!("unsubscribe_instance"));
 }
 
-struct Flag(AtomicBool);
-impl Wake for Flag {
-    fn wake(self: Arc<Self>) {
-        self.0.store(true, Ordering::SeqCst);
-    }
-}
-
+/// Decrements a counter when it is dropped.
 struct Counted(Arc<AtomicUsize>);
 impl Wake for Counted {
     fn wake(self: Arc<Self>) {}
@@ -150,14 +143,14 @@ impl Drop for Counted {
 }
 
 #[test]
-fn c2_a_dropped_wait_for_the_end_keeps_no_waker() {
-    let mut world = World::connected();
+fn c2_dropped_close_future_leaves_no_waker() {
+    let mut setup = Setup::connected();
     let alive = Arc::new(AtomicUsize::new(0));
-    let mut pending = Box::pin(world.client().call::<Value>(Request::new("tools", "mute")));
-    world.settle();
-    assert_eq!(World::poll(pending.as_mut()), None);
+    let mut pending = Box::pin(setup.client().call::<Value>(Request::new("tools", "mute")));
+    setup.settle();
+    assert_eq!(Setup::poll(pending.as_mut()), None);
     for _ in 0..100 {
-        let mut closing = Box::pin(world.client().close());
+        let mut closing = Box::pin(setup.client().close());
         alive.fetch_add(1, Ordering::SeqCst);
         let waker = Waker::from(Arc::new(Counted(alive.clone())));
         assert!(closing.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
@@ -166,16 +159,16 @@ fn c2_a_dropped_wait_for_the_end_keeps_no_waker() {
 }
 
 #[test]
-fn c2_what_is_attached_is_dropped_behind_the_last_handle() {
-    let mut world = World::connected();
-    let changes = subscribed(&mut world);
-    let attached = Arc::new(AtomicUsize::new(1));
-    dcrf_proto::client::attach(world.client(), Counted(attached.clone()));
-    world.client = None;
-    world.settle();
-    assert_eq!(attached.load(Ordering::SeqCst), 1, "a subscription keeps its client alive");
+fn c2_attached_value_is_dropped_after_the_last_handle() {
+    let mut setup = Setup::connected();
+    let changes = subscribed(&mut setup);
+    let alive = Arc::new(AtomicUsize::new(1));
+    dcrf_proto::client::attach(setup.client(), Counted(alive.clone()));
+    setup.client = None;
+    setup.settle();
+    assert_eq!(alive.load(Ordering::SeqCst), 1, "a subscription keeps its client alive");
     drop(changes);
-    assert_eq!(attached.load(Ordering::SeqCst), 0);
+    assert_eq!(alive.load(Ordering::SeqCst), 0);
 }
 
 /// Panics when it is decoded.
@@ -184,27 +177,27 @@ struct Panics;
 
 impl<'de> serde::Deserialize<'de> for Panics {
     fn deserialize<D: serde::Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
-        panic!("code of the user")
+        panic!("expected in the output of this test")
     }
 }
 
 #[test]
-fn s5_a_reader_that_panics_starves_nobody() {
-    let mut world = World::connected();
-    let mut healthy = subscribed(&mut world);
-    let panics = world.client().subscribe::<Panics>(Subscribe::instance("tasks", 7));
-    let mut panics = World::poll(panics).unwrap().unwrap();
-    world.updates(0, &json!(1));
-    world.updates(0, &json!(2));
+fn s5_panicking_reader_does_not_affect_others() {
+    let mut setup = Setup::connected();
+    let mut healthy = subscribed(&mut setup);
+    let panics = setup.client().subscribe::<Panics>(Subscribe::instance("tasks", 7));
+    let mut panics = Setup::poll(panics).unwrap().unwrap();
+    setup.send_update(0, &json!(1));
+    setup.send_update(0, &json!(2));
 
-    let next = std::panic::AssertUnwindSafe(|| World::poll(panics.next()));
+    let next = std::panic::AssertUnwindSafe(|| Setup::poll(panics.next()));
     assert!(std::panic::catch_unwind(next).is_err());
     for number in 1..3 {
-        let change = World::poll(healthy.next()).unwrap().unwrap().unwrap();
+        let change = Setup::poll(healthy.next()).unwrap().unwrap().unwrap();
         assert_eq!(change, dcrf_proto::Change::Update(number));
     }
-    let mut response = pin!(world.client().call::<u32>(Request::retrieve("tasks", 7)));
-    world.settle();
-    world.answers(1, 200, &json!(3));
-    assert_eq!(World::poll(response.as_mut()), Some(Ok(3)));
+    let mut response = pin!(setup.client().call::<u32>(Request::retrieve("tasks", 7)));
+    setup.settle();
+    setup.reply(1, 200, &json!(3));
+    assert_eq!(Setup::poll(response.as_mut()), Some(Ok(3)));
 }

@@ -1,22 +1,23 @@
-//! The gauges of the events that wait in the streams of a client.
+//! Statistics of unread client events.
 
 use dcrf_proto::{Config, Limit, Stats};
 use serde_json::json;
 
-use crate::memory::World;
+use crate::memory::Setup;
 
 #[test]
 fn unread_client_events_are_counted() {
     let mut config = Config::default();
     config.events = Limit { count: 2, bytes: 1_000 };
-    let mut world = World::new(config);
-    let events = world.client().events();
-    world.settle();
-    let of = |stats: Stats| (stats.unread_events, stats.unread_events_bytes, stats.lagged_events);
-    assert_eq!(of(world.client().stats()), (2, 0, 0));
-    world.receives([json!({}), json!({"n": 1})]);
-    world.settle();
-    assert_eq!(of(world.client().stats()), (2, 9, 2));
+    let mut setup = Setup::new(config);
+    let events = setup.client().events();
+    setup.settle();
+    let counts =
+        |stats: Stats| (stats.unread_events, stats.unread_events_bytes, stats.lagged_events);
+    assert_eq!(counts(setup.client().stats()), (2, 0, 0));
+    setup.receive([json!({}), json!({"n": 1})]);
+    setup.settle();
+    assert_eq!(counts(setup.client().stats()), (2, 9, 2));
     drop(events);
-    assert_eq!(of(world.client().stats()), (0, 0, 2));
+    assert_eq!(counts(setup.client().stats()), (0, 0, 2));
 }

@@ -1,6 +1,6 @@
-//! Many threads that call, cancel and drop at once, with one client: every call has its own answer, nothing is sent
-//! twice, and nothing is left behind.
-#![allow(clippy::disallowed_methods, reason = "threads, and the real time to give up on them")]
+//! Many threads call, cancel and drop concurrently on one client. Every call gets its own reply, nothing is sent twice,
+//! and nothing is left behind.
+#![allow(clippy::disallowed_methods, reason = "the test needs threads and a time limit")]
 
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -10,7 +10,7 @@ use std::task::{Context, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-use crate::memory::{World, event};
+use crate::memory::{Setup, event};
 use dcrf_proto::client::Client;
 use dcrf_proto::{Change, ConnectionError, Request, Selector, Subscribe};
 use futures_lite::future::block_on;
@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 
 const THREADS: u64 = 8;
 const CALLS: u64 = 400;
-/// What takes longer hangs.
+/// A driver that takes longer than this to end hangs.
 const LIMIT: Duration = Duration::from_secs(60);
 
 struct Unpark(Thread);
@@ -35,7 +35,7 @@ fn waker() -> Waker {
     Waker::from(Arc::new(Unpark(thread::current())))
 }
 
-/// Polls up to so many times, and drops.
+/// Polls up to `times` times, then drops the future.
 fn poll_and_drop<T>(times: u64, future: impl Future<Output = T>) {
     let mut future = pin!(future);
     let waker = waker();
@@ -47,27 +47,27 @@ fn poll_and_drop<T>(times: u64, future: impl Future<Output = T>) {
     }
 }
 
-/// The driver and the server, on a thread of their own until the last handle is dropped.
-fn drive(mut world: World) -> World {
-    let (waker, mut answered) = (waker(), 0);
+/// Runs the driver and the server until the last handle is dropped.
+fn drive(mut setup: Setup) -> Setup {
+    let (waker, mut replied) = (waker(), 0);
     loop {
-        world.poll_driver_with(&waker);
-        if world.driver_has_ended() {
-            return world;
+        setup.poll_driver_with(&waker);
+        if setup.driver_has_ended() {
+            return setup;
         }
-        let new: Vec<Value> = world.network().sent[answered..].to_vec();
-        answered += new.len();
-        let closed_with = world.network().closed_with.take();
+        let new: Vec<Value> = setup.network().sent[replied..].to_vec();
+        replied += new.len();
+        let closed_with = setup.network().closed_with.take();
         if let Some(frame) = closed_with {
-            world.loses(ConnectionError::Closed(frame));
+            setup.disconnect(ConnectionError::Closed(frame));
         } else if new.is_empty() {
             thread::park();
         }
-        world.receives(new.iter().flat_map(answers));
+        setup.receive(new.iter().flat_map(replies_to));
     }
 }
 
-fn answers(frame: &Value) -> Vec<Value> {
+fn replies_to(frame: &Value) -> Vec<Value> {
     let (action, number) = (&frame["payload"]["action"], &frame["payload"]["number"]);
     let reply = |status: u16, data: &Value| event(frame, action, status, data);
     let update = |n: u64| event(frame, &json!("update"), 200, &json!(n));
@@ -75,19 +75,19 @@ fn answers(frame: &Value) -> Vec<Value> {
         "subscribe_instance" => vec![reply(201, &Value::Null), update(0), update(1), update(2)],
         "unsubscribe_instance" => vec![reply(204, &Value::Null)],
         "print" => (0..3).map(|_| reply(200, number)).collect(),
-        "said" | "stop" => Vec::new(),
+        "message" | "stop" => Vec::new(),
         _ => vec![reply(200, number)],
     }
 }
 
-/// One thread: what it does is drawn from its seed, and what it awaits must come.
+/// Makes random calls on one thread. Every call that is awaited must get its reply.
 fn call(client: &Client, thread: u64) {
     let mut random = Xoshiro256PlusPlus::seed_from_u64(thread);
     for call in 0..CALLS {
         let number = thread * CALLS + call;
         let polls = random.next_u64() % 4;
         let echo = || client.call::<u64>(Request::new("tools", "echo").arg("number", number));
-        let subscribe = || client.subscribe::<u64>(Subscribe::instance("tasks", random_pk(number)));
+        let subscribe = || client.subscribe::<u64>(Subscribe::instance("tasks", shared_pk(number)));
         match random.next_u64() % 9 {
             0 | 1 => assert_eq!(block_on(echo()), Ok(number)),
             2 => poll_and_drop(polls, echo()),
@@ -111,27 +111,27 @@ fn call(client: &Client, thread: u64) {
                 poll_and_drop(polls, replies.next());
             }
             7 => {
-                let heard = client.listen::<Value>(Selector::any());
-                poll_and_drop(polls, heard.unwrap().next());
+                let listener = client.listen::<Value>(Selector::any());
+                poll_and_drop(polls, listener.unwrap().next());
             }
             _ => {
-                client.send(Request::new("tools", "said").arg("number", number)).unwrap();
+                client.send(Request::new("tools", "message").arg("number", number)).unwrap();
                 poll_and_drop(polls, client.flush());
             }
         }
     }
 }
 
-/// Some objects are subscribed to by several threads at once.
-fn random_pk(number: u64) -> u64 {
+/// Several threads subscribe to the same objects.
+fn shared_pk(number: u64) -> u64 {
     number % 5
 }
 
 #[test]
-fn many_threads_call_cancel_and_drop_at_once() {
-    let mut world = World::connected();
-    let client = world.client.take().unwrap();
-    let driver = thread::spawn(move || drive(world));
+fn threads_call_cancel_and_drop_concurrently() {
+    let mut setup = Setup::connected();
+    let client = setup.client.take().unwrap();
+    let driver = thread::spawn(move || drive(setup));
     let threads: Vec<_> = (0..THREADS)
         .map(|thread| {
             let client = client.clone();
@@ -142,7 +142,7 @@ fn many_threads_call_cancel_and_drop_at_once() {
         thread.join().unwrap();
     }
 
-    // What was dropped has left nothing, once the driver has had its turn.
+    // The reply to this request shows that the driver has processed everything that was dropped.
     block_on(client.call::<u64>(Request::new("tools", "echo").arg("number", u64::MAX))).unwrap();
     let stats = client.stats();
     assert_eq!((stats.requests, stats.waiting_requests, stats.waiting_bytes), (0, 0, 0));
@@ -151,9 +151,9 @@ fn many_threads_call_cancel_and_drop_at_once() {
 
     client.close_now();
     drop(client);
-    let world = join(driver);
+    let setup = join(driver);
     let mut numbers = BTreeSet::new();
-    for frame in &world.network().sent {
+    for frame in &setup.network().sent {
         if let Some(number) = frame["payload"]["number"].as_u64() {
             assert!(numbers.insert(number), "{frame} was sent twice");
         }
@@ -161,11 +161,11 @@ fn many_threads_call_cancel_and_drop_at_once() {
     assert!(numbers.len() as u64 > THREADS * CALLS / 3);
 }
 
-/// The driver ends with the last handle, and does not need to be woken for it by anybody else.
-fn join(driver: thread::JoinHandle<World>) -> World {
+/// Waits for the driver, which ends with the last handle.
+fn join(driver: thread::JoinHandle<Setup>) -> Setup {
     let began = Instant::now();
     while !driver.is_finished() {
-        assert!(began.elapsed() < LIMIT, "the driver does not end");
+        assert!(began.elapsed() < LIMIT, "the driver hangs");
         thread::yield_now();
     }
     driver.join().unwrap()

@@ -1,6 +1,6 @@
-//! The lock of a client is never held while a waker is cloned, dropped or woken: that runs code of the
-//! executor, and of the user where a task that the waker keeps alive owns handles.
-#![expect(clippy::disallowed_methods, reason = "a deadlock is noticed from another thread")]
+//! The client never holds its lock while it clones, drops or wakes a waker. That would run code of the executor, or of
+//! the user if the waker keeps a task alive that owns handles, and could deadlock.
+#![expect(clippy::disallowed_methods, reason = "another thread detects the deadlock")]
 
 use std::future::Future;
 use std::pin::pin;
@@ -8,12 +8,12 @@ use std::sync::{Arc, mpsc};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use crate::memory::World;
+use crate::memory::Setup;
 use dcrf_proto::client::Client;
 use dcrf_proto::{CloseOptions, ConnectionError, Request, Selector, Subscribe};
 use serde_json::{Value, json};
 
-/// A task that uses its client as it is woken, and as it goes.
+/// A task that uses its client when it is woken and when it is dropped.
 struct Task(Client);
 
 impl Wake for Task {
@@ -28,217 +28,217 @@ impl Drop for Task {
     }
 }
 
-/// Polls once, with a waker that nobody else holds.
-fn poll_by_a_task<T>(client: &Client, future: impl Future<Output = T>) -> Poll<T> {
+/// Polls once, with a waker that has no other owner.
+fn poll_with_new_waker<T>(client: &Client, future: impl Future<Output = T>) -> Poll<T> {
     let waker = Waker::from(Arc::new(Task(client.clone())));
     pin!(future).poll(&mut Context::from_waker(&waker))
 }
 
-/// Runs a story on a thread of its own, since a deadlock would never end.
-fn without_deadlock(story: impl FnOnce() + Send + 'static) {
+/// Fails if `test` hangs.
+fn without_deadlock(test: impl FnOnce() + Send + 'static) {
     let (done, ended) = mpsc::channel();
     std::thread::spawn(move || {
-        story();
+        test();
         done.send(()).unwrap();
     });
-    ended.recv_timeout(Duration::from_secs(10)).expect("the story ends");
+    ended.recv_timeout(Duration::from_secs(60)).expect("no deadlock");
 }
 
-fn subscribed(world: &mut World) -> dcrf_proto::client::Subscription<u32> {
-    let mut subscribing = pin!(world.client().subscribe::<u32>(Subscribe::instance("tasks", 7)));
-    world.settle();
-    world.answers(0, 201, &Value::Null);
-    World::poll(subscribing.as_mut()).unwrap().unwrap()
+fn subscribed(setup: &mut Setup) -> dcrf_proto::client::Subscription<u32> {
+    let mut subscribing = pin!(setup.client().subscribe::<u32>(Subscribe::instance("tasks", 7)));
+    setup.settle();
+    setup.reply(0, 201, &Value::Null);
+    Setup::poll(subscribing.as_mut()).unwrap().unwrap()
 }
 
 #[test]
-fn of_a_response_that_another_task_polls() {
+fn no_deadlock_with_response_polled_by_another_task() {
     without_deadlock(|| {
-        let world = World::connected();
-        let client = world.client().clone();
+        let setup = Setup::connected();
+        let client = setup.client().clone();
         let mut response = pin!(client.call::<Value>(Request::new("tools", "echo")));
-        assert!(poll_by_a_task(&client, response.as_mut()).is_pending());
-        assert!(poll_by_a_task(&client, response.as_mut()).is_pending());
+        assert!(poll_with_new_waker(&client, response.as_mut()).is_pending());
+        assert!(poll_with_new_waker(&client, response.as_mut()).is_pending());
     });
 }
 
 #[test]
-fn of_a_response_that_is_dropped_or_answered() {
+fn no_deadlock_with_response_dropped_or_completed() {
     without_deadlock(|| {
-        let mut world = World::connected();
-        let client = world.client().clone();
-        let mut answered = Box::pin(client.call::<Value>(Request::new("tools", "echo")));
+        let mut setup = Setup::connected();
+        let client = setup.client().clone();
+        let mut completed = Box::pin(client.call::<Value>(Request::new("tools", "echo")));
         let mut dropped = Box::pin(client.call::<Value>(Request::new("tools", "echo")));
-        world.settle();
-        assert!(poll_by_a_task(&client, answered.as_mut()).is_pending());
-        assert!(poll_by_a_task(&client, dropped.as_mut()).is_pending());
+        setup.settle();
+        assert!(poll_with_new_waker(&client, completed.as_mut()).is_pending());
+        assert!(poll_with_new_waker(&client, dropped.as_mut()).is_pending());
         drop(dropped);
-        world.answers(0, 200, &json!(1));
-        assert!(poll_by_a_task(&client, answered.as_mut()).is_ready());
+        setup.reply(0, 200, &json!(1));
+        assert!(poll_with_new_waker(&client, completed.as_mut()).is_ready());
     });
 }
 
 #[test]
-fn of_a_subscription_that_is_read_dropped_or_cancelled() {
+fn no_deadlock_with_subscription_read_dropped_or_cancelled() {
     without_deadlock(|| {
-        let mut world = World::connected();
-        let client = world.client().clone();
-        let mut changes = subscribed(&mut world);
+        let mut setup = Setup::connected();
+        let client = setup.client().clone();
+        let mut changes = subscribed(&mut setup);
         for _ in 0..2 {
-            assert!(poll_by_a_task(&client, changes.next()).is_pending());
+            assert!(poll_with_new_waker(&client, changes.next()).is_pending());
         }
-        world.updates(0, &json!(1));
-        assert!(poll_by_a_task(&client, changes.next()).is_ready());
-        assert!(poll_by_a_task(&client, changes.next()).is_pending());
+        setup.send_update(0, &json!(1));
+        assert!(poll_with_new_waker(&client, changes.next()).is_ready());
+        assert!(poll_with_new_waker(&client, changes.next()).is_pending());
         let mut cancel = Box::pin(changes.cancel());
         for _ in 0..2 {
-            assert!(poll_by_a_task(&client, cancel.as_mut()).is_pending());
+            assert!(poll_with_new_waker(&client, cancel.as_mut()).is_pending());
         }
         drop(cancel);
     });
 }
 
 #[test]
-fn of_a_stream_of_notices_that_is_read_or_dropped() {
+fn no_deadlock_with_client_events_read_or_dropped() {
     without_deadlock(|| {
-        let mut world = World::connected();
-        let client = world.client().clone();
+        let mut setup = Setup::connected();
+        let client = setup.client().clone();
         let mut events = client.events();
         for _ in 0..2 {
-            assert!(poll_by_a_task(&client, events.next()).is_pending());
+            assert!(poll_with_new_waker(&client, events.next()).is_pending());
         }
-        world.receives([json!({"stream": "tools", "payload": {"type": "tick"}})]);
-        world.settle();
-        assert!(poll_by_a_task(&client, events.next()).is_ready());
-        assert!(poll_by_a_task(&client, events.next()).is_pending());
+        setup.receive([json!({"stream": "tools", "payload": {"type": "tick"}})]);
+        setup.settle();
+        assert!(poll_with_new_waker(&client, events.next()).is_ready());
+        assert!(poll_with_new_waker(&client, events.next()).is_pending());
         drop(events);
     });
 }
 
 #[test]
-fn of_a_stream_of_replies_that_is_read_dropped_or_ended() {
+fn no_deadlock_with_reply_stream_read_dropped_or_ended() {
     without_deadlock(|| {
-        let mut world = World::connected();
-        let client = world.client().clone();
+        let mut setup = Setup::connected();
+        let client = setup.client().clone();
         let print = || Request::new("reports", "print").cancel_action("stop");
         let mut dropped = client.stream::<u32>(print());
         let mut finished = client.stream::<u32>(print()).until(|number| *number == 1);
         let mut interrupted = client.stream::<u32>(print());
         let mut closed = client.stream::<u32>(print());
-        world.settle();
+        setup.settle();
         for lines in [&mut dropped, &mut finished, &mut interrupted, &mut closed] {
             for _ in 0..2 {
-                assert!(poll_by_a_task(&client, lines.next()).is_pending());
+                assert!(poll_with_new_waker(&client, lines.next()).is_pending());
             }
         }
         drop(dropped);
-        world.answers(1, 200, &json!(1));
-        assert!(poll_by_a_task(&client, finished.next()).is_ready());
-        world.loses(ConnectionError::Dropped);
-        assert!(poll_by_a_task(&client, interrupted.next()).is_ready());
+        setup.reply(1, 200, &json!(1));
+        assert!(poll_with_new_waker(&client, finished.next()).is_ready());
+        setup.disconnect(ConnectionError::Dropped);
+        assert!(poll_with_new_waker(&client, interrupted.next()).is_ready());
         client.close_now();
-        assert!(poll_by_a_task(&client, closed.next()).is_ready());
+        assert!(poll_with_new_waker(&client, closed.next()).is_ready());
     });
 }
 
 #[test]
-fn of_a_stream_of_replies_whose_end_is_read_before_the_driver_wakes_its_reader() {
+fn no_deadlock_with_reply_stream_ended_before_its_reader_is_woken() {
     without_deadlock(|| {
-        let mut world = World::connected();
-        let client = world.client().clone();
+        let mut setup = Setup::connected();
+        let client = setup.client().clone();
         let mut lines = client.stream::<u32>(Request::new("reports", "print"));
-        world.settle();
-        assert!(poll_by_a_task(&client, lines.next()).is_pending());
+        setup.settle();
+        assert!(poll_with_new_waker(&client, lines.next()).is_pending());
         client.close_now();
-        assert!(poll_by_a_task(&client, lines.next()).is_ready());
+        assert!(poll_with_new_waker(&client, lines.next()).is_ready());
     });
 }
 
 #[test]
-fn of_pages_that_are_read_or_dropped() {
+fn no_deadlock_with_pages_read_or_dropped() {
     without_deadlock(|| {
-        let mut world = World::connected();
-        let client = world.client().clone();
-        let mut asked = client.list_pages::<u32>(Request::list("rows"));
+        let mut setup = Setup::connected();
+        let client = setup.client().clone();
+        let mut requested = client.list_pages::<u32>(Request::list("rows"));
         let mut streamed = client.stream_pages::<u32>(Request::list("rows"));
-        world.settle();
-        for pages in [&mut asked, &mut streamed] {
-            assert!(poll_by_a_task(&client, pages.next()).is_pending());
+        setup.settle();
+        for pages in [&mut requested, &mut streamed] {
+            assert!(poll_with_new_waker(&client, pages.next()).is_pending());
         }
         let page = json!({"count": 4, "results": [1, 2], "limit": 2, "offset": 0});
-        world.answers(0, 200, &page);
-        world.answers(1, 200, &page);
-        for pages in [&mut asked, &mut streamed] {
-            assert!(poll_by_a_task(&client, pages.next()).is_ready());
-            assert!(poll_by_a_task(&client, pages.next()).is_pending());
+        setup.reply(0, 200, &page);
+        setup.reply(1, 200, &page);
+        for pages in [&mut requested, &mut streamed] {
+            assert!(poll_with_new_waker(&client, pages.next()).is_ready());
+            assert!(poll_with_new_waker(&client, pages.next()).is_pending());
         }
     });
 }
 
 #[test]
-fn of_a_listener_that_is_read_dropped_or_ended() {
+fn no_deadlock_with_listener_read_dropped_or_ended() {
     without_deadlock(|| {
-        let mut world = World::connected();
-        let client = world.client().clone();
+        let mut setup = Setup::connected();
+        let client = setup.client().clone();
         let mut dropped = client.listen::<Value>(Selector::any()).unwrap();
         let mut ended = client.listen::<Value>(Selector::any()).unwrap();
-        for heard in [&mut dropped, &mut ended] {
-            assert!(poll_by_a_task(&client, heard.next()).is_pending());
+        for listener in [&mut dropped, &mut ended] {
+            assert!(poll_with_new_waker(&client, listener.next()).is_pending());
         }
-        world.receives([json!({"stream": "tools", "payload": {"type": "tick"}})]);
-        world.settle();
-        for heard in [&mut dropped, &mut ended] {
-            assert!(poll_by_a_task(&client, heard.next()).is_ready());
-            assert!(poll_by_a_task(&client, heard.next()).is_pending());
+        setup.receive([json!({"stream": "tools", "payload": {"type": "tick"}})]);
+        setup.settle();
+        for listener in [&mut dropped, &mut ended] {
+            assert!(poll_with_new_waker(&client, listener.next()).is_ready());
+            assert!(poll_with_new_waker(&client, listener.next()).is_pending());
         }
         drop(dropped);
-        world.drop_driver();
-        assert!(poll_by_a_task(&client, ended.next()).is_ready());
+        setup.drop_driver();
+        assert!(poll_with_new_waker(&client, ended.next()).is_ready());
     });
 }
 
 #[test]
-fn of_a_flush_that_resolves_fails_or_is_dropped() {
+fn no_deadlock_with_flush_completed_failed_or_dropped() {
     without_deadlock(|| {
-        let mut world = World::connected();
-        let client = world.client().clone();
-        world.network().stuck = true;
+        let mut setup = Setup::connected();
+        let client = setup.client().clone();
+        setup.network().stuck = true;
         client.send(Request::new("chat", "typing")).unwrap();
         let mut flushes: Vec<_> = (0..2).map(|_| Box::pin(client.flush())).collect();
         for flush in &mut flushes {
             for _ in 0..2 {
-                assert!(poll_by_a_task(&client, flush.as_mut()).is_pending());
+                assert!(poll_with_new_waker(&client, flush.as_mut()).is_pending());
             }
         }
         drop(flushes.pop());
-        world.network().stuck = false;
-        world.settle();
-        assert!(poll_by_a_task(&client, flushes[0].as_mut()).is_ready());
+        setup.network().stuck = false;
+        setup.settle();
+        assert!(poll_with_new_waker(&client, flushes[0].as_mut()).is_ready());
 
-        world.network().stuck = true;
+        setup.network().stuck = true;
         client.send(Request::new("chat", "typing")).unwrap();
         let mut failing = Box::pin(client.flush());
-        assert!(poll_by_a_task(&client, failing.as_mut()).is_pending());
+        assert!(poll_with_new_waker(&client, failing.as_mut()).is_pending());
         drop(client.close_with(CloseOptions::now()));
-        world.drop_driver();
-        assert!(poll_by_a_task(&client, failing.as_mut()).is_ready());
+        setup.drop_driver();
+        assert!(poll_with_new_waker(&client, failing.as_mut()).is_ready());
     });
 }
 
 #[test]
-fn of_the_driver_and_of_those_who_wait_for_its_end() {
+fn no_deadlock_with_the_driver_or_close() {
     without_deadlock(|| {
-        let mut world = World::connected();
-        let client = world.client().clone();
+        let mut setup = Setup::connected();
+        let client = setup.client().clone();
         let mut close = Box::pin(client.close());
         for _ in 0..2 {
-            assert!(poll_by_a_task(&client, close.as_mut()).is_pending());
+            assert!(poll_with_new_waker(&client, close.as_mut()).is_pending());
         }
         for _ in 0..2 {
             let waker = Waker::from(Arc::new(Task(client.clone())));
-            world.poll_driver_with(&waker);
+            setup.poll_driver_with(&waker);
         }
-        world.passes(Duration::from_secs(2));
-        assert!(poll_by_a_task(&client, close.as_mut()).is_ready());
+        setup.advance(Duration::from_secs(2));
+        assert!(poll_with_new_waker(&client, close.as_mut()).is_ready());
     });
 }

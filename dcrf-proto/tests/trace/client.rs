@@ -1,12 +1,12 @@
-//! The spans and events that a client emits: without its lock, from any thread.
-#![expect(clippy::disallowed_methods, reason = "a deadlock is noticed from another thread")]
+//! The spans and events that a client emits. It emits them without holding its lock, on any thread.
+#![expect(clippy::disallowed_methods, reason = "another thread detects the deadlock")]
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, OnceLock, mpsc};
 use std::time::Duration;
 
 use crate::collector::{Collector, turn};
-use crate::memory::{Task, World};
+use crate::memory::{Setup, Task};
 use dcrf_proto::client::Client;
 use dcrf_proto::{Config, ConnectionError, Limit, Request, RequestError, Selector, Subscribe};
 use serde_json::{Value, json};
@@ -82,31 +82,31 @@ fn subscriber_may_use_the_client() {
         let _guard = set_default(Hooked { collector: collector.clone(), act });
         let mut config = Config::default();
         config.changes = Limit { count: 1, bytes: 100 };
-        let mut world = World::new(config);
-        client.set(world.client().clone()).unwrap();
-        world.settle();
-        let response = world.client().list::<Value>("tasks");
-        let dropped = world.client().list::<Value>("tasks");
-        let changes = world.client().subscribe::<Value>(Subscribe::instance("tasks", 7).id("s"));
-        let heard = world.client().listen::<Value>(Selector::any()).unwrap();
-        world.client().send(Request::new("tasks", "touch")).unwrap();
-        world.settle();
+        let mut setup = Setup::new(config);
+        client.set(setup.client().clone()).unwrap();
+        setup.settle();
+        let response = setup.client().list::<Value>("tasks");
+        let dropped = setup.client().list::<Value>("tasks");
+        let changes = setup.client().subscribe::<Value>(Subscribe::instance("tasks", 7).id("s"));
+        let listener = setup.client().listen::<Value>(Selector::any()).unwrap();
+        setup.client().send(Request::new("tasks", "touch")).unwrap();
+        setup.settle();
         drop(dropped);
         let subscribed =
-            world.network().sent.iter().position(|f| f["payload"]["request_id"] == "s");
-        world.answers(subscribed.unwrap(), 201, &Value::Null);
+            setup.network().sent.iter().position(|f| f["payload"]["request_id"] == "s");
+        setup.reply(subscribed.unwrap(), 201, &Value::Null);
         for n in 0..3 {
-            world.updates(subscribed.unwrap(), &json!(n));
+            setup.send_update(subscribed.unwrap(), &json!(n));
         }
-        world.receives([json!("no object")]);
-        world.loses(ConnectionError::Dropped);
-        world.passes(Duration::from_secs(31));
-        drop((response, changes, heard));
-        world.client().close_now();
-        world.settle();
+        setup.receive([json!("no object")]);
+        setup.disconnect(ConnectionError::Dropped);
+        setup.advance(Duration::from_secs(31));
+        drop((response, changes, listener));
+        setup.client().close_now();
+        setup.settle();
         done.send((collector.spans(), collector.events())).unwrap();
     });
-    let (spans, events) = ended.recv_timeout(Duration::from_secs(10)).expect("no deadlock");
+    let (spans, events) = ended.recv_timeout(Duration::from_secs(60)).expect("no deadlock");
     assert_eq!(spans.len(), 4, "{spans:#?}");
     for target in ["connection", "request", "subscription", "frame"] {
         let mut of_target =
@@ -119,15 +119,15 @@ fn subscriber_may_use_the_client() {
 fn requests_are_in_the_callers_span_and_other_events_in_the_clients() {
     let collector = Collector::default();
     let _guard = collector.collect();
-    let setup = tracing::span!(target: "story", Level::INFO, "setup");
-    let mut world = setup.in_scope(World::connected);
-    drop(setup);
+    let creation = tracing::span!(target: "story", Level::INFO, "creation");
+    let mut setup = creation.in_scope(Setup::connected);
+    drop(creation);
     let span = tracing::span!(target: "story", Level::INFO, "checkout");
-    let response = span.in_scope(|| world.client().list::<Value>("tasks"));
-    world.settle();
-    world.answers(0, 200, &Value::Null);
-    world.client().close_now();
-    world.settle();
+    let response = span.in_scope(|| setup.client().list::<Value>("tasks"));
+    setup.settle();
+    setup.reply(0, 200, &Value::Null);
+    setup.client().close_now();
+    setup.settle();
     drop(response);
     let spans = collector.spans();
     let request = spans.iter().find(|span| span.contains(" request ")).unwrap();
@@ -145,7 +145,7 @@ fn requests_are_in_the_callers_span_and_other_events_in_the_clients() {
         events.last().unwrap().ends_with(" in client"),
         "also events of its calls: {events:#?}"
     );
-    drop(world);
+    drop(setup);
     drop(span);
     assert_eq!(collector.open(), 0);
 }
@@ -153,30 +153,30 @@ fn requests_are_in_the_callers_span_and_other_events_in_the_clients() {
 #[test]
 fn span_ends_even_if_the_driver_is_faster_than_the_caller() {
     let _turn = turn();
-    let (begun, begins) = mpsc::channel();
-    let (answered, answers) = mpsc::channel::<()>();
+    let (created, span_created) = mpsc::channel();
+    let (replied, reply_sent) = mpsc::channel::<()>();
     let collector = Collector::default();
-    let answers = Mutex::new(answers);
-    // The driver receives the reply while the caller's thread begins the span.
-    let act = move |begins: Option<&str>| {
-        if begins == Some("request") {
-            begun.send(()).unwrap();
-            answers.lock().unwrap().recv_timeout(Duration::from_secs(10)).unwrap();
+    let reply_sent = Mutex::new(reply_sent);
+    // The driver receives the reply before the caller has created the span.
+    let act = move |name: Option<&str>| {
+        if name == Some("request") {
+            created.send(()).unwrap();
+            reply_sent.lock().unwrap().recv_timeout(Duration::from_secs(60)).unwrap();
         }
     };
     let slow = Hooked { collector: collector.clone(), act };
-    let mut world = World::connected();
-    let client = world.client().clone();
+    let mut setup = Setup::connected();
+    let client = setup.client().clone();
     let caller = std::thread::spawn(move || {
         let _guard = set_default(slow);
         client.list::<Value>("tasks")
     });
-    begins.recv_timeout(Duration::from_secs(10)).unwrap();
-    world.settle();
-    world.answers(0, 200, &json!(1));
-    answered.send(()).unwrap();
+    span_created.recv_timeout(Duration::from_secs(60)).unwrap();
+    setup.settle();
+    setup.reply(0, 200, &json!(1));
+    replied.send(()).unwrap();
     let response = caller.join().unwrap();
-    assert_eq!(World::poll(response), Some(Ok(json!(1))));
+    assert_eq!(Setup::poll(response), Some(Ok(json!(1))));
     let spans = collector.spans();
     assert_eq!(spans.len(), 1);
     assert!(spans[0].ends_with(" outcome=ok ms=0 sent=true"), "{spans:?}");
@@ -188,17 +188,17 @@ fn span_ends_even_if_the_driver_is_faster_than_the_caller() {
 fn panicking() -> impl Subscriber {
     Hooked {
         collector: Collector::default(),
-        act: |_: Option<&str>| panic!("a subscriber's fault"),
+        act: |_: Option<&str>| panic!("expected in the output of this test"),
     }
 }
 
 #[test]
 fn panicking_subscriber_does_not_leave_the_driver_asleep() {
     let _turn = turn();
-    let mut world = World::connected();
+    let mut setup = Setup::connected();
     let driver = Task::new();
-    world.poll_driver_with(&driver.waker());
-    let client = world.client().clone();
+    setup.poll_driver_with(&driver.waker());
+    let client = setup.client().clone();
     let call = || {
         let _guard = set_default(panicking());
         client.list::<Value>("tasks")
@@ -207,22 +207,22 @@ fn panicking_subscriber_does_not_leave_the_driver_asleep() {
     assert!(driver.is_woken(), "the driver must send the request");
 
     let response = client.list::<Value>("tasks");
-    world.settle();
-    world.answers(world.sent_actions().len() - 1, 200, &json!(1));
-    assert_eq!(World::poll(response), Some(Ok(json!(1))));
+    setup.settle();
+    setup.reply(setup.sent_actions().len() - 1, 200, &json!(1));
+    assert_eq!(Setup::poll(response), Some(Ok(json!(1))));
 }
 
 #[test]
 fn panicking_subscriber_does_not_leave_callers_of_a_dropped_driver_waiting() {
     let _turn = turn();
-    let mut world = World::connected();
-    let mut response = world.client().list::<Value>("tasks");
-    world.settle();
+    let mut setup = Setup::connected();
+    let mut response = setup.client().list::<Value>("tasks");
+    setup.settle();
     let waiter = Task::new();
     assert_eq!(waiter.poll(&mut response), None);
     let end = || {
         let _guard = set_default(panicking());
-        world.drop_driver();
+        setup.drop_driver();
     };
     assert!(catch_unwind(AssertUnwindSafe(end)).is_err(), "the end is traced");
     assert!(waiter.is_woken());

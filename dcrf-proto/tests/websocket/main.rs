@@ -1,6 +1,6 @@
-//! The WebSocket over a byte stream, against a server of tungstenite (or of bare bytes) in a thread.
+//! The WebSocket over a byte stream, against a tungstenite server (or raw bytes) on a thread.
 #![cfg(feature = "websocket")]
-#![expect(clippy::disallowed_methods, reason = "the servers of the tests run in threads")]
+#![expect(clippy::disallowed_methods, reason = "the servers run on threads")]
 
 mod pipe;
 
@@ -22,14 +22,14 @@ use dcrf_proto::{CloseFrame, ConnectionError, Frame};
 use futures_lite::future::block_on;
 
 use support::{
-    URL, answered, close_code, closed, connected, connected_with, idle, poll_once, receive,
+    URL, close_code, closed, connected, connected_with, handshake_error, idle, poll_once, receive,
     receive_text, send,
 };
 
-// The conversation.
+// Messages.
 
 #[test]
-fn messages_travel_both_ways() {
+fn text_and_binary_messages_are_exchanged() {
     let (mut client, server) = connected(|mut server| {
         let question = server.read().unwrap();
         assert_eq!(question, Message::text("question"));
@@ -47,7 +47,7 @@ fn messages_travel_both_ways() {
 }
 
 #[test]
-fn a_message_in_fragments_is_one_message() {
+fn fragments_are_joined_to_one_message() {
     let (mut client, server) = connected(|mut server| {
         let fragment =
             |text: &str, code, last| Message::Frame(RawFrame::message(text.to_owned(), code, last));
@@ -62,22 +62,22 @@ fn a_message_in_fragments_is_one_message() {
 }
 
 #[test]
-fn a_message_without_an_end_leaves_others_their_turn() {
-    let (mut client, network) = idle();
-    // Empty fragments of two bytes each, which never reach the limit, and are there faster than they are read.
-    network.receive(&[0x01, 0x00]);
-    network.receive(&vec![0; 4 << 20]);
-    let mut turns = 0;
+fn endless_message_yields_to_other_tasks() {
+    let (mut client, control) = idle();
+    // Empty fragments never reach the size limit. All of them can be read at once.
+    control.receive(&[0x01, 0x00]);
+    control.receive(&vec![0; 4 << 20]);
+    let mut polls = 0;
     block_on(poll_fn(|cx| {
-        turns += 1;
+        polls += 1;
         assert!(client.poll_receive(cx).is_pending());
-        if network.unread() == 0 { Poll::Ready(()) } else { Poll::Pending }
+        if control.unread() == 0 { Poll::Ready(()) } else { Poll::Pending }
     }));
-    assert!(turns > 4, "all was read in {turns} turns");
+    assert!(polls > 4, "everything was read in {polls} polls");
 }
 
 #[test]
-fn a_batch_that_is_larger_than_all_buffers_arrives() {
+fn batch_larger_than_all_buffers_arrives() {
     let (mut client, server) = connected(|mut server| {
         for _ in 0..64 {
             assert_eq!(server.read().unwrap().len(), 100_000);
@@ -93,32 +93,32 @@ fn a_batch_that_is_larger_than_all_buffers_arrives() {
 }
 
 #[test]
-fn fed_frames_stay_in_the_buffer_until_a_flush() {
-    let (mut client, near) = idle();
-    let before = near.written();
+fn frames_are_buffered_until_a_flush() {
+    let (mut client, control) = idle();
+    let before = control.written();
     client.feed(Frame::Text("one".to_owned())).unwrap();
     client.feed(Frame::Text("two".to_owned())).unwrap();
-    assert_eq!(near.written(), before);
+    assert_eq!(control.written(), before);
     block_on(poll_fn(|cx| client.poll_flush(cx))).unwrap();
-    assert!(near.written() > before);
+    assert!(control.written() > before);
 }
 
-// Signs of life.
+// Pings and pongs.
 
 #[test]
-fn a_ping_is_answered_while_the_application_sends_nothing() {
+fn ping_is_answered_without_another_write() {
     let (mut client, server) = connected(|mut server| {
         server.send(Message::Ping("beat".into())).unwrap();
         assert_eq!(server.read().unwrap(), Message::Pong("beat".into()));
         server
     });
     assert!(matches!(receive(&mut client), Ok(Frame::Pong)));
-    // The client is not polled again: the pong is on its way already.
+    // The pong has been written; the client is not polled again.
     server.join().unwrap();
 }
 
 #[test]
-fn l9_a_ping_of_ours_is_answered() {
+fn l9_reply_to_our_ping_is_a_pong() {
     let (mut client, server) = connected(|mut server| {
         assert!(matches!(server.read(), Ok(Message::Ping(_))));
         server.flush().unwrap();
@@ -129,26 +129,26 @@ fn l9_a_ping_of_ours_is_answered() {
     server.join().unwrap();
 }
 
-// The end.
+// The end of a connection.
 
 #[test]
-fn l7_the_servers_close_code_is_kept_and_answered() {
+fn l7_close_frame_is_returned_and_echoed() {
     let (mut client, server) = connected(|mut server| {
         let frame = TungsteniteFrame { code: 4401.into(), reason: "who are you".into() };
         server.close(Some(frame.clone())).unwrap();
         assert_eq!(server.read().unwrap(), Message::Close(Some(frame)));
         server
     });
-    let lost = closed(4401, "who are you");
-    assert_eq!(receive(&mut client).unwrap_err(), lost);
-    // The answer is on its way already.
+    let error = closed(4401, "who are you");
+    assert_eq!(receive(&mut client).unwrap_err(), error);
+    // The echo has been written.
     server.join().unwrap();
-    assert_eq!(receive(&mut client).unwrap_err(), lost);
-    assert_eq!(send(&mut client, Frame::Ping).unwrap_err(), lost);
+    assert_eq!(receive(&mut client).unwrap_err(), error);
+    assert_eq!(send(&mut client, Frame::Ping).unwrap_err(), error);
 }
 
 #[test]
-fn l7_a_close_frame_without_a_code_is_1005() {
+fn l7_close_frame_without_a_code_is_1005() {
     let (mut client, server) = connected(|mut server| {
         server.close(None).unwrap();
         assert_eq!(server.read().unwrap(), Message::Close(None));
@@ -159,14 +159,14 @@ fn l7_a_close_frame_without_a_code_is_1005() {
 }
 
 #[test]
-fn l7_a_connection_that_ends_without_a_close_frame_is_dropped() {
+fn l7_end_without_a_close_frame_is_reported_as_dropped() {
     let (mut client, server) = connected(|server| server);
     drop(server.join().unwrap());
     assert_eq!(receive(&mut client).unwrap_err(), ConnectionError::Dropped);
 }
 
 #[test]
-fn l7_a_frame_that_is_cut_off_is_dropped() {
+fn l7_end_within_a_frame_is_reported_as_dropped() {
     let (mut client, server) = connected(|mut server| {
         server.get_mut().write_all(b"\x81\x10half").unwrap();
         server
@@ -176,9 +176,9 @@ fn l7_a_frame_that_is_cut_off_is_dropped() {
 }
 
 #[test]
-fn c1_our_close_is_answered_by_the_server() {
+fn c1_closing_handshake_completes() {
     let (mut client, server) = connected(|mut server| {
-        server.send(Message::text("a last word")).unwrap();
+        server.send(Message::text("last")).unwrap();
         let close = server.read().unwrap();
         assert_eq!(
             close,
@@ -188,15 +188,15 @@ fn c1_our_close_is_answered_by_the_server() {
         server
     });
     send(&mut client, Frame::Close(CloseFrame::normal())).unwrap();
-    // Closing twice is closing once.
+    // A second close frame is ignored.
     send(&mut client, Frame::Close(CloseFrame::normal())).unwrap();
-    assert_eq!(receive_text(&mut client), "a last word");
+    assert_eq!(receive_text(&mut client), "last");
     assert_eq!(receive(&mut client).unwrap_err(), closed(1000, ""));
     server.join().unwrap();
 }
 
 #[test]
-fn a_close_reason_that_is_too_long_is_cut_between_characters() {
+fn long_close_reason_is_truncated_between_characters() {
     let (mut client, server) = connected(|mut server| server.read().unwrap());
     let frame = CloseFrame { code: 3000, reason: "é".repeat(100) };
     send(&mut client, Frame::Close(frame)).unwrap();
@@ -208,13 +208,13 @@ fn a_close_reason_that_is_too_long_is_cut_between_characters() {
 }
 
 #[test]
-fn l7_the_close_code_is_known_even_when_a_write_fails_first() {
+fn l7_close_code_is_returned_even_if_a_write_fails_first() {
     let (mut client, server) = connected(|mut server| {
         server.send(Message::text("before")).unwrap();
         server.close(Some(TungsteniteFrame { code: 4403.into(), reason: "".into() })).unwrap();
         server
     });
-    // The server has gone: what it sent can be read, and nothing can be written.
+    // The client can read what the server has sent, but it can no longer write.
     drop(server.join().unwrap());
     client.feed(Frame::Text("after".to_owned())).unwrap();
     assert!(poll_once(poll_fn(|cx| client.poll_flush(cx))).is_pending());
@@ -224,9 +224,9 @@ fn l7_the_close_code_is_known_even_when_a_write_fails_first() {
 }
 
 #[test]
-fn a_write_that_fails_is_reported_when_the_server_said_nothing() {
-    let (mut client, near) = idle();
-    near.refuse_writes();
+fn write_error_is_returned_without_a_close_frame() {
+    let (mut client, control) = idle();
+    control.fail_writes();
     client.feed(Frame::Text("x".to_owned())).unwrap();
     assert!(poll_once(poll_fn(|cx| client.poll_flush(cx))).is_pending());
     assert!(matches!(
@@ -236,29 +236,29 @@ fn a_write_that_fails_is_reported_when_the_server_said_nothing() {
 }
 
 #[test]
-fn l7_a_close_frame_is_reported_when_its_answer_can_not_be_written() {
-    let (mut client, near) = idle();
-    near.set_capacity(0);
-    near.receive(b"\x88\x02\x03\xf4"); // 1012
+fn l7_close_frame_is_returned_even_if_it_cannot_be_echoed() {
+    let (mut client, control) = idle();
+    control.set_capacity(0);
+    control.receive(b"\x88\x02\x03\xf4"); // 1012
     assert!(poll_once(poll_fn(|cx| client.poll_receive(cx))).is_pending());
-    near.hang_up();
+    control.hang_up();
     assert_eq!(receive(&mut client).unwrap_err(), closed(1012, ""));
 }
 
 #[test]
-fn what_a_server_that_does_not_read_makes_wait_is_bounded() {
-    let (mut client, near) = idle();
-    near.set_capacity(0);
+fn write_buffer_is_bounded() {
+    let (mut client, control) = idle();
+    control.set_capacity(0);
     for _ in 0..17 {
         client.feed(Frame::Text("x".repeat(1024 * 1024))).unwrap();
     }
     assert!(matches!(receive(&mut client), Err(ConnectionError::Io { .. })));
 }
 
-// What no server should send.
+// Invalid and oversized messages.
 
 #[test]
-fn f5_a_message_over_the_limit_is_too_large() {
+fn f5_message_over_the_limit_is_too_large() {
     for fragments in [1, 5] {
         let (mut client, server) =
             connected_with(&Options::default().max_incoming_message(1000), move |mut server| {
@@ -280,7 +280,7 @@ fn f5_a_message_over_the_limit_is_too_large() {
 }
 
 #[test]
-fn f5_the_default_limit_is_4_mib() {
+fn f5_default_limit_is_4_mib() {
     let limit = 4 * 1024 * 1024;
     let (mut client, server) = connected(move |mut server| {
         server.send(Message::text("x".repeat(limit))).unwrap();
@@ -294,13 +294,13 @@ fn f5_the_default_limit_is_4_mib() {
 }
 
 #[test]
-fn broken_frames_are_protocol_errors_and_answered_with_their_code() {
+fn invalid_frames_are_protocol_errors_with_a_close_code() {
     let table: [(&[u8], u16); 6] = [
         (b"\x81\x02\xc3\x28", 1007), // not UTF-8
         (b"\x83\x00", 1002),         // a reserved opcode
-        (b"\xc1\x00", 1002),         // compressed, which was not agreed on
+        (b"\xc1\x00", 1002),         // compressed without negotiation
         (b"\x81\x80\0\0\0\0", 1002), // masked
-        (b"\x80\x00", 1002),         // a continuation of nothing
+        (b"\x80\x00", 1002),         // a continuation without a first fragment
         (b"\x89\x7e\x00\x7e", 1002), // a ping of 126 bytes
     ];
     for (bytes, code) in table {
@@ -309,36 +309,36 @@ fn broken_frames_are_protocol_errors_and_answered_with_their_code() {
             server.get_mut().write_all(&[0; 126]).unwrap();
             server.read().unwrap()
         });
-        let lost = receive(&mut client).unwrap_err();
-        assert!(matches!(lost, ConnectionError::Protocol(_)), "{bytes:?}: {lost:?}");
+        let error = receive(&mut client).unwrap_err();
+        assert!(matches!(error, ConnectionError::Protocol(_)), "{bytes:?}: {error:?}");
         assert_eq!(close_code(&server.join().unwrap()), code, "{bytes:?}");
     }
 }
 
 #[test]
-fn pings_of_a_server_that_does_not_read_do_not_pile_up_without_end() {
-    let (mut client, near) = idle();
-    near.set_capacity(0);
-    // 131 bytes each: 26 MiB of pongs.
+fn pending_pongs_are_bounded() {
+    let (mut client, control) = idle();
+    control.set_capacity(0);
+    // The pongs have 131 bytes each, 26 MiB in total.
     let ping = [&[0x89, 125], &[0; 125][..]].concat();
     for _ in 0..2_000 {
-        near.receive(&ping.repeat(100));
+        control.receive(&ping.repeat(100));
         while let Poll::Ready(frame) = poll_once(poll_fn(|cx| client.poll_receive(cx))) {
             assert!(matches!(frame, Ok(Frame::Pong)));
         }
     }
-    near.set_capacity(usize::MAX);
-    let before = near.written();
+    control.set_capacity(usize::MAX);
+    let before = control.written();
     block_on(poll_fn(|cx| client.poll_flush(cx))).unwrap();
-    let pongs = near.written() - before;
+    let pongs = control.written() - before;
     assert!(pongs <= 16 * 1024 * 1024 + 131, "{pongs}");
 }
 
 // The handshake.
 
 #[test]
-fn the_handshake_names_host_path_and_query() {
-    let (_, request) = answered("HTTP/1.1 403 Forbidden\r\n\r\n");
+fn handshake_request_has_host_path_and_query() {
+    let (_, request) = handshake_error("HTTP/1.1 403 Forbidden\r\n\r\n");
     assert!(request.starts_with("GET /ws/?token=canary HTTP/1.1\r\n"), "{request}");
     assert!(request.contains("Host: example.com:8000\r\n"), "{request}");
     assert!(request.contains("Upgrade: websocket\r\n"), "{request}");
@@ -346,7 +346,7 @@ fn the_handshake_names_host_path_and_query() {
 }
 
 #[test]
-fn l6_refusals_have_status_and_retry_after() {
+fn l6_rejected_handshake_has_status_and_retry_after() {
     let seconds = |seconds| Some(Duration::from_secs(seconds));
     let table = [
         ("301 Moved Permanently\r\nLocation: ws://elsewhere/", 301, None),
@@ -361,39 +361,39 @@ fn l6_refusals_have_status_and_retry_after() {
         ("503 Service Unavailable\r\nRetry-After: Fri, 31 Dec 1999 23:59:59 GMT", 503, None),
         ("503 Service Unavailable\r\nRetry-After: -1", 503, None),
     ];
-    for (answer, status, retry_after) in table {
-        let (lost, _) = answered(&format!("HTTP/1.1 {answer}\r\n\r\nbody"));
-        assert_eq!(lost, ConnectionError::Http { status, retry_after }, "{answer}");
+    for (response, status, retry_after) in table {
+        let (error, _) = handshake_error(&format!("HTTP/1.1 {response}\r\n\r\nbody"));
+        assert_eq!(error, ConnectionError::Http { status, retry_after }, "{response}");
     }
 }
 
 #[test]
-fn answers_that_are_no_handshake_are_protocol_errors() {
+fn invalid_handshake_responses_are_protocol_errors() {
     let upgrade =
         "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n";
     let table = [
         "SSH-2.0-OpenSSH_9.2\r\n\r\n".to_owned(),
-        "\x15\x03\x01\x00\x02\x02\x16".to_owned(), // an alert of TLS
+        "\x15\x03\x01\x00\x02\x02\x16".to_owned(), // a TLS alert
         "HTTP/1.1 101 Switching Protocols\r\n\r\n".to_owned(),
         format!("{upgrade}Sec-WebSocket-Accept: wrong\r\n\r\n"),
         format!("HTTP/1.1 200 OK\r\nX: {}", "x".repeat(100_000)),
         format!("HTTP/1.1 200 OK\r\n{}\r\n", "X: x\r\n".repeat(200)),
     ];
-    for answer in table {
-        let (lost, _) = answered(&answer);
-        assert!(matches!(lost, ConnectionError::Protocol(_)), "{lost:?}");
+    for response in table {
+        let (error, _) = handshake_error(&response);
+        assert!(matches!(error, ConnectionError::Protocol(_)), "{error:?}");
     }
 }
 
 #[test]
-fn a_server_that_hangs_up_within_the_handshake_is_dropped() {
-    for answer in ["", "HTTP/1.1 101 Switching"] {
-        assert_eq!(answered(answer).0, ConnectionError::Dropped);
+fn end_during_the_handshake_is_reported_as_dropped() {
+    for response in ["", "HTTP/1.1 101 Switching"] {
+        assert_eq!(handshake_error(response).0, ConnectionError::Dropped);
     }
 }
 
 #[test]
-fn l4_a_handshake_that_never_ends_is_ended_by_dropping_it() {
+fn l4_dropping_the_future_ends_the_handshake() {
     let (near, mut far) = pipe::new();
     let endpoint = Endpoint::parse(URL).unwrap();
     let options = Options::default();
@@ -408,7 +408,7 @@ fn l4_a_handshake_that_never_ends_is_ended_by_dropping_it() {
 }
 
 #[test]
-fn frames_right_behind_the_handshake_are_not_lost() {
+fn frames_sent_with_the_handshake_response_are_received() {
     let (mut client, server) = connected(|mut server| {
         server.send(Message::text("at once")).unwrap();
         server
@@ -420,7 +420,7 @@ fn frames_right_behind_the_handshake_are_not_lost() {
 // Secrets.
 
 #[test]
-fn x1_nothing_shows_the_query_or_what_was_received() {
+fn x1_queries_and_received_data_are_never_shown() {
     let endpoint = Endpoint::parse(URL).unwrap();
     let (mut client, server) = connected(|mut server| {
         server.send(Message::text("canary")).unwrap();
@@ -430,12 +430,12 @@ fn x1_nothing_shows_the_query_or_what_was_received() {
     let text = receive(&mut client).unwrap();
     let binary = receive(&mut client).unwrap();
     client.feed(Frame::Text("canary".to_owned())).unwrap();
-    let (refused, _) = answered("HTTP/1.1 403 canary\r\nX: canary\r\n\r\ncanary");
-    let (broken, _) = answered("canary\r\n\r\n");
+    let (rejected, _) = handshake_error("HTTP/1.1 403 canary\r\nX: canary\r\n\r\ncanary");
+    let (invalid, _) = handshake_error("canary\r\n\r\n");
     let shown = [
         format!("{endpoint} {endpoint:?}"),
         format!("{client:?} {text:?} {binary:?} {:?}", Options::default()),
-        format!("{refused} {refused:?} {broken} {broken:?}"),
+        format!("{rejected} {rejected:?} {invalid} {invalid:?}"),
     ];
     for shown in shown {
         assert!(!shown.contains("canary"), "{shown}");

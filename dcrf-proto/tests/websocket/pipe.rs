@@ -1,4 +1,4 @@
-//! A network in memory: an end that is polled and an end that blocks.
+//! An in-memory pipe with an async end and a blocking end.
 
 use std::io::{self, Read, Write};
 use std::pin::Pin;
@@ -8,17 +8,17 @@ use std::time::Duration;
 
 use futures_io::{AsyncRead, AsyncWrite};
 
-/// The end that is polled: the client's.
+/// The async end, for the client.
 pub(crate) struct Near(Arc<Pipe>);
 
-/// The end that blocks: the server's.
+/// The blocking end, for the server.
 pub(crate) struct Far(Arc<Pipe>);
 
-/// What a test can do to the network, and ask of it.
+/// Lets a test control and inspect a pipe.
 pub(crate) struct Control(Arc<Pipe>);
 
-/// How long the far end waits before it gives up, so that a test fails instead of hanging.
-const SILENCE: Duration = Duration::from_secs(20);
+/// The read timeout of the far end, so that a test fails instead of hanging.
+const READ_TIMEOUT: Duration = Duration::from_secs(60);
 
 #[derive(Default)]
 struct Pipe {
@@ -30,12 +30,12 @@ struct Pipe {
 struct State {
     to_near: Vec<u8>,
     to_far: Vec<u8>,
-    /// How much may wait for the far end to read it.
+    /// How many bytes may be unread by the far end.
     capacity: usize,
     written: usize,
-    near_is_gone: bool,
-    far_is_gone: bool,
-    refuses_writes: bool,
+    near_is_dropped: bool,
+    far_is_dropped: bool,
+    fails_writes: bool,
     wakers: Vec<Waker>,
 }
 
@@ -44,12 +44,12 @@ impl Default for State {
         Self {
             to_near: Vec::new(),
             to_far: Vec::new(),
-            // Small, so that larger messages are written in parts.
+            // Small enough that large messages are written in parts.
             capacity: 64 * 1024,
             written: 0,
-            near_is_gone: false,
-            far_is_gone: false,
-            refuses_writes: false,
+            near_is_dropped: false,
+            far_is_dropped: false,
+            fails_writes: false,
             wakers: Vec::new(),
         }
     }
@@ -61,7 +61,7 @@ pub(crate) fn new() -> (Near, Far) {
 }
 
 impl Pipe {
-    /// Looks at the state or changes it, and lets everybody look again.
+    /// Reads or changes the state, then wakes both ends.
     fn with<T>(&self, f: impl FnOnce(&mut State) -> T) -> T {
         let mut state = self.lock();
         let result = f(&mut state);
@@ -84,12 +84,12 @@ impl Near {
 }
 
 impl Control {
-    /// How many bytes the near end has written.
+    /// The number of bytes that the near end has written.
     pub(crate) fn written(&self) -> usize {
         self.0.lock().written
     }
 
-    /// How many bytes the near end has not read yet.
+    /// The number of bytes that the near end has not read.
     pub(crate) fn unread(&self) -> usize {
         self.0.lock().to_near.len()
     }
@@ -98,14 +98,14 @@ impl Control {
         self.0.with(|state| state.capacity = bytes);
     }
 
-    /// Lets the near end receive something.
+    /// Sends bytes to the near end.
     pub(crate) fn receive(&self, bytes: &[u8]) {
         self.0.with(|state| state.to_near.extend_from_slice(bytes));
     }
 
-    /// From now on the near end can't write, though it still waits for what it may read.
-    pub(crate) fn refuse_writes(&self) {
-        self.0.with(|state| state.refuses_writes = true);
+    /// Fails all writes of the near end from now on. It can still read.
+    pub(crate) fn fail_writes(&self) {
+        self.0.with(|state| state.fails_writes = true);
     }
 
     /// Drops the far end.
@@ -113,7 +113,7 @@ impl Control {
         drop(self.0.kept.lock().unwrap().take());
     }
 
-    /// Keeps the far end until the test is over.
+    /// Keeps the far end open until the test ends.
     pub(crate) fn keep(&self, far: Far) {
         *self.0.kept.lock().unwrap() = Some(far);
     }
@@ -126,7 +126,7 @@ impl AsyncRead for Near {
         buf: &mut [u8],
     ) -> Poll<io::Result<usize>> {
         let mut state = self.0.lock();
-        if state.to_near.is_empty() && !state.far_is_gone {
+        if state.to_near.is_empty() && !state.far_is_dropped {
             state.wakers.push(cx.waker().clone());
             return Poll::Pending;
         }
@@ -141,7 +141,7 @@ impl AsyncWrite for Near {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let mut state = self.0.lock();
-        if state.far_is_gone || state.refuses_writes {
+        if state.far_is_dropped || state.fails_writes {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
         let room = state.capacity.saturating_sub(state.to_far.len());
@@ -168,17 +168,17 @@ impl AsyncWrite for Near {
 
 impl Drop for Near {
     fn drop(&mut self) {
-        self.0.with(|state| state.near_is_gone = true);
-        // The kept end holds this pipe.
+        self.0.with(|state| state.near_is_dropped = true);
+        // The kept far end owns the pipe, a reference cycle.
         drop(self.0.kept.lock().unwrap().take());
     }
 }
 
 impl Read for Far {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let idle = |state: &mut State| state.to_far.is_empty() && !state.near_is_gone;
+        let idle = |state: &mut State| state.to_far.is_empty() && !state.near_is_dropped;
         let (mut state, waited) =
-            self.0.changed.wait_timeout_while(self.0.lock(), SILENCE, idle).unwrap();
+            self.0.changed.wait_timeout_while(self.0.lock(), READ_TIMEOUT, idle).unwrap();
         if waited.timed_out() {
             return Err(io::ErrorKind::TimedOut.into());
         }
@@ -193,7 +193,7 @@ impl Read for Far {
 impl Write for Far {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
         self.0.with(|state| {
-            if state.near_is_gone {
+            if state.near_is_dropped {
                 return Err(io::ErrorKind::BrokenPipe.into());
             }
             state.to_near.extend_from_slice(buf);
@@ -208,7 +208,7 @@ impl Write for Far {
 
 impl Drop for Far {
     fn drop(&mut self) {
-        self.0.with(|state| state.far_is_gone = true);
+        self.0.with(|state| state.far_is_dropped = true);
     }
 }
 

@@ -1,4 +1,4 @@
-//! Clients and servers for the tests of the WebSocket, and what they say to each other.
+//! Clients and servers for the tests of the WebSocket.
 
 use std::future::{Future, poll_fn};
 use std::io::{Read, Write};
@@ -19,7 +19,7 @@ pub(crate) type Server = ws::WebSocket<Far>;
 
 pub(crate) const URL: &str = "ws://example.com:8000/ws/?token=canary";
 
-/// A client whose server runs in a thread, after the handshake.
+/// A client after the handshake. Its server runs on a thread.
 pub(crate) fn connected<T: Send + 'static>(
     serve: impl FnOnce(Server) -> T + Send + 'static,
 ) -> (Client, JoinHandle<T>) {
@@ -36,7 +36,7 @@ pub(crate) fn connected_with<T: Send + 'static>(
     (block_on(websocket::connect(&endpoint, near, options)).unwrap(), server)
 }
 
-/// A client whose server does nothing after the handshake, and the network between them.
+/// A client whose server does nothing after the handshake, and the pipe between them.
 pub(crate) fn idle() -> (Client, pipe::Control) {
     let (near, far) = pipe::new();
     let control = near.control();
@@ -47,10 +47,10 @@ pub(crate) fn idle() -> (Client, pipe::Control) {
     (client, control)
 }
 
-/// What the client makes of this answer to its handshake, and what it had sent.
-pub(crate) fn answered(answer: &str) -> (ConnectionError, String) {
+/// Returns the client's error for this handshake response, and its request.
+pub(crate) fn handshake_error(response: &str) -> (ConnectionError, String) {
     let (near, mut far) = pipe::new();
-    let answer = answer.to_owned();
+    let response = response.to_owned();
     let server = thread::spawn(move || {
         let mut request = Vec::new();
         while !request.ends_with(b"\r\n\r\n") {
@@ -58,13 +58,13 @@ pub(crate) fn answered(answer: &str) -> (ConnectionError, String) {
             far.read_exact(&mut byte).unwrap();
             request.push(byte[0]);
         }
-        // The client may hang up before it has read all.
-        let _ = far.write_all(answer.as_bytes());
+        // The client may hang up before it has read everything.
+        let _ = far.write_all(response.as_bytes());
         String::from_utf8(request).unwrap()
     });
     let endpoint = Endpoint::parse(URL).unwrap();
-    let lost = block_on(websocket::connect(&endpoint, near, &Options::default())).unwrap_err();
-    (lost, server.join().unwrap())
+    let error = block_on(websocket::connect(&endpoint, near, &Options::default())).unwrap_err();
+    (error, server.join().unwrap())
 }
 
 pub(crate) fn send(client: &mut Client, frame: Frame) -> Result<(), ConnectionError> {

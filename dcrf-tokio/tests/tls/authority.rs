@@ -1,4 +1,4 @@
-//! Certificates: authorities, and what they sign.
+//! Certificate authorities and the certificates they sign.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,7 +13,7 @@ pub(crate) struct Ca {
     certificate: Certificate,
 }
 
-/// A certificate with its key, of a server or a client.
+/// A certificate of a server or a client, with its key.
 pub(crate) struct Identity {
     certificate: Certificate,
     key: KeyPair,
@@ -21,7 +21,7 @@ pub(crate) struct Identity {
 
 impl Ca {
     pub(crate) fn new() -> Self {
-        // Two of one name would be taken for each other, and their signatures for forged.
+        // With equal names, one authority would be mistaken for the other, and its signatures for invalid.
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let name = format!("Authority {}", COUNT.fetch_add(1, Ordering::Relaxed));
 
@@ -32,17 +32,15 @@ impl Ca {
         Self { issuer: Issuer::new(params, key), certificate }
     }
 
-    /// Its certificate.
     pub(crate) fn pem(&self) -> String {
         self.certificate.pem()
     }
 
-    /// The same in DER.
     pub(crate) fn der(&self) -> Vec<u8> {
         self.certificate.der().to_vec()
     }
 
-    /// What trusts it, and nothing else.
+    /// A store that trusts only this authority.
     pub(crate) fn roots(&self) -> Arc<RootCertStore> {
         let mut roots = RootCertStore::empty();
         roots.add(self.certificate.der().clone()).unwrap();
@@ -59,7 +57,7 @@ impl Ca {
         change: impl FnOnce(&mut CertificateParams),
     ) -> Identity {
         let key = KeyPair::generate().unwrap();
-        let mut params = named("a holder", names);
+        let mut params = named("identity", names);
         change(&mut params);
         Identity { certificate: params.signed_by(&key, &self.issuer).unwrap(), key }
     }
@@ -68,7 +66,7 @@ impl Ca {
 impl Identity {
     pub(crate) fn self_signed(names: &[&str]) -> Self {
         let key = KeyPair::generate().unwrap();
-        Self { certificate: named("myself", names).self_signed(&key).unwrap(), key }
+        Self { certificate: named("self-signed", names).self_signed(&key).unwrap(), key }
     }
 
     pub(crate) fn certificate_pem(&self) -> String {

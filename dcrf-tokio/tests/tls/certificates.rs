@@ -1,13 +1,13 @@
-//! Which certificates are accepted, the server's and the client's.
+//! Which certificates of servers and clients are accepted.
 
 use dcrf_tokio::Tls;
 
 use crate::authority::{Ca, Identity};
 use crate::server::{Server, TLS_1_2, TLS_1_3};
-use crate::{assert_certificate, assert_refused, connect, failure, libraries};
+use crate::{assert_certificate, assert_rejected, connect, failure, libraries};
 
 #[tokio::test]
-async fn a_certificate_of_our_own_ca_is_accepted() {
+async fn certificate_of_a_given_ca_is_accepted() {
     let ca = Ca::new();
     for tls in libraries() {
         for host in ["localhost", "127.0.0.1"] {
@@ -19,7 +19,7 @@ async fn a_certificate_of_our_own_ca_is_accepted() {
 }
 
 #[tokio::test]
-async fn our_own_ca_may_be_in_der_and_among_others_in_pem() {
+async fn ca_can_be_der_or_one_of_several_in_pem() {
     let (ca, other) = (Ca::new(), Ca::new());
     for tls in libraries() {
         let several = format!("A note\n{}{}", other.pem(), ca.pem());
@@ -37,11 +37,11 @@ async fn our_own_ca_may_be_in_der_and_among_others_in_pem() {
 }
 
 #[tokio::test]
-async fn tls_1_2_is_spoken_too() {
+async fn tls_1_2_and_1_3_are_supported() {
     let ca = Ca::new();
     for tls in libraries() {
         for versions in [TLS_1_2, TLS_1_3] {
-            let server = Server::speaking(&ca.sign(&["localhost"]), versions);
+            let server = Server::with_versions(&ca.sign(&["localhost"]), versions);
             let tls = tls.clone().ca_certificate(ca.pem());
             drop(connect(&server, "localhost", tls).await.unwrap());
             assert_eq!(server.stop().await, 1);
@@ -50,21 +50,21 @@ async fn tls_1_2_is_spoken_too() {
 }
 
 #[tokio::test]
-async fn x2_a_certificate_of_an_unknown_ca_is_refused() {
+async fn x2_certificate_of_an_unknown_ca_is_rejected() {
     let (ca, other) = (Ca::new(), Ca::new());
     for tls in libraries() {
-        // With the roots that are there by default, with another one besides, and with that one alone.
-        let besides = tls.clone().ca_certificate(other.pem());
-        for tls in [tls, besides.clone(), besides.without_default_roots()] {
+        // The default roots, the default roots and another one, and only that other one.
+        let with_other = tls.clone().ca_certificate(other.pem());
+        for tls in [tls, with_other.clone(), with_other.without_default_roots()] {
             let server = Server::new(&ca.sign(&["localhost"]));
             let words = ["UnknownIssuer", "unable to get local issuer certificate"];
-            assert_refused(server, "localhost", tls, &words).await;
+            assert_rejected(server, "localhost", tls, &words).await;
         }
     }
 }
 
 #[tokio::test]
-async fn x2_the_default_refuses_an_unknown_ca() {
+async fn x2_unknown_ca_is_rejected_by_default() {
     let server = Server::new(&Ca::new().sign(&["localhost"]));
     let error = failure(dcrf_tokio::connect(&server.url("localhost")).await);
     assert_certificate(&error, &["UnknownIssuer", "unable to get local issuer certificate"]);
@@ -72,31 +72,31 @@ async fn x2_the_default_refuses_an_unknown_ca() {
 }
 
 #[tokio::test]
-async fn x2_a_self_signed_certificate_is_refused() {
+async fn x2_self_signed_certificate_is_rejected() {
     let ca = Ca::new();
     for tls in libraries() {
         let server = Server::new(&Identity::self_signed(&["localhost"]));
         let tls = tls.ca_certificate(ca.pem());
         let words = ["UnknownIssuer", "self-signed certificate", "self signed certificate"];
-        assert_refused(server, "localhost", tls, &words).await;
+        assert_rejected(server, "localhost", tls, &words).await;
     }
 }
 
 #[tokio::test]
-async fn x2_a_certificate_for_another_host_is_refused() {
+async fn x2_certificate_for_another_host_is_rejected() {
     let ca = Ca::new();
     for tls in libraries() {
         for (name, host) in [("example.com", "localhost"), ("localhost", "127.0.0.1")] {
             let server = Server::new(&ca.sign(&[name]));
             let tls = tls.clone().ca_certificate(ca.pem());
             let words = ["not valid for name", "hostname mismatch", "IP address mismatch"];
-            assert_refused(server, host, tls, &words).await;
+            assert_rejected(server, host, tls, &words).await;
         }
     }
 }
 
 #[tokio::test]
-async fn x2_an_expired_certificate_is_refused() {
+async fn x2_expired_certificate_is_rejected() {
     let ca = Ca::new();
     for tls in libraries() {
         let expired = ca.sign_as(&["localhost"], |params| {
@@ -104,12 +104,12 @@ async fn x2_an_expired_certificate_is_refused() {
             params.not_after = rcgen::date_time_ymd(2002, 1, 1);
         });
         let tls = tls.ca_certificate(ca.pem());
-        assert_refused(Server::new(&expired), "localhost", tls, &["expired"]).await;
+        assert_rejected(Server::new(&expired), "localhost", tls, &["expired"]).await;
     }
 }
 
 #[tokio::test]
-async fn a_client_shows_its_certificate() {
+async fn client_certificate_is_accepted() {
     let (ca, clients) = (Ca::new(), Ca::new());
     for tls in libraries() {
         for versions in [TLS_1_2, TLS_1_3] {
@@ -122,16 +122,16 @@ async fn a_client_shows_its_certificate() {
 }
 
 #[tokio::test]
-async fn a_client_without_a_certificate_or_with_a_strangers_ends() {
+async fn missing_or_unknown_client_certificate_is_rejected() {
     let (ca, clients, stranger) = (Ca::new(), Ca::new(), Ca::new());
     for tls in libraries() {
-        // TLS 1.3 says so only when the handshake seems to be over.
+        // With TLS 1.3, the client learns of it only after its side of the handshake.
         for versions in [TLS_1_2, TLS_1_3] {
             let without = tls.clone().ca_certificate(ca.pem());
-            let with_another = with_certificate(&tls, &ca, &stranger.sign(&["device"]));
-            for tls in [without, with_another] {
+            let unknown = with_certificate(&tls, &ca, &stranger.sign(&["device"]));
+            for tls in [without, unknown] {
                 let server = Server::mutual(&ca.sign(&["localhost"]), versions, clients.roots());
-                assert_refused(server, "localhost", tls, &["client certificate"]).await;
+                assert_rejected(server, "localhost", tls, &["client certificate"]).await;
             }
         }
     }

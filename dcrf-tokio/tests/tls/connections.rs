@@ -1,4 +1,4 @@
-//! What a secure connection carries, and how it ends.
+//! Messages over TLS, and how TLS connections end.
 
 use std::io::{Read, Write};
 use std::sync::mpsc;
@@ -9,11 +9,11 @@ use dcrf_tokio::{Config, ConnectionError, Request};
 use futures_lite::future;
 
 use crate::authority::Ca;
-use crate::server::{Server, TlsStream, answer};
+use crate::server::{Server, TlsStream, reply_to};
 use crate::{connect, failure, libraries};
 
 #[tokio::test]
-async fn more_than_the_socket_takes_at_once_arrives_whole() {
+async fn requests_larger_than_the_socket_buffer_arrive() {
     const REQUESTS: usize = 8;
 
     let ca = Ca::new();
@@ -23,14 +23,14 @@ async fn more_than_the_socket_takes_at_once_arrives_whole() {
         let server = Server::behind_tls(&ca.sign(&["localhost"]), move |stream| {
             let mut socket = tungstenite::accept(stream).unwrap();
             may_read.recv().unwrap();
-            // Nothing comes back before all is read, so that only room in the socket wakes the client.
+            // Reply only after reading everything, so that only the socket's free space wakes the client.
             let requests: Vec<_> = (0..REQUESTS).map(|_| socket.read().unwrap()).collect();
             for request in requests {
-                socket.send(answer(request.to_text().unwrap()).into()).unwrap();
+                socket.send(reply_to(request.to_text().unwrap()).into()).unwrap();
             }
             while socket.read().is_ok() {}
         });
-        // Without these, another timer would wake the client before the requests' deadline.
+        // No other timer may wake the client before the requests' deadline.
         let mut config = Config::default();
         config.dial_timeout = Duration::from_secs(3600);
         config.heartbeat = None;
@@ -38,7 +38,7 @@ async fn more_than_the_socket_takes_at_once_arrives_whole() {
         let client = builder.tls(tls.ca_certificate(ca.pem())).connect().await.unwrap();
         let request = || Request::new("people", "echo").arg("text", &text);
         let replies: Vec<_> = (0..REQUESTS).map(|_| client.call::<String>(request())).collect();
-        // The client's task goes on at each of them, until the socket is full.
+        // Let the client's task run until the socket is full.
         for _ in 0..1000 {
             tokio::task::yield_now().await;
         }
@@ -52,15 +52,15 @@ async fn more_than_the_socket_takes_at_once_arrives_whole() {
 }
 
 #[tokio::test]
-async fn a_server_that_hangs_up_has_dropped_the_connection() {
-    fn hangs_up(mut stream: TlsStream) {
-        // The request of the WebSocket's handshake, and no `close_notify` after it.
+async fn hang_up_without_close_notify_is_reported_as_dropped() {
+    fn hang_up(mut stream: TlsStream) {
+        // Read the handshake request, then hang up without a `close_notify`.
         let _ = stream.read(&mut [0; 4096]);
     }
 
     let ca = Ca::new();
     for tls in libraries() {
-        let server = Server::behind_tls(&ca.sign(&["localhost"]), hangs_up);
+        let server = Server::behind_tls(&ca.sign(&["localhost"]), hang_up);
         let error = failure(connect(&server, "localhost", tls.ca_certificate(ca.pem())).await);
         assert_eq!(error, ConnectionError::Dropped);
         assert_eq!(server.stop().await, 1);
@@ -68,7 +68,7 @@ async fn a_server_that_hangs_up_has_dropped_the_connection() {
 }
 
 #[tokio::test]
-async fn a_server_that_hangs_up_within_the_tls_handshake_has_dropped_the_connection() {
+async fn hang_up_during_the_tls_handshake_is_reported_as_dropped() {
     for tls in libraries() {
         let server = Server::plain(|mut stream| {
             assert!(stream.read(&mut [0; 4096]).unwrap() > 0);
@@ -79,7 +79,7 @@ async fn a_server_that_hangs_up_within_the_tls_handshake_has_dropped_the_connect
 }
 
 #[tokio::test]
-async fn a_server_without_tls_is_a_tls_error() {
+async fn server_without_tls_is_a_tls_error() {
     for tls in libraries() {
         let server = Server::plain(|mut stream| {
             assert!(stream.read(&mut [0; 4096]).unwrap() > 0);
@@ -96,7 +96,7 @@ async fn a_server_without_tls_is_a_tls_error() {
 }
 
 #[tokio::test]
-async fn an_orderly_close_reaches_the_server() {
+async fn closing_handshake_completes() {
     let ca = Ca::new();
     for tls in libraries() {
         let (ended, end) = tokio::sync::oneshot::channel();

@@ -1,5 +1,4 @@
-//! `wss://` against a server of rustls, with certificates made here. What must hold for each of the TLS
-//! libraries is tried with all that are built in.
+//! `wss://` against a server that uses rustls. Most tests run with every enabled TLS library.
 #![cfg(any(feature = "rustls", feature = "native-tls"))]
 
 mod authority;
@@ -54,7 +53,7 @@ fn assert_certificate(error: &ConnectionError, words: &[&str]) {
 }
 
 /// Asserts that both ways of connecting fail at the first attempt, since a certificate is rejected.
-async fn assert_refused(server: Server, host: &str, tls: Tls, words: &[&str]) {
+async fn assert_rejected(server: Server, host: &str, tls: Tls, words: &[&str]) {
     let error = failure(connect(&server, host, tls.clone()).await);
     assert_certificate(&error, words);
     if matches!(error, ConnectionError::Tls(_)) {

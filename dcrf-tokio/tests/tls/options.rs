@@ -1,4 +1,4 @@
-//! What is wrong with the options of TLS is told before anything is dialled.
+//! Invalid TLS options are reported before connecting.
 
 use dcrf_tokio::{ConnectError, Tls, TlsError};
 
@@ -10,7 +10,7 @@ const WITHOUT_END: &str = "-----BEGIN CERTIFICATE-----\nY2FuYXJ5\n";
 /// Well-formed, and not a certificate.
 const EMPTY: &str = "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n";
 
-/// What `connect` and `connect_lazy` say of it.
+/// Returns the error of both `connect` and `connect_lazy`.
 async fn error(tls: &Tls) -> TlsError {
     let server = Server::plain(|_| {});
     let url = server.url("localhost");
@@ -25,7 +25,7 @@ async fn error(tls: &Tls) -> TlsError {
 }
 
 #[tokio::test]
-async fn a_ca_certificate_that_is_none() {
+async fn invalid_ca_certificate_is_an_error() {
     for tls in libraries() {
         for (wrong, about) in [
             (&b""[..], "BEGIN CERTIFICATE"),
@@ -42,7 +42,7 @@ async fn a_ca_certificate_that_is_none() {
 }
 
 #[tokio::test]
-async fn a_client_certificate_that_is_none() {
+async fn invalid_client_certificate_is_an_error() {
     let Identities { one, other } = Identities::new();
     let (chain, key) = (one.certificate_pem(), one.key_pem());
     let without_breaks = key.replace('\n', "");
@@ -55,7 +55,7 @@ async fn a_client_certificate_that_is_none() {
             (&*chain, "", "BEGIN PRIVATE KEY"),
             (&*chain, &*chain, "BEGIN PRIVATE KEY"),
             (&*chain, &*without_breaks, "line breaks"),
-            // A key of another certificate.
+            // The key of another certificate.
             (&*chain, &*other.key_pem(), ""),
         ] {
             let error = error(&tls.clone().client_certificate(chain, key)).await;
@@ -66,7 +66,7 @@ async fn a_client_certificate_that_is_none() {
 }
 
 #[tokio::test]
-async fn a_certificate_and_its_key_may_be_in_one_file() {
+async fn certificate_and_key_can_be_in_one_file() {
     let ca = Ca::new();
     let client = ca.sign(&["device"]);
     let both = format!("A note\n{}{}", client.certificate_pem(), client.key_pem());
@@ -80,7 +80,7 @@ async fn a_certificate_and_its_key_may_be_in_one_file() {
 
 #[cfg(feature = "native-tls")]
 #[tokio::test]
-async fn the_operating_systems_library_takes_keys_in_pkcs_8_only() {
+async fn native_tls_accepts_only_pkcs_8_keys() {
     let chain = Ca::new().sign(&["device"]).certificate_pem();
     let key = "-----BEGIN EC PRIVATE KEY-----\nY2FuYXJ5\n-----END EC PRIVATE KEY-----\n";
     let error = error(&Tls::default().use_native_tls().client_certificate(chain, key)).await;
@@ -88,14 +88,14 @@ async fn the_operating_systems_library_takes_keys_in_pkcs_8_only() {
 }
 
 #[tokio::test]
-async fn without_any_root_there_is_no_client() {
+async fn missing_roots_are_an_error() {
     for tls in libraries() {
         assert_eq!(error(&tls.without_default_roots()).await, TlsError::NoRoots);
     }
 }
 
 #[tokio::test]
-async fn the_first_error_is_kept() {
+async fn first_error_is_kept() {
     let ca = Ca::new();
     for tls in libraries() {
         let tls = tls.ca_certificate("").client_certificate("", "").ca_certificate(ca.pem());
@@ -104,7 +104,7 @@ async fn the_first_error_is_kept() {
 }
 
 #[tokio::test]
-async fn an_error_is_told_also_where_tls_is_not_needed() {
+async fn invalid_options_are_an_error_without_tls_too() {
     let builder = dcrf_tokio::builder("ws://localhost:1/").tls(Tls::default().ca_certificate(""));
     let error = builder.connect_lazy().unwrap_err();
     assert!(matches!(error, ConnectError::Tls(TlsError::CaCertificate(_))), "{error:?}");
@@ -112,7 +112,7 @@ async fn an_error_is_told_also_where_tls_is_not_needed() {
 }
 
 #[tokio::test]
-async fn x1_certificates_keys_and_what_is_wrong_with_them_are_silent() {
+async fn x1_certificates_and_keys_are_never_shown() {
     let Identities { one, other } = Identities::new();
     let (chain, key) = (one.certificate_pem(), one.key_pem());
     let secret = key.lines().nth(1).unwrap();
@@ -135,7 +135,7 @@ async fn x1_certificates_keys_and_what_is_wrong_with_them_are_silent() {
     }
 }
 
-/// Of the same authority.
+/// Two identities of the same authority.
 struct Identities {
     one: Identity,
     other: Identity,
@@ -149,13 +149,13 @@ impl Identities {
 }
 
 #[cfg(feature = "rustls")]
-mod own_rustls {
+mod custom_rustls {
     use std::sync::Arc;
 
     use dcrf_proto::websocket::rustls::{ClientConfig, crypto};
 
     use super::*;
-    use crate::{assert_refused, connect};
+    use crate::{assert_rejected, connect};
 
     fn config(ca: &Ca) -> Arc<ClientConfig> {
         let provider = Arc::new(crypto::ring::default_provider());
@@ -168,7 +168,7 @@ mod own_rustls {
     }
 
     #[tokio::test]
-    async fn a_configuration_of_ones_own_is_used() {
+    async fn custom_configuration_is_used() {
         let ca = Ca::new();
         let server = Server::new(&ca.sign(&["localhost"]));
         drop(connect(&server, "localhost", Tls::rustls(config(&ca))).await.unwrap());
@@ -176,11 +176,11 @@ mod own_rustls {
 
         let server = Server::new(&ca.sign(&["localhost"]));
         let tls = Tls::rustls(config(&Ca::new()));
-        assert_refused(server, "localhost", tls, &["UnknownIssuer"]).await;
+        assert_rejected(server, "localhost", tls, &["UnknownIssuer"]).await;
     }
 
     #[tokio::test]
-    async fn a_configuration_of_ones_own_takes_no_options_besides() {
+    async fn custom_configuration_accepts_no_other_options() {
         let ca = Ca::new();
         let tls = Tls::rustls(config(&ca));
         assert_eq!(format!("{tls:?}"), "Tls(custom configuration)");
@@ -190,14 +190,14 @@ mod own_rustls {
 }
 
 #[cfg(feature = "native-tls")]
-mod own_native {
+mod custom_native_tls {
     use dcrf_proto::websocket::native_tls::{Certificate, TlsConnector};
 
     use super::*;
     use crate::connect;
 
     #[tokio::test]
-    async fn a_connector_of_ones_own_is_used() {
+    async fn custom_connector_is_used() {
         let ca = Ca::new();
         let certificate = Certificate::from_der(&ca.der()).unwrap();
         let connector = TlsConnector::builder().add_root_certificate(certificate).build().unwrap();

@@ -1,5 +1,5 @@
-//! The operating system's root certificates. The variable that names their file is the whole process's, so
-//! each test runs itself again in a process of its own.
+//! The operating system's root certificates. An environment variable names their file, so each test runs itself in its
+//! own process.
 
 use std::env;
 use std::fs;
@@ -10,11 +10,11 @@ use dcrf_tokio::{ConnectError, Tls, TlsError};
 
 use crate::authority::Ca;
 use crate::server::Server;
-use crate::{assert_refused, connect, libraries};
+use crate::{assert_rejected, connect, libraries};
 
 #[tokio::test]
-async fn the_systems_roots_are_trusted() {
-    let Some(file) = again("the_systems_roots_are_trusted") else { return };
+async fn platform_roots_are_trusted() {
+    let Some(file) = in_own_process("platform_roots_are_trusted") else { return };
     let (ca, other) = (Ca::new(), Ca::new());
     fs::write(&file, ca.pem()).unwrap();
     for tls in libraries() {
@@ -37,42 +37,42 @@ async fn the_systems_roots_are_trusted() {
 }
 
 #[tokio::test]
-async fn x2_the_systems_roots_are_not_trusted_unless_they_are_asked_for() {
-    let name = "x2_the_systems_roots_are_not_trusted_unless_they_are_asked_for";
-    let Some(file) = again(name) else { return };
+async fn x2_platform_roots_are_trusted_only_on_request() {
+    let name = "x2_platform_roots_are_trusted_only_on_request";
+    let Some(file) = in_own_process(name) else { return };
     let (ca, other) = (Ca::new(), Ca::new());
     fs::write(&file, ca.pem()).unwrap();
     let server = Server::new(&ca.sign(&["localhost"]));
-    assert_refused(server, "localhost", Tls::default(), &["UnknownIssuer"]).await;
+    assert_rejected(server, "localhost", Tls::default(), &["UnknownIssuer"]).await;
     for tls in libraries() {
         let server = Server::new(&ca.sign(&["localhost"]));
         let tls = tls.without_default_roots().ca_certificate(other.pem());
         let words = ["UnknownIssuer", "unable to get local issuer certificate"];
-        assert_refused(server, "localhost", tls, &words).await;
+        assert_rejected(server, "localhost", tls, &words).await;
     }
 }
 
 #[tokio::test]
-async fn roots_that_can_not_be_read_are_an_error() {
-    let Some(file) = again("roots_that_can_not_be_read_are_an_error") else { return };
+async fn unreadable_platform_roots_are_an_error() {
+    let Some(file) = in_own_process("unreadable_platform_roots_are_an_error") else { return };
     assert!(!file.exists());
     let tls = Tls::default().platform_roots();
     let error = dcrf_tokio::builder("wss://localhost:1/").tls(tls).connect().await.unwrap_err();
     assert!(matches!(&error, ConnectError::Tls(TlsError::PlatformRoots(_))), "{error:?}");
 }
 
-/// Runs a test again in a process of its own. There it is the file of the system's roots, which is not there
-/// yet.
-fn again(test: &str) -> Option<PathBuf> {
-    const IS_AGAIN: &str = "DCRF_TEST_AGAIN";
-    if env::var_os(IS_AGAIN).is_some() {
+/// Runs a test in its own process. Returns the path of the system's roots there, and `None` in the parent process. The
+/// file does not exist yet.
+fn in_own_process(test: &str) -> Option<PathBuf> {
+    const CHILD: &str = "DCRF_TEST_CHILD";
+    if env::var_os(CHILD).is_some() {
         return env::var_os("SSL_CERT_FILE").map(PathBuf::from);
     }
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
     let file = folder.join(format!("{test}-{}.pem", process::id()));
     let output = Command::new(env::current_exe().unwrap())
         .args(["--exact", &format!("platform::{test}"), "--nocapture"])
-        .env(IS_AGAIN, "1")
+        .env(CHILD, "1")
         .env("SSL_CERT_FILE", &file)
         .env_remove("SSL_CERT_DIR")
         .output()

@@ -1,4 +1,4 @@
-//! A server that counts how often it is dialled.
+//! A server that counts its connections.
 
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
@@ -30,19 +30,19 @@ pub(crate) const TLS_1_3: &[&SupportedProtocolVersion] = &[&version::TLS13];
 const BOTH: &[&SupportedProtocolVersion] = &[&version::TLS12, &version::TLS13];
 
 impl Server {
-    /// A server that asks for no certificate, and says of every request what its argument `text` was.
+    /// A server that requires no client certificate, and replies to each request with its argument `text`.
     pub(crate) fn new(identity: &Identity) -> Self {
         Self::with(config(identity, BOTH, None), echo)
     }
 
-    pub(crate) fn speaking(
+    pub(crate) fn with_versions(
         identity: &Identity,
         versions: &[&'static SupportedProtocolVersion],
     ) -> Self {
         Self::with(config(identity, versions, None), echo)
     }
 
-    /// As [`new`](Self::new), for clients with a certificate of one of these authorities.
+    /// Like [`new`](Self::new), but requires a client certificate of one of these authorities.
     pub(crate) fn mutual(
         identity: &Identity,
         versions: &[&'static SupportedProtocolVersion],
@@ -51,7 +51,7 @@ impl Server {
         Self::with(config(identity, versions, Some(clients)), echo)
     }
 
-    /// A server of one's own behind TLS.
+    /// A custom server behind TLS.
     pub(crate) fn behind_tls(
         identity: &Identity,
         serve: impl Fn(TlsStream) + Send + 'static,
@@ -66,7 +66,7 @@ impl Server {
         })
     }
 
-    /// A server without TLS.
+    /// A custom server without TLS.
     pub(crate) fn plain(serve: impl Fn(TcpStream) + Send + 'static) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -88,12 +88,12 @@ impl Server {
         format!("wss://{host}:{}/ws/", self.port)
     }
 
-    /// Ends it when the connection that it has is over, and says how often it was dialled.
+    /// Stops after the current connection. Returns the number of connections.
     pub(crate) async fn stop(self) -> usize {
         self.stopping.store(true, Ordering::SeqCst);
-        // It waits for a connection, and takes this one after all that came before.
+        // The server waits in `accept`. It accepts this connection after all earlier ones.
         drop(TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).unwrap());
-        // Not on this thread, where the client that is closing may need to run.
+        // A closing client may need this thread.
         let joined = tokio::task::spawn_blocking(|| self.thread.join());
         joined.await.unwrap().expect("the server did not panic");
         self.dials.load(Ordering::SeqCst)
@@ -118,11 +118,11 @@ fn config(
     builder.with_single_cert(identity.chain(), identity.key()).unwrap()
 }
 
-/// Answers requests until the client is gone.
+/// Replies to requests until the connection ends.
 fn echo(mut stream: TlsStream) {
-    // It fails where one of them refuses the other: that is for the test to see at the client.
+    // If a certificate is rejected, the test checks the client's error.
     if stream.conn.complete_io(&mut stream.sock).is_err() {
-        // Closing with something unread would reset the connection, and the client might miss our alert.
+        // Closing with unread data would reset the connection, and the client could miss the alert.
         let _ = stream.sock.shutdown(Shutdown::Write);
         let _ = io::copy(&mut stream.sock, &mut io::sink());
         return;
@@ -130,17 +130,17 @@ fn echo(mut stream: TlsStream) {
     let mut socket = tungstenite::accept(stream).unwrap();
     loop {
         match socket.read() {
-            Ok(Message::Text(text)) => socket.send(answer(&text).into()).unwrap(),
+            Ok(Message::Text(text)) => socket.send(reply_to(&text).into()).unwrap(),
             Ok(_) => {}
             Err(tungstenite::Error::ConnectionClosed | tungstenite::Error::Protocol(_)) => return,
-            // A client that is dropped says no goodbye.
+            // The client may drop the connection without a close frame.
             Err(tungstenite::Error::Io(error)) if error.kind() != ErrorKind::WouldBlock => return,
             Err(error) => panic!("{error}"),
         }
     }
 }
 
-pub(crate) fn answer(request: &str) -> String {
+pub(crate) fn reply_to(request: &str) -> String {
     let mut request: Value = serde_json::from_str(request).unwrap();
     let payload = request["payload"].take();
     json!({

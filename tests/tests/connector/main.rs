@@ -13,5 +13,5 @@ mod unix_socket;
 
 use std::time::Duration;
 
-/// The time in which an example must print or exit.
-const LIMIT: Duration = Duration::from_secs(15);
+/// The time in which an example must print or exit, on a busy machine.
+const LIMIT: Duration = Duration::from_secs(60);

@@ -1,6 +1,5 @@
-//! A runtime in memory: sockets are queues, the clock is set by the test, and the driver is polled by
-//! hand until it has nothing to do.
-#![allow(unreachable_pub, reason = "a module of a test has no outside")]
+//! A transport in memory. Sockets are queues, the test sets the clock, and it polls the driver itself.
+#![allow(unreachable_pub, reason = "test modules have no users outside")]
 #![expect(clippy::disallowed_methods, reason = "each test reads the clock once, as its epoch")]
 
 use std::cell::RefCell;
@@ -17,36 +16,36 @@ use dcrf_proto::{Attempt, CloseFrame, Config, ConnectionError, FailureAction, Fr
 use serde_json::{Value, json};
 
 thread_local! {
-    /// Each test runs on a thread of its own, and so has a clock of its own.
+    /// Each test runs on its own thread, so each has its own clock.
     static NOW: RefCell<Instant> = RefCell::new(Instant::now());
     static WALL: RefCell<SystemTime> = const { RefCell::new(SystemTime::UNIX_EPOCH) };
 }
 
-/// The network: what the client sent on its current socket, and what waits for it.
+/// What the client has sent, and what the server does next.
 #[derive(Default)]
-#[expect(clippy::struct_excessive_bools, reason = "each is set by a test for itself")]
+#[expect(clippy::struct_excessive_bools, reason = "the flags are independent")]
 pub struct Network {
     pub dials: usize,
     pub attempts: Vec<Attempt>,
-    /// What the user's policy says of the next losses.
-    pub verdicts: VecDeque<Option<FailureAction>>,
-    /// What the server picks at the next dials.
+    /// What the failure policy returns for the next failures.
+    pub failure_actions: VecDeque<Option<FailureAction>>,
+    /// The subprotocol that the server picks at the next dials.
     pub protocol: Option<String>,
-    /// How the next dials end; an open socket when nothing is said.
-    pub error_replies: VecDeque<ConnectionError>,
+    /// The errors of the next dials. Without one, a dial succeeds.
+    pub dial_errors: VecDeque<ConnectionError>,
     pub sent: Vec<Value>,
     pub flushes: usize,
     pub pings: usize,
     pub closed_with: Option<CloseFrame>,
-    /// When the driver last asked to be woken.
-    pub alarm: Option<Instant>,
-    /// Whether the socket has something to tell after its end.
+    /// The deadline of the driver's last timer.
+    pub timer: Option<Instant>,
+    /// Whether the socket has more to write after its end.
     pub lingers: bool,
-    /// Whether a socket is held by the driver.
+    /// Whether the driver holds a socket.
     pub connected: bool,
-    /// Whether the socket takes no frames.
+    /// Whether the socket accepts no frames.
     pub stuck: bool,
-    /// Whether the socket does not get rid of the frames that it took.
+    /// Whether the socket does not write the frames that it has accepted.
     pub clogged: bool,
     incoming: VecDeque<String>,
     end: Option<ConnectionError>,
@@ -69,7 +68,7 @@ impl Transport for Memory {
     }
 
     fn sleep_until(&self, deadline: Instant) -> Self::Timer {
-        self.0.lock().unwrap().alarm = Some(deadline);
+        self.0.lock().unwrap().timer = Some(deadline);
         Box::pin(poll_fn(
             move |_| if Self::now() < deadline { Poll::Pending } else { Poll::Ready(()) },
         ))
@@ -79,15 +78,15 @@ impl Transport for Memory {
         let mut network = self.0.lock().unwrap();
         network.dials += 1;
         network.attempts.push(attempt);
-        if let Some(lost) = network.error_replies.pop_front() {
-            return Err(lost);
+        if let Some(error) = network.dial_errors.pop_front() {
+            return Err(error);
         }
         *network = Network {
             dials: network.dials,
             attempts: std::mem::take(&mut network.attempts),
-            verdicts: std::mem::take(&mut network.verdicts),
+            failure_actions: std::mem::take(&mut network.failure_actions),
             sent: std::mem::take(&mut network.sent),
-            error_replies: std::mem::take(&mut network.error_replies),
+            dial_errors: std::mem::take(&mut network.dial_errors),
             protocol: network.protocol.take(),
             connected: true,
             ..Network::default()
@@ -96,7 +95,7 @@ impl Transport for Memory {
     }
 
     fn on_failure(&self, _: &ConnectionError) -> Option<FailureAction> {
-        self.0.lock().unwrap().verdicts.pop_front().flatten()
+        self.0.lock().unwrap().failure_actions.pop_front().flatten()
     }
 }
 
@@ -146,8 +145,8 @@ impl Socket for MemorySocket {
         if let Some(text) = network.incoming.pop_front() {
             return Poll::Ready(Ok(Frame::Text(text)));
         }
-        if let Some(lost) = network.end.take() {
-            return Poll::Ready(Err(lost));
+        if let Some(error) = network.end.take() {
+            return Poll::Ready(Err(error));
         }
         network.receiver = Some(cx.waker().clone());
         Poll::Pending
@@ -164,8 +163,8 @@ impl Drop for MemorySocket {
     }
 }
 
-/// A client, its driver and its network.
-pub struct World {
+/// A client with its driver and its network.
+pub struct Setup {
     pub client: Option<Client>,
     driver: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     memory: Memory,
@@ -179,7 +178,7 @@ impl Wake for Flag {
     }
 }
 
-/// One who polls, and is woken.
+/// A task with its own waker.
 #[derive(Clone)]
 pub struct Task(Arc<Flag>);
 
@@ -188,7 +187,7 @@ impl Task {
         Self(Arc::new(Flag(AtomicBool::new(false))))
     }
 
-    /// What a future has come to, polled once.
+    /// Polls a future once.
     pub fn poll<T>(&self, future: impl Future<Output = T>) -> Option<T> {
         match std::pin::pin!(future).poll(&mut Context::from_waker(&self.waker())) {
             Poll::Ready(value) => Some(value),
@@ -200,26 +199,26 @@ impl Task {
         Waker::from(self.0.clone())
     }
 
-    /// Whether it was woken since this was asked last.
+    /// Whether it was woken since the last call.
     pub fn is_woken(&self) -> bool {
         self.0.0.swap(false, Ordering::SeqCst)
     }
 
-    /// Whether anyone may still wake it.
-    pub fn is_known(&self) -> bool {
+    /// Whether a waker for it still exists.
+    pub fn has_waker(&self) -> bool {
         Arc::strong_count(&self.0) > 1
     }
 }
 
-impl World {
-    /// A client whose first dial has not happened yet.
+impl Setup {
+    /// A client before its first dial.
     pub fn new(config: Config) -> Self {
         let memory = Memory::default();
         let (client, driver) = client::start(config, Seed::from([7; 32]), memory.clone());
         Self { client: Some(client), driver: Some(Box::pin(driver)), memory }
     }
 
-    /// A client that is started closed.
+    /// An idle client.
     pub fn idle() -> Self {
         let memory = Memory::default();
         let (client, driver) =
@@ -227,17 +226,17 @@ impl World {
         Self { client: Some(client), driver: Some(Box::pin(driver)), memory }
     }
 
-    /// A client that is connected.
+    /// A connected client.
     pub fn connected() -> Self {
         Self::connected_with(Config::default())
     }
 
-    /// A client that is connected, with options.
+    /// A connected client with options.
     pub fn connected_with(config: Config) -> Self {
-        let mut world = Self::new(config);
-        world.settle();
-        assert!(world.network().connected);
-        world
+        let mut setup = Self::new(config);
+        setup.settle();
+        assert!(setup.network().connected);
+        setup
     }
 
     pub fn client(&self) -> &Client {
@@ -248,14 +247,14 @@ impl World {
         self.memory.0.lock().unwrap()
     }
 
-    /// Polls the driver once, and says whether it asks to be polled again at once.
+    /// Polls the driver once. Returns whether it has woken itself.
     pub fn poll_driver(&mut self) -> bool {
         let flag = Arc::new(Flag(AtomicBool::new(false)));
         self.poll_driver_with(&Waker::from(flag.clone()));
         flag.0.load(Ordering::SeqCst)
     }
 
-    /// Polls the driver once, as the task of `waker`.
+    /// Polls the driver once, with this waker.
     pub fn poll_driver_with(&mut self, waker: &Waker) {
         let Some(driver) = &mut self.driver else { return };
         if driver.as_mut().poll(&mut Context::from_waker(waker)).is_ready() {
@@ -281,8 +280,8 @@ impl World {
         Memory::now()
     }
 
-    /// Moves the clock to the end of `duration`, second by second.
-    pub fn passes(&mut self, duration: Duration) {
+    /// Advances the clock by `duration`, second by second.
+    pub fn advance(&mut self, duration: Duration) {
         for _ in 0..duration.as_secs() {
             NOW.with_borrow_mut(|now| *now += Duration::from_secs(1));
             WALL.with_borrow_mut(|wall| *wall += Duration::from_secs(1));
@@ -290,35 +289,35 @@ impl World {
         }
     }
 
-    /// The machine is suspended: the wall clock alone goes on, and nothing runs.
-    pub fn is_suspended(duration: Duration) {
+    /// Suspends the machine: only the wall clock advances.
+    pub fn suspend(duration: Duration) {
         WALL.with_borrow_mut(|wall| *wall += duration);
     }
 
-    /// The wall clock is set back.
-    pub fn is_set_back(duration: Duration) {
+    /// Sets the wall clock back.
+    pub fn set_wall_clock_back(duration: Duration) {
         WALL.with_borrow_mut(|wall| *wall -= duration);
     }
 
-    /// The server sends frames.
-    pub fn receives(&mut self, frames: impl IntoIterator<Item = Value>) {
+    /// Lets the server send frames.
+    pub fn receive(&mut self, frames: impl IntoIterator<Item = Value>) {
         let mut network = self.network();
         network.incoming.extend(frames.into_iter().map(|frame| frame.to_string()));
         network.receiver.take().into_iter().for_each(Waker::wake);
     }
 
-    /// The server answers the frame that the client sent as number `sent`.
-    pub fn answers(&mut self, sent: usize, status: u16, data: &Value) {
+    /// Replies to a frame of the client, by its position among the sent frames.
+    pub fn reply(&mut self, sent: usize, status: u16, data: &Value) {
         let request = self.network().sent[sent].clone();
         let action = request["payload"]["action"].clone();
-        self.receives([event(&request, &action, status, data)]);
+        self.receive([event(&request, &action, status, data)]);
         self.settle();
     }
 
-    /// The server sends an event for the subscription that the client sent as number `sent`.
-    pub fn updates(&mut self, sent: usize, data: &Value) {
+    /// Sends an event for a subscription, by the position of its subscribe among the sent frames.
+    pub fn send_update(&mut self, sent: usize, data: &Value) {
         let request = self.network().sent[sent].clone();
-        self.receives([event(&request, &json!("update"), 200, data)]);
+        self.receive([event(&request, &json!("update"), 200, data)]);
         self.settle();
     }
 
@@ -328,16 +327,16 @@ impl World {
         self.network().sent.iter().map(action).collect()
     }
 
-    /// The connection ends.
-    pub fn loses(&mut self, lost: ConnectionError) {
+    /// Ends the connection.
+    pub fn disconnect(&mut self, error: ConnectionError) {
         let mut network = self.network();
-        network.end = Some(lost);
+        network.end = Some(error);
         network.receiver.take().into_iter().for_each(Waker::wake);
         drop(network);
         self.settle();
     }
 
-    /// What a future has come to, polled once.
+    /// Polls a future once.
     pub fn poll<T>(future: impl Future<Output = T>) -> Option<T> {
         let future = std::pin::pin!(future);
         match future.poll(&mut Context::from_waker(Waker::noop())) {

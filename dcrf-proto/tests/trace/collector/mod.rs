@@ -1,4 +1,4 @@
-//! A subscriber of `tracing` that keeps all that it is told, as text.
+//! A `tracing` subscriber that collects all spans and events as text.
 
 use std::fmt::{self, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,13 +8,13 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
 #[derive(Clone, Default)]
-pub(crate) struct Collector(Arc<Mutex<Told>>);
+pub(crate) struct Collector(Arc<Mutex<Collected>>);
 
 #[derive(Default)]
-struct Told {
+struct Collected {
     spans: Vec<Span>,
     events: Vec<String>,
-    /// Places in `spans`, the innermost last. The tests have one thread.
+    /// Indices into `spans`, the innermost last. All spans are entered on one thread.
     entered: Vec<usize>,
 }
 
@@ -40,46 +40,46 @@ impl Visit for Fields<'_> {
 }
 
 impl Collector {
-    fn told(&self) -> MutexGuard<'_, Told> {
+    fn lock(&self) -> MutexGuard<'_, Collected> {
         self.0.lock().unwrap()
     }
 
-    /// The events since the test last looked: `LEVEL target message fields`, and behind `in` the span it is in.
+    /// The events since the last call: `LEVEL target message fields`, then `in` and the name of the span.
     pub(crate) fn events(&self) -> Vec<String> {
-        std::mem::take(&mut self.told().events)
+        std::mem::take(&mut self.lock().events)
     }
 
-    /// All spans, the oldest first: `LEVEL target name fields`, and behind `in` the parent.
+    /// All spans, oldest first: `LEVEL target name fields`, then `in` and the name of the parent.
     pub(crate) fn spans(&self) -> Vec<String> {
-        self.told().spans.iter().map(|span| span.text.clone()).collect()
+        self.lock().spans.iter().map(|span| span.text.clone()).collect()
     }
 
-    /// The names of the spans that have not ended.
+    /// The number of spans that have not ended.
     pub(crate) fn open(&self) -> usize {
-        self.told().spans.iter().filter(|span| span.references > 0).count()
+        self.lock().spans.iter().filter(|span| span.references > 0).count()
     }
 
-    /// Begins to collect what this thread does, until the guard is dropped; in its [`turn`].
+    /// Collects the spans and events of this thread until the guard is dropped. Waits for its [`turn`].
     pub(crate) fn collect(&self) -> Collecting {
         let turn = turn();
         Collecting { _default: tracing::subscriber::set_default(self.clone()), _turn: turn }
     }
 }
 
-/// Which places in the code are looked at is decided for all threads together, so one test at a time has its turn.
+/// Lets one test run at a time, because `tracing` caches which callsites are enabled for all threads.
 pub(crate) fn turn() -> MutexGuard<'static, ()> {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A collector at work.
+/// Ends the collection when dropped.
 pub(crate) struct Collecting {
     // Dropped in this order.
     _default: tracing::subscriber::DefaultGuard,
     _turn: MutexGuard<'static, ()>,
 }
 
-impl Told {
+impl Collected {
     fn write(
         &self,
         of: &Metadata<'_>,
@@ -115,42 +115,42 @@ impl Subscriber for Collector {
     }
 
     fn new_span(&self, span: &Attributes<'_>) -> Id {
-        let mut told = self.told();
+        let mut collected = self.lock();
         let name = format!(" {}", span.metadata().name());
-        let parent = told.parent(span.parent(), span.is_contextual());
-        let text = told.write(span.metadata(), &name, parent, |fields| span.record(fields));
-        told.spans.push(Span { text, references: 1 });
-        Id::from_u64(told.spans.len() as u64)
+        let parent = collected.parent(span.parent(), span.is_contextual());
+        let text = collected.write(span.metadata(), &name, parent, |fields| span.record(fields));
+        collected.spans.push(Span { text, references: 1 });
+        Id::from_u64(collected.spans.len() as u64)
     }
 
     fn record(&self, span: &Id, values: &Record<'_>) {
-        values.record(&mut Fields(&mut self.told().spans[place(span)].text));
+        values.record(&mut Fields(&mut self.lock().spans[place(span)].text));
     }
 
     fn record_follows_from(&self, _: &Id, _: &Id) {}
 
     fn event(&self, event: &Event<'_>) {
-        let mut told = self.told();
-        let parent = told.parent(event.parent(), event.is_contextual());
-        let text = told.write(event.metadata(), "", parent, |fields| event.record(fields));
-        told.events.push(text);
+        let mut collected = self.lock();
+        let parent = collected.parent(event.parent(), event.is_contextual());
+        let text = collected.write(event.metadata(), "", parent, |fields| event.record(fields));
+        collected.events.push(text);
     }
 
     fn enter(&self, span: &Id) {
-        self.told().entered.push(place(span));
+        self.lock().entered.push(place(span));
     }
 
     fn exit(&self, _: &Id) {
-        self.told().entered.pop();
+        self.lock().entered.pop();
     }
 
     fn clone_span(&self, span: &Id) -> Id {
-        self.told().spans[place(span)].references += 1;
+        self.lock().spans[place(span)].references += 1;
         span.clone()
     }
 
     fn try_close(&self, span: Id) -> bool {
-        let references = &mut self.told().spans[place(&span)].references;
+        let references = &mut self.lock().spans[place(&span)].references;
         *references -= 1;
         *references == 0
     }
