@@ -1,5 +1,4 @@
-//! A caller that does anything at any moment: subscribes, asks, cancels, drops, floods and closes; and reads, at once
-//! or late.
+//! The caller: makes any call at any time, and reads at once or late.
 
 use std::time::Duration;
 
@@ -8,67 +7,67 @@ use dcrf_proto::{
     Subscribe,
 };
 
-use crate::promises::{Asked, Next, Wish};
+use crate::invariants::{Next, Pending, Spec};
 use crate::server::{POISON, Target};
-use crate::world::World;
+use crate::simulation::Simulation;
 
 const ACTIONS: [&str; 12] = [
     "echo", "echo", "echo", "detached", "slow", "never", "refuse", "oddly", "create", "patch",
     "delete", "crash",
 ];
 
-impl World {
-    pub(crate) fn calls(&mut self) {
+impl Simulation {
+    pub(crate) fn call(&mut self) {
         match self.random.u64(..1000) {
-            0..250 => self.subscribes(),
-            250..350 => self.unsubscribes(),
-            350..700 => self.asks(),
+            0..250 => self.subscribe(),
+            250..350 => self.unsubscribe(),
+            350..700 => self.make_request(),
             700..750 => {
-                if let Some(key) = self.promises.requests.any(&mut self.random) {
+                if let Some(key) = self.invariants.requests.any(&mut self.random) {
                     self.session.cancel(key);
-                    self.promises.requests.cancelled(key);
+                    self.invariants.requests.cancelled(key);
                 }
             }
-            750..820 => self.asks_for_a_stream(),
+            750..820 => self.start_reply_stream(),
             820..850 => {
-                if let Some(key) = self.promises.streams.any(&mut self.random) {
+                if let Some(key) = self.invariants.streams.any(&mut self.random) {
                     self.session.cancel_reply_stream(key);
-                    self.promises.streams.left(key);
+                    self.invariants.streams.remove(key);
                 }
             }
-            850..930 => self.says(),
+            850..930 => self.send_message(),
             930..950 => {
                 self.session.probe(self.clock.instant());
             }
             950..960 => {
                 self.session.resubscribe(self.clock.instant());
-                self.promises.subscriptions.wanted_again();
+                self.invariants.subscriptions.resubscribe();
             }
             960..964 => {
                 self.report.fault("reconnect");
                 self.session.force_reconnect(CloseFrame::normal(), self.clock.instant());
-                self.promises.reconnects();
+                self.invariants.force_reconnect();
             }
             964..967 => {
-                let ended = self.promises.subscriptions.all_unwanted(&self.session);
+                let ended = self.invariants.subscriptions.unsubscribe_all(&self.session);
                 assert_eq!(self.session.unsubscribe_all(self.clock.instant()), ended, "S12");
             }
-            967..969 => self.floods(),
-            969..970 => self.hangs_up(),
+            967..969 => self.flood(),
+            969..970 => self.close_session(),
             _ => {}
         }
     }
 
-    fn subscribes(&mut self) {
-        let held = self.promises.subscriptions.keys(true).len();
-        if held >= self.temper.subscriptions as usize {
+    fn subscribe(&mut self) {
+        let held = self.invariants.subscriptions.keys(true).len();
+        if held >= self.scenario.subscriptions as usize {
             return;
         }
         let stream = ["tasks", "notes"][self.random.usize(..2)];
         let target = match self.random.u64(..10) {
             0..7 => {
                 let any = self.server.rows.any(stream, &mut self.random).unwrap_or(POISON);
-                // One that was there once, or is poison.
+                // Sometimes a deleted object, or poison.
                 let pk = if self.random.u64(..8) == 0 { self.random.u64(1..6) } else { any };
                 Target::Instance(stream.to_owned(), pk)
             }
@@ -78,37 +77,37 @@ impl World {
         let policies =
             [OverflowPolicy::DropOldest, OverflowPolicy::Conflate, OverflowPolicy::Close];
         let refreshes = self.random.bool() && !target.is_mute();
-        let wish = Wish {
+        let spec = Spec {
             include_create: refreshes || self.random.bool(),
             refreshes,
             overflow_policy: policies[self.random.usize(..3)],
             is_slow: self.random.u64(..4) == 0,
             target,
         };
-        self.trace.say(self.clock.now, || format!("subscribe to {:?}", wish.target));
-        if let Ok(key) = self.session.subscribe(subscribe(&wish), self.clock.instant()) {
-            let nth = self.promises.open_connection();
-            self.promises.subscriptions.wanted(key, wish, nth, &self.session);
+        self.trace.push(self.clock.now, || format!("subscribe to {:?}", spec.target));
+        if let Ok(key) = self.session.subscribe(subscribe(&spec), self.clock.instant()) {
+            let nth = self.invariants.open_connection();
+            self.invariants.subscriptions.add(key, spec, nth, &self.session);
         }
     }
 
-    fn unsubscribes(&mut self) {
-        let Some(key) = self.promises.subscriptions.any(&mut self.random) else { return };
-        self.trace.say(self.clock.now, || format!("unsubscribe {key:?}"));
+    fn unsubscribe(&mut self) {
+        let Some(key) = self.invariants.subscriptions.any(&mut self.random) else { return };
+        self.trace.push(self.clock.now, || format!("unsubscribe {key:?}"));
         self.session.unsubscribe(key, self.clock.instant());
-        self.promises.subscriptions.unwanted(key, &self.session);
+        self.invariants.subscriptions.unsubscribe(key, &self.session);
     }
 
-    fn asks(&mut self) {
+    fn make_request(&mut self) {
         let action = ACTIONS[self.random.usize(..ACTIONS.len())];
         if action == "crash" && self.random.u64(..4) > 0 {
             return;
         }
-        self.ask(action);
+        self.request(action);
     }
 
-    fn ask(&mut self, action: &'static str) {
-        let number = self.promises.next_number();
+    fn request(&mut self, action: &'static str) {
+        let number = self.invariants.next_number();
         let stream = ["tasks", "notes"][self.random.usize(..2)];
         let pk = self.server.rows.any("tasks", &mut self.random).unwrap_or_default();
         let (stream, action) = match action {
@@ -130,7 +129,7 @@ impl World {
         match self.session.request(request, now) {
             Ok(key) => {
                 assert!(waiting < self.session.config().outbox.count, "R2: {waiting} wait");
-                let asked = Asked {
+                let asked = Pending {
                     number,
                     deadline: timeout.map(|timeout| now + timeout),
                     is_repeatable,
@@ -139,14 +138,14 @@ impl World {
                     sent_on: None,
                     id: serde_json::Value::Null,
                 };
-                self.promises.requests.asked(key, asked);
+                self.invariants.requests.add(key, asked);
                 self.report.count("requests", 1);
             }
-            Err(rejected) => self.may_be_rejected(&rejected.reason),
+            Err(rejected) => self.check_rejection(&rejected.reason),
         }
     }
 
-    fn may_be_rejected(&mut self, reason: &RejectReason) {
+    fn check_rejection(&mut self, reason: &RejectReason) {
         match reason {
             RejectReason::QueueFull => self.report.count("requests refused by a full queue", 1),
             RejectReason::Closed(_) => {}
@@ -154,8 +153,8 @@ impl World {
         }
     }
 
-    fn asks_for_a_stream(&mut self) {
-        let (number, count) = (self.promises.next_number(), self.random.u64(1..10));
+    fn start_reply_stream(&mut self) {
+        let (number, count) = (self.invariants.next_number(), self.random.u64(1..10));
         let pause = self.random.u64(1..5_000);
         let request = Request::new("notes", "print")
             .arg("number", number)
@@ -164,13 +163,13 @@ impl World {
             .timeout(Duration::from_secs(20))
             .cancel_action("stop");
         match self.session.stream(request, self.clock.instant()) {
-            Ok(key) => self.promises.streams.asked(key, number, count),
-            Err(rejected) => self.may_be_rejected(&rejected.reason),
+            Ok(key) => self.invariants.streams.add(key, number, count),
+            Err(rejected) => self.check_rejection(&rejected.reason),
         }
     }
 
-    fn says(&mut self) {
-        let number = self.promises.next_number();
+    fn send_message(&mut self) {
+        let number = self.invariants.next_number();
         let message = Request::new("tasks", "said").arg("number", number);
         let now = self.clock.instant();
         let connected = *self.session.state() == ConnectionState::Connected;
@@ -180,71 +179,71 @@ impl World {
             self.session.send(message, now)
         };
         match accepted {
-            Ok(()) => self.promises.requests.said(number),
+            Ok(()) => self.invariants.requests.message_added(number),
             Err(rejected) if rejected.reason == RejectReason::NotConnected => assert!(!connected),
-            Err(rejected) => self.may_be_rejected(&rejected.reason),
+            Err(rejected) => self.check_rejection(&rejected.reason),
         }
     }
 
-    fn floods(&mut self) {
+    fn flood(&mut self) {
         self.report.fault("flood of requests");
         for _ in 0..self.random.u64(20..2_000) {
-            self.ask("echo");
+            self.request("echo");
         }
     }
 
-    fn hangs_up(&mut self) {
+    fn close_session(&mut self) {
         let wait = Duration::from_millis(self.random.u64(..8_000));
         let close = CloseOptions::default().wait(wait);
         let close = if self.random.bool() { close.unsubscribe() } else { close };
-        self.trace.say(self.clock.now, || format!("close within {wait:?}"));
+        self.trace.push(self.clock.now, || format!("close within {wait:?}"));
         self.session.close(close, self.clock.instant());
-        self.promises.closes(&self.session);
+        self.invariants.close(&self.session);
     }
 
-    /// Reads what the session tells, as a prompt program does.
-    pub(crate) fn listens(&mut self) {
+    /// Reads all events, and the changes of prompt readers.
+    pub(crate) fn read_events(&mut self) {
         while let Some(event) = self.session.poll_event() {
-            self.trace.say(self.clock.now, || format!("  {event:?}"));
-            self.promises.told(&event, &self.session, self.clock.instant());
+            self.trace.push(self.clock.now, || format!("  {event:?}"));
+            self.invariants.handle_event(&event, &self.session, self.clock.instant());
             match event {
-                Event::ChangeReadable(key) if !self.promises.subscriptions.is_slow(key) => {
-                    self.reads_changes(key);
+                Event::ChangeReadable(key) if !self.invariants.subscriptions.is_slow(key) => {
+                    self.read_changes(key);
                 }
-                Event::ReplyReadable(key) => self.reads_replies(key),
+                Event::ReplyReadable(key) => self.read_replies(key),
                 _ => {}
             }
         }
     }
 
-    /// Everybody reads, the slow ones too.
-    pub(crate) fn reads(&mut self) {
-        for key in self.promises.subscriptions.keys(true) {
-            self.reads_changes(key);
+    /// Reads everything, for slow readers too.
+    pub(crate) fn read_all(&mut self) {
+        for key in self.invariants.subscriptions.keys(true) {
+            self.read_changes(key);
         }
-        for key in self.promises.streams.keys() {
-            self.reads_replies(key);
+        for key in self.invariants.streams.keys() {
+            self.read_replies(key);
         }
-        self.listens();
+        self.read_events();
     }
 
-    fn reads_changes(&mut self, key: dcrf_proto::SubscriptionKey) {
+    fn read_changes(&mut self, key: dcrf_proto::SubscriptionKey) {
         while let Some(polled) = self.session.poll_change(key) {
-            self.trace.say(self.clock.now, || format!("    {key:?}: {polled:?}"));
+            self.trace.push(self.clock.now, || format!("    {key:?}: {polled:?}"));
             self.report.count("changes read", 1);
-            if !self.promises.subscriptions.read(key, &polled, &self.session) {
+            if !self.invariants.subscriptions.read(key, &polled, &self.session) {
                 break;
             }
         }
     }
 
-    fn reads_replies(&mut self, key: dcrf_proto::ReplyStreamKey) {
+    fn read_replies(&mut self, key: dcrf_proto::ReplyStreamKey) {
         while let Some(polled) = self.session.poll_reply(key) {
-            match self.promises.streams.read(key, &polled) {
+            match self.invariants.streams.read(key, &polled) {
                 Next::Read => {}
                 Next::Finish => {
                     self.session.finish_reply_stream(key);
-                    return self.promises.streams.left(key);
+                    return self.invariants.streams.remove(key);
                 }
                 Next::Ended => return,
             }
@@ -252,13 +251,13 @@ impl World {
     }
 }
 
-fn subscribe(wish: &Wish) -> Subscribe {
-    let subscribe = match &wish.target {
+fn subscribe(spec: &Spec) -> Subscribe {
+    let subscribe = match &spec.target {
         Target::Instance(stream, pk) => Subscribe::instance(stream, pk),
         Target::Feed(stream) => Subscribe::new(stream, "subscribe_feed"),
         Target::Mute(stream) => Subscribe::new(stream, "subscribe_mute").without_ack(),
     };
-    let subscribe = if wish.include_create { subscribe.include_create() } else { subscribe };
-    let subscribe = if wish.refreshes { subscribe.refresh() } else { subscribe };
-    subscribe.overflow_policy(wish.overflow_policy)
+    let subscribe = if spec.include_create { subscribe.include_create() } else { subscribe };
+    let subscribe = if spec.refreshes { subscribe.refresh() } else { subscribe };
+    subscribe.overflow_policy(spec.overflow_policy)
 }

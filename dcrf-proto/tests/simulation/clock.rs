@@ -1,9 +1,9 @@
-//! The virtual clock: the world's time, and the program's, which stands still while the machine sleeps.
+//! The virtual clocks: the simulation's, and the program's, which stops while the machine sleeps.
 
 use std::time::{Duration, Instant};
 
 pub(crate) struct Clock {
-    /// Since the world began.
+    /// The time since the start.
     pub(crate) now: Duration,
     base: Instant,
     slept: Duration,
@@ -19,12 +19,12 @@ impl Clock {
         self.base + self.now.saturating_sub(self.slept)
     }
 
-    /// When in the world the program's time is `instant`, if the machine does not sleep before.
+    /// The simulation's time at `instant`, if the machine does not sleep before.
     pub(crate) fn when(&self, instant: Instant) -> Duration {
         instant.duration_since(self.base) + self.slept
     }
 
-    pub(crate) fn sleeps(&mut self, time: Duration) {
+    pub(crate) fn sleep(&mut self, time: Duration) {
         self.slept += time;
     }
 }

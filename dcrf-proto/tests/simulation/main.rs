@@ -1,27 +1,27 @@
-//! The session in a simulated world: a model of the server with the real one's quirks, a network that does the worst,
-//! and a caller that does anything at any moment. After every step the promises hold.
+//! Simulates a session with a model of the server and its quirks, a faulty network, and a caller that makes any call at
+//! any time. The invariants are checked after every step.
 //!
-//! One seed is one world of one simulated hour, and always the same one. `cargo test --release -p dcrf-proto --test
-//! simulation -- --nocapture` plays 10,000 of them and prints what happened in them, and a debug build a hundred.
-//! `SIM_SEEDS` plays as many, `SIM_FIRST_SEED` begins elsewhere, `SIM_HOURS` makes each world last longer. A seed that
-//! fails prints how to play it alone, and the last that happened in it.
+//! Each seed is one simulated hour, and always the same. `cargo test --release -p dcrf-proto --test simulation --
+//! --nocapture` runs 10,000 seeds and prints a report; a debug build runs a hundred. `SIM_SEEDS` sets the number,
+//! `SIM_FIRST_SEED` the first, `SIM_HOURS` the length. A seed that fails prints its last events, and how to run it
+//! alone.
 #![expect(
     clippy::disallowed_methods,
     reason = "the environment chooses the seeds, and the report has the real time"
 )]
 
-mod agenda;
 mod caller;
 mod clock;
-mod hostility;
+mod faults;
+mod invariants;
 mod network;
-mod promises;
 mod report;
 mod rounds;
+mod scenario;
+mod schedule;
 mod server;
-mod temper;
+mod simulation;
 mod trace;
-mod world;
 
 use std::env;
 use std::panic::{self, AssertUnwindSafe};
@@ -31,13 +31,13 @@ use std::thread;
 use std::time::Instant;
 
 use self::report::Report;
-use self::world::World;
+use self::simulation::Simulation;
 
-/// A position among the connections of a world, in the order of the dials.
+/// A position among the connections of a simulation, in the order of the dials.
 type Nth = usize;
 
 #[test]
-fn any_hour_of_any_world_keeps_the_promises() {
+fn invariants_hold_for_every_seed() {
     let seeds = variable("SIM_SEEDS").unwrap_or(if cfg!(debug_assertions) { 100 } else { 10_000 });
     let first = variable("SIM_FIRST_SEED").unwrap_or(0);
     let hours = variable("SIM_HOURS").unwrap_or(1);
@@ -54,15 +54,15 @@ fn any_hour_of_any_world_keeps_the_promises() {
     }
     let report = report.into_inner().unwrap_or_else(PoisonError::into_inner);
     println!("simulation: {seeds} seeds from {first} in {:.0?}\n{report}", began.elapsed());
-    assert!(report.is_worth_its_name(), "too little happened in these worlds");
+    assert!(report.is_meaningful(), "too few faults occurred");
 }
 
 fn variable(name: &str) -> Option<u64> {
     let value = env::var(name).ok()?;
-    Some(value.parse().unwrap_or_else(|_| panic!("{name} is to be a number, not `{value}`")))
+    Some(value.parse().unwrap_or_else(|_| panic!("{name} must be a number, not `{value}`")))
 }
 
-/// Plays seeds until all are played or one has failed; the lowest of those is kept.
+/// Plays seeds until all are played or one has failed. Keeps the lowest that failed.
 fn play_all(
     next: &AtomicU64,
     end: u64,
@@ -76,7 +76,7 @@ fn play_all(
         if seed >= end {
             break;
         }
-        let played = panic::catch_unwind(AssertUnwindSafe(|| World::new(seed).play(hours)));
+        let played = panic::catch_unwind(AssertUnwindSafe(|| Simulation::new(seed).play(hours)));
         let Ok(played) = played else {
             let mut failed = failed.lock().unwrap_or_else(PoisonError::into_inner);
             *failed = Some(failed.map_or(seed, |other| other.min(seed)));
@@ -88,21 +88,21 @@ fn play_all(
     report.lock().unwrap_or_else(PoisonError::into_inner).add(&own);
 }
 
-/// Plays a seed that has failed once more, for its trace.
+/// Plays a failed seed again, with a trace.
 fn fail(seed: u64, hours: u64) -> ! {
-    let mut world = World::new(seed);
-    world.trace.begin();
-    let trace = world.trace.clone();
-    let replayed = panic::catch_unwind(AssertUnwindSafe(|| world.play(hours)));
+    let mut simulation = Simulation::new(seed);
+    simulation.trace.begin();
+    let trace = simulation.trace.clone();
+    let replayed = panic::catch_unwind(AssertUnwindSafe(|| simulation.play(hours)));
     println!("{trace}");
-    println!("seed {seed} has failed; play it alone with");
+    println!("seed {seed} failed; run it alone with");
     println!(
         "SIM_FIRST_SEED={seed} SIM_SEEDS=1 SIM_HOURS={hours} \
          cargo test --release -p dcrf-proto --test simulation -- --nocapture"
     );
     match replayed {
-        // Its message stands above, as that of every panic.
+        // Its message is printed above.
         Err(panicked) => panic::resume_unwind(panicked),
-        Ok(_) => panic!("seed {seed} has failed once and not the second time"),
+        Ok(_) => panic!("seed {seed} failed once but not the second time"),
     }
 }

@@ -1,5 +1,5 @@
-//! The network: one connection for each dial, with a way up and a way down, on which frames keep their order, are late,
-//! are held up in a black hole, or are lost with the connection.
+//! The network: a connection for each dial, with two directions that keep the order of frames, delay them, hold them in
+//! a black hole, or lose them with the connection.
 
 use std::time::Duration;
 
@@ -7,13 +7,13 @@ use dcrf_proto::{ConnectionError, Epoch};
 use fastrand::Rng;
 
 use crate::Nth;
-use crate::agenda::{Agenda, FromClient, FromServer, Happening};
+use crate::schedule::{FromClient, FromServer, Schedule, Scheduled};
 
 pub(crate) struct Network {
     connections: Vec<Connection>,
-    /// The first connection of the client that is there now.
-    of_this_client: Nth,
-    /// The longest way of a frame, in milliseconds.
+    /// The first connection of the current client.
+    first_of_this_client: Nth,
+    /// The longest delay of a frame, in milliseconds.
     pub(crate) delay: u64,
 }
 
@@ -29,15 +29,15 @@ struct Connection {
 enum Socket {
     Dialling,
     Open,
-    Over,
+    Closed,
 }
 
 struct Pipe<T> {
     /// When the last frame arrives.
     clear: Duration,
-    /// What a black hole holds back.
+    /// The frames held in a black hole.
     held: Option<Vec<T>>,
-    /// Nothing arrives any more.
+    /// Whether frames no longer arrive.
     is_cut: bool,
 }
 
@@ -48,7 +48,7 @@ impl<T> Default for Pipe<T> {
 }
 
 impl<T> Pipe<T> {
-    /// When the frame arrives, or nothing if it does not for now.
+    /// When the frame arrives. `None` if it is held or lost.
     fn take(&mut self, frame: T, now: Duration, delay: Duration) -> Option<(Duration, T)> {
         if self.is_cut {
             return None;
@@ -64,19 +64,19 @@ impl<T> Pipe<T> {
 
 impl Network {
     pub(crate) fn new(delay: u64) -> Self {
-        Self { connections: Vec::new(), of_this_client: 0, delay }
+        Self { connections: Vec::new(), first_of_this_client: 0, delay }
     }
 
-    /// Another client has taken the place of the last one.
-    pub(crate) fn begins_anew(&mut self) {
-        self.of_this_client = self.connections.len();
+    /// A new client replaces the last one.
+    pub(crate) fn restart(&mut self) {
+        self.first_of_this_client = self.connections.len();
     }
 
-    pub(crate) fn is_of_a_former_client(&self, nth: Nth) -> bool {
-        nth < self.of_this_client
+    pub(crate) fn is_of_an_earlier_client(&self, nth: Nth) -> bool {
+        nth < self.first_of_this_client
     }
 
-    pub(crate) fn dials(&mut self, epoch: Epoch) -> Nth {
+    pub(crate) fn dial(&mut self, epoch: Epoch) -> Nth {
         let (up, down) = (Pipe::default(), Pipe::default());
         self.connections.push(Connection { epoch, socket: Socket::Dialling, up, down });
         self.connections.len() - 1
@@ -90,7 +90,7 @@ impl Network {
         self.connections.len().checked_sub(1)
     }
 
-    /// The connection that is open on both sides, as far as the network knows.
+    /// The open connection.
     pub(crate) fn open(&self) -> Option<Nth> {
         self.last().filter(|nth| self.connections[*nth].socket == Socket::Open)
     }
@@ -99,17 +99,17 @@ impl Network {
         self.connections[nth].socket == Socket::Dialling
     }
 
-    pub(crate) fn is_over(&self, nth: Nth) -> bool {
-        self.connections[nth].socket == Socket::Over
+    pub(crate) fn is_closed(&self, nth: Nth) -> bool {
+        self.connections[nth].socket == Socket::Closed
     }
 
-    pub(crate) fn opens(&mut self, nth: Nth) {
+    pub(crate) fn open_socket(&mut self, nth: Nth) {
         self.connections[nth].socket = Socket::Open;
     }
 
-    /// The client has dropped its socket, or it has ended by itself.
-    pub(crate) fn drops(&mut self, nth: Nth) {
-        self.connections[nth].socket = Socket::Over;
+    /// The client has dropped its socket, or the connection has ended.
+    pub(crate) fn close_socket(&mut self, nth: Nth) {
+        self.connections[nth].socket = Socket::Closed;
     }
 
     fn delay(&self, random: &mut Rng) -> Duration {
@@ -122,11 +122,11 @@ impl Network {
         frame: FromClient,
         now: Duration,
         random: &mut Rng,
-        agenda: &mut Agenda,
+        schedule: &mut Schedule,
     ) {
         let delay = self.delay(random);
         if let Some((at, frame)) = self.connections[nth].up.take(frame, now, delay) {
-            agenda.plan(at, Happening::AtServer(nth, frame));
+            schedule.add(at, Scheduled::AtServer(nth, frame));
         }
     }
 
@@ -136,15 +136,15 @@ impl Network {
         frame: FromServer,
         now: Duration,
         random: &mut Rng,
-        agenda: &mut Agenda,
+        schedule: &mut Schedule,
     ) {
         let delay = self.delay(random);
         if let Some((at, frame)) = self.connections[nth].down.take(frame, now, delay) {
-            agenda.plan(at, Happening::AtClient(nth, frame));
+            schedule.add(at, Scheduled::AtClient(nth, frame));
         }
     }
 
-    /// Whether what was under way arrives.
+    /// Whether frames in flight arrive.
     pub(crate) fn arrives_up(&self, nth: Nth) -> bool {
         !self.connections[nth].up.is_cut
     }
@@ -154,20 +154,20 @@ impl Network {
         !is_cut || matches!(frame, FromServer::Disconnected(_))
     }
 
-    /// The connection is reset: what is under way is lost, on both ways.
-    pub(crate) fn resets(&mut self, nth: Nth, now: Duration, agenda: &mut Agenda) {
+    /// Resets the connection: frames in flight are lost.
+    pub(crate) fn reset(&mut self, nth: Nth, now: Duration, schedule: &mut Schedule) {
         let connection = &mut self.connections[nth];
         (connection.up.is_cut, connection.down.is_cut) = (true, true);
-        agenda.plan(now, Happening::AtServer(nth, FromClient::Gone));
+        schedule.add(now, Scheduled::AtServer(nth, FromClient::Gone));
         let lost = ConnectionError::Io {
             kind: std::io::ErrorKind::ConnectionReset,
             message: "connection reset".to_owned(),
         };
-        agenda.plan(now, Happening::AtClient(nth, FromServer::Disconnected(lost)));
+        schedule.add(now, Scheduled::AtClient(nth, FromServer::Disconnected(lost)));
     }
 
-    /// From now on nothing arrives on these ways, and nobody is told.
-    pub(crate) fn swallows(&mut self, nth: Nth, up: bool, down: bool) {
+    /// Silently holds all frames in these directions.
+    pub(crate) fn black_hole(&mut self, nth: Nth, up: bool, down: bool) {
         let connection = &mut self.connections[nth];
         if up {
             connection.up.held.get_or_insert_default();
@@ -177,14 +177,14 @@ impl Network {
         }
     }
 
-    /// The black holes give back what they have held.
-    pub(crate) fn heals(&mut self, now: Duration, agenda: &mut Agenda) {
+    /// Releases the frames of all black holes.
+    pub(crate) fn restore(&mut self, now: Duration, schedule: &mut Schedule) {
         for (nth, connection) in self.connections.iter_mut().enumerate() {
             for frame in connection.up.held.take().into_iter().flatten() {
-                agenda.plan(now, Happening::AtServer(nth, frame));
+                schedule.add(now, Scheduled::AtServer(nth, frame));
             }
             for frame in connection.down.held.take().into_iter().flatten() {
-                agenda.plan(now, Happening::AtClient(nth, frame));
+                schedule.add(now, Scheduled::AtClient(nth, frame));
             }
             connection.up.clear = connection.up.clear.max(now);
             connection.down.clear = connection.down.clear.max(now);

@@ -1,4 +1,4 @@
-//! What happened in the worlds, counted.
+//! Counts the events of all simulations.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,12 +6,11 @@ use std::time::Duration;
 
 #[derive(Default)]
 pub(crate) struct Report {
-    worlds: u64,
+    seeds: u64,
     time: Duration,
     faults: BTreeMap<&'static str, u64>,
     counts: BTreeMap<&'static str, u64>,
-    /// How long it took until all was well again, once the faults had stopped and what a server had asked to wait was
-    /// over.
+    /// The times from the end of the faults, and of any wait that the server requested, to recovery.
     recoveries: Vec<Duration>,
 }
 
@@ -28,13 +27,13 @@ impl Report {
         self.recoveries.push(time);
     }
 
-    pub(crate) fn world(&mut self, time: Duration) {
-        self.worlds += 1;
+    pub(crate) fn seed(&mut self, time: Duration) {
+        self.seeds += 1;
         self.time += time;
     }
 
     pub(crate) fn add(&mut self, other: &Self) {
-        self.worlds += other.worlds;
+        self.seeds += other.seeds;
         self.time += other.time;
         for (name, count) in &other.faults {
             *self.faults.entry(name).or_default() += count;
@@ -45,16 +44,16 @@ impl Report {
         self.recoveries.extend(&other.recoveries);
     }
 
-    /// A simulation in which nothing goes wrong proves nothing.
-    pub(crate) fn is_worth_its_name(&self) -> bool {
+    /// Whether enough faults occurred.
+    pub(crate) fn is_meaningful(&self) -> bool {
         let each = self.faults.values().all(|count| *count > 0);
-        self.worlds < 50 || (each && self.faults.len() >= 30 && !self.recoveries.is_empty())
+        self.seeds < 50 || (each && self.faults.len() >= 30 && !self.recoveries.is_empty())
     }
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{} worlds, {} simulated hours", self.worlds, self.time.as_secs() / 3600)?;
+        writeln!(f, "{} seeds, {} simulated hours", self.seeds, self.time.as_secs() / 3600)?;
         for (name, count) in &self.counts {
             writeln!(f, "  {name}: {count}")?;
         }
@@ -67,11 +66,7 @@ impl fmt::Display for Report {
         let at = |percent: usize| {
             sorted.get((sorted.len() * percent / 100).min(sorted.len().max(1) - 1))
         };
-        write!(
-            f,
-            "{} recoveries; what a server had asked to wait aside, all was well again after",
-            sorted.len()
-        )?;
+        write!(f, "{} recoveries, without waits that the server requested:", sorted.len())?;
         for (name, percent) in [("p50", 50), ("p90", 90), ("p99", 99), ("max", 100)] {
             write!(f, " {name} {:.1} s", at(percent).map_or(0.0, Duration::as_secs_f64))?;
         }

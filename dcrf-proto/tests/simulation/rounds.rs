@@ -1,106 +1,107 @@
-//! A world's hour: rounds of trouble, and after each the faults stop and all must be well again in time.
+//! The rounds of a simulation: faults, then a pause in which everything must recover in time.
 
 use std::time::Duration;
 
 use dcrf_proto::{CloseOptions, ConnectionState};
 
 use crate::report::Report;
-use crate::world::World;
+use crate::simulation::Simulation;
 
 const ROUND: Duration = Duration::from_secs(600);
-/// Without trouble a client waits no longer than for its longest backoff, and for a heartbeat to find what is dead.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// By then what was under way has come, the bad news too.
-const UNDER_WAY: Duration = Duration::from_secs(6);
-/// A close waits 5 s for what is in flight, and a second for the closing handshake.
+/// Without faults a client needs at most its longest backoff, or a heartbeat to detect a dead connection.
+const RECOVERY_LIMIT: Duration = Duration::from_secs(30);
+/// After this, all frames and errors in flight have arrived.
+const IN_FLIGHT: Duration = Duration::from_secs(6);
+/// A close waits 5 s for requests in flight, and a second for the closing handshake.
 const CLOSE: Duration = Duration::from_secs(6);
-/// How often is looked whether all is well.
-const LOOK: Duration = Duration::from_millis(500);
+/// How often recovery is checked.
+const CHECK_INTERVAL: Duration = Duration::from_millis(500);
 
-impl World {
+impl Simulation {
     pub(crate) fn play(mut self, hours: u64) -> Report {
         self.session.open(self.clock.instant());
-        self.settles();
+        self.settle();
         for round in 1..=hours * 6 {
-            self.runs_until(ROUND * u32::try_from(round).expect("few"));
-            self.recovers();
+            self.run_until(ROUND * u32::try_from(round).expect("few"));
+            self.recover();
         }
-        self.closes();
-        self.report.world(self.clock.now);
+        self.close();
+        self.report.seed(self.clock.now);
         self.report
     }
 
-    fn runs_until(&mut self, end: Duration) {
+    fn run_until(&mut self, end: Duration) {
         while self.clock.now < end {
             self.step();
             if self.session.is_finished() {
-                self.ends();
+                self.end();
             }
         }
     }
 
-    /// The session has ended: nothing of it may be left, and the program makes another.
-    fn ends(&mut self) {
-        self.goes_on_at_once();
-        self.settles();
-        self.reads();
-        self.promises.ended(&self.session);
-        self.begins_anew();
+    /// Checks that an ended session leaves nothing behind, and starts another.
+    fn end(&mut self) {
+        self.resume_now();
+        self.settle();
+        self.read_all();
+        self.invariants.ended(&self.session);
+        self.restart();
         self.session.open(self.clock.instant());
-        self.settles();
+        self.settle();
     }
 
-    /// The faults stop.
-    fn recovers(&mut self) {
+    /// Stops the faults, and waits until everything has recovered.
+    fn recover(&mut self) {
         if matches!(self.session.state(), ConnectionState::Closed(_)) {
-            self.runs_until(self.clock.now + Duration::from_secs(10));
+            self.run_until(self.clock.now + Duration::from_secs(10));
         }
-        self.trace.say(self.clock.now, || "the faults stop".to_owned());
-        self.goes_on_at_once();
-        self.is_calm = true;
+        self.trace.push(self.clock.now, || "the faults stop".to_owned());
+        self.resume_now();
+        self.faults_stopped = true;
         self.is_full = false;
-        (self.server.mood, self.server.sloth, self.network.delay) = (0.0, 0.0, 20);
-        self.server.is_well = true;
-        self.server.hastens();
-        self.agenda.hasten(self.clock.now);
-        self.network.heals(self.clock.now, &mut self.agenda);
-        self.answers_dials();
-        self.settles();
+        (self.server.error_rate, self.server.slow_rate, self.network.delay) = (0.0, 0.0, 20);
+        self.server.is_healthy = true;
+        self.server.finish_work();
+        self.schedule.finish_server_work(self.clock.now);
+        self.network.restore(self.clock.now, &mut self.schedule);
+        self.complete_dials();
+        self.settle();
         let began = self.clock.now;
-        self.runs_until(began + UNDER_WAY);
-        let asked = self.asked().filter(|asked| *asked > PATIENCE).unwrap_or_default();
-        let limit = self.clock.now + self.patience();
-        while let Err(missing) = self.is_well() {
+        self.run_until(began + IN_FLIGHT);
+        let asked =
+            self.remaining_wait().filter(|asked| *asked > RECOVERY_LIMIT).unwrap_or_default();
+        let limit = self.clock.now + self.recovery_limit();
+        while let Err(missing) = self.is_healthy() {
             assert!(
                 self.clock.now < limit,
                 "{:?} after the faults: {missing}",
                 limit.saturating_sub(began)
             );
-            self.runs_until(self.clock.now + LOOK);
-            self.reads();
+            self.run_until(self.clock.now + CHECK_INTERVAL);
+            self.read_all();
         }
         self.report.recovered(self.clock.now.saturating_sub(began + asked));
-        (self.is_calm, self.server.is_well) = (false, false);
-        self.network.delay = self.temper.delay;
+        (self.faults_stopped, self.server.is_healthy) = (false, false);
+        self.network.delay = self.scenario.delay;
     }
 
-    /// A program that stands still goes on.
-    fn goes_on_at_once(&mut self) {
-        if self.piled_up.is_some() {
-            self.goes_on(None);
-            self.settles();
+    /// Resumes a suspended program.
+    fn resume_now(&mut self) {
+        if self.backlog.is_some() {
+            self.resume(None);
+            self.settle();
         }
     }
 
-    /// A dial that nobody answers is answered: the network repeats what was lost.
-    fn answers_dials(&mut self) {
+    /// Completes a hanging dial, as retransmissions do.
+    fn complete_dials(&mut self) {
         if let Some(nth) = self.network.last().filter(|nth| self.network.is_dialling(*nth)) {
             self.dial(nth);
         }
     }
 
-    /// How long the session still waits until its next attempt.
-    fn asked(&self) -> Option<Duration> {
+    /// How long the session waits for its next attempt.
+    fn remaining_wait(&self) -> Option<Duration> {
         match self.session.state() {
             ConnectionState::Waiting { until, .. } => {
                 Some(self.clock.when(*until).saturating_sub(self.clock.now))
@@ -109,44 +110,45 @@ impl World {
         }
     }
 
-    /// How long it may take until all is well: what the last failure has planned, or the longest backoff; then each
-    /// subscribe one by one where it must, and what the server is to be given time for.
-    fn patience(&self) -> Duration {
-        let planned = self.asked().unwrap_or_default();
-        let trips = Duration::from_millis(50) * (self.temper.subscriptions + 10);
-        // Of a frame that is never answered a connection may die for a second (L12).
-        let mutes = Duration::from_secs(1) * self.promises.subscriptions.mutes();
-        let deaths = if self.temper.poisonous { 5 * PATIENCE } else { Duration::ZERO };
-        planned.max(PATIENCE) + Duration::from_secs(3) + trips + mutes + deaths
+    /// The longest time that recovery may take: the current wait or the longest backoff, then the subscribes, one by one
+    /// in a quarantine.
+    fn recovery_limit(&self) -> Duration {
+        let planned = self.remaining_wait().unwrap_or_default();
+        let trips = Duration::from_millis(50) * (self.scenario.subscriptions + 10);
+        // A subscribe without reply is a suspect for a second (L12).
+        let mutes = Duration::from_secs(1) * self.invariants.subscriptions.mute_count();
+        let deaths = if self.scenario.has_poison { 5 * RECOVERY_LIMIT } else { Duration::ZERO };
+        planned.max(RECOVERY_LIMIT) + Duration::from_secs(3) + trips + mutes + deaths
     }
 
-    /// Whether everything is acknowledged, and every subscriber that refreshes knows what the server holds.
-    fn is_well(&self) -> Result<(), String> {
-        let Some(nth) = self.promises.open_connection().filter(|nth| self.server.knows(*nth))
+    /// Whether all subscriptions are live, and subscribers that refresh know the server's rows.
+    fn is_healthy(&self) -> Result<(), String> {
+        let Some(nth) =
+            self.invariants.open_connection().filter(|nth| self.server.has_connection(*nth))
         else {
             return Err(format!("not connected: {}", self.session.state()));
         };
         let on_server = self.server.subscribed(nth);
-        self.promises.is_live(nth, &on_server, &self.session)?;
-        self.promises.knows(&self.server.rows, &self.session)
+        self.invariants.is_live(nth, &on_server, &self.session)?;
+        self.invariants.check_rows(&self.server.rows, &self.session)
     }
 
-    fn closes(&mut self) {
-        self.goes_on_at_once();
-        self.trace.say(self.clock.now, || "the end".to_owned());
+    fn close(&mut self) {
+        self.resume_now();
+        self.trace.push(self.clock.now, || "the end".to_owned());
         self.session.close(CloseOptions::default(), self.clock.instant());
-        self.promises.closes(&self.session);
-        self.settles();
+        self.invariants.close(&self.session);
+        self.settle();
         let mut end = self.clock.now + CLOSE;
         while !self.session.is_finished() {
-            if self.piled_up.is_some() {
+            if self.backlog.is_some() {
                 end = self.clock.now + CLOSE;
             }
             assert!(self.clock.now < end, "the close does not end");
             self.step();
         }
-        self.settles();
-        self.reads();
-        self.promises.ended(&self.session);
+        self.settle();
+        self.read_all();
+        self.invariants.ended(&self.session);
     }
 }

@@ -1,14 +1,14 @@
-//! What happened last in a world, for one that fails.
+//! The last events of a failed simulation.
 
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// How many lines are kept.
+/// The number of lines kept.
 const KEPT: usize = 1_000;
 
-/// Empty and free until it is begun; its clones are one.
+/// Records nothing until `begin`. Clones share their lines.
 #[derive(Clone, Default)]
 pub(crate) struct Trace(Option<Arc<Mutex<VecDeque<String>>>>);
 
@@ -17,7 +17,7 @@ impl Trace {
         self.0 = Some(Arc::default());
     }
 
-    pub(crate) fn say(&self, now: Duration, what: impl FnOnce() -> String) {
+    pub(crate) fn push(&self, now: Duration, what: impl FnOnce() -> String) {
         let Some(lines) = &self.0 else { return };
         let mut lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
         if lines.len() == KEPT {

@@ -1,5 +1,4 @@
-//! A model of the server, with the quirks that were measured on the real one: what it holds, and what it does with
-//! each frame. It plans what it does later, and does not know the network.
+//! A model of the server with the measured quirks of the real one. It knows nothing of the network.
 
 mod peer;
 mod rows;
@@ -12,151 +11,151 @@ use fastrand::Rng;
 use serde_json::{Value, json};
 
 pub(crate) use self::peer::{POISON, Target};
-use self::peer::{Peer, Sub, Telling};
+use self::peer::{Peer, PendingEvent, Sub};
 pub(crate) use self::rows::Rows;
 use self::rows::{Commit, Kind};
 use crate::Nth;
-use crate::agenda::Happening;
+use crate::schedule::Scheduled;
 
-/// What the server has done, for the world to carry out.
+/// Output of the server, for the simulation to apply.
 #[derive(Default)]
 pub(crate) struct Effects {
     pub(crate) frames: Vec<(Nth, Value)>,
-    pub(crate) plans: Vec<(Duration, Happening)>,
+    pub(crate) plans: Vec<(Duration, Scheduled)>,
     pub(crate) closes: Vec<(Nth, CloseFrame)>,
 }
 
 pub(crate) struct Server {
     pub(crate) rows: Rows,
     peers: BTreeMap<Nth, Peer>,
-    /// How likely it fails to do what it is asked.
-    pub(crate) mood: f64,
-    /// How likely an action is slow.
-    pub(crate) sloth: f64,
+    /// The probability that an action fails.
+    pub(crate) error_rate: f64,
+    /// The probability that an action is slow.
+    pub(crate) slow_rate: f64,
     /// Nothing fails and nothing is slow.
-    pub(crate) is_well: bool,
-    poisonous: bool,
+    pub(crate) is_healthy: bool,
+    has_poison: bool,
     pub(crate) effects: Effects,
 }
 
 impl Server {
-    pub(crate) fn new(poisonous: bool) -> Self {
+    pub(crate) fn new(has_poison: bool) -> Self {
         Self {
             rows: Rows::new(),
             peers: BTreeMap::new(),
-            mood: 0.0,
-            sloth: 0.0,
-            is_well: false,
-            poisonous,
+            error_rate: 0.0,
+            slow_rate: 0.0,
+            is_healthy: false,
+            has_poison,
             effects: Effects::default(),
         }
     }
 
-    pub(crate) fn accepts(&mut self, nth: Nth, unready_until: Duration) {
+    pub(crate) fn accept(&mut self, nth: Nth, unready_until: Duration) {
         self.peers.insert(nth, Peer::new(unready_until));
     }
 
-    /// The connection is gone, and its subscriptions with it.
-    pub(crate) fn forgets(&mut self, nth: Nth) {
+    /// Forgets a connection and its subscriptions.
+    pub(crate) fn forget(&mut self, nth: Nth) {
         self.peers.remove(&nth);
     }
 
-    pub(crate) fn knows(&self, nth: Nth) -> bool {
+    pub(crate) fn has_connection(&self, nth: Nth) -> bool {
         self.peers.contains_key(&nth)
     }
 
-    /// What a connection is subscribed to, in no order, with the ids.
+    /// The ids and targets of a connection's subscriptions.
     pub(crate) fn subscribed(&self, nth: Nth) -> Vec<(Value, Target)> {
         let Some(peer) = self.peers.get(&nth) else { return Vec::new() };
         peer.subs.iter().map(|sub| (sub.id.clone(), sub.target.clone())).collect()
     }
 
-    /// All work that is planned is to be done now.
-    pub(crate) fn hastens(&mut self) {
+    /// Completes all pending work now.
+    pub(crate) fn finish_work(&mut self) {
         for peer in self.peers.values_mut() {
-            peer.hastens();
+            peer.finish_work();
         }
     }
 
-    /// A frame has come: it waits for those before it on its stream.
-    pub(crate) fn receives(&mut self, nth: Nth, frame: Value, now: Duration, random: &mut Rng) {
-        let Some(peer) = self.peers.get_mut(&nth).filter(|peer| !peer.is_dying) else { return };
+    /// Queues a frame behind the others of its stream.
+    pub(crate) fn receive(&mut self, nth: Nth, frame: Value, now: Duration, random: &mut Rng) {
+        let Some(peer) = self.peers.get_mut(&nth).filter(|peer| !peer.has_raised) else { return };
         let stream = frame["stream"].as_str().unwrap_or_default().to_owned();
         if now < peer.unready_until && stream == "notes" {
             // Quirk 10: the connection was accepted for another stream.
-            return self.raises(nth, now, random);
+            return self.raise(nth, now, random);
         }
         let action = frame["payload"]["action"].as_str().unwrap_or_default();
-        let slow = !self.is_well && (action == "slow" || random.f64() < self.sloth);
+        let slow = !self.is_healthy && (action == "slow" || random.f64() < self.slow_rate);
         let time =
             Duration::from_millis(if slow { random.u64(100..45_000) } else { random.u64(0..5) });
         let done = if action == "detached" { now + time } else { peer.occupy(&stream, now, time) };
-        self.effects.plans.push((done, Happening::Acts(nth, frame)));
+        self.effects.plans.push((done, Scheduled::Process(nth, frame)));
     }
 
-    /// An unhandled exception: the server closes up to a second later, and what comes meanwhile is lost.
-    fn raises(&mut self, nth: Nth, now: Duration, random: &mut Rng) {
+    /// An unhandled exception: the server closes up to a second later, and drops all frames until then.
+    fn raise(&mut self, nth: Nth, now: Duration, random: &mut Rng) {
         if let Some(peer) = self.peers.get_mut(&nth) {
-            peer.is_dying = true;
+            peer.has_raised = true;
             let late = Duration::from_millis(random.u64(0..1_000));
-            self.effects.plans.push((now + late, Happening::Crashes(nth)));
+            self.effects.plans.push((now + late, Scheduled::Crash(nth)));
         }
     }
 
-    pub(crate) fn crashes(&mut self, nth: Nth) {
+    pub(crate) fn crash(&mut self, nth: Nth) {
         if self.peers.remove(&nth).is_some() {
             self.effects.closes.push((nth, CloseFrame { code: 1011, reason: String::new() }));
         }
     }
 
-    /// Does what a frame asks for.
-    pub(crate) fn acts(&mut self, nth: Nth, frame: &Value, now: Duration, random: &mut Rng) {
-        if self.peers.get(&nth).is_none_or(|peer| peer.is_dying) {
+    /// Processes a frame.
+    pub(crate) fn process(&mut self, nth: Nth, frame: &Value, now: Duration, random: &mut Rng) {
+        if self.peers.get(&nth).is_none_or(|peer| peer.has_raised) {
             return;
         }
         let payload = &frame["payload"];
         let (stream, action) = (text(&frame["stream"]), text(&payload["action"]));
         if let Some(target) = Target::of(stream, action, payload["pk"].as_u64()) {
-            return self.subscribes(nth, frame, &target, now, random);
+            return self.subscribe(nth, frame, &target, now, random);
         }
-        if random.f64() < self.mood && !matches!(action, "never" | "said" | "crash") {
-            // Nobody can tell a 404 that is not true from one that is.
+        if random.f64() < self.error_rate && !matches!(action, "never" | "said" | "crash") {
+            // No 404: a client could not distinguish a false one.
             let status = [400, 403, 429, 500, 503][random.usize(..5)];
-            return self.refuses(nth, frame, status);
+            return self.reply_error(nth, frame, status);
         }
         let pk = payload["pk"].as_u64().unwrap_or_default();
         match action {
             "retrieve" => match self.rows.get(stream, pk) {
-                Some(row) => self.replies(nth, frame, 200, &row),
-                None => self.refuses(nth, frame, 404),
+                Some(row) => self.reply(nth, frame, 200, &row),
+                None => self.reply_error(nth, frame, 404),
             },
             "list" if stream == "notes" => {
                 let page = self.rows.page(stream, payload["offset"].as_u64().unwrap_or(0));
-                self.replies(nth, frame, 200, &page);
+                self.reply(nth, frame, 200, &page);
             }
             "list" => {
                 let all = self.rows.all(stream);
-                self.replies(nth, frame, 200, &all);
+                self.reply(nth, frame, 200, &all);
             }
             "create" | "patch" | "delete" => {
-                self.writes(nth, frame, now, random);
+                self.write(nth, frame, now, random);
             }
-            "refuse" => self.refuses(nth, frame, 400),
-            // What fails without a numeric status, and what a server of Python's says of infinity.
-            "oddly" => self.says(nth, frame, &json!("bad"), &json!(["no"]), &Value::Null),
-            "crash" if !self.is_well => self.raises(nth, now, random),
-            "print" => self.prints(nth, frame.clone(), 0, now),
+            "refuse" => self.reply_error(nth, frame, 400),
+            // A status that is no number.
+            "oddly" => self.send(nth, frame, &json!("bad"), &json!(["no"]), &Value::Null),
+            "crash" if !self.is_healthy => self.raise(nth, now, random),
+            "print" => self.send_next_reply(nth, frame.clone(), 0, now),
             "stop" => {
                 if let Some(peer) = self.peers.get_mut(&nth) {
-                    peer.printing.remove(&payload["request_id"].to_string());
+                    peer.reply_streams.remove(&payload["request_id"].to_string());
                 }
             }
             "never" | "said" => {}
-            _ => self.replies(nth, frame, 200, &json!({"echo": payload["number"]})),
+            _ => self.reply(nth, frame, 200, &json!({"echo": payload["number"]})),
         }
     }
 
-    fn writes(&mut self, nth: Nth, frame: &Value, now: Duration, random: &mut Rng) {
+    fn write(&mut self, nth: Nth, frame: &Value, now: Duration, random: &mut Rng) {
         let payload = &frame["payload"];
         let (stream, action) = (text(&frame["stream"]), text(&payload["action"]));
         let pk = payload["pk"].as_u64().unwrap_or_default();
@@ -165,75 +164,75 @@ impl Server {
             "patch" => self.rows.update(stream, pk),
             _ => self.rows.delete(stream, pk),
         };
-        let Some(commit) = commit else { return self.refuses(nth, frame, 404) };
+        let Some(commit) = commit else { return self.reply_error(nth, frame, 404) };
         let mut data = commit.row.clone();
         data["echo"] = payload["number"].clone();
         match action {
-            "create" => self.replies(nth, frame, 201, &data),
-            "patch" => self.replies(nth, frame, 200, &data),
-            _ => self.replies(nth, frame, 204, &Value::Null),
+            "create" => self.reply(nth, frame, 201, &data),
+            "patch" => self.reply(nth, frame, 200, &data),
+            _ => self.reply(nth, frame, 204, &Value::Null),
         }
-        self.publishes(&commit, now, random);
+        self.publish(&commit, now, random);
     }
 
-    /// Somebody else writes.
-    pub(crate) fn commits(&mut self, now: Duration, random: &mut Rng) {
+    /// Another program writes.
+    pub(crate) fn commit(&mut self, now: Duration, random: &mut Rng) {
         let stream = ["tasks", "tasks", "notes"][random.usize(..3)];
         let Some(pk) = self.rows.any(stream, random) else { return };
         let commit = match random.u64(..20) {
             0 | 1 => self.rows.create(stream),
-            // A page without its rows shifts those behind it: notes are read in pages.
+            // Notes are read in pages, and a delete would shift the following pages.
             2 if stream == "tasks" => self.rows.delete(stream, pk),
             _ => self.rows.update(stream, pk),
         };
         if let Some(commit) = commit {
-            self.publishes(&commit, now, random);
+            self.publish(&commit, now, random);
         }
     }
 
-    /// The channel layer takes an event to all who subscribe.
-    fn publishes(&mut self, commit: &Commit, now: Duration, random: &mut Rng) {
+    /// Publishes an event to all subscriptions through the channel layer.
+    fn publish(&mut self, commit: &Commit, now: Duration, random: &mut Rng) {
         for (nth, peer) in &mut self.peers {
             for sub in peer.subs.iter().filter(|sub| sub.target.is_of(commit)) {
-                let telling = Telling {
+                let event = PendingEvent {
                     id: sub.id.clone(),
                     target: sub.target.clone(),
                     commit: commit.clone(),
                 };
                 let delay = Duration::from_micros(random.u64(100..20_000));
-                peer.told_until = peer.told_until.max(now + delay);
-                let waiting = peer.tellings.entry(commit.stream.clone()).or_default();
-                waiting.push_back(telling);
-                let tells = Happening::Tells(*nth, commit.stream.clone());
-                self.effects.plans.push((peer.told_until, tells));
+                peer.events_until = peer.events_until.max(now + delay);
+                let waiting = peer.events.entry(commit.stream.clone()).or_default();
+                waiting.push_back(event);
+                let tells = Scheduled::DeliverEvent(*nth, commit.stream.clone());
+                self.effects.plans.push((peer.events_until, tells));
             }
         }
     }
 
-    /// An event reaches the consumer, behind what its stream is at work on.
-    pub(crate) fn tells(&mut self, nth: Nth, stream: String, now: Duration) {
-        let Some(peer) = self.peers.get_mut(&nth).filter(|peer| !peer.is_dying) else { return };
+    /// Delivers an event once its stream is free.
+    pub(crate) fn deliver_event(&mut self, nth: Nth, stream: String, now: Duration) {
+        let Some(peer) = self.peers.get_mut(&nth).filter(|peer| !peer.has_raised) else { return };
         let free = peer.free_at(&stream);
         if free > now {
-            return self.effects.plans.push((free, Happening::Tells(nth, stream)));
+            return self.effects.plans.push((free, Scheduled::DeliverEvent(nth, stream)));
         }
-        let waiting = peer.tellings.get_mut(&stream);
-        let Some(telling) = waiting.and_then(VecDeque::pop_front) else { return };
-        let is_subscribed = |sub: &Sub| sub.id == telling.id && sub.target == telling.target;
+        let waiting = peer.events.get_mut(&stream);
+        let Some(event) = waiting.and_then(VecDeque::pop_front) else { return };
+        let is_subscribed = |sub: &Sub| sub.id == event.id && sub.target == event.target;
         let Some(sub) = peer.subs.iter().find(|sub| is_subscribed(sub)) else { return };
         if sub.is_silenced {
             return;
         }
-        if let Some(object) = telling.target.object() {
-            peer.told_of.insert(object);
+        if let Some(object) = event.target.object() {
+            peer.delivered_objects.insert(object);
         }
-        let payload = telling.payload(&self.rows);
+        let payload = event.payload(&self.rows);
         self.effects
             .frames
-            .push((nth, json!({"stream": telling.target.stream(), "payload": payload})));
+            .push((nth, json!({"stream": event.target.stream(), "payload": payload})));
     }
 
-    fn subscribes(
+    fn subscribe(
         &mut self,
         nth: Nth,
         frame: &Value,
@@ -243,14 +242,14 @@ impl Server {
     ) {
         let begins = text(&frame["payload"]["action"]).starts_with("subscribe");
         let is_there = target.object().is_none_or(|(stream, pk)| self.rows.has(&stream, pk));
-        if begins && target.pk() == Some(POISON) && self.poisonous {
-            return self.raises(nth, now, random);
+        if begins && target.pk() == Some(POISON) && self.has_poison {
+            return self.raise(nth, now, random);
         }
         let error_reply = if target.is_mute() {
             None
         } else if !is_there {
             Some(404)
-        } else if begins && random.f64() < self.mood {
+        } else if begins && random.f64() < self.error_rate {
             Some([403, 404, 429, 500, 503][random.usize(..5)])
         } else {
             None
@@ -264,36 +263,38 @@ impl Server {
         }
         match error_reply {
             _ if target.is_mute() => {}
-            Some(status) => self.refuses(nth, frame, status),
-            None => self.replies(nth, frame, if begins { 201 } else { 204 }, &Value::Null),
+            Some(status) => self.reply_error(nth, frame, status),
+            None => self.reply(nth, frame, if begins { 201 } else { 204 }, &Value::Null),
         }
     }
 
-    /// The next of a stream of replies.
-    pub(crate) fn prints(&mut self, nth: Nth, frame: Value, at: u64, now: Duration) {
-        let Some(peer) = self.peers.get_mut(&nth).filter(|peer| !peer.is_dying) else { return };
+    /// Sends the next reply of a stream.
+    pub(crate) fn send_next_reply(&mut self, nth: Nth, frame: Value, at: u64, now: Duration) {
+        let Some(peer) = self.peers.get_mut(&nth).filter(|peer| !peer.has_raised) else { return };
         let id = frame["payload"]["request_id"].to_string();
         if at == 0 {
-            peer.printing.insert(id.clone());
+            peer.reply_streams.insert(id.clone());
         }
-        if !peer.printing.contains(&id) || at >= frame["payload"]["count"].as_u64().unwrap_or(0) {
+        if !peer.reply_streams.contains(&id)
+            || at >= frame["payload"]["count"].as_u64().unwrap_or(0)
+        {
             return;
         }
         let data = json!({"echo": frame["payload"]["number"], "at": at});
-        self.replies(nth, &frame, 200, &data);
+        self.reply(nth, &frame, 200, &data);
         let next = now + Duration::from_millis(frame["payload"]["pause"].as_u64().unwrap_or(0));
-        self.effects.plans.push((next, Happening::Prints(nth, frame, at + 1)));
+        self.effects.plans.push((next, Scheduled::SendReply(nth, frame, at + 1)));
     }
 
-    fn replies(&mut self, nth: Nth, frame: &Value, status: u16, data: &Value) {
-        self.says(nth, frame, &json!(status), &json!([]), data);
+    fn reply(&mut self, nth: Nth, frame: &Value, status: u16, data: &Value) {
+        self.send(nth, frame, &json!(status), &json!([]), data);
     }
 
-    fn refuses(&mut self, nth: Nth, frame: &Value, status: u16) {
-        self.says(nth, frame, &json!(status), &json!(["no"]), &Value::Null);
+    fn reply_error(&mut self, nth: Nth, frame: &Value, status: u16) {
+        self.send(nth, frame, &json!(status), &json!(["no"]), &Value::Null);
     }
 
-    fn says(&mut self, nth: Nth, frame: &Value, status: &Value, errors: &Value, data: &Value) {
+    fn send(&mut self, nth: Nth, frame: &Value, status: &Value, errors: &Value, data: &Value) {
         let reply = json!({"stream": frame["stream"], "payload": {
             "errors": errors, "data": data, "action": frame["payload"]["action"],
             "response_status": status, "request_id": frame["payload"]["request_id"],

@@ -1,4 +1,4 @@
-//! One connection as the server sees it: its subscriptions, and what each of its streams is at work on.
+//! A connection on the server: its subscriptions, and the work of each stream.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -7,21 +7,21 @@ use serde_json::{Value, json};
 
 use super::rows::{Commit, Kind, Rows};
 
-/// The consumer of a poisonous server raises when this object is subscribed to.
+/// A subscribe to this object makes the consumer raise, if the scenario has poison.
 pub(crate) const POISON: u64 = 1;
 
-/// What can be subscribed to.
+/// The target of a subscription.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Target {
     Instance(String, u64),
-    /// A `model_observer` with a serializer, whose actions answer.
+    /// A `model_observer` with a serializer, whose actions reply.
     Feed(String),
-    /// One as in DCRF's docs, whose actions never answer.
+    /// One as in DCRF's docs, whose actions never reply.
     Mute(String),
 }
 
 impl Target {
-    /// What a subscribe or unsubscribe is for.
+    /// The target of a subscribe or unsubscribe.
     pub(crate) fn of(stream: &str, action: &str, pk: Option<u64>) -> Option<Self> {
         let stream = stream.to_owned();
         match action.strip_prefix("un").unwrap_or(action) {
@@ -64,14 +64,14 @@ impl Target {
 }
 
 /// An event on its way to a consumer.
-pub(super) struct Telling {
+pub(super) struct PendingEvent {
     pub(super) id: Value,
     pub(super) target: Target,
     pub(super) commit: Commit,
 }
 
-impl Telling {
-    /// The payload that the consumer makes of it.
+impl PendingEvent {
+    /// The payload that the consumer sends.
     pub(super) fn payload(&self, rows: &Rows) -> Value {
         let (action, pk) = (self.commit.kind.action(), self.commit.pk);
         let say = |data: &Value, status: u16, errors: &Value| {
@@ -105,18 +105,18 @@ pub(super) struct Sub {
 
 pub(super) struct Peer {
     pub(super) subs: Vec<Sub>,
-    /// The objects of which an event was delivered (quirk 1).
-    pub(super) told_of: BTreeSet<(String, u64)>,
-    /// A consumer has raised, and nothing is done any more.
-    pub(super) is_dying: bool,
-    /// The stream `notes` kills the connection before that.
+    /// The objects with a delivered event (quirk 1).
+    pub(super) delivered_objects: BTreeSet<(String, u64)>,
+    /// A consumer has raised, and nothing more is processed.
+    pub(super) has_raised: bool,
+    /// Until then a frame for `notes` kills the connection.
     pub(super) unready_until: Duration,
-    /// When the last event that was published arrives, and what waits, by stream.
-    pub(super) told_until: Duration,
-    pub(super) tellings: BTreeMap<String, VecDeque<Telling>>,
-    /// The ids of the streams of replies.
-    pub(super) printing: BTreeSet<String>,
-    /// Until when each stream is at work.
+    /// When the last published event arrives, and the events by stream.
+    pub(super) events_until: Duration,
+    pub(super) events: BTreeMap<String, VecDeque<PendingEvent>>,
+    /// The ids of the reply streams.
+    pub(super) reply_streams: BTreeSet<String>,
+    /// How long each stream is busy.
     busy: BTreeMap<String, Duration>,
 }
 
@@ -124,12 +124,12 @@ impl Peer {
     pub(super) fn new(unready_until: Duration) -> Self {
         Self {
             subs: Vec::new(),
-            told_of: BTreeSet::new(),
-            is_dying: false,
+            delivered_objects: BTreeSet::new(),
+            has_raised: false,
             unready_until,
-            told_until: Duration::ZERO,
-            tellings: BTreeMap::new(),
-            printing: BTreeSet::new(),
+            events_until: Duration::ZERO,
+            events: BTreeMap::new(),
+            reply_streams: BTreeSet::new(),
             busy: BTreeMap::new(),
         }
     }
@@ -138,16 +138,16 @@ impl Peer {
         self.busy.get(stream).copied().unwrap_or_default()
     }
 
-    /// The stream works for `time` once it is free. Says until when.
+    /// Occupies the stream for `time` once it is free. Returns until when.
     pub(super) fn occupy(&mut self, stream: &str, now: Duration, time: Duration) -> Duration {
         let done = self.free_at(stream).max(now) + time;
         self.busy.insert(stream.to_owned(), done);
         done
     }
 
-    pub(super) fn hastens(&mut self) {
+    pub(super) fn finish_work(&mut self) {
         self.busy.clear();
-        self.told_until = Duration::ZERO;
+        self.events_until = Duration::ZERO;
         self.unready_until = Duration::ZERO;
     }
 
@@ -162,10 +162,10 @@ impl Peer {
     }
 
     pub(super) fn unsubscribe(&mut self, id: &Value, target: &Target) {
-        // Quirk 2: whatever it was used for.
+        // Quirk 2: the id alone decides.
         self.subs.retain(|sub| sub.id != *id);
         // Quirk 1: after an event, the other ids are silenced.
-        if target.object().is_some_and(|object| self.told_of.contains(&object)) {
+        if target.object().is_some_and(|object| self.delivered_objects.contains(&object)) {
             for sub in self.subs.iter_mut().filter(|sub| sub.target == *target) {
                 sub.is_silenced = true;
             }

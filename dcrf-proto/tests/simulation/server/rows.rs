@@ -6,7 +6,7 @@ use fastrand::Rng;
 use serde_json::{Value, json};
 
 const PAGE: usize = 3;
-/// A table is not to grow without end.
+/// Tables don't grow beyond this.
 const MAX_ROWS: usize = 12;
 
 pub(crate) struct Rows {
@@ -22,7 +22,7 @@ pub(crate) enum Kind {
     Delete,
 }
 
-/// What was written, with the row as it was then.
+/// A write, with the row at that time.
 #[derive(Clone)]
 pub(crate) struct Commit {
     pub(crate) stream: String,

@@ -1,4 +1,4 @@
-//! All that goes wrong: with dials, on the network, at the server, in what it says, and with the program's time.
+//! The faults: of dials, the network, the server, its frames, and the program's clock.
 
 use std::time::Duration;
 
@@ -6,10 +6,10 @@ use dcrf_proto::{CloseFrame, ConnectionError};
 use serde_json::{Value, json};
 
 use crate::Nth;
-use crate::agenda::{FromServer, Happening};
-use crate::world::World;
+use crate::schedule::{FromServer, Scheduled};
+use crate::simulation::Simulation;
 
-/// A close code that a server may send, and how often in a hundred.
+/// Close codes of a server. The first seven are drawn more often.
 const CODES: [(u16, &str); 12] = [
     (1000, "close 1000"),
     (1001, "close 1001"),
@@ -25,25 +25,25 @@ const CODES: [(u16, &str); 12] = [
     (1010, "close 1010"),
 ];
 
-impl World {
+impl Simulation {
     fn millis(&mut self, from: u64, to: u64) -> Duration {
         Duration::from_millis(self.random.u64(from..to))
     }
 
-    /// How long a connection is open before its slowest stream is (quirk 10).
+    /// How long the slowest stream needs after the connection is open (quirk 10).
     pub(crate) fn unready_for(&mut self) -> Duration {
-        if self.is_calm || self.random.f64() >= self.temper.error_replies / 4.0 {
+        if self.faults_stopped || self.random.f64() >= self.scenario.error_replies / 4.0 {
             return Duration::ZERO;
         }
         self.report.fault("a stream is not ready");
         self.millis(1, 1_500)
     }
 
-    /// The end of a dial.
+    /// Schedules the end of a dial.
     pub(crate) fn dial(&mut self, nth: Nth) {
-        if self.is_calm || self.random.f64() >= self.temper.error_replies {
+        if self.faults_stopped || self.random.f64() >= self.scenario.error_replies {
             let after = self.millis(1, 2 + 3 * self.network.delay);
-            return self.agenda.plan(self.clock.now + after, Happening::Dialled(nth, Ok(())));
+            return self.schedule.add(self.clock.now + after, Scheduled::DialEnds(nth, Ok(())));
         }
         let http = |status, seconds: Option<u64>| ConnectionError::Http {
             status,
@@ -54,16 +54,16 @@ impl World {
             |fatal| ConnectionError::Credentials { message: "none".to_owned(), fatal };
         let seconds = self.random.u64(0..100);
         let (fault, end) = match self.random.u64(..1000) {
-            0..300 => ("dial refused", io(std::io::ErrorKind::ConnectionRefused)),
+            0..300 => ("dial rejected", io(std::io::ErrorKind::ConnectionRefused)),
             300..400 => ("dial cut", ConnectionError::Dropped),
             400..500 => {
-                // Nobody ever answers.
+                // It never ends.
                 return self.report.fault("dial hangs");
             }
             500..600 => {
                 self.report.fault("dial slow");
                 let after = self.millis(1_000, 15_000);
-                return self.agenda.plan(self.clock.now + after, Happening::Dialled(nth, Ok(())));
+                return self.schedule.add(self.clock.now + after, Scheduled::DialEnds(nth, Ok(())));
             }
             600..750 => ("HTTP 500", http(500, None)),
             750..800 => ("HTTP 502", http(502, None)),
@@ -80,68 +80,68 @@ impl World {
         };
         self.report.fault(fault);
         let after = self.millis(1, 500);
-        self.agenda.plan(self.clock.now + after, Happening::Dialled(nth, Err(end)));
+        self.schedule.add(self.clock.now + after, Scheduled::DialEnds(nth, Err(end)));
     }
 
-    pub(crate) fn trouble(&mut self) {
+    pub(crate) fn inject_fault(&mut self) {
         match self.random.u64(..100) {
-            0..35 => self.network_trouble(),
-            35..60 => self.server_trouble(),
-            60..90 => self.says_something_else(),
-            _ => self.program_trouble(),
+            0..35 => self.inject_network_fault(),
+            35..60 => self.inject_server_fault(),
+            60..90 => self.send_unsolicited(),
+            _ => self.inject_program_fault(),
         }
     }
 
-    fn network_trouble(&mut self) {
+    fn inject_network_fault(&mut self) {
         let now = self.clock.now;
         let Some(nth) = self.network.open() else { return };
         match self.random.u64(..8) {
             0 | 1 => {
                 self.fault("reset");
-                self.network.resets(nth, now, &mut self.agenda);
+                self.network.reset(nth, now, &mut self.schedule);
             }
             2 => {
                 self.fault("end without a close frame");
-                self.server.forgets(nth);
-                self.sends_down(nth, FromServer::Disconnected(ConnectionError::Dropped));
+                self.server.forget(nth);
+                self.send_to_client(nth, FromServer::Disconnected(ConnectionError::Dropped));
             }
-            3 => self.swallows("black hole up", nth, true, false),
-            4 => self.swallows("black hole down", nth, false, true),
-            5 => self.swallows("black hole both ways", nth, true, true),
+            3 => self.black_hole("black hole up", nth, true, false),
+            4 => self.black_hole("black hole down", nth, false, true),
+            5 => self.black_hole("black hole both ways", nth, true, true),
             6 => {
-                // What it has sent is taken by the system, and the server is gone.
+                // The system still accepts frames, but the server is gone.
                 self.fault("half-open");
-                self.server.forgets(nth);
-                self.network.swallows(nth, true, true);
+                self.server.forget(nth);
+                self.network.black_hole(nth, true, true);
             }
             _ => {
                 self.fault("socket full");
                 self.is_full = true;
                 let after = self.millis(10, 40_000);
-                self.agenda.plan(now + after, Happening::Drains);
+                self.schedule.add(now + after, Scheduled::DrainSocket);
             }
         }
     }
 
-    fn swallows(&mut self, name: &'static str, nth: Nth, up: bool, down: bool) {
+    fn black_hole(&mut self, name: &'static str, nth: Nth, up: bool, down: bool) {
         self.fault(name);
-        self.network.swallows(nth, up, down);
+        self.network.black_hole(nth, up, down);
         let after = self.millis(100, 90_000);
-        self.agenda.plan(self.clock.now + after, Happening::Heals);
+        self.schedule.add(self.clock.now + after, Scheduled::RestoreNetwork);
     }
 
     fn fault(&mut self, name: &'static str) {
-        self.trace.say(self.clock.now, || format!("! {name}"));
+        self.trace.push(self.clock.now, || format!("! {name}"));
         self.report.fault(name);
     }
 
-    fn server_trouble(&mut self) {
-        self.server.mood = if self.random.bool() { self.temper.moods } else { 0.0 };
-        self.server.sloth = self.server.mood / 10.0;
+    fn inject_server_fault(&mut self) {
+        self.server.error_rate = if self.random.bool() { self.scenario.error_rate } else { 0.0 };
+        self.server.slow_rate = self.server.error_rate / 10.0;
         let Some(nth) = self.network.open() else { return };
         let lost = match self.random.u64(..20) {
             0..12 => {
-                // Those that end the session when they come again are rare.
+                // Codes that close the session when repeated are rare.
                 let any = self.random.usize(..CODES.len());
                 let (code, name) =
                     if self.random.u64(..4) == 0 { CODES[any] } else { CODES[any % 7] };
@@ -154,19 +154,19 @@ impl World {
             }
             15..19 => {
                 self.fault("a consumer raises");
-                return self.agenda.plan(self.clock.now, Happening::Crashes(nth));
+                return self.schedule.add(self.clock.now, Scheduled::Crash(nth));
             }
             _ => {
                 self.fault("oversize");
                 ConnectionError::TooLarge { limit: 4 << 20 }
             }
         };
-        self.server.forgets(nth);
-        self.sends_down(nth, FromServer::Disconnected(lost));
+        self.server.forget(nth);
+        self.send_to_client(nth, FromServer::Disconnected(lost));
     }
 
-    /// What no client has asked for.
-    fn says_something_else(&mut self) {
+    /// Sends frames that no client has requested.
+    fn send_unsolicited(&mut self) {
         let Some(nth) = self.network.open() else { return };
         let texts = match self.random.u64(..12) {
             0 => {
@@ -182,7 +182,7 @@ impl World {
             }
             2 => {
                 self.fault("binary");
-                return self.sends_down(nth, FromServer::Binary(vec![0, 159, 146, 150]));
+                return self.send_to_client(nth, FromServer::Binary(vec![0, 159, 146, 150]));
             }
             3 => {
                 self.fault("flood");
@@ -195,7 +195,7 @@ impl World {
                 vec![reply("tasks", &Value::Null, "update", 200)]
             }
             5 => {
-                self.fault("error_reply without an id");
+                self.fault("error reply without an id");
                 vec![reply("tasks", &Value::Null, "subscribe_instance", 403)]
             }
             6 => {
@@ -204,17 +204,17 @@ impl World {
             }
             7 => {
                 self.fault("late id");
-                let Some(id) = self.promises.requests.past_id(&mut self.random) else { return };
+                let Some(id) = self.invariants.requests.past_id(&mut self.random) else { return };
                 vec![reply("tasks", &id, "echo", 200)]
             }
             8 => {
                 self.fault("an id on another stream");
-                let Some(id) = self.promises.any_id(&mut self.random) else { return };
+                let Some(id) = self.invariants.any_id(&mut self.random) else { return };
                 vec![reply("elsewhere", &id, "update", 200), reply("elsewhere", &id, "echo", 200)]
             }
             9 => {
                 self.fault("NaN");
-                let Some((id, stream)) = self.promises.live_id(nth, &mut self.random) else {
+                let Some((id, stream)) = self.invariants.live_id(nth, &mut self.random) else {
                     return;
                 };
                 let event = reply(&stream, &id, "update", 200);
@@ -222,7 +222,7 @@ impl World {
             }
             10 => {
                 self.fault("event twice");
-                let Some((id, stream)) = self.promises.live_id(nth, &mut self.random) else {
+                let Some((id, stream)) = self.invariants.live_id(nth, &mut self.random) else {
                     return;
                 };
                 vec![reply(&stream, &id, "tick", 200), reply(&stream, &id, "tick", 200)]
@@ -233,12 +233,12 @@ impl World {
             }
         };
         for text in texts {
-            self.sends_down(nth, FromServer::Text(text));
+            self.send_to_client(nth, FromServer::Text(text));
         }
     }
 
-    fn program_trouble(&mut self) {
-        if self.piled_up.is_some() {
+    fn inject_program_fault(&mut self) {
+        if self.backlog.is_some() {
             return;
         }
         let now = self.clock.now;
@@ -255,11 +255,12 @@ impl World {
                 self.fault(if slept.is_some() {
                     "the machine sleeps"
                 } else {
-                    "the program stands still"
+                    "the program is suspended"
                 });
-                self.piled_up = Some(Vec::new());
-                self.naps += 1;
-                self.agenda.plan(now + time, Happening::Wakes { nap: self.naps, slept });
+                self.backlog = Some(Vec::new());
+                self.suspensions += 1;
+                self.schedule
+                    .add(now + time, Scheduled::Resume { suspension: self.suspensions, slept });
             }
         }
     }

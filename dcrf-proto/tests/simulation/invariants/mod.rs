@@ -1,8 +1,7 @@
-//! What was promised, in the simplest form: a ledger of what the caller wants, what reached the wire and what was told,
-//! in which every step of the session must make sense.
+//! The invariants: a model of the calls, the frames and the outputs, against which each step of the session is checked.
 
 mod link;
-mod reading;
+mod reader;
 mod replies;
 mod requests;
 mod subscriptions;
@@ -16,15 +15,15 @@ use serde_json::Value;
 use self::link::Link;
 pub(crate) use self::replies::Next;
 use self::replies::Streams;
-pub(crate) use self::requests::Asked;
+pub(crate) use self::requests::Pending;
 use self::requests::Requests;
+pub(crate) use self::subscriptions::Spec;
 use self::subscriptions::Subscriptions;
-pub(crate) use self::subscriptions::Wish;
 use crate::Nth;
 use crate::server::{Rows, Target};
 
 #[derive(Default)]
-pub(crate) struct Promises {
+pub(crate) struct Invariants {
     link: Link,
     pub(crate) requests: Requests,
     pub(crate) streams: Streams,
@@ -33,8 +32,8 @@ pub(crate) struct Promises {
 }
 
 // The connection
-impl Promises {
-    /// A number that no other request has.
+impl Invariants {
+    /// A unique number for a request.
     pub(crate) fn next_number(&mut self) -> u64 {
         self.numbers += 1;
         self.numbers
@@ -48,7 +47,7 @@ impl Promises {
         self.link.open() == Some(nth)
     }
 
-    pub(crate) fn dials(&mut self, session: &Session) {
+    pub(crate) fn check_dial(&mut self, session: &Session) {
         assert!(!self.link.is_closed(), "L11: a dial after the close");
         assert!(self.link.open().is_none(), "a dial while a connection is open");
         assert!(
@@ -66,7 +65,7 @@ impl Promises {
         self.link.failed(why);
     }
 
-    /// The open connection is over, for a reason that came from outside or that the session has found by itself.
+    /// The open connection is lost: with an error from outside, or without one if the session ended it.
     pub(crate) fn lost(&mut self, nth: Nth, why: Option<&ConnectionError>, now: Instant) {
         self.link.lost(why, now);
         let found = why.is_none();
@@ -75,23 +74,23 @@ impl Promises {
         self.streams.lost(nth);
     }
 
-    /// Something was heard on the connection that is open, or the program has only now come to listen.
-    pub(crate) fn is_alive(&mut self, now: Instant) {
-        self.link.heard(now);
+    /// Restarts the measurement of silence: a frame has arrived, or the program resumes.
+    pub(crate) fn keep_alive(&mut self, now: Instant) {
+        self.link.received(now);
     }
 
-    pub(crate) fn reconnects(&mut self) {
-        self.link.begins_anew();
+    pub(crate) fn force_reconnect(&mut self) {
+        self.link.restart();
     }
 
-    /// The caller has closed the session.
-    pub(crate) fn closes(&mut self, session: &Session) {
-        self.link.closes(matches!(session.state(), ConnectionState::Closed(_)));
+    /// The caller closes the session.
+    pub(crate) fn close(&mut self, session: &Session) {
+        self.link.close(matches!(session.state(), ConnectionState::Closed(_)));
     }
 }
 
-// The wire
-impl Promises {
+// Frames
+impl Invariants {
     pub(crate) fn transmitted(&mut self, nth: Nth, frame: &Value, session: &Session, now: Instant) {
         assert!(self.is_open(nth), "{frame} is for a connection that is not open");
         let size = frame.to_string().len();
@@ -104,7 +103,7 @@ impl Promises {
             return;
         }
         if payload["number"].is_u64() {
-            self.subscriptions.has_gone_first(nth, frame, session);
+            self.subscriptions.check_sent_first(nth, frame, session);
         }
         if action == "stop" {
             self.streams.cancel_transmitted(nth, &payload["request_id"]);
@@ -117,37 +116,39 @@ impl Promises {
         }
     }
 
-    /// A frame is about to be handed to the session, on the connection that is open.
-    pub(crate) fn heard(&mut self, nth: Nth, text: &str) {
+    /// The session is about to receive a frame on the open connection.
+    pub(crate) fn received(&mut self, nth: Nth, text: &str) {
         let text = text.replace(":NaN", ":null");
         let Ok(frame) = serde_json::from_str::<Value>(&text) else { return };
-        self.subscriptions.heard(nth, &frame);
-        self.streams.heard(nth, &frame);
+        self.subscriptions.received(nth, &frame);
+        self.streams.received(nth, &frame);
     }
 
-    /// The id of something that lives, whatever it is.
+    /// The id of any pending request or subscription.
     pub(crate) fn any_id(&self, random: &mut Rng) -> Option<Value> {
         let mut ids = self.subscriptions.ids();
         ids.extend(self.requests.ids());
         (!ids.is_empty()).then(|| ids.swap_remove(random.usize(..ids.len())))
     }
 
-    /// The id of a subscription that is in force, and its stream.
+    /// The id and stream of a live subscription.
     pub(crate) fn live_id(&self, nth: Nth, random: &mut Rng) -> Option<(Value, String)> {
         let mut live = self.subscriptions.live(nth);
         (!live.is_empty()).then(|| live.swap_remove(random.usize(..live.len())))
     }
 }
 
-// What the caller is told
-impl Promises {
-    pub(crate) fn told(&mut self, event: &Event, session: &Session, now: Instant) {
+// Events
+impl Invariants {
+    pub(crate) fn handle_event(&mut self, event: &Event, session: &Session, now: Instant) {
         match event {
-            Event::Client(ClientEvent::State(state)) => self.link.told(state, now, session),
+            Event::Client(ClientEvent::State(state)) => self.link.handle_event(state, now, session),
             Event::Client(ClientEvent::Unhandled(_) | ClientEvent::Lagged(_)) => {}
             Event::Settled { request, result } => self.requests.settled(*request, result, now),
-            Event::ReplyReadable(key) => self.streams.told(*key),
-            Event::Subscribed(key) | Event::ChangeReadable(key) => self.subscriptions.told(*key),
+            Event::ReplyReadable(key) => self.streams.handle_event(*key),
+            Event::Subscribed(key) | Event::ChangeReadable(key) => {
+                self.subscriptions.handle_event(*key)
+            }
             Event::Unsubscribed { subscription, .. } => {
                 self.subscriptions.unsubscribed(*subscription);
             }
@@ -155,7 +156,7 @@ impl Promises {
         }
     }
 
-    /// What holds after every step.
+    /// Checks what holds after every step.
     pub(crate) fn check(&mut self, session: &Session, now: Instant) {
         self.link.check(session, now);
         self.requests.check(now);
@@ -163,12 +164,12 @@ impl Promises {
         assert!(stats.requests <= config.max_requests, "{} requests", stats.requests);
         assert!(stats.subscriptions <= config.max_subscriptions, "{}", stats.subscriptions);
         assert!(stats.unread_events <= config.events.count + 1, "{}", stats.unread_events);
-        // As many again between the pages of a refresh (S6), and gaps, which give way to nothing.
+        // As many again between the pages of a refresh (S6), and gaps, which are never dropped.
         let most = (2 * config.changes.count + 4) * stats.subscriptions;
         assert!(stats.unread_changes <= most.max(1), "S11: {}", stats.unread_changes);
     }
 
-    /// The session has ended, and all that it had to say was read.
+    /// Checks an ended session whose output was read completely.
     pub(crate) fn ended(&self, session: &Session) {
         self.link.ended(session);
         self.requests.ended();
@@ -181,7 +182,7 @@ impl Promises {
         assert_eq!(session.poll_timeout(), None, "a timer is left");
     }
 
-    /// Everything that is wanted is in force on this connection, and nothing else.
+    /// Whether exactly the wanted subscriptions are live on this connection.
     pub(crate) fn is_live(
         &self,
         nth: Nth,
@@ -192,9 +193,9 @@ impl Promises {
         self.subscriptions.are_live(nth, on_server, session)
     }
 
-    /// Every subscriber that refreshes knows what the server holds.
-    pub(crate) fn knows(&self, rows: &Rows, session: &Session) -> Result<(), String> {
-        self.subscriptions.know(rows, session)
+    /// Whether each subscriber that refreshes knows the server's rows.
+    pub(crate) fn check_rows(&self, rows: &Rows, session: &Session) -> Result<(), String> {
+        self.subscriptions.check_rows(rows, session)
     }
 }
 

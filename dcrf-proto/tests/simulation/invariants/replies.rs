@@ -1,4 +1,4 @@
-//! Streams of replies: each reply is read once and in order, and each stream ends once (R12).
+//! Reply streams: each reply is read once and in order, and each stream ends once (R12).
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::Nth;
 pub(crate) struct Streams {
     by_key: BTreeMap<ReplyStreamKey, Stream>,
     by_number: BTreeMap<u64, ReplyStreamKey>,
-    /// The ids of those that were sent on the last connection, with how often they were cancelled.
+    /// The ids sent on the last connection, and how often each was cancelled.
     cancels: BTreeMap<String, (Nth, u32)>,
 }
 
@@ -21,7 +21,7 @@ struct Stream {
     count: u64,
     sent_on: Option<Nth>,
     id: Value,
-    /// What has come, and how much of it was read.
+    /// The replies that arrived, and how many were read.
     said: Vec<u64>,
     read: usize,
     is_lost: bool,
@@ -31,13 +31,13 @@ struct Stream {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Next {
     Read,
-    /// That was the last.
+    /// The last reply was read.
     Finish,
     Ended,
 }
 
 impl Streams {
-    pub(crate) fn asked(&mut self, key: ReplyStreamKey, number: u64, count: u64) {
+    pub(crate) fn add(&mut self, key: ReplyStreamKey, number: u64, count: u64) {
         let stream = Stream {
             number,
             count,
@@ -51,8 +51,8 @@ impl Streams {
         assert!(self.by_key.insert(key, stream).is_none(), "a key was given out twice");
     }
 
-    /// The caller wants no more.
-    pub(crate) fn left(&mut self, key: ReplyStreamKey) {
+    /// The caller cancels, or the stream has ended.
+    pub(crate) fn remove(&mut self, key: ReplyStreamKey) {
         if let Some(stream) = self.by_key.remove(&key) {
             self.by_number.remove(&stream.number);
         }
@@ -67,7 +67,7 @@ impl Streams {
         (!keys.is_empty()).then(|| keys[random.usize(..keys.len())])
     }
 
-    /// Whether the frame with this number is of a stream.
+    /// Whether the frame with this number belongs to a reply stream.
     pub(super) fn transmitted(&mut self, nth: Nth, number: u64, frame: &Value) -> bool {
         if frame["payload"]["action"] != "print" {
             return false;
@@ -92,7 +92,7 @@ impl Streams {
         assert_eq!(*count, 1, "R12: cancelled twice");
     }
 
-    pub(super) fn heard(&mut self, nth: Nth, frame: &Value) {
+    pub(super) fn received(&mut self, nth: Nth, frame: &Value) {
         let payload = &frame["payload"];
         let (Some(number), Some(at)) =
             (payload["data"]["echo"].as_u64(), payload["data"]["at"].as_u64())
@@ -113,8 +113,8 @@ impl Streams {
         self.cancels.clear();
     }
 
-    pub(super) fn told(&self, key: ReplyStreamKey) {
-        assert!(self.by_key.contains_key(&key), "R12: {key:?} was told of after its end");
+    pub(super) fn handle_event(&self, key: ReplyStreamKey) {
+        assert!(self.by_key.contains_key(&key), "R12: {key:?} has an event after its end");
     }
 
     pub(crate) fn read(
@@ -147,7 +147,7 @@ impl Streams {
                     }
                     _ => {}
                 }
-                self.left(key);
+                self.remove(key);
                 Next::Ended
             }
         }

@@ -1,5 +1,5 @@
-//! Requests and messages: each settles exactly once and in time, and reaches the wire once unless it may be repeated
-//! (R3, R4, R5, R9, R10).
+//! Requests and messages: each settles exactly once and in time, and is sent once unless it is idempotent (R3, R4, R5,
+//! R9, R10).
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Instant;
@@ -10,35 +10,35 @@ use serde_json::Value;
 
 use crate::Nth;
 
-/// How many ids of requests that have settled are kept, for a server that is late.
+/// The number of settled ids kept for late replies.
 const PAST: usize = 20;
 
 #[derive(Default)]
 pub(crate) struct Requests {
-    alive: BTreeMap<RequestKey, Asked>,
+    alive: BTreeMap<RequestKey, Pending>,
     by_number: BTreeMap<u64, RequestKey>,
     deadlines: BTreeSet<(Instant, RequestKey)>,
     /// Messages, and whether they were sent.
     messages: BTreeMap<u64, bool>,
     past: VecDeque<Value>,
-    /// Those that were on a connection that is lost, and may not be sent again.
+    /// Requests of a lost connection that must not be sent again.
     lost: BTreeSet<RequestKey>,
 }
 
-pub(crate) struct Asked {
+pub(crate) struct Pending {
     pub(crate) number: u64,
     pub(crate) deadline: Option<Instant>,
     pub(crate) is_repeatable: bool,
-    /// Whether its answer carries the number.
+    /// Whether its reply has the number.
     pub(crate) echoes: bool,
     pub(crate) sent: u32,
     pub(crate) sent_on: Option<Nth>,
     pub(crate) id: Value,
 }
 
-// What the caller does
+// Calls
 impl Requests {
-    pub(crate) fn asked(&mut self, key: RequestKey, asked: Asked) {
+    pub(crate) fn add(&mut self, key: RequestKey, asked: Pending) {
         if let Some(deadline) = asked.deadline {
             self.deadlines.insert((deadline, key));
         }
@@ -55,11 +55,11 @@ impl Requests {
         (!keys.is_empty()).then(|| keys[random.usize(..keys.len())])
     }
 
-    pub(crate) fn said(&mut self, number: u64) {
+    pub(crate) fn message_added(&mut self, number: u64) {
         self.messages.insert(number, false);
     }
 
-    fn remove(&mut self, key: RequestKey) -> Option<Asked> {
+    fn remove(&mut self, key: RequestKey) -> Option<Pending> {
         let asked = self.alive.remove(&key)?;
         self.lost.remove(&key);
         if let Some(deadline) = asked.deadline {
@@ -76,7 +76,7 @@ impl Requests {
     }
 }
 
-// What the session does
+// Outputs
 impl Requests {
     pub(super) fn transmitted(&mut self, nth: Nth, number: u64, frame: &Value) {
         if let Some(is_sent) = self.messages.get_mut(&number) {

@@ -1,5 +1,4 @@
-//! The connection's life: how long the waits between attempts may be, and why a session may end (L2, L3, L5 to L7,
-//! L11).
+//! The waits between attempts, and the reasons for a close (L2, L3, L5 to L7, L11).
 
 use std::time::{Duration, Instant};
 
@@ -11,14 +10,14 @@ use crate::Nth;
 #[derive(Default)]
 pub(super) struct Link {
     open: Option<(Nth, Instant)>,
-    /// How many waits there were since a connection was stable.
+    /// The number of waits since the last stable connection.
     failures: u32,
-    /// The losses since then, in their order.
+    /// The losses since then, in order.
     losses: Vec<ConnectionError>,
     closing: Closing,
-    /// When something was last heard, or the program went on after it had stood still.
+    /// When the last frame arrived or the program resumed.
     heard: Option<Instant>,
-    /// The shares of the longest backoff that were waited, and how many.
+    /// The sum of the waits as shares of their bounds, and their number.
     shares: (f64, u32),
 }
 
@@ -26,12 +25,12 @@ pub(super) struct Link {
 enum Closing {
     #[default]
     No,
-    /// The caller has closed, and what is in flight is waited for.
+    /// The caller has closed, and requests are in flight.
     Waiting,
     Done,
 }
 
-/// The losses that end a session when they come again and again.
+/// The losses that close a session when repeated.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Class {
     Unauthorized,
@@ -54,8 +53,8 @@ fn class(lost: &ConnectionError) -> Option<Class> {
     }
 }
 
-/// What the server asks to wait at least, and what it may take at most beside the backoff.
-fn asked(lost: &ConnectionError) -> (Duration, Duration) {
+/// The shortest wait that the server requests, and the longest beside the backoff.
+fn requested_wait(lost: &ConnectionError) -> (Duration, Duration) {
     let five_minutes = Duration::from_secs(300);
     match lost {
         ConnectionError::Http { status: 429 | 503, retry_after: Some(wait) } => {
@@ -83,7 +82,7 @@ impl Link {
 
     pub(super) fn opened(&mut self, nth: Nth, now: Instant) {
         self.open = Some((nth, now));
-        self.heard(now);
+        self.received(now);
     }
 
     pub(super) fn failed(&mut self, why: &ConnectionError) {
@@ -94,14 +93,14 @@ impl Link {
         let (_, since) = self.open.take().expect("an open connection");
         // L3
         if now.duration_since(since) >= Duration::from_secs(10) {
-            self.begins_anew();
+            self.restart();
         }
         if let Some(why) = why {
             self.losses.push(why.clone());
         }
     }
 
-    pub(super) fn heard(&mut self, now: Instant) {
+    pub(super) fn received(&mut self, now: Instant) {
         self.heard = Some(now);
     }
 
@@ -110,21 +109,26 @@ impl Link {
             return;
         };
         let silence = self.heard.map(|heard| now.saturating_duration_since(heard));
-        // A probe in the last moment has its 2 s.
+        // A probe just before adds its timeout of 2 s.
         let most = heartbeat.interval + heartbeat.timeout + Duration::from_secs(2);
         assert!(silence.is_none_or(|silence| silence <= most), "L9: {silence:?} of silence");
     }
 
-    pub(super) fn begins_anew(&mut self) {
+    pub(super) fn restart(&mut self) {
         self.failures = 0;
         self.losses.clear();
     }
 
-    pub(super) fn closes(&mut self, is_done: bool) {
+    pub(super) fn close(&mut self, is_done: bool) {
         self.closing = if is_done { Closing::Done } else { Closing::Waiting };
     }
 
-    pub(super) fn told(&mut self, state: &ConnectionState, now: Instant, session: &Session) {
+    pub(super) fn handle_event(
+        &mut self,
+        state: &ConnectionState,
+        now: Instant,
+        session: &Session,
+    ) {
         assert!(
             self.closing != Closing::Done || matches!(state, ConnectionState::Closed(_)),
             "{state}"
@@ -132,7 +136,7 @@ impl Link {
         match state {
             ConnectionState::Waiting { until, error, .. } => {
                 let wait = until.saturating_duration_since(now);
-                let (least, most) = asked(error);
+                let (least, most) = requested_wait(error);
                 let backoff = &session.config().backoff;
                 let growth = Duration::from_secs(1 << self.failures.min(6)).min(backoff.maximum);
                 assert!(wait <= growth.max(most), "L2: {wait:?} after {} failures", self.failures);
@@ -144,25 +148,27 @@ impl Link {
                 }
             }
             ConnectionState::Closed(reason) => {
-                self.may_end(reason);
-                self.closes(true);
+                self.check_reason(reason);
+                self.close(true);
             }
             _ => {}
         }
     }
 
-    /// Whether there was reason enough.
-    fn may_end(&self, reason: &CloseReason) {
+    /// Checks that the losses justify the close.
+    fn check_reason(&self, reason: &CloseReason) {
         let last = |count: usize, wanted: &dyn Fn(&ConnectionError) -> bool| {
-            // An attempt without credentials says nothing about those that were refused.
-            let judged =
+            // A failed credentials provider does not count.
+            let counted =
                 |lost: &&ConnectionError| !matches!(lost, ConnectionError::Credentials { .. });
             let last: Vec<&ConnectionError> =
-                self.losses.iter().rev().filter(judged).take(count).collect();
+                self.losses.iter().rev().filter(counted).take(count).collect();
             last.len() == count && last.into_iter().all(wanted)
         };
         match reason {
-            CloseReason::ByCaller => assert!(self.closing != Closing::No, "nobody has closed it"),
+            CloseReason::ByCaller => {
+                assert!(self.closing != Closing::No, "no caller has closed it")
+            }
             CloseReason::Unauthorized(_) => {
                 assert!(last(2, &|lost| class(lost) == Some(Class::Unauthorized)), "L6: {reason}");
             }
@@ -181,7 +187,7 @@ impl Link {
     pub(super) fn ended(&self, session: &Session) {
         assert!(self.closing == Closing::Done && self.open.is_none());
         assert!(closed_reason(session).is_some());
-        // Drawn evenly, and so many that none of 10,000 worlds is so unlucky.
+        // The jitter is uniform, and 60 draws suffice that no seed of 10,000 fails by chance.
         let (sum, count) = self.shares;
         assert!(count < 60 || sum > 0.25 * f64::from(count), "L2: {sum} of {count} waits");
     }

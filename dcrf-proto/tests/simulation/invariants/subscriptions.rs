@@ -1,5 +1,4 @@
-//! Subscriptions: what is wanted is on the wire once for each connection, and every change that the server tells is
-//! owed to those who want it (S1 to S9).
+//! Subscriptions: each is sent once on each connection, and each event reaches all its subscribers (S1 to S9).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -8,31 +7,31 @@ use dcrf_proto::{OverflowPolicy, Session, SubscriptionKey};
 use fastrand::Rng;
 use serde_json::Value;
 
-use super::reading::{Owed, Reader};
+use super::reader::{Expected, Reader};
 use crate::Nth;
 use crate::server::{Rows, Target};
 
-/// A connection that lives longer after the last subscribe has not died of it (L12).
-const TRIAL: Duration = Duration::from_secs(5);
+/// A connection that lasts longer after the last subscribe was not killed by it (L12).
+const QUARANTINE_WINDOW: Duration = Duration::from_secs(5);
 
 #[derive(Default)]
 pub(crate) struct Subscriptions {
     pub(super) subscribers: BTreeMap<SubscriptionKey, Subscriber>,
     pub(super) upstreams: BTreeMap<Target, Upstream>,
-    /// What the server was asked to hold on this connection, by id, and not to give up.
+    /// The subscriptions sent on this connection, by id.
     held: BTreeMap<String, Target>,
-    /// What the caller wants to be sent once more, and the ids of what was: the server holds that even if it refuses
-    /// the second time.
+    /// The targets to resubscribe, and the ids that were sent again: the server keeps those even if it rejects the
+    /// second subscribe.
     again: BTreeSet<Target>,
     repeated: BTreeSet<String>,
-    /// The ids of what the server has refused on this connection.
+    /// The ids that the server has rejected on this connection.
     refused: BTreeSet<String>,
     last_subscribe: Option<Instant>,
 }
 
-/// What a caller asks for.
+/// A caller's subscribe.
 #[derive(Clone)]
-pub(crate) struct Wish {
+pub(crate) struct Spec {
     pub(crate) target: Target,
     pub(crate) include_create: bool,
     pub(crate) refreshes: bool,
@@ -41,22 +40,22 @@ pub(crate) struct Wish {
 }
 
 pub(super) struct Subscriber {
-    pub(super) wish: Wish,
+    pub(super) spec: Spec,
     pub(super) phase: Phase,
     pub(super) reader: Reader,
-    /// The server has refused the subscription.
-    pub(super) is_refused: bool,
-    /// On how many deaths in a row its subscribe was unanswered, at most.
-    pub(super) suspicions: u32,
+    /// Whether the server has rejected the subscription.
+    pub(super) has_error_reply: bool,
+    /// The largest number of deaths in a row with its subscribe unanswered.
+    pub(super) times_suspected: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
     Alive,
-    /// Unsubscribed, and the event that says so has not come.
-    Leaving,
-    /// Ended with all others, and the reader has not been told.
-    Withdrawn,
+    /// Unsubscribed; the event has not arrived.
+    Unsubscribing,
+    /// Ended by `unsubscribe_all`; the reader has not seen it.
+    EndedByAll,
 }
 
 #[derive(Default)]
@@ -65,56 +64,61 @@ pub(super) struct Upstream {
     sent_on: Option<Nth>,
     acknowledged_on: Option<Nth>,
     is_unanswered: bool,
-    /// On how many deaths in a row it was unanswered.
-    suspicions: u32,
+    /// The number of deaths in a row with it unanswered.
+    times_suspected: u32,
 }
 
-// What the caller does
+// Calls
 impl Subscriptions {
-    pub(crate) fn wanted(
+    pub(crate) fn add(
         &mut self,
         key: SubscriptionKey,
-        wish: Wish,
+        spec: Spec,
         nth: Option<Nth>,
         session: &Session,
     ) {
-        // Those before may have ended, and their readers be late to learn that.
-        self.is_left(&wish.target, session);
-        let upstream = self.upstreams.entry(wish.target.clone()).or_default();
+        // Earlier subscribers may have ended without having read that.
+        self.forget_if_unused(&spec.target, session);
+        let upstream = self.upstreams.entry(spec.target.clone()).or_default();
         let mut reader = Reader::default();
         if nth.is_some() && upstream.acknowledged_on == nth {
             reader.acknowledged();
         }
-        let subscriber =
-            Subscriber { wish, phase: Phase::Alive, reader, is_refused: false, suspicions: 0 };
+        let subscriber = Subscriber {
+            spec,
+            phase: Phase::Alive,
+            reader,
+            has_error_reply: false,
+            times_suspected: 0,
+        };
         assert!(self.subscribers.insert(key, subscriber).is_none(), "a key was given out twice");
     }
 
-    pub(crate) fn unwanted(&mut self, key: SubscriptionKey, session: &Session) {
+    pub(crate) fn unsubscribe(&mut self, key: SubscriptionKey, session: &Session) {
         let Some(subscriber) = self.subscribers.get_mut(&key) else { return };
-        subscriber.phase = Phase::Leaving;
-        let target = subscriber.wish.target.clone();
-        self.is_left(&target, session);
+        subscriber.phase = Phase::Unsubscribing;
+        let target = subscriber.spec.target.clone();
+        self.forget_if_unused(&target, session);
     }
 
-    /// If nobody wants it any more, its events are nobody's.
-    pub(super) fn is_left(&mut self, target: &Target, session: &Session) {
-        if !self.alive(session).any(|(_, subscriber)| subscriber.wish.target == *target) {
+    /// Forgets the upstream subscription if it has no subscriber left.
+    pub(super) fn forget_if_unused(&mut self, target: &Target, session: &Session) {
+        if !self.alive(session).any(|(_, subscriber)| subscriber.spec.target == *target) {
             self.upstreams.remove(target);
         }
     }
 
-    /// Says how many have ended.
-    pub(crate) fn all_unwanted(&mut self, session: &Session) -> usize {
+    /// Returns how many have ended.
+    pub(crate) fn unsubscribe_all(&mut self, session: &Session) -> usize {
         let keys: Vec<SubscriptionKey> = self.alive(session).map(|(key, _)| key).collect();
         for key in &keys {
-            self.subscribers.get_mut(key).expect("a subscriber").phase = Phase::Withdrawn;
+            self.subscribers.get_mut(key).expect("a subscriber").phase = Phase::EndedByAll;
         }
         self.upstreams.clear();
         keys.len()
     }
 
-    pub(crate) fn wanted_again(&mut self) {
+    pub(crate) fn resubscribe(&mut self) {
         self.again = self.held.values().cloned().collect();
         for upstream in self.upstreams.values_mut() {
             upstream.acknowledged_on = None;
@@ -133,7 +137,7 @@ impl Subscriptions {
 
     pub(crate) fn keys(&self, slow_too: bool) -> Vec<SubscriptionKey> {
         let subscribers = self.subscribers.iter().filter(|(_, subscriber)| {
-            subscriber.phase != Phase::Leaving && (slow_too || !subscriber.wish.is_slow)
+            subscriber.phase != Phase::Unsubscribing && (slow_too || !subscriber.spec.is_slow)
         });
         subscribers.map(|(key, _)| *key).collect()
     }
@@ -143,18 +147,18 @@ impl Subscriptions {
         (!keys.is_empty()).then(|| keys[random.usize(..keys.len())])
     }
 
-    /// How many of those that are wanted are never acknowledged.
-    pub(crate) fn mutes(&self) -> u32 {
+    /// How many are never acknowledged.
+    pub(crate) fn mute_count(&self) -> u32 {
         let mutes = self.upstreams.keys().filter(|target| target.is_mute()).count();
         u32::try_from(mutes).expect("few")
     }
 
     pub(crate) fn is_slow(&self, key: SubscriptionKey) -> bool {
-        self.subscribers.get(&key).is_none_or(|subscriber| subscriber.wish.is_slow)
+        self.subscribers.get(&key).is_none_or(|subscriber| subscriber.spec.is_slow)
     }
 }
 
-// What the session sends
+// Frames sent
 impl Subscriptions {
     pub(super) fn transmitted(&mut self, nth: Nth, frame: &Value, target: &Target, now: Instant) {
         let payload = &frame["payload"];
@@ -165,9 +169,9 @@ impl Subscriptions {
             return;
         }
         let wanted = self.subscribers.values().any(|subscriber| {
-            subscriber.phase == Phase::Alive && subscriber.wish.target == *target
+            subscriber.phase == Phase::Alive && subscriber.spec.target == *target
         });
-        assert!(wanted, "S1: {frame} comes back from the dead");
+        assert!(wanted, "S1: {frame} has no subscriber");
         let twice = self.held.values().any(|other| other == target);
         if self.again.remove(target) && self.held.contains_key(&id) {
             self.repeated.insert(id.clone());
@@ -186,36 +190,40 @@ impl Subscriptions {
         }
     }
 
-    /// A request is sent: what is subscribed to was sent before (R1, S4).
-    pub(super) fn has_gone_first(&self, nth: Nth, frame: &Value, session: &Session) {
+    /// Checks that all subscribes were sent before this request (R1, S4).
+    pub(super) fn check_sent_first(&self, nth: Nth, frame: &Value, session: &Session) {
         for (key, subscriber) in self.alive(session) {
             let sent_on =
-                self.upstreams.get(&subscriber.wish.target).and_then(|upstream| upstream.sent_on);
+                self.upstreams.get(&subscriber.spec.target).and_then(|upstream| upstream.sent_on);
             assert!(sent_on == Some(nth), "S4: {frame} goes before the subscribe of {key:?}");
         }
     }
 
     pub(super) fn refresh_transmitted(&self, frame: &Value) {
         let is_wanted = self.subscribers.values().any(|subscriber| {
-            subscriber.wish.refreshes && frame["stream"] == subscriber.wish.target.stream()
+            subscriber.spec.refreshes && frame["stream"] == subscriber.spec.target.stream()
         });
         assert!(is_wanted, "S6: {frame} refreshes nothing");
     }
 
     pub(super) fn lost(&mut self, nth: Nth, found: bool, now: Instant) {
-        let young = self.last_subscribe.is_some_and(|last| now.duration_since(last) < TRIAL);
+        let is_recent =
+            self.last_subscribe.is_some_and(|last| now.duration_since(last) < QUARANTINE_WINDOW);
         for upstream in self.upstreams.values_mut().filter(|upstream| upstream.sent_on == Some(nth))
         {
-            if upstream.is_unanswered && young && !found {
-                upstream.suspicions += 1;
+            if upstream.is_unanswered && is_recent && !found {
+                upstream.times_suspected += 1;
             }
             upstream.acknowledged_on = None;
         }
         for subscriber in self.subscribers.values_mut() {
-            subscriber.reader.loses();
-            let suspicions =
-                self.upstreams.get(&subscriber.wish.target).map(|upstream| upstream.suspicions);
-            subscriber.suspicions = suspicions.max(Some(subscriber.suspicions)).unwrap_or_default();
+            subscriber.reader.lose();
+            let times_suspected = self
+                .upstreams
+                .get(&subscriber.spec.target)
+                .map(|upstream| upstream.times_suspected);
+            subscriber.times_suspected =
+                times_suspected.max(Some(subscriber.times_suspected)).unwrap_or_default();
         }
         self.held.clear();
         self.again.clear();
@@ -224,9 +232,9 @@ impl Subscriptions {
     }
 }
 
-// What the server says
+// Frames received
 impl Subscriptions {
-    pub(super) fn heard(&mut self, nth: Nth, frame: &Value) {
+    pub(super) fn received(&mut self, nth: Nth, frame: &Value) {
         let payload = &frame["payload"];
         let id = payload["request_id"].to_string();
         let Some(target) = self.held.get(&id).cloned() else { return };
@@ -237,35 +245,35 @@ impl Subscriptions {
         let action = payload["action"].as_str().unwrap_or_default();
         if action.starts_with("subscribe_") {
             self.answered(nth, &id, &target, payload["response_status"].as_u64());
-        } else if let Some(owed) = Owed::of(payload) {
+        } else if let Some(expected) = Expected::of(payload) {
             for subscriber in self.subscribers.values_mut() {
-                if subscriber.phase == Phase::Alive && subscriber.wish.target == target {
-                    subscriber.reader.owes(&owed, &subscriber.wish);
+                if subscriber.phase == Phase::Alive && subscriber.spec.target == target {
+                    subscriber.reader.expect_change(&expected, &subscriber.spec);
                 }
             }
         }
     }
 
     fn answered(&mut self, nth: Nth, id: &str, target: &Target, status: Option<u64>) {
-        let upstream = self.upstreams.get_mut(target).expect("a upstream");
+        let upstream = self.upstreams.get_mut(target).expect("an upstream subscription");
         upstream.is_unanswered = false;
-        upstream.suspicions = 0;
+        upstream.times_suspected = 0;
         match status {
             Some(200..=299) => {
                 upstream.acknowledged_on = Some(nth);
                 self.acknowledged(target);
             }
-            Some(429 | 500..=599) => self.is_refused(id),
+            Some(429 | 500..=599) => self.has_error_reply(id),
             _ => {
-                self.is_refused(id);
+                self.has_error_reply(id);
                 for subscriber in self.subscribers.values_mut() {
-                    subscriber.is_refused |= subscriber.wish.target == *target;
+                    subscriber.has_error_reply |= subscriber.spec.target == *target;
                 }
             }
         }
     }
 
-    fn is_refused(&mut self, id: &str) {
+    fn has_error_reply(&mut self, id: &str) {
         if !self.repeated.contains(id) {
             self.held.remove(id);
             self.refused.insert(id.to_owned());
@@ -274,7 +282,7 @@ impl Subscriptions {
 
     fn acknowledged(&mut self, target: &Target) {
         for subscriber in self.subscribers.values_mut() {
-            if subscriber.phase == Phase::Alive && subscriber.wish.target == *target {
+            if subscriber.phase == Phase::Alive && subscriber.spec.target == *target {
                 subscriber.reader.acknowledged();
             }
         }
@@ -284,7 +292,7 @@ impl Subscriptions {
         self.held.keys().map(|id| serde_json::from_str(id).expect("an id")).collect()
     }
 
-    /// The ids of what the server holds, with their streams.
+    /// The ids and streams of the live subscriptions.
     pub(super) fn live(&self, nth: Nth) -> Vec<(Value, String)> {
         let live =
             self.upstreams.iter().filter(|(_, upstream)| upstream.acknowledged_on == Some(nth));
@@ -295,7 +303,7 @@ impl Subscriptions {
     }
 }
 
-// How it ends
+// The end
 impl Subscriptions {
     pub(super) fn are_live(
         &self,
@@ -305,7 +313,7 @@ impl Subscriptions {
     ) -> Result<(), String> {
         let mut wanted = BTreeSet::new();
         for (key, subscriber) in self.alive(session) {
-            let target = &subscriber.wish.target;
+            let target = &subscriber.spec.target;
             let upstream = &self.upstreams[target];
             if upstream.acknowledged_on != Some(nth) {
                 return Err(format!("{key:?} of {target:?} is not acknowledged"));
@@ -314,7 +322,7 @@ impl Subscriptions {
             if held.len() != 1 || id_of(&held[0].0) != upstream.id {
                 return Err(format!("the server holds {held:?} for {key:?}, not {}", upstream.id));
             }
-            subscriber.reader.has_read_all(&subscriber.wish)?;
+            subscriber.reader.has_read_all(&subscriber.spec)?;
             wanted.insert(target);
         }
         match on_server.iter().find(|(_, target)| !wanted.contains(target)) {
@@ -323,18 +331,18 @@ impl Subscriptions {
         }
     }
 
-    pub(super) fn know(&self, rows: &Rows, session: &Session) -> Result<(), String> {
+    pub(super) fn check_rows(&self, rows: &Rows, session: &Session) -> Result<(), String> {
         for (key, subscriber) in
-            self.alive(session).filter(|(_, subscriber)| subscriber.wish.refreshes)
+            self.alive(session).filter(|(_, subscriber)| subscriber.spec.refreshes)
         {
-            let stream = subscriber.wish.target.stream();
+            let stream = subscriber.spec.target.stream();
             let mut rows = rows.versions(stream);
-            if let Some(pk) = subscriber.wish.target.pk() {
+            if let Some(pk) = subscriber.spec.target.pk() {
                 rows.retain(|other, _| *other == pk);
             }
             subscriber
                 .reader
-                .knows(&rows)
+                .check_rows(&rows)
                 .map_err(|why| format!("S6: {key:?} of {stream}: {why}"))?;
         }
         Ok(())
@@ -345,7 +353,7 @@ impl Subscriptions {
     }
 }
 
-/// An id as the key of a map, whatever its type.
+/// An id as the key of a map.
 fn id_of(id: &Value) -> String {
     id.to_string()
 }

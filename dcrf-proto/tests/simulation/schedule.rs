@@ -1,0 +1,97 @@
+//! The scheduled events, in the order of time and then of their scheduling.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::time::Duration;
+
+use dcrf_proto::{CloseFrame, ConnectionError};
+use serde_json::Value;
+
+use crate::Nth;
+
+pub(crate) enum Scheduled {
+    /// A dial ends.
+    DialEnds(Nth, Result<(), ConnectionError>),
+    AtServer(Nth, FromClient),
+    /// The server processes a frame.
+    Process(Nth, Value),
+    /// The channel layer delivers the next event to a connection's consumer of this stream.
+    DeliverEvent(Nth, String),
+    /// The server sends the next reply of a stream.
+    SendReply(Nth, Value, u64),
+    /// The server closes after a consumer has raised.
+    Crash(Nth),
+    AtClient(Nth, FromServer),
+    /// Another program writes.
+    CommitRow,
+    /// The caller makes a call.
+    Call,
+    /// The slow readers read.
+    Reads,
+    /// A fault is injected.
+    Fault,
+    /// The network recovers.
+    RestoreNetwork,
+    /// The program resumes; `slept` if the machine slept meanwhile.
+    Resume {
+        suspension: u64,
+        slept: Option<Duration>,
+    },
+    /// The socket accepts frames again.
+    DrainSocket,
+}
+
+pub(crate) enum FromClient {
+    Frame(Value),
+    Ping,
+    Close(CloseFrame),
+    /// The client has dropped its socket.
+    Gone,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum FromServer {
+    Text(String),
+    Binary(Vec<u8>),
+    Pong,
+    Disconnected(ConnectionError),
+}
+
+#[derive(Default)]
+pub(crate) struct Schedule {
+    order: BinaryHeap<Reverse<(Duration, u64)>>,
+    what: BTreeMap<u64, Scheduled>,
+    planned: u64,
+}
+
+impl Schedule {
+    pub(crate) fn add(&mut self, at: Duration, what: Scheduled) {
+        self.planned += 1;
+        self.order.push(Reverse((at, self.planned)));
+        self.what.insert(self.planned, what);
+    }
+
+    pub(crate) fn next(&self) -> Option<Duration> {
+        self.order.peek().map(|Reverse((at, _))| *at)
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<(Duration, Scheduled)> {
+        let Reverse((at, key)) = self.order.pop()?;
+        Some((at, self.what.remove(&key).expect("it is scheduled")))
+    }
+
+    /// Moves all work of the server to now, in its order.
+    pub(crate) fn finish_server_work(&mut self, now: Duration) {
+        let planned = std::mem::take(&mut self.order).into_sorted_vec();
+        for Reverse((at, key)) in planned.into_iter().rev() {
+            if let Scheduled::Process(..) | Scheduled::SendReply(..) | Scheduled::DeliverEvent(..) =
+                self.what[&key]
+            {
+                let what = self.what.remove(&key).expect("it is scheduled");
+                self.add(now, what);
+            } else {
+                self.order.push(Reverse((at, key)));
+            }
+        }
+    }
+}
