@@ -1,6 +1,6 @@
 //! Counters and gauges of a session.
 
-/// Defines [`Stats`] from one table, so that each name stands once.
+/// Defines [`Stats`] from one table, so that each name is written once.
 macro_rules! stats {
     (
         $(#[$attribute:meta])*

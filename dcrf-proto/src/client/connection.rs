@@ -41,7 +41,7 @@ impl Client {
     /// Checks at once whether the server still responds. If nothing arrives within 2 seconds, the client reconnects.
     ///
     /// Call it when the network has changed: otherwise only the heartbeat notices a dead connection. After the machine
-    /// was suspended, the client probes by itself. Does nothing while offline or during another probe.
+    /// was suspended, the client probes automatically. Does nothing while offline or during another probe.
     ///
     /// ```no_run
     /// # use dcrf_proto::client::Client;

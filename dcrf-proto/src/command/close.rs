@@ -50,8 +50,8 @@ impl CloseOptions {
         self
     }
 
-    /// Unsubscribes first. The server drops the subscriptions of a closed connection by itself, so this is only needed
-    /// for servers that keep count of subscriptions. It happens during the wait, so it has no effect with
+    /// Unsubscribes first. The server drops the subscriptions of a closed connection anyway, so this is only needed for
+    /// servers that keep count of subscriptions. It happens during the wait, so it has no effect with
     /// [`CloseOptions::now`].
     ///
     /// ```
