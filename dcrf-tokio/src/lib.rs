@@ -20,8 +20,9 @@
 //! # }
 //! ```
 //!
-//! Start with [`connect`], or with [`builder`] for options. [`Client`] has the requests and subscriptions. The examples
-//! of other types import from `dcrf_proto`, which defines most of this crate's types: import from `dcrf_tokio` instead.
+//! Start with [`connect`], or with [`builder`] for options. [`Client`] has the requests and subscriptions. The crate
+//! `dcrf_proto` defines most types, so their examples import from there. In your program, import them from
+//! `dcrf_tokio`.
 //!
 //! The client runs on both flavors of Tokio's runtime, with I/O and time enabled, as with `#[tokio::main]` and
 //! `enable_all`.

@@ -84,7 +84,8 @@ impl Subscribe {
     /// Subscribes with an action of a stream, such as `subscribe_all`.
     ///
     /// If the name of the action begins with `subscribe`, the unsubscribe action is the same name with `un` before it.
-    /// Set any other name with [`unsubscribe_action`](Self::unsubscribe_action).
+    /// Set any other name with [`unsubscribe_action`](Self::unsubscribe_action). Without an unsubscribe action, a
+    /// cancel sends nothing.
     ///
     /// ```
     /// # use dcrf_proto::Subscribe;

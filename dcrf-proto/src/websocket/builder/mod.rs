@@ -141,8 +141,8 @@ impl<R> Builder<R> {
     /// subprotocols are appended. The provider has 10 seconds. If it fails, the attempt fails and is retried, unless
     /// the error is [fatal](super::CredentialsError::fatal).
     ///
-    /// [`Attempt::refresh`] says whether the server rejected the previous credentials. If it rejects them twice in a
-    /// row, the client closes with [`CloseReason::Unauthorized`](crate::CloseReason::Unauthorized).
+    /// [`Attempt::refresh`] says whether the server rejected the previous credentials. If the server rejects them twice
+    /// in a row, the client closes with [`CloseReason::Unauthorized`](crate::CloseReason::Unauthorized).
     ///
     /// ```
     /// # use dcrf_proto::websocket::Credentials;
@@ -163,7 +163,7 @@ impl<R> Builder<R> {
     }
 
     /// Sets a policy that decides what to do after a failed attempt or a lost connection. If it returns `None`, the
-    /// client does what it does by default.
+    /// default applies.
     ///
     /// It is not called if an attempt times out or the server is silent: the client always retries then. It runs in the
     /// task that drives the client, so it must not block.
