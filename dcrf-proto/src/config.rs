@@ -34,16 +34,18 @@ pub struct Config {
     pub max_attempts: Option<u32>,
     /// When to ping a silent server. `None` for never. Default: after 20 s without a frame, with 10 s for the answer.
     pub heartbeat: Option<Heartbeat>,
-    /// The timeout of a request, counted from the call, and of the acknowledgement of a subscription, counted from when the
-    /// subscribe is sent. `None` for no timeout. Default: 30 s.
+    /// The timeout of a request, counted from the call, and of the acknowledgement of a subscription, counted from when
+    /// the subscribe is sent. `None` for no timeout. Default: 30 s.
     pub request_timeout: Option<Duration>,
-    /// How many requests may wait to be sent, while offline or because the socket is slow. Default: 1,024 requests and 8 MiB.
+    /// How many requests may wait to be sent, while offline or because the socket is slow. Default: 1,024 requests and
+    /// 8 MiB.
     pub outbox: Limit,
     /// How many requests may be pending: queued, in flight, or settled and not yet polled. Default: 65,536.
     pub max_requests: usize,
-    /// How many subscriptions there may be, and how many listeners. Default: 65,536.
+    /// How many subscriptions may be open, and how many listeners. Default: 65,536 each.
     pub max_subscriptions: usize,
-    /// The size limit of a message to the server, in bytes. Default: 1 MiB − 1, because Daphne drops the connection over 1 MiB.
+    /// The size limit of a message to the server, in bytes. Default: 1 MiB − 1, because Daphne drops the connection
+    /// over 1 MiB.
     pub max_outgoing_message: usize,
     /// How many unread changes a subscription may hold. Default: 1,024 changes and 4 MiB.
     pub changes: Limit,
@@ -104,9 +106,9 @@ pub struct Backoff {
     pub minimum: Duration,
     /// The upper bound of all waits. Default: 30 s.
     pub maximum: Duration,
-    /// The factor by which the bound grows with each failure, at least 1. Default: 2.
+    /// The factor by which the upper bound grows with each failure, at least 1. Default: 2.
     pub factor: f64,
-    /// Whether the waits are random. Otherwise each wait is the bound. Default: true.
+    /// Whether the waits are random. Otherwise each wait is as long as its upper bound. Default: true.
     pub jitter: bool,
 }
 
@@ -134,7 +136,7 @@ impl Default for Backoff {
 pub struct Heartbeat {
     /// The time without any frame after which a ping is sent. Default: 20 s.
     pub interval: Duration,
-    /// The time without any frame after the ping until the connection is lost. Default: 10 s.
+    /// How long to wait for any frame after the ping. Then the connection is lost. Default: 10 s.
     pub timeout: Duration,
 }
 
@@ -156,6 +158,6 @@ impl Default for Heartbeat {
 pub struct Limit {
     /// The number of items.
     pub count: usize,
-    /// The total size of their texts, in bytes.
+    /// The total size of the items' JSON text, in bytes.
     pub bytes: usize,
 }

@@ -10,14 +10,14 @@ use crate::frame::Frame;
 use crate::id::RequestId;
 use crate::protocol::selector::Selector;
 
-/// Hooks for servers that deviate from DCRF's protocol, for [`Config::dialect`](crate::Config::dialect). By default, each method
-/// follows DCRF. A client without a dialect takes a faster path.
+/// Hooks for servers that deviate from DCRF's protocol, for [`Config::dialect`](crate::Config::dialect). By default,
+/// each method follows DCRF. A client without a dialect takes a faster path.
 ///
 /// Outgoing messages pass through [`subscribe_payload`](Self::subscribe_payload) or
 /// [`unsubscribe_payload`](Self::unsubscribe_payload), [`preprocess_payload`](Self::preprocess_payload),
 /// [`multiplexed_message`](Self::multiplexed_message), [`preprocess_message`](Self::preprocess_message) and
-/// [`encode`](Self::encode), in this order: a request when it is made, a subscribe each time it is sent, so that a token added
-/// here is fresh on each connection.
+/// [`encode`](Self::encode), in this order. A request passes through them when it is made. A subscribe does each time
+/// it is sent, so a token added here is fresh on each connection.
 ///
 /// The methods are called while the client is locked: they must not block, panic, or use the client.
 ///
@@ -59,7 +59,8 @@ pub trait Dialect: Send + Sync + 'static {
         payload
     }
 
-    /// Wraps a payload in a message. Not called in [bare framing](crate::Framing::Bare), where the payload is the message.
+    /// Wraps a payload in a message. Not called in [bare framing](crate::Framing::Bare), where the payload is the
+    /// message.
     fn multiplexed_message(&self, stream: &str, payload: Map<String, Value>) -> Value {
         let mut message = Map::new();
         message.insert("stream".to_owned(), stream.into());
@@ -77,8 +78,8 @@ pub trait Dialect: Send + Sync + 'static {
         Frame::Text(message.to_string())
     }
 
-    /// Decodes a text frame to DCRF's JSON: `{"stream": …, "payload": …}` or, in bare framing, the payload. `None` for a malformed
-    /// frame, which is dropped and counted.
+    /// Decodes a text frame to DCRF's JSON: `{"stream": …, "payload": …}` or, in bare framing, the payload. `None` for
+    /// a malformed frame, which is dropped and counted.
     fn decode_text<'a>(&self, text: &'a str) -> Option<Cow<'a, str>> {
         Some(Cow::Borrowed(text))
     }
@@ -89,15 +90,18 @@ pub trait Dialect: Send + Sync + 'static {
         None
     }
 
-    /// Selects the replies to a request, subscribe or unsubscribe. `None` for frames with its stream and id, which is faster.
+    /// Selects the replies to a request, subscribe or unsubscribe. `None` for frames with its stream and id, which is
+    /// faster.
     fn reply_selector(&self, stream: &str, id: &RequestId) -> Option<Selector> {
         let _ = (stream, id);
         None
     }
 
-    /// Selects the events of one kind of change. `None` for frames with the subscription's stream and id, and the kind as action.
+    /// Selects the events of one kind of change. `None` for frames with the subscription's stream and id, and the kind
+    /// as action.
     ///
-    /// If a dialect selects one kind, it must select all three: kinds without a selector are not delivered then.
+    /// If a dialect returns a selector for one kind, it must return one for all three. Otherwise, changes of the other
+    /// kinds are not delivered.
     fn change_selector(
         &self,
         kind: ChangeKind,

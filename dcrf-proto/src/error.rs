@@ -32,15 +32,17 @@ pub enum ConnectionError {
     /// The server closed the connection. A close frame without a code has code 1005.
     #[error("the server closed the connection with code {}", .0.code)]
     Closed(CloseFrame),
-    /// The connection ended without a close frame, which browsers report as 1006: the server died, or the network failed.
+    /// The connection ended without a close frame, which browsers report as 1006: the server died, or the network
+    /// failed.
     #[error("the connection ended without a close frame")]
     Dropped,
     /// The server replied to the handshake with an HTTP status other than 101.
     #[error("the server refused the WebSocket handshake with HTTP status {status}")]
     Http {
-        /// The HTTP status. Channels replies with 403 if the consumer does not accept, and with 500 if no route matches.
+        /// The HTTP status. Channels replies with 403 if the consumer does not accept, and with 500 if no route
+        /// matches.
         status: u16,
-        /// The `Retry-After` header, if it is in seconds. A date is ignored: it would need the server's clock.
+        /// The `Retry-After` header, if it is in seconds. A date is ignored, because it depends on the server's clock.
         retry_after: Option<Duration>,
     },
     /// The name lookup, the socket or a custom connector failed.
@@ -54,7 +56,7 @@ pub enum ConnectionError {
     /// The attempt took longer than [`Config::dial_timeout`](crate::Config::dial_timeout).
     #[error("connecting took longer than {}", seconds(*.0))]
     DialTimedOut(Duration),
-    /// The server did not answer a ping in time, for this long.
+    /// The server has sent nothing for this long, not even the answer to a ping.
     #[error("the server has been silent for {}", seconds(*.0))]
     Silent(Duration),
     /// The program called `force_reconnect`. This is the cause of a gap, and not a failure.
@@ -94,7 +96,7 @@ impl From<io::Error> for ConnectionError {
     }
 }
 
-/// Why a session is closed for good.
+/// Why a client is closed for good.
 ///
 /// ```
 /// use dcrf_proto::{CloseReason, ConnectionState};
@@ -119,14 +121,17 @@ pub enum CloseReason {
         /// Why the last attempt failed.
         last_error: ConnectionError,
     },
-    /// The server rejected the credentials twice in a row, with HTTP status 401 or 403 or close code 1008, 4401 or 4403.
+    /// The server rejected the credentials twice in a row, with HTTP status 401 or 403 or close code 1008, 4401 or
+    /// 4403.
     #[error("not authorized: {0}")]
     Unauthorized(ConnectionError),
-    /// Retrying can't help: a certificate was rejected, or the same protocol error or HTTP status 404 came three times in a row.
+    /// Retrying can't help: a certificate was rejected, the credentials provider returned a fatal error, the policy
+    /// returned [`FailureAction::Stop`](crate::FailureAction::Stop), or the same protocol error or HTTP status 404
+    /// occurred three times in a row.
     #[error("{0}")]
     Fatal(ConnectionError),
-    /// The task or thread that drives the client ended, because its runtime was shut down or because a connector, provider or
-    /// policy panicked.
+    /// The task or thread that drives the client ended, because its runtime was shut down or because a connector,
+    /// provider or policy panicked.
     #[error("the task that drives the client was stopped")]
     DriverStopped,
 }
@@ -144,11 +149,12 @@ pub enum CloseReason {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RejectReason {
-    /// There are as many queued requests or bytes, pending requests, or subscriptions as [`Config`](crate::Config) allows.
+    /// There are as many queued requests or bytes, pending requests, subscriptions or listeners as
+    /// [`Config`](crate::Config) allows.
     #[error("the queue is full")]
     QueueFull,
-    /// The message is larger than [`Config::max_outgoing_message`](crate::Config::max_outgoing_message). Daphne drops the
-    /// connection if a message is over 1 MiB.
+    /// The message is larger than [`Config::max_outgoing_message`](crate::Config::max_outgoing_message). Daphne drops
+    /// the connection if a message is over 1 MiB.
     #[error("the message has {size} bytes, more than the limit of {limit}")]
     TooLarge {
         /// The size of the encoded message in bytes.
@@ -167,8 +173,8 @@ pub enum RejectReason {
         /// What is wrong with it.
         reason: String,
     },
-    /// There is no connection, and the call must not wait for one: `send_now`, or
-    /// [`Request::fail_fast`](crate::Request::fail_fast).
+    /// There is no connection, and the call does not wait for one: it is a `send_now`, or its request is
+    /// [`fail_fast`](crate::Request::fail_fast).
     #[error("there is no connection")]
     NotConnected,
     /// The client is closed or closing.
@@ -334,8 +340,8 @@ impl RequestError {
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReplyStreamError {
-    /// The request failed: the server replied with an error, maybe after other replies, no reply arrived within the timeout, or
-    /// the client was closed.
+    /// The request failed: the server replied with an error (maybe after other replies), no reply arrived within the
+    /// timeout, or the client was closed.
     #[error(transparent)]
     Request(RequestError),
     /// The connection was lost before the last reply.
@@ -382,15 +388,16 @@ pub enum SubscriptionError {
     /// [`Subscribe::without_ack`](crate::Subscribe::without_ack).
     #[error("the server did not acknowledge the subscription in time")]
     TimedOut,
-    /// Three connections in a row ended right after this subscribe, and before the server had replied to it. The subscribe is
-    /// the likely cause: a stream that the server does not have, or an exception in its consumer, ends the connection.
+    /// Three connections in a row ended right after this subscribe, and before the server had replied to it. The
+    /// subscribe is the likely cause: a stream that the server does not have, or an exception in its consumer, ends the
+    /// connection.
     #[error("three connections in a row ended right after this subscribe: {cause}")]
     Poisoned {
         /// Why the last connection was lost.
         cause: ConnectionError,
     },
-    /// The reader was too slow, and the policy is [`OverflowPolicy::Close`](crate::OverflowPolicy::Close). The changes in the
-    /// buffer are delivered before this error.
+    /// The reader was too slow, and the policy is [`OverflowPolicy::Close`](crate::OverflowPolicy::Close). The changes
+    /// in the buffer are delivered before this error.
     #[error(
         "the reader was too slow: more than {} changes or {} bytes were unread", .limit.count, .limit.bytes
     )]
@@ -410,8 +417,8 @@ pub enum SubscriptionError {
 }
 
 impl SubscriptionError {
-    /// Whether subscribing again would fail again: the object or the permission is gone, the server rejects the
-    /// subscription, or the client is closed.
+    /// Whether subscribing again would fail again, for example because the object or the permission is gone, the server
+    /// replied with an error other than 429 and 5xx, or the client is closed.
     pub fn is_final(&self) -> bool {
         match self {
             Self::ErrorReply(reply) => {

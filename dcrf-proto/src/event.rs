@@ -41,17 +41,17 @@ pub enum Event {
         /// The reply's `data`, or why the request failed.
         result: Result<Json, RequestError>,
     },
-    /// [`Session::poll_reply`](crate::Session::poll_reply) has replies of this reply stream. The event is not repeated until it
-    /// is polled.
+    /// [`Session::poll_reply`](crate::Session::poll_reply) has replies of this reply stream. The event is not repeated
+    /// until it is polled.
     ReplyReadable(ReplyStreamKey),
-    /// [`Session::poll_listener`](crate::Session::poll_listener) has frames for this listener. The event is not repeated until
-    /// it is polled.
+    /// [`Session::poll_listener`](crate::Session::poll_listener) has frames for this listener. The event is not
+    /// repeated until it is polled.
     ListenerReadable(ListenerKey),
     /// The server has acknowledged the subscription: for the first time, after a reconnect, or after
     /// [`Session::resubscribe`](crate::Session::resubscribe).
     Subscribed(SubscriptionKey),
-    /// [`Session::poll_change`](crate::Session::poll_change) has changes of this subscription. The event is not repeated until
-    /// it is polled.
+    /// [`Session::poll_change`](crate::Session::poll_change) has changes of this subscription. The event is not
+    /// repeated until it is polled.
     ChangeReadable(SubscriptionKey),
     /// An unsubscribe is complete. The key of the subscription is no longer used.
     Unsubscribed {
@@ -97,9 +97,9 @@ pub enum ClientEvent {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConnectionState {
-    /// The client was not opened yet.
+    /// The client has not been opened yet.
     Idle,
-    /// Connecting, or closing the old connection of a requested reconnect first.
+    /// Connecting. For a requested reconnect, this includes closing the old connection.
     Connecting {
         /// The number of the attempt since the last stable connection, starting with 1.
         attempt: u32,
@@ -150,13 +150,13 @@ pub struct Unhandled {
 }
 
 impl Unhandled {
-    /// An unhandled frame, for tests of code that handles one.
+    /// Creates an unhandled frame, for example for a test.
     pub fn new(frame: Json) -> Self {
         Self { frame }
     }
 }
 
-/// What a listener yields: a frame with its payload as `T`, or a note that frames were dropped.
+/// What a listener yields: a frame with its payload as `T`, or the number of frames that were dropped.
 ///
 /// ```
 /// use dcrf_proto::ListenerEvent;
@@ -174,9 +174,9 @@ impl Unhandled {
 pub enum ListenerEvent<T = Json> {
     /// A frame that matches the selector.
     Frame {
-        /// The stream. `None` in bare framing, and if the frame names none.
+        /// The stream. `None` in bare framing, or if the frame has no stream.
         stream: Option<String>,
-        /// The payload. The whole frame in bare framing, and if the frame has another shape.
+        /// The payload. In bare framing, or if the frame is not an envelope, this is the whole frame.
         payload: T,
     },
     /// The reader was too slow: this many frames were dropped here.
@@ -233,18 +233,18 @@ pub enum Change<T = Json> {
     Update(T),
     /// An object was deleted.
     Delete(Deleted),
-    /// The current state: one object for a subscription to an instance, all objects for a feed. Only for subscriptions that
-    /// [refresh](crate::Subscribe::refresh).
+    /// The current state: one object for a subscription to an instance, all objects for a feed. Only for subscriptions
+    /// that [refresh](crate::Subscribe::refresh).
     Snapshot(Vec<T>),
-    /// The connection was lost, and the subscription is live again: changes may be missing before this point, and none are
-    /// missing after it.
+    /// The connection was lost, and the subscription is live again: changes may be missing before this point, and none
+    /// are missing after it.
     Gap(Gap),
     /// The reader was too slow: this many older changes were dropped here.
     Lagged(u64),
-    /// The server could not send a change, for example because the updated object was deleted meanwhile. The subscription
-    /// continues.
+    /// The server could not send a change, for example because the updated object was deleted meanwhile. The
+    /// subscription continues.
     ErrorReply(ErrorReply),
-    /// An event with another action than create, update and delete, or without `data`.
+    /// An event with an action other than create, update and delete, or without `data`.
     Other {
         /// The action of the event.
         action: Option<String>,
@@ -271,7 +271,7 @@ pub struct Gap {
 }
 
 impl Gap {
-    /// A gap with this cause, for tests of code that handles one.
+    /// Creates a gap with this cause, for example for a test.
     pub fn new(cause: ConnectionError) -> Self {
         Self { cause }
     }

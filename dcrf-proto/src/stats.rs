@@ -1,6 +1,6 @@
 //! Counters and gauges of a session.
 
-/// Defines [`Stats`] from one table, so that each name stands once.
+/// Defines [`Stats`] from one table, so that each name is written once.
 macro_rules! stats {
     (
         $(#[$attribute:meta])*
@@ -39,7 +39,7 @@ macro_rules! stats {
     };
 }
 
-/// Whether a value of [`Stats`] only grows.
+/// Whether a value of [`Stats`] is a counter or a gauge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum StatKind {
     /// Counts what happened since the client was created. Never decreases.
@@ -49,7 +49,7 @@ pub enum StatKind {
 }
 
 stats! {
-    /// What happened since the client was created, and what it holds now.
+    /// Counters of what has happened since the client was created, and gauges of what it holds now.
     ///
     /// Reading it is cheap at any time. [`iter`](Self::iter) yields all values by name.
     ///
@@ -86,16 +86,16 @@ stats! {
         malformed,
         /// Frames that matched no request and no subscription.
         unhandled,
-        /// Replies that arrived after their request had timed out or was cancelled, and other replies that
-        /// no caller awaits.
+        /// Replies that arrived after their request had timed out or had been cancelled, and other replies that no
+        /// caller waits for.
         late,
 
-        /// Requests accepted, including those for streams of replies. Each one is pending or counted in one of the
+        /// Requests accepted, including those of reply streams. Each one is pending or counted in one of the
         /// `requests_…` counters.
         requests_made,
-        /// Requests that succeeded, and streams of replies that were read to their end.
+        /// Requests that succeeded, and reply streams that were read to their end.
         requests_replied,
-        /// Requests that the server answered with an error.
+        /// Requests that failed with an error reply.
         requests_error_reply,
         /// Requests that timed out.
         requests_timed_out,
@@ -105,7 +105,7 @@ stats! {
         requests_closed,
         /// Requests cancelled by the caller.
         requests_cancelled,
-        /// Streams of replies that ended because the reader was too slow.
+        /// Reply streams that ended because the reader was too slow.
         requests_overflowed,
         /// Idempotent requests queued again after a connection was lost.
         repeated,
@@ -150,7 +150,7 @@ stats! {
         unread_changes,
         /// Size of the unread changes in bytes.
         unread_changes_bytes,
-        /// Unread replies, in all streams of replies.
+        /// Unread replies, in all reply streams.
         unread_replies,
         /// Size of the unread replies in bytes.
         unread_replies_bytes,

@@ -11,15 +11,15 @@ use crate::id::Epoch;
 #[derive(PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Transmit {
-    /// Connect, and report [`Session::handle_connected`](crate::Session::handle_connected) or [`Session::handle_disconnected`](crate::Session::handle_disconnected) with this
-    /// epoch.
+    /// Connect, and report [`Session::handle_connected`](crate::Session::handle_connected) or
+    /// [`Session::handle_disconnected`](crate::Session::handle_disconnected) with this epoch.
     Dial(Epoch),
     /// Send this frame. A [`Frame::Close`] starts the closing handshake: report
     /// [`Session::handle_disconnected`](crate::Session::handle_disconnected) once the connection has ended.
     Frame(Epoch, Frame),
 }
 
-/// An attempt to connect, as a credentials provider sees it.
+/// An attempt to connect, for which a credentials provider returns the credentials.
 ///
 /// ```
 /// use dcrf_proto::Attempt;
@@ -33,8 +33,8 @@ pub enum Transmit {
 pub struct Attempt {
     /// The number of the attempt since the last stable connection, starting with 1.
     pub number: u32,
-    /// Whether the server rejected the previous credentials, with HTTP status 401 or 403, with close code 1008, 4401 or 4403, or
-    /// as the failure policy decided. If fresh ones are rejected too, the client closes.
+    /// Whether the server rejected the previous credentials, with HTTP status 401 or 403, with close code 1008, 4401 or
+    /// 4403, or as the failure policy decided. If fresh ones are rejected too, the client closes.
     pub refresh: bool,
 }
 

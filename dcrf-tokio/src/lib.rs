@@ -20,9 +20,12 @@
 //! # }
 //! ```
 //!
-//! Start with [`connect`], or with [`builder`] for options. [`Client`] has the requests and subscriptions.
+//! Start with [`connect`], or with [`builder`] for options. [`Client`] has the requests and subscriptions. The crate
+//! `dcrf_proto` defines most types, so their examples import from there. In your program, import them from
+//! `dcrf_tokio`.
 //!
-//! The client runs on both flavors of Tokio's runtime, with I/O and time enabled, as with `#[tokio::main]` and `enable_all`.
+//! The client runs on both flavors of Tokio's runtime, with I/O and time enabled, as with `#[tokio::main]` and
+//! `enable_all`.
 //!
 //! # Features
 //!
@@ -38,8 +41,8 @@
 //!
 //! # Logs
 //!
-//! With the feature `tracing`, a client emits spans and events. To see them, install a subscriber, for example that of
-//! `tracing-subscriber`:
+//! With the feature `tracing`, a client emits spans and events. To see them, install a `tracing` subscriber, for
+//! example from the crate `tracing-subscriber`:
 //!
 //! ```no_run
 //! use tracing::Level;
@@ -53,19 +56,20 @@
 //! | --- | --- | --- | --- | --- |
 //! | `dcrf::connection` | gave up, not authorized, closed by a failure | connected, lost and why, the first attempt that fails, closed | each attempt | |
 //! | `dcrf::request` | | | how each request ended, repeats, rejected calls | |
-//! | `dcrf::subscription` | error reply or quarantine ended it, the first lag on a connection | | subscribed, error replies, deferred, resubscribing, gaps | each lag |
+//! | `dcrf::subscription` | ended by an error reply or by quarantine, the first lag on a connection | | subscribed, error replies, deferred, resubscribing, gaps | each lag |
 //! | `dcrf::frame` | the first frame on a connection that is not a JSON object | | | each dropped frame, with its size |
 //!
-//! A request is a span (`request`, at `DEBUG`) from the call to its end. Its parent is the caller's span. It has the fields
-//! `stream`, `action`, `request_id`, `outcome` (`ok`, `error reply 404`, `timed out`, `connection lost`, `closed`,
-//! `cancelled`, `overflowed`, or `sent` for a message without a reply), `ms`, and `sent`: whether the request was sent. All
-//! other events are in the span of the client (`client`, at `INFO`), which names the server. Events of the connection have
-//! the number of the last `attempt`, how long the lost connection was open (`connected_ms`), and the wait before the next
-//! attempt (`wait_ms`). The feature `log` of `tracing` without a subscriber shows nothing.
+//! A request is a span (`request`, at `DEBUG`) from the call to its end. Its parent is the caller's span. It has the
+//! fields `stream`, `action`, `request_id`, `outcome` (`ok`, `error reply 404`, `timed out`, `connection lost`,
+//! `closed`, `cancelled`, `overflowed`, or `sent` for a message without a reply), `ms`, and `sent`: whether the request
+//! was sent. All other events are in the span of the client (`client`, at `INFO`), which names the server. Events of
+//! the connection have the number of the last `attempt`, how long the lost connection was open (`connected_ms`), and
+//! the wait before the next attempt (`wait_ms`). Without a `tracing` subscriber, the client emits nothing, not even to
+//! the crate `log` with `tracing`'s feature of that name.
 //!
-//! Logs contain request ids, but no payloads, queries, headers or reasons of close frames. Subscribers are called without
-//! holding the client's lock, so they may use the client. `tungstenite` writes requests and frames to the crate `log`: keep its
-//! target at `info` if logs must not contain secrets.
+//! Logs contain request ids, but no payloads, queries, headers or reasons of close frames. The `tracing` subscriber is
+//! called without holding the client's lock, so it may use the client. `tungstenite` writes requests and frames to the
+//! crate `log`: keep its target at `info` if logs must not contain secrets.
 
 #![forbid(unsafe_code)]
 
@@ -110,9 +114,10 @@ pub use dcrf_proto::{
 #[doc = include_str!("../../README.md")]
 struct Readme;
 
-/// Connects to the server behind a `ws://` or `wss://` URL, with the default options.
+/// Connects to a server by its `ws://` or `wss://` URL, with the default options.
 ///
-/// It returns once the first connection is established. The client reconnects automatically if it is lost.
+/// Returns once the first connection is established. If the connection is lost later, the client reconnects
+/// automatically.
 ///
 /// ```no_run
 /// # async fn f() -> Result<(), dcrf_tokio::ConnectError> {
@@ -137,8 +142,8 @@ pub async fn connect(url: &str) -> Result<Client, ConnectError> {
 
 /// Returns a builder for a client with custom options.
 ///
-/// [`connect`](Builder::connect) waits for the first connection. [`connect_lazy`](Builder::connect_lazy) returns at once,
-/// connects in the background and queues requests until then.
+/// [`connect`](Builder::connect) waits for the first connection. [`connect_lazy`](Builder::connect_lazy) returns at
+/// once, connects in the background and queues requests until then.
 ///
 /// ```no_run
 /// # fn f() -> Result<(), dcrf_tokio::ConnectError> {
@@ -151,7 +156,7 @@ pub fn builder(url: &str) -> Builder {
     Builder::on(url)
 }
 
-/// Builds a [`Client`] with custom options. [`builder`] returns one.
+/// Builds a [`Client`] with custom options. Start with the function [`builder`].
 ///
 /// Its [connector](Builder::connector) can return any stream with Tokio's `AsyncRead` and `AsyncWrite`:
 ///
@@ -170,12 +175,12 @@ pub fn builder(url: &str) -> Builder {
 /// ```
 pub type Builder = dcrf_proto::websocket::Builder<Tokio>;
 
-/// Tokio's sockets, timers and tasks, for the client.
+/// Tokio as the client's runtime: its sockets, timers and tasks.
 ///
 /// ```
 /// use dcrf_proto::websocket::Runtime;
 ///
-/// // Outside of a runtime.
+/// // There is no runtime here.
 /// assert!(dcrf_tokio::Tokio::current().is_none());
 /// ```
 #[derive(Clone)]

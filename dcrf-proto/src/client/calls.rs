@@ -12,7 +12,8 @@ use crate::protocol::json::Json;
 use crate::protocol::selector::Selector;
 
 impl Client {
-    /// Lists the objects of a stream. If it is paginated, this is one page: see [`list_all`](Self::list_all).
+    /// Lists the objects of a stream. If the server paginates the list, the reply is one [`Page`](crate::Page): see
+    /// also [`list_all`](Self::list_all).
     ///
     /// ```no_run
     /// # use dcrf_proto::{RequestError, client::Client};
@@ -159,7 +160,8 @@ impl Client {
         ReplyFuture::new(&self.handle, Request::delete(stream, pk), |_| Ok(()))
     }
 
-    /// Makes any request. It is queued now, not when the future is polled. To ignore the reply, use `()` as its type.
+    /// Makes any request. It is queued by the call, not when the future is polled. To ignore the reply, use `()` as its
+    /// type.
     ///
     /// ```no_run
     /// # use dcrf_proto::{Request, RequestError, client::Client};
@@ -182,7 +184,7 @@ impl Client {
         ReplyFuture::new(&self.handle, request, |json: Json| json.decode())
     }
 
-    /// Makes a request with any number of replies. It is queued now, not when the stream is polled.
+    /// Makes a request with any number of replies. It is queued by the call, not when the stream is polled.
     ///
     /// ```no_run
     /// # use dcrf_proto::{Request, client::{Client, ReplyError}};
@@ -202,8 +204,8 @@ impl Client {
         ReplyStream::new(&self.handle, request)
     }
 
-    /// Reads a paginated list page by page, with one request per page, from a consumer with `PaginatedModelListMixin`. The
-    /// `limit` and other arguments come from `request`.
+    /// Reads a paginated list page by page, with one request per page, from a consumer with `PaginatedModelListMixin`.
+    /// The `limit` and other arguments come from `request`.
     ///
     /// ```no_run
     /// # use dcrf_proto::{Request, client::{Client, ReplyError}};
@@ -246,8 +248,8 @@ impl Client {
     /// Reads a paginated list that the server streams as replies to one request, from a consumer with
     /// `StreamedPaginatedListMixin`.
     ///
-    /// Dropping it before the last page sends `list_cancel`, or the request's [cancel action](Request::cancel_action). If the
-    /// server has no such action, its error reply is ignored.
+    /// Dropping it before the last page sends `list_cancel`, or the request's [cancel action](Request::cancel_action).
+    /// If the server has no such action, its error reply is ignored.
     ///
     /// ```no_run
     /// # use dcrf_proto::{Request, client::{Client, ReplyError}};
@@ -267,8 +269,8 @@ impl Client {
         Pages::streamed(self, request)
     }
 
-    /// Sends a message without waiting for a reply. While offline it is queued like a request, by default without a timeout. A
-    /// reply is ignored.
+    /// Sends a message without waiting for a reply. While offline, the message is queued like a request, by default
+    /// without a timeout. If the server replies, the reply is ignored.
     ///
     /// ```no_run
     /// # use dcrf_proto::{Rejected, Request, client::Client};
@@ -298,15 +300,16 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// As for [`send`](Self::send), and [`RejectReason::NotConnected`](crate::RejectReason::NotConnected) while offline.
+    /// As for [`send`](Self::send), and [`RejectReason::NotConnected`](crate::RejectReason::NotConnected) while
+    /// offline.
     pub fn send_now(&self, message: Request) -> Result<(), Rejected<Request>> {
         self.handle.shared().command(|session, now| session.send_now(message, now))
     }
 
     /// Waits until all requests, messages and subscriptions made before this call are written to the network.
     ///
-    /// While offline it waits for a connection. Written frames can still be lost with the connection: only a reply shows that
-    /// the server has received a request.
+    /// While offline it waits for a connection. Written frames can still be lost with the connection: only a reply
+    /// shows that the server has received a request.
     ///
     /// ```no_run
     /// # use dcrf_proto::{Request, client::Client};
@@ -328,7 +331,8 @@ impl Client {
         flush::flush(&self.handle)
     }
 
-    /// Listens for frames that match `selector`, such as unsolicited messages. It also gets matching replies and events.
+    /// Listens for frames that match `selector`, such as unsolicited messages. The listener also gets matching replies
+    /// and events.
     ///
     /// ```no_run
     /// # use dcrf_proto::{ListenerEvent, Selector, client::Client};
@@ -356,8 +360,8 @@ impl Client {
         Listener::new(&self.handle, selector)
     }
 
-    /// Subscribes to changes. It subscribes now, not when the future is polled. The future completes when the server has
-    /// acknowledged the subscription.
+    /// Subscribes to changes. The subscribe is queued by the call, not when the future is polled. The future completes
+    /// when the server has acknowledged the subscription.
     ///
     /// ```no_run
     /// # use dcrf_proto::{Change, SubscriptionError, Subscribe, client::Client};

@@ -24,7 +24,7 @@ impl Client {
         }
     }
 
-    /// Connects a client that was started closed. Does nothing if it was opened or closed before.
+    /// Connects a client that was built with `start_closed`. Does nothing if it was opened or closed before.
     ///
     /// ```no_run
     /// # use dcrf_proto::{CloseReason, client::Client};
@@ -38,10 +38,10 @@ impl Client {
         self.handle.shared().command(Session::open);
     }
 
-    /// Checks at once whether the server is still there. If nothing arrives within 2 seconds, the client reconnects.
+    /// Checks at once whether the server still responds. If nothing arrives within 2 seconds, the client reconnects.
     ///
-    /// Call it when the network has changed: otherwise a dead connection is only noticed by the heartbeat. After the machine
-    /// was suspended, the client probes by itself. Does nothing while offline or during another probe.
+    /// Call it when the network has changed: otherwise only the heartbeat notices a dead connection. After the machine
+    /// was suspended, the client probes automatically. Does nothing while offline or during another probe.
     ///
     /// ```no_run
     /// # use dcrf_proto::client::Client;
@@ -59,11 +59,11 @@ impl Client {
 
     /// Replaces the connection with a new one, for example to sign in as another user, and resets the backoff.
     ///
-    /// An open connection is closed first, which takes a second at most. A wait between two attempts ends at once. A client
-    /// that was started closed connects. Does nothing if the client is closed.
+    /// An open connection is closed first, which takes at most a second. A wait between two attempts ends at once. A
+    /// client that was started closed connects. Does nothing if the client is closed.
     ///
-    /// Requests that were sent fail with [`RequestError::ConnectionLost`](crate::RequestError::ConnectionLost), unless they
-    /// are idempotent. Subscriptions continue after a [`Change::Gap`](crate::Change::Gap) with
+    /// Requests that were sent fail with [`RequestError::ConnectionLost`](crate::RequestError::ConnectionLost), unless
+    /// they are idempotent. Subscriptions continue after a [`Change::Gap`](crate::Change::Gap) with
     /// [`ConnectionError::Reconnect`](crate::ConnectionError::Reconnect).
     ///
     /// ```no_run
@@ -78,8 +78,8 @@ impl Client {
         self.force_reconnect_with(CloseFrame::normal());
     }
 
-    /// Reconnects as [`force_reconnect`](Self::force_reconnect) does, and closes the old connection with this frame. A code that
-    /// clients may not send is replaced by 1000.
+    /// Reconnects as [`force_reconnect`](Self::force_reconnect) does, and closes the old connection with this frame. A
+    /// code that clients may not send is replaced by 1000.
     ///
     /// ```no_run
     /// # use dcrf_proto::{CloseFrame, client::Client};

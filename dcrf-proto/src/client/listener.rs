@@ -18,10 +18,11 @@ use crate::id::ListenerKey;
 use crate::protocol::json::{DecodeError, Json};
 use crate::protocol::selector::Selector;
 
-/// The frames that match a selector, from [`Client::listen`](super::Client::listen), with their payloads decoded as `T`.
+/// The frames that match a selector, from [`Client::listen`](super::Client::listen), with their payloads decoded as
+/// `T`.
 ///
-/// It survives reconnects, and ends when the client is closed. If the reader falls behind, the oldest frames are dropped and
-/// counted in [`ListenerEvent::Lagged`]. It keeps the client alive until it is dropped.
+/// It survives reconnects, and ends when the client is closed. If the reader falls behind, the oldest frames are
+/// dropped and counted in [`ListenerEvent::Lagged`]. It keeps the client alive until it is dropped.
 ///
 /// ```no_run
 /// # use dcrf_proto::{DecodeError, ListenerEvent, client::Listener};

@@ -1,11 +1,11 @@
 //! The async client and its driver, the same on every runtime (feature `client`).
 //!
-//! A runtime's adapter implements [`Transport`] and [`Socket`], creates a client with [`start`], and spawns the driver that
-//! comes with it. Programs use an adapter such as `dcrf-tokio`.
+//! A runtime's adapter implements [`Transport`] and [`Socket`], creates a client with [`start`], and spawns the driver
+//! that comes with it. Programs use an adapter such as `dcrf-tokio`.
 //!
-//! Client and driver share one lock around the [`Session`]. It is held only for the session's own work: never during I/O,
-//! while a waker is woken, cloned or dropped, or while user code such as `Deserialize` runs. There is no channel between
-//! client and driver, so dropping a handle takes effect at once, on any thread.
+//! Client and driver share one lock around the [`Session`]. It is held only for the session's own work: never during
+//! I/O, while a waker is woken, cloned or dropped, or while user code such as `Deserialize` runs. There is no channel
+//! between client and driver, so dropping a handle takes effect at once, on any thread.
 
 mod calls;
 mod connection;
@@ -61,8 +61,8 @@ use crate::stats::Stats;
 ///
 /// # Cancel safety
 ///
-/// Dropping the driver closes the client with [`CloseReason::DriverStopped`](crate::CloseReason::DriverStopped), so that
-/// every caller gets an error.
+/// Dropping the driver closes the client with [`CloseReason::DriverStopped`](crate::CloseReason::DriverStopped), so
+/// that every caller gets an error.
 pub fn start<T: Transport>(
     config: Config,
     seed: Seed,
@@ -86,8 +86,8 @@ pub fn start_idle<T: Transport>(
     (Client { handle: Arc::new(Handle::new(shared)) }, driver)
 }
 
-/// Drops `attachment` when the last handle of the client is dropped, after the client has closed. An adapter can wait there
-/// for the thread of its driver.
+/// Drops `attachment` when the last handle of the client is dropped, after the client has closed. An adapter can wait
+/// there for the thread of its driver.
 #[doc(hidden)]
 pub fn attach(client: &Client, attachment: impl Send + 'static) {
     client.handle.attach(Box::new(attachment));
@@ -95,13 +95,13 @@ pub fn attach(client: &Client, attachment: impl Send + 'static) {
 
 /// A client of one server: makes requests and subscribes over one WebSocket, and reconnects automatically.
 ///
-/// Clones share the same connection. The client closes when its last handle is dropped, or by [`close`](Self::close). Clones,
-/// [`Subscription`]s and pending [`ReplyFuture`]s count as handles.
+/// Clones share the same connection. The client closes when its last handle is dropped, or by [`close`](Self::close).
+/// Clones count as handles, and so do pending calls and open streams, except [`Events`] and [`StateWatch`].
 ///
 /// Every method works in every state of the connection:
 ///
-/// - **Before the first connection and during an outage**, requests wait in order, up to [`Config::outbox`], and are sent
-///   after the subscriptions once the client is connected.
+/// - **Before the first connection and during an outage**, requests wait in order, up to [`Config::outbox`], and are
+///   sent after the subscriptions once the client is connected.
 /// - **When the connection is lost**, a request that was sent fails with
 ///   [`RequestError::ConnectionLost`](crate::RequestError::ConnectionLost), unless it is idempotent and is sent again.
 ///   Subscriptions continue after a [`Change::Gap`](crate::Change::Gap).
@@ -134,8 +134,9 @@ pub struct Client {
 impl Client {
     /// Ends all subscriptions of the client, also those of its clones, and returns how many.
     ///
-    /// A [`Subscription`] yields [`SubscriptionError::Unsubscribed`](crate::SubscriptionError::Unsubscribed) next: its unread
-    /// changes are discarded. A [`SubscribeFuture`] fails with the same error.
+    /// Unread changes are discarded, and the next item of each [`Subscription`] is
+    /// [`SubscriptionError::Unsubscribed`](crate::SubscriptionError::Unsubscribed). A [`SubscribeFuture`] fails with
+    /// the same error.
     ///
     /// ```no_run
     /// # async fn f(client: dcrf_proto::client::Client) {
@@ -160,7 +161,8 @@ impl Client {
         self.handle.shared().command(Session::resubscribe);
     }
 
-    /// Changes of the connection's state from now on, and frames that match no request, subscription or listener.
+    /// Streams the changes of the connection's state from now on, and frames that match no request, subscription or
+    /// listener.
     ///
     /// The stream does not keep the client alive, and ends once the client is closed.
     ///
@@ -192,8 +194,8 @@ impl Client {
         self.handle.shared().lock().stats()
     }
 
-    /// Closes the client. Waits up to 5 seconds for requests in flight, then performs the closing handshake. The other
-    /// requests fail with [`RequestError::Closed`](crate::RequestError::Closed).
+    /// Closes the client. Waits up to 5 seconds for requests in flight, then performs the closing handshake. Requests
+    /// that are still pending then fail with [`RequestError::Closed`](crate::RequestError::Closed).
     ///
     /// Returns once the socket is gone.
     ///
@@ -210,8 +212,8 @@ impl Client {
         self.close_with(CloseOptions::default())
     }
 
-    /// Closes the client as [`close`](Self::close) does, with options. It starts when this is called, not when the future is
-    /// polled.
+    /// Closes the client as [`close`](Self::close) does, with options. Closing starts with the call, not when the
+    /// future is polled.
     ///
     /// ```no_run
     /// # use dcrf_proto::CloseOptions;

@@ -18,7 +18,8 @@ use crate::protocol::page::Page;
 ///
 /// The next page is requested while you read the current one. An error is the last item.
 ///
-/// Pages are requested by offset. If objects are created or deleted meanwhile, an object can be in two pages or in none.
+/// Pages are requested by offset. If objects are created or deleted meanwhile, an object can be in two pages or in
+/// none.
 ///
 /// ```no_run
 /// # use dcrf_proto::client::{Pages, ReplyError};

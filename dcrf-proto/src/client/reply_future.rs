@@ -15,8 +15,8 @@ use crate::protocol::json::{DecodeError, Json};
 
 /// Waits for the reply to a request.
 ///
-/// The request is queued when this future is created, not when it is polled. The future always completes: with the reply,
-/// or with an error when the request times out, its connection is lost, or the client is closed.
+/// The request is queued when this future is created, not when it is polled. The future always completes: with the
+/// reply, or with an error when the request times out, its connection is lost, or the client is closed.
 ///
 /// ```no_run
 /// # use dcrf_proto::client::{Client, ReplyFuture};
@@ -34,14 +34,14 @@ use crate::protocol::json::{DecodeError, Json};
 /// - [`RequestError::TimedOut`]: there was no reply in time, by default within 30 seconds of the call
 /// - [`RequestError::ConnectionLost`]: the connection was lost after the request was sent
 /// - [`RequestError::Closed`]: the client was closed
-/// - [`RequestError::Rejected`]: the client did not accept the request, and hands it back, because the queue is full, the
-///   message is too large, the id is in use, or an argument is invalid
+/// - [`RequestError::Rejected`]: the client did not accept the request, and hands it back, because the queue is full,
+///   the message is too large, the id is in use, or an argument is invalid
 /// - [`RequestError::Decode`]: the reply could not be decoded as `T`
 ///
 /// # Cancel safety
 ///
-/// Dropping the future cancels the request. If it was not sent yet, it never is. If it was, the server may still act on it,
-/// and the reply is ignored.
+/// Dropping the future cancels the request. If it was not sent yet, it never is. If it was, the server may still act on
+/// it, and the reply is ignored.
 ///
 /// # Panics
 ///

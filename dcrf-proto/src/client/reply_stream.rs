@@ -19,11 +19,11 @@ use crate::protocol::json::{DecodeError, Json};
 
 /// The replies to a request, from [`Client::stream`](super::Client::stream).
 ///
-/// The server does not mark the last reply, so describe it with [`until`](Self::until). Otherwise the stream ends with an
-/// error when no reply arrives within the request's timeout.
+/// The server does not mark the last reply, so say with [`until`](Self::until) which one it is. Otherwise the stream
+/// ends with an error when no reply arrives within the request's timeout.
 ///
-/// Dropping the stream before the last reply sends the request's [cancel action](crate::Request::cancel_action), if it has
-/// one. Later replies are ignored.
+/// Dropping the stream before the last reply sends the request's [cancel action](crate::Request::cancel_action), if it
+/// has one. Later replies are ignored.
 ///
 /// ```no_run
 /// # use dcrf_proto::client::{ReplyStream, ReplyError};

@@ -20,8 +20,8 @@ use crate::protocol::json::{DecodeError, Json};
 
 /// Waits for the server to acknowledge a subscription.
 ///
-/// The client subscribes when this future is created, not when it is polled. While offline it waits for a connection. Then
-/// the server has [`Config::request_timeout`](crate::Config::request_timeout) to acknowledge, or the
+/// The client subscribes when this future is created, not when it is polled. While offline it waits for a connection.
+/// Then the server has [`Config::request_timeout`](crate::Config::request_timeout) to acknowledge, or the
 /// [timeout](Subscribe::timeout) of the subscription.
 ///
 /// ```no_run
@@ -187,8 +187,8 @@ impl<T: DeserializeOwned> Subscription<T> {
 impl<T> Subscription<T> {
     /// Unsubscribes, and waits for the server to confirm it. Changes that are unread are discarded.
     ///
-    /// It also succeeds while offline, or if the connection is lost meanwhile: the server drops the subscriptions of a lost
-    /// connection. For a subscription [without acknowledgement](Subscribe::without_ack) it does not wait.
+    /// It also succeeds while offline, or if the connection is lost meanwhile: the server drops the subscriptions of a
+    /// lost connection. For a subscription [without acknowledgement](Subscribe::without_ack) it does not wait.
     ///
     /// ```no_run
     /// # use dcrf_proto::{UnsubscribeError, client::Subscription};

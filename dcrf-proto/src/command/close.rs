@@ -50,8 +50,9 @@ impl CloseOptions {
         self
     }
 
-    /// Unsubscribes first. The server drops the subscriptions of a closed connection by itself, so this is only needed for servers
-    /// that count them. It happens during the wait, so not with [`CloseOptions::now`].
+    /// Unsubscribes first. The server drops the subscriptions of a closed connection anyway, so this is only needed for
+    /// servers that keep count of subscriptions. It happens during the wait, so it has no effect with
+    /// [`CloseOptions::now`].
     ///
     /// ```
     /// # use dcrf_proto::CloseOptions;
@@ -62,8 +63,8 @@ impl CloseOptions {
         self
     }
 
-    /// Sets the close frame. A code that clients may not send, such as 1006 or 5000 (RFC 6455, section 7.4), is replaced by 1000,
-    /// and a reason over 123 bytes is cut. Code 1005 means a frame without a code.
+    /// Sets the close frame. A code that clients may not send, such as 1006 or 5000 (RFC 6455, section 7.4), is
+    /// replaced by 1000, and a reason over 123 bytes is truncated. With code 1005, the frame has no code.
     ///
     /// ```
     /// use dcrf_proto::{CloseOptions, CloseFrame};

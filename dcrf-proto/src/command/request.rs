@@ -8,9 +8,10 @@ use serde::Serialize;
 use super::{Arguments, well_known};
 use crate::id::RequestId;
 
-/// A request: an action of a stream, with arguments. The server replies once, unless it is used as a reply stream.
+/// A request: an action of a stream, with arguments. The server replies once, or several times if the request is made
+/// with `Client::stream`.
 ///
-/// While offline, it is queued until its timeout.
+/// While offline, the request is queued until its timeout.
 ///
 /// ```
 /// use dcrf_proto::Request;
@@ -76,8 +77,8 @@ impl Request {
         }
     }
 
-    /// Creates a request from a whole payload, a map or struct. Its `action`, if present, is the action. It must not contain a
-    /// `request_id`: use [`id`](Self::id).
+    /// Creates a request from a whole payload, a map or struct. If the payload has an `action`, that is the request's
+    /// action. It must not contain a `request_id`: use [`id`](Self::id).
     ///
     /// ```
     /// # use dcrf_proto::Request;
@@ -95,7 +96,8 @@ impl Request {
         Self { arguments, ..Self::new(stream, &action) }
     }
 
-    /// Creates a `list` request for the objects of a stream. The reply is an array, or a page if the stream is paginated.
+    /// Creates a `list` request for the objects of a stream. The reply is an array, or a [page](crate::Page) if the
+    /// server paginates the list.
     ///
     /// ```
     /// # use dcrf_proto::Request;
@@ -161,8 +163,8 @@ impl Request {
 
     /// Adds an argument: a key beside `action` in the payload. It replaces an argument of the same name.
     ///
-    /// Values that can't be serialized as JSON and the names `action` and `request_id` are reported when the request is made,
-    /// as [`RejectReason::InvalidArgument`](crate::RejectReason::InvalidArgument).
+    /// Values that can't be serialized as JSON and the names `action` and `request_id` are reported when the request is
+    /// made, as [`RejectReason::InvalidArgument`](crate::RejectReason::InvalidArgument).
     ///
     /// ```
     /// # use dcrf_proto::Request;
@@ -199,7 +201,8 @@ impl Request {
         self
     }
 
-    /// Sets the timeout, counted from the call, in place of [`Config::request_timeout`](crate::Config::request_timeout).
+    /// Sets the timeout, counted from the call, in place of
+    /// [`Config::request_timeout`](crate::Config::request_timeout).
     ///
     /// ```
     /// # use dcrf_proto::Request;
@@ -222,8 +225,8 @@ impl Request {
         self
     }
 
-    /// Sets whether the request may be sent twice. An idempotent request is sent again, once, if the connection is lost before
-    /// the reply. By default, `list` and `retrieve` are idempotent and other actions are not.
+    /// Sets whether the request may be sent twice. An idempotent request is sent again, once, if the connection is lost
+    /// before the reply. By default, `list` and `retrieve` are idempotent and other actions are not.
     ///
     /// ```
     /// # use dcrf_proto::Request;
@@ -249,8 +252,8 @@ impl Request {
         self
     }
 
-    /// Sets the action that cancels a reply stream on the server, such as `list_cancel`. It is sent with the id of this request
-    /// if the stream is dropped before the last reply.
+    /// Sets the action that cancels a reply stream on the server, such as `list_cancel`. It is sent with the id of this
+    /// request if the stream is dropped before the last reply.
     ///
     /// ```
     /// # use dcrf_proto::Request;

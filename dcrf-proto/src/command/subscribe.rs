@@ -9,9 +9,10 @@ use super::{Arguments, Request, Timeout, well_known};
 use crate::id::RequestId;
 use crate::protocol::json::Json;
 
-/// A subscription to changes. It survives reconnects and ends when it is cancelled or the server rejects it.
+/// A subscription to changes. It survives reconnects, and ends when it is cancelled or fails with a
+/// [`SubscriptionError`](crate::SubscriptionError).
 ///
-/// Subscriptions to the same stream, action and arguments share one upstream subscription. The id, the unsubscribing
+/// Subscriptions to the same stream, action and arguments share one upstream subscription. The id, the unsubscribe
 /// action, the timeout and [`without_ack`](Self::without_ack) of the first one apply to all of them.
 ///
 /// ```
@@ -65,24 +66,26 @@ pub enum OverflowPolicy {
     /// Drops the oldest changes. [`Change::Lagged`](crate::Change::Lagged) counts them.
     #[default]
     DropOldest,
-    /// Keeps the newest change of each primary key. Changes that a newer one of the same key has superseded are dropped
-    /// first, the oldest of them before the others. If there are none, the oldest change is dropped, and
-    /// [`Change::Lagged`](crate::Change::Lagged) counts it. So the last state of each object arrives, unless more objects
-    /// change than the buffer holds.
+    /// Keeps the newest change of each primary key. If the buffer is full, changes that are superseded by a newer one
+    /// of the same key are dropped first, beginning with the oldest. If there are no such changes, the oldest change is
+    /// dropped, and [`Change::Lagged`](crate::Change::Lagged) counts it. So the last state of each object arrives,
+    /// unless more objects change than the buffer holds.
     ///
-    /// The reader must accept an update of an object that it has not seen created, and a deletion of an object that it does not
-    /// know. The key is read from the data, see [`Subscribe::pk_field`]. A change without a key is never superseded.
+    /// The reader must be prepared for an update of an object whose creation it has not seen, and for a deletion of an
+    /// object that it does not know. The key is read from the data, see [`Subscribe::pk_field`]. A change without a key
+    /// is never superseded.
     Conflate,
-    /// Ends the subscription with [`SubscriptionError::Overflowed`](crate::SubscriptionError::Overflowed), after the changes in
-    /// the buffer. For readers that must not miss a change.
+    /// Ends the subscription with [`SubscriptionError::Overflowed`](crate::SubscriptionError::Overflowed), after the
+    /// changes in the buffer. For readers that must not miss a change.
     Close,
 }
 
 impl Subscribe {
     /// Subscribes with an action of a stream, such as `subscribe_all`.
     ///
-    /// If the name of the action begins with `subscribe`, the unsubscribe action is the same name with `un` before it. Set others
-    /// with [`unsubscribe_action`](Self::unsubscribe_action).
+    /// If the name of the action begins with `subscribe`, the unsubscribe action is the same name with `un` before it.
+    /// Set any other name with [`unsubscribe_action`](Self::unsubscribe_action). Without an unsubscribe action, a
+    /// cancel sends nothing.
     ///
     /// ```
     /// # use dcrf_proto::Subscribe;
@@ -146,7 +149,8 @@ impl Subscribe {
         self
     }
 
-    /// Adds a primary key as an argument with the name [`pk_field`](Self::pk_field), or `pk` for DCRF's `subscribe_instance`.
+    /// Adds a primary key as an argument with the name [`pk_field`](Self::pk_field), or `pk` for DCRF's
+    /// `subscribe_instance`.
     ///
     /// ```
     /// # use dcrf_proto::Subscribe;
@@ -188,8 +192,8 @@ impl Subscribe {
     /// [`Config::request_timeout`](crate::Config::request_timeout).
     ///
     /// The time starts when the subscribe is sent. If the first acknowledgement is late, the subscription ends with
-    /// [`SubscriptionError::TimedOut`](crate::SubscriptionError::TimedOut). After a reconnect, a late acknowledgement does
-    /// not end it.
+    /// [`SubscriptionError::TimedOut`](crate::SubscriptionError::TimedOut). After a reconnect, a late acknowledgement
+    /// does not end it.
     ///
     /// ```
     /// # use dcrf_proto::Subscribe;
@@ -202,7 +206,7 @@ impl Subscribe {
         self
     }
 
-    /// Waits for the acknowledgement without a time limit.
+    /// Waits for the acknowledgement without a timeout.
     ///
     /// ```
     /// # use dcrf_proto::Subscribe;
@@ -224,7 +228,7 @@ impl Subscribe {
         self
     }
 
-    /// For actions that never reply: the subscription counts as acknowledged once the subscribe is sent.
+    /// For actions that never reply. The subscription counts as acknowledged once the subscribe is sent.
     ///
     /// A feed written as in DCRF's documentation never replies. Its events have no `data`, so they arrive as
     /// [`Change::Other`](crate::Change::Other).
@@ -238,8 +242,8 @@ impl Subscribe {
         self
     }
 
-    /// Sets the serializer's name for the primary key, in place of [`Config::pk_field`](crate::Config::pk_field). It is used in
-    /// delete events, for the argument [`pk`](Self::pk), and by [`OverflowPolicy::Conflate`].
+    /// Sets the serializer's name for the primary key, in place of [`Config::pk_field`](crate::Config::pk_field). It is
+    /// used in delete events, for the argument [`pk`](Self::pk), and by [`OverflowPolicy::Conflate`].
     ///
     /// ```
     /// # use dcrf_proto::Subscribe;
@@ -263,15 +267,15 @@ impl Subscribe {
 
     /// Requests the current state each time the subscription goes live: at first, and after every reconnect.
     ///
-    /// It is delivered as [`Change::Snapshot`](crate::Change::Snapshot), or as [`Change::Delete`](crate::Change::Delete) if the
-    /// object does not exist. So a reader that applies changes and snapshots in order reaches the state of the server, whatever
-    /// it has missed.
+    /// It is delivered as [`Change::Snapshot`](crate::Change::Snapshot), or as
+    /// [`Change::Delete`](crate::Change::Delete) if the object does not exist. So a reader that applies changes and
+    /// snapshots in order reaches the state of the server, whatever it has missed.
     ///
-    /// A subscription to an instance uses `retrieve`, others use `list` and read all pages. Changes that arrive between the pages
-    /// follow the snapshot. If the `count` of the list changes between pages, it is read again, up to three times. While objects
-    /// are created and deleted all the time, pages by offset can miss an object: only a list in one page is exact. A list with
-    /// more bytes than [`Config::changes`](crate::Config::changes) ends the subscription with
-    /// [`SubscriptionError::Overflowed`](crate::SubscriptionError::Overflowed).
+    /// A subscription to an instance uses `retrieve`, others use `list` and read all pages. Changes that arrive between
+    /// the pages follow the snapshot. If the `count` of the list changes between pages, it is read again, up to three
+    /// times. While objects are created and deleted all the time, pages by offset can miss an object: only a list in
+    /// one page is exact. A list with more bytes than [`Config::changes`](crate::Config::changes) ends the subscription
+    /// with [`SubscriptionError::Overflowed`](crate::SubscriptionError::Overflowed).
     ///
     /// ```
     /// # use dcrf_proto::Subscribe;
@@ -283,8 +287,8 @@ impl Subscribe {
         self
     }
 
-    /// Refreshes as [`refresh`](Self::refresh) does, with a custom request. Its reply is an object, a list or a page. Further pages
-    /// are requested by `offset`.
+    /// Refreshes as [`refresh`](Self::refresh) does, with a custom request. Its reply is an object, a list or a page.
+    /// Further pages are requested by `offset`.
     ///
     /// ```
     /// # use dcrf_proto::{Request, Subscribe};
@@ -324,7 +328,7 @@ impl Subscribe {
         &self.action
     }
 
-    /// An argument as it was given. `pk` is also the value given to [`pk`](Self::pk).
+    /// An argument as it was given. The name `pk` also finds the value given to [`pk`](Self::pk).
     ///
     /// ```
     /// # use dcrf_proto::Subscribe;

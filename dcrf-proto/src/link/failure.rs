@@ -27,7 +27,7 @@ pub enum FailureAction {
     /// The delay is never shorter than the server asks for: its `Retry-After` header, or ten seconds after the close
     /// code 1013 (try again later).
     Retry,
-    /// Reconnect with fresh credentials. The second time in a row, the client closes with
+    /// Reconnect with fresh credentials. If this happens twice in a row, the client closes with
     /// [`CloseReason::Unauthorized`](crate::CloseReason::Unauthorized).
     RefreshCredentials,
     /// Close the client with [`CloseReason::Fatal`](crate::CloseReason::Fatal).

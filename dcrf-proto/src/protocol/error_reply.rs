@@ -25,7 +25,7 @@ use crate::protocol::json::Json;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ErrorReply {
-    /// `response_status`. `None` if the server sent no status, but errors.
+    /// `response_status`. `None` if the server sent errors without a status.
     pub status: Option<u16>,
     /// The action that failed, as the reply names it.
     pub action: Option<String>,
@@ -66,8 +66,8 @@ impl ErrorReply {
 
     /// The server's reasons as readable text.
     ///
-    /// They come from [`errors`](ErrorReply::errors), or from [`data`](ErrorReply::data) if `errors` has none. The
-    /// error of a field begins with the field's name. The messages can repeat the request's data.
+    /// They come from [`errors`](ErrorReply::errors), or from [`data`](ErrorReply::data) if `errors` has no messages.
+    /// The message about a field begins with the field's name. The messages can repeat the request's data.
     ///
     /// ```
     /// use dcrf_proto::{ErrorReply, Json};

@@ -57,7 +57,8 @@ impl Json {
     ///
     /// # Errors
     ///
-    /// If the value does not match the type. If a list meets a [page](crate::Page), the error says so.
+    /// If the value does not match the type. If `T` is a list and the value is a [page](crate::Page), the error says
+    /// so.
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T, DecodeError> {
         serde_json::from_str(&self.0).or_else(|error| {
             T::deserialize(UnitDeserializer).map_err(|_| self.decode_error(&error))

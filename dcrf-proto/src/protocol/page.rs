@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 /// A page of a list: `{"count": …, "results": […], "limit": …, "offset": …}`.
 ///
-/// An array, as a view without pagination sends it, decodes as the only page.
+/// An array, which a view without pagination sends, decodes as the only page.
 ///
 /// ```
 /// use dcrf_proto::{Json, Page};

@@ -187,12 +187,12 @@ impl<'de> Deserialize<'de> for Pk {
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Deleted {
-    /// The primary key. `None` if the event has none under `pk` or the configured name.
+    /// The primary key. `None` if the event has no key under `pk` or the configured name.
     pub pk: Option<Pk>,
     /// The event's data, with the primary key under the configured name unless
     /// [`Config::ensure_pk_field_in_delete_events`](crate::Config) is off.
     ///
-    /// For an instance's subscription it holds only the key. Other subscriptions may get the whole object.
+    /// For a subscription to an instance, it holds only the key. Other subscriptions may get the whole object.
     pub data: Json,
 }
 

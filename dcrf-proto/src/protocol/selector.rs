@@ -8,16 +8,17 @@ use serde_json::Value;
 use crate::protocol::framing::Framing;
 use crate::protocol::is_match::is_match;
 
-/// Selects frames by stream, by a pattern that they contain, or all of them.
+/// Selects frames by stream or by a pattern that they contain, or selects all frames.
 ///
 /// A frame contains a pattern in the sense of lodash's [`isMatch`]:
 ///
 /// - An object contains the pattern's keys, with values that contain the pattern's values. Other keys are ignored.
 /// - An array contains the pattern's elements in any order. Other elements are ignored.
-/// - Other values are equal. 1 equals 1.0, but not `"1"`. A missing key does not equal null.
+/// - Other values must be equal. 1 equals 1.0, but not `"1"`. A missing key does not equal null.
 ///
-/// Unlike in JavaScript, integers above 2^53 are compared exactly, and objects have no implicit `__proto__` key. A frame
-/// matches no pattern if it contains a lone surrogate, a number that is too large for a double, or more than 127 levels.
+/// Unlike in JavaScript, integers above 2^53 are compared exactly, and objects have no implicit `__proto__` key. A
+/// frame matches no pattern if it contains a lone surrogate, a number that is too large for a double, or more than 127
+/// levels.
 ///
 /// `Debug` shows the stream and the number of patterns, so it is safe to log.
 ///
@@ -106,9 +107,9 @@ impl Selector {
     /// Narrows the selection to frames whose payload contains `pattern`. After several calls, a payload must contain
     /// every pattern.
     ///
-    /// A pattern is invalid if JSON can't represent it or if it has more than 127 levels. The call that begins to listen
-    /// then fails with [`RejectReason::InvalidArgument`](crate::RejectReason::InvalidArgument). An invalid selector
-    /// matches nothing.
+    /// A pattern is invalid if JSON can't represent it or if it has more than 127 levels. `Client::listen` then fails
+    /// with [`RejectReason::InvalidArgument`](crate::RejectReason::InvalidArgument). An invalid selector matches
+    /// nothing.
     ///
     /// ```
     /// # use dcrf_proto::{Framing, Selector};

@@ -29,7 +29,8 @@ pub enum ConnectError {
     /// A header, cookie or subprotocol is invalid. The client did not try to connect.
     #[error(transparent)]
     InvalidCredentials(#[from] InvalidCredentials),
-    /// The TLS options are invalid, for example a certificate can't be parsed. The client did not try to connect.
+    /// The TLS options are invalid, for example because a certificate can't be parsed. The client did not try to
+    /// connect.
     #[cfg(any(feature = "rustls", feature = "native-tls"))]
     #[error("TLS: {0}")]
     Tls(#[from] TlsError),
@@ -39,7 +40,7 @@ pub enum ConnectError {
     /// The thread that drives the client could not be started.
     #[error("could not start a thread for the client: {0}")]
     NoThread(String),
-    /// The operating system returned no random bytes. The client needs them for request ids and for masking.
+    /// The random bytes for request ids and for masking frames could not be read from the operating system.
     #[error("could not read random bytes from the operating system")]
     NoRandomness,
     /// The client was closed during the first attempt, because its runtime was shut down, or because a connector, a

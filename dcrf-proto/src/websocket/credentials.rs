@@ -54,7 +54,7 @@ pub enum InvalidCredentials {
     /// The name of a header is empty or contains an invalid character.
     #[error("the name of a header is empty or contains an invalid character")]
     HeaderName,
-    /// The client sets this header itself, such as `Upgrade`, or it has no place in a handshake.
+    /// The client sets this header itself, for example `Upgrade`, or the header has no place in a handshake.
     #[error("the header `{0}` is reserved for the handshake")]
     ReservedHeader(String),
     /// The value of a header contains a line break, another control character, or a non-ASCII character.
@@ -270,7 +270,7 @@ fn is_cookie_octet(byte: u8) -> bool {
     byte.is_ascii_graphic() && !br#"",;\"#.contains(&byte)
 }
 
-/// Any error, as a credentials provider returns it. `?` converts to it from every error type.
+/// Any error, as a credentials provider returns it. The operator `?` converts every error type to it.
 ///
 /// ```
 /// use dcrf_proto::websocket::{BoxError, Credentials};
@@ -306,7 +306,7 @@ pub struct CredentialsError {
 }
 
 impl CredentialsError {
-    /// Returns an error that fails this attempt. The client retries.
+    /// Returns an error that makes this attempt fail. The client retries.
     ///
     /// ```
     /// # use dcrf_proto::websocket::CredentialsError;

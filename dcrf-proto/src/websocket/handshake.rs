@@ -14,8 +14,8 @@ use super::{Credentials, Endpoint, MaybeTls, WebSocket, failure};
 use crate::error::ConnectionError;
 
 /// The size of tungstenite's read buffer, which each connection keeps even while it is idle, and which is zeroed before
-/// each read. Below 1 KiB, tungstenite allocates a new buffer for each frame. 1.5 KiB hold about six typical events, and
-/// 4 KiB are only slightly faster. [`MaybeTls`] reads larger chunks from the network.
+/// each read. Below 1 KiB, tungstenite allocates a new buffer for each frame. 1.5 KiB hold about six typical events,
+/// and 4 KiB are only slightly faster. [`MaybeTls`] reads larger chunks from the network.
 const READ_BUFFER: usize = 1536;
 
 /// Frames are written once this many bytes are buffered, or at a flush.
@@ -70,8 +70,8 @@ impl Options {
 
     /// Sets the trusted certificates and the client's certificate for `wss://`.
     ///
-    /// If they are invalid, [`connect`] fails with [`ConnectionError::Certificate`]. A [`Builder`](super::Builder) reports
-    /// that before connecting.
+    /// If they are invalid, [`connect`] fails with [`ConnectionError::Certificate`]. A [`Builder`](super::Builder)
+    /// reports that before connecting.
     ///
     /// ```no_run
     /// use dcrf_proto::websocket::{Options, Tls};
@@ -117,8 +117,8 @@ impl fmt::Debug for Options {
 
 /// Turns a byte stream that is connected to the endpoint's host and port into a WebSocket.
 ///
-/// A TCP stream should have `TCP_NODELAY` set. Otherwise a second small frame waits for the acknowledgement of the first,
-/// up to 40 ms.
+/// A TCP stream should have `TCP_NODELAY` set. Otherwise a second small frame waits for the acknowledgement of the
+/// first, up to 40 ms.
 ///
 /// ```
 /// use dcrf_proto::ConnectionError;

@@ -1,4 +1,5 @@
-//! The WebSocket over any byte stream, independent of the runtime. The adapters share this module (feature `websocket`).
+//! The WebSocket over any byte stream, independent of the runtime. The adapters share this module (feature
+//! `websocket`).
 //!
 //! - [`Endpoint`] is a parsed and validated URL.
 //! - [`connect`] turns a byte stream into a [`WebSocket`]: it performs TLS for `wss://`, and the handshake.

@@ -31,7 +31,8 @@ pub trait Runtime: Clone + Send + Sync + 'static {
     /// Waits until `deadline`. If it has passed, the timer completes at once.
     fn sleep_until(&self, deadline: Instant) -> Self::Timer;
 
-    /// Resolves a host to its addresses, the preferred one first. The host is a name, or an IP address without brackets.
+    /// Resolves a host to its addresses, the preferred one first. The host is a name, or an IP address without
+    /// brackets.
     ///
     /// # Errors
     ///

@@ -26,8 +26,7 @@ use crate::transmit::Attempt;
 
 /// Builds a [`Client`] with custom options, on the runtime `R`.
 ///
-/// Each setter has a default, so only the URL is required. Invalid values are reported by the methods that make the
-/// client.
+/// Each setter has a default, so only the URL is required. The methods that build the client report invalid values.
 #[must_use = "a builder does nothing until `connect` or `connect_lazy`"]
 pub struct Builder<R> {
     endpoint: Result<Endpoint, UrlError>,
@@ -37,7 +36,8 @@ pub struct Builder<R> {
     config: Config,
     options: Options,
     start_closed: bool,
-    /// The functions that use the runtime. As pointers, they are compiled in the adapter, and not again in each program.
+    /// The functions that use the runtime. As pointers, they are compiled in the adapter, and not again in each
+    /// program.
     start: fn(Self) -> Result<(Client, Driver), ConnectError>,
     spawn: fn(Driver) -> Result<(), ConnectError>,
     runtime: PhantomData<R>,
@@ -138,11 +138,11 @@ impl<R> Builder<R> {
     /// Sets a provider that returns credentials for each attempt to connect, so that a token is always fresh.
     ///
     /// Its credentials are added to those set on the builder: a header or cookie replaces one of the same name, and
-    /// subprotocols are appended. It has 10 seconds. If it fails, the attempt has failed and is retried, unless the error
-    /// is [fatal](super::CredentialsError::fatal).
+    /// subprotocols are appended. The provider has 10 seconds. If it fails, the attempt fails and is retried, unless
+    /// the error is [fatal](super::CredentialsError::fatal).
     ///
-    /// [`Attempt::refresh`] says whether the server rejected the previous credentials. If it rejects them twice in a row,
-    /// the client closes with [`CloseReason::Unauthorized`](crate::CloseReason::Unauthorized).
+    /// [`Attempt::refresh`] says whether the server rejected the previous credentials. If the server rejects them twice
+    /// in a row, the client closes with [`CloseReason::Unauthorized`](crate::CloseReason::Unauthorized).
     ///
     /// ```
     /// # use dcrf_proto::websocket::Credentials;
@@ -162,7 +162,8 @@ impl<R> Builder<R> {
         self
     }
 
-    /// Sets a policy that decides what to do after a failed attempt or a lost connection. `None` selects the default.
+    /// Sets a policy that decides what to do after a failed attempt or a lost connection. If it returns `None`, the
+    /// default applies.
     ///
     /// It is not called if an attempt times out or the server is silent: the client always retries then. It runs in the
     /// task that drives the client, so it must not block.
@@ -187,12 +188,12 @@ impl<R> Builder<R> {
 
     /// Connects with `open` instead of over TCP to the URL's host, for example to a Unix socket or through a proxy.
     ///
-    /// It is called for each attempt. The client performs TLS for `wss://` and the WebSocket handshake over the returned
-    /// stream. If it fails, the attempt fails with [`ConnectionError::Io`], which has the kind and the message of its error.
-    /// The message is shown in errors and logs, so it must not contain secrets.
+    /// `open` is called for each attempt. The client performs TLS for `wss://` and the WebSocket handshake over the
+    /// returned stream. If `open` fails, the attempt fails with [`ConnectionError::Io`], which has the kind and the
+    /// message of its error. The message is shown in errors and logs, so it must not contain secrets.
     ///
-    /// With `dcrf-tokio`, the stream implements Tokio's `AsyncRead` and `AsyncWrite`. With `dcrf-smol`, it implements those
-    /// of futures-io.
+    /// With `dcrf-tokio`, the stream implements Tokio's `AsyncRead` and `AsyncWrite`. With `dcrf-smol`, it implements
+    /// those of futures-io.
     ///
     /// ```
     /// # use futures_lite::io::Cursor;
@@ -259,7 +260,8 @@ impl<R> Builder<R> {
         self.endpoint.as_ref().map_err(|error| *error)
     }
 
-    /// Builds the client and waits for its first connection. Later it reconnects automatically.
+    /// Builds the client and waits for its first connection. If that is lost later, the client reconnects
+    /// automatically.
     ///
     /// ```
     /// # async fn f<R>(builder: dcrf_proto::websocket::Builder<R>) -> Result<(), Box<dyn std::error::Error>> {
@@ -284,8 +286,8 @@ impl<R> Builder<R> {
         Ok(client)
     }
 
-    /// Builds the client without waiting. It connects in the background, retries if that fails, and queues requests until
-    /// then.
+    /// Builds the client without waiting. It connects in the background, retries if that fails, and queues requests
+    /// until then.
     ///
     /// ```
     /// # fn f<R>(builder: dcrf_proto::websocket::Builder<R>) -> Result<(), Box<dyn std::error::Error>> {
@@ -305,7 +307,8 @@ impl<R> Builder<R> {
         Ok(client)
     }
 
-    /// Builds the client and the driver that does its I/O, to poll the driver on an executor or thread of your choice.
+    /// Builds the client and the driver that does its I/O, so that you can poll the driver on an executor or thread of
+    /// your choice.
     ///
     /// ```
     /// # fn f<R>(builder: dcrf_proto::websocket::Builder<R>) -> Result<(), Box<dyn std::error::Error>> {

@@ -113,7 +113,7 @@ impl<R> Builder<R> {
         self
     }
 
-    /// Sets [`Config::max_subscriptions`]: how many subscriptions, and how many listeners, there may be.
+    /// Sets [`Config::max_subscriptions`]: how many subscriptions, and how many listeners, may be open.
     pub fn max_subscriptions(mut self, subscriptions: usize) -> Self {
         self.config.max_subscriptions = subscriptions;
         self
