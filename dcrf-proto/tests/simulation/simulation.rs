@@ -139,11 +139,11 @@ impl Simulation {
             Scheduled::DialEnds(nth, end) => self.dial_ended(nth, end),
             Scheduled::AtServer(nth, frame) => self.at_server(nth, frame),
             Scheduled::Process(nth, frame) => {
-                self.server.process(nth, &frame, now, &mut self.random)
+                self.server.process(nth, &frame, now, &mut self.random);
             }
             Scheduled::DeliverEvent(nth, stream) => self.server.deliver_event(nth, stream, now),
             Scheduled::SendReply(nth, frame, at) => {
-                self.server.send_next_reply(nth, frame, at, now)
+                self.server.send_next_reply(nth, frame, at, now);
             }
             Scheduled::Crash(nth) => self.server.crash(nth),
             Scheduled::AtClient(nth, frame) => self.at_client(nth, frame),
@@ -174,7 +174,7 @@ impl Simulation {
             Scheduled::RestoreNetwork => self.network.restore(now, &mut self.schedule),
             Scheduled::DrainSocket => self.is_full = false,
             Scheduled::Resume { suspension, slept } if suspension == self.suspensions => {
-                self.resume(slept)
+                self.resume(slept);
             }
             Scheduled::Resume { .. } => {}
         }

@@ -167,7 +167,7 @@ impl Link {
         };
         match reason {
             CloseReason::ByCaller => {
-                assert!(self.closing != Closing::No, "no caller has closed it")
+                assert!(self.closing != Closing::No, "no caller has closed it");
             }
             CloseReason::Unauthorized(_) => {
                 assert!(last(2, &|lost| class(lost) == Some(Class::Unauthorized)), "L6: {reason}");

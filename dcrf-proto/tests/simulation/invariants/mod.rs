@@ -147,7 +147,7 @@ impl Invariants {
             Event::Settled { request, result } => self.requests.settled(*request, result, now),
             Event::ReplyReadable(key) => self.streams.handle_event(*key),
             Event::Subscribed(key) | Event::ChangeReadable(key) => {
-                self.subscriptions.handle_event(*key)
+                self.subscriptions.handle_event(*key);
             }
             Event::Unsubscribed { subscription, .. } => {
                 self.subscriptions.unsubscribed(*subscription);
