@@ -1,25 +1,24 @@
-//! The protocol core of a client for [Django Channels REST Framework] (DCRF): requests, subscriptions and
-//! reconnection as a state machine without I/O.
+//! The protocol core of a client for [Django Channels REST Framework] (DCRF): requests, subscriptions and reconnection
+//! as a state machine without I/O.
 //!
-//! Programs use an adapter such as `dcrf-tokio`, which drives this core over real sockets. Use the core
-//! itself to embed a client in an event loop of your own: it opens no socket, reads no clock, starts no
-//! thread and draws no randomness.
+//! Most programs use an adapter such as `dcrf-tokio`, which drives this core over real sockets. Use the core itself to
+//! embed a client in your own event loop: it opens no sockets, reads no clock, starts no threads and draws no
+//! randomness.
 //!
-//! - A [`Session`] is one client's side of the conversation. It outlives its connections: it says when to
-//!   dial, queues [`Request`]s while there is no connection, sends each [`Subscribe`] anew on every
-//!   connection, and settles everything that was asked of it exactly once.
-//! - [`rules`] says what it promises, rule by rule, with the test that proves each.
-//! - The feature `client` adds the async handles and the driver that all adapters share (module
-//!   `client`); the feature `websocket` adds the WebSocket itself over any byte stream.
-//! - The feature `tracing` tells the crate `tracing` what the session does, as `dcrf-tokio` documents under "Logs". A
-//!   session of your own tells it during the call that led to it; times are those that you pass as `now`.
+//! - A [`Session`] is one client. It survives reconnects: it decides when to dial, queues each [`Request`] while there
+//!   is no connection, replays each [`Subscribe`] on every new connection, and settles every request exactly once.
+//! - [`rules`] defines the behaviour, rule by rule.
+//! - The feature `client` adds the async handles and the driver that all adapters share, in the module `client`. The
+//!   feature `websocket` adds the WebSocket over any byte stream.
+//! - The feature `tracing` emits spans and events for the crate `tracing`, as `dcrf-tokio` documents under "Logs". A
+//!   session emits them during the call that causes them. Times are those that you pass as `now`.
 //!
 //! [Django Channels REST Framework]: https://github.com/NilCoalescing/djangochannelsrestframework
 //!
 //! # A complete run loop
 //!
-//! The session is told what happened (`handle_*`) and asked what to do (`poll_*`). Here the socket is a
-//! queue in memory with a small server at its other end; with a real one the loop is the same.
+//! Report what happened with the `handle_*` methods, and get what to do from the `poll_*` methods. Here the socket is a
+//! queue in memory, with a small server at the other end. With a real socket, the loop is the same.
 //!
 //! ```
 //! use std::collections::VecDeque;
@@ -28,7 +27,7 @@
 //! use dcrf_proto::{Frame, Change, CloseOptions, CloseFrame, Config, Event, ConnectionError, Request, Seed, Session, Subscribe, Transmit};
 //! use serde_json::{Value, json};
 //!
-//! /// The server: acknowledges a subscription and sends one update, echoes every other request.
+//! /// The server: acknowledges a subscription and sends one update. Echoes every other request.
 //! fn answer(message: &str) -> Vec<String> {
 //!     let message: Value = serde_json::from_str(message).unwrap();
 //!     let (stream, asked) = (&message["stream"], &message["payload"]);
@@ -43,7 +42,7 @@
 //!     vec![reply(&asked["action"], 200, asked["data"].clone())]
 //! }
 //!
-//! // A real program takes the seed from the operating system.
+//! // A real program gets the seed from the operating system.
 //! let mut session = Session::new(Config::default(), Seed::from([7; 32]), Instant::now());
 //! session.open(Instant::now());
 //! let echo = session.request(Request::new("tools", "echo").arg("data", 42), Instant::now())?;
@@ -52,7 +51,7 @@
 //! let mut socket: Option<(dcrf_proto::Epoch, VecDeque<String>)> = None;
 //! let mut updates = Vec::new();
 //! while !session.is_finished() {
-//!     // What has arrived, and what time it is.
+//!     // Input.
 //!     let now = Instant::now();
 //!     if let Some((epoch, incoming)) = &mut socket {
 //!         while let Some(text) = incoming.pop_front() {
@@ -62,9 +61,9 @@
 //!     if session.poll_timeout().is_some_and(|deadline| deadline <= now) {
 //!         session.handle_timeout(now);
 //!     }
-//!     // What to do.
+//!     // Output to the socket.
 //!     if socket.as_ref().is_some_and(|(epoch, _)| session.epoch() != Some(*epoch)) {
-//!         socket = None; // the session has given this connection up
+//!         socket = None; // the session has abandoned this connection
 //!     }
 //!     while let Some(transmit) = session.poll_transmit() {
 //!         match transmit {
@@ -82,7 +81,7 @@
 //!             _ => {}
 //!         }
 //!     }
-//!     // What to tell.
+//!     // Output to the caller.
 //!     while let Some(event) = session.poll_event() {
 //!         match event {
 //!             Event::Settled { request, result } => {
@@ -101,8 +100,8 @@
 //!             _ => {}
 //!         }
 //!     }
-//!     // With a real socket: wait here until it is readable, or until `session.poll_timeout()`; not at all
-//!     // after something was told, which may have led to something to send.
+//!     // With a real socket: wait here until it is readable or until `session.poll_timeout()`. Don't wait after an
+//!     // event, since it may have led to something to send.
 //! }
 //! assert_eq!(updates, ["new"]);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
