@@ -37,7 +37,7 @@ pub enum ConnectionError {
     #[error("the connection ended without a close frame")]
     Dropped,
     /// The server replied to the handshake with an HTTP status other than 101.
-    #[error("the server refused the WebSocket handshake with HTTP status {status}")]
+    #[error("the server rejected the WebSocket handshake with HTTP status {status}")]
     Http {
         /// The HTTP status. Channels replies with 403 if the consumer does not accept, and with 500 if no route
         /// matches.

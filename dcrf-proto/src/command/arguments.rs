@@ -25,10 +25,10 @@ pub(crate) struct InvalidArgument {
 impl Arguments {
     pub(super) fn set(&mut self, name: Cow<'static, str>, value: &(impl Serialize + ?Sized)) {
         if matches!(&*name, "action" | "request_id") {
-            return self.refuse(&name, "the protocol keeps this name for itself");
+            return self.reject(&name, "the name is reserved by the protocol");
         }
         let Ok(value) = to_raw_value(value) else {
-            return self.refuse(&name, "the value can't be written as JSON");
+            return self.reject(&name, "the value can't be written as JSON");
         };
         match self.entries.iter_mut().find(|(known, _)| *known == name) {
             Some(entry) => entry.1 = value,
@@ -52,7 +52,7 @@ impl Arguments {
         }
         let action = action.map(|action| serde_json::from_str(action.get()));
         action.unwrap_or_else(|| Ok(String::new())).unwrap_or_else(|_| {
-            self.refuse("action", "it is no string");
+            self.reject("action", "it is not a string");
             String::new()
         })
     }
@@ -63,12 +63,12 @@ impl Arguments {
     ) -> BTreeMap<String, Box<RawValue>> {
         let text = serde_json::to_string(object).unwrap_or_default();
         serde_json::from_str(&text).unwrap_or_else(|_| {
-            self.refuse("arguments", "they can't be written as a JSON object");
+            self.reject("arguments", "they can't be written as a JSON object");
             BTreeMap::new()
         })
     }
 
-    fn refuse(&mut self, argument: &str, reason: &'static str) {
+    fn reject(&mut self, argument: &str, reason: &'static str) {
         self.invalid.get_or_insert_with(|| {
             Box::new(InvalidArgument { argument: argument.to_owned(), reason })
         });

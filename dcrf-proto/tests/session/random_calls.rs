@@ -1,5 +1,5 @@
-//! Random calls in any order, checked against a ledger: nothing panics, everything settles exactly
-//! once, nothing is sent twice that must not be, and nothing grows over its limit.
+//! Random calls in any order, checked against a model: nothing panics, everything settles exactly once, nothing unsafe is
+//! sent twice, and all limits hold.
 
 use std::time::{Duration, Instant};
 
@@ -14,19 +14,19 @@ use proptest::test_runner::FileFailurePersistence;
 use serde_json::{Value, json};
 
 const LIMIT: Limit = Limit { count: 4, bytes: 2_000 };
-/// What may wait in a subscription.
-const ROOM: Limit = Limit { count: 2, bytes: 300 };
+/// The limit of unread changes.
+const CHANGES: Limit = Limit { count: 2, bytes: 300 };
 const MAX: usize = 6;
 
-/// A connection as its server sees it.
+/// The server's side of a connection.
 struct Server {
     epoch: Epoch,
-    /// What it has received, and not answered.
+    /// The frames received without a reply.
     unanswered: Vec<Value>,
     subscribes: Vec<Value>,
 }
 
-struct World {
+struct Run {
     session: Session,
     now: Instant,
     servers: Vec<Server>,
@@ -34,12 +34,12 @@ struct World {
     numbers: u64,
 }
 
-impl World {
+impl Run {
     fn new(seed: u8, window: usize) -> Self {
-        #[allow(clippy::disallowed_methods, reason = "the one base of the virtual clock")]
+        #[allow(clippy::disallowed_methods, reason = "the origin of the virtual clock")]
         let now = Instant::now();
         let mut config = Config::default();
-        (config.outbox, config.changes) = (LIMIT, ROOM);
+        (config.outbox, config.changes) = (LIMIT, CHANGES);
         (config.events, config.replies) = (LIMIT, LIMIT);
         (config.max_requests, config.max_subscriptions) = (MAX, MAX);
         config.replay_window = window;
@@ -64,51 +64,27 @@ impl World {
         self.numbers
     }
 
-    #[expect(clippy::too_many_lines, reason = "one arm a call")]
     fn call(&mut self, call: &Call) {
         match call {
             Call::Open => self.session.open(self.now),
             Call::Request { action, own_id, timeout } => self.request(*action, *own_id, *timeout),
-            Call::Cancel(nth) => {
-                let Some(key) = pick(&self.ledger.requests(), *nth) else { return };
-                let before = self.session.stats().requests;
-                self.session.cancel(key);
-                let alive = self.session.stats().requests < before;
-                self.ledger.cancelled(key, alive);
-            }
+            Call::Cancel(nth) => self.cancel(*nth),
             Call::Stream { idempotent, cancels, timeout } => {
-                self.stream(*idempotent, *cancels, *timeout);
+                self.stream(*idempotent, *cancels, *timeout)
             }
-            Call::EndStream { nth, is_complete } => self.leave_replies(*nth, *is_complete),
+            Call::EndStream { nth, is_complete } => self.end_stream(*nth, *is_complete),
             Call::StreamReplies { nth, count } => self.print(*nth, *count),
             Call::PollReply(nth) => self.read_replies(*nth),
             Call::Send { now, timeout } => self.send(*now, *timeout),
             Call::Listen { updates_only } => self.listen(*updates_only),
-            Call::Unlisten(nth) => {
-                let Some(key) = pick(&self.ledger.listeners.keys(), *nth) else { return };
-                self.session.unlisten(key);
-                self.ledger.listeners.removed(key);
-            }
-            Call::PollListener(nth) => self.read_heard(*nth),
+            Call::Unlisten(nth) => self.unlisten(*nth),
+            Call::PollListener(nth) => self.read_listener(*nth),
             Call::Subscribe { pk, feed, include_create, overflow_policy } => {
                 self.subscribe(*pk, *feed, *include_create, *overflow_policy);
             }
-            Call::UnsubscribeAll => {
-                let session = &self.session;
-                let expected = self.ledger.all_unsubscribed(|key| session.ended(key).is_some());
-                assert_eq!(self.session.unsubscribe_all(self.now), expected);
-            }
-            Call::Resubscribe => {
-                self.session.resubscribe(self.now);
-                if let Some(nth) = self.servers.len().checked_sub(1) {
-                    self.ledger.resubscribed(nth);
-                }
-            }
-            Call::Unsubscribe(nth) => {
-                let Some(key) = pick(&self.ledger.subscriptions(), *nth) else { return };
-                self.session.unsubscribe(key, self.now);
-                self.ledger.unsubscribed(key);
-            }
+            Call::UnsubscribeAll => self.unsubscribe_all(),
+            Call::Resubscribe => self.resubscribe(),
+            Call::Unsubscribe(nth) => self.unsubscribe(*nth),
             Call::Probe => self.session.probe(self.now),
             Call::Reconnect => self.session.force_reconnect(CloseFrame::normal(), self.now),
             Call::Close { wait, unsubscribe } => {
@@ -120,33 +96,18 @@ impl World {
                 self.ledger.closed();
             }
             Call::Transmit(count) => _ = (0..*count).take_while(|_| self.transmit()).count(),
-            Call::PollEvents(count) => _ = (0..*count).take_while(|_| self.tell()).count(),
-            Call::PollChange(nth) => {
-                let Some(key) = pick(&self.ledger.subscriptions(), *nth) else { return };
-                if let Some(polled) = self.session.poll_change(key) {
-                    self.ledger.change_polled(key, &polled);
-                }
-            }
-            Call::Connected(which) => {
-                self.about(which, Session::handle_connected);
-            }
+            Call::PollEvents(count) => _ = (0..*count).take_while(|_| self.read_event()).count(),
+            Call::PollChange(nth) => self.read_change(*nth),
+            Call::Connected(which) => self.on_connection(which, Session::handle_connected),
             Call::Disconnected(which, why) => {
                 let why = loss(*why);
-                self.about(which, |session, epoch, now| {
+                self.on_connection(which, |session, epoch, now| {
                     session.handle_disconnected(epoch, why, now);
                 });
             }
-            Call::Pong(which) => {
-                self.about(which, Session::handle_pong);
-            }
-            Call::Junk(which, junk) => {
-                let junk = JUNK[junk % JUNK.len()];
-                self.says(which, junk);
-                self.about(which, |session, epoch, now| {
-                    session.handle_binary(epoch, junk.as_bytes(), now);
-                });
-            }
-            Call::Reply(which, nth, status) => self.answer(which, *nth, *status),
+            Call::Pong(which) => self.on_connection(which, Session::handle_pong),
+            Call::Junk(which, junk) => self.receive_junk(which, JUNK[junk % JUNK.len()]),
+            Call::Reply(which, nth, status) => self.reply(which, *nth, *status),
             Call::Events { which, nth, kind, count } => {
                 (0..*count).for_each(|_| self.event(which, *nth, *kind));
             }
@@ -169,23 +130,70 @@ impl World {
         self.check();
     }
 
-    /// Something of one connection; if that one is over, nothing may come of it.
-    fn about(&mut self, which: &Which, happens: impl FnOnce(&mut Session, Epoch, Instant)) {
+    fn cancel(&mut self, nth: usize) {
+        let Some(key) = pick(&self.ledger.requests(), nth) else { return };
+        let before = self.session.stats().requests;
+        self.session.cancel(key);
+        let alive = self.session.stats().requests < before;
+        self.ledger.cancelled(key, alive);
+    }
+
+    fn unlisten(&mut self, nth: usize) {
+        let Some(key) = pick(&self.ledger.listeners.keys(), nth) else { return };
+        self.session.unlisten(key);
+        self.ledger.listeners.removed(key);
+    }
+
+    fn unsubscribe(&mut self, nth: usize) {
+        let Some(key) = pick(&self.ledger.subscriptions(), nth) else { return };
+        self.session.unsubscribe(key, self.now);
+        self.ledger.unsubscribed(key);
+    }
+
+    fn unsubscribe_all(&mut self) {
+        let session = &self.session;
+        let expected = self.ledger.all_unsubscribed(|key| session.ended(key).is_some());
+        assert_eq!(self.session.unsubscribe_all(self.now), expected);
+    }
+
+    fn resubscribe(&mut self) {
+        self.session.resubscribe(self.now);
+        if let Some(nth) = self.servers.len().checked_sub(1) {
+            self.ledger.resubscribed(nth);
+        }
+    }
+
+    fn read_change(&mut self, nth: usize) {
+        let Some(key) = pick(&self.ledger.subscriptions(), nth) else { return };
+        if let Some(polled) = self.session.poll_change(key) {
+            self.ledger.change_polled(key, &polled);
+        }
+    }
+
+    fn receive_junk(&mut self, which: &Which, junk: &str) {
+        self.receive(which, junk);
+        self.on_connection(which, |session, epoch, now| {
+            session.handle_binary(epoch, junk.as_bytes(), now);
+        });
+    }
+
+    /// Passes input of one connection to the session. If that connection is closed, nothing may change.
+    fn on_connection(&mut self, which: &Which, input: impl FnOnce(&mut Session, Epoch, Instant)) {
         let Some(nth) = self.server(which) else { return };
         let epoch = self.servers[nth].epoch;
-        let over = self.session.epoch() != Some(epoch);
+        let is_closed = self.session.epoch() != Some(epoch);
         let before = (self.session.stats(), self.session.state().clone());
-        happens(&mut self.session, epoch, self.now);
-        if over {
+        input(&mut self.session, epoch, self.now);
+        if is_closed {
             assert_eq!((self.session.stats(), self.session.state().clone()), before);
         }
     }
 
-    /// The server of one connection says something. Says whether the session took it.
-    fn says(&mut self, which: &Which, text: &str) -> bool {
+    /// Receives a text frame. Returns whether the session accepted it.
+    fn receive(&mut self, which: &Which, text: &str) -> bool {
         let taken = |stats: dcrf_proto::Stats| stats.received - stats.malformed;
         let before = taken(self.session.stats());
-        self.about(which, |session, epoch, now| session.handle_text(epoch, text, now));
+        self.on_connection(which, |session, epoch, now| session.handle_text(epoch, text, now));
         let is_taken = taken(self.session.stats()) > before;
         if is_taken {
             self.ledger.listeners.frame_received(text);
@@ -226,7 +234,7 @@ impl World {
         }
     }
 
-    fn leave_replies(&mut self, nth: usize, is_complete: bool) {
+    fn end_stream(&mut self, nth: usize, is_complete: bool) {
         let Some(key) = pick(&self.ledger.streams.keys(), nth) else { return };
         if is_complete {
             self.session.finish_reply_stream(key);
@@ -243,10 +251,10 @@ impl World {
         }
     }
 
-    fn read_heard(&mut self, nth: usize) {
+    fn read_listener(&mut self, nth: usize) {
         let Some(key) = pick(&self.ledger.listeners.keys(), nth) else { return };
-        if let Some(heard) = self.session.poll_listener(key) {
-            self.ledger.listeners.event_polled(key, &heard);
+        if let Some(event) = self.session.poll_listener(key) {
+            self.ledger.listeners.event_polled(key, &event);
         }
     }
 
@@ -329,7 +337,7 @@ impl World {
         true
     }
 
-    fn tell(&mut self) -> bool {
+    fn read_event(&mut self) -> bool {
         let event = self.session.poll_event();
         if let Some(event) = &event {
             self.ledger.event_polled(event);
@@ -337,11 +345,11 @@ impl World {
         event.is_some()
     }
 
-    fn answer(&mut self, which: &Which, nth: usize, status: u16) {
+    fn reply(&mut self, which: &Which, nth: usize, status: u16) {
         let Some(at) = self.server(which) else { return };
         let unanswered = &mut self.servers[at].unanswered;
         let Some(nth) = nth.checked_rem(unanswered.len()) else { return };
-        // A stream goes on until it is refused.
+        // A reply stream continues until an error reply.
         let frame = match action_of(&unanswered[nth]) {
             "print" if status < 400 => unanswered[nth].clone(),
             _ => unanswered.remove(nth),
@@ -357,7 +365,7 @@ impl World {
             "response_status": status, "request_id": frame["payload"]["request_id"],
         });
         let text = json!({"stream": "tasks", "payload": payload}).to_string();
-        if self.says(&Which::Any(at), &text) && status < 400 {
+        if self.receive(&Which::Any(at), &text) && status < 400 {
             self.ledger.streams.reply_sent(&id_of(&frame), number);
         }
     }
@@ -367,7 +375,7 @@ impl World {
         let is_stream = |at: &usize| action_of(&server.unanswered[*at]) == "print";
         let streams: Vec<usize> = (0..server.unanswered.len()).filter(is_stream).collect();
         if let Some(at) = pick(&streams, nth) {
-            (0..count).for_each(|_| self.answer(&Which::Current, at, 200));
+            (0..count).for_each(|_| self.reply(&Which::Current, at, 200));
         }
     }
 
@@ -383,7 +391,7 @@ impl World {
             payload["response_status"] = json!(404);
             payload["errors"] = json!([mark]);
         }
-        self.says(&Which::Any(at), &json!({"stream": "tasks", "payload": payload}).to_string());
+        self.receive(&Which::Any(at), &json!({"stream": "tasks", "payload": payload}).to_string());
     }
 
     fn check(&mut self) {
@@ -411,7 +419,7 @@ impl World {
         }
     }
 
-    /// Closes, and reads all that is left.
+    /// Closes the session and reads everything left.
     fn end(&mut self) {
         self.close(CloseOptions::default());
         for _ in 0..3 {
@@ -433,16 +441,16 @@ impl World {
     }
 
     fn drain(&mut self) {
-        let mut notices = 0;
+        let mut client_events = 0;
         let mut events = 0;
         while let Some(event) = self.session.poll_event() {
             match event {
-                Event::Client(_) => notices += 1,
+                Event::Client(_) => client_events += 1,
                 _ => events += 1,
             }
             self.ledger.event_polled(&event);
         }
-        assert!(notices <= LIMIT.count + 1, "{notices} notices");
+        assert!(client_events <= LIMIT.count + 1, "{client_events} client_events");
         assert!(events <= 8 * MAX, "{events} events");
         for key in self.ledger.subscriptions() {
             let mut changes = 0;
@@ -450,8 +458,8 @@ impl World {
                 self.ledger.change_polled(key, &polled);
                 changes += 1;
             }
-            // A gap before each and behind the last, what gave way, and the end.
-            assert!(changes <= 2 * ROOM.count + 3, "{changes} changes");
+            // A gap before each change and after the last, a count of dropped changes, and the end.
+            assert!(changes <= 2 * CHANGES.count + 3, "{changes} changes");
         }
         for key in self.ledger.streams.keys() {
             let mut replies = 0;
@@ -462,12 +470,12 @@ impl World {
             assert!(replies <= LIMIT.count + 2, "{replies} replies");
         }
         for key in self.ledger.listeners.keys() {
-            let mut heard = 0;
-            while let Some(frame) = self.session.poll_listener(key) {
-                self.ledger.listeners.event_polled(key, &frame);
-                heard += 1;
+            let mut frames = 0;
+            while let Some(event) = self.session.poll_listener(key) {
+                self.ledger.listeners.event_polled(key, &event);
+                frames += 1;
             }
-            assert!(heard <= LIMIT.count + 1, "{heard} frames");
+            assert!(frames <= LIMIT.count + 1, "{frames} frames");
         }
     }
 }
@@ -484,21 +492,21 @@ proptest! {
     })]
 
     #[test]
-    fn any_calls_in_any_order_keep_the_promises(
+    fn random_calls_keep_the_invariants(
         calls in prop::collection::vec(any::<u64>().prop_map(call), 1..100),
         seed in any::<u8>(),
         window in 1..4_usize,
     ) {
-        let mut world = World::new(seed, window);
+        let mut run = Run::new(seed, window);
         if seed % 2 == 0 {
-            // Else most are over before they are connected.
+            // Otherwise most runs end before they connect.
             for call in [Call::Open, Call::Transmit(1), Call::Connected(Which::Current)] {
-                world.call(&call);
+                run.call(&call);
             }
         }
         for call in &calls {
-            world.call(call);
+            run.call(call);
         }
-        world.end();
+        run.end();
     }
 }

@@ -152,7 +152,7 @@ fn connection_states_have_production_levels() {
     c.connect();
     c.advance(secs(1));
     c.close(CloseOptions::now());
-    let error = "the server refused the WebSocket handshake with HTTP status 500";
+    let error = "the server rejected the WebSocket handshake with HTTP status 500";
     assert_eq!(
         collector.events(),
         [
@@ -190,7 +190,7 @@ fn giving_up_and_unauthorized_are_warnings() {
         [
             "WARN dcrf::connection closed: gave up after 1 attempt: the connection ended without a close \
              frame attempt=1",
-            "WARN dcrf::connection closed: not authorized: the server refused the WebSocket handshake \
+            "WARN dcrf::connection closed: not authorized: the server rejected the WebSocket handshake \
              with HTTP status 401 attempt=2",
         ]
     );

@@ -242,7 +242,7 @@ fn assert_survives_invalid_responses(program: &str) {
         "not connected: WebSocket protocol",
         "unhandled frame {}",
         "not connected: the server closed the connection with code 4401",
-        "closed: not authorized: the server refused the WebSocket handshake with HTTP status 403",
+        "closed: not authorized: the server rejected the WebSocket handshake with HTTP status 403",
     ] {
         assert!(output.contains(expected), "{expected:?} is missing in\n{output}");
     }
