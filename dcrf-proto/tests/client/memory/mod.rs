@@ -327,7 +327,7 @@ impl Setup {
         self.network().sent.iter().map(action).collect()
     }
 
-    /// Fails the socket's next read with `error`.
+    /// Ends the connection with `error`, after the queued frames.
     pub fn disconnect(&mut self, error: ConnectionError) {
         let mut network = self.network();
         network.end = Some(error);

@@ -1,4 +1,4 @@
-//! A simple model of a session. The test checks the session against it after random calls.
+//! A simple model of a session. It checks what the session does during random calls.
 
 mod listeners;
 mod sends;
