@@ -3,13 +3,13 @@
 use std::io;
 use std::thread::{self, JoinHandle};
 
-/// The thread of a client. Dropping it waits until the thread has ended. The client is closed by then, and a closing
-/// handshake takes a second at most.
+/// The thread of a client. Drop joins it, which takes a second at most: the client is already closed, and only the
+/// closing handshake may still run.
 pub(crate) struct Thread(Option<JoinHandle<()>>);
 
 impl Thread {
     pub(crate) fn spawn(driver: impl Future<Output = ()> + Send + 'static) -> io::Result<Self> {
-        // If a function of the program panics in here, only this thread ends. Its driver closes the client.
+        // A panic in a callback of the program ends only this thread. The driver is dropped, which closes the client.
         let run = || async_io::block_on(driver);
         let thread = thread::Builder::new().name("dcrf-blocking".to_owned()).spawn(run)?;
         Ok(Self(Some(thread)))
@@ -19,7 +19,7 @@ impl Thread {
 impl Drop for Thread {
     fn drop(&mut self) {
         let Some(thread) = self.0.take() else { return };
-        // The driver calls functions of the program, such as a policy, which may own the last handle.
+        // A callback, such as a policy, may drop the last handle on this thread, which can't join itself.
         if thread.thread().id() != thread::current().id() {
             // The panic hook has already reported a panic.
             let _ = thread.join();
@@ -50,14 +50,14 @@ mod tests {
     #[test]
     fn drop_on_the_thread_itself_does_not_wait() {
         let (sender, receiver) = channel::<Thread>();
-        let (done, is_done) = channel();
+        let (done_sender, done_receiver) = channel();
         let receiver = Mutex::new(receiver);
         let thread = Thread::spawn(async move {
             drop(receiver.lock().expect("not poisoned").recv());
-            done.send(()).expect("the test waits");
+            done_sender.send(()).expect("the test waits");
         });
         sender.send(thread.expect("a thread")).expect("the thread waits");
-        assert_eq!(is_done.recv(), Ok(()));
+        assert_eq!(done_receiver.recv(), Ok(()));
     }
 
     #[test]

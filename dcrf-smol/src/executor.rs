@@ -1,6 +1,6 @@
 //! The executor that drives all clients of the program, on one thread.
 //!
-//! On smol's global executor, pings would wait if the program blocks it. And `smol` would add eight crates.
+//! smol's global executor won't do: if the program blocks it, pings are late. `smol` would also add eight crates.
 
 use std::future::{Future, pending};
 use std::io;
@@ -10,7 +10,7 @@ use std::thread;
 use async_executor::Executor;
 
 static EXECUTOR: Executor<'static> = Executor::new();
-/// Whether the thread runs. If it can't be started, the next `spawn` tries again.
+/// Whether the thread was started. If that failed, the next `spawn` tries again.
 static STARTED: Mutex<bool> = Mutex::new(false);
 
 /// Runs a task in the background.
@@ -23,8 +23,8 @@ pub(crate) fn spawn(task: impl Future<Output = ()> + Send + 'static) -> io::Resu
 fn start() -> io::Result<()> {
     let mut started = STARTED.lock().unwrap_or_else(PoisonError::into_inner);
     if !*started {
-        // async-io's `block_on` polls I/O and timers on this thread. Any other `block_on` would need async-io's thread to
-        // wake it. A panic, for example in a caller's waker, ends only its task: the executor catches it.
+        // async-io's `block_on` polls I/O and timers on this thread. Any other would be woken by async-io's own thread.
+        // The executor catches panics, for example in a caller's waker, so a panic ends only its task.
         let run = || async_io::block_on(EXECUTOR.run(pending::<()>()));
         thread::Builder::new().name("dcrf-smol".to_owned()).spawn(run)?;
         *started = true;

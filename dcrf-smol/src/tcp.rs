@@ -11,7 +11,7 @@ use futures_io::{AsyncRead, AsyncWrite, IoSlice};
 
 pub(crate) struct Tcp {
     stream: Async<TcpStream>,
-    /// Whether the last read did not fill its buffer, so that the next one would most likely block.
+    /// The last read did not fill its buffer, so the next one would probably block.
     is_drained: bool,
     /// The task that waits for bytes.
     reader: Option<Waker>,
@@ -25,16 +25,16 @@ impl Tcp {
         Ok(Self { stream, is_drained: false, reader: None })
     }
 
-    /// Waits until the socket is readable. This includes bytes that arrived after the last read, because async-io polls the
+    /// Waits until the socket is readable. Also sees bytes that arrived since the last read: async-io polls the
     /// operating system again.
     fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // The first call may return the readiness of bytes that were read already.
+        // The first call may report bytes that were already read.
         ready!(self.stream.poll_readable(cx))?;
         self.stream.poll_readable(cx)
     }
 
-    /// Makes the reader try again after a write. A nearby server has often replied by then, and a read is cheaper than
-    /// waiting, for which async-io needs six system calls.
+    /// Wakes the reader after a write. By then a nearby server has often replied, and a read is cheaper than a wait,
+    /// which takes async-io six system calls.
     fn wake_reader(&mut self, written: &Poll<io::Result<usize>>) {
         if written.is_ready() {
             self.reader.take().into_iter().for_each(Waker::wake);
@@ -140,15 +140,15 @@ mod tests {
             stream.read_to_string(&mut text).unwrap();
             stream.write_all(text.to_uppercase().as_bytes()).unwrap();
         });
-        let answer = block_on(async {
+        let reply = block_on(async {
             let mut tcp = Tcp::connect(address).await.unwrap();
             tcp.write_all(b"over to you").await.unwrap();
             tcp.close().await.unwrap();
-            let mut answer = String::new();
-            tcp.read_to_string(&mut answer).await.unwrap();
-            answer
+            let mut reply = String::new();
+            tcp.read_to_string(&mut reply).await.unwrap();
+            reply
         });
-        assert_eq!(answer, "OVER TO YOU");
+        assert_eq!(reply, "OVER TO YOU");
         server.join().unwrap();
     }
 
@@ -164,7 +164,7 @@ mod tests {
         while tcp.stream.get_ref().peek(&mut [0]).is_err() {
             thread::yield_now();
         }
-        // The last read did not fill its buffer, so the next one waits until the socket is readable.
+        // The bytes are there, but a drained socket waits until async-io reports them.
         assert!(block_on(poll_once(tcp.read(&mut buf))).is_none());
         assert_eq!(block_on(tcp.read(&mut buf)).unwrap(), 6);
         drop(server);

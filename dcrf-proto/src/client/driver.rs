@@ -1,7 +1,7 @@
 //! The driver: one poll loop that moves frames between the session and the socket.
 //!
-//! The session decides what to do. The driver does it in the order dial, receive, timers, send, notify: received frames count
-//! before deadlines are checked, and requests past their deadline are not sent.
+//! The session decides what to do. Each round dials, receives, fires timers, sends and notifies, in this order. So a
+//! reply that has arrived beats its deadline, and a request past its deadline is not sent.
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -25,8 +25,8 @@ const ROUNDS_PER_POLL: usize = 8;
 const FRAMES_PER_ROUND: usize = 64;
 /// How much is read before the session handles it, and how much is sent before the socket is polled again.
 const BYTES_PER_ROUND: usize = 64 << 10;
-/// How many turns woken readers get before a burst continues without them. Runtimes poll one task fewer times in a row than
-/// this, which takes well under a millisecond.
+/// How many polls to wait for woken readers before reading on. Runtimes poll a single task less often in a row, so all
+/// readers that can run have run by then. The wait takes well under a millisecond.
 const MAX_TURNS: usize = 1_000;
 /// How long a socket may take to finish the closing handshake.
 const LINGER: Duration = Duration::from_secs(1);
@@ -69,7 +69,7 @@ pub(super) async fn drive<T: Transport>(shared: Guard, transport: &T) {
     .await;
 }
 
-/// Settles everything when the driver ends or is dropped with its transport.
+/// Ends all calls and subscriptions when the driver completes or is dropped.
 pub(super) struct Guard(pub(super) Arc<Shared>);
 
 impl Drop for Guard {
@@ -82,7 +82,7 @@ struct Driver<'a, T: Transport> {
     shared: Guard,
     transport: &'a T,
     connection: Option<Connection<T::Socket>>,
-    /// The socket of a connection that is over, and when to drop it at the latest. Boxed, because there is seldom one.
+    /// The socket of a connection that is over, and the deadline for dropping it. Boxed, because it is rarely present.
     lingering: Option<Box<(T::Socket, Instant)>>,
     /// The epoch of the dial in progress.
     dialling: Option<Epoch>,
@@ -95,14 +95,14 @@ struct Driver<'a, T: Transport> {
     clocks: Clocks,
     /// The time at the start of this round.
     now: Instant,
-    /// Whether the machine was suspended, and the connection not probed yet.
+    /// The machine was suspended, and the connection has not been probed since.
     was_suspended: bool,
-    /// Half the smallest buffer of a reader, so that a prompt reader runs before a burst overflows its buffer.
+    /// Half the smallest buffer of a reader: a prompt reader runs before a burst overflows it.
     frames_per_poll: usize,
     frames_left: usize,
-    /// How many turns woken readers have had.
+    /// How many polls have waited for woken readers.
     turns: usize,
-    // Reused buffers for frames on their way in and out of the lock.
+    // Buffers for what is moved in and out of the lock, kept for reuse.
     transmits: Vec<Transmit>,
     frames: Vec<Received<T::Socket>>,
     wakers: Wakers,
@@ -111,7 +111,7 @@ struct Driver<'a, T: Transport> {
 struct Connection<S> {
     epoch: Epoch,
     socket: S,
-    /// Whether fed frames are not flushed yet.
+    /// Whether the socket has frames that are not flushed yet.
     unflushed: bool,
 }
 
@@ -151,16 +151,16 @@ impl<'a, T: Transport> Driver<'a, T> {
         act(&mut self.shared.0.lock().session, self.now)
     }
 
-    /// Renews the budget of frames, unless woken readers have not run yet.
+    /// Registers the task and reads the clocks. Renews the budget of frames unless a woken reader has yet to run.
     fn begin_poll<D>(&mut self, cx: &Context<'_>, dial: Pin<&mut Option<D>>) {
         self.readable.register(cx.waker());
         self.now = T::now();
         self.was_suspended |= self.clocks.was_suspended(self.now, T::wall_clock());
-        let have_had_turns = self.turns >= MAX_TURNS;
+        let stop_waiting = self.turns >= MAX_TURNS;
         let (has_woken, epoch, deadline) = self.shared.0.poll_with(cx, |inner, task| {
             // From now on, commands wake this task.
             let _: Poll<()> = task.register(&mut inner.driver);
-            if have_had_turns {
+            if stop_waiting {
                 inner.readers.clear_woken();
             }
             (inner.readers.has_woken(), inner.session.epoch(), inner.session.poll_timeout())
@@ -191,7 +191,7 @@ impl<'a, T: Transport> Driver<'a, T> {
         self.connection.is_none() && self.lingering.is_none() && self.dialling.is_none()
     }
 
-    /// Feeds all frames to the socket, then flushes once. Returns whether another round is needed.
+    /// Starts dials and feeds all frames to the socket, then flushes once. Returns whether another round is needed.
     fn send<D>(
         &mut self,
         cx: &mut Context<'_>,
@@ -204,7 +204,7 @@ impl<'a, T: Transport> Driver<'a, T> {
             if !self.poll_ready(cx) {
                 break false;
             }
-            let is_all = self.take_transmits();
+            let took_all = self.take_transmits();
             let mut transmits = std::mem::take(&mut self.transmits);
             feeds |= !transmits.is_empty();
             for transmit in transmits.drain(..) {
@@ -219,7 +219,7 @@ impl<'a, T: Transport> Driver<'a, T> {
                 }
             }
             self.transmits = transmits;
-            if is_all {
+            if took_all {
                 break true;
             }
         };
@@ -244,7 +244,7 @@ impl<'a, T: Transport> Driver<'a, T> {
         }
     }
 
-    /// Takes a batch of frames from the session. Returns whether that is all.
+    /// Takes a batch of transmits from the session. Returns whether none are left.
     fn take_transmits(&mut self) -> bool {
         let mut bytes = 0;
         let mut inner = self.shared.0.lock();
@@ -277,7 +277,7 @@ impl<'a, T: Transport> Driver<'a, T> {
         match connection.socket.poll_flush(cx) {
             Poll::Ready(Ok(())) => connection.unflushed = false,
             Poll::Ready(Err(error)) => self.fail(error),
-            // The reason may be readable.
+            // If a write has failed, `poll_receive` returns the reason.
             Poll::Pending => self.readable.set(),
         }
     }
@@ -366,7 +366,7 @@ impl<'a, T: Transport> Driver<'a, T> {
         has_more || has_failed
     }
 
-    /// The socket has failed or was closed.
+    /// Ends a connection that has failed or was closed, and lets its socket linger.
     fn fail(&mut self, error: ConnectionError) {
         if let Some(connection) = self.connection.take() {
             self.disconnected(connection.epoch, error);
@@ -383,8 +383,8 @@ impl<'a, T: Transport> Driver<'a, T> {
     }
 
     fn disconnected(&self, epoch: Epoch, error: ConnectionError) {
-        // User code, so without the lock.
         let failed = self.session(|session, _| session.would_fail(epoch));
+        // The policy is user code, so it is called without the lock.
         let action = if failed { self.transport.on_failure(&error) } else { None };
         self.session(|session, now| match action {
             Some(action) => session.handle_disconnected_with(epoch, error, action, now),
@@ -395,13 +395,13 @@ impl<'a, T: Transport> Driver<'a, T> {
     /// Handles due timers. Returns whether there were any.
     fn handle_timers(&mut self) -> bool {
         let suspended = std::mem::take(&mut self.was_suspended);
-        // Deadlines of newer commands are later, so this needs no lock.
+        // Without the lock: a command given since the last look at the session can't be due yet.
         if !suspended && self.deadline.is_none_or(|deadline| deadline > self.now) {
             return false;
         }
         self.session(|session, now| {
             if suspended {
-                // Before timers: the pong of a pending ping gets more time.
+                // Before the timers, so that a pending ping gets more time for its pong.
                 session.probe(now);
             }
             let is_due = session.poll_timeout().is_some_and(|deadline| deadline <= now);
@@ -414,11 +414,10 @@ impl<'a, T: Transport> Driver<'a, T> {
 
     /// Sets the timer to the next deadline. Returns whether it has passed.
     fn arm_timer(&mut self, cx: &mut Context<'_>, mut timer: Pin<&mut Option<T::Timer>>) -> bool {
-        let look = self.connection.is_some().then(|| self.now + suspension::INTERVAL);
-        let leave = self.lingering.as_ref().map(|lingering| lingering.1);
-        let Some(next) = self.deadline.into_iter().chain(look).chain(leave).min() else {
-            return false;
-        };
+        let clock_check = self.connection.is_some().then(|| self.now + suspension::INTERVAL);
+        let linger_end = self.lingering.as_ref().map(|lingering| lingering.1);
+        let deadlines = self.deadline.into_iter().chain(clock_check).chain(linger_end);
+        let Some(next) = deadlines.min() else { return false };
         // Firing too early is cheaper than setting the timer for each request.
         if self.timer_at.is_none_or(|timer_at| next < timer_at) {
             timer.set(Some(self.transport.sleep_until(next)));

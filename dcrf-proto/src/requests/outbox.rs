@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use crate::buffer::Held;
 use crate::id::RequestKey;
 
-/// Sorted by sequence number. Almost all requests enter at the back and leave at the front; only cancelled, timed out
-/// and repeated ones don't.
+/// Sorted by sequence number. Requests are added at the back and removed at the front, unless they are cancelled, time
+/// out or are repeated.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
     queue: VecDeque<(u64, RequestKey)>,
@@ -39,7 +39,7 @@ impl Outbox {
         self.bytes -= bytes;
     }
 
-    /// Removes a request that is cancelled or timed out.
+    /// Removes a request that was cancelled or timed out. If [`pop`](Self::pop) took it, only its bytes are removed.
     pub(crate) fn remove(&mut self, sequence: u64, bytes: usize) {
         self.bytes -= bytes;
         if let Ok(index) = self.position(sequence) {

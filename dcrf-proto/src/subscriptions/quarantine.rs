@@ -1,5 +1,5 @@
-//! Finds a subscribe that kills connections (L12). A frame that the server can't handle ends the whole connection. After such
-//! a death, subscribes are sent one at a time.
+//! Finds the subscription that kills connections (L12). A frame that the server can't handle closes the whole
+//! connection. If that happens right after a subscribe, the next connection sends subscribes one at a time.
 
 use std::time::{Duration, Instant};
 
@@ -10,14 +10,14 @@ use crate::error::ConnectionError;
 use crate::id::UpstreamKey;
 use crate::timer::Timer;
 
-/// A subscription is poisoned after this many deaths in a row with its subscribe the only one unanswered.
+/// A subscription is poisoned if its subscribe was the only unanswered one at this many deaths in a row.
 const MAX_SUSPICIONS: u32 = 3;
 
-/// The hold before the first frame after one death. It doubles with each further death.
+/// How long to wait before the first frame after one death. It doubles with each further death.
 const FIRST_HOLD: Duration = Duration::from_millis(250);
 const MAX_HOLD: Duration = Duration::from_secs(2);
 
-/// The hold after a subscribe without acknowledgement: the server closes up to a second late.
+/// How long to wait after a subscribe that is never acknowledged. The server takes up to a second to close.
 const UNACKNOWLEDGED_HOLD: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Default)]
@@ -28,7 +28,7 @@ pub(super) struct Quarantine {
     last_subscribe: Option<Instant>,
     /// Nothing is sent before this instant.
     hold_until: Option<Instant>,
-    /// The subscription whose reply is awaited before the next frame is sent.
+    /// The subscription that was sent last in quarantine. The next frame waits for its reply.
     suspect: Option<UpstreamKey>,
 }
 
@@ -58,7 +58,7 @@ impl Quarantine {
         }
     }
 
-    /// The hold is over. If the suspect is not acknowledged by design, the connection has survived it.
+    /// The hold is over. A suspect that is never acknowledged is cleared: the connection has survived it.
     pub(super) fn hold_timer_fired(&mut self, registry: &mut Registry) {
         self.hold_until = None;
         if self.awaits_suspect(registry) {
@@ -70,7 +70,8 @@ impl Quarantine {
         }
     }
 
-    /// Whether nothing may be sent for now.
+    /// Whether nothing may be sent for now. Ends the quarantine if the connection has outlived its last subscribe by
+    /// `quarantine_window`.
     pub(super) fn is_holding(&mut self, registry: &Registry, cx: &Context) -> bool {
         if !self.is_active() {
             return false;
@@ -101,8 +102,8 @@ impl Quarantine {
         }
     }
 
-    /// The connection is over. If it died right after a subscribe, the unanswered subscription is suspected. Returns the
-    /// one that is poisoned.
+    /// The connection is over. If it died right after a subscribe, counts this against the suspect, or else the only
+    /// unanswered subscription, and returns its key if it is now poisoned.
     pub(super) fn disconnected(
         &mut self,
         registry: &mut Registry,

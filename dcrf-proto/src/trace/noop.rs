@@ -1,4 +1,4 @@
-//! Without the feature `tracing`: nothing is recorded or emitted.
+//! A tracer that does nothing, for builds without the feature `tracing`.
 
 #![allow(clippy::unused_self, reason = "the same methods as with the feature")]
 

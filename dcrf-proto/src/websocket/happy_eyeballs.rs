@@ -14,8 +14,7 @@ const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
 /// Connects to the first address of the host that answers.
 ///
-/// Some networks silently drop packets to IPv6 addresses. If the addresses were tried one after the other, such an
-/// address would use up the whole dial timeout.
+/// Some networks silently drop packets to IPv6 addresses. Tried alone, such an address would use up the dial timeout.
 pub(super) async fn connect<R: Runtime>(
     runtime: &R,
     host: &str,
@@ -25,9 +24,9 @@ pub(super) async fn connect<R: Runtime>(
     let Some(first) = addresses.next() else {
         return Err(io::Error::new(io::ErrorKind::NotFound, "the host has no address"));
     };
-    let delay = || Box::pin(runtime.sleep_until(R::now() + ATTEMPT_DELAY));
+    let start_timer = || Box::pin(runtime.sleep_until(R::now() + ATTEMPT_DELAY));
     let mut attempts = vec![Box::pin(runtime.connect(first))];
-    let mut timer = delay();
+    let mut timer = start_timer();
     poll_fn(move |cx| {
         loop {
             let mut failed = None;
@@ -48,7 +47,7 @@ pub(super) async fn connect<R: Runtime>(
                 (false, None) if timer.as_mut().poll(cx).is_pending() => return Poll::Pending,
                 (false, _) => {
                     attempts.extend(addresses.next().map(|next| Box::pin(runtime.connect(next))));
-                    timer = delay();
+                    timer = start_timer();
                 }
             }
         }
@@ -70,7 +69,7 @@ mod tests {
 
     use super::*;
 
-    /// A runtime with a clock that the test moves. The port of an address decides how it behaves.
+    /// A runtime whose clock the test advances. The port of an address selects how it behaves.
     #[derive(Clone, Default)]
     struct Fake {
         addresses: Vec<SocketAddr>,

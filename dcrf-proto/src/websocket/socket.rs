@@ -20,7 +20,7 @@ use crate::command::CloseFrame;
 use crate::error::ConnectionError;
 use crate::frame::Frame;
 
-/// How many reads to discard before letting other tasks run.
+/// How many reads to discard before other tasks run.
 const LINGER_READS_PER_TURN: usize = 64;
 
 /// A connected WebSocket, made by [`connect`](super::connect).
@@ -40,9 +40,9 @@ const LINGER_READS_PER_TURN: usize = 64;
 /// }
 /// ```
 pub struct WebSocket<S> {
-    /// `None` once `unframed` has the stream.
+    /// `None` after the stream has moved to `unframed`.
     stream: Option<WebSocketStream<S>>,
-    /// While lingering, once our close frame is written: the stream without the buffers of the WebSocket.
+    /// The bare stream, after our close frame was written. While lingering, it needs no WebSocket buffers.
     unframed: Option<S>,
     max_incoming_message: usize,
     protocol: Option<String>,
@@ -171,7 +171,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket for WebSocket<S> {
                 Message::Close(frame) => {
                     self.state = State::Closing(from_tungstenite::received(frame));
                 }
-                // Never received.
+                // tungstenite never returns raw frames from a read.
                 Message::Frame(_) => {}
             }
         }
@@ -218,7 +218,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
             Ok(()) => Poll::Ready(Ok(())),
             Err(error) => {
                 self.state = State::WriteFailed(failure::frame(error, self.max_incoming_message));
-                // `poll_receive` returns the error, but may have been polled already.
+                // `poll_receive` returns the error, but may already have run in this poll.
                 cx.waker().wake_by_ref();
                 Poll::Pending
             }
@@ -250,7 +250,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         error
     }
 
-    /// Ends the connection. An earlier close frame or write error says more than `Dropped` or an I/O error, so it wins.
+    /// Ends the connection. An earlier close frame or write error is returned instead of `Dropped` or an I/O error,
+    /// because it is more specific.
     fn end(&mut self, error: ConnectionError) -> ConnectionError {
         let error = match (mem::replace(&mut self.state, State::Open), error) {
             (State::Closing(frame), _) => ConnectionError::Closed(frame),
@@ -267,7 +268,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
 
 impl<S> fmt::Debug for WebSocket<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Without the stream, whose buffers contain frames.
+        // Not the stream: its buffers contain frames.
         let state = match &self.state {
             State::Open => "open",
             State::WriteFailed(_) => "write failed",

@@ -36,7 +36,7 @@ pub async fn f1_bare_endpoint<A: Adapter>(adapter: A) {
     let once = rename(&other, &task, "once").await;
     assert_eq!(change(&mut changes).await, Change::Update(once));
 
-    // A subscribe without its argument crashes the consumer, as behind the multiplexer.
+    // A subscribe without its argument crashes the consumer, here as behind the multiplexer.
     let crashing: ReplyFuture<Value> = client.call(Request::new("tasks", "subscribe_priority"));
     assert_eq!(crashing.await, Err(RequestError::ConnectionLost { sent: true }));
     lost(&mut events).await;
@@ -50,7 +50,7 @@ pub async fn f1_bare_endpoint<A: Adapter>(adapter: A) {
     assert_eq!(after, ["subscribe_instance", "unsubscribe_instance"]);
 }
 
-/// Every action of a model, error replies, and the ends of subscriptions.
+/// Every action of a model, error replies, and how subscriptions end.
 pub async fn f1_all_actions_on_a_bare_endpoint<A: Adapter>(adapter: A) {
     let server = Server::shared();
     let mark = Mark::new("/ws/bare/tasks/");
@@ -124,7 +124,7 @@ pub async fn f1_lists_on_bare_endpoints<A: Adapter>(adapter: A) {
     assert_eq!(mark.actions(server), [["list", "list", "list"]]);
 }
 
-/// Messages without a reply, and unsolicited frames: to a listener, or else as an event.
+/// Messages without a reply. Unsolicited frames reach a listener, or become events if no listener matches.
 pub async fn f1_sends_and_listeners_on_a_bare_endpoint<A: Adapter>(adapter: A) {
     let server = Server::shared();
     let mark = Mark::new("/ws/bare/tools/");
@@ -155,8 +155,8 @@ pub async fn f1_sends_and_listeners_on_a_bare_endpoint<A: Adapter>(adapter: A) {
     assert_eq!(mark.actions(server), [["echo", "mute", "push", "push"]]);
 }
 
-/// The server is killed and restarted: requests and messages wait, a stream of replies is
-/// interrupted, and subscriptions are replayed first, each once.
+/// The server is killed and restarted. Meanwhile requests and messages wait, and a stream of replies is interrupted.
+/// Then each subscription is replayed once, before the requests.
 pub async fn f1_bare_endpoint_survives_a_server_death<A: Adapter>(adapter: A) {
     let mut server = Server::start().unwrap();
     let mark = Mark::new("/ws/bare/tasks/");

@@ -1,4 +1,4 @@
-//! A transport in memory. Sockets are queues, the test sets the clock, and it polls the driver itself.
+//! An in-memory transport. Sockets are queues, and the test advances the clock and polls the driver.
 #![allow(unreachable_pub, reason = "test modules have no users outside")]
 #![expect(clippy::disallowed_methods, reason = "each test reads the clock once, as its epoch")]
 
@@ -39,13 +39,13 @@ pub struct Network {
     pub closed_with: Option<CloseFrame>,
     /// The deadline of the driver's last timer.
     pub timer: Option<Instant>,
-    /// Whether the socket has more to write after its end.
+    /// Whether `poll_linger` stays pending.
     pub lingers: bool,
     /// Whether the driver holds a socket.
     pub connected: bool,
-    /// Whether the socket accepts no frames.
+    /// Whether `poll_ready` stays pending.
     pub stuck: bool,
-    /// Whether the socket does not write the frames that it has accepted.
+    /// Whether `poll_flush` stays pending.
     pub clogged: bool,
     incoming: VecDeque<String>,
     end: Option<ConnectionError>,
@@ -199,7 +199,7 @@ impl Task {
         Waker::from(self.0.clone())
     }
 
-    /// Whether it was woken since the last call.
+    /// Returns whether it was woken since the last call.
     pub fn is_woken(&self) -> bool {
         self.0.0.swap(false, Ordering::SeqCst)
     }
@@ -280,7 +280,7 @@ impl Setup {
         Memory::now()
     }
 
-    /// Advances the clock by `duration`, second by second.
+    /// Advances the clock by the whole seconds of `duration`, and polls the driver after each.
     pub fn advance(&mut self, duration: Duration) {
         for _ in 0..duration.as_secs() {
             NOW.with_borrow_mut(|now| *now += Duration::from_secs(1));
@@ -299,14 +299,14 @@ impl Setup {
         WALL.with_borrow_mut(|wall| *wall -= duration);
     }
 
-    /// Lets the server send frames.
+    /// Queues frames from the server. Does not poll the driver.
     pub fn receive(&mut self, frames: impl IntoIterator<Item = Value>) {
         let mut network = self.network();
         network.incoming.extend(frames.into_iter().map(|frame| frame.to_string()));
         network.receiver.take().into_iter().for_each(Waker::wake);
     }
 
-    /// Replies to a frame of the client, by its position among the sent frames.
+    /// Replies to the client's frame with the index `sent`.
     pub fn reply(&mut self, sent: usize, status: u16, data: &Value) {
         let request = self.network().sent[sent].clone();
         let action = request["payload"]["action"].clone();
@@ -314,7 +314,7 @@ impl Setup {
         self.settle();
     }
 
-    /// Sends an event for a subscription, by the position of its subscribe among the sent frames.
+    /// Sends an update for the subscription whose subscribe has the index `sent`.
     pub fn send_update(&mut self, sent: usize, data: &Value) {
         let request = self.network().sent[sent].clone();
         self.receive([event(&request, &json!("update"), 200, data)]);
@@ -327,7 +327,7 @@ impl Setup {
         self.network().sent.iter().map(action).collect()
     }
 
-    /// Ends the connection.
+    /// Ends the connection with `error`, after the queued frames.
     pub fn disconnect(&mut self, error: ConnectionError) {
         let mut network = self.network();
         network.end = Some(error);

@@ -1,4 +1,4 @@
-//! A simple model of a session, which random calls are checked against.
+//! A simple model of a session. It checks what the session does during random calls.
 
 mod listeners;
 mod sends;
@@ -30,14 +30,14 @@ pub(crate) struct Ledger {
     pub(crate) sends: Sends,
     pub(crate) listeners: Listeners,
     subscriptions: BTreeMap<SubscriptionKey, SubscriptionRecord>,
-    /// The subscriptions that the server holds on each connection: ids by target.
+    /// The ids of the subscriptions that the server holds, by connection and target.
     live: BTreeMap<(Nth, String), BTreeSet<String>>,
-    /// Those of `live` that may be sent once more after a resubscribe.
+    /// The live ids that may be sent once more after a resubscribe.
     resubscribes: BTreeMap<(Nth, String), BTreeSet<String>>,
     closed: bool,
 }
 
-/// The owner of the number in a frame.
+/// The call that sent a frame, found by the number in the frame.
 #[derive(Clone, Copy)]
 enum Key {
     Request(RequestKey),
@@ -75,9 +75,9 @@ struct SubscriptionRecord {
 enum Phase {
     #[default]
     Active,
-    /// Unsubscribed, and the event is not polled yet.
+    /// Unsubscribed, but the event has not been polled.
     Unsubscribing,
-    /// Ended by `unsubscribe_all`, and the error is not polled yet.
+    /// Ended by `unsubscribe_all`, but the error has not been polled.
     UnsubscribedByAll,
     Ended,
 }
@@ -97,7 +97,7 @@ impl Ledger {
         self.by_number.insert(number, Key::Stream(key));
     }
 
-    /// `was_pending`: the request had not settled before.
+    /// `was_pending` is false if the request had already settled.
     pub(crate) fn cancelled(&mut self, key: RequestKey, was_pending: bool) {
         let record = self.requests.get_mut(&key).expect("a known request");
         if was_pending {
@@ -138,7 +138,7 @@ impl Ledger {
         self.subscriptions.iter_mut().filter(is_active).map(end).count()
     }
 
-    /// Everything live may be sent once more on this connection.
+    /// Each live subscription may be sent once more on this connection.
     pub(crate) fn resubscribed(&mut self, nth: Nth) {
         let live = self.live.iter().filter(|((connection, _), _)| *connection == nth);
         self.resubscribes.extend(live.map(|(target, ids)| (target.clone(), ids.clone())));
@@ -220,8 +220,8 @@ impl Ledger {
             }
             Event::Subscribed(key) | Event::ChangeReadable(key) => {
                 let phase = self.subscriptions[key].phase;
-                let is_known = matches!(phase, Phase::Active | Phase::UnsubscribedByAll);
-                assert!(is_known, "{event:?} arrived after the end");
+                let is_open = matches!(phase, Phase::Active | Phase::UnsubscribedByAll);
+                assert!(is_open, "{event:?} arrived after the end");
             }
             Event::ReplyReadable(key) => self.streams.notified(*key),
             Event::ListenerReadable(key) => self.listeners.notified(*key),
@@ -259,7 +259,7 @@ impl Ledger {
         }
     }
 
-    /// The session is finished and everything was polled.
+    /// Checks that nothing is left once the session is finished and everything was polled.
     pub(crate) fn assert_all_ended(&self) {
         for (key, record) in &self.requests {
             assert!(record.end.is_some(), "{key:?} has not settled");
@@ -296,7 +296,7 @@ impl SubscriptionRecord {
     }
 }
 
-/// The connection and the number that the server put into a change.
+/// The connection and the number with which the server marked a change.
 fn mark_of(change: &Change) -> (Nth, u64) {
     let decode = |json: &Json| -> Value { json.decode().expect("JSON") };
     let data = match change {
