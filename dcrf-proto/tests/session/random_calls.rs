@@ -70,7 +70,7 @@ impl Run {
             Call::Request { action, own_id, timeout } => self.request(*action, *own_id, *timeout),
             Call::Cancel(nth) => self.cancel(*nth),
             Call::Stream { idempotent, cancels, timeout } => {
-                self.stream(*idempotent, *cancels, *timeout)
+                self.stream(*idempotent, *cancels, *timeout);
             }
             Call::EndStream { nth, is_complete } => self.end_stream(*nth, *is_complete),
             Call::StreamReplies { nth, count } => self.print(*nth, *count),
