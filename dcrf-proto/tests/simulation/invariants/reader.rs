@@ -12,7 +12,7 @@ pub(super) enum Expected {
     Create(Value),
     Update(Value),
     Delete(Value),
-    Refused,
+    ErrorReply,
     Other(Value),
     Gap,
 }
@@ -22,7 +22,7 @@ impl Expected {
     pub(super) fn of(payload: &Value) -> Option<Self> {
         let failed = payload["response_status"].as_u64().is_some_and(|status| status >= 400);
         if failed {
-            return Some(Self::Refused);
+            return Some(Self::ErrorReply);
         }
         let data = payload.get("data").cloned();
         Some(match (payload["action"].as_str()?, data) {
@@ -39,7 +39,7 @@ impl Expected {
             Change::Create(data) => Self::Create(decode(data)),
             Change::Update(data) => Self::Update(decode(data)),
             Change::Delete(deleted) => Self::Delete(decode(&deleted.data)),
-            Change::ErrorReply(_) => Self::Refused,
+            Change::ErrorReply(_) => Self::ErrorReply,
             Change::Other { payload, .. } => Self::Other(decode(payload)),
             Change::Gap(_) => Self::Gap,
             _ => return None,
@@ -84,7 +84,7 @@ enum LaggedGap {
     #[default]
     None,
     Due,
-    Told,
+    Delivered,
 }
 
 /// Whether the next acknowledgement brings a gap (S5).
@@ -139,62 +139,62 @@ impl Reader {
             (self.is_current, self.may_be_stale) = (true, false);
             return;
         }
-        let told =
+        let delivered =
             Expected::from_change(change).unwrap_or_else(|| panic!("{change:?} is not known"));
-        if self.take_expected(&told, spec.overflow_policy) {
-            self.is_after_gap = told == Expected::Gap;
+        if self.take_expected(&delivered, spec.overflow_policy) {
+            self.is_after_gap = delivered == Expected::Gap;
         } else {
             // A refresh of a missing object, or a failed one.
             let by_refresh =
-                spec.refreshes && matches!(told, Expected::Delete(_) | Expected::Refused);
-            assert!(by_refresh, "S5: {told:?} was told, and expected was {:?}", self.expected);
-            self.is_current |= matches!(told, Expected::Delete(_));
+                spec.refreshes && matches!(delivered, Expected::Delete(_) | Expected::ErrorReply);
+            assert!(by_refresh, "S5: got {delivered:?}, expected {:?}", self.expected);
+            self.is_current |= matches!(delivered, Expected::Delete(_));
         }
-        self.learn(&told);
+        self.learn(&delivered);
     }
 
     /// Removes the change from the expected ones if it is the next.
-    fn take_expected(&mut self, told: &Expected, overflow_policy: OverflowPolicy) -> bool {
+    fn take_expected(&mut self, delivered: &Expected, overflow_policy: OverflowPolicy) -> bool {
         let is_due = self.lagged_gap == LaggedGap::Due;
-        assert!(!is_due || *told == Expected::Gap, "S5: {told:?} came before the gap");
-        if *told == Expected::Gap {
-            self.lagged_gap = LaggedGap::Told;
+        assert!(!is_due || *delivered == Expected::Gap, "S5: {delivered:?} came before the gap");
+        if *delivered == Expected::Gap {
+            self.lagged_gap = LaggedGap::Delivered;
         }
         if is_due {
             return true;
         }
         if overflow_policy == OverflowPolicy::Conflate {
-            let Some(at) = self.expected.iter().position(|expected| expected == told) else {
+            let Some(at) = self.expected.iter().position(|expected| expected == delivered) else {
                 return false;
             };
             self.expected.remove(at);
             let is_newer =
-                |(nth, expected): &(usize, Expected)| *nth >= at || expected.pk() != told.pk();
-            if told.pk().is_some() {
+                |(nth, expected): &(usize, Expected)| *nth >= at || expected.pk() != delivered.pk();
+            if delivered.pk().is_some() {
                 let expected = std::mem::take(&mut self.expected).into_iter().enumerate();
                 self.expected = expected.filter(is_newer).map(|(_, expected)| expected).collect();
             }
             return true;
         }
-        let is_owed = self.expected.contains(told);
+        let is_expected = self.expected.contains(delivered);
         // Changes dropped after merged gaps don't make a gap due.
-        if is_owed && self.skips > 0 {
-            self.merge_gaps(told);
+        if is_expected && self.skips > 0 {
+            self.merge_gaps(delivered);
         }
-        while is_owed
+        while is_expected
             && self.skips > 0
-            && self.expected.front().is_some_and(|expected| expected != told)
+            && self.expected.front().is_some_and(|expected| expected != delivered)
         {
             self.skip();
         }
         if self.lagged_gap == LaggedGap::Due {
-            return self.take_expected(told, overflow_policy);
+            return self.take_expected(delivered, overflow_policy);
         }
         let gaps = self.expected.iter().take_while(|expected| **expected == Expected::Gap).count();
-        if self.expected.get(gaps) == Some(told) {
-            self.merge_gaps(told);
+        if self.expected.get(gaps) == Some(delivered) {
+            self.merge_gaps(delivered);
         }
-        let is_next = self.expected.front() == Some(told);
+        let is_next = self.expected.front() == Some(delivered);
         if is_next {
             self.expected.pop_front();
         }
@@ -202,8 +202,8 @@ impl Reader {
     }
 
     /// Adjacent gaps may be merged, so that they don't fill a buffer.
-    fn merge_gaps(&mut self, told: &Expected) {
-        if self.is_after_gap && *told != Expected::Gap {
+    fn merge_gaps(&mut self, delivered: &Expected) {
+        if self.is_after_gap && *delivered != Expected::Gap {
             while self.expected.front() == Some(&Expected::Gap) {
                 self.expected.pop_front();
             }
@@ -220,14 +220,14 @@ impl Reader {
         }
     }
 
-    fn learn(&mut self, told: &Expected) {
-        match told {
+    fn learn(&mut self, delivered: &Expected) {
+        match delivered {
             Expected::Create(row) | Expected::Update(row) if row["version"].is_u64() => {
                 self.rows.insert(pk_of(row), version_of(row));
             }
             Expected::Delete(row) => _ = self.rows.remove(&pk_of(row)),
             Expected::Gap => self.is_current = false,
-            Expected::Refused => self.may_be_stale = true,
+            Expected::ErrorReply => self.may_be_stale = true,
             _ => {}
         }
     }
