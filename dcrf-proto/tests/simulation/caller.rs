@@ -147,7 +147,7 @@ impl Simulation {
 
     fn check_rejection(&mut self, reason: &RejectReason) {
         match reason {
-            RejectReason::QueueFull => self.report.count("requests refused by a full queue", 1),
+            RejectReason::QueueFull => self.report.count("requests rejected by a full queue", 1),
             RejectReason::Closed(_) => {}
             other => panic!("{other} was not expected"),
         }

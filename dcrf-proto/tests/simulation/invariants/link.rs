@@ -16,7 +16,7 @@ pub(super) struct Link {
     losses: Vec<ConnectionError>,
     closing: Closing,
     /// When the last frame arrived or the program resumed.
-    heard: Option<Instant>,
+    last_frame: Option<Instant>,
     /// The sum of the waits as shares of their bounds, and their number.
     shares: (f64, u32),
 }
@@ -101,14 +101,14 @@ impl Link {
     }
 
     pub(super) fn received(&mut self, now: Instant) {
-        self.heard = Some(now);
+        self.last_frame = Some(now);
     }
 
     pub(super) fn check(&self, session: &Session, now: Instant) {
         let Some(heartbeat) = session.config().heartbeat.filter(|_| self.open.is_some()) else {
             return;
         };
-        let silence = self.heard.map(|heard| now.saturating_duration_since(heard));
+        let silence = self.last_frame.map(|at| now.saturating_duration_since(at));
         // A probe just before adds its timeout of 2 s.
         let most = heartbeat.interval + heartbeat.timeout + Duration::from_secs(2);
         assert!(silence.is_none_or(|silence| silence <= most), "L9: {silence:?} of silence");

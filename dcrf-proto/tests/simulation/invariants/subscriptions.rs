@@ -25,7 +25,7 @@ pub(crate) struct Subscriptions {
     again: BTreeSet<Target>,
     repeated: BTreeSet<String>,
     /// The ids that the server has rejected on this connection.
-    refused: BTreeSet<String>,
+    rejected: BTreeSet<String>,
     last_subscribe: Option<Instant>,
 }
 
@@ -165,7 +165,7 @@ impl Subscriptions {
         let id = payload["request_id"].to_string();
         if payload["action"].as_str().is_some_and(|action| action.starts_with("un")) {
             let held = self.held.remove(&id).as_ref() == Some(target);
-            assert!(held || self.refused.contains(&id), "{frame} ends what does not exist");
+            assert!(held || self.rejected.contains(&id), "{frame} ends what does not exist");
             return;
         }
         let wanted = self.subscribers.values().any(|subscriber| {
@@ -228,7 +228,7 @@ impl Subscriptions {
         self.held.clear();
         self.again.clear();
         self.repeated.clear();
-        self.refused.clear();
+        self.rejected.clear();
     }
 }
 
@@ -276,7 +276,7 @@ impl Subscriptions {
     fn has_error_reply(&mut self, id: &str) {
         if !self.repeated.contains(id) {
             self.held.remove(id);
-            self.refused.insert(id.to_owned());
+            self.rejected.insert(id.to_owned());
         }
     }
 
