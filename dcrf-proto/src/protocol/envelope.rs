@@ -111,17 +111,20 @@ fn read_multiplexed<'a>(scan: &mut Scan<'a>) -> Option<Frame<'a>> {
 
 impl<'a> Payload<'a> {
     fn read(scan: &mut Scan<'a>) -> Option<Self> {
-        const KEYS: [&str; 5] = ["errors", "data", "action", "response_status", "request_id"];
-        let mut values = [None; KEYS.len()];
+        let (mut errors, mut data, mut action, mut status, mut id) = (None, None, None, None, None);
         scan.entries(|scan, key| {
-            let value = scan.raw()?;
+            let value = Some(scan.raw()?);
             // If a key is repeated, the last value counts.
-            if let Some(nth) = KEYS.iter().position(|known| *known == key) {
-                values[nth] = Some(value);
+            match key {
+                "errors" => errors = value,
+                "data" => data = value,
+                "action" => action = value,
+                "response_status" => status = value,
+                "request_id" => id = value,
+                _ => {}
             }
             Some(())
         })?;
-        let [errors, data, action, status, id] = values;
         Some(Self {
             action: action.and_then(|action| string(scan, action)),
             request_id: id.and_then(|id| read_id(scan, id)),

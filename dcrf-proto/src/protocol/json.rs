@@ -4,13 +4,12 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
-use memchr::memchr2;
 use serde::de::{DeserializeOwned, IgnoredAny, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::protocol::page::Page;
-use crate::protocol::scan::has_control_characters;
+use crate::protocol::scan::is_plain;
 
 /// A JSON value as text. It is valid, cheap to clone, and decoded on demand.
 ///
@@ -198,15 +197,14 @@ impl From<&serde_json::Error> for DecodeError {
 
 /// Appends a string as JSON.
 pub(crate) fn push_string(json: &mut String, text: &str) {
-    let bytes = text.as_bytes();
-    if memchr2(b'"', b'\\', bytes).is_some() || has_control_characters(bytes) {
+    if is_plain(text) {
+        json.push('"');
+        json.push_str(text);
+        json.push('"');
+    } else {
         // Writing a string as JSON can't fail.
         json.push_str(&serde_json::to_string(text).unwrap_or_default());
-        return;
     }
-    json.push('"');
-    json.push_str(text);
-    json.push('"');
 }
 
 /// Replaces `NaN`, `Infinity` and `-Infinity` outside of strings with `null`. Borrows if there are none.

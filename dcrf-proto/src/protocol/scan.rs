@@ -50,7 +50,11 @@ impl<'a> Scan<'a> {
             return Some(());
         }
         loop {
-            let key = self.key()?;
+            self.expect(b'"')?;
+            let from = self.at;
+            self.string()?;
+            let key = self.text.get(from..self.at - 1)?;
+            self.expect(b':')?;
             if self.has_escapes && key.contains('\\') {
                 read_value(self, &unescape(key))?;
             } else {
@@ -116,7 +120,7 @@ impl<'a> Scan<'a> {
     fn next_value(&mut self, open: &mut Nesting) -> Option<()> {
         while open.depth > 0 {
             match (self.token()?, open.is_in_object()) {
-                (b',', true) => return self.key().map(drop),
+                (b',', true) => return self.key(),
                 (b',', false) => return Some(()),
                 (b'}', true) | (b']', false) => open.pop(),
                 _ => return None,
@@ -125,14 +129,12 @@ impl<'a> Scan<'a> {
         Some(())
     }
 
-    /// Consumes a key and its colon, and returns the key without unescaping it.
+    /// Consumes a key and its colon.
     #[inline]
-    fn key(&mut self) -> Option<&'a str> {
+    fn key(&mut self) -> Option<()> {
         self.expect(b'"')?;
-        let from = self.at;
         self.string()?;
-        let key = self.text.get(from..self.at - 1)?;
-        self.expect(b':').map(|()| key)
+        self.expect(b':')
     }
 
     /// Consumes the rest of a string, number or word after its first byte.
@@ -155,22 +157,36 @@ impl<'a> Scan<'a> {
     #[inline]
     fn string(&mut self) -> Option<()> {
         loop {
-            let rest = self.text.as_bytes().get(self.at..)?;
-            let length = memchr2(b'"', b'\\', rest)?;
-            if has_control_characters(&rest[..length]) {
-                return None;
-            }
-            self.at += length + 1;
-            if rest[length] == b'"' {
-                return Some(());
-            }
-            self.escape()?;
-            // Python escapes all text beyond ASCII by default, so escapes come in runs.
-            while self.here() == Some(b'\\') {
-                self.at += 1;
-                self.escape()?;
+            self.plain_text()?;
+            match self.next()? {
+                b'"' => return Some(()),
+                b'\\' => self.escape()?,
+                // JSON allows control characters in strings only as escapes.
+                _ => return None,
             }
         }
+    }
+
+    /// Goes to the next byte that has a meaning in a string. Most strings are short: the search for long ones costs more to start.
+    #[inline]
+    fn plain_text(&mut self) -> Option<()> {
+        let mut rest = self.text.as_bytes().get(self.at..)?;
+        for _ in 0..2 {
+            let Some((eight, behind)) = rest.split_first_chunk() else { break };
+            let specials = specials(u64::from_le_bytes(*eight));
+            if specials != 0 {
+                self.at += specials.trailing_zeros() as usize / 8;
+                return Some(());
+            }
+            self.at += 8;
+            rest = behind;
+        }
+        let length = memchr2(b'"', b'\\', rest)?;
+        if has_control_characters(&rest[..length]) {
+            return None;
+        }
+        self.at += length;
+        Some(())
     }
 
     fn escape(&mut self) -> Option<()> {
@@ -267,10 +283,24 @@ impl<'a> Scan<'a> {
     }
 }
 
-/// JSON allows control characters in strings only as escapes.
+/// The highest bit of each of eight bytes that is a quote, a backslash or a control character. A borrow makes bits above
+/// the lowest one of these unreliable.
 #[inline]
-pub(crate) fn has_control_characters(bytes: &[u8]) -> bool {
+fn specials(eight: u64) -> u64 {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    let below = |bytes: u64, limit: u8| bytes.wrapping_sub(ONES * u64::from(limit)) & !bytes;
+    let equal = |byte: u8| below(eight ^ (ONES * u64::from(byte)), 1);
+    (below(eight, b' ') | equal(b'"') | equal(b'\\')) & (ONES << 7)
+}
+
+/// Whether a text needs no escapes in a JSON string.
+pub(crate) fn is_plain(text: &str) -> bool {
+    let is_special = |byte: u8| byte < b' ' || byte == b'"' || byte == b'\\';
     // Without an early return, this compiles to vector instructions.
+    !text.bytes().fold(false, |any, byte| any | is_special(byte))
+}
+
+fn has_control_characters(bytes: &[u8]) -> bool {
     bytes.iter().fold(u8::MAX, |lowest, byte| lowest.min(*byte)) < b' '
 }
 
