@@ -12,7 +12,7 @@ use async_io::Async;
 use dcrf_proto::client::attach;
 use dcrf_proto::websocket::first_connection;
 
-use crate::driver::Thread;
+use crate::driver::{Driver, Thread};
 use crate::forward::forward;
 use crate::wait::wait;
 use crate::{
@@ -333,9 +333,10 @@ impl Builder {
     /// If the URL, a header or a TLS setting is invalid, or the thread can't be started.
     pub fn connect_lazy(self) -> Result<Client, ConnectError> {
         let (client, driver) = self.0.build()?;
-        let thread =
-            Thread::spawn(driver).map_err(|error| ConnectError::NoThread(error.to_string()))?;
+        let driver = Driver::new(driver);
+        let thread = Thread::spawn(driver.clone())
+            .map_err(|error| ConnectError::NoThread(error.to_string()))?;
         attach(&client, thread);
-        Ok(Client(client))
+        Ok(Client(client, driver))
     }
 }

@@ -126,7 +126,7 @@ impl Client {
     ///
     /// See [`ReplyFuture`].
     pub fn delete(&self, stream: &str, pk: impl Serialize) -> Result<(), RequestError> {
-        wait::wait(self.0.delete(stream, pk))
+        wait::wait(self.1.send(|| self.0.delete(stream, pk)))
     }
 
     /// Makes any request and waits for the reply. With `()` as its type, the reply is ignored.
@@ -145,7 +145,7 @@ impl Client {
     ///
     /// See [`ReplyFuture`].
     pub fn call<T: DeserializeOwned>(&self, request: Request) -> Result<T, RequestError> {
-        wait::wait(self.0.call(request))
+        wait::wait(self.1.send(|| self.0.call(request)))
     }
 
     /// Starts any request without waiting for the reply, to make several at once or to do other work in the meantime.

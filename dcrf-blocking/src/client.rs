@@ -1,9 +1,11 @@
 //! The client and its connection.
 
 use std::fmt;
+use std::sync::Arc;
 
 use dcrf_proto::client;
 
+use crate::driver::Driver;
 use crate::forward::forward;
 use crate::{
     CloseFrame, CloseOptions, CloseReason, ConnectionState, Events, Receiver, StateWatch, Stats,
@@ -37,7 +39,7 @@ use crate::{
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]
-pub struct Client(pub(crate) client::Client);
+pub struct Client(pub(crate) client::Client, pub(crate) Arc<Driver>);
 
 impl Client {
     forward! {
