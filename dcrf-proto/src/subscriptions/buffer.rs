@@ -12,7 +12,7 @@ use crate::protocol::pk::Pk;
 #[derive(Debug)]
 pub(super) enum ChangeBuffer {
     DropOldest(Queue),
-    Conflate(Conflation),
+    Conflate(Box<Conflation>),
     Close(Queue),
 }
 
@@ -24,7 +24,7 @@ impl ChangeBuffer {
     pub(super) fn new(overflow_policy: OverflowPolicy) -> Self {
         match overflow_policy {
             OverflowPolicy::DropOldest => Self::DropOldest(Queue::default()),
-            OverflowPolicy::Conflate => Self::Conflate(Conflation::default()),
+            OverflowPolicy::Conflate => Self::Conflate(Box::default()),
             OverflowPolicy::Close => Self::Close(Queue::default()),
         }
     }

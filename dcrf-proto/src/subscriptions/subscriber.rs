@@ -18,8 +18,8 @@ use crate::protocol::pk::Deleted;
 #[derive(Debug)]
 pub(crate) struct Subscriber {
     phase: Phase,
-    /// Allocated with the first change. Few of many subscriptions have changes.
-    buffer: Option<Box<ChangeBuffer>>,
+    /// Inline: with many subscriptions, each event would miss the cache once more for a box.
+    buffer: ChangeBuffer,
     overflow_policy: OverflowPolicy,
     include_create: bool,
     /// Boxed, because few subscriptions have their own.
@@ -52,7 +52,7 @@ impl Subscriber {
     pub(super) fn new(upstream: UpstreamKey, subscribe: &Subscribe) -> Self {
         Self {
             phase: Phase::Pending(upstream),
-            buffer: None,
+            buffer: ChangeBuffer::new(subscribe.overflow_policy),
             overflow_policy: subscribe.overflow_policy,
             include_create: subscribe.include_create,
             pk_field: subscribe.pk_field.clone(),
@@ -173,11 +173,9 @@ impl Subscriber {
     fn buffer_change(&mut self, cx: &mut Context, change: Change) -> Result<(), Overflow> {
         let Context { unread, stats, config, .. } = cx;
         let pk_field = self.pk_field.as_deref().unwrap_or(&config.pk_field);
-        let policy = self.overflow_policy;
-        let buffer = self.buffer.get_or_insert_with(|| Box::new(ChangeBuffer::new(policy)));
-        let before = buffer.held();
-        let dropped = buffer.push(change, pk_field, config.changes);
-        unread.changes.change(before, buffer.held());
+        let before = self.buffer.held();
+        let dropped = self.buffer.push(change, pk_field, config.changes);
+        unread.changes.change(before, self.buffer.held());
         let dropped = dropped?;
         stats.lagged += dropped.lagged;
         stats.superseded += dropped.superseded;
@@ -186,8 +184,9 @@ impl Subscriber {
 
     /// Discards all unread changes.
     pub(super) fn clear(&mut self, cx: &mut Context) {
-        let held = self.buffer.take().map_or_else(Held::default, |buffer| buffer.held());
-        cx.unread.changes.change(held, Held::default());
+        let empty = ChangeBuffer::new(self.overflow_policy);
+        let buffer = std::mem::replace(&mut self.buffer, empty);
+        cx.unread.changes.change(buffer.held(), Held::default());
         self.discard_pages(cx);
     }
 
@@ -245,15 +244,12 @@ impl Subscriber {
     }
 
     pub(super) fn poll(&mut self, cx: &mut Context) -> Option<Result<Change, SubscriptionError>> {
-        if let Some(buffer) = &mut self.buffer {
-            let before = buffer.held();
-            let change = buffer.pop();
-            cx.unread.changes.change(before, buffer.held());
-            if let Some(change) = change {
-                return Some(Ok(change));
-            }
-        }
-        self.error().map(|error| Err(error.clone()))
+        let before = self.buffer.held();
+        let Some(change) = self.buffer.pop() else {
+            return self.error().map(|error| Err(error.clone()));
+        };
+        cx.unread.changes.change(before, self.buffer.held());
+        Some(Ok(change))
     }
 }
 
