@@ -41,7 +41,7 @@ impl Scenario {
         if let Some(frame) = next {
             self.replied += 1;
             let replies = replies_to(&frame);
-            self.setup.receive(replies);
+            self.setup.send_frames(replies);
             return true;
         }
         let closed_with = self.setup.network().closed_with.take();
@@ -53,7 +53,7 @@ impl Scenario {
             return false;
         }
         let frame = self.pushes.remove(0);
-        self.setup.receive([frame]);
+        self.setup.send_frames([frame]);
         true
     }
 

@@ -106,12 +106,12 @@ fn s12_resubscribe_sends_the_same_frame_and_yields_no_change() {
 #[test]
 fn r3_request_is_not_sent_after_its_deadline() {
     let mut setup = Setup::connected();
-    setup.network().stuck = true;
+    setup.network().ready_blocked = true;
     let request = Request::new("tools", "echo").timeout(Duration::from_secs(1));
     let mut response = pin!(setup.client().call::<Value>(request));
     setup.settle();
     // The socket accepts frames again, but only after the deadline.
-    setup.network().stuck = false;
+    setup.network().ready_blocked = false;
     setup.advance(Duration::from_secs(1));
     let result = Setup::poll(response.as_mut());
     let sent = setup.network().sent.len();

@@ -219,7 +219,7 @@ fn s11_burst_does_not_make_a_prompt_reader_lag() {
         setup.reply(0, 201, &Value::Null);
         let mut changes = Setup::poll(subscribing.as_mut()).unwrap().unwrap();
         let request = setup.network().sent[0].clone();
-        setup.receive((0..5000).map(|n| event(&request, &json!("update"), 200, &json!(n))));
+        setup.send_frames((0..5000).map(|n| event(&request, &json!("update"), 200, &json!(n))));
         let mut seen = 0;
         let mut more = true;
         while more {
@@ -251,7 +251,7 @@ fn s11_woken_reader_runs_before_a_burst_overflows_its_buffer() {
         }
         for _ in 0..61 {
             // About as many frames as one read of the socket returns.
-            setup.receive(events.by_ref().take(75));
+            setup.send_frames(events.by_ref().take(75));
             setup.poll_driver();
         }
     }
@@ -266,7 +266,7 @@ fn s11_stalled_reader_does_not_delay_requests() {
     let mut changes = Setup::poll(subscribing.as_mut()).unwrap().unwrap();
     assert_eq!(Setup::poll(changes.next()), None);
     let request = setup.network().sent[0].clone();
-    setup.receive((0..20_000).map(|n| event(&request, &json!("update"), 200, &json!(n))));
+    setup.send_frames((0..20_000).map(|n| event(&request, &json!("update"), 200, &json!(n))));
     let mut reply = pin!(setup.client().list::<Value>("tasks"));
     setup.settle();
     setup.reply(1, 200, &json!([]));
