@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use dcrf_proto::{Json, ReplyStreamError, ReplyStreamKey};
 use serde_json::Value;
 
-use super::{Nth, number_of};
+use super::{ConnectionIndex, number_of};
 
 #[derive(Default)]
 pub(crate) struct Streams {
@@ -17,7 +17,7 @@ struct Stream {
     idempotent: bool,
     sent: u32,
     /// The connection that it was last sent on.
-    sent_on: Option<Nth>,
+    sent_on: Option<ConnectionIndex>,
     /// The replies of the server, on an open connection.
     replies: Vec<u64>,
     /// The number of replies that were read.
@@ -45,21 +45,27 @@ impl Streams {
         self.get(key).ended = true;
     }
 
-    pub(super) fn sent(&mut self, nth: Nth, key: ReplyStreamKey, frame: &Value, id: String) {
+    pub(super) fn sent(
+        &mut self,
+        connection: ConnectionIndex,
+        key: ReplyStreamKey,
+        frame: &Value,
+        id: String,
+    ) {
         self.by_id.insert(id, key);
         let stream = self.get(key);
         assert!(!stream.ended, "{frame} was sent after its end");
         assert_eq!(stream.replies, [] as [u64; 0], "{frame} was sent again after a reply");
         stream.sent += 1;
-        stream.sent_on = Some(nth);
+        stream.sent_on = Some(connection);
         assert!(stream.sent <= 1 + u32::from(stream.idempotent), "{frame} was sent again");
     }
 
     /// The cancel action was sent.
-    pub(super) fn cancel_sent(&mut self, nth: Nth, frame: &Value, id: &str) {
+    pub(super) fn cancel_sent(&mut self, connection: ConnectionIndex, frame: &Value, id: &str) {
         let key = *self.by_id.get(id).expect("a stream that was sent");
         let stream = self.get(key);
-        assert_eq!(stream.sent_on, Some(nth), "{frame} was sent on another connection");
+        assert_eq!(stream.sent_on, Some(connection), "{frame} was sent on another connection");
         stream.cancels += 1;
         assert_eq!(stream.cancels, 1, "{frame} was sent twice");
     }
@@ -86,17 +92,33 @@ impl Streams {
         match polled {
             Ok(json) => {
                 let number = number_of(&json.decode().expect("JSON"));
-                assert_eq!(stream.replies.get(stream.read), Some(&number), "R12: lost or invented");
+                assert_eq!(
+                    stream.replies.get(stream.read),
+                    Some(&number),
+                    "R12: reply {number} is not the next one that the server sent"
+                );
                 stream.read += 1;
             }
             Err(error) => {
                 stream.ended = true;
                 match error {
                     ReplyStreamError::Interrupted { received } => {
-                        assert_eq!(*received, read, "received differs from the replies read");
-                        assert_eq!(stream.replies.len(), stream.read, "replies are missing");
+                        assert_eq!(
+                            *received, read,
+                            "R12: `received` is not the number of replies read"
+                        );
+                        assert_eq!(
+                            stream.replies.len(),
+                            stream.read,
+                            "R12: replies were lost before the interruption"
+                        );
                     }
-                    ReplyStreamError::Overflowed { received } => assert_eq!(*received, read),
+                    ReplyStreamError::Overflowed { received } => {
+                        assert_eq!(
+                            *received, read,
+                            "R12: `received` is not the number of replies read"
+                        );
+                    }
                     _ => {}
                 }
             }

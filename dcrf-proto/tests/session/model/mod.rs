@@ -17,13 +17,13 @@ use self::sends::Sends;
 use self::streams::Streams;
 
 /// The index of a connection, in the order of dials.
-pub(crate) type Nth = usize;
+pub(crate) type ConnectionIndex = usize;
 
 /// The cancel action of reply streams.
 pub(crate) const CANCEL: &str = "stop";
 
 #[derive(Default)]
-pub(crate) struct Ledger {
+pub(crate) struct Model {
     requests: BTreeMap<RequestKey, RequestRecord>,
     by_number: BTreeMap<u64, Key>,
     pub(crate) streams: Streams,
@@ -31,9 +31,9 @@ pub(crate) struct Ledger {
     pub(crate) listeners: Listeners,
     subscriptions: BTreeMap<SubscriptionKey, SubscriptionRecord>,
     /// The ids of the subscriptions that the server holds, by connection and target.
-    live: BTreeMap<(Nth, String), BTreeSet<String>>,
+    live: BTreeMap<(ConnectionIndex, String), BTreeSet<String>>,
     /// The live ids that may be sent once more after a resubscribe.
-    resubscribes: BTreeMap<(Nth, String), BTreeSet<String>>,
+    resubscribes: BTreeMap<(ConnectionIndex, String), BTreeSet<String>>,
     closed: bool,
 }
 
@@ -61,9 +61,9 @@ struct SubscriptionRecord {
     include_create: bool,
     overflow_policy: OverflowPolicy,
     /// The connection on which it was first acknowledged.
-    first_live: Option<Nth>,
+    first_live: Option<ConnectionIndex>,
     /// The connection of the last change that was read.
-    last_connection: Option<Nth>,
+    last_connection: Option<ConnectionIndex>,
     /// A gap was read, and no change after it.
     after_gap: bool,
     /// The number of the last change that was read.
@@ -83,7 +83,7 @@ enum Phase {
 }
 
 // The calls
-impl Ledger {
+impl Model {
     pub(crate) fn request_made(&mut self, key: RequestKey, number: u64, idempotent: bool) {
         assert!(!self.closed, "a request was accepted after the close");
         let previous = self.requests.insert(key, RequestRecord { idempotent, sent: 0, end: None });
@@ -101,7 +101,8 @@ impl Ledger {
     pub(crate) fn cancelled(&mut self, key: RequestKey, was_pending: bool) {
         let record = self.requests.get_mut(&key).expect("a known request");
         if was_pending {
-            assert_eq!(record.end.replace(End::Cancelled), None);
+            let earlier = record.end.replace(End::Cancelled);
+            assert_eq!(earlier, None, "R5: {key:?} was cancelled after its end");
         }
     }
 
@@ -139,8 +140,8 @@ impl Ledger {
     }
 
     /// Each live subscription may be sent once more on this connection.
-    pub(crate) fn resubscribed(&mut self, nth: Nth) {
-        let live = self.live.iter().filter(|((connection, _), _)| *connection == nth);
+    pub(crate) fn resubscribed(&mut self, connection: ConnectionIndex) {
+        let live = self.live.iter().filter(|((of, _), _)| *of == connection);
         self.resubscribes.extend(live.map(|(target, ids)| (target.clone(), ids.clone())));
     }
 
@@ -150,22 +151,22 @@ impl Ledger {
 }
 
 // The outputs of the session
-impl Ledger {
-    pub(crate) fn transmitted(&mut self, nth: Nth, transmit: &Transmit) {
+impl Model {
+    pub(crate) fn transmitted(&mut self, connection: ConnectionIndex, transmit: &Transmit) {
         match transmit {
             Transmit::Dial(_) => assert!(!self.closed, "a dial after the close"),
-            Transmit::Frame(_, Frame::Text(text)) => self.sent(nth, &frame(text)),
+            Transmit::Frame(_, Frame::Text(text)) => self.sent(connection, &frame(text)),
             _ => {}
         }
     }
 
-    fn sent(&mut self, nth: Nth, frame: &Value) {
+    fn sent(&mut self, connection: ConnectionIndex, frame: &Value) {
         let (id, target) = (id_of(frame), target_of(frame));
         match action_of(frame) {
             "subscribe_instance" | "subscribe_feed" => {
                 let is_resubscribe =
-                    self.resubscribes.entry((nth, target.clone())).or_default().remove(&id);
-                let live = self.live.entry((nth, target)).or_default();
+                    self.resubscribes.entry((connection, target.clone())).or_default().remove(&id);
+                let live = self.live.entry((connection, target)).or_default();
                 assert!(
                     live.is_empty() || is_resubscribe,
                     "{frame} was sent although {live:?} is live"
@@ -174,17 +175,17 @@ impl Ledger {
                 assert_eq!(live.len(), 1, "two ids are live after {frame}");
             }
             "unsubscribe_instance" | "unsubscribe_feed" => {
-                self.live.entry((nth, target)).or_default().remove(&id);
+                self.live.entry((connection, target)).or_default().remove(&id);
             }
-            CANCEL => self.streams.cancel_sent(nth, frame, &id),
+            CANCEL => self.streams.cancel_sent(connection, frame, &id),
             _ => {
                 let number = number_of(&frame["payload"]);
-                if self.sends.sent(nth, number, frame) {
+                if self.sends.sent(connection, number, frame) {
                     return;
                 }
                 match self.by_number[&number] {
                     Key::Request(key) => self.request_sent(key, frame),
-                    Key::Stream(key) => self.streams.sent(nth, key, frame, id),
+                    Key::Stream(key) => self.streams.sent(connection, key, frame, id),
                 }
             }
         }
@@ -198,14 +199,14 @@ impl Ledger {
     }
 
     /// The server has sent an error reply to this frame.
-    pub(crate) fn error_reply_sent(&mut self, nth: Nth, frame: &Value) {
-        self.live.entry((nth, target_of(frame))).or_default().remove(&id_of(frame));
+    pub(crate) fn error_reply_sent(&mut self, connection: ConnectionIndex, frame: &Value) {
+        self.live.entry((connection, target_of(frame))).or_default().remove(&id_of(frame));
     }
 
     /// The session reports the subscription as acknowledged on this connection.
-    pub(crate) fn acknowledged(&mut self, key: SubscriptionKey, nth: Nth) {
+    pub(crate) fn acknowledged(&mut self, key: SubscriptionKey, connection: ConnectionIndex) {
         let record = self.subscriptions.get_mut(&key).expect("a known subscription");
-        record.first_live.get_or_insert(nth);
+        record.first_live.get_or_insert(connection);
     }
 
     pub(crate) fn event_polled(&mut self, event: &Event) {
@@ -241,17 +242,29 @@ impl Ledger {
     ) {
         let record = self.subscriptions.get_mut(&key).expect("a known subscription");
         if record.phase == Phase::UnsubscribedByAll {
-            assert_eq!(*polled, Err(SubscriptionError::Unsubscribed), "S12");
+            assert_eq!(
+                *polled,
+                Err(SubscriptionError::Unsubscribed),
+                "S12: the error is read first"
+            );
             record.phase = Phase::Active;
         }
         assert_eq!(record.phase, Phase::Active, "{polled:?} arrived after the end");
         match polled {
             Ok(Change::Gap(_)) => record.after_gap = true,
             Ok(Change::Lagged(_)) => {
-                assert_ne!(record.overflow_policy, OverflowPolicy::Close, "S11");
+                assert_ne!(
+                    record.overflow_policy,
+                    OverflowPolicy::Close,
+                    "S11: {key:?} dropped changes instead of ending"
+                );
             }
             Err(SubscriptionError::Overflowed { .. }) => {
-                assert_eq!(record.overflow_policy, OverflowPolicy::Close, "S11");
+                assert_eq!(
+                    record.overflow_policy,
+                    OverflowPolicy::Close,
+                    "S11: {key:?} ended instead of dropping changes"
+                );
                 record.phase = Phase::Ended;
             }
             Ok(change) => record.change(change),
@@ -282,22 +295,31 @@ impl Ledger {
 
 impl SubscriptionRecord {
     fn change(&mut self, change: &Change) {
-        let (nth, number) = mark_of(change);
-        assert!(self.include_create || !matches!(change, Change::Create(_)), "S13");
+        let (connection, number) = mark_of(change);
+        assert!(
+            self.include_create || !matches!(change, Change::Create(_)),
+            "S13: {change:?} was not asked for"
+        );
         assert!(number > self.last_number, "S5: {number} arrived after {}", self.last_number);
         // Changes that arrived before the acknowledgement may be read after it.
-        let previous =
-            self.last_connection.or(self.first_live.map(|first| first.min(nth))).unwrap_or(nth);
-        if nth != previous {
-            assert!(nth > previous, "S5: a change of connection {nth} arrived after {previous}");
-            assert!(self.after_gap, "S5: no gap between connections {previous} and {nth}");
+        let previous = self
+            .last_connection
+            .or(self.first_live.map(|first| first.min(connection)))
+            .unwrap_or(connection);
+        if connection != previous {
+            assert!(
+                connection > previous,
+                "S5: a change of connection {connection} arrived after one of {previous}"
+            );
+            assert!(self.after_gap, "S5: no gap between connections {previous} and {connection}");
         }
-        (self.last_connection, self.after_gap, self.last_number) = (Some(nth), false, number);
+        (self.last_connection, self.after_gap, self.last_number) =
+            (Some(connection), false, number);
     }
 }
 
 /// The connection and the number with which the server marked a change.
-fn mark_of(change: &Change) -> (Nth, u64) {
+fn mark_of(change: &Change) -> (ConnectionIndex, u64) {
     let decode = |json: &Json| -> Value { json.decode().expect("JSON") };
     let data = match change {
         Change::Create(data) | Change::Update(data) => decode(data),
