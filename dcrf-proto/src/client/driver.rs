@@ -199,21 +199,21 @@ impl<'a, T: Transport> Driver<'a, T> {
         start: &impl Fn(Epoch, Attempt) -> D,
     ) -> bool {
         let was_connected = self.connection.is_some();
-        let (mut dials, mut feeds) = (false, false);
+        let (mut has_dialled, mut has_fed) = (false, false);
         let is_ready = loop {
             if !self.poll_ready(cx) {
                 break false;
             }
             let took_all = self.take_transmits();
             let mut transmits = std::mem::take(&mut self.transmits);
-            feeds |= !transmits.is_empty();
+            has_fed |= !transmits.is_empty();
             for transmit in transmits.drain(..) {
                 match transmit {
                     Transmit::Dial(epoch) => {
                         let attempt = self.session(|session, _| session.attempt());
                         dial.set(Some(start(epoch, attempt)));
                         self.dialling = Some(epoch);
-                        dials = true;
+                        has_dialled = true;
                     }
                     Transmit::Frame(epoch, frame) => self.feed(epoch, frame),
                 }
@@ -225,7 +225,7 @@ impl<'a, T: Transport> Driver<'a, T> {
         };
         self.flush(cx);
         let is_lost = was_connected && self.connection.is_none();
-        dials || is_lost || feeds && !(is_ready && self.is_flushed())
+        has_dialled || is_lost || has_fed && !(is_ready && self.is_flushed())
     }
 
     /// Whether the socket accepts frames.
@@ -310,8 +310,8 @@ impl<'a, T: Transport> Driver<'a, T> {
 
     fn receive(&mut self) -> bool {
         let Some(connection) = &mut self.connection else { return false };
-        let most = FRAMES_PER_ROUND.min(self.frames_left);
-        if most == 0 || !self.readable.take() {
+        let max_frames = FRAMES_PER_ROUND.min(self.frames_left);
+        if max_frames == 0 || !self.readable.take() {
             return false;
         }
         let waker = Waker::from(self.readable.clone());
@@ -320,7 +320,7 @@ impl<'a, T: Transport> Driver<'a, T> {
         let epoch = connection.epoch;
         let mut bytes = 0;
         let mut failure = None;
-        while self.frames.len() < most && bytes < BYTES_PER_ROUND {
+        while self.frames.len() < max_frames && bytes < BYTES_PER_ROUND {
             match connection.socket.poll_receive(cx) {
                 Poll::Ready(Ok(Frame::Close(frame))) => {
                     failure = Some(ConnectionError::Closed(frame));
