@@ -105,7 +105,7 @@ fn c3_flush_does_not_wait_for_later_messages() {
 #[test]
 fn c3_flush_waits_for_a_connection() {
     let mut setup = offline();
-    let response = setup.client().list::<Value>("people");
+    let reply = setup.client().list::<Value>("people");
     let mut request_flush = pin!(setup.client().flush());
     let subscribing = setup.client().subscribe::<Value>(Subscribe::instance("tasks", 7));
     let mut both_flush = pin!(setup.client().flush());
@@ -116,7 +116,7 @@ fn c3_flush_waits_for_a_connection() {
     assert_eq!(setup.sent_actions(), ["subscribe_instance", "list"]);
     assert_eq!(Setup::poll(request_flush.as_mut()), Some(Ok(())));
     assert_eq!(Setup::poll(both_flush.as_mut()), Some(Ok(())));
-    drop((response, subscribing));
+    drop((reply, subscribing));
 }
 
 #[test]
@@ -138,12 +138,12 @@ fn c3_flush_waits_for_a_cancel_action() {
 #[test]
 fn c3_flush_does_not_wait_for_cancelled_or_timed_out_messages() {
     let mut setup = offline();
-    let response = setup.client().list::<Value>("people");
+    let reply = setup.client().list::<Value>("people");
     setup.client().send(typing().timeout(Duration::ZERO)).unwrap();
     let mut flush = pin!(setup.client().flush());
     setup.settle();
     assert_eq!(Setup::poll(flush.as_mut()), None);
-    drop(response);
+    drop(reply);
     setup.settle();
     assert_eq!(Setup::poll(flush.as_mut()), Some(Ok(())));
 }

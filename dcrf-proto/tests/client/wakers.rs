@@ -52,18 +52,18 @@ fn subscribed(setup: &mut Setup) -> dcrf_proto::client::Subscription<u32> {
 }
 
 #[test]
-fn no_deadlock_with_response_polled_by_another_task() {
+fn no_deadlock_with_reply_future_polled_by_another_task() {
     without_deadlock(|| {
         let setup = Setup::connected();
         let client = setup.client().clone();
-        let mut response = pin!(client.call::<Value>(Request::new("tools", "echo")));
-        assert!(poll_with_new_waker(&client, response.as_mut()).is_pending());
-        assert!(poll_with_new_waker(&client, response.as_mut()).is_pending());
+        let mut reply = pin!(client.call::<Value>(Request::new("tools", "echo")));
+        assert!(poll_with_new_waker(&client, reply.as_mut()).is_pending());
+        assert!(poll_with_new_waker(&client, reply.as_mut()).is_pending());
     });
 }
 
 #[test]
-fn no_deadlock_with_response_dropped_or_completed() {
+fn no_deadlock_with_reply_future_dropped_or_completed() {
     without_deadlock(|| {
         let mut setup = Setup::connected();
         let client = setup.client().clone();
