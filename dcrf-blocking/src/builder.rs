@@ -311,7 +311,8 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// [`ConnectError::Failed`] if the first attempt fails. The other errors occur before connecting.
+    /// [`ConnectError::Failed`] if the first attempt fails, and [`ConnectError::Closed`] if the client is closed during it.
+    /// The other errors occur before connecting.
     pub fn connect(self) -> Result<Client, ConnectError> {
         let endpoint = self.0.endpoint()?.clone();
         let client = self.connect_lazy()?;
@@ -330,7 +331,8 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// If the URL, a header or a TLS setting is invalid, or the thread can't be started.
+    /// The URL, the credentials or the TLS options are invalid, the thread can't be started, or the operating system
+    /// returned no random bytes.
     pub fn connect_lazy(self) -> Result<Client, ConnectError> {
         let (client, driver) = self.0.build()?;
         let driver = Driver::new(driver);

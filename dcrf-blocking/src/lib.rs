@@ -43,6 +43,12 @@ pub use builder::{Builder, Source};
 pub use client::Client;
 #[doc(inline)]
 pub use dcrf_proto::client::{ChangeError, ReplyError};
+#[cfg(feature = "native-tls")]
+#[doc(no_inline)]
+pub use dcrf_proto::websocket::native_tls;
+#[cfg(feature = "rustls")]
+#[doc(no_inline)]
+pub use dcrf_proto::websocket::rustls;
 #[doc(inline)]
 pub use dcrf_proto::websocket::{
     BoxError, ConnectError, Credentials, CredentialsError, Endpoint, InvalidCredentials, UrlError,
@@ -75,8 +81,11 @@ pub use receiver::{
 /// # Errors
 ///
 /// - [`ConnectError::Failed`]: the first attempt failed. It is not repeated.
+/// - [`ConnectError::Closed`]: the client was closed during the first attempt.
 /// - [`ConnectError::InvalidUrl`]: the URL can't be used.
 /// - [`ConnectError::NoThread`]: the background thread could not be started.
+/// - [`ConnectError::NoRandomness`]: the operating system returned no random bytes, which request ids need.
+/// - `ConnectError::Tls`: the TLS library could not be initialized.
 pub fn connect(url: &str) -> Result<Client, ConnectError> {
     builder(url).connect()
 }

@@ -91,7 +91,7 @@ impl Context {
     }
 
     pub(crate) fn state_changed(&mut self, state: ConnectionState) {
-        self.trace.state(&state, self.now);
+        self.trace.state_changed(&state, self.now);
         self.event(ClientEvent::State(state));
     }
 

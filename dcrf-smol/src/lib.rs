@@ -71,6 +71,12 @@ pub use dcrf_proto::client::{
     ChangeError, Client, Events, Items, Listener, Pages, ReplyError, ReplyFuture, ReplyStream,
     StateWatch, SubscribeFuture, Subscription,
 };
+#[cfg(feature = "native-tls")]
+#[doc(no_inline)]
+pub use dcrf_proto::websocket::native_tls;
+#[cfg(feature = "rustls")]
+#[doc(no_inline)]
+pub use dcrf_proto::websocket::rustls;
 #[doc(inline)]
 pub use dcrf_proto::websocket::{
     BoxError, ConnectError, Credentials, CredentialsError, Driver, Endpoint, InvalidCredentials,
@@ -104,8 +110,11 @@ pub use dcrf_proto::{
 /// # Errors
 ///
 /// - [`ConnectError::Failed`]: the first attempt failed. It is not repeated.
+/// - [`ConnectError::Closed`]: the client was closed during the first attempt.
 /// - [`ConnectError::InvalidUrl`]: the URL can't be used.
 /// - [`ConnectError::NoThread`]: the thread could not be started for the first client of the program.
+/// - [`ConnectError::NoRandomness`]: the operating system returned no random bytes, which request ids need.
+/// - `ConnectError::Tls`: the TLS library could not be initialized.
 ///
 /// # Cancel safety
 ///

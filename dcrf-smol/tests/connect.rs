@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 #[test]
 fn runs_in_smol_block_on() {
     let (url, server) = serve();
-    smol::block_on(visit(&url));
+    smol::block_on(use_client(&url));
     server.join().unwrap();
 }
 
@@ -26,22 +26,22 @@ fn runs_in_smol_block_on() {
 fn runs_on_a_local_executor() {
     let (url, server) = serve();
     let executor = smol::LocalExecutor::new();
-    let visit = executor.spawn(async move { visit(&url).await });
-    block_on(executor.run(visit));
+    let task = executor.spawn(async move { use_client(&url).await });
+    block_on(executor.run(task));
     server.join().unwrap();
 }
 
 #[test]
 fn runs_on_async_std() {
     let (url, server) = serve();
-    async_std::task::block_on(async_std::task::spawn(async move { visit(&url).await }));
+    async_std::task::block_on(async_std::task::spawn(async move { use_client(&url).await }));
     server.join().unwrap();
 }
 
 #[test]
 fn runs_without_an_executor() {
     let (url, server) = serve();
-    block_on(visit(&url));
+    block_on(use_client(&url));
     server.join().unwrap();
 }
 
@@ -203,7 +203,7 @@ fn timer_waits_for_its_deadline() {
 }
 
 /// Uses a socket, a background task and a timer.
-async fn visit(url: &str) {
+async fn use_client(url: &str) {
     let client = dcrf_smol::connect(url).await.unwrap();
     assert_eq!(echo(&client).await, Ok(json!({"value": 7})));
     let mute = Request::new("tools", "mute").timeout(Duration::from_millis(500));

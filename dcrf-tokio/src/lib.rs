@@ -92,6 +92,12 @@ pub use dcrf_proto::client::{
     ChangeError, Client, Events, Items, Listener, Pages, ReplyError, ReplyFuture, ReplyStream,
     StateWatch, SubscribeFuture, Subscription,
 };
+#[cfg(feature = "native-tls")]
+#[doc(no_inline)]
+pub use dcrf_proto::websocket::native_tls;
+#[cfg(feature = "rustls")]
+#[doc(no_inline)]
+pub use dcrf_proto::websocket::rustls;
 #[doc(inline)]
 pub use dcrf_proto::websocket::{
     BoxError, ConnectError, Credentials, CredentialsError, Driver, Endpoint, InvalidCredentials,
@@ -130,8 +136,11 @@ struct Readme;
 /// # Errors
 ///
 /// - [`ConnectError::Failed`]: the first attempt failed. It is not repeated.
+/// - [`ConnectError::Closed`]: the runtime was shut down during the first attempt.
 /// - [`ConnectError::InvalidUrl`]: the URL can't be used.
 /// - [`ConnectError::NoRuntime`]: there is no Tokio runtime.
+/// - [`ConnectError::NoRandomness`]: the operating system returned no random bytes, which request ids need.
+/// - `ConnectError::Tls`: the TLS library could not be initialized.
 ///
 /// # Cancel safety
 ///

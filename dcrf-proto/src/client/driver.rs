@@ -27,12 +27,12 @@ const FRAMES_PER_ROUND: usize = 64;
 const BYTES_PER_ROUND: usize = 64 << 10;
 /// How many polls to wait for woken readers before reading on. Runtimes poll a single task less often in a row, so all
 /// readers that can run have run by then. The wait takes well under a millisecond.
-const MAX_TURNS: usize = 1_000;
+const MAX_WAITING_POLLS: usize = 1_000;
 /// How long a socket may take to finish the closing handshake.
 const LINGER: Duration = Duration::from_secs(1);
 
 /// Drives the session until it is finished.
-pub(super) async fn drive<T: Transport>(shared: Guard, transport: &T) {
+pub(super) async fn drive<T: Transport>(shared: StopOnDrop, transport: &T) {
     let mut driver = Driver::new(shared, transport);
     let start = |epoch, attempt| {
         let dial = transport.dial(attempt);
@@ -70,16 +70,16 @@ pub(super) async fn drive<T: Transport>(shared: Guard, transport: &T) {
 }
 
 /// Ends all calls and subscriptions when the driver completes or is dropped.
-pub(super) struct Guard(pub(super) Arc<Shared>);
+pub(super) struct StopOnDrop(pub(super) Arc<Shared>);
 
-impl Drop for Guard {
+impl Drop for StopOnDrop {
     fn drop(&mut self) {
         self.0.stop_driving();
     }
 }
 
 struct Driver<'a, T: Transport> {
-    shared: Guard,
+    shared: StopOnDrop,
     transport: &'a T,
     connection: Option<Connection<T::Socket>>,
     /// The socket of a connection that is over, and the deadline for dropping it. Boxed, because it is rarely present.
@@ -101,7 +101,7 @@ struct Driver<'a, T: Transport> {
     frames_per_poll: usize,
     frames_left: usize,
     /// How many polls have waited for woken readers.
-    turns: usize,
+    waiting_polls: usize,
     // Buffers for what is moved in and out of the lock, kept for reuse.
     transmits: Vec<Transmit>,
     frames: Vec<Received<T::Socket>>,
@@ -123,13 +123,13 @@ struct Progress {
 }
 
 impl<'a, T: Transport> Driver<'a, T> {
-    fn new(shared: Guard, transport: &'a T) -> Self {
+    fn new(shared: StopOnDrop, transport: &'a T) -> Self {
         let config = shared.0.lock().session.config().clone();
         let capacity = config.changes.count.min(config.replies.count).min(config.events.count);
         Self {
             frames_per_poll: (capacity / 2).max(1),
             frames_left: 0,
-            turns: 0,
+            waiting_polls: 0,
             shared,
             transport,
             connection: None,
@@ -156,7 +156,7 @@ impl<'a, T: Transport> Driver<'a, T> {
         self.readable.register(cx.waker());
         self.now = T::now();
         self.was_suspended |= self.clocks.was_suspended(self.now, T::wall_clock());
-        let stop_waiting = self.turns >= MAX_TURNS;
+        let stop_waiting = self.waiting_polls >= MAX_WAITING_POLLS;
         let (has_woken, epoch, deadline) = self.shared.0.poll_with(cx, |inner, task| {
             // From now on, commands wake this task.
             let _: Poll<()> = task.register(&mut inner.driver);
@@ -167,10 +167,10 @@ impl<'a, T: Transport> Driver<'a, T> {
         });
         self.deadline = deadline;
         if has_woken {
-            self.turns += usize::from(self.frames_left == 0);
+            self.waiting_polls += usize::from(self.frames_left == 0);
         } else {
             self.frames_left = self.frames_per_poll;
-            self.turns = 0;
+            self.waiting_polls = 0;
         }
         self.drop_stale(epoch, dial);
     }
@@ -199,21 +199,21 @@ impl<'a, T: Transport> Driver<'a, T> {
         start: &impl Fn(Epoch, Attempt) -> D,
     ) -> bool {
         let was_connected = self.connection.is_some();
-        let (mut dials, mut feeds) = (false, false);
+        let (mut has_dialled, mut has_fed) = (false, false);
         let is_ready = loop {
             if !self.poll_ready(cx) {
                 break false;
             }
             let took_all = self.take_transmits();
             let mut transmits = std::mem::take(&mut self.transmits);
-            feeds |= !transmits.is_empty();
+            has_fed |= !transmits.is_empty();
             for transmit in transmits.drain(..) {
                 match transmit {
                     Transmit::Dial(epoch) => {
                         let attempt = self.session(|session, _| session.attempt());
                         dial.set(Some(start(epoch, attempt)));
                         self.dialling = Some(epoch);
-                        dials = true;
+                        has_dialled = true;
                     }
                     Transmit::Frame(epoch, frame) => self.feed(epoch, frame),
                 }
@@ -225,7 +225,7 @@ impl<'a, T: Transport> Driver<'a, T> {
         };
         self.flush(cx);
         let is_lost = was_connected && self.connection.is_none();
-        dials || is_lost || feeds && !(is_ready && self.is_flushed())
+        has_dialled || is_lost || has_fed && !(is_ready && self.is_flushed())
     }
 
     /// Whether the socket accepts frames.
@@ -303,15 +303,15 @@ impl<'a, T: Transport> Driver<'a, T> {
                 inner.protocol = protocol;
                 inner.session.handle_connected(epoch, self.now);
             }
-            Err(error) => self.disconnected(epoch, error),
+            Err(error) => self.handle_disconnected(epoch, error),
         }
         true
     }
 
     fn receive(&mut self) -> bool {
         let Some(connection) = &mut self.connection else { return false };
-        let most = FRAMES_PER_ROUND.min(self.frames_left);
-        if most == 0 || !self.readable.take() {
+        let max_frames = FRAMES_PER_ROUND.min(self.frames_left);
+        if max_frames == 0 || !self.readable.take() {
             return false;
         }
         let waker = Waker::from(self.readable.clone());
@@ -320,7 +320,7 @@ impl<'a, T: Transport> Driver<'a, T> {
         let epoch = connection.epoch;
         let mut bytes = 0;
         let mut failure = None;
-        while self.frames.len() < most && bytes < BYTES_PER_ROUND {
+        while self.frames.len() < max_frames && bytes < BYTES_PER_ROUND {
             match connection.socket.poll_receive(cx) {
                 Poll::Ready(Ok(Frame::Close(frame))) => {
                     failure = Some(ConnectionError::Closed(frame));
@@ -369,7 +369,7 @@ impl<'a, T: Transport> Driver<'a, T> {
     /// Ends a connection that has failed or was closed, and lets its socket linger.
     fn fail(&mut self, error: ConnectionError) {
         if let Some(connection) = self.connection.take() {
-            self.disconnected(connection.epoch, error);
+            self.handle_disconnected(connection.epoch, error);
             self.lingering = Some(Box::new((connection.socket, self.now + LINGER)));
         }
     }
@@ -382,7 +382,7 @@ impl<'a, T: Transport> Driver<'a, T> {
         }
     }
 
-    fn disconnected(&self, epoch: Epoch, error: ConnectionError) {
+    fn handle_disconnected(&self, epoch: Epoch, error: ConnectionError) {
         let failed = self.session(|session, _| session.would_fail(epoch));
         // The policy is user code, so it is called without the lock.
         let action = if failed { self.transport.on_failure(&error) } else { None };

@@ -80,9 +80,9 @@ pub fn start_idle<T: Transport>(
     transport: T,
 ) -> (Client, impl Future<Output = ()> + Send + use<T>) {
     let shared = Arc::new(Shared::new(config, seed, T::now, || transport.server()));
-    let guard = driver::Guard(shared.clone());
+    let stop_on_drop = driver::StopOnDrop(shared.clone());
     // By reference: an async function would store its arguments twice.
-    let driver = async move { driver::drive(guard, &transport).await };
+    let driver = async move { driver::drive(stop_on_drop, &transport).await };
     (Client { handle: Arc::new(Handle::new(shared)) }, driver)
 }
 

@@ -46,7 +46,7 @@ use crate::protocol::json::{DecodeError, Json};
 /// # Panics
 ///
 /// If polled after completion.
-#[must_use = "the request is cancelled when its response is dropped"]
+#[must_use = "the request is cancelled when this future is dropped"]
 pub struct ReplyFuture<T> {
     state: State,
     decode: fn(Json) -> Result<T, DecodeError>,
@@ -95,7 +95,7 @@ impl<T> Future for ReplyFuture<T> {
                 }
             }
             State::Rejected(error) => Err(error),
-            State::Resolved => panic!("a response was polled after it had resolved"),
+            State::Resolved => panic!("`ReplyFuture` polled after completion"),
         };
         Poll::Ready(result.and_then(|json| (this.decode)(json).map_err(RequestError::Decode)))
     }
@@ -116,6 +116,6 @@ impl<T> Drop for ReplyFuture<T> {
 
 impl<T> fmt::Debug for ReplyFuture<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Response(…)")
+        f.write_str("ReplyFuture(…)")
     }
 }

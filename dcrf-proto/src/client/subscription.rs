@@ -89,7 +89,7 @@ impl<T> Future for SubscribeFuture<T> {
                 Ok(Subscription { registration, ended: false, changes: PhantomData })
             }
             State::Rejected(ended) => Err(ended),
-            State::Resolved => panic!("a subscribe was polled after it had resolved"),
+            State::Resolved => panic!("`SubscribeFuture` polled after completion"),
         })
     }
 }

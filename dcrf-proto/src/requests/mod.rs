@@ -143,7 +143,7 @@ impl Requests {
     /// Whether every request accepted before `mark` was handed to a socket or has settled.
     pub(crate) fn is_sent(&self, mark: u64) -> bool {
         let is_later = |sequence: Option<u64>| sequence.is_none_or(|sequence| sequence >= mark);
-        is_later(self.outbox.first())
+        is_later(self.outbox.first_sequence())
             && is_later(self.first_unsent)
             && self.cancel_messages.is_empty()
     }
@@ -310,7 +310,7 @@ impl Requests {
             let Phase::Queued(frame) = std::mem::replace(&mut entry.phase, Phase::InFlight) else {
                 continue;
             };
-            self.outbox.subtract(frame.len());
+            self.outbox.subtract_bytes(frame.len());
             if entry.expects.is_nothing() {
                 self.end(cx, key, Outcome::Sent);
             }
@@ -385,7 +385,7 @@ impl Requests {
                 entry.phase = Phase::Queued(frame);
                 entry.repeat = Repeat::Spent;
                 cx.stats.repeated += 1;
-                cx.trace.repeated(&entry.trace);
+                cx.trace.retried(&entry.trace);
             } else {
                 let sent = entry.was_sent();
                 self.settle(cx, key, Err(RequestError::ConnectionLost { sent }));
@@ -396,7 +396,7 @@ impl Requests {
     /// Settles all requests because the session closes.
     pub(crate) fn close(&mut self, cx: &mut Context, reason: &CloseReason) {
         self.cancel_messages.clear();
-        self.first_unsent = self.outbox.first();
+        self.first_unsent = self.outbox.first_sequence();
         for (_, key) in self.in_order(|_| true) {
             let sent = self.entries.get(key).is_some_and(Entry::was_sent);
             self.settle(cx, key, Err(RequestError::Closed { reason: reason.clone(), sent }));

@@ -19,7 +19,7 @@ impl Outbox {
     }
 
     /// The sequence number of the first request.
-    pub(crate) fn first(&self) -> Option<u64> {
+    pub(crate) fn first_sequence(&self) -> Option<u64> {
         self.queue.front().map(|(sequence, _)| *sequence)
     }
 
@@ -30,12 +30,13 @@ impl Outbox {
         self.queue.insert(index, (sequence, key));
     }
 
-    /// Removes the first request. The caller then passes the size of its frame to [`subtract`](Self::subtract).
+    /// Removes the first request, but not its bytes: the caller passes them to
+    /// [`subtract_bytes`](Self::subtract_bytes).
     pub(crate) fn pop(&mut self) -> Option<RequestKey> {
         self.queue.pop_front().map(|(_, key)| key)
     }
 
-    pub(crate) fn subtract(&mut self, bytes: usize) {
+    pub(crate) fn subtract_bytes(&mut self, bytes: usize) {
         self.bytes -= bytes;
     }
 

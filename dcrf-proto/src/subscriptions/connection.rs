@@ -34,7 +34,7 @@ impl Subscriptions {
             let phase = Phase::Queued { replayed: true };
             self.replay.enqueue(&mut self.registry, cx, key, phase);
         }
-        cx.trace.replays(again);
+        cx.trace.replaying(again);
     }
 
     /// Sends all subscribes again on the same connection (S12).

@@ -219,7 +219,7 @@ impl Upstream {
     }
 
     pub(crate) fn trace(&self, cx: &mut Context, event: SubscriptionEvent) {
-        cx.trace.subscription(&self.stream, &self.action, &self.id, event);
+        cx.trace.subscription_event(&self.stream, &self.action, &self.id, event);
     }
 
     /// Emits the gaps and dropped changes that were counted since the counters had these values.

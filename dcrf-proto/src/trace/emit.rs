@@ -88,9 +88,9 @@ impl Tracer {
         Some(span)
     }
 
-    pub(crate) fn repeated(&mut self, request: &RequestTrace) {
+    pub(crate) fn retried(&mut self, request: &RequestTrace) {
         if let Some(span) = request {
-            self.push(LevelFilter::DEBUG, || Record::Repeated(span.clone()));
+            self.push(LevelFilter::DEBUG, || Record::Retried(span.clone()));
         }
     }
 
@@ -116,7 +116,7 @@ impl Tracer {
         self.push(LevelFilter::DEBUG, || Record::Rejected(reason.to_string()));
     }
 
-    pub(crate) fn state(&mut self, state: &ConnectionState, now: Instant) {
+    pub(crate) fn state_changed(&mut self, state: &ConnectionState, now: Instant) {
         let connected = self.connected_since.take();
         let connected_ms = connected.map(|since| millis(now.saturating_duration_since(since)));
         let mut wait_ms = None;
@@ -137,10 +137,10 @@ impl Tracer {
         let attempt = self.attempt;
         let change =
             || Change { state: state.clone(), attempt, connected_ms, wait_ms, is_repeated };
-        self.push(LevelFilter::WARN, || Record::State(change()));
+        self.push(LevelFilter::WARN, || Record::StateChanged(change()));
     }
 
-    pub(crate) fn subscription(
+    pub(crate) fn subscription_event(
         &mut self,
         stream: &str,
         action: &str,
@@ -153,7 +153,7 @@ impl Tracer {
             }
             _ => LevelFilter::DEBUG,
         };
-        self.push(level, || Record::Subscription {
+        self.push(level, || Record::SubscriptionEvent {
             stream: stream.to_owned(),
             action: action.to_owned(),
             id: id.clone(),
@@ -161,9 +161,9 @@ impl Tracer {
         });
     }
 
-    pub(crate) fn replays(&mut self, count: usize) {
+    pub(crate) fn replaying(&mut self, count: usize) {
         if count > 0 {
-            self.push(LevelFilter::DEBUG, || Record::Replays(count));
+            self.push(LevelFilter::DEBUG, || Record::Replaying(count));
         }
     }
 
@@ -203,17 +203,17 @@ fn millis(time: Duration) -> u64 {
 #[derive(Debug)]
 pub(super) enum Record {
     Accepted(Arc<RequestSpan>),
-    Repeated(Arc<RequestSpan>),
+    Retried(Arc<RequestSpan>),
     Ended(Arc<RequestSpan>, End),
     Rejected(String),
-    State(Change),
-    Subscription {
+    StateChanged(Change),
+    SubscriptionEvent {
         stream: String,
         action: String,
         id: RequestId,
         event: SubscriptionEvent,
     },
-    Replays(usize),
+    Replaying(usize),
     /// The stream, how many, and whether it is the first lag on this connection.
     Lagged(Option<String>, u64, bool),
     /// The reason, the size, and whether it is the first malformed frame on this connection.
@@ -340,7 +340,7 @@ impl Record {
         match self {
             Self::Accepted(request) => request.begin(),
             Self::Ended(request, end) => request.end(end),
-            Self::Repeated(request) => {
+            Self::Retried(request) => {
                 if let Some(span) = request.span() {
                     span.in_scope(
                         || debug!(target: REQUEST, "queued again: the connection was lost"),
@@ -357,11 +357,11 @@ impl Record {
 
     fn emit_in_client(self) {
         match self {
-            Self::State(change) => change.emit(),
-            Self::Subscription { stream, action, id, event } => {
+            Self::StateChanged(change) => change.emit(),
+            Self::SubscriptionEvent { stream, action, id, event } => {
                 event.emit(&stream, &action, &id);
             }
-            Self::Replays(count) => debug!(target: SUBSCRIPTION, count, "resubscribing"),
+            Self::Replaying(count) => debug!(target: SUBSCRIPTION, count, "resubscribing"),
             Self::Lagged(stream, count, true) => {
                 warn!(target: SUBSCRIPTION, stream, count, "lagged: the reader is too slow");
             }
@@ -380,7 +380,7 @@ impl Record {
             Self::Dropped(DropReason::Late, bytes, _) => {
                 trace!(target: FRAME, bytes, "dropped a late reply");
             }
-            Self::Accepted(_) | Self::Repeated(_) | Self::Ended(..) | Self::Rejected(_) => {}
+            Self::Accepted(_) | Self::Retried(_) | Self::Ended(..) | Self::Rejected(_) => {}
         }
     }
 }

@@ -39,17 +39,24 @@ impl Tracer {
         RequestTrace
     }
 
-    pub(crate) fn repeated(&mut self, _: &RequestTrace) {}
+    pub(crate) fn retried(&mut self, _: &RequestTrace) {}
 
     pub(crate) fn ended(&mut self, _: &RequestTrace, _: Outcome, _sent: bool, _: Instant) {}
 
     pub(crate) fn rejected(&mut self, _: &RejectReason) {}
 
-    pub(crate) fn state(&mut self, _: &ConnectionState, _: Instant) {}
+    pub(crate) fn state_changed(&mut self, _: &ConnectionState, _: Instant) {}
 
-    pub(crate) fn subscription(&mut self, _: &str, _: &str, _: &RequestId, _: SubscriptionEvent) {}
+    pub(crate) fn subscription_event(
+        &mut self,
+        _: &str,
+        _: &str,
+        _: &RequestId,
+        _: SubscriptionEvent,
+    ) {
+    }
 
-    pub(crate) fn replays(&mut self, _: usize) {}
+    pub(crate) fn replaying(&mut self, _: usize) {}
 
     pub(crate) fn lagged(&mut self, _: Option<&str>, _: u64) {}
 

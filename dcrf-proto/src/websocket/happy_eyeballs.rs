@@ -71,24 +71,24 @@ mod tests {
 
     /// A runtime whose clock the test advances. The port of an address selects how it behaves.
     #[derive(Clone, Default)]
-    struct Fake {
+    struct FakeRuntime {
         addresses: Vec<SocketAddr>,
         tried: Arc<Mutex<Vec<u16>>>,
     }
 
-    const REFUSES: u16 = 1;
-    const SILENT: u16 = 2;
-    const ACCEPTS: u16 = 3;
+    const REFUSED_PORT: u16 = 1;
+    const SILENT_PORT: u16 = 2;
+    const OPEN_PORT: u16 = 3;
 
     thread_local! {
         static NOW: Cell<Option<Instant>> = const { Cell::new(None) };
     }
 
     fn advance(time: Duration) {
-        NOW.set(Some(Fake::now() + time));
+        NOW.set(Some(FakeRuntime::now() + time));
     }
 
-    impl Runtime for Fake {
+    impl Runtime for FakeRuntime {
         type Timer = Pin<Box<dyn Future<Output = ()> + Send>>;
 
         fn current() -> Option<Self> {
@@ -99,16 +99,14 @@ mod tests {
         fn now() -> Instant {
             NOW.get().unwrap_or_else(|| {
                 NOW.set(Some(Instant::now()));
-                Fake::now()
+                FakeRuntime::now()
             })
         }
 
         fn sleep_until(&self, deadline: Instant) -> Self::Timer {
-            Box::pin(poll_fn(
-                move |_| {
-                    if Fake::now() < deadline { Poll::Pending } else { Poll::Ready(()) }
-                },
-            ))
+            Box::pin(poll_fn(move |_| {
+                if FakeRuntime::now() < deadline { Poll::Pending } else { Poll::Ready(()) }
+            }))
         }
 
         async fn resolve(&self, _: &str, _: u16) -> io::Result<Vec<SocketAddr>> {
@@ -121,8 +119,8 @@ mod tests {
         ) -> io::Result<impl AsyncRead + AsyncWrite + Unpin + Send + 'static> {
             self.tried.lock().unwrap().push(address.port());
             match address.port() {
-                REFUSES => Err(io::ErrorKind::ConnectionRefused.into()),
-                SILENT => std::future::pending().await,
+                REFUSED_PORT => Err(io::ErrorKind::ConnectionRefused.into()),
+                SILENT_PORT => std::future::pending().await,
                 port => Ok(Cursor::new(vec![u8::try_from(port).unwrap()])),
             }
         }
@@ -132,9 +130,9 @@ mod tests {
         }
     }
 
-    fn fake(ports: &[u16]) -> Fake {
+    fn runtime_with(ports: &[u16]) -> FakeRuntime {
         let addresses = ports.iter().map(|port| ([127, 0, 0, 1], *port).into()).collect();
-        Fake { addresses, ..Fake::default() }
+        FakeRuntime { addresses, ..FakeRuntime::default() }
     }
 
     fn poll<T>(future: Pin<&mut impl Future<Output = T>>) -> Poll<T> {
@@ -142,16 +140,16 @@ mod tests {
     }
 
     #[test]
-    fn if_an_address_fails_the_next_one_is_tried_at_once() {
-        let runtime = fake(&[REFUSES, REFUSES, ACCEPTS, REFUSES]);
+    fn next_address_is_tried_at_once_after_a_failure() {
+        let runtime = runtime_with(&[REFUSED_PORT, REFUSED_PORT, OPEN_PORT, REFUSED_PORT]);
         let mut attempt = pin!(connect(&runtime, "host", 0));
         assert!(matches!(poll(attempt.as_mut()), Poll::Ready(Ok(_))));
-        assert_eq!(*runtime.tried.lock().unwrap(), [REFUSES, REFUSES, ACCEPTS]);
+        assert_eq!(*runtime.tried.lock().unwrap(), [REFUSED_PORT, REFUSED_PORT, OPEN_PORT]);
     }
 
     #[test]
-    fn a_silent_address_delays_the_next_one_only_briefly() {
-        let runtime = fake(&[SILENT, SILENT, ACCEPTS]);
+    fn silent_address_delays_the_next_one_only_briefly() {
+        let runtime = runtime_with(&[SILENT_PORT, SILENT_PORT, OPEN_PORT]);
         let mut attempt = pin!(connect(&runtime, "host", 0));
         assert!(poll(attempt.as_mut()).is_pending());
         advance(ATTEMPT_DELAY / 2);
@@ -164,20 +162,20 @@ mod tests {
     }
 
     #[test]
-    fn it_fails_once_all_addresses_have_failed() {
-        let runtime = fake(&[REFUSES, REFUSES]);
+    fn fails_once_all_addresses_have_failed() {
+        let runtime = runtime_with(&[REFUSED_PORT, REFUSED_PORT]);
         let error = poll(pin!(connect(&runtime, "host", 0)));
         let Poll::Ready(Err(error)) = error else { panic!("not ready, or connected") };
         assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
 
-        let runtime = fake(&[SILENT, REFUSES]);
+        let runtime = runtime_with(&[SILENT_PORT, REFUSED_PORT]);
         let mut attempt = pin!(connect(&runtime, "host", 0));
         assert!(poll(attempt.as_mut()).is_pending());
         advance(ATTEMPT_DELAY);
         assert!(poll(attempt.as_mut()).is_pending());
         assert_eq!(runtime.tried.lock().unwrap().len(), 2);
 
-        let error = poll(pin!(connect(&fake(&[]), "host", 0)));
+        let error = poll(pin!(connect(&runtime_with(&[]), "host", 0)));
         assert!(
             matches!(error, Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::NotFound)
         );

@@ -72,9 +72,9 @@ fn l1_state_watch_wakes_its_task_at_each_change() {
 }
 
 #[test]
-fn l9_stuck_and_silent_connection_is_replaced() {
+fn l9_silent_connection_that_accepts_no_frames_is_replaced() {
     let mut setup = Setup::connected();
-    setup.network().stuck = true;
+    setup.network().ready_blocked = true;
     setup.advance(Duration::from_secs(31));
     assert_eq!(setup.network().dials, 2);
     assert!(setup.network().connected, "a new connection replaces the silent one");
@@ -208,7 +208,7 @@ fn l1_events_yield_every_state_and_end_with_the_client() {
     let mut events = setup.client().events();
     setup.network().dial_errors.push_back(connection_refused());
     setup.advance(Duration::from_secs(2));
-    setup.receive([json!({"stream": "tools", "payload": {"type": "tick"}})]);
+    setup.send_frames([json!({"stream": "tools", "payload": {"type": "tick"}})]);
     setup.client().close_now();
     setup.settle();
     setup.advance(Duration::from_secs(2));
@@ -228,7 +228,7 @@ fn l1_events_yield_every_state_and_end_with_the_client() {
 fn f2_unhandled_frame_is_an_event_in_each_event_stream() {
     let mut setup = Setup::connected();
     let mut event_streams = [setup.client().events(), setup.client().events()];
-    setup.receive([json!({"stream": "tools", "payload": {"type": "tick"}})]);
+    setup.send_frames([json!({"stream": "tools", "payload": {"type": "tick"}})]);
     setup.settle();
     for events in &mut event_streams {
         let Some(Some(ClientEvent::Unhandled(unhandled))) = Setup::poll(events.next()) else {

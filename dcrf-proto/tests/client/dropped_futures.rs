@@ -41,7 +41,7 @@ impl Scenario {
         if let Some(frame) = next {
             self.replied += 1;
             let replies = replies_to(&frame);
-            self.setup.receive(replies);
+            self.setup.send_frames(replies);
             return true;
         }
         let closed_with = self.setup.network().closed_with.take();
@@ -53,7 +53,7 @@ impl Scenario {
             return false;
         }
         let frame = self.pushes.remove(0);
-        self.setup.receive([frame]);
+        self.setup.send_frames([frame]);
         true
     }
 
@@ -125,13 +125,13 @@ fn for_each_n(scenario: impl Fn(usize) -> bool) {
 }
 
 #[test]
-fn dropped_response_leaves_nothing_behind() {
+fn dropped_reply_future_leaves_nothing_behind() {
     for_each_n(|n| {
         let mut scenario = Scenario::connected();
         let client = scenario.setup.client().clone();
         let mut other = pin!(client.call::<u32>(Request::new("tools", "other")));
-        let response = client.call::<u32>(Request::new("tools", "echo"));
-        let ready = scenario.poll(n, response);
+        let reply = client.call::<u32>(Request::new("tools", "echo"));
+        let ready = scenario.poll(n, reply);
         assert!(ready.is_none() || ready == Some(Ok(1)));
         assert_eq!(scenario.complete(other.as_mut()), Ok(1));
         scenario.run();
@@ -143,12 +143,12 @@ fn dropped_response_leaves_nothing_behind() {
 }
 
 #[test]
-fn response_dropped_while_connecting_leaves_nothing_behind() {
+fn reply_future_dropped_while_connecting_leaves_nothing_behind() {
     for_each_n(|n| {
         let mut scenario = Scenario::new();
         let client = scenario.setup.client().clone();
-        let response = client.call::<u32>(Request::new("tools", "once"));
-        let ready = scenario.poll(n, response).is_some();
+        let reply = client.call::<u32>(Request::new("tools", "once"));
+        let ready = scenario.poll(n, reply).is_some();
         scenario.run();
         assert!(scenario.count_sent("once") <= 1);
         drop(client);
@@ -391,10 +391,10 @@ fn dropped_close_still_closes() {
     for_each_n(|n| {
         let mut scenario = Scenario::connected();
         let client = scenario.setup.client().clone();
-        let mut response = pin!(client.call::<u32>(Request::new("tools", "echo")));
+        let mut reply = pin!(client.call::<u32>(Request::new("tools", "echo")));
         let ready = scenario.poll(n, client.close()).is_some();
         // The close starts with the call and continues without the future.
-        assert_eq!(scenario.complete(response.as_mut()), Ok(1), "the close waits for replies");
+        assert_eq!(scenario.complete(reply.as_mut()), Ok(1), "the close waits for replies");
         scenario.setup.advance(Duration::from_secs(10));
         assert!(scenario.setup.driver_has_ended());
         ready

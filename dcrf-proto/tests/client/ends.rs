@@ -106,14 +106,14 @@ fn s12_resubscribe_sends_the_same_frame_and_yields_no_change() {
 #[test]
 fn r3_request_is_not_sent_after_its_deadline() {
     let mut setup = Setup::connected();
-    setup.network().stuck = true;
+    setup.network().ready_blocked = true;
     let request = Request::new("tools", "echo").timeout(Duration::from_secs(1));
-    let mut response = pin!(setup.client().call::<Value>(request));
+    let mut reply = pin!(setup.client().call::<Value>(request));
     setup.settle();
     // The socket accepts frames again, but only after the deadline.
-    setup.network().stuck = false;
+    setup.network().ready_blocked = false;
     setup.advance(Duration::from_secs(1));
-    let result = Setup::poll(response.as_mut());
+    let result = Setup::poll(reply.as_mut());
     let sent = setup.network().sent.len();
     assert_eq!((result, sent), (Some(Err(RequestError::TimedOut { sent: false })), 0));
 }
@@ -196,8 +196,8 @@ fn s5_panicking_reader_does_not_affect_others() {
         let change = Setup::poll(healthy.next()).unwrap().unwrap().unwrap();
         assert_eq!(change, dcrf_proto::Change::Update(number));
     }
-    let mut response = pin!(setup.client().call::<u32>(Request::retrieve("tasks", 7)));
+    let mut reply = pin!(setup.client().call::<u32>(Request::retrieve("tasks", 7)));
     setup.settle();
     setup.reply(1, 200, &json!(3));
-    assert_eq!(Setup::poll(response.as_mut()), Some(Ok(3)));
+    assert_eq!(Setup::poll(reply.as_mut()), Some(Ok(3)));
 }

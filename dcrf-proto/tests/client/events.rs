@@ -15,7 +15,7 @@ fn unread_client_events_are_counted() {
     let counts =
         |stats: Stats| (stats.unread_events, stats.unread_events_bytes, stats.lagged_events);
     assert_eq!(counts(setup.client().stats()), (2, 0, 0));
-    setup.receive([json!({}), json!({"n": 1})]);
+    setup.send_frames([json!({}), json!({"n": 1})]);
     setup.settle();
     assert_eq!(counts(setup.client().stats()), (2, 9, 2));
     drop(events);

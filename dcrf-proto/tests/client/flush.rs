@@ -51,11 +51,12 @@ fn r10_send_waits_for_a_connection_and_send_now_is_rejected() {
 #[test]
 fn r10_send_now_is_not_sent_on_the_next_connection() {
     let mut setup = Setup::connected();
-    setup.network().stuck = true;
+    setup.network().ready_blocked = true;
     setup.client().send_now(typing()).unwrap();
     setup.client().send(Request::new("chat", "message")).unwrap();
     setup.settle();
     setup.disconnect(ConnectionError::Dropped);
+    setup.network().ready_blocked = false;
     setup.advance(Duration::from_secs(2));
     assert_eq!(setup.sent_actions(), ["message"]);
     assert_eq!(setup.client().stats().unsent, 1);
@@ -72,18 +73,18 @@ fn c3_flush_of_nothing_completes() {
 #[test]
 fn c3_flush_waits_until_everything_is_written() {
     let mut setup = Setup::connected();
-    setup.network().stuck = true;
+    setup.network().ready_blocked = true;
     setup.client().send(typing()).unwrap();
     let mut flush = pin!(setup.client().flush());
     let waiter = Task::new();
     setup.settle();
     assert_eq!(waiter.poll(flush.as_mut()), None, "the socket accepts nothing");
-    (setup.network().stuck, setup.network().clogged) = (false, true);
+    (setup.network().ready_blocked, setup.network().flush_blocked) = (false, true);
     setup.settle();
     assert_eq!(setup.sent_actions(), ["typing"]);
     assert!(!waiter.is_woken(), "the socket has accepted the message but not written it");
     assert_eq!(waiter.poll(flush.as_mut()), None);
-    setup.network().clogged = false;
+    setup.network().flush_blocked = false;
     setup.settle();
     assert!(waiter.is_woken());
     assert_eq!(waiter.poll(flush.as_mut()), Some(Ok(())));
@@ -94,7 +95,7 @@ fn c3_flush_waits_until_everything_is_written() {
 fn c3_flush_does_not_wait_for_later_messages() {
     let mut setup = Setup::connected();
     let mut flush = pin!(setup.client().flush());
-    setup.network().stuck = true;
+    setup.network().ready_blocked = true;
     setup.client().send(typing()).unwrap();
     setup.settle();
     assert_eq!(Setup::poll(flush.as_mut()), Some(Ok(())));
@@ -104,7 +105,7 @@ fn c3_flush_does_not_wait_for_later_messages() {
 #[test]
 fn c3_flush_waits_for_a_connection() {
     let mut setup = offline();
-    let response = setup.client().list::<Value>("people");
+    let reply = setup.client().list::<Value>("people");
     let mut request_flush = pin!(setup.client().flush());
     let subscribing = setup.client().subscribe::<Value>(Subscribe::instance("tasks", 7));
     let mut both_flush = pin!(setup.client().flush());
@@ -115,7 +116,7 @@ fn c3_flush_waits_for_a_connection() {
     assert_eq!(setup.sent_actions(), ["subscribe_instance", "list"]);
     assert_eq!(Setup::poll(request_flush.as_mut()), Some(Ok(())));
     assert_eq!(Setup::poll(both_flush.as_mut()), Some(Ok(())));
-    drop((response, subscribing));
+    drop((reply, subscribing));
 }
 
 #[test]
@@ -123,12 +124,12 @@ fn c3_flush_waits_for_a_cancel_action() {
     let mut setup = Setup::connected();
     let lines = setup.client().stream::<Value>(Request::list("rows").cancel_action("list_cancel"));
     setup.settle();
-    setup.network().stuck = true;
+    setup.network().ready_blocked = true;
     drop(lines);
     let mut flush = pin!(setup.client().flush());
     setup.settle();
     assert_eq!(Setup::poll(flush.as_mut()), None);
-    setup.network().stuck = false;
+    setup.network().ready_blocked = false;
     setup.settle();
     assert_eq!(setup.sent_actions(), ["list", "list_cancel"]);
     assert_eq!(Setup::poll(flush.as_mut()), Some(Ok(())));
@@ -137,12 +138,12 @@ fn c3_flush_waits_for_a_cancel_action() {
 #[test]
 fn c3_flush_does_not_wait_for_cancelled_or_timed_out_messages() {
     let mut setup = offline();
-    let response = setup.client().list::<Value>("people");
+    let reply = setup.client().list::<Value>("people");
     setup.client().send(typing().timeout(Duration::ZERO)).unwrap();
     let mut flush = pin!(setup.client().flush());
     setup.settle();
     assert_eq!(Setup::poll(flush.as_mut()), None);
-    drop(response);
+    drop(reply);
     setup.settle();
     assert_eq!(Setup::poll(flush.as_mut()), Some(Ok(())));
 }
@@ -179,7 +180,7 @@ fn c3_flush_succeeds_if_everything_is_written_before_the_close() {
 #[test]
 fn c3_flush_fails_if_the_driver_is_dropped() {
     let mut setup = Setup::connected();
-    setup.network().clogged = true;
+    setup.network().flush_blocked = true;
     setup.client().send(typing()).unwrap();
     setup.settle();
     let (mut flush, waiter) = (pin!(setup.client().flush()), Task::new());

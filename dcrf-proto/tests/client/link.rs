@@ -68,7 +68,7 @@ fn l10_probe_keeps_a_server_that_sends_a_frame() {
         let mut setup = connected();
         setup.client().probe();
         setup.settle();
-        setup.receive([tick()]);
+        setup.send_frames([tick()]);
         setup.advance(secs(15));
         assert_eq!(setup.network().dials, 1);
         assert_eq!(setup.client().state(), ConnectionState::Connected);
@@ -128,7 +128,7 @@ fn l10_requests_keep_their_time_during_a_suspension() {
     Setup::suspend(8 * HOUR);
     setup.settle();
     assert_eq!(setup.network().pings, 1);
-    setup.receive([tick()]);
+    setup.send_frames([tick()]);
     // 29 of the 30 seconds.
     setup.advance(secs(19));
     assert_eq!(Setup::poll(reply.as_mut()), None);
@@ -150,7 +150,7 @@ fn l10_pending_ping_gets_its_full_time_after_a_suspension() {
     setup.advance(secs(1));
     assert_eq!(setup.client().state(), ConnectionState::Connected);
     assert_eq!(setup.network().pings, 2);
-    setup.receive([tick()]);
+    setup.send_frames([tick()]);
     setup.advance(secs(10));
     assert_eq!(setup.network().dials, 1);
 }
@@ -212,9 +212,9 @@ fn l13_force_reconnect_closes_the_connection_and_dials() {
 
 #[test]
 fn l13_force_reconnect_waits_a_second_for_the_close_frame() {
-    for stuck in [false, true] {
+    for is_blocked in [false, true] {
         let mut setup = Setup::connected();
-        setup.network().stuck = stuck;
+        setup.network().ready_blocked = is_blocked;
         setup.client().force_reconnect();
         setup.settle();
         assert_eq!(setup.network().dials, 1);

@@ -26,8 +26,8 @@ fn tick(n: impl Into<Value>) -> Value {
     json!({"stream": "tools", "payload": {"type": "tick", "n": n.into()}})
 }
 
-fn receive(setup: &mut Setup, frames: impl IntoIterator<Item = Value>) {
-    setup.receive(frames);
+fn send_and_settle(setup: &mut Setup, frames: impl IntoIterator<Item = Value>) {
+    setup.send_frames(frames);
     setup.settle();
 }
 
@@ -47,12 +47,12 @@ fn f2_listener_survives_a_reconnect() {
     let mut setup = Setup::connected();
     let mut ticks = listen(&setup);
     assert_eq!(next(&mut ticks), None);
-    receive(&mut setup, [tick(1), json!({"stream": "tools", "payload": {"type": "tock"}})]);
+    send_and_settle(&mut setup, [tick(1), json!({"stream": "tools", "payload": {"type": "tock"}})]);
     assert_eq!((next(&mut ticks), next(&mut ticks)), (Some(1), None));
     setup.disconnect(ConnectionError::Dropped);
     assert_eq!(next(&mut ticks), None);
     setup.advance(Duration::from_secs(2));
-    receive(&mut setup, [tick(2)]);
+    send_and_settle(&mut setup, [tick(2)]);
     assert_eq!((next(&mut ticks), next(&mut ticks)), (Some(2), None));
     assert!(!ticks.is_terminated());
     assert_eq!(setup.sent_actions(), [] as [&str; 0]);
@@ -62,7 +62,7 @@ fn f2_listener_survives_a_reconnect() {
 fn f2_listener_continues_after_a_decode_error() {
     let mut setup = Setup::connected();
     let mut ticks = listen(&setup);
-    receive(&mut setup, [tick("one"), tick(2)]);
+    send_and_settle(&mut setup, [tick("one"), tick(2)]);
     assert!(matches!(Setup::poll(ticks.next()), Some(Some(Err(_)))));
     assert_eq!(next(&mut ticks), Some(2));
 }
@@ -73,9 +73,9 @@ fn f2_listener_is_woken_by_a_frame_and_by_the_end_of_the_driver() {
     let mut ticks = listen(&setup);
     let reader = Task::new();
     assert!(reader.poll(ticks.next()).is_none());
-    receive(&mut setup, [json!({"stream": "tools", "payload": {"type": "tock"}})]);
+    send_and_settle(&mut setup, [json!({"stream": "tools", "payload": {"type": "tock"}})]);
     assert!(!reader.is_woken());
-    receive(&mut setup, [tick(1)]);
+    send_and_settle(&mut setup, [tick(1)]);
     assert!(reader.is_woken());
     assert_eq!(next(&mut ticks), Some(1));
     assert!(reader.poll(ticks.next()).is_none());
@@ -90,7 +90,7 @@ fn f2_listener_is_woken_by_a_frame_and_by_the_end_of_the_driver() {
 fn f2_listener_yields_buffered_frames_after_a_close() {
     let mut setup = Setup::connected();
     let mut ticks = listen(&setup);
-    receive(&mut setup, [tick(1), tick(2)]);
+    send_and_settle(&mut setup, [tick(1), tick(2)]);
     setup.client().close_now();
     setup.advance(Duration::from_secs(2));
     assert!(setup.driver_has_ended());
@@ -109,7 +109,7 @@ fn f2_slow_listener_gets_the_number_of_dropped_frames() {
     let mut setup = Setup::new(config);
     setup.settle();
     let mut ticks = listen(&setup);
-    receive(&mut setup, (0..5).map(tick));
+    send_and_settle(&mut setup, (0..5).map(tick));
     assert_eq!(Setup::poll(ticks.next()), Some(Some(Ok(ListenerEvent::Lagged(3)))));
     assert_eq!((next(&mut ticks), next(&mut ticks)), (Some(3), Some(4)));
 }
@@ -121,7 +121,7 @@ fn f2_burst_does_not_make_a_prompt_listener_lag() {
     let mut setup = Setup::new(config);
     setup.settle();
     let mut ticks = listen(&setup);
-    setup.receive((0..100).map(tick));
+    setup.send_frames((0..100).map(tick));
     let mut seen = 0;
     let mut more = true;
     while more {
@@ -144,7 +144,7 @@ fn f2_dropped_listener_leaves_nothing_behind() {
     drop(ticks);
     assert_eq!(setup.client().stats().listeners, 0);
     assert!(!reader.has_waker());
-    receive(&mut setup, [tick(1)]);
+    send_and_settle(&mut setup, [tick(1)]);
     assert_eq!(setup.client().stats().unhandled, 1);
 }
 

@@ -63,7 +63,7 @@ fn drive(mut setup: Setup) -> Setup {
         } else if new.is_empty() {
             thread::park();
         }
-        setup.receive(new.iter().flat_map(replies_to));
+        setup.send_frames(new.iter().flat_map(replies_to));
     }
 }
 

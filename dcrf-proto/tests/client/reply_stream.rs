@@ -224,7 +224,7 @@ fn r12_burst_does_not_overflow_a_prompt_reader() {
     let mut numbers = setup.client().stream::<u32>(print());
     setup.settle();
     let request = setup.network().sent[0].clone();
-    setup.receive((0..100).map(|n| event(&request, &json!("print"), 200, &json!(n))));
+    setup.send_frames((0..100).map(|n| event(&request, &json!("print"), 200, &json!(n))));
     let mut seen = 0;
     let mut more = true;
     while more {

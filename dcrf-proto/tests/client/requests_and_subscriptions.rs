@@ -12,7 +12,7 @@ use dcrf_proto::{
 use serde_json::{Value, json};
 
 #[test]
-fn reply_completes_its_response() {
+fn reply_completes_its_future() {
     let mut setup = Setup::connected();
     let mut reply = pin!(setup.client().call::<u32>(Request::new("tools", "echo")));
     assert_eq!(Setup::poll(reply.as_mut()), None);
@@ -62,13 +62,13 @@ fn each_action_has_a_method() {
 fn concurrent_requests_are_flushed_once() {
     let mut setup = Setup::connected();
     let before = setup.network().flushes;
-    let responses: Vec<_> = (0..64)
+    let replies: Vec<_> = (0..64)
         .map(|n| setup.client().call::<Value>(Request::new("tools", "echo").arg("n", n)))
         .collect();
     setup.settle();
     assert_eq!(setup.network().sent.len(), 64);
     assert_eq!(setup.network().flushes - before, 1);
-    drop(responses);
+    drop(replies);
 }
 
 #[test]
@@ -76,8 +76,8 @@ fn r2_rejected_request_is_returned() {
     let mut config = Config::default();
     config.outbox.count = 0;
     let setup = Setup::new(config);
-    let response = setup.client().list::<Value>("people");
-    let Some(Err(RequestError::Rejected(rejected))) = Setup::poll(response) else { panic!() };
+    let reply = setup.client().list::<Value>("people");
+    let Some(Err(RequestError::Rejected(rejected))) = Setup::poll(reply) else { panic!() };
     assert_eq!(rejected.reason, RejectReason::QueueFull);
     assert_eq!(rejected.command, Request::list("people"));
 }
@@ -95,11 +95,11 @@ fn r9_request_dropped_before_it_is_sent_is_not_sent() {
 }
 
 #[test]
-fn r9_reply_to_a_dropped_response_is_counted_as_late() {
+fn r9_reply_to_a_dropped_reply_future_is_counted_as_late() {
     let mut setup = Setup::connected();
-    let response = setup.client().list::<Value>("people");
+    let reply = setup.client().list::<Value>("people");
     setup.settle();
-    drop(response);
+    drop(reply);
     setup.reply(0, 200, &json!([]));
     assert_eq!((setup.client().stats().late, setup.client().stats().unhandled), (1, 0));
 }
@@ -219,7 +219,7 @@ fn s11_burst_does_not_make_a_prompt_reader_lag() {
         setup.reply(0, 201, &Value::Null);
         let mut changes = Setup::poll(subscribing.as_mut()).unwrap().unwrap();
         let request = setup.network().sent[0].clone();
-        setup.receive((0..5000).map(|n| event(&request, &json!("update"), 200, &json!(n))));
+        setup.send_frames((0..5000).map(|n| event(&request, &json!("update"), 200, &json!(n))));
         let mut seen = 0;
         let mut more = true;
         while more {
@@ -251,7 +251,7 @@ fn s11_woken_reader_runs_before_a_burst_overflows_its_buffer() {
         }
         for _ in 0..61 {
             // About as many frames as one read of the socket returns.
-            setup.receive(events.by_ref().take(75));
+            setup.send_frames(events.by_ref().take(75));
             setup.poll_driver();
         }
     }
@@ -266,7 +266,7 @@ fn s11_stalled_reader_does_not_delay_requests() {
     let mut changes = Setup::poll(subscribing.as_mut()).unwrap().unwrap();
     assert_eq!(Setup::poll(changes.next()), None);
     let request = setup.network().sent[0].clone();
-    setup.receive((0..20_000).map(|n| event(&request, &json!("update"), 200, &json!(n))));
+    setup.send_frames((0..20_000).map(|n| event(&request, &json!("update"), 200, &json!(n))));
     let mut reply = pin!(setup.client().list::<Value>("tasks"));
     setup.settle();
     setup.reply(1, 200, &json!([]));

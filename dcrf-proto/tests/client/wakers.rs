@@ -52,18 +52,18 @@ fn subscribed(setup: &mut Setup) -> dcrf_proto::client::Subscription<u32> {
 }
 
 #[test]
-fn no_deadlock_with_response_polled_by_another_task() {
+fn no_deadlock_with_reply_future_polled_by_another_task() {
     without_deadlock(|| {
         let setup = Setup::connected();
         let client = setup.client().clone();
-        let mut response = pin!(client.call::<Value>(Request::new("tools", "echo")));
-        assert!(poll_with_new_waker(&client, response.as_mut()).is_pending());
-        assert!(poll_with_new_waker(&client, response.as_mut()).is_pending());
+        let mut reply = pin!(client.call::<Value>(Request::new("tools", "echo")));
+        assert!(poll_with_new_waker(&client, reply.as_mut()).is_pending());
+        assert!(poll_with_new_waker(&client, reply.as_mut()).is_pending());
     });
 }
 
 #[test]
-fn no_deadlock_with_response_dropped_or_completed() {
+fn no_deadlock_with_reply_future_dropped_or_completed() {
     without_deadlock(|| {
         let mut setup = Setup::connected();
         let client = setup.client().clone();
@@ -107,7 +107,7 @@ fn no_deadlock_with_client_events_read_or_dropped() {
         for _ in 0..2 {
             assert!(poll_with_new_waker(&client, events.next()).is_pending());
         }
-        setup.receive([json!({"stream": "tools", "payload": {"type": "tick"}})]);
+        setup.send_frames([json!({"stream": "tools", "payload": {"type": "tick"}})]);
         setup.settle();
         assert!(poll_with_new_waker(&client, events.next()).is_ready());
         assert!(poll_with_new_waker(&client, events.next()).is_pending());
@@ -185,7 +185,7 @@ fn no_deadlock_with_listener_read_dropped_or_ended() {
         for listener in [&mut dropped, &mut ended] {
             assert!(poll_with_new_waker(&client, listener.next()).is_pending());
         }
-        setup.receive([json!({"stream": "tools", "payload": {"type": "tick"}})]);
+        setup.send_frames([json!({"stream": "tools", "payload": {"type": "tick"}})]);
         setup.settle();
         for listener in [&mut dropped, &mut ended] {
             assert!(poll_with_new_waker(&client, listener.next()).is_ready());
@@ -202,7 +202,7 @@ fn no_deadlock_with_flush_completed_failed_or_dropped() {
     without_deadlock(|| {
         let mut setup = Setup::connected();
         let client = setup.client().clone();
-        setup.network().stuck = true;
+        setup.network().ready_blocked = true;
         client.send(Request::new("chat", "typing")).unwrap();
         let mut flushes: Vec<_> = (0..2).map(|_| Box::pin(client.flush())).collect();
         for flush in &mut flushes {
@@ -211,11 +211,11 @@ fn no_deadlock_with_flush_completed_failed_or_dropped() {
             }
         }
         drop(flushes.pop());
-        setup.network().stuck = false;
+        setup.network().ready_blocked = false;
         setup.settle();
         assert!(poll_with_new_waker(&client, flushes[0].as_mut()).is_ready());
 
-        setup.network().stuck = true;
+        setup.network().ready_blocked = true;
         client.send(Request::new("chat", "typing")).unwrap();
         let mut failing = Box::pin(client.flush());
         assert!(poll_with_new_waker(&client, failing.as_mut()).is_pending());

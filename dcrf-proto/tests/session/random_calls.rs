@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use crate::calls::{ACTIONS, Call, EVENTS, JUNK, Which, call, loss};
-use crate::ledger::{CANCEL, Ledger, Nth, action_of, id_of};
+use crate::model::{CANCEL, ConnectionIndex, Model, action_of, id_of};
 use dcrf_proto::{
     CloseFrame, CloseOptions, Config, ConnectionState, Epoch, Event, Frame, Limit, OverflowPolicy,
     RejectReason, Request, Seed, Selector, Session, Subscribe, Transmit,
@@ -30,7 +30,7 @@ struct Run {
     session: Session,
     now: Instant,
     servers: Vec<Server>,
-    ledger: Ledger,
+    model: Model,
     numbers: u64,
 }
 
@@ -47,12 +47,12 @@ impl Run {
             session: Session::new(config, Seed::from([seed; 32]), now),
             now,
             servers: Vec::new(),
-            ledger: Ledger::default(),
+            model: Model::default(),
             numbers: 0,
         }
     }
 
-    fn server(&self, which: &Which) -> Option<Nth> {
+    fn server(&self, which: &Which) -> Option<ConnectionIndex> {
         match which {
             Which::Current => self.servers.len().checked_sub(1),
             Which::Any(nth) => nth.checked_rem(self.servers.len()),
@@ -93,7 +93,7 @@ impl Run {
             }
             Call::StopDriving => {
                 self.session.stop_driving(self.now);
-                self.ledger.closed();
+                self.model.closed();
             }
             Call::Transmit(count) => _ = (0..*count).take_while(|_| self.transmit()).count(),
             Call::PollEvents(count) => _ = (0..*count).take_while(|_| self.read_event()).count(),
@@ -125,48 +125,49 @@ impl Run {
             }
         }
         if matches!(self.session.state(), ConnectionState::Closed(_)) {
-            self.ledger.closed();
+            self.model.closed();
         }
         self.check();
     }
 
     fn cancel(&mut self, nth: usize) {
-        let Some(key) = pick(&self.ledger.requests(), nth) else { return };
+        let Some(key) = pick(&self.model.requests(), nth) else { return };
         let before = self.session.stats().requests;
         self.session.cancel(key);
-        let alive = self.session.stats().requests < before;
-        self.ledger.cancelled(key, alive);
+        let was_pending = self.session.stats().requests < before;
+        self.model.cancelled(key, was_pending);
     }
 
     fn unlisten(&mut self, nth: usize) {
-        let Some(key) = pick(&self.ledger.listeners.keys(), nth) else { return };
+        let Some(key) = pick(&self.model.listeners.keys(), nth) else { return };
         self.session.unlisten(key);
-        self.ledger.listeners.removed(key);
+        self.model.listeners.removed(key);
     }
 
     fn unsubscribe(&mut self, nth: usize) {
-        let Some(key) = pick(&self.ledger.subscriptions(), nth) else { return };
+        let Some(key) = pick(&self.model.subscriptions(), nth) else { return };
         self.session.unsubscribe(key, self.now);
-        self.ledger.unsubscribed(key);
+        self.model.unsubscribed(key);
     }
 
     fn unsubscribe_all(&mut self) {
         let session = &self.session;
-        let expected = self.ledger.all_unsubscribed(|key| session.ended(key).is_some());
-        assert_eq!(self.session.unsubscribe_all(self.now), expected);
+        let expected = self.model.all_unsubscribed(|key| session.ended(key).is_some());
+        let ended = self.session.unsubscribe_all(self.now);
+        assert_eq!(ended, expected, "S12: `unsubscribe_all` returned a wrong number");
     }
 
     fn resubscribe(&mut self) {
         self.session.resubscribe(self.now);
         if let Some(nth) = self.servers.len().checked_sub(1) {
-            self.ledger.resubscribed(nth);
+            self.model.resubscribed(nth);
         }
     }
 
     fn read_change(&mut self, nth: usize) {
-        let Some(key) = pick(&self.ledger.subscriptions(), nth) else { return };
+        let Some(key) = pick(&self.model.subscriptions(), nth) else { return };
         if let Some(polled) = self.session.poll_change(key) {
-            self.ledger.change_polled(key, &polled);
+            self.model.change_polled(key, &polled);
         }
     }
 
@@ -185,7 +186,8 @@ impl Run {
         let before = (self.session.stats(), self.session.state().clone());
         input(&mut self.session, epoch, self.now);
         if is_closed {
-            assert_eq!((self.session.stats(), self.session.state().clone()), before);
+            let after = (self.session.stats(), self.session.state().clone());
+            assert_eq!(after, before, "input of a closed connection changed the session");
         }
     }
 
@@ -196,7 +198,7 @@ impl Run {
         self.on_connection(which, |session, epoch, now| session.handle_text(epoch, text, now));
         let is_taken = taken(self.session.stats()) > before;
         if is_taken {
-            self.ledger.listeners.frame_received(text);
+            self.model.listeners.frame_received(text);
         }
         is_taken
     }
@@ -211,7 +213,7 @@ impl Run {
             request = request.timeout(Duration::from_millis(timeout));
         }
         if let Ok(key) = self.session.request(request, self.now) {
-            self.ledger.request_made(
+            self.model.request_made(
                 key,
                 number,
                 matches!(ACTIONS[action % 4], "list" | "retrieve"),
@@ -219,10 +221,10 @@ impl Run {
         }
     }
 
-    fn stream(&mut self, repeatable: bool, cancels: bool, timeout: Option<u64>) {
+    fn stream(&mut self, idempotent: bool, cancels: bool, timeout: Option<u64>) {
         let number = self.next_number();
         let mut request = Request::new("tasks", "print").arg("number", number);
-        request = request.idempotent(repeatable);
+        request = request.idempotent(idempotent);
         if cancels {
             request = request.cancel_action(CANCEL);
         }
@@ -230,31 +232,31 @@ impl Run {
             request = request.timeout(Duration::from_millis(timeout));
         }
         if let Ok(key) = self.session.stream(request, self.now) {
-            self.ledger.stream_made(key, number, repeatable);
+            self.model.stream_made(key, number, idempotent);
         }
     }
 
     fn end_stream(&mut self, nth: usize, is_complete: bool) {
-        let Some(key) = pick(&self.ledger.streams.keys(), nth) else { return };
+        let Some(key) = pick(&self.model.streams.keys(), nth) else { return };
         if is_complete {
             self.session.finish_reply_stream(key);
         } else {
             self.session.cancel_reply_stream(key);
         }
-        self.ledger.streams.ended(key);
+        self.model.streams.ended(key);
     }
 
     fn read_replies(&mut self, nth: usize) {
-        let Some(key) = pick(&self.ledger.streams.keys(), nth) else { return };
+        let Some(key) = pick(&self.model.streams.keys(), nth) else { return };
         if let Some(polled) = self.session.poll_reply(key) {
-            self.ledger.streams.reply_polled(key, &polled);
+            self.model.streams.reply_polled(key, &polled);
         }
     }
 
     fn read_listener(&mut self, nth: usize) {
-        let Some(key) = pick(&self.ledger.listeners.keys(), nth) else { return };
+        let Some(key) = pick(&self.model.listeners.keys(), nth) else { return };
         if let Some(event) = self.session.poll_listener(key) {
-            self.ledger.listeners.event_polled(key, &event);
+            self.model.listeners.event_polled(key, &event);
         }
     }
 
@@ -272,13 +274,16 @@ impl Run {
         };
         match accepted {
             Ok(()) => {
-                assert!(connected || !now, "R10: there is no connection");
+                assert!(connected || !now, "R10: `send_now` was accepted without a connection");
                 let only_on = now.then(|| self.servers.len() - 1);
-                self.ledger.sends.accepted(number, only_on);
+                self.model.sends.accepted(number, only_on);
             }
             Err(rejected) => {
                 let offline = rejected.reason == RejectReason::NotConnected;
-                assert!(!offline || (now && !connected), "R10: there is a connection");
+                assert!(
+                    !offline || (now && !connected),
+                    "R10: a message was rejected as not connected"
+                );
             }
         }
     }
@@ -289,7 +294,7 @@ impl Run {
             selector = Selector::stream("tasks").contains(json!({"action": "update"}));
         }
         if let Ok(key) = self.session.listen(selector, self.now) {
-            self.ledger.listeners.added(key, updates_only);
+            self.model.listeners.added(key, updates_only);
         }
     }
 
@@ -309,13 +314,13 @@ impl Run {
         if let Ok(key) =
             self.session.subscribe(subscribe.overflow_policy(overflow_policy), self.now)
         {
-            self.ledger.subscribed(key, include_create, overflow_policy);
+            self.model.subscribed(key, include_create, overflow_policy);
         }
     }
 
     fn close(&mut self, close: CloseOptions) {
         self.session.close(close, self.now);
-        self.ledger.closed();
+        self.model.closed();
     }
 
     fn transmit(&mut self) -> bool {
@@ -324,11 +329,11 @@ impl Run {
             self.servers.push(Server { epoch, unanswered: Vec::new(), subscribes: Vec::new() });
         }
         let nth = self.servers.len() - 1;
-        self.ledger.transmitted(nth, &transmit);
+        self.model.transmitted(nth, &transmit);
         if let Transmit::Frame(epoch, Frame::Text(text)) = &transmit {
             let server = &mut self.servers[nth];
-            assert_eq!(*epoch, server.epoch);
-            let frame = crate::ledger::frame(text);
+            assert_eq!(*epoch, server.epoch, "a frame is for an earlier connection");
+            let frame = crate::model::frame(text);
             if action_of(&frame).starts_with("subscribe") {
                 server.subscribes.push(frame.clone());
             }
@@ -340,7 +345,7 @@ impl Run {
     fn read_event(&mut self) -> bool {
         let event = self.session.poll_event();
         if let Some(event) = &event {
-            self.ledger.event_polled(event);
+            self.model.event_polled(event);
         }
         event.is_some()
     }
@@ -356,7 +361,7 @@ impl Run {
         };
         let number = self.next_number();
         if status >= 400 {
-            self.ledger.error_reply_sent(at, &frame);
+            self.model.error_reply_sent(at, &frame);
         }
         let errors = if status < 400 { json!([]) } else { json!(["no"]) };
         let payload = json!({
@@ -366,7 +371,7 @@ impl Run {
         });
         let text = json!({"stream": "tasks", "payload": payload}).to_string();
         if self.receive(&Which::Any(at), &text) && status < 400 {
-            self.ledger.streams.reply_sent(&id_of(&frame), number);
+            self.model.streams.reply_sent(&id_of(&frame), number);
         }
     }
 
@@ -396,9 +401,11 @@ impl Run {
 
     fn check(&mut self) {
         let stats = self.session.stats();
-        assert!(stats.requests <= MAX && stats.waiting_requests <= stats.requests);
-        assert!(stats.subscriptions <= MAX && stats.listeners <= MAX);
-        assert!(self.ledger.streams.active() <= MAX);
+        assert!(stats.requests <= MAX, "too many requests");
+        assert!(stats.waiting_requests <= stats.requests, "more requests wait than there are");
+        assert!(stats.subscriptions <= MAX, "too many subscriptions");
+        assert!(stats.listeners <= MAX, "too many listeners");
+        assert!(self.model.streams.active() <= MAX, "too many reply streams");
         let settled = stats.requests_replied
             + stats.requests_error_reply
             + stats.requests_timed_out
@@ -406,14 +413,18 @@ impl Run {
             + stats.requests_closed
             + stats.requests_cancelled
             + stats.requests_overflowed;
-        let waiting_messages = self.ledger.sends.unsent() - stats.unsent;
-        assert_eq!(settled + stats.requests as u64, stats.requests_made + waiting_messages);
+        let waiting_messages = self.model.sends.unsent() - stats.unsent;
+        assert_eq!(
+            settled + stats.requests as u64,
+            stats.requests_made + waiting_messages,
+            "R5: the counters of settled and open requests don't add up"
+        );
         if let Some(nth) = self.servers.len().checked_sub(1) {
-            for key in self.ledger.subscriptions() {
+            for key in self.model.subscriptions() {
                 if self.session.is_acknowledged(key)
                     && matches!(self.session.state(), ConnectionState::Connected)
                 {
-                    self.ledger.acknowledged(key, nth);
+                    self.model.acknowledged(key, nth);
                 }
             }
         }
@@ -427,17 +438,17 @@ impl Run {
             self.now += Duration::from_secs(10);
             self.session.handle_timeout(self.now);
         }
-        assert!(self.session.is_finished());
-        assert_eq!(self.session.poll_timeout(), None);
-        assert_eq!(self.session.poll_transmit(), None);
+        assert!(self.session.is_finished(), "the close did not finish");
+        assert_eq!(self.session.poll_timeout(), None, "a timer is left after the close");
+        assert_eq!(self.session.poll_transmit(), None, "a transmit is left after the close");
         self.drain();
-        self.ledger.assert_all_ended();
+        self.model.assert_all_ended();
         let stats = self.session.stats();
-        assert_eq!((stats.unread_events, stats.unpolled_events), (0, 0));
-        assert_eq!((stats.unread_changes, stats.unread_changes_bytes), (0, 0));
-        assert_eq!((stats.waiting_requests, stats.waiting_bytes), (0, 0));
-        assert_eq!(self.session.stats().unsent, self.ledger.sends.unsent());
-        assert_eq!(self.session.poll_event(), None);
+        assert_eq!((stats.unread_events, stats.unpolled_events), (0, 0), "unread events");
+        assert_eq!((stats.unread_changes, stats.unread_changes_bytes), (0, 0), "unread changes");
+        assert_eq!((stats.waiting_requests, stats.waiting_bytes), (0, 0), "waiting requests");
+        assert_eq!(stats.unsent, self.model.sends.unsent(), "R10: unsent messages are miscounted");
+        assert_eq!(self.session.poll_event(), None, "an event is left after the close");
     }
 
     fn drain(&mut self) {
@@ -448,34 +459,34 @@ impl Run {
                 Event::Client(_) => client_events += 1,
                 _ => events += 1,
             }
-            self.ledger.event_polled(&event);
+            self.model.event_polled(&event);
         }
-        assert!(client_events <= LIMIT.count + 1, "{client_events} client_events");
-        assert!(events <= 8 * MAX, "{events} events");
-        for key in self.ledger.subscriptions() {
+        assert!(client_events <= LIMIT.count + 1, "{client_events} client events exceed the limit");
+        assert!(events <= 8 * MAX, "{events} events were waiting");
+        for key in self.model.subscriptions() {
             let mut changes = 0;
             while let Some(polled) = self.session.poll_change(key) {
-                self.ledger.change_polled(key, &polled);
+                self.model.change_polled(key, &polled);
                 changes += 1;
             }
             // A gap before each change and after the last, a count of dropped changes, and the end.
-            assert!(changes <= 2 * CHANGES.count + 3, "{changes} changes");
+            assert!(changes <= 2 * CHANGES.count + 3, "{changes} changes exceed the limit");
         }
-        for key in self.ledger.streams.keys() {
+        for key in self.model.streams.keys() {
             let mut replies = 0;
             while let Some(polled) = self.session.poll_reply(key) {
-                self.ledger.streams.reply_polled(key, &polled);
+                self.model.streams.reply_polled(key, &polled);
                 replies += 1;
             }
-            assert!(replies <= LIMIT.count + 2, "{replies} replies");
+            assert!(replies <= LIMIT.count + 2, "{replies} replies exceed the limit");
         }
-        for key in self.ledger.listeners.keys() {
+        for key in self.model.listeners.keys() {
             let mut frames = 0;
             while let Some(event) = self.session.poll_listener(key) {
-                self.ledger.listeners.event_polled(key, &event);
+                self.model.listeners.event_polled(key, &event);
                 frames += 1;
             }
-            assert!(frames <= LIMIT.count + 1, "{frames} frames");
+            assert!(frames <= LIMIT.count + 1, "{frames} frames exceed the limit");
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use dcrf_proto::{CloseFrame, ConnectionError};
 use serde_json::{Value, json};
 
-use crate::Nth;
+use crate::ConnectionIndex;
 use crate::schedule::{FromServer, Scheduled};
 use crate::simulation::Simulation;
 
@@ -40,7 +40,7 @@ impl Simulation {
     }
 
     /// Schedules the end of a dial.
-    pub(crate) fn dial(&mut self, nth: Nth) {
+    pub(crate) fn dial(&mut self, nth: ConnectionIndex) {
         if self.faults_stopped || self.random.f64() >= self.scenario.error_replies {
             let after = self.millis(1, 2 + 3 * self.network.delay);
             return self.schedule.add(self.clock.now + after, Scheduled::DialEnds(nth, Ok(())));
@@ -123,7 +123,7 @@ impl Simulation {
         }
     }
 
-    fn black_hole(&mut self, name: &'static str, nth: Nth, up: bool, down: bool) {
+    fn black_hole(&mut self, name: &'static str, nth: ConnectionIndex, up: bool, down: bool) {
         self.fault(name);
         self.network.black_hole(nth, up, down);
         let after = self.millis(100, 90_000);

@@ -33,8 +33,8 @@ use std::time::Instant;
 use self::report::Report;
 use self::simulation::Simulation;
 
-/// A position among the connections of a simulation, in the order of the dials.
-type Nth = usize;
+/// The index of a connection, in the order of dials.
+type ConnectionIndex = usize;
 
 #[test]
 fn invariants_hold_for_every_seed() {

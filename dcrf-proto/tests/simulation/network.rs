@@ -6,13 +6,13 @@ use std::time::Duration;
 use dcrf_proto::{ConnectionError, Epoch};
 use fastrand::Rng;
 
-use crate::Nth;
+use crate::ConnectionIndex;
 use crate::schedule::{FromClient, FromServer, Schedule, Scheduled};
 
 pub(crate) struct Network {
     connections: Vec<Connection>,
     /// The first connection of the current client.
-    first_of_this_client: Nth,
+    first_of_this_client: ConnectionIndex,
     /// The longest delay of a frame, in milliseconds.
     pub(crate) delay: u64,
 }
@@ -72,43 +72,43 @@ impl Network {
         self.first_of_this_client = self.connections.len();
     }
 
-    pub(crate) fn is_of_an_earlier_client(&self, nth: Nth) -> bool {
+    pub(crate) fn is_of_an_earlier_client(&self, nth: ConnectionIndex) -> bool {
         nth < self.first_of_this_client
     }
 
-    pub(crate) fn dial(&mut self, epoch: Epoch) -> Nth {
+    pub(crate) fn dial(&mut self, epoch: Epoch) -> ConnectionIndex {
         let (up, down) = (Pipe::default(), Pipe::default());
         self.connections.push(Connection { epoch, socket: Socket::Dialling, up, down });
         self.connections.len() - 1
     }
 
-    pub(crate) fn epoch(&self, nth: Nth) -> Epoch {
+    pub(crate) fn epoch(&self, nth: ConnectionIndex) -> Epoch {
         self.connections[nth].epoch
     }
 
-    pub(crate) fn last(&self) -> Option<Nth> {
+    pub(crate) fn last(&self) -> Option<ConnectionIndex> {
         self.connections.len().checked_sub(1)
     }
 
     /// The open connection.
-    pub(crate) fn open(&self) -> Option<Nth> {
+    pub(crate) fn open(&self) -> Option<ConnectionIndex> {
         self.last().filter(|nth| self.connections[*nth].socket == Socket::Open)
     }
 
-    pub(crate) fn is_dialling(&self, nth: Nth) -> bool {
+    pub(crate) fn is_dialling(&self, nth: ConnectionIndex) -> bool {
         self.connections[nth].socket == Socket::Dialling
     }
 
-    pub(crate) fn is_closed(&self, nth: Nth) -> bool {
+    pub(crate) fn is_closed(&self, nth: ConnectionIndex) -> bool {
         self.connections[nth].socket == Socket::Closed
     }
 
-    pub(crate) fn open_socket(&mut self, nth: Nth) {
+    pub(crate) fn open_socket(&mut self, nth: ConnectionIndex) {
         self.connections[nth].socket = Socket::Open;
     }
 
     /// The client has dropped its socket, or the connection has ended.
-    pub(crate) fn close_socket(&mut self, nth: Nth) {
+    pub(crate) fn close_socket(&mut self, nth: ConnectionIndex) {
         self.connections[nth].socket = Socket::Closed;
     }
 
@@ -118,7 +118,7 @@ impl Network {
 
     pub(crate) fn up(
         &mut self,
-        nth: Nth,
+        nth: ConnectionIndex,
         frame: FromClient,
         now: Duration,
         random: &mut Rng,
@@ -132,7 +132,7 @@ impl Network {
 
     pub(crate) fn down(
         &mut self,
-        nth: Nth,
+        nth: ConnectionIndex,
         frame: FromServer,
         now: Duration,
         random: &mut Rng,
@@ -145,17 +145,17 @@ impl Network {
     }
 
     /// Whether frames in flight arrive.
-    pub(crate) fn arrives_up(&self, nth: Nth) -> bool {
+    pub(crate) fn arrives_up(&self, nth: ConnectionIndex) -> bool {
         !self.connections[nth].up.is_cut
     }
 
-    pub(crate) fn arrives_down(&self, nth: Nth, frame: &FromServer) -> bool {
+    pub(crate) fn arrives_down(&self, nth: ConnectionIndex, frame: &FromServer) -> bool {
         let is_cut = self.connections[nth].down.is_cut;
         !is_cut || matches!(frame, FromServer::Disconnected(_))
     }
 
     /// Resets the connection: frames in flight are lost.
-    pub(crate) fn reset(&mut self, nth: Nth, now: Duration, schedule: &mut Schedule) {
+    pub(crate) fn reset(&mut self, nth: ConnectionIndex, now: Duration, schedule: &mut Schedule) {
         let connection = &mut self.connections[nth];
         (connection.up.is_cut, connection.down.is_cut) = (true, true);
         schedule.add(now, Scheduled::AtServer(nth, FromClient::Gone));
@@ -167,7 +167,7 @@ impl Network {
     }
 
     /// Silently holds all frames in these directions.
-    pub(crate) fn black_hole(&mut self, nth: Nth, up: bool, down: bool) {
+    pub(crate) fn black_hole(&mut self, nth: ConnectionIndex, up: bool, down: bool) {
         let connection = &mut self.connections[nth];
         if up {
             connection.up.held.get_or_insert_default();

@@ -7,21 +7,21 @@ use std::time::Duration;
 use dcrf_proto::{CloseFrame, ConnectionError};
 use serde_json::Value;
 
-use crate::Nth;
+use crate::ConnectionIndex;
 
 pub(crate) enum Scheduled {
     /// A dial ends.
-    DialEnds(Nth, Result<(), ConnectionError>),
-    AtServer(Nth, FromClient),
+    DialEnds(ConnectionIndex, Result<(), ConnectionError>),
+    AtServer(ConnectionIndex, FromClient),
     /// The server processes a frame.
-    Process(Nth, Value),
+    Process(ConnectionIndex, Value),
     /// The channel layer delivers the next event to a connection's consumer of this stream.
-    DeliverEvent(Nth, String),
+    DeliverEvent(ConnectionIndex, String),
     /// The server sends the next reply of a stream.
-    SendReply(Nth, Value, u64),
+    SendReply(ConnectionIndex, Value, u64),
     /// The server closes after a consumer has raised.
-    Crash(Nth),
-    AtClient(Nth, FromServer),
+    Crash(ConnectionIndex),
+    AtClient(ConnectionIndex, FromServer),
     /// Another program writes.
     CommitRow,
     /// The caller makes a call.

@@ -6,7 +6,7 @@ use dcrf_proto::{CloseFrame, ConnectionError, ConnectionState, Frame, Seed, Sess
 use fastrand::Rng;
 use serde_json::Value;
 
-use crate::Nth;
+use crate::ConnectionIndex;
 use crate::clock::Clock;
 use crate::invariants::Invariants;
 use crate::network::Network;
@@ -203,7 +203,7 @@ impl Simulation {
         }
     }
 
-    fn dial_ended(&mut self, nth: Nth, end: Result<(), ConnectionError>) {
+    fn dial_ended(&mut self, nth: ConnectionIndex, end: Result<(), ConnectionError>) {
         if !self.network.is_dialling(nth) {
             return;
         }
@@ -228,7 +228,7 @@ impl Simulation {
         }
     }
 
-    fn at_server(&mut self, nth: Nth, frame: FromClient) {
+    fn at_server(&mut self, nth: ConnectionIndex, frame: FromClient) {
         if !self.network.arrives_up(nth) && !matches!(frame, FromClient::Gone) {
             return;
         }
@@ -252,7 +252,7 @@ impl Simulation {
         }
     }
 
-    fn at_client(&mut self, nth: Nth, frame: FromServer) {
+    fn at_client(&mut self, nth: ConnectionIndex, frame: FromServer) {
         // No adapter passes one client the frames of another's socket. Their epochs can be equal.
         if !self.network.arrives_down(nth, &frame) || self.network.is_of_an_earlier_client(nth) {
             return;
@@ -358,11 +358,11 @@ impl Simulation {
         }
     }
 
-    pub(crate) fn send_to_server(&mut self, nth: Nth, frame: FromClient) {
+    pub(crate) fn send_to_server(&mut self, nth: ConnectionIndex, frame: FromClient) {
         self.network.up(nth, frame, self.clock.now, &mut self.random, &mut self.schedule);
     }
 
-    pub(crate) fn send_to_client(&mut self, nth: Nth, frame: FromServer) {
+    pub(crate) fn send_to_client(&mut self, nth: ConnectionIndex, frame: FromServer) {
         self.network.down(nth, frame, self.clock.now, &mut self.random, &mut self.schedule);
     }
 }

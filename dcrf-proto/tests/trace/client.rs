@@ -98,7 +98,7 @@ fn subscriber_may_use_the_client() {
         for n in 0..3 {
             setup.send_update(subscribed.unwrap(), &json!(n));
         }
-        setup.receive([json!("no object")]);
+        setup.send_frames([json!("no object")]);
         setup.disconnect(ConnectionError::Dropped);
         setup.advance(Duration::from_secs(31));
         drop((response, changes, listener));

@@ -85,7 +85,7 @@ pub trait Adapter: Clone + Debug + Send + Sync + 'static {
 }
 
 /// The configuration of most stories: the defaults with a short backoff.
-pub fn quick() -> Config {
+pub fn quick_config() -> Config {
     let mut config = Config::default();
     config.backoff = Backoff {
         minimum: Duration::from_millis(20),

@@ -4,15 +4,15 @@ use crate::client::Client;
 use dcrf_proto::{ConnectionError, Page, Request, RequestError};
 use serde_json::{Value, json};
 
-use super::{create_task, visit};
-use crate::adapter::{Adapter, quick};
+use super::{connect_to_shared, create_task};
+use crate::adapter::{Adapter, quick_config};
 use crate::models::{Gadget, Memo, Row, Task};
 use crate::observe::{Mark, connected, error_reply, lost};
 use crate::server::Server;
 
 /// The six actions on a model with the primary key `pk`.
 pub async fn all_actions_on_a_model<A: Adapter>(adapter: A) {
-    let client = visit(&adapter).await;
+    let client = connect_to_shared(&adapter).await;
 
     let created: Task = client.create("tasks", &json!({"title": "paint"})).await.unwrap();
     assert_eq!((&*created.title, created.done, created.priority), ("paint", false, 0));
@@ -35,7 +35,7 @@ pub async fn all_actions_on_a_model<A: Adapter>(adapter: A) {
 
 /// A model with the primary key `id`.
 pub async fn model_keyed_by_id<A: Adapter>(adapter: A) {
-    let client = visit(&adapter).await;
+    let client = connect_to_shared(&adapter).await;
     let task = create_task(&client, "holder").await;
 
     let memo: Memo =
@@ -49,7 +49,7 @@ pub async fn model_keyed_by_id<A: Adapter>(adapter: A) {
 
 /// A model with a UUID as primary key.
 pub async fn model_keyed_by_uuid<A: Adapter>(adapter: A) {
-    let client = visit(&adapter).await;
+    let client = connect_to_shared(&adapter).await;
 
     let gadget: Gadget = client.create("gadgets", &json!({"name": "lamp"})).await.unwrap();
     assert_eq!(gadget.id.len(), 36);
@@ -69,7 +69,7 @@ pub async fn r7_validation_errors_are_readable<A: Adapter>(adapter: A) {
         title: Vec<String>,
     }
 
-    let client = visit(&adapter).await;
+    let client = connect_to_shared(&adapter).await;
 
     let reply = error_reply(client.create::<Task>("tasks", &json!({"done": true})).await);
     assert_eq!((reply.status, reply.action.as_deref()), (Some(400), Some("create")));
@@ -91,7 +91,7 @@ pub async fn r7_validation_errors_are_readable<A: Adapter>(adapter: A) {
 
 /// 403: a stream for authenticated users.
 pub async fn r7_private_stream_replies_403_to_anonymous_client<A: Adapter>(adapter: A) {
-    let client = visit(&adapter).await;
+    let client = connect_to_shared(&adapter).await;
 
     let reply = error_reply(client.list::<Vec<Task>>("private").await);
     assert_eq!((reply.status, reply.action.as_deref()), (Some(403), Some("list")));
@@ -102,7 +102,7 @@ pub async fn r7_private_stream_replies_403_to_anonymous_client<A: Adapter>(adapt
 
 /// 404: the object does not exist, or its key is invalid.
 pub async fn r7_missing_object_replies_404<A: Adapter>(adapter: A) {
-    let client = visit(&adapter).await;
+    let client = connect_to_shared(&adapter).await;
 
     for pk in [json!(0), json!("abc"), json!(null), json!([1])] {
         let reply = error_reply(client.retrieve::<Task>("tasks", &pk).await);
@@ -118,7 +118,7 @@ pub async fn r7_missing_object_replies_404<A: Adapter>(adapter: A) {
 
 /// 405: an action that the consumer does not have.
 pub async fn r7_unknown_action_replies_405<A: Adapter>(adapter: A) {
-    let client = visit(&adapter).await;
+    let client = connect_to_shared(&adapter).await;
 
     let reply = error_reply(client.call::<Value>(Request::new("tasks", "nosuch")).await);
     assert_eq!((reply.status, reply.action.as_deref()), (Some(405), Some("nosuch")));
@@ -127,7 +127,7 @@ pub async fn r7_unknown_action_replies_405<A: Adapter>(adapter: A) {
 
 /// A status alone can make an error reply; `data` then has the reason.
 pub async fn r7_status_alone_makes_an_error_reply<A: Adapter>(adapter: A) {
-    let client = visit(&adapter).await;
+    let client = connect_to_shared(&adapter).await;
     let with_status = |code: u16| {
         let request = Request::new("tools", "status").arg("code", code);
         client.call::<Value>(request.arg("data", json!({"detail": "duplicate"})))
@@ -142,7 +142,7 @@ pub async fn r7_status_alone_makes_an_error_reply<A: Adapter>(adapter: A) {
 /// A crashing consumer closes the connection: the request fails and the client reconnects.
 pub async fn r4_consumer_crash_fails_the_request_and_reconnects<A: Adapter>(adapter: A) {
     let mark = Mark::new("/ws/");
-    let client = adapter.connect(&mark.url(Server::shared()), quick()).await.unwrap();
+    let client = adapter.connect(&mark.url(Server::shared()), quick_config()).await.unwrap();
     let mut events = client.events();
 
     let crashed = client.call::<Value>(Request::new("tools", "crash")).await;
@@ -170,7 +170,7 @@ pub async fn f3_nan_is_read_as_null<A: Adapter>(adapter: A) {
         big: u64,
         text: String,
     }
-    let client = visit(&adapter).await;
+    let client = connect_to_shared(&adapter).await;
 
     let odd: Oddities = client.call(Request::new("tools", "nan")).await.unwrap();
     let text = "é\u{2028}😀".to_owned();
@@ -180,7 +180,7 @@ pub async fn f3_nan_is_read_as_null<A: Adapter>(adapter: A) {
 
 /// Pages by limit and offset.
 pub async fn paginated_list_decodes<A: Adapter>(adapter: A) {
-    let client = visit(&adapter).await;
+    let client = connect_to_shared(&adapter).await;
 
     let first: Page<Row> = client.list("row_pages").await.unwrap();
     assert_eq!((first.count, first.limit, first.offset, first.results.len()), (8, 3, 0, 3));
@@ -191,7 +191,7 @@ pub async fn paginated_list_decodes<A: Adapter>(adapter: A) {
 
 /// A reply that does not fit the caller's type fails that request alone.
 pub async fn reply_of_another_type_is_a_decode_error<A: Adapter>(adapter: A) {
-    let client = visit(&adapter).await;
+    let client = connect_to_shared(&adapter).await;
     let task = create_task(&client, "secret").await;
 
     let answer = client.retrieve::<Memo>("tasks", task.pk).await;

@@ -5,8 +5,8 @@ use std::time::Duration;
 use dcrf_proto::{Change, Request, Subscribe, SubscriptionError};
 use serde_json::{Value, json};
 
-use super::{create_task, rename, visit};
-use crate::adapter::{Adapter, quick};
+use super::{connect_to_shared, create_task, rename};
+use crate::adapter::{Adapter, quick_config};
 use crate::client::{Client, Events, Subscription};
 use crate::models::{Memo, Task};
 use crate::observe::{Mark, change, connected, ended, eventually, lost};
@@ -17,9 +17,9 @@ use crate::server::Server;
 pub async fn s12_unsubscribe_all<A: Adapter>(adapter: A) {
     let server = Server::shared();
     let mark = Mark::new("/ws/");
-    let client = adapter.connect(&mark.url(server), quick()).await.unwrap();
+    let client = adapter.connect(&mark.url(server), quick_config()).await.unwrap();
     let mut events = client.events();
-    let writer = visit(&adapter).await;
+    let writer = connect_to_shared(&adapter).await;
     let task = create_task(&writer, "left").await;
 
     let instance = || client.subscribe::<Task>(Subscribe::instance("tasks", task.pk));
@@ -70,7 +70,7 @@ pub async fn s12_unsubscribe_all<A: Adapter>(adapter: A) {
 pub async fn s12_unsubscribe_all_offline<A: Adapter>(adapter: A) {
     let server = Server::shared();
     let mark = Mark::new("/ws/");
-    let mut config = quick();
+    let mut config = quick_config();
     // Long enough to act while offline.
     config.backoff.minimum = Duration::from_millis(800);
     config.backoff.maximum = Duration::from_millis(800);
@@ -99,8 +99,8 @@ pub async fn s12_unsubscribe_all_offline<A: Adapter>(adapter: A) {
 pub async fn s12_resubscribe<A: Adapter>(adapter: A) {
     let server = Server::shared();
     let mark = Mark::new("/ws/");
-    let client = adapter.connect(&mark.url(server), quick()).await.unwrap();
-    let writer = visit(&adapter).await;
+    let client = adapter.connect(&mark.url(server), quick_config()).await.unwrap();
+    let writer = connect_to_shared(&adapter).await;
     let (kept, doomed) = (create_task(&writer, "kept").await, create_task(&writer, "doomed").await);
     let instance = |task: &Task| client.subscribe::<Task>(Subscribe::instance("tasks", task.pk));
     let (mut of_kept, mut of_doomed) =

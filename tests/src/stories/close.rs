@@ -10,8 +10,8 @@ use dcrf_proto::{
 use serde_json::{Value, json};
 
 use super::connect::refused_url;
-use super::{create_task, visit};
-use crate::adapter::{Adapter, quick};
+use super::{connect_to_shared, create_task};
+use crate::adapter::{Adapter, quick_config};
 use crate::models::Task;
 use crate::observe::{Mark, ended, eventually, lost};
 use crate::server::Server;
@@ -23,7 +23,7 @@ const SOON: Duration = Duration::from_secs(3);
 pub async fn c1_close_waits_for_replies_in_flight<A: Adapter>(adapter: A) {
     let server = Server::shared();
     let mark = Mark::new("/ws/");
-    let client = adapter.connect(&mark.url(server), quick()).await.unwrap();
+    let client = adapter.connect(&mark.url(server), quick_config()).await.unwrap();
     let task = create_task(&client, "watched").await;
     let mut changes =
         client.subscribe::<Task>(Subscribe::instance("tasks", task.pk)).await.unwrap();
@@ -48,7 +48,7 @@ pub async fn c1_close_waits_for_replies_in_flight<A: Adapter>(adapter: A) {
 
 /// The wait for replies is bounded; requests without a reply settle with an error.
 pub async fn c1_close_waits_no_longer_than_its_timeout<A: Adapter>(adapter: A) {
-    let client = visit(&adapter).await;
+    let client = connect_to_shared(&adapter).await;
 
     let mute: ReplyFuture<Value> = client.call(Request::new("tools", "mute"));
     let close = CloseOptions::default().wait(Duration::from_millis(200));
@@ -61,7 +61,7 @@ pub async fn c1_close_waits_no_longer_than_its_timeout<A: Adapter>(adapter: A) {
 pub async fn c1_close_can_unsubscribe_first<A: Adapter>(adapter: A) {
     let server = Server::shared();
     let mark = Mark::new("/ws/");
-    let client = adapter.connect(&mark.url(server), quick()).await.unwrap();
+    let client = adapter.connect(&mark.url(server), quick_config()).await.unwrap();
     let task = create_task(&client, "watched").await;
     let _changes = client.subscribe::<Task>(Subscribe::instance("tasks", task.pk)).await.unwrap();
 
@@ -74,7 +74,7 @@ pub async fn c1_close_can_unsubscribe_first<A: Adapter>(adapter: A) {
 pub async fn c1_close_now_settles_at_once<A: Adapter>(adapter: A) {
     let server = Server::shared();
     let mark = Mark::new("/ws/");
-    let client = adapter.connect(&mark.url(server), quick()).await.unwrap();
+    let client = adapter.connect(&mark.url(server), quick_config()).await.unwrap();
 
     let mute: ReplyFuture<Value> = client.call(Request::new("tools", "mute"));
     eventually(&adapter, "the request arrives", || mark.count(server, "tools/mute") == 1).await;
@@ -87,7 +87,7 @@ pub async fn c1_close_now_settles_at_once<A: Adapter>(adapter: A) {
 
 /// Offline there is nothing to wait for, and no dial follows.
 pub async fn c1_close_offline_settles_at_once<A: Adapter>(adapter: A) {
-    let client = adapter.connect_lazy(&refused_url("/ws/"), quick()).unwrap();
+    let client = adapter.connect_lazy(&refused_url("/ws/"), quick_config()).unwrap();
     let mut events = client.events();
     let waiting: ReplyFuture<Value> = client.call(Request::new("tools", "echo"));
     let subscribing = client.subscribe::<Task>(Subscribe::instance("tasks", 1));
@@ -104,7 +104,7 @@ pub async fn c1_close_offline_settles_at_once<A: Adapter>(adapter: A) {
 pub async fn c1_close_aborts_a_dial<A: Adapter>(adapter: A) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let url = format!("ws://{}/ws/", listener.local_addr().unwrap());
-    let client = adapter.connect_lazy(&url, quick()).unwrap();
+    let client = adapter.connect_lazy(&url, quick_config()).unwrap();
 
     let waiting: ReplyFuture<Value> = client.call(Request::new("tools", "echo"));
     listener.set_nonblocking(true).unwrap();
@@ -126,7 +126,7 @@ pub async fn c1_close_aborts_a_dial<A: Adapter>(adapter: A) {
 pub async fn c2_dropping_the_last_handle_releases_everything<A: Adapter>(adapter: A) {
     let server = Server::start().unwrap();
     let mark = Mark::new("/ws/");
-    let client = adapter.connect(&mark.url(&server), quick()).await.unwrap();
+    let client = adapter.connect(&mark.url(&server), quick_config()).await.unwrap();
     let clone = client.clone();
     let mute: ReplyFuture<Value> = clone.call(Request::new("tools", "mute"));
     let changes = clone.subscribe::<Task>(Subscribe::instance("tasks", 1)).await.unwrap();
@@ -147,7 +147,7 @@ pub async fn c2_dropping_the_last_handle_offline<A: Adapter>(adapter: A) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let silent = listener.local_addr().unwrap();
     for (url, sockets) in [(format!("ws://{silent}/ws/"), 1), (refused_url("/ws/"), 0)] {
-        let client = adapter.connect_lazy(&url, quick()).unwrap();
+        let client = adapter.connect_lazy(&url, quick_config()).unwrap();
         let reply: ReplyFuture<Value> = client.call(Request::new("tools", "echo"));
         eventually(&adapter, "it dials", || sockets_to(silent) == sockets).await;
         drop(client);
@@ -170,7 +170,7 @@ pub async fn c2_runtime_shutdown_settles_everything<A: Adapter>(adapter: A) {
         let adapter = adapter.clone();
         move || {
             adapter.clone().run(async move {
-                let client = adapter.connect(&url, quick()).await.unwrap();
+                let client = adapter.connect(&url, quick_config()).await.unwrap();
                 let mute: ReplyFuture<Value> = client.call(Request::new("tools", "mute"));
                 let task = Subscribe::instance("tasks", 1);
                 let changes = client.subscribe::<Task>(task).await.unwrap();

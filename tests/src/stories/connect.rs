@@ -10,7 +10,7 @@ use dcrf_proto::{
 };
 use serde_json::Value;
 
-use crate::adapter::{Adapter, Setup, quick};
+use crate::adapter::{Adapter, Setup, quick_config};
 use crate::observe::{Mark, closed, connected, eventually, lost};
 use crate::server::{Kind, Server};
 
@@ -41,7 +41,7 @@ pub async fn l14_connect_fails_with_the_first_error<A: Adapter>(adapter: A) {
 
 /// `connect_lazy` returns at once and keeps trying.
 pub async fn l14_connect_lazy_returns_at_once<A: Adapter>(adapter: A) {
-    let client = adapter.connect_lazy(&refused_url("/ws/"), quick()).unwrap();
+    let client = adapter.connect_lazy(&refused_url("/ws/"), quick_config()).unwrap();
     let mut events = client.events();
 
     let waiting = client.call::<Value>(Request::new("tools", "echo"));
@@ -58,7 +58,7 @@ pub async fn l14_connect_lazy_returns_at_once<A: Adapter>(adapter: A) {
 pub async fn l14_idle_client_connects_on_open<A: Adapter>(adapter: A) {
     let server = Server::shared();
     let mark = Mark::new("/ws/");
-    let setup = Setup::new(&mark.url(server), quick()).start_closed();
+    let setup = Setup::new(&mark.url(server), quick_config()).start_closed();
     let client = adapter.connect_lazy_with(setup.clone()).unwrap();
     let waiting = client.call::<Value>(Request::new("tools", "echo").arg("n", 1));
     let stats = client.stats();
@@ -85,14 +85,14 @@ pub async fn l14_invalid_url_is_not_dialled<A: Adapter>(adapter: A) {
     for url in ["localhost:8000/ws/", "http://localhost:8000/ws/", "ws://localhost:port/", ""] {
         let error = connect_error(&adapter, url).await;
         assert!(matches!(error, ConnectError::InvalidUrl(_)), "{url}: {error:?}");
-        let lazy = adapter.connect_lazy(url, quick());
+        let lazy = adapter.connect_lazy(url, quick_config());
         assert!(matches!(lazy, Err(ConnectError::InvalidUrl(_))), "{url}");
     }
 }
 
 /// With three attempts allowed, the third failure closes the client and settles all requests.
 pub async fn l5_gives_up_after_the_last_attempt<A: Adapter>(adapter: A) {
-    let mut config = quick();
+    let mut config = quick_config();
     config.max_attempts = Some(3);
     let client = adapter.connect_lazy(&refused_url("/ws/"), config).unwrap();
 
@@ -111,7 +111,7 @@ pub async fn l7_rejected_credentials_close_the_client<A: Adapter>(adapter: A) {
     let server = Server::shared();
     for path in ["/ws/kick/4401/", "/ws/kick/4403/", "/ws/deny/", "/ws/authenticated/"] {
         let mark = Mark::new(path);
-        let client = adapter.connect_lazy(&mark.url(server), quick()).unwrap();
+        let client = adapter.connect_lazy(&mark.url(server), quick_config()).unwrap();
         let reason = closed(&client).await;
         match (&reason, path) {
             (CloseReason::Unauthorized(ConnectionError::Closed(frame)), "/ws/kick/4401/") => {
@@ -131,7 +131,7 @@ pub async fn l7_rejected_credentials_close_the_client<A: Adapter>(adapter: A) {
 pub async fn l7_close_code_1012_reconnects_soon<A: Adapter>(adapter: A) {
     let mark = Mark::new("/ws/kick/1012/");
     let url = format!("{}&reason=bye", mark.url(uvicorn()));
-    let client = adapter.connect_lazy(&url, quick()).unwrap();
+    let client = adapter.connect_lazy(&url, quick_config()).unwrap();
     let mut events = client.events();
 
     let bye = CloseFrame { code: 1012, reason: "bye".into() };
@@ -150,7 +150,7 @@ pub async fn l7_close_code_1012_reconnects_soon<A: Adapter>(adapter: A) {
 /// A close code of the application is a connection error like any other: the client reconnects.
 pub async fn l7_other_close_codes_reconnect<A: Adapter>(adapter: A) {
     for (server, reason) in [(uvicorn(), "bye"), (Server::shared(), "")] {
-        let client = adapter.connect(&server.url("/ws/"), quick()).await.unwrap();
+        let client = adapter.connect(&server.url("/ws/"), quick_config()).await.unwrap();
         let mut events = client.events();
         let kick = Request::new("tools", "kick").arg("code", 4001).arg("reason", "bye");
         let kicked = client.call::<Value>(kick).await;
@@ -165,7 +165,7 @@ pub async fn l7_other_close_codes_reconnect<A: Adapter>(adapter: A) {
 /// A handshake without a response fails at the dial timeout.
 pub async fn l4_hanging_dial_times_out<A: Adapter>(adapter: A) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let mut config = quick();
+    let mut config = quick_config();
     config.dial_timeout = Duration::from_millis(150);
     let url = format!("ws://{}/ws/", listener.local_addr().unwrap());
     let Err(ConnectError::Failed { error, .. }) = adapter.connect(&url, config).await else {
@@ -188,7 +188,7 @@ pub(super) fn refused_url(path: &str) -> String {
 
 async fn connect_error<A: Adapter>(adapter: &A, url: &str) -> ConnectError {
     // On a busy machine a short wait could be over, and the next attempt begin, before this task runs.
-    let mut config = quick();
+    let mut config = quick_config();
     config.backoff.minimum = Duration::from_secs(60);
     config.backoff.maximum = Duration::from_secs(60);
     match adapter.connect(url, config).await {

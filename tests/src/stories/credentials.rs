@@ -8,8 +8,8 @@ use dcrf_proto::{
 };
 use serde_json::{Value, json};
 
-use super::{rename, visit};
-use crate::adapter::{Adapter, Setup, quick};
+use super::{connect_to_shared, rename};
+use crate::adapter::{Adapter, Setup, quick_config};
 use crate::client::{Client, ReplyFuture};
 use crate::models::Task;
 use crate::observe::{Mark, change, closed, connected, lost, restarted};
@@ -34,10 +34,10 @@ async fn assert_alice(client: &Client) {
 /// A token in the query authenticates the client.
 pub async fn l8_token_in_the_query<A: Adapter>(adapter: A) {
     let url = format!("{}&token=tok-alice", authenticated().1);
-    let alice = adapter.connect(&url, quick()).await.unwrap();
+    let alice = adapter.connect(&url, quick_config()).await.unwrap();
     assert_alice(&alice).await;
 
-    let other = visit(&adapter).await;
+    let other = connect_to_shared(&adapter).await;
     let task: Task = alice.create("private", &json!({"title": "watched"})).await.unwrap();
     let mut changes =
         alice.subscribe::<Task>(Subscribe::instance("private", task.pk)).await.unwrap();
@@ -50,14 +50,16 @@ pub async fn l8_token_in_the_query<A: Adapter>(adapter: A) {
 
 /// A token in a header.
 pub async fn l8_token_in_a_header<A: Adapter>(adapter: A) {
-    let setup = Setup::new(&authenticated().1, quick()).header("Authorization", "Token tok-alice");
+    let setup =
+        Setup::new(&authenticated().1, quick_config()).header("Authorization", "Token tok-alice");
     assert_alice(&adapter.connect_with(setup).await.unwrap()).await;
 }
 
 /// A token in a subprotocol, offered beside the one that the server selects.
 pub async fn l8_token_in_a_subprotocol<A: Adapter>(adapter: A) {
-    let setup =
-        Setup::new(&authenticated().1, quick()).subprotocol("dcrf").subprotocol("token.tok-alice");
+    let setup = Setup::new(&authenticated().1, quick_config())
+        .subprotocol("dcrf")
+        .subprotocol("token.tok-alice");
     let client = adapter.connect_with(setup).await.unwrap();
     assert_alice(&client).await;
     assert_eq!(client.protocol().as_deref(), Some("dcrf"));
@@ -68,7 +70,7 @@ pub async fn l8_session_cookie_of_a_login<A: Adapter>(adapter: A) {
     let form = "username=alice&password=wonderland";
     let answer = post(Server::shared().address(), "/login/", None, form).unwrap();
     let session = answer.cookie("sessionid").expect("the login sets it");
-    let setup = Setup::new(&authenticated().1, quick()).cookie("sessionid", session);
+    let setup = Setup::new(&authenticated().1, quick_config()).cookie("sessionid", session);
     assert_alice(&adapter.connect_with(setup).await.unwrap()).await;
 }
 
@@ -79,7 +81,7 @@ pub async fn l6_two_rejections_in_a_row_close_the_client<A: Adapter>(adapter: A)
         Setup::cookie as fn(Setup, &str, &str) -> Setup,
     ];
     for (set, name) in wrong.into_iter().zip(["Authorization", "sessionid"]) {
-        let setup = |url: &str| set(Setup::new(url, quick()), name, "wrong");
+        let setup = |url: &str| set(Setup::new(url, quick_config()), name, "wrong");
         let connected = adapter.connect_with(setup(&authenticated().1)).await;
         let Err(ConnectError::Failed { error, .. }) = connected else {
             panic!("wrong credentials were accepted")
@@ -99,12 +101,12 @@ pub async fn l6_two_rejections_in_a_row_close_the_client<A: Adapter>(adapter: A)
 pub async fn l8_origin_defaults_to_the_server<A: Adapter>(adapter: A) {
     let mark = Mark::new("/ws/origin/");
     let server = Server::shared();
-    let client = adapter.connect(&mark.url(server), quick()).await.unwrap();
+    let client = adapter.connect(&mark.url(server), quick_config()).await.unwrap();
     client.list::<Value>("tasks").await.unwrap();
     let own = format!("http://{}", server.address());
     assert_eq!(mark.headers(server, "origin"), [Some(own)]);
 
-    let foreign = Setup::new(&mark.url(server), quick()).origin("https://evil.example");
+    let foreign = Setup::new(&mark.url(server), quick_config()).origin("https://evil.example");
     let Err(ConnectError::Failed { error, .. }) = adapter.connect_with(foreign).await else {
         panic!("a foreign origin was accepted")
     };
@@ -124,7 +126,7 @@ pub async fn l8_each_connection_uses_a_fresh_ticket<A: Adapter>(adapter: A) {
     let mut server = Server::start().unwrap();
     let mark = Mark::new("/ws/ticket/");
     let (address, url) = (server.address(), mark.url(&server));
-    let setup = Setup::new(&url, quick()).credentials(move |_| {
+    let setup = Setup::new(&url, quick_config()).credentials(move |_| {
         let credentials =
             ticket(address).map(|ticket| Credentials::new().url(&format!("{url}&ticket={ticket}")));
         async { credentials }
@@ -166,7 +168,7 @@ pub async fn l7_failure_policy_refreshes_credentials<A: Adapter>(adapter: A) {
     let (mark, url) = authenticated();
     let refreshes: Arc<Mutex<Vec<bool>>> = Arc::default();
     let seen = refreshes.clone();
-    let setup = Setup::new(&url, quick())
+    let setup = Setup::new(&url, quick_config())
         .credentials(move |attempt| {
             seen.lock().unwrap().push(attempt.refresh);
             async { Ok(Credentials::new().header("Authorization", "Token tok-alice")) }

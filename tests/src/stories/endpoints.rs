@@ -8,15 +8,15 @@ use dcrf_proto::{
 };
 use serde_json::{Value, json};
 
-use super::{create_task, rename, visit};
-use crate::adapter::{Adapter, quick};
+use super::{connect_to_shared, create_task, rename};
+use crate::adapter::{Adapter, quick_config};
 use crate::models::{Row, Task};
 use crate::observe::{Mark, change, connected, ended, error_reply, eventually, lost, restarted};
 use crate::server::Server;
 
 /// A client of a bare endpoint.
 async fn bare<A: Adapter>(adapter: &A, server: &Server, mark: &Mark) -> Client {
-    let mut config = quick();
+    let mut config = quick_config();
     config.framing = Framing::Bare;
     adapter.connect(&mark.url(server), config).await.unwrap()
 }
@@ -27,7 +27,7 @@ pub async fn f1_bare_endpoint<A: Adapter>(adapter: A) {
     let mark = Mark::new("/ws/bare/tasks/");
     let client = bare(&adapter, server, &mark).await;
     let mut events = client.events();
-    let other = visit(&adapter).await;
+    let other = connect_to_shared(&adapter).await;
 
     // The stream's name is not sent.
     let task = create_task(&client, "bare").await;

@@ -5,15 +5,15 @@ use dcrf_proto::{Change, Subscribe};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{create_task, rename, two, visit};
-use crate::adapter::{Adapter, quick};
+use super::{connect_to_shared, create_task, rename, watcher_and_writer};
+use crate::adapter::{Adapter, quick_config};
 use crate::models::{Gadget, Memo, Task};
 use crate::observe::{Mark, change, eventually};
 use crate::server::Server;
 
 /// A feed with a serializer carries whole objects, also for deletes.
 pub async fn s13_feed_with_data_and_creates<A: Adapter>(adapter: A) {
-    let (watcher, writer) = two(&adapter).await;
+    let (watcher, writer) = watcher_and_writer(&adapter).await;
 
     let all = Subscribe::new("tasks", "subscribe_all").include_create();
     let mut feed = watcher.subscribe::<Task>(all).await.unwrap();
@@ -29,7 +29,7 @@ pub async fn s13_feed_with_data_and_creates<A: Adapter>(adapter: A) {
 
 /// Creates are not delivered by default.
 pub async fn s13_creates_are_opt_in<A: Adapter>(adapter: A) {
-    let (watcher, writer) = two(&adapter).await;
+    let (watcher, writer) = watcher_and_writer(&adapter).await;
 
     let all = Subscribe::new("tasks", "subscribe_all");
     let mut feed = watcher.subscribe::<Task>(all).await.unwrap();
@@ -44,7 +44,7 @@ pub async fn feed_of_keys_only<A: Adapter>(adapter: A) {
     struct Key {
         pk: String,
     }
-    let (watcher, writer) = two(&adapter).await;
+    let (watcher, writer) = watcher_and_writer(&adapter).await;
 
     let all = Subscribe::new("gadgets", "subscribe_all").include_create();
     let mut feed = watcher.subscribe::<Key>(all).await.unwrap();
@@ -72,8 +72,8 @@ pub async fn feed_of_keys_only<A: Adapter>(adapter: A) {
 pub async fn s15_feed_as_in_the_documentation<A: Adapter>(adapter: A) {
     let server = Server::shared();
     let mark = Mark::new("/ws/");
-    let watcher = adapter.connect(&mark.url(server), quick()).await.unwrap();
-    let writer = visit(&adapter).await;
+    let watcher = adapter.connect(&mark.url(server), quick_config()).await.unwrap();
+    let writer = connect_to_shared(&adapter).await;
 
     let docs = Subscribe::new("docs_feed", "subscribe_all").without_ack().include_create();
     let mut feed = watcher.subscribe::<Value>(docs).await.unwrap();
@@ -100,8 +100,8 @@ pub async fn s15_feed_as_in_the_documentation<A: Adapter>(adapter: A) {
 pub async fn feed_with_an_argument<A: Adapter>(adapter: A) {
     let server = Server::shared();
     let mark = Mark::new("/ws/");
-    let watcher = adapter.connect(&mark.url(server), quick()).await.unwrap();
-    let writer = visit(&adapter).await;
+    let watcher = adapter.connect(&mark.url(server), quick_config()).await.unwrap();
+    let writer = connect_to_shared(&adapter).await;
     let task = create_task(&writer, "climber").await;
     // Unique to this story.
     let (low, high) = (1_000_000 + 2 * task.pk, 1_000_001 + 2 * task.pk);

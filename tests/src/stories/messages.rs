@@ -8,7 +8,7 @@ use futures_lite::future::poll_once;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::adapter::{Adapter, quick};
+use crate::adapter::{Adapter, quick_config};
 use crate::observe::{Mark, connected, eventually, lost, restarted};
 use crate::server::{Journal, Server};
 
@@ -26,7 +26,7 @@ fn echo(number: u32) -> Request {
 pub async fn r10_message_waits_for_the_connection<A: Adapter>(adapter: A) {
     let mut server = Server::start().unwrap();
     let mark = Mark::new("/ws/");
-    let client = adapter.connect(&mark.url(&server), quick()).await.unwrap();
+    let client = adapter.connect(&mark.url(&server), quick_config()).await.unwrap();
     let mut events = client.events();
     client.send_now(echo(1)).unwrap();
     client.flush().await.unwrap();
@@ -64,7 +64,7 @@ pub async fn r10_message_waits_for_the_connection<A: Adapter>(adapter: A) {
 pub async fn c3_flush_waits_for_the_socket<A: Adapter>(adapter: A) {
     let server = Server::start().unwrap();
     let mark = Mark::new("/ws/");
-    let client = adapter.connect(&mark.url(&server), quick()).await.unwrap();
+    let client = adapter.connect(&mark.url(&server), quick_config()).await.unwrap();
 
     // The server does not read, and a few megabytes fill the sockets.
     server.pause().unwrap();
@@ -89,7 +89,7 @@ pub async fn c3_flush_waits_for_the_socket<A: Adapter>(adapter: A) {
 pub async fn c3_flush_fails_if_the_client_closes_first<A: Adapter>(adapter: A) {
     let mut server = Server::start().unwrap();
     server.kill().unwrap();
-    let client = adapter.connect_lazy(&server.url("/ws/"), quick()).unwrap();
+    let client = adapter.connect_lazy(&server.url("/ws/"), quick_config()).unwrap();
 
     client.send(echo(1)).unwrap();
     let flush = client.flush();
@@ -104,7 +104,7 @@ pub async fn c3_flush_fails_if_the_client_closes_first<A: Adapter>(adapter: A) {
 /// Listeners receive matching unsolicited frames, also on the next connection.
 pub async fn f2_listener_survives_a_reconnect<A: Adapter>(adapter: A) {
     let mark = Mark::new("/ws/");
-    let client = adapter.connect(&mark.url(Server::shared()), quick()).await.unwrap();
+    let client = adapter.connect(&mark.url(Server::shared()), quick_config()).await.unwrap();
     let mut events = client.events();
     let selector = || Selector::stream("tools").contains(json!({"type": "tick"}));
     let mut ticks = client.listen::<Tick>(selector()).unwrap();

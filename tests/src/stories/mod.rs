@@ -27,18 +27,18 @@ pub mod tls;
 use crate::client::Client;
 use serde_json::json;
 
-use crate::adapter::{Adapter, quick};
+use crate::adapter::{Adapter, quick_config};
 use crate::models::Task;
 use crate::server::Server;
 
 /// A client connected to the multiplexed endpoint of the shared server.
-async fn visit<A: Adapter>(adapter: &A) -> Client {
-    adapter.connect(&Server::shared().url("/ws/"), quick()).await.unwrap()
+async fn connect_to_shared<A: Adapter>(adapter: &A) -> Client {
+    adapter.connect(&Server::shared().url("/ws/"), quick_config()).await.unwrap()
 }
 
 /// Two clients of the shared server: a watcher and a writer.
-async fn two<A: Adapter>(adapter: &A) -> (Client, Client) {
-    (visit(adapter).await, visit(adapter).await)
+async fn watcher_and_writer<A: Adapter>(adapter: &A) -> (Client, Client) {
+    (connect_to_shared(adapter).await, connect_to_shared(adapter).await)
 }
 
 async fn create_task(client: &Client, title: &str) -> Task {

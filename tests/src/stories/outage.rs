@@ -8,7 +8,7 @@ use dcrf_proto::{Change, ConnectionError, Request, RequestError, Subscribe};
 use serde_json::{Value, json};
 
 use super::{create_task, rename};
-use crate::adapter::{Adapter, quick};
+use crate::adapter::{Adapter, quick_config};
 use crate::models::Task;
 use crate::observe::{Mark, change, connected, eventually, lost, restarted};
 use crate::server::{Journal, Kind, Server};
@@ -18,7 +18,7 @@ use crate::server::{Journal, Kind, Server};
 pub async fn r4_server_killed_with_requests_in_flight<A: Adapter>(adapter: A) {
     let mut server = Server::start().unwrap();
     let mark = Mark::new("/ws/");
-    let client = adapter.connect(&mark.url(&server), quick()).await.unwrap();
+    let client = adapter.connect(&mark.url(&server), quick_config()).await.unwrap();
     let mut events = client.events();
 
     let task: Task = client.create("tasks", &json!({"title": "before"})).await.unwrap();
@@ -57,7 +57,7 @@ pub async fn r4_server_killed_with_requests_in_flight<A: Adapter>(adapter: A) {
     let Change::Gap(gap) = change(&mut changes).await else { panic!("no gap") };
     assert_eq!(gap.cause, killed, "the gap names the loss, not the failed attempts");
 
-    let other = adapter.connect(&server.url("/ws/"), quick()).await.unwrap();
+    let other = adapter.connect(&server.url("/ws/"), quick_config()).await.unwrap();
     let patched: Task = other.patch("tasks", task.pk, &json!({"title": "after"})).await.unwrap();
     assert_eq!(change(&mut changes).await, Change::Update(patched.clone()));
     assert_eq!(change(&mut all).await, Change::Update(patched));
@@ -78,7 +78,7 @@ pub async fn r4_server_killed_with_requests_in_flight<A: Adapter>(adapter: A) {
 pub async fn r4_unsent_requests_wait_for_the_next_connection<A: Adapter>(adapter: A) {
     let mut server = Server::start().unwrap();
     let mark = Mark::new("/ws/");
-    let client = adapter.connect(&mark.url(&server), quick()).await.unwrap();
+    let client = adapter.connect(&mark.url(&server), quick_config()).await.unwrap();
     let mut events = client.events();
 
     // The server does not read, and a few megabytes fill the sockets. `status` replies with its
@@ -113,7 +113,7 @@ pub async fn r4_unsent_requests_wait_for_the_next_connection<A: Adapter>(adapter
 pub async fn r4_idempotent_request_is_repeated_at_most_once<A: Adapter>(adapter: A) {
     let server = Server::shared();
     let mark = Mark::new("/ws/");
-    let client = adapter.connect(&mark.url(server), quick()).await.unwrap();
+    let client = adapter.connect(&mark.url(server), quick_config()).await.unwrap();
 
     let mute = || Request::new("tools", "mute");
     let repeated: ReplyFuture<Value> = client.call(mute().idempotent(true));
@@ -134,7 +134,7 @@ pub async fn r4_idempotent_request_is_repeated_at_most_once<A: Adapter>(adapter:
 /// and its subscription resumes.
 pub async fn l2_planned_restart_of_the_server<A: Adapter>(adapter: A) {
     let mut server = Server::builder().kind(Kind::Uvicorn).start().unwrap();
-    let client = adapter.connect(&server.url("/ws/"), quick()).await.unwrap();
+    let client = adapter.connect(&server.url("/ws/"), quick_config()).await.unwrap();
     let mut events = client.events();
     let task = create_task(&client, "before").await;
     let mut changes =
@@ -147,7 +147,7 @@ pub async fn l2_planned_restart_of_the_server<A: Adapter>(adapter: A) {
     connected(&mut events).await;
     let Change::Gap(gap) = change(&mut changes).await else { panic!("no gap") };
     assert!(matches!(gap.cause, ConnectionError::Closed(frame) if frame.code == 1012));
-    let other = adapter.connect(&server.url("/ws/"), quick()).await.unwrap();
+    let other = adapter.connect(&server.url("/ws/"), quick_config()).await.unwrap();
     let renamed = rename(&other, &task, "after").await;
     assert_eq!(change(&mut changes).await, Change::Update(renamed));
 }

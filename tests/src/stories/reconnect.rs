@@ -9,8 +9,8 @@ use dcrf_proto::{
 use serde_json::Value;
 
 use super::connect::uvicorn;
-use super::{create_task, rename, visit};
-use crate::adapter::{Adapter, Setup, quick};
+use super::{connect_to_shared, create_task, rename};
+use crate::adapter::{Adapter, Setup, quick_config};
 use crate::client::ReplyFuture;
 use crate::models::Task;
 use crate::observe::{Mark, change, closed, connected, eventually, lost};
@@ -21,7 +21,7 @@ use crate::server::Server;
 pub async fn l13_force_reconnect<A: Adapter>(adapter: A) {
     let server = Server::shared();
     let mark = Mark::new("/ws/");
-    let setup = Setup::new(&mark.url(server), quick());
+    let setup = Setup::new(&mark.url(server), quick_config());
     // The policy would close the client if it were asked.
     let setup = setup.on_failure(|_| Some(dcrf_proto::FailureAction::Stop));
     let client = adapter.connect_with(setup).await.unwrap();
@@ -37,7 +37,7 @@ pub async fn l13_force_reconnect<A: Adapter>(adapter: A) {
     connected(&mut events).await;
     let Change::Gap(gap) = change(&mut changes).await else { panic!("no gap") };
     assert_eq!(gap.cause, ConnectionError::Reconnect);
-    let renamed = rename(&visit(&adapter).await, &task, "after").await;
+    let renamed = rename(&connect_to_shared(&adapter).await, &task, "after").await;
     assert_eq!(change(&mut changes).await, Change::Update(renamed));
     eventually(&adapter, "the server gets the close frame", || mark.close_codes(server) == [4000])
         .await;
@@ -57,7 +57,7 @@ pub async fn l13_force_reconnect<A: Adapter>(adapter: A) {
 
 /// `force_reconnect` does not wait for the backoff.
 pub async fn l13_force_reconnect_ends_the_backoff<A: Adapter>(adapter: A) {
-    let mut config = quick();
+    let mut config = quick_config();
     (config.backoff.minimum, config.backoff.jitter) = (Duration::from_secs(3_600), false);
     config.backoff.maximum = Duration::from_secs(3_600);
     let client = adapter.connect(&Server::shared().url("/ws/"), config).await.unwrap();
@@ -71,7 +71,7 @@ pub async fn l13_force_reconnect_ends_the_backoff<A: Adapter>(adapter: A) {
 
 /// The snapshot after the gap contains the changes made during the outage.
 pub async fn s6_refreshed_subscriber_converges<A: Adapter>(adapter: A) {
-    let mut config = quick();
+    let mut config = quick_config();
     (config.backoff.minimum, config.backoff.jitter) = (Duration::from_secs(3_600), false);
     config.backoff.maximum = Duration::from_secs(3_600);
     let client = adapter.connect(&Server::shared().url("/ws/"), config).await.unwrap();
@@ -84,7 +84,7 @@ pub async fn s6_refreshed_subscriber_converges<A: Adapter>(adapter: A) {
     let crash = client.call::<Value>(Request::new("tools", "crash")).await;
     assert_eq!(crash, Err(RequestError::ConnectionLost { sent: true }));
     lost(&mut events).await;
-    let renamed = rename(&visit(&adapter).await, &task, "after").await;
+    let renamed = rename(&connect_to_shared(&adapter).await, &task, "after").await;
     client.force_reconnect();
     assert!(matches!(change(&mut changes).await, Change::Gap(_)));
     assert_eq!(change(&mut changes).await, Change::Snapshot(vec![renamed]));
@@ -95,7 +95,7 @@ pub async fn s6_refreshed_subscriber_converges<A: Adapter>(adapter: A) {
 pub async fn l12_poisoned_subscription_ends_and_others_continue<A: Adapter>(adapter: A) {
     for server in [Server::shared(), uvicorn()] {
         let mark = Mark::new("/ws/");
-        let client = adapter.connect(&mark.url(server), quick()).await.unwrap();
+        let client = adapter.connect(&mark.url(server), quick_config()).await.unwrap();
         let task = create_task(&client, "before").await;
         let subscribe = Subscribe::instance("tasks", task.pk).refresh();
         let mut changes = client.subscribe::<Task>(subscribe).await.unwrap();
@@ -116,7 +116,7 @@ pub async fn l12_poisoned_subscription_ends_and_others_continue<A: Adapter>(adap
 pub async fn f5_oversized_messages_close_the_client<A: Adapter>(adapter: A) {
     for server in [Server::shared(), uvicorn()] {
         let mark = Mark::new("/ws/");
-        let setup = Setup::new(&mark.url(server), quick()).max_incoming_message(100_000);
+        let setup = Setup::new(&mark.url(server), quick_config()).max_incoming_message(100_000);
         let client = adapter.connect_with(setup).await.unwrap();
         let mut events = client.events();
         let echo = |size: usize| -> ReplyFuture<Value> {

@@ -3,8 +3,8 @@
 use dcrf_proto::client::ReplyError;
 use dcrf_proto::{Page, ReplyStreamError, Request, RequestError};
 
-use super::visit;
-use crate::adapter::{Adapter, quick};
+use super::connect_to_shared;
+use crate::adapter::{Adapter, quick_config};
 use crate::models::Row;
 use crate::observe::{Mark, connected, eventually, lost, restarted};
 use crate::server::Server;
@@ -13,7 +13,7 @@ use crate::server::Server;
 pub async fn r12_streamed_list_is_read_to_the_end<A: Adapter>(adapter: A) {
     let server = Server::shared();
     let mark = Mark::new("/ws/");
-    let client = adapter.connect(&mark.url(server), quick()).await.unwrap();
+    let client = adapter.connect(&mark.url(server), quick_config()).await.unwrap();
 
     let mut pages = client.stream_pages::<Row>(Request::list("row_stream"));
     let mut offsets = Vec::new();
@@ -44,7 +44,7 @@ pub async fn r12_streamed_list_is_read_to_the_end<A: Adapter>(adapter: A) {
 pub async fn r12_dropped_streamed_list_is_cancelled<A: Adapter>(adapter: A) {
     let server = Server::shared();
     let mark = Mark::new("/ws/");
-    let client = adapter.connect(&mark.url(server), quick()).await.unwrap();
+    let client = adapter.connect(&mark.url(server), quick_config()).await.unwrap();
 
     let mut pages = client.stream_pages::<Row>(Request::list("row_stream").arg("limit", 1));
     assert_eq!(pages.next().await.unwrap().unwrap().results[0].id, 1);
@@ -64,7 +64,7 @@ pub async fn r12_dropped_streamed_list_is_cancelled<A: Adapter>(adapter: A) {
 
 /// An error reply is the only item.
 pub async fn r12_unknown_streamed_list_is_one_error<A: Adapter>(adapter: A) {
-    let client = visit(&adapter).await;
+    let client = connect_to_shared(&adapter).await;
 
     let mut pages = client.stream_pages::<Row>(Request::new("row_stream", "no_such_action"));
     let Some(Err(ReplyError::Stream(ReplyStreamError::Request(RequestError::ErrorReply(
@@ -81,7 +81,7 @@ pub async fn r12_unknown_streamed_list_is_one_error<A: Adapter>(adapter: A) {
 pub async fn r12_pages_are_requested_one_by_one<A: Adapter>(adapter: A) {
     let server = Server::shared();
     let mark = Mark::new("/ws/");
-    let client = adapter.connect(&mark.url(server), quick()).await.unwrap();
+    let client = adapter.connect(&mark.url(server), quick_config()).await.unwrap();
 
     let mut pages = client.list_pages::<Row>(Request::list("row_pages"));
     assert_eq!(pages.total(), None);
@@ -103,7 +103,7 @@ pub async fn r12_pages_are_requested_one_by_one<A: Adapter>(adapter: A) {
 
 /// `list_all` handles pages and plain arrays alike.
 pub async fn r12_list_all_yields_every_object<A: Adapter>(adapter: A) {
-    let client = visit(&adapter).await;
+    let client = connect_to_shared(&adapter).await;
 
     let mut rows = client.list_all::<Row>(Request::list("row_pages").arg("limit", 5));
     let mut ids = Vec::new();
@@ -126,7 +126,7 @@ pub async fn r12_list_all_yields_every_object<A: Adapter>(adapter: A) {
 pub async fn r12_server_death_interrupts_a_stream<A: Adapter>(adapter: A) {
     let mut server = Server::start().unwrap();
     let mark = Mark::new("/ws/");
-    let client = adapter.connect(&mark.url(&server), quick()).await.unwrap();
+    let client = adapter.connect(&mark.url(&server), quick_config()).await.unwrap();
     let mut events = client.events();
 
     let endless = Request::list("row_stream").cancel_action("list_cancel");

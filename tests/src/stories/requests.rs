@@ -6,14 +6,14 @@ use crate::client::{Client, ReplyFuture};
 use dcrf_proto::{ClientEvent, RejectReason, Request, RequestError};
 use serde_json::{Value, json};
 
-use super::visit;
-use crate::adapter::{Adapter, quick};
+use super::connect_to_shared;
+use crate::adapter::{Adapter, quick_config};
 use crate::observe::{Mark, eventually, restarted};
 use crate::server::Server;
 
 /// An unanswered request fails at its deadline with `sent: true`.
 pub async fn r3_unanswered_request_times_out<A: Adapter>(adapter: A) {
-    let client = visit(&adapter).await;
+    let client = connect_to_shared(&adapter).await;
 
     let mute = Request::new("tools", "mute").timeout(Duration::from_millis(200));
     assert_eq!(client.call::<Value>(mute).await, Err(RequestError::TimedOut { sent: true }));
@@ -22,7 +22,7 @@ pub async fn r3_unanswered_request_times_out<A: Adapter>(adapter: A) {
 
 /// A reply after the deadline is dropped and counted.
 pub async fn r3_late_reply_is_dropped_and_counted<A: Adapter>(adapter: A) {
-    let client = visit(&adapter).await;
+    let client = connect_to_shared(&adapter).await;
 
     let timeout = Duration::from_millis(100);
     let slow = Request::new("tools", "slow").arg("seconds", 0.4).timeout(timeout);
@@ -34,7 +34,7 @@ pub async fn r3_late_reply_is_dropped_and_counted<A: Adapter>(adapter: A) {
 
 /// Many requests at once, one of them detached and slow: each gets its own reply in any order.
 pub async fn r6_replies_match_their_requests_in_any_order<A: Adapter>(adapter: A) {
-    let client = visit(&adapter).await;
+    let client = connect_to_shared(&adapter).await;
 
     let slow: ReplyFuture<Value> = client.call(Request::new("tools", "slow").arg("seconds", 0.2));
     let echoes: Vec<ReplyFuture<Value>> = (0..20)
@@ -50,7 +50,7 @@ pub async fn r6_replies_match_their_requests_in_any_order<A: Adapter>(adapter: A
 pub async fn r9_reply_to_cancelled_request_is_dropped<A: Adapter>(adapter: A) {
     let server = Server::shared();
     let mark = Mark::new("/ws/");
-    let client = adapter.connect(&mark.url(server), quick()).await.unwrap();
+    let client = adapter.connect(&mark.url(server), quick_config()).await.unwrap();
 
     let slow: ReplyFuture<Value> = client.call(Request::new("tools", "slow").arg("seconds", 1.5));
     eventually(&adapter, "the request arrives", || mark.count(server, "tools/slow") == 1).await;
@@ -63,7 +63,7 @@ pub async fn r9_reply_to_cancelled_request_is_dropped<A: Adapter>(adapter: A) {
 pub async fn r8_custom_request_ids<A: Adapter>(adapter: A) {
     let server = Server::shared();
     let mark = Mark::new("/ws/");
-    let client = adapter.connect(&mark.url(server), quick()).await.unwrap();
+    let client = adapter.connect(&mark.url(server), quick_config()).await.unwrap();
 
     // Never answered, so its id stays in use.
     let _held: ReplyFuture<Value> = client.call(Request::new("tools", "mute").id(78));
@@ -90,7 +90,7 @@ pub async fn r11_oversized_request_is_rejected_by_the_call<A: Adapter>(adapter: 
     // Not the shared server, to keep megabytes out of its journal.
     let server = Server::start().unwrap();
     let mark = Mark::new("/ws/");
-    let client = adapter.connect(&mark.url(&server), quick()).await.unwrap();
+    let client = adapter.connect(&mark.url(&server), quick_config()).await.unwrap();
 
     // `status` replies with its `data` alone, so the reply is small.
     let padded = |size: usize| {
@@ -113,7 +113,7 @@ pub async fn r11_oversized_request_is_rejected_by_the_call<A: Adapter>(adapter: 
 
 /// A frame without a request id is an event of the client.
 pub async fn f2_unsolicited_message_is_an_event<A: Adapter>(adapter: A) {
-    let client = visit(&adapter).await;
+    let client = connect_to_shared(&adapter).await;
     let mut events = client.events();
 
     let pushed: Value = client.call(Request::new("tools", "push").arg("count", 3)).await.unwrap();
@@ -131,7 +131,7 @@ pub async fn r1_requests_wait_for_the_first_connection<A: Adapter>(adapter: A) {
     let mut server = Server::start().unwrap();
     server.kill().unwrap();
     let mark = Mark::new("/ws/");
-    let client = adapter.connect_lazy(&mark.url(&server), quick()).unwrap();
+    let client = adapter.connect_lazy(&mark.url(&server), quick_config()).unwrap();
 
     let numbered = |number: i32| -> ReplyFuture<Value> {
         client.call(Request::new("tools", "echo").arg("number", number))

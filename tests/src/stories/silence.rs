@@ -5,7 +5,7 @@ use std::time::Duration;
 use dcrf_proto::{Change, CloseOptions, ConnectionError, Heartbeat, Subscribe};
 
 use super::{create_task, rename};
-use crate::adapter::{Adapter, quick};
+use crate::adapter::{Adapter, quick_config};
 use crate::models::Task;
 use crate::observe::{Mark, change, connected, eventually, lost};
 use crate::server::Server;
@@ -15,7 +15,7 @@ use crate::server::Server;
 pub async fn l9_heartbeat_detects_a_frozen_server<A: Adapter>(adapter: A) {
     let server = Server::start().unwrap();
     let mark = Mark::new("/ws/");
-    let mut config = quick();
+    let mut config = quick_config();
     let heartbeat =
         Heartbeat { interval: Duration::from_millis(100), timeout: Duration::from_millis(900) };
     config.heartbeat = Some(heartbeat);
@@ -40,7 +40,7 @@ pub async fn l9_heartbeat_detects_a_frozen_server<A: Adapter>(adapter: A) {
     connected(&mut events).await;
     let Change::Gap(gap) = change(&mut changes).await else { panic!("no gap") };
     assert_eq!(gap.cause, ConnectionError::Silent(silence));
-    let other = adapter.connect(&server.url("/ws/"), quick()).await.unwrap();
+    let other = adapter.connect(&server.url("/ws/"), quick_config()).await.unwrap();
     let renamed = rename(&other, &task, "loud").await;
     assert_eq!(change(&mut changes).await, Change::Update(renamed));
     let [_, after]: [Vec<String>; 2] = mark.actions(&server).try_into().unwrap();
@@ -57,7 +57,7 @@ pub async fn l9_heartbeat_detects_a_frozen_server<A: Adapter>(adapter: A) {
 /// seconds, without a heartbeat.
 pub async fn l10_probe_detects_a_frozen_server<A: Adapter>(adapter: A) {
     let server = Server::start().unwrap();
-    let mut config = quick();
+    let mut config = quick_config();
     config.heartbeat = None;
     let client = adapter.connect(&server.url("/ws/"), config).await.unwrap();
     let mut events = client.events();

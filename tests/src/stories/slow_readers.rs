@@ -5,8 +5,8 @@ use std::time::Duration;
 use dcrf_proto::{Change, Heartbeat, Limit, OverflowPolicy, Request, Subscribe, SubscriptionError};
 use serde_json::{Value, json};
 
-use super::{rename, visit};
-use crate::adapter::{Adapter, quick};
+use super::{connect_to_shared, rename};
+use crate::adapter::{Adapter, quick_config};
 use crate::models::Task;
 use crate::observe::{Mark, change, ended, eventually};
 use crate::server::Server;
@@ -19,14 +19,14 @@ const CAPACITY: usize = 4;
 pub async fn s11_stalled_readers_delay_nothing<A: Adapter>(adapter: A) {
     let server = Server::shared();
     let mark = Mark::new("/ws/");
-    let mut config = quick();
+    let mut config = quick_config();
     config.changes = Limit { count: CAPACITY, bytes: 1 << 20 };
     let heartbeat =
         Heartbeat { interval: Duration::from_millis(200), timeout: Duration::from_secs(10) };
     config.heartbeat = Some(heartbeat);
     let limit = config.changes;
     let client = adapter.connect(&mark.url(server), config).await.unwrap();
-    let writer = visit(&adapter).await;
+    let writer = connect_to_shared(&adapter).await;
 
     let first: Task = writer.create("tasks", &json!({"title": "first"})).await.unwrap();
     // Unique to this story.

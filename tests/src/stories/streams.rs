@@ -3,7 +3,7 @@
 use dcrf_proto::{Change, Subscribe};
 
 use super::{create_task, rename};
-use crate::adapter::{Adapter, Setup, quick};
+use crate::adapter::{Adapter, Setup, quick_config};
 use crate::models::Task;
 use crate::observe::{change, connected, lost, restarted};
 use crate::server::Server;
@@ -12,7 +12,8 @@ use crate::server::Server;
 pub async fn unix_socket<A: Adapter>(adapter: A) {
     let mut server = Server::builder().unix_socket().start().unwrap();
     // No such host: the URL is not dialled.
-    let setup = Setup::new("ws://nowhere.invalid/ws/", quick()).unix_socket(&server.unix_socket());
+    let setup =
+        Setup::new("ws://nowhere.invalid/ws/", quick_config()).unix_socket(&server.unix_socket());
     let client = adapter.connect_with(setup).await.unwrap();
     let mut events = client.events();
     let task = create_task(&client, "before").await;

@@ -7,15 +7,15 @@ use dcrf_proto::{Change, Request, Subscribe, SubscriptionError};
 use futures_lite::future::poll_once;
 use serde_json::{Value, json};
 
-use super::{create_task, rename, two, visit};
-use crate::adapter::{Adapter, quick};
+use super::{connect_to_shared, create_task, rename, watcher_and_writer};
+use crate::adapter::{Adapter, quick_config};
 use crate::models::{Gadget, Memo, Task};
 use crate::observe::{Mark, change, connected, ended, eventually, lost};
 use crate::server::Server;
 
 /// Updates and the delete of an object with the primary key `pk`.
 pub async fn changes_of_an_object<A: Adapter>(adapter: A) {
-    let (watcher, writer) = two(&adapter).await;
+    let (watcher, writer) = watcher_and_writer(&adapter).await;
     let task = create_task(&writer, "watched").await;
 
     let mut changes =
@@ -34,7 +34,7 @@ pub async fn changes_of_an_object<A: Adapter>(adapter: A) {
 /// DCRF's delete events always say `pk`; they are delivered under the configured name of the key. A
 /// cascaded delete is delivered too.
 pub async fn s10_delete_carries_the_configured_key<A: Adapter>(adapter: A) {
-    let (watcher, writer) = two(&adapter).await;
+    let (watcher, writer) = watcher_and_writer(&adapter).await;
     let task = create_task(&writer, "holder").await;
     let memo: Memo =
         writer.create("memos", &json!({"text": "milk", "task": task.pk})).await.unwrap();
@@ -51,8 +51,8 @@ pub async fn s10_delete_carries_the_configured_key<A: Adapter>(adapter: A) {
 
 /// `pk_field` can be set for the whole client. This key is a UUID.
 pub async fn s10_uuid_key_is_text<A: Adapter>(adapter: A) {
-    let writer = visit(&adapter).await;
-    let mut config = quick();
+    let writer = connect_to_shared(&adapter).await;
+    let mut config = quick_config();
     config.pk_field = "id".into();
     let watcher = adapter.connect(&Server::shared().url("/ws/"), config).await.unwrap();
     let gadget: Gadget = writer.create("gadgets", &json!({"name": "lamp"})).await.unwrap();
@@ -73,8 +73,8 @@ pub async fn s10_uuid_key_is_text<A: Adapter>(adapter: A) {
 pub async fn s2_cancelling_one_of_two_subscribers_keeps_the_other<A: Adapter>(adapter: A) {
     let server = Server::shared();
     let mark = Mark::new("/ws/");
-    let watcher = adapter.connect(&mark.url(server), quick()).await.unwrap();
-    let writer = visit(&adapter).await;
+    let watcher = adapter.connect(&mark.url(server), quick_config()).await.unwrap();
+    let writer = connect_to_shared(&adapter).await;
     let task = create_task(&writer, "shared").await;
 
     let mut first = watcher.subscribe::<Task>(Subscribe::instance("tasks", task.pk)).await.unwrap();
@@ -98,8 +98,8 @@ pub async fn s2_cancelling_one_of_two_subscribers_keeps_the_other<A: Adapter>(ad
 pub async fn s9_subscribing_again_after_a_drop<A: Adapter>(adapter: A) {
     let server = Server::shared();
     let mark = Mark::new("/ws/");
-    let watcher = adapter.connect(&mark.url(server), quick()).await.unwrap();
-    let writer = visit(&adapter).await;
+    let watcher = adapter.connect(&mark.url(server), quick_config()).await.unwrap();
+    let writer = connect_to_shared(&adapter).await;
     let task = create_task(&writer, "once more").await;
 
     let instance = || Subscribe::instance("tasks", task.pk);
@@ -113,7 +113,7 @@ pub async fn s9_subscribing_again_after_a_drop<A: Adapter>(adapter: A) {
 
 /// The server replies 404 to this unsubscribe, which counts as success.
 pub async fn s9_unsubscribing_from_a_deleted_object_succeeds<A: Adapter>(adapter: A) {
-    let (watcher, writer) = two(&adapter).await;
+    let (watcher, writer) = watcher_and_writer(&adapter).await;
     let task = create_task(&writer, "doomed").await;
 
     let mut changes =
@@ -126,7 +126,7 @@ pub async fn s9_unsubscribing_from_a_deleted_object_succeeds<A: Adapter>(adapter
 
 /// An event that comes before the acknowledgement is delivered, and is no acknowledgement.
 pub async fn s8_event_before_the_acknowledgement_is_delivered<A: Adapter>(adapter: A) {
-    let client = visit(&adapter).await;
+    let client = connect_to_shared(&adapter).await;
     let task = create_task(&client, "early").await;
     let before = client.stats().received;
 
@@ -153,7 +153,7 @@ pub async fn s8_event_before_the_acknowledgement_is_delivered<A: Adapter>(adapte
 /// An update overtaken by a delete arrives as the server's error reply, never as an update without
 /// data, and the delete follows.
 pub async fn s14_stale_update_is_an_error_reply<A: Adapter>(adapter: A) {
-    let (watcher, writer) = two(&adapter).await;
+    let (watcher, writer) = watcher_and_writer(&adapter).await;
     // The server reads the object when it delivers the event. The queued lists usually, but not
     // always, delay that until after the delete.
     loop {
@@ -188,7 +188,7 @@ pub async fn s14_stale_update_is_an_error_reply<A: Adapter>(adapter: A) {
 pub async fn s3_failed_subscribe_is_not_replayed<A: Adapter>(adapter: A) {
     let server = Server::shared();
     let mark = Mark::new("/ws/");
-    let client = adapter.connect(&mark.url(server), quick()).await.unwrap();
+    let client = adapter.connect(&mark.url(server), quick_config()).await.unwrap();
     let mut events = client.events();
     let task = create_task(&client, "kept").await;
     let mut kept = client.subscribe::<Task>(Subscribe::instance("tasks", task.pk)).await.unwrap();
@@ -216,14 +216,14 @@ pub async fn s3_failed_subscribe_is_not_replayed<A: Adapter>(adapter: A) {
 /// An object is deleted while the connection is lost: its subscription ends and says so, and the others
 /// live on.
 pub async fn s7_object_deleted_during_an_outage_ends_its_subscription<A: Adapter>(adapter: A) {
-    let mut config = quick();
+    let mut config = quick_config();
     // Time enough for the deletion.
     config.backoff.minimum = Duration::from_millis(800);
     config.backoff.maximum = Duration::from_millis(800);
     config.backoff.jitter = false;
     let watcher = adapter.connect(&Server::shared().url("/ws/"), config).await.unwrap();
     let mut events = watcher.events();
-    let writer = visit(&adapter).await;
+    let writer = connect_to_shared(&adapter).await;
     let (doomed, kept) = (create_task(&writer, "doomed").await, create_task(&writer, "kept").await);
     let subscribe = |task: &Task| watcher.subscribe::<Task>(Subscribe::instance("tasks", task.pk));
     let mut of_doomed = subscribe(&doomed).await.unwrap();
@@ -246,8 +246,8 @@ pub async fn s7_object_deleted_during_an_outage_ends_its_subscription<A: Adapter
 pub async fn r8_custom_subscription_ids<A: Adapter>(adapter: A) {
     let server = Server::shared();
     let mark = Mark::new("/ws/");
-    let watcher = adapter.connect(&mark.url(server), quick()).await.unwrap();
-    let writer = visit(&adapter).await;
+    let watcher = adapter.connect(&mark.url(server), quick_config()).await.unwrap();
+    let writer = connect_to_shared(&adapter).await;
     let (one, two) = (create_task(&writer, "one").await, create_task(&writer, "two").await);
 
     let mut by_text = watcher

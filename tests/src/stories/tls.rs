@@ -4,7 +4,7 @@ use dcrf_proto::websocket::ConnectError;
 use dcrf_proto::{Change, ConnectionError, Subscribe};
 
 use super::{create_task, rename};
-use crate::adapter::{Adapter, Setup, quick};
+use crate::adapter::{Adapter, Setup, quick_config};
 use crate::authority::Authority;
 use crate::models::Task;
 use crate::observe::{change, connected, lost, restarted};
@@ -26,7 +26,7 @@ async fn assert_untrusted<A: Adapter>(adapter: &A, setup: Setup) {
 pub async fn x2_server_certificate<A: Adapter>(adapter: A) {
     let authority = Authority::new();
     let mut server = authority.server().start().unwrap();
-    let trusting = Setup::new(&url(&server, "localhost"), quick()).tls(authority.trust());
+    let trusting = Setup::new(&url(&server, "localhost"), quick_config()).tls(authority.trust());
     let client = adapter.connect_with(trusting).await.unwrap();
     let mut events = client.events();
     let task = create_task(&client, "encrypted").await;
@@ -41,8 +41,8 @@ pub async fn x2_server_certificate<A: Adapter>(adapter: A) {
     let renamed = rename(&client, &task, "after").await;
     assert_eq!(change(&mut changes).await, Change::Update(renamed));
 
-    assert_untrusted(&adapter, Setup::new(&url(&server, "localhost"), quick())).await;
-    let other_host = Setup::new(&url(&server, "127.0.0.1"), quick()).tls(authority.trust());
+    assert_untrusted(&adapter, Setup::new(&url(&server, "localhost"), quick_config())).await;
+    let other_host = Setup::new(&url(&server, "127.0.0.1"), quick_config()).tls(authority.trust());
     assert_untrusted(&adapter, other_host).await;
 }
 
@@ -50,7 +50,7 @@ pub async fn x2_server_certificate<A: Adapter>(adapter: A) {
 pub async fn x2_client_certificate<A: Adapter>(adapter: A) {
     let authority = Authority::new();
     let server = authority.server_for_known_clients().start().unwrap();
-    let setup = |tls| Setup::new(&url(&server, "localhost"), quick()).tls(tls);
+    let setup = |tls| Setup::new(&url(&server, "localhost"), quick_config()).tls(tls);
 
     let identity = authority.issue_to_client("device-7");
     let known = authority.trust().client_certificate(&identity.certificate, &identity.key);

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use dcrf_proto::websocket::Tls;
-use dcrf_tests::adapter::{Adapter, Blocking, Smol, TokioCurrentThread, quick};
+use dcrf_tests::adapter::{Adapter, Blocking, Smol, TokioCurrentThread, quick_config};
 use dcrf_tests::authority::Authority;
 use dcrf_tests::client::Client;
 use dcrf_tests::models::Task;
@@ -79,7 +79,7 @@ async fn assert_reconnects(client: Client, cut: impl FnOnce()) {
 fn on_tokio(server: SocketAddr, url: &str, tls: Tls) {
     let pipes = Pipes::<AbortHandle>::to(server);
     let opener = pipes.clone();
-    let builder = dcrf_tokio::builder(url).config(quick()).tls(tls).connector(move |_| {
+    let builder = dcrf_tokio::builder(url).config(quick_config()).tls(tls).connector(move |_| {
         let pipes = opener.clone();
         async move { pipes.open().await }
     });
@@ -92,7 +92,7 @@ fn on_tokio(server: SocketAddr, url: &str, tls: Tls) {
 fn on_smol(server: SocketAddr, url: &str, tls: Tls) {
     let pipes = Pipes::<UnixStream>::to(server);
     let opener = pipes.clone();
-    let builder = dcrf_smol::builder(url).config(quick()).tls(tls).connector(move |_| {
+    let builder = dcrf_smol::builder(url).config(quick_config()).tls(tls).connector(move |_| {
         let pipes = opener.clone();
         async move { smol::Async::new(pipes.open()?) }
     });
@@ -105,7 +105,7 @@ fn on_smol(server: SocketAddr, url: &str, tls: Tls) {
 fn blocking(server: SocketAddr, url: &str, tls: Tls) {
     let pipes = Pipes::<UnixStream>::to(server);
     let opener = pipes.clone();
-    let builder = dcrf_blocking::builder(url).config(quick()).tls(tls);
+    let builder = dcrf_blocking::builder(url).config(quick_config()).tls(tls);
     let client = Client::Blocking(builder.connector(move |_| opener.open()).connect().unwrap());
     Blocking.run(
         Blocking.within(LIMIT, async move { assert_reconnects(client, || pipes.cut()).await }),

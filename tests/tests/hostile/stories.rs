@@ -10,7 +10,7 @@ use dcrf_proto::{
     Change, ClientEvent, CloseReason, Config, ConnectionError, ConnectionState, Heartbeat, Request,
     RequestError, Subscribe,
 };
-use dcrf_tests::adapter::{Adapter, TokioMultiThread, quick};
+use dcrf_tests::adapter::{Adapter, TokioMultiThread, quick_config};
 use dcrf_tests::client::{Client, Subscription};
 use dcrf_tests::observe::{change, closed, eventually, lost};
 use serde_json::{Value, json};
@@ -256,7 +256,7 @@ pub(crate) async fn flood_of_events<A: Adapter>(adapter: A) {
 
 /// The default limits. The servers are too busy to answer pings in time, so there is no heartbeat.
 fn without_heartbeat() -> Config {
-    let mut config = quick();
+    let mut config = quick_config();
     config.heartbeat = None;
     config.request_timeout = None;
     config

@@ -273,7 +273,8 @@ impl<R> Builder<R> {
     ///
     /// # Errors
     ///
-    /// [`ConnectError::Failed`] if the first attempt fails. The other errors occur before connecting.
+    /// [`ConnectError::Failed`] if the first attempt fails, and [`ConnectError::Closed`] if the client is closed during it.
+    /// The other errors occur before connecting.
     ///
     /// # Cancel safety
     ///
@@ -299,7 +300,8 @@ impl<R> Builder<R> {
     ///
     /// # Errors
     ///
-    /// The URL, the credentials or the TLS options are invalid, or there is no runtime.
+    /// The URL, the credentials or the TLS options are invalid, there is no runtime or no thread for the client, or the
+    /// operating system returned no random bytes.
     pub fn connect_lazy(self) -> Result<Client, ConnectError> {
         let spawn = self.spawn;
         let (client, driver) = self.build()?;

@@ -234,8 +234,10 @@ impl Tls {
     /// Uses a custom rustls configuration, for everything that has no option here. It decides how certificates are
     /// verified.
     ///
-    /// This needs the feature `rustls`. Name the crypto provider, as below: otherwise rustls panics unless the
-    /// program has exactly one. Clients with the same configuration share its TLS sessions.
+    /// This needs the feature `rustls`. Take the types from the crate `rustls` in version 0.23, or from the module
+    /// `rustls` that each adapter re-exports, for example `dcrf_tokio::rustls`. Name the crypto provider, as below:
+    /// otherwise rustls panics unless the program has exactly one. Clients with the same configuration share its TLS
+    /// sessions.
     ///
     /// ```
     /// use dcrf_proto::websocket::{Tls, rustls};
@@ -262,7 +264,8 @@ impl Tls {
     /// Uses a custom native-tls connector, for everything that has no option here. It decides how certificates are
     /// verified.
     ///
-    /// This needs the feature `native-tls`.
+    /// This needs the feature `native-tls`. Take the types from the crate `native-tls` in version 0.2, or from the
+    /// module `native_tls` that each adapter re-exports, for example `dcrf_tokio::native_tls`.
     ///
     /// ```
     /// use dcrf_proto::websocket::{Tls, native_tls};

@@ -44,9 +44,9 @@ pub struct Network {
     /// Whether the driver holds a socket.
     pub connected: bool,
     /// Whether `poll_ready` stays pending.
-    pub stuck: bool,
+    pub ready_blocked: bool,
     /// Whether `poll_flush` stays pending.
-    pub clogged: bool,
+    pub flush_blocked: bool,
     incoming: VecDeque<String>,
     end: Option<ConnectionError>,
     receiver: Option<Waker>,
@@ -81,16 +81,10 @@ impl Transport for Memory {
         if let Some(error) = network.dial_errors.pop_front() {
             return Err(error);
         }
-        *network = Network {
-            dials: network.dials,
-            attempts: std::mem::take(&mut network.attempts),
-            failure_actions: std::mem::take(&mut network.failure_actions),
-            sent: std::mem::take(&mut network.sent),
-            dial_errors: std::mem::take(&mut network.dial_errors),
-            protocol: network.protocol.take(),
-            connected: true,
-            ..Network::default()
-        };
+        network.connected = true;
+        // These belong to the previous connection.
+        network.incoming.clear();
+        (network.end, network.receiver) = (None, None);
         Ok(MemorySocket { network: self.0.clone(), protocol: network.protocol.clone() })
     }
 
@@ -113,7 +107,7 @@ impl Socket for MemorySocket {
     }
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ConnectionError>> {
-        if self.network.lock().unwrap().stuck { Poll::Pending } else { Poll::Ready(Ok(())) }
+        if self.network.lock().unwrap().ready_blocked { Poll::Pending } else { Poll::Ready(Ok(())) }
     }
 
     fn feed(&mut self, frame: Frame) -> Result<(), ConnectionError> {
@@ -130,7 +124,7 @@ impl Socket for MemorySocket {
 
     fn poll_flush(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ConnectionError>> {
         let mut network = self.network.lock().unwrap();
-        if network.clogged {
+        if network.flush_blocked {
             return Poll::Pending;
         }
         network.flushes += 1;
@@ -280,12 +274,14 @@ impl Setup {
         Memory::now()
     }
 
-    /// Advances the clock by the whole seconds of `duration`, and polls the driver after each.
-    pub fn advance(&mut self, duration: Duration) {
-        for _ in 0..duration.as_secs() {
-            NOW.with_borrow_mut(|now| *now += Duration::from_secs(1));
-            WALL.with_borrow_mut(|wall| *wall += Duration::from_secs(1));
+    /// Advances the clock in steps of at most a second, and polls the driver after each.
+    pub fn advance(&mut self, mut duration: Duration) {
+        while !duration.is_zero() {
+            let step = duration.min(Duration::from_secs(1));
+            NOW.with_borrow_mut(|now| *now += step);
+            WALL.with_borrow_mut(|wall| *wall += step);
             self.settle();
+            duration -= step;
         }
     }
 
@@ -300,7 +296,7 @@ impl Setup {
     }
 
     /// Queues frames from the server. Does not poll the driver.
-    pub fn receive(&mut self, frames: impl IntoIterator<Item = Value>) {
+    pub fn send_frames(&mut self, frames: impl IntoIterator<Item = Value>) {
         let mut network = self.network();
         network.incoming.extend(frames.into_iter().map(|frame| frame.to_string()));
         network.receiver.take().into_iter().for_each(Waker::wake);
@@ -310,14 +306,14 @@ impl Setup {
     pub fn reply(&mut self, sent: usize, status: u16, data: &Value) {
         let request = self.network().sent[sent].clone();
         let action = request["payload"]["action"].clone();
-        self.receive([event(&request, &action, status, data)]);
+        self.send_frames([event(&request, &action, status, data)]);
         self.settle();
     }
 
     /// Sends an update for the subscription whose subscribe has the index `sent`.
     pub fn send_update(&mut self, sent: usize, data: &Value) {
         let request = self.network().sent[sent].clone();
-        self.receive([event(&request, &json!("update"), 200, data)]);
+        self.send_frames([event(&request, &json!("update"), 200, data)]);
         self.settle();
     }
 

@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 use dcrf_proto::{CloseReason, ConnectionError, ConnectionState, Session};
 
 use super::closed_reason;
-use crate::Nth;
+use crate::ConnectionIndex;
 
 #[derive(Default)]
 pub(super) struct Link {
-    open: Option<(Nth, Instant)>,
+    open: Option<(ConnectionIndex, Instant)>,
     /// The number of waits since the last stable connection.
     failures: u32,
     /// The losses since then, in order.
@@ -72,7 +72,7 @@ fn requested_wait(lost: &ConnectionError) -> (Duration, Duration) {
 }
 
 impl Link {
-    pub(super) fn open(&self) -> Option<Nth> {
+    pub(super) fn open(&self) -> Option<ConnectionIndex> {
         self.open.map(|(nth, _)| nth)
     }
 
@@ -80,7 +80,7 @@ impl Link {
         self.closing == Closing::Done
     }
 
-    pub(super) fn opened(&mut self, nth: Nth, now: Instant) {
+    pub(super) fn opened(&mut self, nth: ConnectionIndex, now: Instant) {
         self.open = Some((nth, now));
         self.received(now);
     }

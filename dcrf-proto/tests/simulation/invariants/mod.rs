@@ -19,7 +19,7 @@ pub(crate) use self::requests::Pending;
 use self::requests::Requests;
 pub(crate) use self::subscriptions::Spec;
 use self::subscriptions::Subscriptions;
-use crate::Nth;
+use crate::ConnectionIndex;
 use crate::server::{Rows, Target};
 
 #[derive(Default)]
@@ -39,11 +39,11 @@ impl Invariants {
         self.numbers
     }
 
-    pub(crate) fn open_connection(&self) -> Option<Nth> {
+    pub(crate) fn open_connection(&self) -> Option<ConnectionIndex> {
         self.link.open()
     }
 
-    pub(crate) fn is_open(&self, nth: Nth) -> bool {
+    pub(crate) fn is_open(&self, nth: ConnectionIndex) -> bool {
         self.link.open() == Some(nth)
     }
 
@@ -57,7 +57,7 @@ impl Invariants {
         );
     }
 
-    pub(crate) fn opened(&mut self, nth: Nth, now: Instant) {
+    pub(crate) fn opened(&mut self, nth: ConnectionIndex, now: Instant) {
         self.link.opened(nth, now);
     }
 
@@ -66,7 +66,12 @@ impl Invariants {
     }
 
     /// The open connection is lost: with an error from outside, or without one if the session ended it.
-    pub(crate) fn lost(&mut self, nth: Nth, why: Option<&ConnectionError>, now: Instant) {
+    pub(crate) fn lost(
+        &mut self,
+        nth: ConnectionIndex,
+        why: Option<&ConnectionError>,
+        now: Instant,
+    ) {
         self.link.lost(why, now);
         let found = why.is_none();
         self.subscriptions.lost(nth, found, now);
@@ -91,7 +96,13 @@ impl Invariants {
 
 // Frames
 impl Invariants {
-    pub(crate) fn transmitted(&mut self, nth: Nth, frame: &Value, session: &Session, now: Instant) {
+    pub(crate) fn transmitted(
+        &mut self,
+        nth: ConnectionIndex,
+        frame: &Value,
+        session: &Session,
+        now: Instant,
+    ) {
         assert!(self.is_open(nth), "{frame} is for a connection that is not open");
         let size = frame.to_string().len();
         assert!(size <= session.config().max_outgoing_message + 64, "R11: {size} bytes");
@@ -117,7 +128,7 @@ impl Invariants {
     }
 
     /// The session is about to receive a frame on the open connection.
-    pub(crate) fn received(&mut self, nth: Nth, text: &str) {
+    pub(crate) fn received(&mut self, nth: ConnectionIndex, text: &str) {
         let text = text.replace(":NaN", ":null");
         let Ok(frame) = serde_json::from_str::<Value>(&text) else { return };
         self.subscriptions.received(nth, &frame);
@@ -132,7 +143,11 @@ impl Invariants {
     }
 
     /// The id and stream of a live subscription.
-    pub(crate) fn live_id(&self, nth: Nth, random: &mut Rng) -> Option<(Value, String)> {
+    pub(crate) fn live_id(
+        &self,
+        nth: ConnectionIndex,
+        random: &mut Rng,
+    ) -> Option<(Value, String)> {
         let mut live = self.subscriptions.live(nth);
         (!live.is_empty()).then(|| live.swap_remove(random.usize(..live.len())))
     }
@@ -185,7 +200,7 @@ impl Invariants {
     /// Whether exactly the wanted subscriptions are live on this connection.
     pub(crate) fn is_live(
         &self,
-        nth: Nth,
+        nth: ConnectionIndex,
         on_server: &[(Value, Target)],
         session: &Session,
     ) -> Result<(), String> {

@@ -6,20 +6,20 @@ use dcrf_proto::{Json, ReplyStreamError, ReplyStreamKey};
 use fastrand::Rng;
 use serde_json::Value;
 
-use crate::Nth;
+use crate::ConnectionIndex;
 
 #[derive(Default)]
 pub(crate) struct Streams {
     by_key: BTreeMap<ReplyStreamKey, Stream>,
     by_number: BTreeMap<u64, ReplyStreamKey>,
     /// The ids sent on the last connection, and how often each was cancelled.
-    cancels: BTreeMap<String, (Nth, u32)>,
+    cancels: BTreeMap<String, (ConnectionIndex, u32)>,
 }
 
 struct Stream {
     number: u64,
     count: u64,
-    sent_on: Option<Nth>,
+    sent_on: Option<ConnectionIndex>,
     id: Value,
     /// The replies that arrived, and how many were read.
     said: Vec<u64>,
@@ -68,7 +68,7 @@ impl Streams {
     }
 
     /// Whether the frame with this number belongs to a reply stream.
-    pub(super) fn transmitted(&mut self, nth: Nth, number: u64, frame: &Value) -> bool {
+    pub(super) fn transmitted(&mut self, nth: ConnectionIndex, number: u64, frame: &Value) -> bool {
         if frame["payload"]["action"] != "print" {
             return false;
         }
@@ -83,7 +83,7 @@ impl Streams {
         true
     }
 
-    pub(super) fn cancel_transmitted(&mut self, nth: Nth, id: &Value) {
+    pub(super) fn cancel_transmitted(&mut self, nth: ConnectionIndex, id: &Value) {
         let Some((sent_on, count)) = self.cancels.get_mut(&id.to_string()) else {
             panic!("R12: nothing with the id {id} was sent")
         };
@@ -92,7 +92,7 @@ impl Streams {
         assert_eq!(*count, 1, "R12: cancelled twice");
     }
 
-    pub(super) fn received(&mut self, nth: Nth, frame: &Value) {
+    pub(super) fn received(&mut self, nth: ConnectionIndex, frame: &Value) {
         let payload = &frame["payload"];
         let (Some(number), Some(at)) =
             (payload["data"]["echo"].as_u64(), payload["data"]["at"].as_u64())
@@ -106,7 +106,7 @@ impl Streams {
         }
     }
 
-    pub(super) fn lost(&mut self, nth: Nth) {
+    pub(super) fn lost(&mut self, nth: ConnectionIndex) {
         for stream in self.by_key.values_mut().filter(|stream| stream.sent_on == Some(nth)) {
             stream.is_lost = true;
         }

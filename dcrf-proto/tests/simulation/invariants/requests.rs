@@ -8,7 +8,7 @@ use dcrf_proto::{Json, RequestError, RequestKey};
 use fastrand::Rng;
 use serde_json::Value;
 
-use crate::Nth;
+use crate::ConnectionIndex;
 
 /// The number of settled ids kept for late replies.
 const PAST: usize = 20;
@@ -32,7 +32,7 @@ pub(crate) struct Pending {
     /// Whether its reply has the number.
     pub(crate) echoes: bool,
     pub(crate) sent: u32,
-    pub(crate) sent_on: Option<Nth>,
+    pub(crate) sent_on: Option<ConnectionIndex>,
     pub(crate) id: Value,
 }
 
@@ -78,7 +78,7 @@ impl Requests {
 
 // Outputs
 impl Requests {
-    pub(super) fn transmitted(&mut self, nth: Nth, number: u64, frame: &Value) {
+    pub(super) fn transmitted(&mut self, nth: ConnectionIndex, number: u64, frame: &Value) {
         if let Some(is_sent) = self.messages.get_mut(&number) {
             assert!(!std::mem::replace(is_sent, true), "R10: {frame} was sent again");
             return;
@@ -95,7 +95,7 @@ impl Requests {
         asked.id = frame["payload"]["request_id"].clone();
     }
 
-    pub(super) fn lost(&mut self, nth: Nth) {
+    pub(super) fn lost(&mut self, nth: ConnectionIndex) {
         for (key, asked) in self.alive.iter().filter(|(_, asked)| asked.sent_on == Some(nth)) {
             if !asked.is_repeatable || asked.sent > 1 {
                 self.lost.insert(*key);

@@ -8,7 +8,7 @@ use fastrand::Rng;
 use serde_json::Value;
 
 use super::reader::{Expected, Reader};
-use crate::Nth;
+use crate::ConnectionIndex;
 use crate::server::{Rows, Target};
 
 /// A connection that lasts longer after the last subscribe was not killed by it (L12).
@@ -61,8 +61,8 @@ pub(super) enum Phase {
 #[derive(Default)]
 pub(super) struct Upstream {
     id: String,
-    sent_on: Option<Nth>,
-    acknowledged_on: Option<Nth>,
+    sent_on: Option<ConnectionIndex>,
+    acknowledged_on: Option<ConnectionIndex>,
     is_unanswered: bool,
     /// The number of deaths in a row with it unanswered.
     times_suspected: u32,
@@ -74,7 +74,7 @@ impl Subscriptions {
         &mut self,
         key: SubscriptionKey,
         spec: Spec,
-        nth: Option<Nth>,
+        nth: Option<ConnectionIndex>,
         session: &Session,
     ) {
         // Earlier subscribers may have ended without having read that.
@@ -160,7 +160,13 @@ impl Subscriptions {
 
 // Frames sent
 impl Subscriptions {
-    pub(super) fn transmitted(&mut self, nth: Nth, frame: &Value, target: &Target, now: Instant) {
+    pub(super) fn transmitted(
+        &mut self,
+        nth: ConnectionIndex,
+        frame: &Value,
+        target: &Target,
+        now: Instant,
+    ) {
         let payload = &frame["payload"];
         let id = payload["request_id"].to_string();
         if payload["action"].as_str().is_some_and(|action| action.starts_with("un")) {
@@ -191,7 +197,7 @@ impl Subscriptions {
     }
 
     /// Checks that all subscribes were sent before this request (R1, S4).
-    pub(super) fn check_sent_first(&self, nth: Nth, frame: &Value, session: &Session) {
+    pub(super) fn check_sent_first(&self, nth: ConnectionIndex, frame: &Value, session: &Session) {
         for (key, subscriber) in self.alive(session) {
             let sent_on =
                 self.upstreams.get(&subscriber.spec.target).and_then(|upstream| upstream.sent_on);
@@ -206,7 +212,7 @@ impl Subscriptions {
         assert!(is_wanted, "S6: {frame} refreshes nothing");
     }
 
-    pub(super) fn lost(&mut self, nth: Nth, found: bool, now: Instant) {
+    pub(super) fn lost(&mut self, nth: ConnectionIndex, found: bool, now: Instant) {
         let is_recent =
             self.last_subscribe.is_some_and(|last| now.duration_since(last) < QUARANTINE_WINDOW);
         for upstream in self.upstreams.values_mut().filter(|upstream| upstream.sent_on == Some(nth))
@@ -234,7 +240,7 @@ impl Subscriptions {
 
 // Frames received
 impl Subscriptions {
-    pub(super) fn received(&mut self, nth: Nth, frame: &Value) {
+    pub(super) fn received(&mut self, nth: ConnectionIndex, frame: &Value) {
         let payload = &frame["payload"];
         let id = payload["request_id"].to_string();
         let Some(target) = self.held.get(&id).cloned() else { return };
@@ -254,7 +260,7 @@ impl Subscriptions {
         }
     }
 
-    fn answered(&mut self, nth: Nth, id: &str, target: &Target, status: Option<u64>) {
+    fn answered(&mut self, nth: ConnectionIndex, id: &str, target: &Target, status: Option<u64>) {
         let upstream = self.upstreams.get_mut(target).expect("an upstream subscription");
         upstream.is_unanswered = false;
         upstream.times_suspected = 0;
@@ -293,7 +299,7 @@ impl Subscriptions {
     }
 
     /// The ids and streams of the live subscriptions.
-    pub(super) fn live(&self, nth: Nth) -> Vec<(Value, String)> {
+    pub(super) fn live(&self, nth: ConnectionIndex) -> Vec<(Value, String)> {
         let live =
             self.upstreams.iter().filter(|(_, upstream)| upstream.acknowledged_on == Some(nth));
         live.map(|(target, upstream)| {
@@ -307,7 +313,7 @@ impl Subscriptions {
 impl Subscriptions {
     pub(super) fn are_live(
         &self,
-        nth: Nth,
+        nth: ConnectionIndex,
         on_server: &[(Value, Target)],
         session: &Session,
     ) -> Result<(), String> {

@@ -14,20 +14,20 @@ pub(crate) use self::peer::{POISON, Target};
 use self::peer::{Peer, PendingEvent, Sub};
 pub(crate) use self::rows::Rows;
 use self::rows::{Commit, Kind};
-use crate::Nth;
+use crate::ConnectionIndex;
 use crate::schedule::Scheduled;
 
 /// Output of the server, for the simulation to apply.
 #[derive(Default)]
 pub(crate) struct Effects {
-    pub(crate) frames: Vec<(Nth, Value)>,
+    pub(crate) frames: Vec<(ConnectionIndex, Value)>,
     pub(crate) plans: Vec<(Duration, Scheduled)>,
-    pub(crate) closes: Vec<(Nth, CloseFrame)>,
+    pub(crate) closes: Vec<(ConnectionIndex, CloseFrame)>,
 }
 
 pub(crate) struct Server {
     pub(crate) rows: Rows,
-    peers: BTreeMap<Nth, Peer>,
+    peers: BTreeMap<ConnectionIndex, Peer>,
     /// The probability that an action fails.
     pub(crate) error_rate: f64,
     /// The probability that an action is slow.
@@ -51,21 +51,21 @@ impl Server {
         }
     }
 
-    pub(crate) fn accept(&mut self, nth: Nth, unready_until: Duration) {
+    pub(crate) fn accept(&mut self, nth: ConnectionIndex, unready_until: Duration) {
         self.peers.insert(nth, Peer::new(unready_until));
     }
 
     /// Forgets a connection and its subscriptions.
-    pub(crate) fn forget(&mut self, nth: Nth) {
+    pub(crate) fn forget(&mut self, nth: ConnectionIndex) {
         self.peers.remove(&nth);
     }
 
-    pub(crate) fn has_connection(&self, nth: Nth) -> bool {
+    pub(crate) fn has_connection(&self, nth: ConnectionIndex) -> bool {
         self.peers.contains_key(&nth)
     }
 
     /// The ids and targets of a connection's subscriptions.
-    pub(crate) fn subscribed(&self, nth: Nth) -> Vec<(Value, Target)> {
+    pub(crate) fn subscribed(&self, nth: ConnectionIndex) -> Vec<(Value, Target)> {
         let Some(peer) = self.peers.get(&nth) else { return Vec::new() };
         peer.subs.iter().map(|sub| (sub.id.clone(), sub.target.clone())).collect()
     }
@@ -78,7 +78,13 @@ impl Server {
     }
 
     /// Queues a frame behind the others of its stream.
-    pub(crate) fn receive(&mut self, nth: Nth, frame: Value, now: Duration, random: &mut Rng) {
+    pub(crate) fn receive(
+        &mut self,
+        nth: ConnectionIndex,
+        frame: Value,
+        now: Duration,
+        random: &mut Rng,
+    ) {
         let Some(peer) = self.peers.get_mut(&nth).filter(|peer| !peer.has_raised) else { return };
         let stream = frame["stream"].as_str().unwrap_or_default().to_owned();
         if now < peer.unready_until && stream == "notes" {
@@ -94,7 +100,7 @@ impl Server {
     }
 
     /// An unhandled exception: the server closes up to a second later, and drops all frames until then.
-    fn raise(&mut self, nth: Nth, now: Duration, random: &mut Rng) {
+    fn raise(&mut self, nth: ConnectionIndex, now: Duration, random: &mut Rng) {
         if let Some(peer) = self.peers.get_mut(&nth) {
             peer.has_raised = true;
             let late = Duration::from_millis(random.u64(0..1_000));
@@ -102,14 +108,20 @@ impl Server {
         }
     }
 
-    pub(crate) fn crash(&mut self, nth: Nth) {
+    pub(crate) fn crash(&mut self, nth: ConnectionIndex) {
         if self.peers.remove(&nth).is_some() {
             self.effects.closes.push((nth, CloseFrame { code: 1011, reason: String::new() }));
         }
     }
 
     /// Processes a frame.
-    pub(crate) fn process(&mut self, nth: Nth, frame: &Value, now: Duration, random: &mut Rng) {
+    pub(crate) fn process(
+        &mut self,
+        nth: ConnectionIndex,
+        frame: &Value,
+        now: Duration,
+        random: &mut Rng,
+    ) {
         if self.peers.get(&nth).is_none_or(|peer| peer.has_raised) {
             return;
         }
@@ -155,7 +167,7 @@ impl Server {
         }
     }
 
-    fn write(&mut self, nth: Nth, frame: &Value, now: Duration, random: &mut Rng) {
+    fn write(&mut self, nth: ConnectionIndex, frame: &Value, now: Duration, random: &mut Rng) {
         let payload = &frame["payload"];
         let (stream, action) = (text(&frame["stream"]), text(&payload["action"]));
         let pk = payload["pk"].as_u64().unwrap_or_default();
@@ -210,7 +222,7 @@ impl Server {
     }
 
     /// Delivers an event once its stream is free.
-    pub(crate) fn deliver_event(&mut self, nth: Nth, stream: String, now: Duration) {
+    pub(crate) fn deliver_event(&mut self, nth: ConnectionIndex, stream: String, now: Duration) {
         let Some(peer) = self.peers.get_mut(&nth).filter(|peer| !peer.has_raised) else { return };
         let free = peer.free_at(&stream);
         if free > now {
@@ -234,7 +246,7 @@ impl Server {
 
     fn subscribe(
         &mut self,
-        nth: Nth,
+        nth: ConnectionIndex,
         frame: &Value,
         target: &Target,
         now: Duration,
@@ -269,7 +281,13 @@ impl Server {
     }
 
     /// Sends the next reply of a stream.
-    pub(crate) fn send_next_reply(&mut self, nth: Nth, frame: Value, at: u64, now: Duration) {
+    pub(crate) fn send_next_reply(
+        &mut self,
+        nth: ConnectionIndex,
+        frame: Value,
+        at: u64,
+        now: Duration,
+    ) {
         let Some(peer) = self.peers.get_mut(&nth).filter(|peer| !peer.has_raised) else { return };
         let id = frame["payload"]["request_id"].to_string();
         if at == 0 {
@@ -286,15 +304,22 @@ impl Server {
         self.effects.plans.push((next, Scheduled::SendReply(nth, frame, at + 1)));
     }
 
-    fn reply(&mut self, nth: Nth, frame: &Value, status: u16, data: &Value) {
+    fn reply(&mut self, nth: ConnectionIndex, frame: &Value, status: u16, data: &Value) {
         self.send(nth, frame, &json!(status), &json!([]), data);
     }
 
-    fn reply_error(&mut self, nth: Nth, frame: &Value, status: u16) {
+    fn reply_error(&mut self, nth: ConnectionIndex, frame: &Value, status: u16) {
         self.send(nth, frame, &json!(status), &json!(["no"]), &Value::Null);
     }
 
-    fn send(&mut self, nth: Nth, frame: &Value, status: &Value, errors: &Value, data: &Value) {
+    fn send(
+        &mut self,
+        nth: ConnectionIndex,
+        frame: &Value,
+        status: &Value,
+        errors: &Value,
+        data: &Value,
+    ) {
         let reply = json!({"stream": frame["stream"], "payload": {
             "errors": errors, "data": data, "action": frame["payload"]["action"],
             "response_status": status, "request_id": frame["payload"]["request_id"],

@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 use dcrf_proto::{Change, Framing, RequestError, Subscribe};
 use serde_json::{Value, json};
 
-use crate::adapter::{Adapter, TokioCurrentThread, quick};
+use crate::adapter::{Adapter, TokioCurrentThread, quick_config};
 use crate::client::{Client, Subscription};
 use crate::models::Task;
 use crate::observe::{Mark, change};
 use crate::proxy::{Fault, Proxy, Way};
 use crate::recoveries::Recoveries;
 use crate::server::Server;
-use crate::stories::{create_task, rename, visit};
+use crate::stories::{connect_to_shared, create_task, rename};
 
 /// Anything slower hangs.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -27,7 +27,7 @@ pub async fn connection_cut_at_every_byte<A: Adapter>(adapter: A) {
     let server = Server::shared();
     let proxy = Proxy::before(server.address()).unwrap();
     let mark = Mark::new("/ws/bare/tasks/");
-    let mut config = quick();
+    let mut config = quick_config();
     config.framing = Framing::Bare;
     // No pings, so that only the story's frames are counted.
     config.heartbeat = None;
@@ -36,7 +36,7 @@ pub async fn connection_cut_at_every_byte<A: Adapter>(adapter: A) {
     config.backoff.minimum = Duration::from_millis(1);
     config.backoff.maximum = Duration::from_millis(5);
     let client = adapter.connect(&proxy.url(&mark.target()), config).await.unwrap();
-    let writer = visit(&adapter).await;
+    let writer = connect_to_shared(&adapter).await;
     let task = create_task(&writer, "0").await;
     let mut story =
         Story { adapter, proxy, client, writer, task, recoveries: Recoveries::default() };

@@ -16,7 +16,7 @@ pub use self::cuts::connection_cut_at_every_byte;
 use self::order::{seed, shuffle};
 use self::program::Program;
 use super::connect::uvicorn;
-use crate::adapter::{Adapter, quick};
+use crate::adapter::{Adapter, quick_config};
 use crate::observe::{Mark, eventually, restarted};
 use crate::proxy::{Fault, Proxy, Way};
 use crate::recoveries::Recoveries;
@@ -86,7 +86,7 @@ fn lasting() -> Vec<Outage> {
 
 /// A configuration that detects faults quickly.
 fn sensitive() -> Config {
-    let mut config = quick();
+    let mut config = quick_config();
     config.heartbeat = Some(Heartbeat {
         interval: Duration::from_millis(100),
         timeout: Duration::from_millis(700),
@@ -107,7 +107,7 @@ async fn network_faults<A: Adapter>(
     let proxy = Proxy::before(server.address()).unwrap();
     let mark = Mark::new("/ws/");
     let client = adapter.connect(&proxy.url(&mark.target()), sensitive()).await.unwrap();
-    let writer = adapter.connect(&server.url("/ws/"), quick()).await.unwrap();
+    let writer = adapter.connect(&server.url("/ws/"), quick_config()).await.unwrap();
     let mut program = Program::new(adapter.clone(), client, writer).await;
     let mut recoveries = Recoveries::default();
 
@@ -158,7 +158,7 @@ async fn restarts<A: Adapter>(adapter: A, kind: Kind) {
     let mut server = Server::builder().kind(kind).start().unwrap();
     let mark = Mark::new("/ws/");
     let client = adapter.connect(&mark.url(&server), sensitive()).await.unwrap();
-    let writer = adapter.connect(&server.url("/ws/"), quick()).await.unwrap();
+    let writer = adapter.connect(&server.url("/ws/"), quick_config()).await.unwrap();
     let mut program = Program::new(adapter.clone(), client, writer).await;
     let mut recoveries = Recoveries::default();
 
@@ -175,7 +175,7 @@ async fn restarts<A: Adapter>(adapter: A, kind: Kind) {
         program.read_gaps().await;
         program.settle(pending).await;
         recoveries.push(ended.elapsed());
-        program.writer = adapter.connect(&server.url("/ws/"), quick()).await.unwrap();
+        program.writer = adapter.connect(&server.url("/ws/"), quick_config()).await.unwrap();
         program.converge().await;
     }
     program.verify(&mark, &server).await;
