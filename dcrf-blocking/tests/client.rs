@@ -2,6 +2,9 @@
 //! rules against the real server.
 #![expect(clippy::result_large_err, reason = "the type is tungstenite's")]
 
+#[path = "../../dcrf-proto/tests/server_frames/mod.rs"]
+mod server_frames;
+
 use std::io;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
@@ -35,8 +38,7 @@ fn reply_to_all<S: io::Read + io::Write>(mut socket: WebSocket<S>) {
         let frame: Value = serde_json::from_str(&text).unwrap();
         let payload = &frame["payload"];
         let mut reply = |action: &str, data: &Value| {
-            let text = json!({"stream": frame["stream"], "payload": {"errors": [], "data": data,
-                "action": action, "response_status": 200, "request_id": payload["request_id"]}});
+            let text = server_frames::frame(&frame, action, 200, data);
             // The client may have closed already.
             let _ = socket.send(text.to_string().into());
         };

@@ -6,6 +6,8 @@
 mod collector;
 #[path = "session/conversation/mod.rs"]
 mod conversation;
+#[path = "server_frames/mod.rs"]
+mod server_frames;
 
 use collector::Collector;
 use conversation::Conversation;

@@ -1,5 +1,8 @@
 //! Connecting on several executors and without one, and the runtime of this crate.
 
+#[path = "../../dcrf-proto/tests/server_frames/mod.rs"]
+mod server_frames;
+
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc;
@@ -236,11 +239,7 @@ fn reply_to_echoes(stream: impl Read + Write) {
         let request = &frame["payload"];
         if request["action"] == "echo" {
             let data = json!({"value": request["value"]});
-            let payload = json!({
-                "action": "echo", "request_id": request["request_id"], "data": data,
-                "errors": [], "response_status": 200,
-            });
-            let reply = json!({"stream": frame["stream"], "payload": payload});
+            let reply = server_frames::reply(&frame, 200, &data);
             socket.send(Message::text(reply.to_string())).unwrap();
         }
     }

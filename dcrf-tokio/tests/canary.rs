@@ -5,6 +5,8 @@
 #[path = "../../dcrf-proto/tests/trace/collector/mod.rs"]
 #[allow(dead_code, reason = "each test binary uses a part of it")]
 mod collector;
+#[path = "../../dcrf-proto/tests/server_frames/mod.rs"]
+mod server_frames;
 
 use std::fmt::Debug;
 use std::sync::Mutex;
@@ -54,18 +56,17 @@ async fn serve(far: DuplexStream) {
     let Ok(mut socket) = accept_hdr_async(far, pick).await else { return };
     while let Some(Ok(Message::Text(text))) = socket.next().await {
         let frame: Value = serde_json::from_str(&text).unwrap();
-        let payload = &frame["payload"];
-        let frame_with = |action: &Value, status: u16| {
-            json!({"stream": frame["stream"], "payload": {"errors": [CANARY], "data": {"secret": CANARY},
-                "action": action, "response_status": status, "request_id": payload["request_id"]}})
+        let frame_with = |action: &str, status: u16| {
+            let (errors, data) = (json!([CANARY]), json!({"secret": CANARY}));
+            server_frames::frame_with_errors(&frame, action, status, &errors, &data)
         };
         let mut frames = Vec::new();
-        match payload["action"].as_str().unwrap() {
-            "fail" => frames.push(frame_with(&payload["action"], 400)),
+        match server_frames::action_of(&frame) {
+            "fail" => frames.push(frame_with("fail", 400)),
             "subscribe" => frames.extend([
-                frame_with(&payload["action"], 200),
-                frame_with(&json!("update"), 200),
-                frame_with(&json!("delete"), 200),
+                frame_with("subscribe", 200),
+                frame_with("update", 200),
+                frame_with("delete", 200),
                 json!({"stream": "tools", "payload": {"type": CANARY}}),
             ]),
             "close" => {
@@ -73,7 +74,7 @@ async fn serve(far: DuplexStream) {
                 let _ = socket.close(Some(TungsteniteFrame { code: 4000.into(), reason })).await;
                 return;
             }
-            _ => frames.push(frame_with(&payload["action"], 200)),
+            action => frames.push(frame_with(action, 200)),
         }
         for frame in frames {
             socket.send(Message::text(frame.to_string())).await.unwrap();

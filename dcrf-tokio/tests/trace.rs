@@ -4,13 +4,15 @@
 #[path = "../../dcrf-proto/tests/trace/collector/mod.rs"]
 #[allow(dead_code, reason = "each test binary uses a part of it")]
 mod collector;
+#[path = "../../dcrf-proto/tests/server_frames/mod.rs"]
+mod server_frames;
 
 use async_tungstenite::tokio::accept_async;
 use async_tungstenite::tungstenite::Message;
 use collector::Collector;
 use dcrf_tokio::{Client, ClientEvent, ConnectionState, Request};
 use futures_lite::StreamExt;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::io::{DuplexStream, duplex};
 use tracing::Level;
 
@@ -19,12 +21,10 @@ async fn serve(far: DuplexStream) {
     let Ok(mut socket) = accept_async(far).await else { return };
     while let Some(Ok(Message::Text(text))) = socket.next().await {
         let frame: Value = serde_json::from_str(&text).unwrap();
-        let request = &frame["payload"];
-        if request["action"] == "vanish" {
+        if server_frames::action_of(&frame) == "vanish" {
             return;
         }
-        let reply = json!({"stream": frame["stream"], "payload": {"errors": [], "data": null,
-            "action": request["action"], "response_status": 200, "request_id": request["request_id"]}});
+        let reply = server_frames::reply(&frame, 200, &Value::Null);
         let _ = socket.send(Message::text(reply.to_string())).await;
     }
 }

@@ -1,4 +1,6 @@
 //! Any calls in any order: each request settles once, all limits hold, and closing leaves nothing behind.
+//! The session tests' `random_calls` checks more, but only this target also draws arbitrary text, refreshes on subscribe
+//! and `Retry-After`.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};

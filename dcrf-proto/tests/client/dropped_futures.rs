@@ -4,7 +4,8 @@ use std::future::Future;
 use std::pin::pin;
 use std::time::Duration;
 
-use crate::memory::{Setup, event};
+use crate::memory::Setup;
+use crate::server_frames::{action_of, event, reply};
 use dcrf_proto::{
     Change, ClientEvent, Config, ConnectionError, ConnectionState, ListenerEvent, Request,
     Selector, Subscribe,
@@ -101,20 +102,18 @@ impl Scenario {
 
 /// The server's replies to a frame.
 fn replies_to(frame: &Value) -> Vec<Value> {
-    let action = &frame["payload"]["action"];
-    let reply = |status: u16, data: &Value| event(frame, action, status, data);
-    match action.as_str().unwrap() {
-        "subscribe_instance" => vec![reply(201, &Value::Null)],
-        "unsubscribe_instance" => vec![reply(204, &Value::Null)],
-        "print" => (0..3).map(|n| reply(200, &json!(n))).collect(),
+    match action_of(frame) {
+        "subscribe_instance" => vec![reply(frame, 201, &Value::Null)],
+        "unsubscribe_instance" => vec![reply(frame, 204, &Value::Null)],
+        "print" => (0..3).map(|n| reply(frame, 200, &json!(n))).collect(),
         "list" => {
             let offset = frame["payload"]["offset"].as_u64().unwrap_or(0);
             let results = [offset, offset + 1];
             let page = json!({"count": 6, "results": results, "limit": 2, "offset": offset});
-            vec![reply(200, &page)]
+            vec![reply(frame, 200, &page)]
         }
         "message" | "stop" | "list_cancel" => Vec::new(),
-        _ => vec![reply(200, &json!(1))],
+        _ => vec![reply(frame, 200, &json!(1))],
     }
 }
 
@@ -203,8 +202,7 @@ fn dropped_next_loses_no_change() {
         let subscribing = client.subscribe::<u32>(Subscribe::instance("tasks", 7));
         let mut changes = scenario.complete(subscribing).unwrap();
         let subscribe = scenario.setup.network().sent[0].clone();
-        scenario.pushes =
-            (0..4).map(|n| event(&subscribe, &json!("update"), 200, &json!(n))).collect();
+        scenario.pushes = (0..4).map(|n| event(&subscribe, "update", &json!(n))).collect();
         let first = scenario.poll(n, changes.next());
         let mut read: Vec<_> = first.into_iter().collect();
         let was_ready = !read.is_empty();

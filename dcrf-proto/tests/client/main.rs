@@ -13,4 +13,6 @@ mod memory;
 mod pages;
 mod reply_stream;
 mod requests_and_subscriptions;
+#[path = "../server_frames/mod.rs"]
+mod server_frames;
 mod wakers;

@@ -10,7 +10,8 @@ use std::task::{Context, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-use crate::memory::{Setup, event};
+use crate::memory::Setup;
+use crate::server_frames::{action_of, event, reply};
 use dcrf_proto::client::Client;
 use dcrf_proto::{Change, ConnectionError, Request, Selector, Subscribe};
 use futures_lite::future::block_on;
@@ -68,15 +69,16 @@ fn drive(mut setup: Setup) -> Setup {
 }
 
 fn replies_to(frame: &Value) -> Vec<Value> {
-    let (action, number) = (&frame["payload"]["action"], &frame["payload"]["number"]);
-    let reply = |status: u16, data: &Value| event(frame, action, status, data);
-    let update = |n: u64| event(frame, &json!("update"), 200, &json!(n));
-    match action.as_str().unwrap() {
-        "subscribe_instance" => vec![reply(201, &Value::Null), update(0), update(1), update(2)],
-        "unsubscribe_instance" => vec![reply(204, &Value::Null)],
-        "print" => (0..3).map(|_| reply(200, number)).collect(),
+    let number = &frame["payload"]["number"];
+    let update = |n: u64| event(frame, "update", &json!(n));
+    match action_of(frame) {
+        "subscribe_instance" => {
+            vec![reply(frame, 201, &Value::Null), update(0), update(1), update(2)]
+        }
+        "unsubscribe_instance" => vec![reply(frame, 204, &Value::Null)],
+        "print" => (0..3).map(|_| reply(frame, 200, number)).collect(),
         "message" | "stop" => Vec::new(),
-        _ => vec![reply(200, number)],
+        _ => vec![reply(frame, 200, number)],
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::memory::{Setup, Task, event};
+use crate::memory::{Setup, Task};
+use crate::server_frames::event;
 use dcrf_proto::client::{ReplyError, ReplyStream};
 use dcrf_proto::{
     CloseFrame, CloseReason, Config, ConnectionError, RejectReason, ReplyStreamError, Request,
@@ -224,7 +225,7 @@ fn r12_burst_does_not_overflow_a_prompt_reader() {
     let mut numbers = setup.client().stream::<u32>(print());
     setup.settle();
     let request = setup.network().sent[0].clone();
-    setup.send_frames((0..100).map(|n| event(&request, &json!("print"), 200, &json!(n))));
+    setup.send_frames((0..100).map(|n| event(&request, "print", &json!(n))));
     let mut seen = 0;
     let mut more = true;
     while more {

@@ -3,7 +3,8 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use crate::memory::{Setup, event};
+use crate::memory::Setup;
+use crate::server_frames::event;
 use dcrf_proto::client::ChangeError;
 use dcrf_proto::{
     Change, Config, ConnectionError, RejectReason, Request, RequestError, Subscribe,
@@ -219,7 +220,7 @@ fn s11_burst_does_not_make_a_prompt_reader_lag() {
         setup.reply(0, 201, &Value::Null);
         let mut changes = Setup::poll(subscribing.as_mut()).unwrap().unwrap();
         let request = setup.network().sent[0].clone();
-        setup.send_frames((0..5000).map(|n| event(&request, &json!("update"), 200, &json!(n))));
+        setup.send_frames((0..5000).map(|n| event(&request, "update", &json!(n))));
         let mut seen = 0;
         let mut more = true;
         while more {
@@ -242,7 +243,7 @@ fn s11_woken_reader_runs_before_a_burst_overflows_its_buffer() {
     setup.reply(0, 201, &Value::Null);
     let mut changes = Setup::poll(subscribing.as_mut()).unwrap().unwrap();
     let request = setup.network().sent[0].clone();
-    let mut events = (0..20_000).map(|n| event(&request, &json!("update"), 200, &json!(n)));
+    let mut events = (0..20_000).map(|n| event(&request, "update", &json!(n)));
     let mut seen = 0;
     while seen < 20_000 {
         while let Some(change) = Setup::poll(changes.next()) {
@@ -266,7 +267,7 @@ fn s11_stalled_reader_does_not_delay_requests() {
     let mut changes = Setup::poll(subscribing.as_mut()).unwrap().unwrap();
     assert_eq!(Setup::poll(changes.next()), None);
     let request = setup.network().sent[0].clone();
-    setup.send_frames((0..20_000).map(|n| event(&request, &json!("update"), 200, &json!(n))));
+    setup.send_frames((0..20_000).map(|n| event(&request, "update", &json!(n))));
     let mut reply = pin!(setup.client().list::<Value>("tasks"));
     setup.settle();
     setup.reply(1, 200, &json!([]));

@@ -24,6 +24,8 @@ mod requests;
 mod secrets;
 mod selectors;
 mod sends;
+#[path = "../server_frames/mod.rs"]
+mod server_frames;
 mod slow_readers;
 mod stats;
 mod streams;

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::calls::{ACTIONS, Call, EVENTS, JUNK, Which, call, loss};
 use crate::model::{CANCEL, ConnectionIndex, Model, action_of, id_of};
+use crate::server_frames;
 use dcrf_proto::{
     CloseFrame, CloseOptions, Config, ConnectionState, Epoch, Event, Frame, Limit, OverflowPolicy,
     RejectReason, Request, Seed, Selector, Session, Subscribe, Transmit,
@@ -363,13 +364,8 @@ impl Run {
         if status >= 400 {
             self.model.error_reply_sent(at, &frame);
         }
-        let errors = if status < 400 { json!([]) } else { json!(["no"]) };
-        let payload = json!({
-            "errors": errors, "data": {"connection": at, "number": number},
-            "action": frame["payload"]["action"],
-            "response_status": status, "request_id": frame["payload"]["request_id"],
-        });
-        let text = json!({"stream": "tasks", "payload": payload}).to_string();
+        let data = json!({"connection": at, "number": number});
+        let text = server_frames::reply(&frame, status, &data).to_string();
         if self.receive(&Which::Any(at), &text) && status < 400 {
             self.model.streams.reply_sent(&id_of(&frame), number);
         }

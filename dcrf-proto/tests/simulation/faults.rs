@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::ConnectionIndex;
 use crate::schedule::{FromServer, Scheduled};
+use crate::server_frames;
 use crate::simulation::Simulation;
 
 /// Close codes of a server. The first seven are drawn more often.
@@ -268,9 +269,6 @@ impl Simulation {
 
 fn reply(stream: &str, id: &Value, action: &str, status: u16) -> String {
     let errors = if status < 400 { json!([]) } else { json!(["no"]) };
-    let payload = json!({
-        "errors": errors, "data": {"pk": 0}, "action": action,
-        "response_status": status, "request_id": id,
-    });
+    let payload = server_frames::payload(id, action, status, &errors, &json!({"pk": 0}));
     json!({"stream": stream, "payload": payload}).to_string()
 }

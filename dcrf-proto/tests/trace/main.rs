@@ -11,4 +11,6 @@ mod conversation;
 #[allow(dead_code, reason = "the tests of the client use the rest")]
 #[path = "../client/memory/mod.rs"]
 mod memory;
+#[path = "../server_frames/mod.rs"]
+mod server_frames;
 mod session;

@@ -8,6 +8,8 @@ mod options;
 #[cfg(feature = "platform-roots")]
 mod platform;
 mod server;
+#[path = "../../../dcrf-proto/tests/server_frames/mod.rs"]
+mod server_frames;
 
 use std::time::Duration;
 

@@ -12,9 +12,10 @@ use futures_rustls::rustls::{
     RootCertStore, ServerConfig, ServerConnection, StreamOwned, SupportedProtocolVersion, crypto,
     version,
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::authority::Identity;
+use crate::server_frames;
 
 pub(crate) type TlsStream = StreamOwned<ServerConnection, TcpStream>;
 
@@ -141,17 +142,6 @@ fn echo(mut stream: TlsStream) {
 }
 
 pub(crate) fn reply_to(request: &str) -> String {
-    let mut request: Value = serde_json::from_str(request).unwrap();
-    let payload = request["payload"].take();
-    json!({
-        "stream": request["stream"],
-        "payload": {
-            "errors": [],
-            "data": payload["text"],
-            "action": payload["action"],
-            "response_status": 200,
-            "request_id": payload["request_id"],
-        },
-    })
-    .to_string()
+    let request: Value = serde_json::from_str(request).unwrap();
+    server_frames::reply(&request, 200, &request["payload"]["text"]).to_string()
 }

@@ -13,7 +13,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 use dcrf_proto::client::{self, Client, Socket, Transport};
 use dcrf_proto::{Attempt, CloseFrame, Config, ConnectionError, FailureAction, Frame, Seed};
-use serde_json::{Value, json};
+use serde_json::Value;
+
+use crate::server_frames;
 
 thread_local! {
     /// Each test runs on its own thread, so each has its own clock.
@@ -305,15 +307,14 @@ impl Setup {
     /// Replies to the client's frame with the index `sent`.
     pub fn reply(&mut self, sent: usize, status: u16, data: &Value) {
         let request = self.network().sent[sent].clone();
-        let action = request["payload"]["action"].clone();
-        self.send_frames([event(&request, &action, status, data)]);
+        self.send_frames([server_frames::reply(&request, status, data)]);
         self.settle();
     }
 
     /// Sends an update for the subscription whose subscribe has the index `sent`.
     pub fn send_update(&mut self, sent: usize, data: &Value) {
         let request = self.network().sent[sent].clone();
-        self.send_frames([event(&request, &json!("update"), 200, data)]);
+        self.send_frames([server_frames::event(&request, "update", data)]);
         self.settle();
     }
 
@@ -340,11 +341,4 @@ impl Setup {
             Poll::Pending => None,
         }
     }
-}
-
-/// A frame with the stream and id of `request`.
-pub fn event(request: &Value, action: &Value, status: u16, data: &Value) -> Value {
-    let errors = if status < 300 { json!([]) } else { json!(["no"]) };
-    json!({"stream": request["stream"], "payload": {"errors": errors, "data": data, "action": action,
-        "response_status": status, "request_id": request["payload"]["request_id"]}})
 }

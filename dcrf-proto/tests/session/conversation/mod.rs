@@ -12,6 +12,8 @@ use dcrf_proto::{
 };
 use serde_json::{Value, json};
 
+use crate::server_frames;
+
 pub(crate) const fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
@@ -221,23 +223,22 @@ impl Conversation {
 
     /// Replies to `frame` with status 200.
     pub(crate) fn reply(&mut self, frame: &Value, data: &Value) {
-        self.reply_with(frame, 200, &json!([]), data);
+        self.receive(&server_frames::reply(frame, 200, data));
     }
 
     /// Replies to `frame` with an error.
     pub(crate) fn reply_error(&mut self, frame: &Value, status: u16) {
-        self.reply_with(frame, status, &json!(["no"]), &Value::Null);
+        self.receive(&server_frames::reply(frame, status, &Value::Null));
     }
 
     /// Replies to `frame` with its action.
     pub(crate) fn reply_with(&mut self, frame: &Value, status: u16, errors: &Value, data: &Value) {
-        let action = frame["payload"]["action"].as_str().expect("a frame with an action");
-        self.reply_as(frame, action, status, errors, data);
+        self.reply_as(frame, server_frames::action_of(frame), status, errors, data);
     }
 
     /// Sends an event of the subscription that `frame` started.
     pub(crate) fn event(&mut self, frame: &Value, action: &str, data: &Value) {
-        self.reply_as(frame, action, 200, &json!([]), data);
+        self.receive(&server_frames::event(frame, action, data));
     }
 
     /// Sends a frame with the stream and request id of `frame`, and any action.
@@ -249,11 +250,7 @@ impl Conversation {
         errors: &Value,
         data: &Value,
     ) {
-        let id = &frame["payload"]["request_id"];
-        self.receive(&json!({"stream": frame["stream"], "payload": {
-            "errors": errors, "data": data, "action": action,
-            "response_status": status, "request_id": id,
-        }}));
+        self.receive(&server_frames::frame_with_errors(frame, action, status, errors, data));
     }
 }
 

@@ -16,6 +16,7 @@ pub(crate) use self::rows::Rows;
 use self::rows::{Commit, Kind};
 use crate::ConnectionIndex;
 use crate::schedule::Scheduled;
+use crate::server_frames;
 
 /// Output of the server, for the simulation to apply.
 #[derive(Default)]
@@ -154,7 +155,11 @@ impl Server {
             }
             "refuse" => self.reply_error(nth, frame, 400),
             // A status that is no number.
-            "oddly" => self.send(nth, frame, &json!("bad"), &json!(["no"]), &Value::Null),
+            "oddly" => {
+                let mut reply = server_frames::reply(frame, 400, &Value::Null);
+                reply["payload"]["response_status"] = json!("bad");
+                self.effects.frames.push((nth, reply));
+            }
             "crash" if !self.is_healthy => self.raise(nth, now, random),
             "print" => self.send_next_reply(nth, frame.clone(), 0, now),
             "stop" => {
@@ -305,26 +310,11 @@ impl Server {
     }
 
     fn reply(&mut self, nth: ConnectionIndex, frame: &Value, status: u16, data: &Value) {
-        self.send(nth, frame, &json!(status), &json!([]), data);
+        self.effects.frames.push((nth, server_frames::reply(frame, status, data)));
     }
 
     fn reply_error(&mut self, nth: ConnectionIndex, frame: &Value, status: u16) {
-        self.send(nth, frame, &json!(status), &json!(["no"]), &Value::Null);
-    }
-
-    fn send(
-        &mut self,
-        nth: ConnectionIndex,
-        frame: &Value,
-        status: &Value,
-        errors: &Value,
-        data: &Value,
-    ) {
-        let reply = json!({"stream": frame["stream"], "payload": {
-            "errors": errors, "data": data, "action": frame["payload"]["action"],
-            "response_status": status, "request_id": frame["payload"]["request_id"],
-        }});
-        self.effects.frames.push((nth, reply));
+        self.reply(nth, frame, status, &Value::Null);
     }
 }
 

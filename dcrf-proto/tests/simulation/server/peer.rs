@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::rows::{Commit, Kind, Rows};
+use crate::server_frames;
 
 /// A subscribe to this object makes the consumer raise, if the scenario has poison.
 pub(crate) const POISON: u64 = 1;
@@ -75,10 +76,7 @@ impl PendingEvent {
     pub(super) fn payload(&self, rows: &Rows) -> Value {
         let (action, pk) = (self.commit.kind.action(), self.commit.pk);
         let say = |data: &Value, status: u16, errors: &Value| {
-            json!({
-                "errors": errors, "data": data, "action": action,
-                "response_status": status, "request_id": self.id,
-            })
+            server_frames::payload(&self.id, action, status, errors, data)
         };
         match (&self.target, self.commit.kind) {
             (Target::Instance(..), Kind::Delete) => say(&json!({"pk": pk}), 204, &json!([])),
