@@ -270,6 +270,20 @@ impl Subscriptions {
         self.leave_unused(cx);
     }
 
+    pub(crate) fn refreshes_in_flight(&self) -> usize {
+        self.refreshes.in_flight()
+    }
+
+    pub(crate) fn refresh_one_at_a_time(&mut self, one_at_a_time: bool) {
+        self.refreshes.send_one_at_a_time(one_at_a_time);
+    }
+
+    /// A reply over the size limit has ended the connection, and only one refresh was unanswered.
+    pub(crate) fn fail_refreshes_too_large(&mut self, cx: &mut Context, large: (usize, usize)) {
+        self.refreshes.fail_too_large(&mut self.registry, cx, large);
+        self.leave_unused(cx);
+    }
+
     pub(crate) fn refresh_timer_fired(&mut self, cx: &mut Context, key: SubscriptionKey) {
         self.refreshes.timer_fired(&mut self.registry, cx, key);
         self.leave_unused(cx);

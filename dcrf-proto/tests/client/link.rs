@@ -328,7 +328,7 @@ fn protocol_is_the_subprotocol_of_the_current_connection() {
 
 #[test]
 fn f5_socket_lingers_up_to_a_second_after_a_large_message() {
-    let too_large = || ConnectionError::TooLarge { limit: 1_000 };
+    let too_large = || ConnectionError::TooLarge { size: 1_001, limit: 1_000 };
     for lingers in [false, true] {
         let mut setup = Setup::connected();
         setup.network().lingers = lingers;

@@ -335,7 +335,7 @@ fn start<R: Runtime>(mut builder: Builder<R>) -> Result<(Client, Driver), Connec
     builder.options.tls.check(endpoint.is_tls() || builder.provider.is_some())?;
     let runtime = R::current().ok_or(ConnectError::NoRuntime)?;
     let seed = random_seed()?;
-    builder.options.fit_outgoing(builder.config.max_outgoing_message);
+    builder.options.fit(&builder.config);
     let dial_timeout = builder.config.dial_timeout;
     if builder.provider.is_some() {
         builder.config.dial_timeout = dial_timeout.saturating_add(PROVIDER_TIMEOUT);

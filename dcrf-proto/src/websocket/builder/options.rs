@@ -68,6 +68,12 @@ impl<R> Builder<R> {
         self
     }
 
+    /// Sets [`Config::grace_period`]: how long a failure that looks final must last, if a connection has worked before.
+    pub fn grace_period(mut self, period: Duration) -> Self {
+        self.config.grace_period = period;
+        self
+    }
+
     /// Sets [`Config::max_attempts`]: after how many failed attempts in a row the client gives up. `None` for never.
     pub fn max_attempts(mut self, attempts: impl Into<Option<u32>>) -> Self {
         self.config.max_attempts = attempts.into();

@@ -17,6 +17,9 @@ use self::rows::{Commit, Kind};
 use crate::Nth;
 use crate::schedule::Scheduled;
 
+/// Stands for data over the size limit.
+pub(crate) const LARGE: &str = "large";
+
 /// Output of the server, for the simulation to apply.
 #[derive(Default)]
 pub(crate) struct Effects {
@@ -32,6 +35,8 @@ pub(crate) struct Server {
     pub(crate) error_rate: f64,
     /// The probability that an action is slow.
     pub(crate) slow_rate: f64,
+    /// Whether lists, and events of some rows, are over the size limit.
+    pub(crate) has_large: bool,
     /// Nothing fails and nothing is slow.
     pub(crate) is_healthy: bool,
     has_poison: bool,
@@ -45,6 +50,7 @@ impl Server {
             peers: BTreeMap::new(),
             error_rate: 0.0,
             slow_rate: 0.0,
+            has_large: false,
             is_healthy: false,
             has_poison,
             effects: Effects::default(),
@@ -129,6 +135,10 @@ impl Server {
                 Some(row) => self.reply(nth, frame, 200, &row),
                 None => self.reply_error(nth, frame, 404),
             },
+            "large" => self.reply(nth, frame, 200, &json!(LARGE)),
+            "list" if self.has_large && !self.is_healthy && random.bool() => {
+                self.reply(nth, frame, 200, &json!(LARGE));
+            }
             "list" if stream == "notes" => {
                 let page = self.rows.page(stream, payload["offset"].as_u64().unwrap_or(0));
                 self.reply(nth, frame, 200, &page);
@@ -226,7 +236,10 @@ impl Server {
         if let Some(object) = event.target.object() {
             peer.delivered_objects.insert(object);
         }
-        let payload = event.payload(&self.rows);
+        let mut payload = event.payload(&self.rows);
+        if self.has_large && !self.is_healthy && event.commit.pk % 3 == 0 {
+            payload["data"] = json!(LARGE);
+        }
         self.effects
             .frames
             .push((nth, json!({"stream": event.target.stream(), "payload": payload})));
