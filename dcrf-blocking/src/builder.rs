@@ -137,8 +137,15 @@ impl Builder {
         /// Sets [`Config::dial_timeout`]: the timeout of an attempt to connect.
         pub fn dial_timeout(self, timeout: Duration) -> Self;
 
+        /// Sets [`Config::grace_period`]: how long a failure that looks final must last, if a connection has worked before.
+        pub fn grace_period(self, period: Duration) -> Self;
+
         /// Sets [`Config::max_attempts`]: after how many failed attempts in a row the client gives up. `None` for never.
         pub fn max_attempts(self, attempts: impl Into<Option<u32>>) -> Self;
+
+        /// Sets [`Config::refresh_credentials`]: whether a subscription that is refused with 401 or 403 makes the client
+        /// reconnect with fresh credentials. Without a [provider](Self::credentials) it never does.
+        pub fn refresh_credentials(self, refresh: bool) -> Self;
 
         /// Sets [`Config::heartbeat`]: when to ping a silent server. `None` for never.
         ///

@@ -35,6 +35,11 @@ pub struct Config {
     pub grace_period: Duration,
     /// After how many failed attempts in a row the client gives up and closes. Default: never.
     pub max_attempts: Option<u32>,
+    /// Whether fresh credentials can be had. If the server then refuses to replay a subscription with 401 or 403, the
+    /// client reconnects once with fresh credentials ([`Attempt::refresh`](crate::Attempt::refresh)) before the
+    /// subscription ends, and `connect` makes a second attempt. Default: true. A `Builder` without a credentials
+    /// provider turns it off.
+    pub refresh_credentials: bool,
     /// When to ping a silent server. `None` for never. Default: after 20 s without a frame, with 10 s for the answer.
     pub heartbeat: Option<Heartbeat>,
     /// The timeout of a request, counted from the call, and of the acknowledgement of a subscription, counted from when
@@ -77,6 +82,7 @@ impl Default for Config {
             dial_timeout: Duration::from_secs(10),
             grace_period: Duration::from_secs(5 * 60),
             max_attempts: None,
+            refresh_credentials: true,
             heartbeat: Some(Heartbeat::default()),
             request_timeout: Some(Duration::from_secs(30)),
             outbox: Limit { count: 1024, bytes: 8 << 20 },

@@ -62,6 +62,15 @@ pub enum ConnectionError {
     /// The program called `force_reconnect`. This is the cause of a gap, and not a failure.
     #[error("the program asked for a new connection")]
     Reconnect,
+    /// The server refused to replay a subscription with 401 or 403, and the client reconnects with fresh credentials.
+    /// This is the cause of a gap, and not a failure.
+    #[error(
+        "the server rejected a subscription with status {status}; reconnecting with fresh credentials"
+    )]
+    Unauthorized {
+        /// The status of the error reply.
+        status: u16,
+    },
     /// The credentials provider failed or took too long.
     #[error("no credentials: {message}")]
     Credentials {

@@ -95,6 +95,7 @@ fn default_reaction(error: &ConnectionError) -> Reaction {
         | ConnectionError::Silent(_)
         | ConnectionError::TooLarge { .. }
         | ConnectionError::Reconnect
+        | ConnectionError::Unauthorized { .. }
         | ConnectionError::Credentials { fatal: false, .. }
         | ConnectionError::Tls(_)
         | ConnectionError::Protocol(_) => Reaction::Retry(Duration::ZERO),
@@ -159,6 +160,11 @@ impl Finality {
     pub(crate) fn worked(&mut self) {
         self.row = None;
         self.has_worked = true;
+    }
+
+    /// The server has rejected the credentials of a connection that had worked.
+    pub(crate) fn rejected(&mut self, now: Instant) {
+        self.row = Some(Row { class: Class::Unauthorized, count: 1, since: now });
     }
 
     /// Whether the server has rejected the credentials of the last attempt.

@@ -336,6 +336,17 @@ impl Link {
         }
     }
 
+    /// Replaces the open connection by one with fresh credentials (S7).
+    pub(crate) fn refresh_credentials(
+        &mut self,
+        cx: &mut Context,
+        frame: CloseFrame,
+        deadline: Instant,
+    ) {
+        self.force_reconnect(cx, frame, deadline);
+        self.finality.rejected(cx.now);
+    }
+
     /// The closing handshake is over, or its deadline has passed. Returns false if none was running.
     pub(crate) fn finish_closing_handshake(&mut self, cx: &mut Context) -> bool {
         match self.phase {

@@ -3,6 +3,8 @@
 use std::time::Instant;
 
 use super::Session;
+use super::closing::LINGER;
+use crate::command::CloseFrame;
 use crate::error::{CloseReason, ConnectionError};
 use crate::event::ListenerEvent;
 use crate::id::Epoch;
@@ -104,7 +106,18 @@ impl Session {
             },
         }
         self.cx.trace_dropped(before, text.len());
+        self.refresh_credentials_if_rejected();
         self.finish_close_if_idle();
+    }
+
+    /// S7: a replay was refused, and fresh credentials may help.
+    fn refresh_credentials_if_rejected(&mut self) {
+        let Some(status) = self.subscriptions.take_unauthorized() else { return };
+        if self.check_open().is_ok() && self.link.is_open() {
+            let deadline = self.cx.after(LINGER);
+            self.link.refresh_credentials(&mut self.cx, CloseFrame::normal(), deadline);
+            self.connection_lost(Some(&ConnectionError::Unauthorized { status }));
+        }
     }
 
     fn decode(&mut self, text: &str) {
@@ -152,6 +165,7 @@ impl Session {
             None => self.cx.stats.malformed += 1,
         }
         self.cx.trace_dropped(before, bytes.len());
+        self.refresh_credentials_if_rejected();
         self.finish_close_if_idle();
     }
 

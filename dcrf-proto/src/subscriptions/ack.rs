@@ -1,8 +1,8 @@
 //! The server's replies to subscribes and unsubscribes, and its events.
 
-use super::Subscriptions;
 use super::subscriber::{ServerEvent, Subscriber};
 use super::upstream::{Phase, Upstream};
+use super::{Fresh, Subscriptions};
 use crate::context::Context;
 use crate::error::{ConnectionError, SubscriptionError, UnsubscribeError};
 use crate::id::{SubscriptionKey, UpstreamKey};
@@ -162,6 +162,16 @@ impl Subscriptions {
             let phase = Phase::Deferred { replayed };
             self.replay.enter_until(&mut self.registry, cx, key, phase, until);
             return;
+        }
+        if matches!(status, Some(401 | 403)) && upstream.acknowledged {
+            if let (Fresh::No, true, Some(status)) =
+                (&self.fresh, cx.config.refresh_credentials, status)
+            {
+                self.fresh = Fresh::Wanted(status);
+            }
+            if matches!(self.fresh, Fresh::Wanted(_)) {
+                return;
+            }
         }
         let (was_live, resubscribed) = (upstream.acknowledged, upstream.resubscribed);
         upstream.trace(cx, SubscriptionEvent::ErrorReply { status, again: was_live });

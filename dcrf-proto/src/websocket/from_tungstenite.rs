@@ -35,7 +35,7 @@ pub(super) fn connection_error(error: Error) -> ConnectionError {
             message: "the server does not read what is sent to it".to_owned(),
         },
         Error::Protocol(ProtocolError::SecWebSocketSubProtocolError(error)) => {
-            ConnectionError::Subprotocol(subprotocol(&error).to_owned())
+            ConnectionError::Subprotocol(subprotocol(error).to_owned())
         }
         Error::Protocol(ProtocolError::HttparseError(_)) => {
             ConnectionError::Protocol(NOT_HTTP.to_owned())
@@ -53,7 +53,7 @@ pub(super) fn connection_error(error: Error) -> ConnectionError {
 
 pub(super) const NOT_HTTP: &str = "the handshake was not answered in HTTP";
 
-fn subprotocol(error: &SubProtocolError) -> &'static str {
+fn subprotocol(error: SubProtocolError) -> &'static str {
     match error {
         // Channels' default: its consumers pick none unless they are written to.
         SubProtocolError::NoSubProtocol => "subprotocols were offered and the server picked none",

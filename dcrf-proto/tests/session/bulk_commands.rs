@@ -274,7 +274,7 @@ fn s12_error_reply_to_a_resubscribe_ends_like_a_replay() {
     ];
     for subscribe in [task(1), docs()] {
         for (status, check) in cases {
-            let mut c = Conversation::connected();
+            let mut c = Conversation::connected_with(|config| config.refresh_credentials = false);
             let key = c.subscribe(subscribe.clone());
             let frame = c.sent_one();
             if !c.session.is_acknowledged(key) {

@@ -10,6 +10,7 @@ mod dialect;
 mod failure_actions;
 mod finality;
 mod frames;
+mod fresh_credentials;
 mod joining;
 mod ledger;
 mod limits;

@@ -431,7 +431,7 @@ fn s7_error_reply_to_a_replay_ends_only_that_subscription() {
         (405, |error| matches!(error, SubscriptionError::ErrorReply(_))),
     ];
     for (status, check) in cases {
-        let mut c = Conversation::connected();
+        let mut c = Conversation::connected_with(|config| config.refresh_credentials = false);
         let (key, _) = c.subscribe_acked(task());
         let (other, _) = c.subscribe_acked(feed());
         c.reconnect();

@@ -39,6 +39,16 @@ impl Simulation {
         self.millis(1, 1_500)
     }
 
+    /// Whether the server answers only pings on the next connection.
+    pub(crate) fn is_deaf(&mut self) -> bool {
+        let is_deaf =
+            !self.faults_stopped && self.random.f64() < self.scenario.error_replies / 10.0;
+        if is_deaf {
+            self.report.fault("the server answers only pings");
+        }
+        is_deaf
+    }
+
     /// Schedules the end of a dial.
     pub(crate) fn dial(&mut self, nth: Nth) {
         if let Some((status, _)) = self.deployment.filter(|(_, until)| self.clock.now < *until) {

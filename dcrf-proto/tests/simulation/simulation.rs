@@ -217,7 +217,8 @@ impl Simulation {
             Ok(()) => {
                 self.network.open_socket(nth);
                 let unready = self.unready_for();
-                self.server.accept(nth, self.clock.now + unready);
+                let is_deaf = self.is_deaf();
+                self.server.accept(nth, self.clock.now + unready, is_deaf);
                 self.session.handle_connected(epoch, now);
                 if *self.session.state() == ConnectionState::Connected {
                     self.invariants.opened(nth, now);

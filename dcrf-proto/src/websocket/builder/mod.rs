@@ -336,6 +336,7 @@ fn start<R: Runtime>(mut builder: Builder<R>) -> Result<(Client, Driver), Connec
     let runtime = R::current().ok_or(ConnectError::NoRuntime)?;
     let seed = random_seed()?;
     builder.options.fit(&builder.config);
+    builder.config.refresh_credentials &= builder.provider.is_some();
     let dial_timeout = builder.config.dial_timeout;
     if builder.provider.is_some() {
         builder.config.dial_timeout = dial_timeout.saturating_add(PROVIDER_TIMEOUT);

@@ -80,6 +80,13 @@ impl<R> Builder<R> {
         self
     }
 
+    /// Sets [`Config::refresh_credentials`]: whether a subscription that is refused with 401 or 403 makes the client
+    /// reconnect with fresh credentials. Without a [provider](Self::credentials) it never does.
+    pub fn refresh_credentials(mut self, refresh: bool) -> Self {
+        self.config.refresh_credentials = refresh;
+        self
+    }
+
     /// Sets [`Config::heartbeat`]: when to ping a silent server. `None` for never.
     ///
     /// ```

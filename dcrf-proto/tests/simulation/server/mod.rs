@@ -57,8 +57,9 @@ impl Server {
         }
     }
 
-    pub(crate) fn accept(&mut self, nth: Nth, unready_until: Duration) {
-        self.peers.insert(nth, Peer::new(unready_until));
+    /// Accepts a connection. A deaf one answers pings and nothing else.
+    pub(crate) fn accept(&mut self, nth: Nth, unready_until: Duration, is_deaf: bool) {
+        self.peers.insert(nth, Peer::new(unready_until, is_deaf));
     }
 
     /// Forgets a connection and its subscriptions.
@@ -68,6 +69,11 @@ impl Server {
 
     pub(crate) fn has_connection(&self, nth: Nth) -> bool {
         self.peers.contains_key(&nth)
+    }
+
+    /// Whether a connection answers pings and nothing else.
+    pub(crate) fn is_deaf(&self, nth: Nth) -> bool {
+        self.peers.get(&nth).is_some_and(|peer| peer.is_deaf)
     }
 
     /// The ids and targets of a connection's subscriptions.
@@ -85,7 +91,8 @@ impl Server {
 
     /// Queues a frame behind the others of its stream.
     pub(crate) fn receive(&mut self, nth: Nth, frame: Value, now: Duration, random: &mut Rng) {
-        let Some(peer) = self.peers.get_mut(&nth).filter(|peer| !peer.has_raised) else { return };
+        let hears = |peer: &&mut Peer| !peer.has_raised && !peer.is_deaf;
+        let Some(peer) = self.peers.get_mut(&nth).filter(hears) else { return };
         let stream = frame["stream"].as_str().unwrap_or_default().to_owned();
         if now < peer.unready_until && stream == "notes" {
             // Quirk 10: the connection was accepted for another stream.
