@@ -228,8 +228,9 @@ impl Builder {
     /// It may block: it runs on a separate thread, for up to 10 seconds. If it fails, the attempt has failed and is
     /// retried, unless the error is [fatal](crate::CredentialsError::fatal).
     ///
-    /// [`Attempt::refresh`] says whether the server rejected the previous credentials. If it rejects them twice in a row,
-    /// the client closes with [`CloseReason::Unauthorized`](crate::CloseReason::Unauthorized).
+    /// [`Attempt::refresh`] says whether the server rejected the previous credentials. If it rejects fresh ones too, the
+    /// client closes with [`CloseReason::Unauthorized`](crate::CloseReason::Unauthorized); if a connection has worked
+    /// before, only after [`Config::grace_period`](crate::Config::grace_period).
     ///
     /// ```no_run
     /// use dcrf_blocking::Credentials;
@@ -318,7 +319,8 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// [`ConnectError::Failed`] if the first attempt fails. The other errors occur before connecting.
+    /// [`ConnectError::Failed`] if the first attempt fails. If the server rejects its credentials and there is a
+    /// credentials provider, a second attempt with fresh ones decides. The other errors occur before connecting.
     pub fn connect(self) -> Result<Client, ConnectError> {
         let endpoint = self.0.endpoint()?.clone();
         let client = self.connect_lazy()?;

@@ -56,7 +56,8 @@ pub enum ConnectionError {
     /// The attempt took longer than [`Config::dial_timeout`](crate::Config::dial_timeout).
     #[error("connecting took longer than {}", seconds(*.0))]
     DialTimedOut(Duration),
-    /// The server has sent nothing for this long, not even the answer to a ping.
+    /// The server has sent nothing for this long, not even the answer to a ping. Or it has only answered pings, although
+    /// replies are overdue.
     #[error("the server has been silent for {}", seconds(*.0))]
     Silent(Duration),
     /// The program called `force_reconnect`. This is the cause of a gap, and not a failure.

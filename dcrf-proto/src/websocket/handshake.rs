@@ -60,8 +60,9 @@ impl Options {
         self
     }
 
-    /// Sets the size limit of a message from the server, in bytes. The default is 4 MiB. A larger message ends the
-    /// connection with [`ConnectionError::TooLarge`].
+    /// Sets the size limit of a message from the server, in bytes. The default is 4 MiB. Of a larger text message only
+    /// the envelope is kept ([`Frame::TooLarge`](crate::Frame::TooLarge)). If it has no small envelope, or is fragmented,
+    /// binary, or over 64 MiB, it ends the connection with [`ConnectionError::TooLarge`].
     ///
     /// ```
     /// # use dcrf_proto::websocket::Options;

@@ -141,8 +141,9 @@ impl<R> Builder<R> {
     /// subprotocols are appended. The provider has 10 seconds. If it fails, the attempt fails and is retried, unless
     /// the error is [fatal](super::CredentialsError::fatal).
     ///
-    /// [`Attempt::refresh`] says whether the server rejected the previous credentials. If the server rejects them twice
-    /// in a row, the client closes with [`CloseReason::Unauthorized`](crate::CloseReason::Unauthorized).
+    /// [`Attempt::refresh`] says whether the server rejected the previous credentials. If it rejects fresh ones too, the
+    /// client closes with [`CloseReason::Unauthorized`](crate::CloseReason::Unauthorized); if a connection has worked
+    /// before, only after [`Config::grace_period`](crate::Config::grace_period).
     ///
     /// ```
     /// # use dcrf_proto::websocket::Credentials;
@@ -273,7 +274,8 @@ impl<R> Builder<R> {
     ///
     /// # Errors
     ///
-    /// [`ConnectError::Failed`] if the first attempt fails. The other errors occur before connecting.
+    /// [`ConnectError::Failed`] if the first attempt fails. If the server rejects its credentials and there is a
+    /// credentials provider, a second attempt with fresh ones decides. The other errors occur before connecting.
     ///
     /// # Cancel safety
     ///

@@ -138,7 +138,8 @@ impl<R> Builder<R> {
         self
     }
 
-    /// Sets the size limit of a message from the server, in bytes. The default is 4 MiB.
+    /// Sets the size limit of a message from the server, in bytes. The default is 4 MiB. A larger reply fails its request
+    /// with [`RequestError::ReplyTooLarge`](crate::RequestError::ReplyTooLarge), and nothing else.
     ///
     /// ```
     /// # fn f<R>(builder: dcrf_proto::websocket::Builder<R>) {
