@@ -137,8 +137,15 @@ impl Builder {
         /// Sets [`Config::dial_timeout`]: the timeout of an attempt to connect.
         pub fn dial_timeout(self, timeout: Duration) -> Self;
 
+        /// Sets [`Config::grace_period`]: how long a failure that looks final must last, if a connection has worked before.
+        pub fn grace_period(self, period: Duration) -> Self;
+
         /// Sets [`Config::max_attempts`]: after how many failed attempts in a row the client gives up. `None` for never.
         pub fn max_attempts(self, attempts: impl Into<Option<u32>>) -> Self;
+
+        /// Sets [`Config::refresh_credentials`]: whether a subscription that is refused with 401 or 403 makes the client
+        /// reconnect with fresh credentials. Without a [provider](Self::credentials) it never does.
+        pub fn refresh_credentials(self, refresh: bool) -> Self;
 
         /// Sets [`Config::heartbeat`]: when to ping a silent server. `None` for never.
         ///
@@ -221,8 +228,9 @@ impl Builder {
     /// It may block: it runs on a separate thread, for up to 10 seconds. If it fails, the attempt has failed and is
     /// retried, unless the error is [fatal](crate::CredentialsError::fatal).
     ///
-    /// [`Attempt::refresh`] says whether the server rejected the previous credentials. If it rejects them twice in a row,
-    /// the client closes with [`CloseReason::Unauthorized`](crate::CloseReason::Unauthorized).
+    /// [`Attempt::refresh`] says whether the server rejected the previous credentials. If it rejects fresh ones too, the
+    /// client closes with [`CloseReason::Unauthorized`](crate::CloseReason::Unauthorized); if a connection has worked
+    /// before, only after [`Config::grace_period`](crate::Config::grace_period).
     ///
     /// ```no_run
     /// use dcrf_blocking::Credentials;
@@ -312,7 +320,8 @@ impl Builder {
     /// # Errors
     ///
     /// [`ConnectError::Failed`] if the first attempt fails, and [`ConnectError::Closed`] if the client is closed during it.
-    /// The other errors occur before connecting.
+    /// If the server rejects the credentials and there is a credentials provider, a second attempt with fresh ones
+    /// decides. The other errors occur before connecting.
     pub fn connect(self) -> Result<Client, ConnectError> {
         let endpoint = self.0.endpoint()?.clone();
         let client = self.connect_lazy()?;

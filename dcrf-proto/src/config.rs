@@ -30,8 +30,16 @@ pub struct Config {
     pub min_uptime: Duration,
     /// The timeout of an attempt to connect, from the name lookup to the end of the handshake. Default: 10 s.
     pub dial_timeout: Duration,
+    /// How long a failure that looks final, such as HTTP status 403 or 404, must last before the client closes, if a
+    /// connection has worked before. It should be longer than a deployment. Default: 5 min.
+    pub grace_period: Duration,
     /// After how many failed attempts in a row the client gives up and closes. Default: never.
     pub max_attempts: Option<u32>,
+    /// Whether fresh credentials can be had. If the server then refuses to replay a subscription with 401 or 403, the
+    /// client reconnects once with fresh credentials ([`Attempt::refresh`](crate::Attempt::refresh)) before the
+    /// subscription ends, and `connect` makes a second attempt. Default: true. A `Builder` without a credentials
+    /// provider turns it off.
+    pub refresh_credentials: bool,
     /// When to ping a silent server. `None` for never. Default: after 20 s without a frame, with 10 s for the answer.
     pub heartbeat: Option<Heartbeat>,
     /// The timeout of a request, counted from the call, and of the acknowledgement of a subscription, counted from when
@@ -72,7 +80,9 @@ impl Default for Config {
             backoff: Backoff::default(),
             min_uptime: Duration::from_secs(10),
             dial_timeout: Duration::from_secs(10),
+            grace_period: Duration::from_secs(5 * 60),
             max_attempts: None,
+            refresh_credentials: true,
             heartbeat: Some(Heartbeat::default()),
             request_timeout: Some(Duration::from_secs(30)),
             outbox: Limit { count: 1024, bytes: 8 << 20 },

@@ -8,6 +8,8 @@ use crate::config::{Config, Limit};
 use crate::error::RejectReason;
 use crate::event::{ClientEvent, ConnectionState, Event, Unhandled};
 use crate::id::{Random, RequestId, Seed};
+use crate::link::{Proof, Silence};
+use crate::protocol::framing::Framing;
 use crate::protocol::json::Json;
 use crate::protocol::selector::Selector;
 use crate::routing::{Routes, Selectors};
@@ -36,6 +38,12 @@ pub(crate) struct Context {
     /// The counters. `Session::stats` adds the gauges.
     pub(crate) stats: Stats,
     pub(crate) unread: Unread,
+    /// Of the current connection.
+    pub(crate) silence: Silence,
+    /// Set while a message over the size limit is routed: its size and the limit.
+    pub(crate) too_large: Option<(usize, usize)>,
+    /// Whether the server has answered something on the current connection with success.
+    pub(crate) has_worked: bool,
     pub(crate) trace: Tracer,
 }
 
@@ -60,6 +68,9 @@ impl Context {
             events: VecDeque::new(),
             stats: Stats::default(),
             unread: Unread::default(),
+            silence: Silence::new(now),
+            too_large: None,
+            has_worked: false,
             trace: Tracer::new(now),
         }
     }
@@ -77,6 +88,17 @@ impl Context {
     /// The deadline for a reply to a frame that is sent now, with a given timeout.
     pub(crate) fn due_after(&self, timeout: Option<Duration>) -> Instant {
         self.after(timeout.unwrap_or(DEFAULT_REPLY_TIMEOUT))
+    }
+
+    /// The reply to a frame that was sent at `sent` on `stream` is overdue (L15).
+    pub(crate) fn overdue(&mut self, stream: &str, sent: Instant) -> Proof {
+        // A consumer without a multiplexer is one stream.
+        let stream = if self.config.framing == Framing::Bare { "" } else { stream };
+        let proof = self.silence.overdue(stream, sent, self.now);
+        if proof == Proof::Silent {
+            self.silence.prove();
+        }
+        proof
     }
 
     /// Rejects a command if the caller has not polled too many events.

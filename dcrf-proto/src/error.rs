@@ -56,12 +56,22 @@ pub enum ConnectionError {
     /// The attempt took longer than [`Config::dial_timeout`](crate::Config::dial_timeout).
     #[error("connecting took longer than {}", seconds(*.0))]
     DialTimedOut(Duration),
-    /// The server has sent nothing for this long, not even the answer to a ping.
+    /// The server has sent nothing for this long, not even the answer to a ping. Or it has only answered pings, although
+    /// replies are overdue.
     #[error("the server has been silent for {}", seconds(*.0))]
     Silent(Duration),
     /// The program called `force_reconnect`. This is the cause of a gap, and not a failure.
     #[error("the program asked for a new connection")]
     Reconnect,
+    /// The server refused to replay a subscription with 401 or 403, and the client reconnects with fresh credentials.
+    /// This is the cause of a gap, and not a failure.
+    #[error(
+        "the server rejected a subscription with status {status}; reconnecting with fresh credentials"
+    )]
+    Unauthorized {
+        /// The status of the error reply.
+        status: u16,
+    },
     /// The credentials provider failed or took too long.
     #[error("no credentials: {message}")]
     Credentials {
@@ -70,18 +80,23 @@ pub enum ConnectionError {
         /// Whether the provider said that retrying can't help.
         fatal: bool,
     },
-    /// The certificate of the server or of the client was rejected.
+    /// The server's certificate was rejected, or the server rejected the client's certificate on a verified connection.
     #[error("TLS: {0}")]
     Certificate(String),
-    /// TLS failed for another reason.
+    /// TLS failed for another reason. This includes alerts that the server sent before it was verified.
     #[error("TLS: {0}")]
     Tls(String),
     /// The server violated the WebSocket protocol.
     #[error("WebSocket protocol: {0}")]
     Protocol(String),
+    /// The server selected none of the offered subprotocols, or one that was not offered.
+    #[error("{0}")]
+    Subprotocol(String),
     /// The server sent a message over the size limit.
-    #[error("the server sent a message over {limit} bytes")]
+    #[error("the server sent a message of {size} bytes, more than the limit of {limit}")]
     TooLarge {
+        /// The size of the message in bytes, or of those of its parts that were received.
+        size: usize,
         /// The limit in bytes.
         limit: usize,
     },
@@ -121,13 +136,15 @@ pub enum CloseReason {
         /// Why the last attempt failed.
         last_error: ConnectionError,
     },
-    /// The server rejected the credentials twice in a row, with HTTP status 401 or 403 or close code 1008, 4401 or
-    /// 4403.
+    /// The server rejected the credentials, and fresh ones too, with HTTP status 401 or 403 or close code 1008, 4401 or
+    /// 4403. If a connection has worked before, it did so for the whole
+    /// [`Config::grace_period`](crate::Config::grace_period).
     #[error("not authorized: {0}")]
     Unauthorized(ConnectionError),
-    /// Retrying can't help: a certificate was rejected, the credentials provider returned a fatal error, the policy
-    /// returned [`FailureAction::Stop`](crate::FailureAction::Stop), or the same protocol error or HTTP status 404
-    /// occurred three times in a row.
+    /// Retrying can't help. Either the credentials provider returned a fatal error or the policy returned
+    /// [`FailureAction::Stop`](crate::FailureAction::Stop). Or the failure is a rejected certificate, or the third in a
+    /// row with HTTP status 404, a close code for protocol errors, or no common subprotocol; if a connection has worked
+    /// before, it lasted for the whole [`Config::grace_period`](crate::Config::grace_period).
     #[error("{0}")]
     Fatal(ConnectionError),
     /// The task or thread that drives the client ended, because its runtime was shut down or because a connector,
@@ -250,6 +267,15 @@ pub enum RequestError {
     /// The server replied with an error.
     #[error(transparent)]
     ErrorReply(ErrorReply),
+    /// The reply is larger than the size limit of a message from the server. The request is not repeated: request less
+    /// at a time, for example with `list_all`, or raise the limit.
+    #[error("the reply has {size} bytes, more than the limit of {limit}")]
+    ReplyTooLarge {
+        /// The size of the message in bytes, or of those of its parts that were received.
+        size: usize,
+        /// The limit in bytes.
+        limit: usize,
+    },
     /// There was no reply in time. If `sent` is false, the server never received the request.
     #[error("timed out, {}", sent_or_not(*.sent))]
     TimedOut {
@@ -305,7 +331,7 @@ impl RequestError {
             }
             // A server error can follow a partial change.
             Self::ErrorReply(reply) => reply.status.is_none_or(|status| status >= 500),
-            Self::Decode(_) => true,
+            Self::Decode(_) | Self::ReplyTooLarge { .. } => true,
             Self::Rejected(_) => false,
         }
     }
@@ -388,6 +414,15 @@ pub enum SubscriptionError {
     /// [`Subscribe::without_ack`](crate::Subscribe::without_ack).
     #[error("the server did not acknowledge the subscription in time")]
     TimedOut,
+    /// The reply to the refresh of the subscription is larger than the size limit of a message from the server. Use
+    /// [`refresh_with`](crate::Subscribe::refresh_with) to request pages, or raise the limit.
+    #[error("the state has {size} bytes, more than the limit of {limit} for a message")]
+    RefreshTooLarge {
+        /// The size of the message in bytes, or of those of its parts that were received.
+        size: usize,
+        /// The limit in bytes.
+        limit: usize,
+    },
     /// Three connections in a row ended right after this subscribe, and before the server had replied to it. The
     /// subscribe is the likely cause: a stream that the server does not have, or an exception in its consumer, ends the
     /// connection.
@@ -424,7 +459,11 @@ impl SubscriptionError {
             Self::ErrorReply(reply) => {
                 reply.status.is_none_or(|status| status != 429 && status < 500)
             }
-            Self::Gone(_) | Self::Revoked(_) | Self::Poisoned { .. } | Self::Closed(_) => true,
+            Self::Gone(_)
+            | Self::Revoked(_)
+            | Self::RefreshTooLarge { .. }
+            | Self::Poisoned { .. }
+            | Self::Closed(_) => true,
             Self::TimedOut | Self::Overflowed { .. } | Self::Unsubscribed => false,
             Self::Rejected(rejected) => matches!(
                 rejected.reason,

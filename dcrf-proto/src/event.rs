@@ -179,7 +179,7 @@ pub enum ListenerEvent<T = Json> {
         /// The payload. In bare framing, or if the frame is not an envelope, this is the whole frame.
         payload: T,
     },
-    /// The reader was too slow: this many frames were dropped here.
+    /// This many frames were dropped here, because the reader was too slow or a message was over the size limit.
     Lagged(u64),
 }
 
@@ -237,7 +237,8 @@ pub enum Change<T = Json> {
     /// that [refresh](crate::Subscribe::refresh).
     Snapshot(Vec<T>),
     /// The connection was lost, and the subscription is live again: changes may be missing before this point, and none
-    /// are missing after it.
+    /// are missing after it. Or one change is missing because its message was over the size limit
+    /// ([`ConnectionError::TooLarge`]).
     Gap(Gap),
     /// The reader was too slow: this many older changes were dropped here.
     Lagged(u64),
@@ -253,7 +254,7 @@ pub enum Change<T = Json> {
     },
 }
 
-/// A point where changes may be missing, because the connection was lost.
+/// A point where changes may be missing, because the connection was lost or a message was too large.
 ///
 /// ```
 /// use dcrf_proto::{Gap, ConnectionError};
@@ -266,7 +267,7 @@ pub enum Change<T = Json> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Gap {
-    /// Why the connection was lost.
+    /// Why the connection was lost, or [`ConnectionError::TooLarge`] if a message was too large.
     pub cause: ConnectionError,
 }
 

@@ -28,13 +28,23 @@ pub enum Frame<T = String, B = Vec<u8>> {
     Pong,
     /// Starts the closing handshake, or completes it.
     Close(CloseFrame),
+    /// A received text message over the size limit, which was not kept.
+    TooLarge {
+        /// The message without the contents of arrays, of long strings, and of objects inside of the payload. It shows
+        /// whose reply or event the message is.
+        envelope: T,
+        /// The size of the message in bytes.
+        size: usize,
+        /// The size limit in bytes.
+        limit: usize,
+    },
 }
 
 impl<T: AsRef<str>, B: AsRef<[u8]>> Frame<T, B> {
     /// The size of the content in bytes; 0 for control frames.
     pub(crate) fn len(&self) -> usize {
         match self {
-            Self::Text(text) => text.as_ref().len(),
+            Self::Text(text) | Self::TooLarge { envelope: text, .. } => text.as_ref().len(),
             Self::Binary(bytes) => bytes.as_ref().len(),
             Self::Ping | Self::Pong | Self::Close(_) => 0,
         }
@@ -50,6 +60,7 @@ impl<T: AsRef<str>, B: AsRef<[u8]>> fmt::Debug for Frame<T, B> {
             Self::Ping => f.write_str("Ping"),
             Self::Pong => f.write_str("Pong"),
             Self::Close(frame) => write!(f, "Close({})", frame.code),
+            Self::TooLarge { size, .. } => write!(f, "TooLarge({size} bytes)"),
         }
     }
 }

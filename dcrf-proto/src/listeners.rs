@@ -85,6 +85,11 @@ impl Listeners {
         }
     }
 
+    /// A matching frame was not kept, since it is over the size limit.
+    pub(crate) fn miss(&mut self, cx: &mut Context, key: ListenerKey) {
+        self.push(cx, key, ListenerEvent::Lagged(1));
+    }
+
     /// `ListenerReadable` was polled. Returns false if the listener no longer exists.
     pub(crate) fn event_polled(&mut self, key: ListenerKey) -> bool {
         let listener = self.0.get_mut(key);

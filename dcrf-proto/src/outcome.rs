@@ -11,6 +11,7 @@ pub(crate) enum Outcome {
     /// With its reply, or the last of its replies.
     Replied,
     ErrorReply(Option<u16>),
+    ReplyTooLarge,
     TimedOut,
     ConnectionLost,
     Closed,
@@ -26,6 +27,7 @@ impl Outcome {
         match result {
             Ok(_) => Self::Replied,
             Err(RequestError::ErrorReply(error_reply)) => Self::ErrorReply(error_reply.status),
+            Err(RequestError::ReplyTooLarge { .. }) => Self::ReplyTooLarge,
             Err(RequestError::TimedOut { .. }) => Self::TimedOut,
             Err(RequestError::ConnectionLost { .. }) => Self::ConnectionLost,
             Err(RequestError::Closed { .. }) => Self::Closed,
@@ -41,6 +43,7 @@ impl Outcome {
             _ if is_message => &mut stats.unsent,
             Self::Replied => &mut stats.requests_replied,
             Self::ErrorReply(_) => &mut stats.requests_error_reply,
+            Self::ReplyTooLarge => &mut stats.requests_reply_too_large,
             Self::TimedOut => &mut stats.requests_timed_out,
             Self::ConnectionLost => &mut stats.requests_connection_lost,
             Self::Closed => &mut stats.requests_closed,
@@ -57,6 +60,7 @@ impl fmt::Display for Outcome {
             Self::Replied => "ok",
             Self::ErrorReply(Some(status)) => return write!(f, "error reply {status}"),
             Self::ErrorReply(None) => "error reply",
+            Self::ReplyTooLarge => "reply too large",
             Self::TimedOut => "timed out",
             Self::ConnectionLost => "connection lost",
             Self::Closed => "closed",

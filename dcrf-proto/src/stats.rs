@@ -84,6 +84,8 @@ stats! {
         sent_bytes,
         /// Frames dropped because they were binary, invalid JSON, or not an object.
         malformed,
+        /// Messages over the size limit, of which only the envelope was kept.
+        too_large,
         /// Frames that matched no request and no subscription.
         unhandled,
         /// Replies that arrived after their request had timed out or had been cancelled, and other replies that no
@@ -97,6 +99,8 @@ stats! {
         requests_replied,
         /// Requests that failed with an error reply.
         requests_error_reply,
+        /// Requests that failed because their reply was over the size limit.
+        requests_reply_too_large,
         /// Requests that timed out.
         requests_timed_out,
         /// Requests that failed because the connection was lost.

@@ -33,8 +33,10 @@ pub enum Transmit {
 pub struct Attempt {
     /// The number of the attempt since the last stable connection, starting with 1.
     pub number: u32,
-    /// Whether the server rejected the previous credentials, with HTTP status 401 or 403, with close code 1008, 4401 or
-    /// 4403, or as the failure policy decided. If fresh ones are rejected too, the client closes.
+    /// Whether the server rejected the previous credentials: with HTTP status 401 or 403, with close code 1008, 4401 or
+    /// 4403, as the failure policy decided, or because it refused to replay a subscription with 401 or 403. If fresh
+    /// ones are rejected too, the client closes; if a connection has worked before, only after
+    /// [`Config::grace_period`](crate::Config::grace_period).
     pub refresh: bool,
 }
 

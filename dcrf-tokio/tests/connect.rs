@@ -7,11 +7,9 @@ use std::time::Duration;
 
 use async_tungstenite::tungstenite;
 use dcrf_proto::websocket::Runtime;
-use dcrf_tokio::{
-    ClientEvent, CloseReason, Config, ConnectError, ConnectionError, ConnectionState, Tokio,
-    UrlError,
-};
+use dcrf_tokio::{ConnectError, Request, RequestError, Tokio, UrlError};
 use futures_lite::future::block_on;
+use serde_json::{Value, json};
 
 #[test]
 fn connecting_outside_a_runtime_is_an_error() {
@@ -120,38 +118,35 @@ async fn l14_connect_returns_at_the_first_connection() {
 
 /// Daphne can't send a message this large.
 #[tokio::test]
-async fn f5_message_over_the_default_limit_closes_with_1009() {
+async fn f5_reply_over_the_default_limit_fails_its_request_alone() {
     let listener = listener();
     let url = url(&listener);
     let server = thread::spawn(move || {
-        let mut sockets = Vec::new();
-        let mut codes: Vec<u16> = Vec::new();
-        for _ in 0..3 {
-            let mut socket = tungstenite::accept(listener.accept().unwrap().0).unwrap();
-            // The client may hang up before it has read everything.
-            let _ = socket.send("x".repeat((4 << 20) + 1).into());
-            if let Ok(tungstenite::Message::Close(Some(frame))) = socket.read() {
-                codes.push(frame.code.into());
-            }
-            sockets.push(socket);
+        let mut socket = tungstenite::accept(listener.accept().unwrap().0).unwrap();
+        while let Ok(tungstenite::Message::Text(request)) = socket.read() {
+            let request: Value = serde_json::from_str(&request).unwrap();
+            let payload = &request["payload"];
+            let data = "x".repeat(usize::try_from(payload["size"].as_u64().unwrap()).unwrap());
+            let reply = json!({"stream": request["stream"], "payload": {
+                "errors": [], "data": data, "action": payload["action"], "response_status": 200,
+                "request_id": payload["request_id"],
+            }});
+            socket.send(reply.to_string().into()).unwrap();
         }
-        codes
     });
-    let mut config = Config::default();
-    config.backoff.maximum = Duration::from_millis(10);
-    let client = dcrf_tokio::builder(&url).config(config).connect_lazy().unwrap();
-    let mut events = client.events();
-    let mut states = Vec::new();
-    while let Some(event) = events.next().await {
-        if let ClientEvent::State(state) = event {
-            states.push(state);
+    let client = dcrf_tokio::connect(&url).await.unwrap();
+    let echo = |size: usize| client.call::<String>(Request::new("rows", "echo").arg("size", size));
+    let (large, small) = tokio::join!(echo((4 << 20) + 1), echo(10));
+    assert_eq!(small, Ok("x".repeat(10)));
+    match large.unwrap_err() {
+        RequestError::ReplyTooLarge { size, limit } => {
+            assert!(size > 4 << 20 && limit == 4 << 20, "{size} {limit}");
         }
+        other => panic!("{other:?}"),
     }
-    let too_large = ConnectionError::TooLarge { limit: 4 << 20 };
-    let is_too_large = |state: &ConnectionState| matches!(state, ConnectionState::Waiting { error, .. } if *error == too_large);
-    assert_eq!(states.iter().filter(|state| is_too_large(state)).count(), 2);
-    assert_eq!(client.state(), ConnectionState::Closed(CloseReason::Fatal(too_large)));
-    assert_eq!(server.join().unwrap(), [1009; 3]);
+    assert_eq!(client.stats().disconnects, 0);
+    drop(client);
+    server.join().unwrap();
 }
 
 #[tokio::test]

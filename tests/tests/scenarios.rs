@@ -168,7 +168,7 @@ scenarios! {
         l13_force_reconnect_ends_the_backoff
         s6_refreshed_subscriber_converges
         l12_poisoned_subscription_ends_and_others_continue
-        f5_oversized_messages_close_the_client
+        f5_oversized_reply_fails_its_request_alone
     }
     tls {
         x2_client_certificate

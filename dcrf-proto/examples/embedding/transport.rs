@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use dcrf_proto::{CloseFrame, ConnectionError, Epoch, Frame, Session, Transmit};
 use tungstenite::error::{CapacityError, Error, ProtocolError};
+use tungstenite::protocol::frame::coding::CloseCode;
 use tungstenite::protocol::{CloseFrame as TungsteniteCloseFrame, WebSocketConfig};
 use tungstenite::{Bytes, Message, WebSocket};
 
@@ -173,8 +174,8 @@ pub(crate) fn connection_error(error: Error) -> ConnectionError {
                 retry_after: seconds.map(Duration::from_secs),
             }
         }
-        Error::Capacity(CapacityError::MessageTooLong { max_size, .. }) => {
-            ConnectionError::TooLarge { limit: max_size }
+        Error::Capacity(CapacityError::MessageTooLong { size, max_size }) => {
+            ConnectionError::TooLarge { size, limit: max_size }
         }
         error => ConnectionError::Protocol(error.to_string()),
     }
@@ -184,6 +185,10 @@ fn from_tungstenite(frame: Option<TungsteniteCloseFrame>) -> CloseFrame {
     let Some(TungsteniteCloseFrame { code, reason }) = frame else {
         return CloseFrame { code: NO_CODE, reason: String::new() };
     };
+    // tungstenite puts this in place of codes that it does not know.
+    if code == CloseCode::Protocol && reason == "Protocol violation" {
+        return CloseFrame { code: NO_CODE, reason: String::new() };
+    }
     CloseFrame { code: code.into(), reason: reason.to_string() }
 }
 

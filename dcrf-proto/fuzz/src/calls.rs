@@ -225,7 +225,7 @@ fn connection_error(input: &mut Unstructured<'_>) -> arbitrary::Result<Connectio
     let seconds = input.arbitrary::<u16>()?;
     Ok(match input.int_in_range(0..=3_u8)? {
         0 => ConnectionError::Dropped,
-        1 => ConnectionError::TooLarge { limit: 1 },
+        1 => ConnectionError::TooLarge { size: 2, limit: 1 },
         2 => ConnectionError::Closed(CloseFrame { code, reason: String::new() }),
         _ => {
             ConnectionError::Http { status, retry_after: Some(Duration::from_secs(seconds.into())) }

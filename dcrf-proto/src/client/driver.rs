@@ -353,6 +353,9 @@ impl<'a, T: Transport> Driver<'a, T> {
             match frame {
                 Frame::Text(text) => inner.session.handle_text(epoch, text.as_ref(), now),
                 Frame::Binary(bytes) => inner.session.handle_binary(epoch, bytes.as_ref(), now),
+                Frame::TooLarge { envelope, size, limit } => {
+                    inner.session.handle_too_large(epoch, envelope.as_ref(), size, limit, now);
+                }
                 Frame::Ping | Frame::Pong | Frame::Close(_) => {
                     inner.session.handle_pong(epoch, now);
                 }

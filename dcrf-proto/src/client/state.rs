@@ -86,7 +86,14 @@ impl Client {
         Err(CloseReason::DriverStopped)
     }
 
-    /// Waits for the end of the first attempt to connect (L14).
+    /// Whether the next attempt has fresh credentials.
+    #[cfg(feature = "websocket")]
+    fn refreshes_credentials(&self) -> bool {
+        let inner = self.handle.shared().lock();
+        inner.session.config().refresh_credentials && inner.session.attempt().refresh
+    }
+
+    /// Waits for the end of the first attempt to connect, or of the second if it has fresh credentials (L14).
     ///
     /// If the first connection is lost before the caller's task runs, the attempt has still succeeded.
     #[cfg(feature = "websocket")]
@@ -100,6 +107,8 @@ impl Client {
                 {
                     return Ok(());
                 }
+                // The credentials provider gets the chance to return fresh ones (L6).
+                ConnectionState::Waiting { attempt: 2, .. } if self.refreshes_credentials() => {}
                 ConnectionState::Waiting { error, .. }
                 | ConnectionState::Closed(
                     CloseReason::GaveUp { last_error: error, .. }

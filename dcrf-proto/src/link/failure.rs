@@ -1,6 +1,6 @@
 //! The reaction to each connection error: close codes and HTTP statuses (L6, L7).
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::error::{CloseReason, ConnectionError};
 
@@ -25,10 +25,11 @@ pub enum FailureAction {
     /// Reconnect with backoff.
     ///
     /// The delay is never shorter than the server asks for: its `Retry-After` header, or ten seconds after the close
-    /// code 1013 (try again later).
+    /// codes 1013 (try again later) and 1014 (bad gateway).
     Retry,
     /// Reconnect with fresh credentials. If this happens twice in a row, the client closes with
-    /// [`CloseReason::Unauthorized`](crate::CloseReason::Unauthorized).
+    /// [`CloseReason::Unauthorized`](crate::CloseReason::Unauthorized); if a connection has worked before, only after
+    /// [`Config::grace_period`](crate::Config::grace_period).
     RefreshCredentials,
     /// Close the client with [`CloseReason::Fatal`](crate::CloseReason::Fatal).
     Stop,
@@ -41,26 +42,29 @@ enum Reaction {
     Retry(Duration),
     /// The server restarts: retry soon, spread over a few seconds so that clients don't all reconnect at once.
     Restart,
-    /// Retry, up to the limit of failures of this class in a row.
+    /// Retry until failures of this class are final.
     Limited(Class),
     Stop,
 }
 
-/// Failures that share a limit.
+/// Failures that look final, and share a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Class {
+    Certificate,
     Unauthorized,
     NotFound,
+    Subprotocol,
     Protocol,
-    TooLarge,
 }
 
 impl Class {
+    /// How many in a row are final if no connection has ever worked.
     fn limit(self) -> u32 {
         match self {
+            Self::Certificate => 1,
             // One retry, with fresh credentials.
             Self::Unauthorized => 2,
-            Self::NotFound | Self::Protocol | Self::TooLarge => 3,
+            Self::NotFound | Self::Subprotocol | Self::Protocol => 3,
         }
     }
 }
@@ -82,15 +86,16 @@ fn default_reaction(error: &ConnectionError) -> Reaction {
             429 | 503 => Reaction::Retry(min_delay(error)),
             _ => Reaction::Retry(Duration::ZERO),
         },
-        ConnectionError::Certificate(_) | ConnectionError::Credentials { fatal: true, .. } => {
-            Reaction::Stop
-        }
-        ConnectionError::TooLarge { .. } => Reaction::Limited(Class::TooLarge),
+        ConnectionError::Certificate(_) => Reaction::Limited(Class::Certificate),
+        ConnectionError::Subprotocol(_) => Reaction::Limited(Class::Subprotocol),
+        ConnectionError::Credentials { fatal: true, .. } => Reaction::Stop,
         ConnectionError::Dropped
         | ConnectionError::Io { .. }
         | ConnectionError::DialTimedOut(_)
         | ConnectionError::Silent(_)
+        | ConnectionError::TooLarge { .. }
         | ConnectionError::Reconnect
+        | ConnectionError::Unauthorized { .. }
         | ConnectionError::Credentials { fatal: false, .. }
         | ConnectionError::Tls(_)
         | ConnectionError::Protocol(_) => Reaction::Retry(Duration::ZERO),
@@ -108,7 +113,9 @@ fn reaction_for(action: FailureAction, error: &ConnectionError) -> Reaction {
 /// The shortest delay that the server allows.
 fn min_delay(error: &ConnectionError) -> Duration {
     match error {
-        ConnectionError::Closed(frame) if frame.code == 1013 => TRY_AGAIN_LATER_DELAY,
+        ConnectionError::Closed(frame) if matches!(frame.code, 1013 | 1014) => {
+            TRY_AGAIN_LATER_DELAY
+        }
         ConnectionError::Http { retry_after, .. } => {
             retry_after.unwrap_or_default().min(MAX_RETRY_AFTER)
         }
@@ -128,49 +135,75 @@ pub(crate) enum NextStep {
     Stop(CloseReason),
 }
 
-/// Counts consecutive failures of the classes that have a limit.
+/// Decides when failures are final. What has worked before is not final within minutes: a deployment answers 404 and
+/// 403 for a while.
 #[derive(Debug, Default)]
-pub(crate) struct FailureCounter {
-    last: Option<(Class, u32)>,
+pub(crate) struct Finality {
+    row: Option<Row>,
+    has_worked: bool,
 }
 
-impl FailureCounter {
+/// Failures of one class, with nothing better between them.
+#[derive(Clone, Copy, Debug)]
+struct Row {
+    class: Class,
+    count: u32,
+    since: Instant,
+}
+
+impl Finality {
     pub(crate) fn reset(&mut self) {
-        self.last = None;
+        self.row = None;
+    }
+
+    /// A connection has worked.
+    pub(crate) fn worked(&mut self) {
+        self.row = None;
+        self.has_worked = true;
+    }
+
+    /// The server has rejected the credentials of a connection that had worked.
+    pub(crate) fn rejected(&mut self, now: Instant) {
+        self.row = Some(Row { class: Class::Unauthorized, count: 1, since: now });
     }
 
     /// Whether the server has rejected the credentials of the last attempt.
     pub(crate) fn is_unauthorized(&self) -> bool {
-        matches!(self.last, Some((Class::Unauthorized, _)))
+        self.row.is_some_and(|row| row.class == Class::Unauthorized)
     }
 
-    /// Counts a failure. `action` overrides the default reaction.
+    /// Records a failure. `action` overrides the default reaction.
     pub(crate) fn record(
         &mut self,
         error: &ConnectionError,
         action: Option<FailureAction>,
+        now: Instant,
+        grace_period: Duration,
     ) -> NextStep {
         let reaction =
             action.map_or_else(|| default_reaction(error), |action| reaction_for(action, error));
-        let Reaction::Limited(class) = reaction else {
-            // An attempt that had no credentials doesn't show whether the server accepts them.
-            if !matches!(error, ConnectionError::Credentials { .. }) {
-                self.reset();
-            }
-            return match reaction {
-                Reaction::Retry(min_delay) => NextStep::Retry { min_delay },
-                Reaction::Restart => NextStep::Restart,
-                Reaction::Limited(_) | Reaction::Stop => {
-                    NextStep::Stop(CloseReason::Fatal(error.clone()))
+        let class = match reaction {
+            Reaction::Limited(class) => class,
+            Reaction::Retry(min_delay) => {
+                // An attempt that had no credentials doesn't show whether the server accepts them.
+                if !matches!(error, ConnectionError::Credentials { .. }) {
+                    self.reset();
                 }
-            };
+                return NextStep::Retry { min_delay };
+            }
+            Reaction::Restart => {
+                self.reset();
+                return NextStep::Restart;
+            }
+            Reaction::Stop => return NextStep::Stop(CloseReason::Fatal(error.clone())),
         };
-        let count = match self.last {
-            Some((same, count)) if same == class => count + 1,
-            _ => 1,
+        let row = match self.row {
+            Some(row) if row.class == class => Row { count: row.count + 1, ..row },
+            _ => Row { class, count: 1, since: now },
         };
-        self.last = Some((class, count));
-        if count < class.limit() {
+        self.row = Some(row);
+        let has_lasted = !self.has_worked || now.duration_since(row.since) >= grace_period;
+        if row.count < class.limit() || !has_lasted {
             return NextStep::Retry { min_delay: Duration::ZERO };
         }
         NextStep::Stop(match class {

@@ -4,13 +4,15 @@
 mod backoff;
 mod failure;
 mod heartbeat;
+mod silence;
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 pub use self::failure::FailureAction;
-use self::failure::{FailureCounter, NextStep};
+use self::failure::{Finality, NextStep};
 use self::heartbeat::{HeartbeatAction, HeartbeatTimer};
+pub(crate) use self::silence::{Proof, Silence};
 use crate::command::CloseFrame;
 use crate::context::Context;
 use crate::error::{CloseReason, ConnectionError};
@@ -32,7 +34,7 @@ pub(crate) struct Link {
     attempts: u32,
     /// Failed dials and lost connections since the last stable connection. They set the backoff.
     failures: u32,
-    limited_failures: FailureCounter,
+    finality: Finality,
     /// Commands of the current epoch. Those of an earlier epoch are discarded.
     commands: VecDeque<Transmit>,
 }
@@ -74,7 +76,7 @@ impl Link {
             last_epoch: 0,
             attempts: 0,
             failures: 0,
-            limited_failures: FailureCounter::default(),
+            finality: Finality::default(),
             commands: VecDeque::new(),
         }
     }
@@ -167,6 +169,7 @@ impl Link {
             return false;
         }
         cx.stats.connections += 1;
+        cx.silence = Silence::new(cx.now);
         let heartbeat = HeartbeatTimer::new(cx.config.heartbeat, cx.now);
         let next_check = heartbeat.first_check();
         self.enter(
@@ -181,7 +184,7 @@ impl Link {
     }
 
     pub(crate) fn attempt(&self) -> Attempt {
-        Attempt { number: self.attempts, refresh: self.limited_failures.is_unauthorized() }
+        Attempt { number: self.attempts, refresh: self.finality.is_unauthorized() }
     }
 
     pub(crate) fn frame_received(&mut self, now: Instant) {
@@ -207,16 +210,14 @@ impl Link {
         error: &ConnectionError,
         action: Option<FailureAction>,
     ) -> Option<CloseReason> {
-        let stable = match self.phase {
-            Phase::Open { since, .. } => cx.now.duration_since(since) >= cx.config.min_uptime,
-            _ => false,
-        };
+        let is_stable = self.is_stable(cx);
+        self.note_success(cx);
         self.disconnect(cx);
         // L3
-        if stable {
+        if is_stable {
             self.reset_failures();
         }
-        let next = self.limited_failures.record(error, action);
+        let next = self.finality.record(error, action, cx.now, cx.config.grace_period);
         if let NextStep::Stop(reason) = next {
             return Some(reason);
         }
@@ -247,10 +248,25 @@ impl Link {
         None
     }
 
+    /// Whether the connection is open and has lasted.
+    fn is_stable(&self, cx: &Context) -> bool {
+        match self.phase {
+            Phase::Open { since, .. } => cx.now.duration_since(since) >= cx.config.min_uptime,
+            _ => false,
+        }
+    }
+
+    /// Notes whether the connection that is about to end has worked (L6).
+    fn note_success(&mut self, cx: &mut Context) {
+        if std::mem::take(&mut cx.has_worked) || self.is_stable(cx) {
+            self.finality.worked();
+        }
+    }
+
     fn reset_failures(&mut self) {
         self.attempts = 0;
         self.failures = 0;
-        self.limited_failures.reset();
+        self.finality.reset();
     }
 
     /// The heartbeat timer has fired. Returns an error if the connection is lost.
@@ -304,6 +320,7 @@ impl Link {
     ) {
         match self.phase {
             Phase::Open { epoch, .. } => {
+                self.note_success(cx);
                 self.reset_failures();
                 self.commands.clear();
                 self.commands.push_back(Transmit::Frame(epoch, Frame::Close(frame)));
@@ -317,6 +334,17 @@ impl Link {
             }
             Phase::Reconnecting { .. } | Phase::Lingering { .. } | Phase::Closed => {}
         }
+    }
+
+    /// Replaces the open connection by one with fresh credentials (S7).
+    pub(crate) fn refresh_credentials(
+        &mut self,
+        cx: &mut Context,
+        frame: CloseFrame,
+        deadline: Instant,
+    ) {
+        self.force_reconnect(cx, frame, deadline);
+        self.finality.rejected(cx.now);
     }
 
     /// The closing handshake is over, or its deadline has passed. Returns false if none was running.

@@ -18,9 +18,11 @@ use crate::error::{CloseReason, RejectReason, Rejected, RequestError};
 use crate::event::Event;
 use crate::frame::Frame;
 use crate::id::{ReplyStreamKey, RequestId, RequestKey};
+use crate::link::Proof;
 use crate::outcome::Outcome;
 use crate::outgoing::{self, Purpose};
 use crate::protocol::envelope::Payload;
+use crate::protocol::framing::Framing;
 use crate::protocol::json::Json;
 use crate::routing::{Destination, Route};
 use crate::timer::Timer;
@@ -34,6 +36,8 @@ pub(crate) struct Requests {
     replies: Arena<ReplyStreamKey, ReplyBuffer>,
     /// Messages that cancel reply streams, for this connection only.
     cancel_messages: VecDeque<Frame>,
+    /// When the requests were last searched for one that is older than an overdue one.
+    searched: Option<Instant>,
     /// The first request that was still queued when the session closed.
     first_unsent: Option<u64>,
 }
@@ -93,7 +97,9 @@ enum Repeat {
 enum Phase {
     Queued(Frame),
     /// Handed to the socket of the current connection.
-    InFlight,
+    InFlight {
+        since: Instant,
+    },
 }
 
 impl Entry {
@@ -110,7 +116,7 @@ impl Entry {
     }
 
     fn is_in_flight(&self) -> bool {
-        matches!(self.phase, Phase::InFlight)
+        matches!(self.phase, Phase::InFlight { .. })
     }
 }
 
@@ -122,6 +128,7 @@ impl Requests {
             next_sequence: 0,
             replies: Arena::new(),
             cancel_messages: VecDeque::new(),
+            searched: None,
             first_unsent: None,
         }
     }
@@ -307,7 +314,9 @@ impl Requests {
                 self.time_out(cx, key);
                 continue;
             }
-            let Phase::Queued(frame) = std::mem::replace(&mut entry.phase, Phase::InFlight) else {
+            let Phase::Queued(frame) =
+                std::mem::replace(&mut entry.phase, Phase::InFlight { since: cx.now })
+            else {
                 continue;
             };
             self.outbox.subtract_bytes(frame.len());
@@ -328,7 +337,12 @@ impl Requests {
             cx.stats.late += 1;
             return;
         };
-        match (entry.expects, payload.outcome()) {
+        if let Some(large) = cx.too_large {
+            return self.reply_too_large(cx, key, large);
+        }
+        let outcome = payload.outcome();
+        cx.has_worked |= outcome.is_ok();
+        match (entry.expects, outcome) {
             (Expects::Replies(replies), Ok(data)) => {
                 self.push_reply(cx, key, replies, Json::from_checked_or_null(data));
             }
@@ -340,13 +354,57 @@ impl Requests {
         }
     }
 
+    /// The reply is over the size limit: its size and the limit.
+    fn reply_too_large(
+        &mut self,
+        cx: &mut Context,
+        key: RequestKey,
+        (size, limit): (usize, usize),
+    ) {
+        self.queue_cancel_message(cx, key);
+        self.settle(cx, key, Err(RequestError::ReplyTooLarge { size, limit }));
+    }
+
+    /// How many requests wait for a reply.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.entries.iter().filter(|(_, entry)| entry.is_in_flight()).count()
+    }
+
+    /// A reply over the size limit has ended the connection, and only one request waited for a reply.
+    pub(crate) fn fail_too_large(&mut self, cx: &mut Context, large: (usize, usize)) {
+        for (_, key) in self.in_order(Entry::is_in_flight) {
+            self.reply_too_large(cx, key, large);
+        }
+    }
+
     pub(crate) fn time_out(&mut self, cx: &mut Context, key: RequestKey) {
         let Some(entry) = self.entries.get(key) else { return };
         let (sent, in_flight, id) = (entry.was_sent(), entry.is_in_flight(), entry.id.clone());
+        self.note_silence(cx, key);
         self.queue_cancel_message(cx, key);
         self.settle(cx, key, Err(RequestError::TimedOut { sent }));
         if in_flight {
             cx.routes.abandon(id);
+        }
+    }
+
+    /// L15: a request that is overdue may show that the server no longer answers.
+    fn note_silence(&mut self, cx: &mut Context, key: RequestKey) {
+        let Some(entry) = self.entries.get(key) else { return };
+        let Phase::InFlight { since } = entry.phase else { return };
+        if cx.overdue(&entry.stream, since) != Proof::IfOldest || self.searched == Some(cx.now) {
+            return;
+        }
+        // One search for all requests that time out together.
+        self.searched = Some(cx.now);
+        let is_bare = cx.config.framing == Framing::Bare;
+        let is_older = |other: &Entry| {
+            other.is_in_flight()
+                && other.sequence < entry.sequence
+                && (is_bare || other.stream == entry.stream)
+        };
+        if !self.entries.iter().any(|(_, other)| is_older(other)) {
+            cx.silence.prove();
         }
     }
 
@@ -369,7 +427,7 @@ impl Requests {
         self.cancel_messages.clear();
         for (sequence, key) in self.in_order(Entry::is_bound_to_connection) {
             let Some(entry) = self.entries.get_mut(key) else { continue };
-            if let (Phase::InFlight, Repeat::Once { action, arguments }) =
+            if let (Phase::InFlight { .. }, Repeat::Once { action, arguments }) =
                 (&entry.phase, &entry.repeat)
             {
                 let (stream, id) = (&entry.stream, &entry.id);

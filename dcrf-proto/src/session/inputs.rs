@@ -3,6 +3,8 @@
 use std::time::Instant;
 
 use super::Session;
+use super::closing::LINGER;
+use crate::command::CloseFrame;
 use crate::error::{CloseReason, ConnectionError};
 use crate::event::ListenerEvent;
 use crate::id::Epoch;
@@ -48,6 +50,53 @@ impl Session {
         if !self.frame_received(epoch, text.len(), now) {
             return;
         }
+        self.cx.silence.text_received(self.cx.now);
+        self.decode_text(text);
+    }
+
+    /// A text message over the size limit has arrived, of which only the envelope was kept:
+    /// [`Frame::TooLarge`](crate::Frame::TooLarge).
+    ///
+    /// The request or the refresh that it answers fails, and a subscription whose event it is reports a gap. The
+    /// connection goes on. If your WebSocket library ends the connection instead, call
+    /// [`handle_disconnected`](Self::handle_disconnected) with [`ConnectionError::TooLarge`].
+    ///
+    /// ```
+    /// # use dcrf_proto::{Config, Event, Request, RequestError, Seed, Session};
+    /// # use std::time::Instant;
+    /// # let (mut session, now) = (Session::new(Config::default(), Seed::from([7; 32]), Instant::now()), Instant::now());
+    /// # session.open(now);
+    /// # let epoch = session.epoch().unwrap();
+    /// # session.handle_connected(epoch, now);
+    /// session.request(Request::list("rows").id("mine"), now)?;
+    /// while session.poll_transmit().is_some() {}
+    /// let envelope = r#"{"stream": "rows", "payload": {"data": [], "response_status": 200, "request_id": "mine"}}"#;
+    /// session.handle_too_large(epoch, envelope, 5_000_000, 4_194_304, now);
+    /// # while let Some(event) = session.poll_event() {
+    /// # let Event::Settled { result, .. } = event else { continue };
+    /// assert_eq!(result, Err(RequestError::ReplyTooLarge { size: 5_000_000, limit: 4_194_304 }));
+    /// # }
+    /// # Ok::<(), dcrf_proto::Rejected<Request>>(())
+    /// ```
+    pub fn handle_too_large(
+        &mut self,
+        epoch: Epoch,
+        envelope: &str,
+        size: usize,
+        limit: usize,
+        now: Instant,
+    ) {
+        if !self.frame_received(epoch, size, now) {
+            return;
+        }
+        self.cx.silence.text_received(self.cx.now);
+        self.cx.stats.too_large += 1;
+        self.cx.too_large = Some((size, limit));
+        self.decode_text(envelope);
+        self.cx.too_large = None;
+    }
+
+    fn decode_text(&mut self, text: &str) {
         let before = self.cx.stats.dropped();
         match self.cx.config.dialect.clone() {
             None => self.decode(text),
@@ -57,7 +106,18 @@ impl Session {
             },
         }
         self.cx.trace_dropped(before, text.len());
+        self.refresh_credentials_if_rejected();
         self.finish_close_if_idle();
+    }
+
+    /// S7: a replay was refused, and fresh credentials may help.
+    fn refresh_credentials_if_rejected(&mut self) {
+        let Some(status) = self.subscriptions.take_unauthorized() else { return };
+        if self.check_open().is_ok() && self.link.is_open() {
+            let deadline = self.cx.after(LINGER);
+            self.link.refresh_credentials(&mut self.cx, CloseFrame::normal(), deadline);
+            self.connection_lost(Some(&ConnectionError::Unauthorized { status }));
+        }
     }
 
     fn decode(&mut self, text: &str) {
@@ -97,6 +157,7 @@ impl Session {
         if !self.frame_received(epoch, bytes.len(), now) {
             return;
         }
+        self.cx.silence.text_received(self.cx.now);
         let before = self.cx.stats.dropped();
         let dialect = self.cx.config.dialect.as_ref();
         match dialect.and_then(|dialect| dialect.decode_binary(bytes)) {
@@ -104,6 +165,7 @@ impl Session {
             None => self.cx.stats.malformed += 1,
         }
         self.cx.trace_dropped(before, bytes.len());
+        self.refresh_credentials_if_rejected();
         self.finish_close_if_idle();
     }
 
@@ -208,6 +270,10 @@ impl Session {
                 Timer::Upstream(key) => self.subscriptions.timer_fired(&mut self.cx, key),
             }
         }
+        if let Some(last_text) = self.cx.silence.take_proved().filter(|_| self.link.is_open()) {
+            let silent = self.cx.now.duration_since(last_text);
+            self.connection_failed(&ConnectionError::Silent(silent), None);
+        }
         self.finish_close_if_idle();
     }
 
@@ -237,6 +303,9 @@ impl Session {
             let payload_json = || envelope::whole_payload(framing, text);
             for destination in &destinations {
                 match *destination {
+                    Destination::Listener(key) if self.cx.too_large.is_some() => {
+                        self.listeners.miss(&mut self.cx, key);
+                    }
                     Destination::Listener(key) => {
                         let stream = stream.map(str::to_owned);
                         let event = ListenerEvent::Frame { stream, payload: payload_json() };
@@ -265,7 +334,8 @@ impl Session {
             }
             !destinations.is_empty()
         };
-        if !has_owner && !has_match {
+        // The envelope of a message that was not kept is not the message.
+        if !has_owner && !has_match && self.cx.too_large.is_none() {
             self.cx.unhandled(text);
         }
     }
@@ -304,9 +374,13 @@ impl Session {
 
     /// Routes a JSON object that is not an envelope. Only listeners can match it.
     fn route_foreign(&mut self, framing: Framing, text: &str) {
-        let mut has_match = false;
+        let mut has_match = self.cx.too_large.is_some();
         for destination in self.cx.selectors.matching(framing, None, text) {
             if let Destination::Listener(key) = destination {
+                if self.cx.too_large.is_some() {
+                    self.listeners.miss(&mut self.cx, key);
+                    continue;
+                }
                 let payload = Json::from_checked(text.trim());
                 let event = ListenerEvent::Frame { stream: None, payload };
                 self.listeners.push(&mut self.cx, key, event);
@@ -342,7 +416,24 @@ impl Session {
     /// Fails or requeues the requests in flight (R4), and prepares the replay of subscriptions.
     pub(super) fn connection_lost(&mut self, cause: Option<&ConnectionError>) {
         self.cx.routes.forget_retired();
+        match cause {
+            Some(&ConnectionError::TooLarge { size, limit }) => self.blame_too_large((size, limit)),
+            Some(_) => self.subscriptions.refresh_one_at_a_time(false),
+            None => {}
+        }
         self.subscriptions.disconnected(&mut self.cx, cause);
         self.requests.connection_lost(&mut self.cx);
+    }
+
+    /// A message over the size limit has ended the connection, and nothing shows whose it was (F5). If only one request
+    /// or refresh was unanswered, it fails. Otherwise refreshes go one at a time until the guilty one is found, or a
+    /// connection ends for another reason.
+    fn blame_too_large(&mut self, large: (usize, usize)) {
+        match (self.requests.in_flight(), self.subscriptions.refreshes_in_flight()) {
+            (1, 0) => self.requests.fail_too_large(&mut self.cx, large),
+            (0, 1) => self.subscriptions.fail_refreshes_too_large(&mut self.cx, large),
+            (_, 0) => {}
+            _ => self.subscriptions.refresh_one_at_a_time(true),
+        }
     }
 }

@@ -1,11 +1,11 @@
 //! The server's replies to subscribes and unsubscribes, and its events.
 
-use super::Subscriptions;
 use super::subscriber::{ServerEvent, Subscriber};
 use super::upstream::{Phase, Upstream};
+use super::{Fresh, Subscriptions};
 use crate::context::Context;
-use crate::error::{SubscriptionError, UnsubscribeError};
-use crate::id::UpstreamKey;
+use crate::error::{ConnectionError, SubscriptionError, UnsubscribeError};
+use crate::id::{SubscriptionKey, UpstreamKey};
 use crate::protocol::envelope::Payload;
 use crate::protocol::error_reply::ErrorReply;
 use crate::protocol::json::Json;
@@ -44,7 +44,9 @@ impl Subscriptions {
         if !upstream.phase.is_unsubscribing() {
             upstream.unanswered = upstream.unanswered.saturating_sub(1);
         }
-        match (upstream.phase, payload.outcome()) {
+        let outcome = payload.outcome();
+        cx.has_worked |= outcome.is_ok();
+        match (upstream.phase, outcome) {
             (Phase::Unsubscribed, outcome) => self.unsubscribed(cx, key, outcome.err()),
             (Phase::Sent { .. } | Phase::Overdue, Ok(_)) => self.acknowledged(cx, key),
             (Phase::Sent { .. } | Phase::Overdue, Err(reply)) => self.rejected(cx, key, &reply),
@@ -66,6 +68,9 @@ impl Subscriptions {
             cx.stats.late += 1;
             return;
         }
+        if let Some((size, limit)) = cx.too_large {
+            return self.missed(cx, key, action, &ConnectionError::TooLarge { size, limit });
+        }
         let error = payload.outcome().err();
         let json = match (&error, payload.data) {
             (Some(_), _) => Json::null(),
@@ -84,6 +89,40 @@ impl Subscriptions {
         if upstream.subscribers.is_empty() {
             self.leave(cx, key, None);
         }
+    }
+
+    /// An event was not kept, since it is over the size limit. Reports a gap, and refreshes.
+    fn missed(
+        &mut self,
+        cx: &mut Context,
+        key: UpstreamKey,
+        action: Option<&str>,
+        cause: &ConnectionError,
+    ) {
+        let Some(upstream) = self.registry.upstreams.get(key) else { return };
+        let wants = |key: &SubscriptionKey| {
+            self.registry.subscribers.get(*key).is_some_and(|subscriber| subscriber.wants(action))
+        };
+        let refreshing: Vec<SubscriptionKey> =
+            upstream.subscribers.iter().copied().filter(wants).collect();
+        // First deliver the changes that wait for the last page.
+        for key in &refreshing {
+            self.refreshes.stop(&mut self.registry, cx, *key);
+        }
+        let before = (cx.stats.gaps, cx.stats.lagged);
+        let last_error = self.last_error.as_ref();
+        let miss = |key, subscriber: &mut Subscriber| {
+            !subscriber.wants(action) || subscriber.miss(cx, key, last_error, cause)
+        };
+        let Some(upstream) = self.registry.retain_subscribers(key, miss) else { return };
+        upstream.trace_lost_changes(cx, before);
+        if upstream.subscribers.is_empty() {
+            return self.leave(cx, key, None);
+        }
+        for key in refreshing {
+            self.refreshes.restart(&mut self.registry, cx, key);
+        }
+        self.leave_unused(cx);
     }
 
     pub(super) fn acknowledged(&mut self, cx: &mut Context, key: UpstreamKey) {
@@ -123,6 +162,16 @@ impl Subscriptions {
             let phase = Phase::Deferred { replayed };
             self.replay.enter_until(&mut self.registry, cx, key, phase, until);
             return;
+        }
+        if matches!(status, Some(401 | 403)) && upstream.acknowledged {
+            if let (Fresh::No, true, Some(status)) =
+                (&self.fresh, cx.config.refresh_credentials, status)
+            {
+                self.fresh = Fresh::Wanted(status);
+            }
+            if matches!(self.fresh, Fresh::Wanted(_)) {
+                return;
+            }
         }
         let (was_live, resubscribed) = (upstream.acknowledged, upstream.resubscribed);
         upstream.trace(cx, SubscriptionEvent::ErrorReply { status, again: was_live });
@@ -169,6 +218,7 @@ impl Subscriptions {
 
     pub(crate) fn timer_fired(&mut self, cx: &mut Context, key: UpstreamKey) {
         let Some(upstream) = self.registry.upstreams.get(key) else { return };
+        upstream.note_silence(cx);
         match upstream.phase {
             Phase::Deferred { replayed } => {
                 let phase = Phase::Queued { replayed };

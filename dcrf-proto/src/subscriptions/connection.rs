@@ -1,8 +1,8 @@
 //! What happens to subscriptions as connections come and go: replay, loss, close.
 
-use super::Subscriptions;
 use super::subscriber::Subscriber;
 use super::upstream::Phase;
+use super::{Fresh, Subscriptions};
 use crate::context::Context;
 use crate::error::{CloseReason, ConnectionError, SubscriptionError};
 use crate::frame::Frame;
@@ -20,6 +20,10 @@ pub(crate) enum Next {
 impl Subscriptions {
     /// Queues the subscribe of each upstream subscription, unsuspected ones first (S1, S4).
     pub(crate) fn connected(&mut self, cx: &mut Context) {
+        self.fresh = match self.fresh {
+            Fresh::Requested => Fresh::Given,
+            _ => Fresh::No,
+        };
         self.quarantine.connected(cx);
         let mut keys = self.registry.in_order();
         if self.quarantine.is_active() {

@@ -43,8 +43,22 @@ pub(crate) struct Subscriptions {
     refreshes: Refreshes,
     quarantine: Quarantine,
     next_sequence: u64,
+    fresh: Fresh,
     /// Why the last established connection was lost, for gaps.
     last_error: Option<ConnectionError>,
+}
+
+/// The one request for fresh credentials when a replay is refused with 401 or 403 (S7).
+#[derive(Debug, Default)]
+enum Fresh {
+    #[default]
+    No,
+    /// With the status of the error reply. The session has yet to reconnect.
+    Wanted(u16),
+    /// The next connection has them.
+    Requested,
+    /// The current or last connection was made with them.
+    Given,
 }
 
 impl Subscriptions {
@@ -57,6 +71,7 @@ impl Subscriptions {
             refreshes: Refreshes::default(),
             quarantine: Quarantine::default(),
             next_sequence: 0,
+            fresh: Fresh::default(),
             last_error: None,
         }
     }
@@ -270,9 +285,30 @@ impl Subscriptions {
         self.leave_unused(cx);
     }
 
+    pub(crate) fn refreshes_in_flight(&self) -> usize {
+        self.refreshes.in_flight()
+    }
+
+    pub(crate) fn refresh_one_at_a_time(&mut self, one_at_a_time: bool) {
+        self.refreshes.send_one_at_a_time(one_at_a_time);
+    }
+
+    /// A reply over the size limit has ended the connection, and only one refresh was unanswered.
+    pub(crate) fn fail_refreshes_too_large(&mut self, cx: &mut Context, large: (usize, usize)) {
+        self.refreshes.fail_too_large(&mut self.registry, cx, large);
+        self.leave_unused(cx);
+    }
+
     pub(crate) fn refresh_timer_fired(&mut self, cx: &mut Context, key: SubscriptionKey) {
         self.refreshes.timer_fired(&mut self.registry, cx, key);
         self.leave_unused(cx);
+    }
+
+    /// The status of a refused replay for which fresh credentials are to be requested.
+    pub(crate) fn take_unauthorized(&mut self) -> Option<u16> {
+        let Fresh::Wanted(status) = self.fresh else { return None };
+        self.fresh = Fresh::Requested;
+        Some(status)
     }
 
     pub(crate) fn hold_timer_fired(&mut self) {

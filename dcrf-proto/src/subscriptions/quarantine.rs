@@ -120,7 +120,12 @@ impl Quarantine {
         let last = self.last_subscribe.take()?;
         // A silent server or a requested reconnect proves nothing about a frame.
         let is_death = cause.is_some_and(|cause| {
-            !matches!(cause, ConnectionError::Silent(_) | ConnectionError::Reconnect)
+            !matches!(
+                cause,
+                ConnectionError::Silent(_)
+                    | ConnectionError::Reconnect
+                    | ConnectionError::Unauthorized { .. }
+            )
         });
         if !is_death || cx.now.duration_since(last) >= cx.config.quarantine_window {
             self.deaths = 0;

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use super::refresh::{Pages, Phase, Refresh};
 use super::registry::Registry;
+use super::subscriber::Subscriber;
 use crate::buffer::Buffer;
 use crate::context::Context;
 use crate::error::SubscriptionError;
@@ -22,11 +23,41 @@ use crate::timer::Timer;
 pub(super) struct Refreshes {
     queue: VecDeque<SubscriptionKey>,
     in_flight: usize,
+    /// Whether they are sent one at a time, to find the one whose reply ends the connection (F5).
+    one_at_a_time: bool,
 }
 
 impl Refreshes {
     pub(super) fn has_queued(&self) -> bool {
         !self.queue.is_empty()
+    }
+
+    pub(super) fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
+    pub(super) fn send_one_at_a_time(&mut self, one_at_a_time: bool) {
+        self.one_at_a_time = one_at_a_time;
+    }
+
+    /// A reply over the size limit has ended the connection: ends the subscriptions whose refresh is in flight.
+    pub(super) fn fail_too_large(
+        &mut self,
+        registry: &mut Registry,
+        cx: &mut Context,
+        (size, limit): (usize, usize),
+    ) {
+        let is_sent = |subscriber: &Subscriber| {
+            let refresh = subscriber.refresh.as_ref();
+            refresh.is_some_and(|refresh| matches!(refresh.phase, Phase::Sent { .. }))
+        };
+        let subscribers = registry.subscribers.iter();
+        let keys: Vec<SubscriptionKey> =
+            subscribers.filter(|(_, subscriber)| is_sent(subscriber)).map(|(key, _)| key).collect();
+        for key in keys {
+            self.take_in_flight(registry, cx, key);
+            end(registry, cx, key, SubscriptionError::RefreshTooLarge { size, limit });
+        }
     }
 
     /// Starts the refresh of a subscriber from the first page.
@@ -69,7 +100,8 @@ impl Refreshes {
         registry: &mut Registry,
         cx: &mut Context,
     ) -> Option<Frame> {
-        while self.in_flight < cx.config.replay_window.max(1) {
+        let window = if self.one_at_a_time { 1 } else { cx.config.replay_window.max(1) };
+        while self.in_flight < window {
             let key = self.queue.pop_front()?;
             let due = cx.reply_due();
             let id = RequestId::random(&mut cx.random);
@@ -106,6 +138,9 @@ impl Refreshes {
         if self.take_in_flight(registry, cx, key).is_none() {
             cx.stats.late += 1;
             return;
+        }
+        if let Some((size, limit)) = cx.too_large {
+            return end(registry, cx, key, SubscriptionError::RefreshTooLarge { size, limit });
         }
         match payload.outcome() {
             Ok(data) => self.received(registry, cx, key, &Json::from_checked_or_null(data)),
@@ -167,7 +202,8 @@ impl Refreshes {
             return deliver_snapshot(registry, cx, key, objects);
         }
         if pages.bytes > cx.config.changes.bytes {
-            return overflow(registry, cx, key);
+            let limit = cx.config.changes;
+            return end(registry, cx, key, SubscriptionError::Overflowed { limit });
         }
         refresh.offset = Some(next);
         self.enqueue(registry, key);
@@ -181,7 +217,10 @@ impl Refreshes {
     ) {
         let Some(refresh) = refresh_of(registry, key) else { return };
         match refresh.phase {
-            Phase::Sent { .. } => {
+            Phase::Sent { due, .. } => {
+                // L15
+                let timeout = cx.reply_due().duration_since(cx.now);
+                cx.overdue(&refresh.request.stream, due.checked_sub(timeout).unwrap_or(due));
                 self.stop(registry, cx, key);
                 defer(registry, cx, key);
             }
@@ -249,11 +288,11 @@ fn deliver_all(
     }
 }
 
-/// The snapshot is larger than the buffer may be.
-fn overflow(registry: &mut Registry, cx: &mut Context, key: SubscriptionKey) {
+/// Ends a subscription whose state is too large.
+fn end(registry: &mut Registry, cx: &mut Context, key: SubscriptionKey, error: SubscriptionError) {
     let Some(subscriber) = registry.subscribers.get_mut(key) else { return };
     let Some(upstream) = subscriber.upstream() else { return };
-    subscriber.end(cx, key, SubscriptionError::Overflowed { limit: cx.config.changes });
+    subscriber.end(cx, key, error);
     registry.detach_later(upstream, key);
 }
 

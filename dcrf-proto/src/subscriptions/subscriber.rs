@@ -110,7 +110,7 @@ impl Subscriber {
         last_error: Option<&ConnectionError>,
         event: &ServerEvent<'_>,
     ) -> bool {
-        if event.action == Some("create") && !self.include_create && event.error.is_none() {
+        if !self.wants(event.action) && event.error.is_none() {
             return true; // S13
         }
         self.deliver_gap(cx, key, last_error);
@@ -125,6 +125,24 @@ impl Subscriber {
         let is_over = pages.changes.is_over(cx.config.changes);
         cx.unread.changes.change(before, pages.changes.held());
         !is_over || self.give_up_pages(cx, key)
+    }
+
+    /// Whether it wants events with this action (S13).
+    pub(super) fn wants(&self, action: Option<&str>) -> bool {
+        action != Some("create") || self.include_create
+    }
+
+    /// Reports that a change is missing here. Returns whether the subscription goes on.
+    pub(super) fn miss(
+        &mut self,
+        cx: &mut Context,
+        key: SubscriptionKey,
+        last_error: Option<&ConnectionError>,
+        cause: &ConnectionError,
+    ) -> bool {
+        self.deliver_gap(cx, key, last_error);
+        cx.stats.gaps += 1;
+        self.push(cx, key, Change::Gap(Gap { cause: cause.clone() }))
     }
 
     /// Discards the pages of a refresh. Returns the changes since the first page.

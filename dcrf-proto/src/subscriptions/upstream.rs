@@ -218,6 +218,21 @@ impl Upstream {
         self.resubscribed = false;
     }
 
+    /// L15: if the acknowledgement is overdue, the server may no longer answer. The first replay on a connection has
+    /// nothing slow before it on its stream.
+    pub(crate) fn note_silence(&self, cx: &mut Context) {
+        let (Phase::Sent { replayed }, Some(deadline)) = (self.phase, self.deadline) else {
+            return;
+        };
+        let timeout = cx.due_after(self.ack_timeout(&cx.config)).duration_since(cx.now);
+        let sent = deadline.checked_sub(timeout).unwrap_or(deadline);
+        cx.overdue(&self.stream, sent);
+        let is_first = replayed && self.acknowledged && !self.resubscribed && self.deferrals == 0;
+        if is_first && cx.silence.is_silent_since(sent) {
+            cx.silence.prove();
+        }
+    }
+
     pub(crate) fn trace(&self, cx: &mut Context, event: SubscriptionEvent) {
         cx.trace.subscription_event(&self.stream, &self.action, &self.id, event);
     }

@@ -19,8 +19,8 @@ pub(super) fn handshake(error: Error) -> ConnectionError {
 pub(super) fn frame(error: Error, limit: usize) -> ConnectionError {
     match error {
         Error::Io(error) => io(error),
-        Error::Capacity(CapacityError::MessageTooLong { .. }) => {
-            ConnectionError::TooLarge { limit }
+        Error::Capacity(CapacityError::MessageTooLong { size, .. }) => {
+            ConnectionError::TooLarge { size, limit }
         }
         error => connection_error(error),
     }

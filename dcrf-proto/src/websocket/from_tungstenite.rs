@@ -27,14 +27,20 @@ pub(super) fn connection_error(error: Error) -> ConnectionError {
             status: response.status().as_u16(),
             retry_after: retry_after(response.headers()),
         },
-        Error::Capacity(CapacityError::MessageTooLong { max_size, .. }) => {
-            ConnectionError::TooLarge { limit: max_size }
+        Error::Capacity(CapacityError::MessageTooLong { size, max_size }) => {
+            ConnectionError::TooLarge { size, limit: max_size }
         }
         Error::WriteBufferFull(_) => ConnectionError::Io {
             kind: io::ErrorKind::Other,
             message: "the server does not read what is sent to it".to_owned(),
         },
-        Error::Protocol(error) => ConnectionError::Protocol(protocol(&error)),
+        Error::Protocol(ProtocolError::SecWebSocketSubProtocolError(error)) => {
+            ConnectionError::Subprotocol(subprotocol(error).to_owned())
+        }
+        Error::Protocol(ProtocolError::HttparseError(_)) => {
+            ConnectionError::Protocol(NOT_HTTP.to_owned())
+        }
+        Error::Protocol(error) => ConnectionError::Protocol(error.to_string()),
         Error::Utf8(_) => ConnectionError::Protocol("a text message is not UTF-8".to_owned()),
         Error::HttpFormat(_) => ConnectionError::Protocol(NOT_HTTP.to_owned()),
         Error::Capacity(CapacityError::TooManyHeaders) | Error::AttackAttempt => {
@@ -47,24 +53,17 @@ pub(super) fn connection_error(error: Error) -> ConnectionError {
 
 pub(super) const NOT_HTTP: &str = "the handshake was not answered in HTTP";
 
-fn protocol(error: &ProtocolError) -> String {
-    let known = match error {
-        ProtocolError::HttparseError(_) => NOT_HTTP,
-        ProtocolError::SecWebSocketSubProtocolError(error) => match error {
-            // Channels' default: its consumers pick none unless they are written to.
-            SubProtocolError::NoSubProtocol => {
-                "subprotocols were offered and the server picked none"
-            }
-            SubProtocolError::InvalidSubProtocol => {
-                "the server picked a subprotocol that was not offered"
-            }
-            SubProtocolError::ServerSentSubProtocolNoneRequested => {
-                "the server picked a subprotocol and none was offered"
-            }
-        },
-        other => return other.to_string(),
-    };
-    known.to_owned()
+fn subprotocol(error: SubProtocolError) -> &'static str {
+    match error {
+        // Channels' default: its consumers pick none unless they are written to.
+        SubProtocolError::NoSubProtocol => "subprotocols were offered and the server picked none",
+        SubProtocolError::InvalidSubProtocol => {
+            "the server picked a subprotocol that was not offered"
+        }
+        SubProtocolError::ServerSentSubProtocolNoneRequested => {
+            "the server picked a subprotocol and none was offered"
+        }
+    }
 }
 
 /// `Retry-After` in seconds. Its other form, a date, would need the clock of the server.

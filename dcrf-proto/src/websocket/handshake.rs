@@ -10,8 +10,11 @@ use http::header;
 
 #[cfg(any(feature = "rustls", feature = "native-tls"))]
 use super::Tls;
+use super::frames::Frames;
 use super::{Credentials, Endpoint, MaybeTls, WebSocket, failure};
+use crate::config::Config;
 use crate::error::ConnectionError;
+use crate::protocol::framing::Framing;
 
 /// The size of tungstenite's read buffer, which each connection keeps even while it is idle, and which is zeroed before
 /// each read. Below 1 KiB, tungstenite allocates a new buffer for each frame. 1.5 KiB hold about six typical events,
@@ -37,6 +40,8 @@ pub struct Options {
     pub(super) credentials: Credentials,
     max_incoming_message: usize,
     max_unwritten: usize,
+    /// How deep the objects of an envelope are.
+    envelope_depth: usize,
     #[cfg(any(feature = "rustls", feature = "native-tls"))]
     pub(super) tls: Tls,
 }
@@ -55,8 +60,9 @@ impl Options {
         self
     }
 
-    /// Sets the size limit of a message from the server, in bytes. The default is 4 MiB. A larger message ends the
-    /// connection with [`ConnectionError::TooLarge`].
+    /// Sets the size limit of a message from the server, in bytes. The default is 4 MiB. Of a larger text message only
+    /// the envelope is kept ([`Frame::TooLarge`](crate::Frame::TooLarge)). If it has no small envelope, or is fragmented,
+    /// binary, or over 64 MiB, it ends the connection with [`ConnectionError::TooLarge`].
     ///
     /// ```
     /// # use dcrf_proto::websocket::Options;
@@ -87,9 +93,17 @@ impl Options {
         self
     }
 
-    /// Makes the write buffer large enough for messages of this size.
-    pub(super) fn fit_outgoing(&mut self, bytes: usize) {
-        self.max_unwritten = MAX_UNWRITTEN.max(bytes.saturating_mul(2));
+    /// Makes the write buffer large enough for messages to the server, and takes the framing.
+    pub(super) fn fit(&mut self, config: &Config) {
+        self.max_unwritten = MAX_UNWRITTEN.max(config.max_outgoing_message.saturating_mul(2));
+        self.envelope_depth = envelope_depth(config.framing);
+    }
+}
+
+fn envelope_depth(framing: Framing) -> usize {
+    match framing {
+        Framing::Multiplexed => 2,
+        Framing::Bare => 1,
     }
 }
 
@@ -99,6 +113,7 @@ impl Default for Options {
             credentials: Credentials::new(),
             max_incoming_message: 4 * 1024 * 1024,
             max_unwritten: MAX_UNWRITTEN,
+            envelope_depth: envelope_depth(Framing::Multiplexed),
             #[cfg(any(feature = "rustls", feature = "native-tls"))]
             tls: Tls::default(),
         }
@@ -169,7 +184,7 @@ where
         .await
         .map_err(failure::handshake)?;
     let mut stream = socket.into_inner();
-    stream.end_handshake();
+    stream.end_handshake(Frames::new(options.max_incoming_message, options.envelope_depth));
     let stream = WebSocketStream::from_raw_socket(stream, Role::Client, Some(config)).await;
     let protocol = response.headers().get(header::SEC_WEBSOCKET_PROTOCOL);
     let protocol = protocol.and_then(|name| name.to_str().ok()).map(str::to_owned);

@@ -14,7 +14,8 @@ use futures_core::Stream;
 use futures_io::{AsyncRead, AsyncWrite};
 use futures_sink::Sink;
 
-use super::{failure, from_tungstenite};
+use super::frames::Frames;
+use super::{MaybeTls, failure, from_tungstenite};
 use crate::client::Socket;
 use crate::command::CloseFrame;
 use crate::error::ConnectionError;
@@ -32,10 +33,14 @@ const LINGER_READS_PER_TURN: usize = 64;
 /// with 4401 and hangs up, the error is [`ConnectionError::Closed`], even if a write fails first.
 ///
 /// ```
-/// use dcrf_proto::websocket::WebSocket;
+/// use dcrf_proto::client::Socket;
+/// use dcrf_proto::websocket::{MaybeTls, WebSocket};
 /// use futures_io::{AsyncRead, AsyncWrite};
 ///
-/// fn is_socket<S: AsyncRead + AsyncWrite + Unpin + Send>(socket: WebSocket<S>) -> impl dcrf_proto::client::Socket {
+/// fn socket<S>(socket: WebSocket<MaybeTls<S>>) -> impl Socket
+/// where
+///     S: AsyncRead + AsyncWrite + Unpin + Send,
+/// {
 ///     socket
 /// }
 /// ```
@@ -91,7 +96,7 @@ impl<S> WebSocket<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket for WebSocket<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket for WebSocket<MaybeTls<S>> {
     type Text = Text;
     type Binary = Binary;
 
@@ -116,6 +121,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket for WebSocket<S> {
             Frame::Ping => Message::Ping(Bytes::new()),
             Frame::Pong => Message::Pong(Bytes::new()),
             Frame::Close(frame) => Message::Close(from_tungstenite::to_send(frame)),
+            // Only received.
+            Frame::TooLarge { .. } => return Ok(()),
         };
         let is_close = matches!(message, Message::Close(_));
         let Some(stream) = &mut self.stream else { return Ok(()) };
@@ -159,7 +166,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket for WebSocket<S> {
                 Poll::Pending => return Poll::Pending,
             };
             match message {
-                Message::Text(text) => return Poll::Ready(Ok(Frame::Text(Text(text)))),
+                Message::Text(text) => {
+                    let cut = self.frames().and_then(Frames::take_cut_size);
+                    return Poll::Ready(Ok(match cut {
+                        None => Frame::Text(Text(text)),
+                        Some(size) => {
+                            let limit = self.max_incoming_message;
+                            Frame::TooLarge { envelope: Text(text), size, limit }
+                        }
+                    }));
+                }
                 Message::Binary(bytes) => return Poll::Ready(Ok(Frame::Binary(Binary(bytes)))),
                 Message::Pong(_) => return Poll::Ready(Ok(Frame::Pong)),
                 Message::Ping(_) => {
@@ -169,7 +185,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket for WebSocket<S> {
                     return Poll::Ready(Ok(Frame::Pong));
                 }
                 Message::Close(frame) => {
-                    self.state = State::Closing(from_tungstenite::received(frame));
+                    // tungstenite replaces codes that no endpoint may send.
+                    let close = self.frames().and_then(|frames| frames.close());
+                    let close = close.unwrap_or_else(|| from_tungstenite::received(frame));
+                    self.state = State::Closing(close);
                 }
                 // tungstenite never returns raw frames from a read.
                 Message::Frame(_) => {}
@@ -182,7 +201,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket for WebSocket<S> {
     fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let State::Lingering(_) = self.state else { return Poll::Ready(()) };
         let is_written =
-            |stream: &mut WebSocketStream<S>| Pin::new(stream).poll_flush(cx).is_ready();
+            |stream: &mut WebSocketStream<_>| Pin::new(stream).poll_flush(cx).is_ready();
         if let Some(stream) = self.stream.take_if(is_written) {
             self.unframed = Some(stream.into_inner());
         }
@@ -197,6 +216,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket for WebSocket<S> {
         }
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<MaybeTls<S>> {
+    fn frames(&mut self) -> Option<&mut Frames> {
+        self.stream.as_mut()?.get_mut().frames()
     }
 }
 

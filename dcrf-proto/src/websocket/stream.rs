@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 
 use futures_io::{AsyncRead, AsyncWrite, IoSlice};
 
+use super::frames::{Frames, Step};
 use super::head::Head;
 
 /// A byte stream, with TLS for `wss://`. [`connect`](super::connect) makes it.
@@ -25,6 +26,8 @@ pub struct MaybeTls<S> {
     buffer: Option<Box<ReadBuffer>>,
     /// During the handshake. A read then ends where the head of the response ends.
     head: Option<Head>,
+    /// After the handshake.
+    frames: Option<Frames>,
 }
 
 /// Reads many frames with one system call. The unread bytes are those in `start..end`.
@@ -69,7 +72,7 @@ enum Inner<S> {
 
 impl<S> MaybeTls<S> {
     fn new(inner: Inner<S>) -> Self {
-        Self { inner, reads: 0, buffer: None, head: None }
+        Self { inner, reads: 0, buffer: None, head: None, frames: None }
     }
 
     pub(super) fn plain(stream: S) -> Self {
@@ -91,8 +94,14 @@ impl<S> MaybeTls<S> {
         self.head = Some(Head::default());
     }
 
-    pub(super) fn end_handshake(&mut self) {
+    /// From now on, frames are read.
+    pub(super) fn end_handshake(&mut self, frames: Frames) {
         self.head = None;
+        self.frames = Some(frames);
+    }
+
+    pub(super) fn frames(&mut self) -> Option<&mut Frames> {
+        self.frames.as_mut()
     }
 }
 
@@ -168,12 +177,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for MaybeTls<S> {
         cx: &mut Context<'_>,
         buf: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        let bytes = ready!(self.poll_fill(cx))?;
-        let count = bytes.len().min(buf.len());
-        buf[..count].copy_from_slice(&bytes[..count]);
-        let count = self.head.as_mut().map_or(count, |head| head.length(&buf[..count]));
-        self.consume(count);
-        Poll::Ready(Ok(count))
+        loop {
+            let pending = self.frames.as_mut().and_then(|frames| frames.take_pending(buf));
+            if let Some(count) = pending {
+                return Poll::Ready(Ok(count));
+            }
+            let bytes = ready!(self.poll_fill(cx))?;
+            let count = bytes.len().min(buf.len());
+            if count == 0 {
+                return Poll::Ready(Ok(0));
+            }
+            buf[..count].copy_from_slice(&bytes[..count]);
+            let count = self.head.as_mut().map_or(count, |head| head.length(&buf[..count]));
+            let step = match &mut self.frames {
+                Some(frames) => frames.accept(&buf[..count]),
+                None => Step { consumed: count, passed: count },
+            };
+            self.consume(step.consumed);
+            if step.passed > 0 {
+                return Poll::Ready(Ok(step.passed));
+            }
+        }
     }
 }
 

@@ -328,7 +328,7 @@ fn protocol_is_the_subprotocol_of_the_current_connection() {
 
 #[test]
 fn f5_socket_lingers_up_to_a_second_after_a_large_message() {
-    let too_large = || ConnectionError::TooLarge { limit: 1_000 };
+    let too_large = || ConnectionError::TooLarge { size: 1_001, limit: 1_000 };
     for lingers in [false, true] {
         let mut setup = Setup::connected();
         setup.network().lingers = lingers;
@@ -375,4 +375,47 @@ fn l14_connect_succeeds_if_its_connection_is_lost_before_the_caller_runs() {
     client.close_now();
     let closed = ConnectError::Closed(CloseReason::ByCaller);
     assert_eq!(Setup::poll(pin!(first_connection(&client, &endpoint))), Some(Err(closed)));
+}
+
+#[cfg(feature = "websocket")]
+#[test]
+fn l14_connect_makes_a_second_attempt_with_fresh_credentials() {
+    use dcrf_proto::websocket::{ConnectError, Endpoint, first_connection};
+
+    let endpoint = Endpoint::parse("ws://localhost/ws/").unwrap();
+    let forbidden = ConnectionError::Http { status: 403, retry_after: None };
+    let dropped = ConnectionError::Dropped;
+    // The errors of the dials, whether there is a provider, and after how many dials `connect` ends, and how.
+    let table = [
+        (vec![&forbidden], true, 2, None),
+        (vec![&forbidden, &forbidden], true, 2, Some(&forbidden)),
+        (vec![&forbidden, &dropped], true, 2, Some(&dropped)),
+        (vec![&dropped, &forbidden], true, 1, Some(&dropped)),
+        (vec![&forbidden], false, 1, Some(&forbidden)),
+    ];
+    for (errors, has_provider, dials, failure) in table {
+        let mut config = Config::default();
+        config.refresh_credentials = has_provider;
+        let mut setup = Setup::new(config);
+        setup.network().dial_errors.extend(errors.iter().map(|error| (*error).clone()));
+        let client = setup.client().clone();
+        let mut connecting = pin!(first_connection(&client, &endpoint));
+        let result = loop {
+            if let Some(result) = Setup::poll(connecting.as_mut()) {
+                break result;
+            }
+            setup.settle();
+            if let Some(result) = Setup::poll(connecting.as_mut()) {
+                break result;
+            }
+            setup.advance(secs(1));
+        };
+        assert_eq!(setup.network().dials, dials, "{errors:?}");
+        assert!(dials == 1 || setup.network().attempts[1].refresh);
+        match (result, failure) {
+            (Ok(()), None) => {}
+            (Err(ConnectError::Failed { error, .. }), Some(failure)) => assert_eq!(error, *failure),
+            (other, _) => panic!("{errors:?}: {other:?}"),
+        }
+    }
 }

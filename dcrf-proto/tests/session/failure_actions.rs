@@ -129,36 +129,3 @@ fn l11_failure_action_does_not_dial_after_a_close() {
     c.advance(secs(100));
     assert_eq!(c.dials(), 0);
 }
-
-fn too_large() -> ConnectionError {
-    ConnectionError::TooLarge { limit: 4 << 20 }
-}
-
-#[test]
-fn f5_oversized_message_reconnects_and_three_in_a_row_close() {
-    let mut c = Conversation::connected();
-    for _ in 0..2 {
-        c.disconnect(too_large());
-        c.wait_and_connect();
-    }
-    c.disconnect(too_large());
-    assert_eq!(*c.session.state(), ConnectionState::Closed(CloseReason::Fatal(too_large())));
-}
-
-#[test]
-fn f5_other_loss_or_long_connection_resets_the_count() {
-    let mut c = Conversation::connected();
-    for _ in 0..5 {
-        c.disconnect(too_large());
-        c.wait_and_connect();
-        c.disconnect(too_large());
-        c.wait_and_connect();
-        c.disconnect(dropped());
-        c.wait_and_connect();
-    }
-    for _ in 0..10 {
-        c.advance(secs(10));
-        c.disconnect(too_large());
-        c.wait_and_connect();
-    }
-}

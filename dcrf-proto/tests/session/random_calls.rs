@@ -404,6 +404,7 @@ impl Run {
         assert!(self.model.streams.active() <= MAX, "too many reply streams");
         let settled = stats.requests_replied
             + stats.requests_error_reply
+            + stats.requests_reply_too_large
             + stats.requests_timed_out
             + stats.requests_connection_lost
             + stats.requests_closed

@@ -11,9 +11,9 @@ use crate::invariants::{Next, Pending, Spec};
 use crate::server::{POISON, Target};
 use crate::simulation::Simulation;
 
-const ACTIONS: [&str; 12] = [
+const ACTIONS: [&str; 13] = [
     "echo", "echo", "echo", "detached", "slow", "never", "refuse", "oddly", "create", "patch",
-    "delete", "crash",
+    "delete", "crash", "large",
 ];
 
 impl Simulation {
@@ -134,6 +134,7 @@ impl Simulation {
                     deadline: timeout.map(|timeout| now + timeout),
                     is_repeatable,
                     echoes: action != "delete",
+                    is_large: action == "large",
                     sent: 0,
                     sent_on: None,
                     id: serde_json::Value::Null,

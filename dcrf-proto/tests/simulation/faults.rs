@@ -40,8 +40,23 @@ impl Simulation {
         self.millis(1, 1_500)
     }
 
+    /// Whether the server answers only pings on the next connection.
+    pub(crate) fn is_deaf(&mut self) -> bool {
+        let is_deaf =
+            !self.faults_stopped && self.random.f64() < self.scenario.error_replies / 10.0;
+        if is_deaf {
+            self.report.fault("the server answers only pings");
+        }
+        is_deaf
+    }
+
     /// Schedules the end of a dial.
     pub(crate) fn dial(&mut self, nth: ConnectionIndex) {
+        if let Some((status, _)) = self.deployment.filter(|(_, until)| self.clock.now < *until) {
+            let end = ConnectionError::Http { status, retry_after: None };
+            let after = self.millis(1, 500);
+            return self.schedule.add(self.clock.now + after, Scheduled::DialEnds(nth, Err(end)));
+        }
         if self.faults_stopped || self.random.f64() >= self.scenario.error_replies {
             let after = self.millis(1, 2 + 3 * self.network.delay);
             return self.schedule.add(self.clock.now + after, Scheduled::DialEnds(nth, Ok(())));
@@ -139,8 +154,16 @@ impl Simulation {
     fn inject_server_fault(&mut self) {
         self.server.error_rate = if self.random.bool() { self.scenario.error_rate } else { 0.0 };
         self.server.slow_rate = self.server.error_rate / 10.0;
+        self.server.has_large = self.random.u64(..4) == 0;
         let Some(nth) = self.network.open() else { return };
-        let lost = match self.random.u64(..20) {
+        let lost = match self.random.u64(..21) {
+            20 => {
+                self.fault("deployment");
+                let time = self.millis(2_000, 200_000);
+                self.deployment =
+                    Some((if self.random.bool() { 404 } else { 403 }, self.clock.now + time));
+                ConnectionError::Closed(CloseFrame { code: 1012, reason: String::new() })
+            }
             0..12 => {
                 // Codes that close the session when repeated are rare.
                 let any = self.random.usize(..CODES.len());
@@ -153,13 +176,13 @@ impl Simulation {
                 self.fault("the server is killed");
                 ConnectionError::Dropped
             }
-            15..19 => {
+            15..=18 => {
                 self.fault("a consumer raises");
                 return self.schedule.add(self.clock.now, Scheduled::Crash(nth));
             }
             _ => {
                 self.fault("oversize");
-                ConnectionError::TooLarge { limit: 4 << 20 }
+                ConnectionError::TooLarge { size: 5 << 20, limit: 4 << 20 }
             }
         };
         self.server.forget(nth);

@@ -66,11 +66,18 @@ impl Simulation {
         self.network.restore(self.clock.now, &mut self.schedule);
         self.complete_dials();
         self.settle();
+        let deaf = self.invariants.open_connection().filter(|nth| self.server.is_deaf(*nth));
+        if let Some(nth) = deaf.filter(|_| self.invariants.subscriptions.mute_count() > 0) {
+            // Nothing shows that the server has not read a subscribe that it never acknowledges.
+            self.server.crash(nth);
+        }
         let began = self.clock.now;
         self.run_until(began + IN_FLIGHT);
         let asked =
             self.remaining_wait().filter(|asked| *asked > RECOVERY_LIMIT).unwrap_or_default();
-        let limit = self.clock.now + self.recovery_limit();
+        // L15: a deaf connection is left after a request timeout and a wait.
+        let silence = if deaf.is_some() { 2 * RECOVERY_LIMIT } else { Duration::ZERO };
+        let limit = self.clock.now + self.recovery_limit() + silence;
         while let Err(missing) = self.is_healthy() {
             assert!(
                 self.clock.now < limit,

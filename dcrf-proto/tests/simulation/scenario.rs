@@ -62,5 +62,6 @@ pub(crate) fn config(random: &mut Rng) -> Config {
     if random.f64() < 0.1 {
         config.request_timeout = None;
     }
+    config.refresh_credentials = random.bool();
     config
 }

@@ -52,6 +52,8 @@ pub(crate) enum FromClient {
 #[derive(Clone, Debug)]
 pub(crate) enum FromServer {
     Text(String),
+    /// The envelope of a message over the size limit.
+    TooLarge(String),
     Binary(Vec<u8>),
     Pong,
     Disconnected(ConnectionError),

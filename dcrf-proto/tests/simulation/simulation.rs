@@ -13,7 +13,7 @@ use crate::network::Network;
 use crate::report::Report;
 use crate::scenario::{self, Scenario};
 use crate::schedule::{FromClient, FromServer, Schedule, Scheduled};
-use crate::server::Server;
+use crate::server::{LARGE, Server};
 use crate::trace::Trace;
 
 /// How often timers may fire at one instant. More is a busy loop.
@@ -38,6 +38,8 @@ pub(crate) struct Simulation {
     pub(crate) suspensions: u64,
     /// Whether the socket accepts no frames.
     pub(crate) is_full: bool,
+    /// The status that the server answers to every dial, and until when: another version is being deployed.
+    pub(crate) deployment: Option<(u16, Duration)>,
     wakes: (Duration, u32),
 }
 
@@ -60,6 +62,7 @@ impl Simulation {
             backlog: None,
             suspensions: 0,
             is_full: false,
+            deployment: None,
             wakes: (Duration::ZERO, 0),
             scenario,
             random,
@@ -214,7 +217,8 @@ impl Simulation {
             Ok(()) => {
                 self.network.open_socket(nth);
                 let unready = self.unready_for();
-                self.server.accept(nth, self.clock.now + unready);
+                let is_deaf = self.is_deaf();
+                self.server.accept(nth, self.clock.now + unready, is_deaf);
                 self.session.handle_connected(epoch, now);
                 if *self.session.state() == ConnectionState::Connected {
                     self.invariants.opened(nth, now);
@@ -222,7 +226,7 @@ impl Simulation {
             }
             Err(why) => {
                 self.network.close_socket(nth);
-                self.invariants.failed(&why);
+                self.invariants.failed(&why, now);
                 self.session.handle_disconnected(epoch, why, now);
             }
         }
@@ -273,6 +277,13 @@ impl Simulation {
                 }
                 self.session.handle_text(epoch, &text, now);
                 self.report.count("frames received", 1);
+            }
+            FromServer::TooLarge(envelope) => {
+                self.report.fault("a message over the limit");
+                if self.invariants.is_open(nth) {
+                    self.invariants.received_too_large(&envelope);
+                }
+                self.session.handle_too_large(epoch, &envelope, 5 << 20, 4 << 20, now);
             }
             FromServer::Binary(bytes) => self.session.handle_binary(epoch, &bytes, now),
             FromServer::Pong => self.session.handle_pong(epoch, now),
@@ -350,8 +361,14 @@ impl Simulation {
         for (at, what) in effects.plans {
             self.schedule.add(at, what);
         }
-        for (nth, frame) in effects.frames {
-            self.send_to_client(nth, FromServer::Text(frame.to_string()));
+        for (nth, mut frame) in effects.frames {
+            let is_large = frame["payload"]["data"] == LARGE;
+            if is_large {
+                frame["payload"]["data"] = Value::Array(Vec::new());
+            }
+            let text = frame.to_string();
+            let frame = if is_large { FromServer::TooLarge(text) } else { FromServer::Text(text) };
+            self.send_to_client(nth, frame);
         }
         for (nth, frame) in effects.closes {
             self.send_to_client(nth, FromServer::Disconnected(ConnectionError::Closed(frame)));

@@ -2,7 +2,9 @@
 #![cfg(feature = "websocket")]
 #![expect(clippy::disallowed_methods, reason = "the servers run on threads")]
 
+mod finality;
 mod pipe;
+mod too_large;
 
 mod support;
 
@@ -22,8 +24,8 @@ use dcrf_proto::{CloseFrame, ConnectionError, Frame};
 use futures_lite::future::block_on;
 
 use support::{
-    URL, close_code, closed, connected, connected_with, handshake_error, idle, poll_once, receive,
-    receive_text, send,
+    URL, close_code, closed, connected, handshake_error, idle, poll_once, receive, receive_text,
+    send,
 };
 
 // Messages.
@@ -256,42 +258,6 @@ fn write_buffer_is_bounded() {
 }
 
 // Invalid and oversized messages.
-
-#[test]
-fn f5_message_over_the_limit_is_too_large() {
-    for fragments in [1, 5] {
-        let (mut client, server) =
-            connected_with(&Options::default().max_incoming_message(1000), move |mut server| {
-                server.send(Message::text("x".repeat(1000))).unwrap();
-                let part = "x".repeat(1001 / fragments + 1);
-                for index in 0..fragments {
-                    let code = if index == 0 { Data::Text } else { Data::Continue };
-                    let frame =
-                        RawFrame::message(part.clone(), OpCode::Data(code), index + 1 == fragments);
-                    server.send(Message::Frame(frame)).unwrap();
-                }
-                server.read().unwrap()
-            });
-        assert_eq!(receive_text(&mut client).len(), 1000);
-        assert_eq!(receive(&mut client).unwrap_err(), ConnectionError::TooLarge { limit: 1000 });
-        assert_eq!(close_code(&server.join().unwrap()), 1009);
-        assert_eq!(receive(&mut client).unwrap_err(), ConnectionError::TooLarge { limit: 1000 });
-    }
-}
-
-#[test]
-fn f5_default_limit_is_4_mib() {
-    let limit = 4 * 1024 * 1024;
-    let (mut client, server) = connected(move |mut server| {
-        server.send(Message::text("x".repeat(limit))).unwrap();
-        server.get_mut().write_all(&[0x81, 127]).unwrap();
-        server.get_mut().write_all(&(limit as u64 + 1).to_be_bytes()).unwrap();
-        server.read().unwrap()
-    });
-    assert_eq!(receive_text(&mut client).len(), limit);
-    assert_eq!(receive(&mut client).unwrap_err(), ConnectionError::TooLarge { limit });
-    assert_eq!(close_code(&server.join().unwrap()), 1009);
-}
 
 #[test]
 fn invalid_frames_are_protocol_errors_with_a_close_code() {

@@ -6,6 +6,7 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use std::thread::{self, JoinHandle};
 
+use async_tungstenite::tungstenite::handshake::derive_accept_key;
 use async_tungstenite::tungstenite::{self as ws, Message};
 use dcrf_proto::client::Socket;
 use dcrf_proto::websocket::{self, Binary, Endpoint, MaybeTls, Options, Text, WebSocket};
@@ -38,19 +39,31 @@ pub(crate) fn connected_with<T: Send + 'static>(
 
 /// A client whose server does nothing after the handshake, and the pipe between them.
 pub(crate) fn idle() -> (Client, pipe::Control) {
+    idle_with(&Options::default())
+}
+
+pub(crate) fn idle_with(options: &Options) -> (Client, pipe::Control) {
     let (near, far) = pipe::new();
     let control = near.control();
     let server = thread::spawn(move || ws::accept(far).unwrap());
     let endpoint = Endpoint::parse(URL).unwrap();
-    let client = block_on(websocket::connect(&endpoint, near, &Options::default())).unwrap();
+    let client = block_on(websocket::connect(&endpoint, near, options)).unwrap();
     control.keep(server.join().unwrap().into_inner());
     (client, control)
 }
 
 /// Returns the client's error for this handshake response, and its request.
 pub(crate) fn handshake_error(response: &str) -> (ConnectionError, String) {
-    let (near, mut far) = pipe::new();
     let response = response.to_owned();
+    handshake_error_with(&Options::default(), move |_| response)
+}
+
+/// Like [`handshake_error`], for a response that may contain the key for `Sec-WebSocket-Accept`.
+pub(crate) fn handshake_error_with(
+    options: &Options,
+    respond: impl FnOnce(&str) -> String + Send + 'static,
+) -> (ConnectionError, String) {
+    let (near, mut far) = pipe::new();
     let server = thread::spawn(move || {
         let mut request = Vec::new();
         while !request.ends_with(b"\r\n\r\n") {
@@ -58,12 +71,15 @@ pub(crate) fn handshake_error(response: &str) -> (ConnectionError, String) {
             far.read_exact(&mut byte).unwrap();
             request.push(byte[0]);
         }
+        let request = String::from_utf8(request).unwrap();
+        let key = request.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: "));
+        let response = respond(&derive_accept_key(key.unwrap().as_bytes()));
         // The client may hang up before it has read everything.
         let _ = far.write_all(response.as_bytes());
-        String::from_utf8(request).unwrap()
+        request
     });
     let endpoint = Endpoint::parse(URL).unwrap();
-    let error = block_on(websocket::connect(&endpoint, near, &Options::default())).unwrap_err();
+    let error = block_on(websocket::connect(&endpoint, near, options)).unwrap_err();
     (error, server.join().unwrap())
 }
 

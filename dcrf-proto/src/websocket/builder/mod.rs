@@ -141,8 +141,9 @@ impl<R> Builder<R> {
     /// subprotocols are appended. The provider has 10 seconds. If it fails, the attempt fails and is retried, unless
     /// the error is [fatal](super::CredentialsError::fatal).
     ///
-    /// [`Attempt::refresh`] says whether the server rejected the previous credentials. If the server rejects them twice
-    /// in a row, the client closes with [`CloseReason::Unauthorized`](crate::CloseReason::Unauthorized).
+    /// [`Attempt::refresh`] says whether the server rejected the previous credentials. If it rejects fresh ones too, the
+    /// client closes with [`CloseReason::Unauthorized`](crate::CloseReason::Unauthorized); if a connection has worked
+    /// before, only after [`Config::grace_period`](crate::Config::grace_period).
     ///
     /// ```
     /// # use dcrf_proto::websocket::Credentials;
@@ -274,7 +275,8 @@ impl<R> Builder<R> {
     /// # Errors
     ///
     /// [`ConnectError::Failed`] if the first attempt fails, and [`ConnectError::Closed`] if the client is closed during it.
-    /// The other errors occur before connecting.
+    /// If the server rejects the credentials and there is a credentials provider, a second attempt with fresh ones
+    /// decides. The other errors occur before connecting.
     ///
     /// # Cancel safety
     ///
@@ -337,7 +339,8 @@ fn start<R: Runtime>(mut builder: Builder<R>) -> Result<(Client, Driver), Connec
     builder.options.tls.check(endpoint.is_tls() || builder.provider.is_some())?;
     let runtime = R::current().ok_or(ConnectError::NoRuntime)?;
     let seed = random_seed()?;
-    builder.options.fit_outgoing(builder.config.max_outgoing_message);
+    builder.options.fit(&builder.config);
+    builder.config.refresh_credentials &= builder.provider.is_some();
     let dial_timeout = builder.config.dial_timeout;
     if builder.provider.is_some() {
         builder.config.dial_timeout = dial_timeout.saturating_add(PROVIDER_TIMEOUT);

@@ -68,9 +68,22 @@ impl<R> Builder<R> {
         self
     }
 
+    /// Sets [`Config::grace_period`]: how long a failure that looks final must last, if a connection has worked before.
+    pub fn grace_period(mut self, period: Duration) -> Self {
+        self.config.grace_period = period;
+        self
+    }
+
     /// Sets [`Config::max_attempts`]: after how many failed attempts in a row the client gives up. `None` for never.
     pub fn max_attempts(mut self, attempts: impl Into<Option<u32>>) -> Self {
         self.config.max_attempts = attempts.into();
+        self
+    }
+
+    /// Sets [`Config::refresh_credentials`]: whether a subscription that is refused with 401 or 403 makes the client
+    /// reconnect with fresh credentials. Without a [provider](Self::credentials) it never does.
+    pub fn refresh_credentials(mut self, refresh: bool) -> Self {
+        self.config.refresh_credentials = refresh;
         self
     }
 
@@ -125,7 +138,8 @@ impl<R> Builder<R> {
         self
     }
 
-    /// Sets the size limit of a message from the server, in bytes. The default is 4 MiB.
+    /// Sets the size limit of a message from the server, in bytes. The default is 4 MiB. A larger reply fails its request
+    /// with [`RequestError::ReplyTooLarge`](crate::RequestError::ReplyTooLarge), and nothing else.
     ///
     /// ```
     /// # fn f<R>(builder: dcrf_proto::websocket::Builder<R>) {

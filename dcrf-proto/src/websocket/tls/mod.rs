@@ -415,7 +415,7 @@ pub(super) fn connection_error(error: io::Error) -> ConnectionError {
 /// client's certificate only after the handshake.
 fn tls_error(error: &io::Error) -> Option<ConnectionError> {
     #[cfg(feature = "rustls")]
-    if let Some(error) = rustls::tls_error(error) {
+    if let Some(error) = rustls::tls_error(error, true) {
         return Some(error);
     }
     #[cfg(feature = "native-tls")]
@@ -423,6 +423,18 @@ fn tls_error(error: &io::Error) -> Option<ConnectionError> {
         return Some(error);
     }
     None
+}
+
+/// An alert says that the client's certificate is missing or was rejected. Until the server is verified, anybody on the
+/// way can send it, so it is never final (L7).
+fn client_rejected(alert: &str, is_verified: bool) -> ConnectionError {
+    if is_verified {
+        ConnectionError::Certificate(format!("the server rejected the client certificate: {alert}"))
+    } else {
+        ConnectionError::Tls(format!(
+            "the server rejected the client certificate, but could not be verified: {alert}"
+        ))
+    }
 }
 
 #[cfg(test)]

@@ -69,11 +69,14 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let name = endpoint.server_name().expect("a `wss://` endpoint has a server name").clone();
-    TlsConnector::from(config).connect(name, stream).await.map_err(super::connection_error)
+    TlsConnector::from(config)
+        .connect(name, stream)
+        .await
+        .map_err(|error| tls_error(&error, false).unwrap_or_else(|| error.into()))
 }
 
-/// Converts the rustls error inside an I/O error, if any.
-pub(super) fn tls_error(error: &io::Error) -> Option<ConnectionError> {
+/// Converts the rustls error inside an I/O error, if any. `is_verified` after the handshake.
+pub(super) fn tls_error(error: &io::Error, is_verified: bool) -> Option<ConnectionError> {
     let error = error.get_ref()?.downcast_ref::<Error>()?;
     Some(match error {
         Error::InvalidCertificate(_)
@@ -81,9 +84,7 @@ pub(super) fn tls_error(error: &io::Error) -> Option<ConnectionError> {
         | Error::NoCertificatesPresented
         | Error::UnsupportedNameType => ConnectionError::Certificate(error.to_string()),
         Error::AlertReceived(alert) if is_about_certificate(*alert) => {
-            ConnectionError::Certificate(format!(
-                "the server rejected the client certificate: {alert:?}"
-            ))
+            super::client_rejected(&format!("{alert:?}"), is_verified)
         }
         Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
             ConnectionError::Tls("the server does not speak TLS on this port".to_owned())

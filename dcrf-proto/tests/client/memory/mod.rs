@@ -118,7 +118,7 @@ impl Socket for MemorySocket {
             Frame::Text(text) => network.sent.push(serde_json::from_str(&text).unwrap()),
             Frame::Binary(bytes) => network.sent.push(serde_json::from_slice(&bytes).unwrap()),
             Frame::Ping => network.pings += 1,
-            Frame::Pong => unreachable!("the socket answers pings itself"),
+            Frame::Pong | Frame::TooLarge { .. } => unreachable!("the socket answers pings itself"),
             Frame::Close(frame) => network.closed_with = Some(frame),
         }
         Ok(())

@@ -221,6 +221,11 @@ impl Conversation {
         self.session.handle_text(self.epoch(), text, self.now);
     }
 
+    /// Another stream shows that the server is alive (L15).
+    pub(crate) fn tick(&mut self) {
+        self.receive_text(r#"{"stream": "news", "payload": {"type": "tick"}}"#);
+    }
+
     /// Replies to `frame` with status 200.
     pub(crate) fn reply(&mut self, frame: &Value, data: &Value) {
         self.receive(&server_frames::reply(frame, 200, data));

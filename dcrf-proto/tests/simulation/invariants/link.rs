@@ -12,8 +12,10 @@ pub(super) struct Link {
     open: Option<(ConnectionIndex, Instant)>,
     /// The number of waits since the last stable connection.
     failures: u32,
-    /// The losses since then, in order.
-    losses: Vec<ConnectionError>,
+    /// The losses since then, or since something worked, in order.
+    losses: Vec<(ConnectionError, Instant)>,
+    /// Whether a connection has ever worked.
+    has_worked: bool,
     closing: Closing,
     /// When the last frame arrived or the program resumed.
     last_frame: Option<Instant>,
@@ -33,11 +35,14 @@ enum Closing {
 /// The losses that close a session when repeated.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Class {
+    Certificate,
     Unauthorized,
     NotFound,
     Protocol,
-    TooLarge,
 }
+
+/// How long a loss must last if a connection has worked (L6).
+const GRACE_PERIOD: Duration = Duration::from_secs(300);
 
 fn class(lost: &ConnectionError) -> Option<Class> {
     match lost {
@@ -48,7 +53,7 @@ fn class(lost: &ConnectionError) -> Option<Class> {
         },
         ConnectionError::Http { status: 401 | 403, .. } => Some(Class::Unauthorized),
         ConnectionError::Http { status: 404, .. } => Some(Class::NotFound),
-        ConnectionError::TooLarge { .. } => Some(Class::TooLarge),
+        ConnectionError::Certificate(_) => Some(Class::Certificate),
         _ => None,
     }
 }
@@ -85,8 +90,14 @@ impl Link {
         self.received(now);
     }
 
-    pub(super) fn failed(&mut self, why: &ConnectionError) {
-        self.losses.push(why.clone());
+    pub(super) fn failed(&mut self, why: &ConnectionError, now: Instant) {
+        self.losses.push((why.clone(), now));
+    }
+
+    /// A request was answered or a subscription acknowledged.
+    pub(super) fn worked(&mut self) {
+        self.has_worked = true;
+        self.losses.clear();
     }
 
     pub(super) fn lost(&mut self, why: Option<&ConnectionError>, now: Instant) {
@@ -94,9 +105,10 @@ impl Link {
         // L3
         if now.duration_since(since) >= Duration::from_secs(10) {
             self.restart();
+            self.has_worked = true;
         }
         if let Some(why) = why {
-            self.losses.push(why.clone());
+            self.losses.push((why.clone(), now));
         }
     }
 
@@ -157,28 +169,32 @@ impl Link {
 
     /// Checks that the losses justify the close.
     fn check_reason(&self, reason: &CloseReason) {
-        let last = |count: usize, wanted: &dyn Fn(&ConnectionError) -> bool| {
+        let is_final = |count: usize, class_of_all: Class| {
             // A failed credentials provider does not count.
-            let counted =
-                |lost: &&ConnectionError| !matches!(lost, ConnectionError::Credentials { .. });
-            let last: Vec<&ConnectionError> =
-                self.losses.iter().rev().filter(counted).take(count).collect();
-            last.len() == count && last.into_iter().all(wanted)
+            let counted = self
+                .losses
+                .iter()
+                .rev()
+                .filter(|(lost, _)| !matches!(lost, ConnectionError::Credentials { .. }));
+            let row: Vec<Instant> = counted
+                .take_while(|(lost, _)| class(lost) == Some(class_of_all))
+                .map(|(_, at)| *at)
+                .collect();
+            let lasted = row.first().zip(row.last()).map(|(last, first)| *last - *first);
+            row.len() >= count && (!self.has_worked || lasted >= Some(GRACE_PERIOD))
         };
         match reason {
             CloseReason::ByCaller => {
                 assert!(self.closing != Closing::No, "no caller has closed it");
             }
             CloseReason::Unauthorized(_) => {
-                assert!(last(2, &|lost| class(lost) == Some(Class::Unauthorized)), "L6: {reason}");
+                assert!(is_final(2, Class::Unauthorized), "L6: {reason}");
             }
-            CloseReason::Fatal(
-                ConnectionError::Certificate(_) | ConnectionError::Credentials { fatal: true, .. },
-            ) => {}
+            CloseReason::Fatal(ConnectionError::Credentials { fatal: true, .. }) => {}
             CloseReason::Fatal(why) => {
-                let its = class(why);
-                assert!(its.is_some(), "{reason} ends nothing");
-                assert!(last(3, &|lost| class(lost) == its), "L7: {reason}");
+                let class = class(why).unwrap_or_else(|| panic!("{reason} ends nothing"));
+                let count = if class == Class::Certificate { 1 } else { 3 };
+                assert!(is_final(count, class), "L6, L7: {reason}");
             }
             other => panic!("{other} was not expected"),
         }

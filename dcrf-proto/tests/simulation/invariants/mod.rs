@@ -61,8 +61,8 @@ impl Invariants {
         self.link.opened(nth, now);
     }
 
-    pub(crate) fn failed(&mut self, why: &ConnectionError) {
-        self.link.failed(why);
+    pub(crate) fn failed(&mut self, why: &ConnectionError, now: Instant) {
+        self.link.failed(why, now);
     }
 
     /// The open connection is lost: with an error from outside, or without one if the session ended it.
@@ -75,7 +75,10 @@ impl Invariants {
         self.link.lost(why, now);
         let found = why.is_none();
         self.subscriptions.lost(nth, found, now);
-        self.requests.lost(nth);
+        if let Some(ConnectionError::TooLarge { .. }) = why {
+            self.subscriptions.large_refreshes += 1;
+        }
+        self.requests.lost(nth, why);
         self.streams.lost(nth);
     }
 
@@ -135,6 +138,12 @@ impl Invariants {
         self.streams.received(nth, &frame);
     }
 
+    /// The session is about to receive a message over the size limit.
+    pub(crate) fn received_too_large(&mut self, envelope: &str) {
+        let frame: Value = serde_json::from_str(envelope).expect("an envelope");
+        self.subscriptions.received_too_large(&frame);
+    }
+
     /// The id of any pending request or subscription.
     pub(crate) fn any_id(&self, random: &mut Rng) -> Option<Value> {
         let mut ids = self.subscriptions.ids();
@@ -159,11 +168,20 @@ impl Invariants {
         match event {
             Event::Client(ClientEvent::State(state)) => self.link.handle_event(state, now, session),
             Event::Client(ClientEvent::Unhandled(_) | ClientEvent::Lagged(_)) => {}
-            Event::Settled { request, result } => self.requests.settled(*request, result, now),
+            Event::Settled { request, result } => {
+                if result.is_ok() {
+                    self.link.worked();
+                }
+                self.requests.settled(*request, result, now);
+            }
             Event::ReplyReadable(key) => self.streams.handle_event(*key),
-            Event::Subscribed(key) | Event::ChangeReadable(key) => {
+            Event::Subscribed(key) => {
+                if self.subscriptions.is_acknowledged(*key) {
+                    self.link.worked();
+                }
                 self.subscriptions.handle_event(*key);
             }
+            Event::ChangeReadable(key) => self.subscriptions.handle_event(*key),
             Event::Unsubscribed { subscription, .. } => {
                 self.subscriptions.unsubscribed(*subscription);
             }

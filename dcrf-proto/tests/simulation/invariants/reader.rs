@@ -103,6 +103,12 @@ impl Reader {
         }
     }
 
+    /// A change was not kept.
+    pub(super) fn miss(&mut self) {
+        self.acknowledged();
+        self.expected.push_back(Expected::Gap);
+    }
+
     pub(super) fn lose(&mut self) {
         if self.history == History::Complete {
             self.history = History::GapExpected;
@@ -310,6 +316,11 @@ impl Subscriptions {
                             times_suspected >= 3,
                             "L12: {target:?}, suspected {times_suspected} times"
                         );
+                    }
+                    SubscriptionError::RefreshTooLarge { .. } => {
+                        assert!(subscriber.spec.refreshes, "F5: it does not refresh");
+                        let left = self.large_refreshes.checked_sub(1);
+                        self.large_refreshes = left.expect("F5: no reply was too large");
                     }
                     SubscriptionError::TimedOut => {
                         assert!(!subscriber.reader.is_current, "S3: it was acknowledged");

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Instant;
 
-use dcrf_proto::{Json, RequestError, RequestKey};
+use dcrf_proto::{ConnectionError, Json, RequestError, RequestKey};
 use fastrand::Rng;
 use serde_json::Value;
 
@@ -23,12 +23,16 @@ pub(crate) struct Requests {
     past: VecDeque<Value>,
     /// Requests of a lost connection that must not be sent again.
     lost: BTreeSet<RequestKey>,
+    /// Requests in flight when a message over the limit ended the connection.
+    blamed: BTreeSet<RequestKey>,
 }
 
 pub(crate) struct Pending {
     pub(crate) number: u64,
     pub(crate) deadline: Option<Instant>,
     pub(crate) is_repeatable: bool,
+    /// Whether its reply is over the size limit.
+    pub(crate) is_large: bool,
     /// Whether its reply has the number.
     pub(crate) echoes: bool,
     pub(crate) sent: u32,
@@ -62,6 +66,7 @@ impl Requests {
     fn remove(&mut self, key: RequestKey) -> Option<Pending> {
         let asked = self.alive.remove(&key)?;
         self.lost.remove(&key);
+        self.blamed.remove(&key);
         if let Some(deadline) = asked.deadline {
             self.deadlines.remove(&(deadline, key));
         }
@@ -95,7 +100,11 @@ impl Requests {
         asked.id = frame["payload"]["request_id"].clone();
     }
 
-    pub(super) fn lost(&mut self, nth: ConnectionIndex) {
+    pub(super) fn lost(&mut self, nth: ConnectionIndex, why: Option<&ConnectionError>) {
+        if let Some(ConnectionError::TooLarge { .. }) = why {
+            let alive = self.alive.iter().filter(|(_, asked)| asked.sent_on == Some(nth));
+            self.blamed = alive.map(|(key, _)| *key).collect();
+        }
         for (key, asked) in self.alive.iter().filter(|(_, asked)| asked.sent_on == Some(nth)) {
             if !asked.is_repeatable || asked.sent > 1 {
                 self.lost.insert(*key);
@@ -110,12 +119,17 @@ impl Requests {
         now: Instant,
     ) {
         let was_lost = self.lost.contains(&key);
+        let was_blamed = self.blamed.contains(&key);
         let Some(asked) = self.remove(key) else {
             panic!("R5: {key:?} settles, which is over: {result:?}")
         };
         let was_sent = asked.sent > 0;
         match result {
+            Err(RequestError::ReplyTooLarge { .. }) => {
+                assert!(was_sent && (asked.is_large || was_blamed), "F5: it was not too large");
+            }
             Ok(data) => {
+                assert!(!asked.is_large, "F5: what was not kept was delivered");
                 assert!(was_sent, "an answer to what was not sent");
                 let data: Value = data.decode().expect("JSON");
                 let number = Value::from(asked.number);

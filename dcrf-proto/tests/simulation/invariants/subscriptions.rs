@@ -26,6 +26,8 @@ pub(crate) struct Subscriptions {
     repeated: BTreeSet<String>,
     /// The ids that the server has rejected on this connection.
     rejected: BTreeSet<String>,
+    /// How many replies over the size limit may have ended a subscription that refreshes.
+    pub(super) large_refreshes: u64,
     last_subscribe: Option<Instant>,
 }
 
@@ -153,6 +155,11 @@ impl Subscriptions {
         u32::try_from(mutes).expect("few")
     }
 
+    /// Whether the server acknowledges it.
+    pub(super) fn is_acknowledged(&self, key: SubscriptionKey) -> bool {
+        self.subscribers.get(&key).is_some_and(|subscriber| !subscriber.spec.target.is_mute())
+    }
+
     pub(crate) fn is_slow(&self, key: SubscriptionKey) -> bool {
         self.subscribers.get(&key).is_none_or(|subscriber| subscriber.spec.is_slow)
     }
@@ -256,6 +263,24 @@ impl Subscriptions {
                 if subscriber.phase == Phase::Alive && subscriber.spec.target == target {
                     subscriber.reader.expect_change(&expected, &subscriber.spec);
                 }
+            }
+        }
+    }
+
+    /// An event over the limit is a gap; any other such message may answer a refresh.
+    pub(super) fn received_too_large(&mut self, frame: &Value) {
+        let id = frame["payload"]["request_id"].to_string();
+        let Some(target) = self.held.get(&id).cloned() else {
+            self.large_refreshes += 1;
+            return;
+        };
+        let is_create = frame["payload"]["action"] == "create";
+        let is_current = self.upstreams.get(&target).is_some_and(|upstream| upstream.id == id);
+        for subscriber in self.subscribers.values_mut() {
+            let is_wanted = !is_create || subscriber.spec.include_create;
+            let is_alive = subscriber.phase == Phase::Alive && is_current;
+            if is_alive && is_wanted && subscriber.spec.target == target {
+                subscriber.reader.miss();
             }
         }
     }

@@ -18,6 +18,9 @@ use crate::ConnectionIndex;
 use crate::schedule::Scheduled;
 use crate::server_frames;
 
+/// Stands for data over the size limit.
+pub(crate) const LARGE: &str = "large";
+
 /// Output of the server, for the simulation to apply.
 #[derive(Default)]
 pub(crate) struct Effects {
@@ -33,6 +36,8 @@ pub(crate) struct Server {
     pub(crate) error_rate: f64,
     /// The probability that an action is slow.
     pub(crate) slow_rate: f64,
+    /// Whether lists, and events of some rows, are over the size limit.
+    pub(crate) has_large: bool,
     /// Nothing fails and nothing is slow.
     pub(crate) is_healthy: bool,
     has_poison: bool,
@@ -46,14 +51,16 @@ impl Server {
             peers: BTreeMap::new(),
             error_rate: 0.0,
             slow_rate: 0.0,
+            has_large: false,
             is_healthy: false,
             has_poison,
             effects: Effects::default(),
         }
     }
 
-    pub(crate) fn accept(&mut self, nth: ConnectionIndex, unready_until: Duration) {
-        self.peers.insert(nth, Peer::new(unready_until));
+    /// Accepts a connection. A deaf one answers pings and nothing else.
+    pub(crate) fn accept(&mut self, nth: ConnectionIndex, unready_until: Duration, is_deaf: bool) {
+        self.peers.insert(nth, Peer::new(unready_until, is_deaf));
     }
 
     /// Forgets a connection and its subscriptions.
@@ -63,6 +70,11 @@ impl Server {
 
     pub(crate) fn has_connection(&self, nth: ConnectionIndex) -> bool {
         self.peers.contains_key(&nth)
+    }
+
+    /// Whether a connection answers pings and nothing else.
+    pub(crate) fn is_deaf(&self, nth: ConnectionIndex) -> bool {
+        self.peers.get(&nth).is_some_and(|peer| peer.is_deaf)
     }
 
     /// The ids and targets of a connection's subscriptions.
@@ -86,7 +98,8 @@ impl Server {
         now: Duration,
         random: &mut Rng,
     ) {
-        let Some(peer) = self.peers.get_mut(&nth).filter(|peer| !peer.has_raised) else { return };
+        let hears = |peer: &&mut Peer| !peer.has_raised && !peer.is_deaf;
+        let Some(peer) = self.peers.get_mut(&nth).filter(hears) else { return };
         let stream = frame["stream"].as_str().unwrap_or_default().to_owned();
         if now < peer.unready_until && stream == "notes" {
             // Quirk 10: the connection was accepted for another stream.
@@ -142,6 +155,10 @@ impl Server {
                 Some(row) => self.reply(nth, frame, 200, &row),
                 None => self.reply_error(nth, frame, 404),
             },
+            "large" => self.reply(nth, frame, 200, &json!(LARGE)),
+            "list" if self.has_large && !self.is_healthy && random.bool() => {
+                self.reply(nth, frame, 200, &json!(LARGE));
+            }
             "list" if stream == "notes" => {
                 let page = self.rows.page(stream, payload["offset"].as_u64().unwrap_or(0));
                 self.reply(nth, frame, 200, &page);
@@ -243,7 +260,10 @@ impl Server {
         if let Some(object) = event.target.object() {
             peer.delivered_objects.insert(object);
         }
-        let payload = event.payload(&self.rows);
+        let mut payload = event.payload(&self.rows);
+        if self.has_large && !self.is_healthy && event.commit.pk % 3 == 0 {
+            payload["data"] = json!(LARGE);
+        }
         self.effects
             .frames
             .push((nth, json!({"stream": event.target.stream(), "payload": payload})));

@@ -107,6 +107,8 @@ pub(super) struct Peer {
     pub(super) delivered_objects: BTreeSet<(String, u64)>,
     /// A consumer has raised, and nothing more is processed.
     pub(super) has_raised: bool,
+    /// Whether it answers pings and nothing else.
+    pub(super) is_deaf: bool,
     /// Until then a frame for `notes` kills the connection.
     pub(super) unready_until: Duration,
     /// When the last published event arrives, and the events by stream.
@@ -119,11 +121,12 @@ pub(super) struct Peer {
 }
 
 impl Peer {
-    pub(super) fn new(unready_until: Duration) -> Self {
+    pub(super) fn new(unready_until: Duration, is_deaf: bool) -> Self {
         Self {
             subs: Vec::new(),
             delivered_objects: BTreeSet::new(),
             has_raised: false,
+            is_deaf,
             unready_until,
             events_until: Duration::ZERO,
             events: BTreeMap::new(),

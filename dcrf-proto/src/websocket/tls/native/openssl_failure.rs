@@ -7,13 +7,14 @@ use std::io;
 use openssl::error::ErrorStack;
 use openssl::ssl;
 
+use super::super::client_rejected;
 use crate::error::ConnectionError;
 
 /// Converts the error of a failed handshake.
 pub(super) fn handshake(error: &native_tls::Error) -> ConnectionError {
     let source = error.source();
     if let Some(stack) = source.and_then(|source| source.downcast_ref()) {
-        return from_stack(stack, error);
+        return from_stack(stack, error, false);
     }
     match source.and_then(|source| source.downcast_ref::<io::Error>()) {
         Some(error) => io::Error::new(error.kind(), error.to_string()).into(),
@@ -25,7 +26,7 @@ pub(super) fn handshake(error: &native_tls::Error) -> ConnectionError {
 pub(in crate::websocket::tls) fn tls_error(error: &io::Error) -> Option<ConnectionError> {
     let error = error.get_ref()?.downcast_ref::<ssl::Error>()?;
     Some(match error.ssl_error() {
-        Some(stack) => from_stack(stack, error),
+        Some(stack) => from_stack(stack, error, true),
         None => ConnectionError::Tls(error.to_string()),
     })
 }
@@ -39,8 +40,8 @@ mod code {
     pub(super) const ALERT: i32 = 1000;
 }
 
-/// `message` is the text of `stack`, followed by why a certificate was rejected.
-fn from_stack(stack: &ErrorStack, message: impl Display) -> ConnectionError {
+/// `message` is the text of `stack`, followed by why a certificate was rejected. `is_verified` after the handshake.
+fn from_stack(stack: &ErrorStack, message: impl Display, is_verified: bool) -> ConnectionError {
     let errors = stack.errors().iter();
     let mut reasons = errors
         .filter(|error| error.library_code() == code::LIBRARY_SSL)
@@ -52,9 +53,9 @@ fn from_stack(stack: &ErrorStack, message: impl Display) -> ConnectionError {
         code::WRONG_VERSION_NUMBER => {
             Some(ConnectionError::Tls("the server does not speak TLS on this port".to_owned()))
         }
-        reason if is_about_certificate(reason - code::ALERT) => Some(ConnectionError::Certificate(
-            format!("the server rejected the client certificate: {message}"),
-        )),
+        reason if is_about_certificate(reason - code::ALERT) => {
+            Some(client_rejected(&message.to_string(), is_verified))
+        }
         _ => None,
     });
     error.unwrap_or_else(|| ConnectionError::Tls(message.to_string()))

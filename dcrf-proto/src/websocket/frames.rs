@@ -1,0 +1,197 @@
+//! Follows the server's frames below tungstenite, for what tungstenite does not keep: close codes that it does not
+//! know, and whose reply a message over the size limit is.
+
+use super::cut::Cut;
+use crate::command::CloseFrame;
+
+/// A larger message is not read to its end: the connection is closed.
+const MAX_SKIPPED: u64 = 64 << 20;
+
+const TEXT: u8 = 0x81;
+const CLOSE: u8 = 0x88;
+
+/// The position in the stream of frames.
+pub(super) struct Frames {
+    /// The size limit of a message.
+    limit: u64,
+    /// The depth of the envelope: objects up to here are kept of a message over the limit.
+    depth: usize,
+    /// The bytes of a header that is not complete.
+    header: [u8; 10],
+    header_length: usize,
+    /// How many bytes of the payload are still to come.
+    remaining: u64,
+    payload: Payload,
+    /// Bytes to pass on before any other.
+    pending: Vec<u8>,
+    /// The payload of the first close frame.
+    close: Option<Vec<u8>>,
+    /// The size of the message of which only the envelope is passed on next.
+    cut_size: Option<usize>,
+}
+
+enum Payload {
+    Other,
+    Close,
+    /// Of a text message over the limit.
+    TooLarge(Box<Cut>),
+}
+
+/// What to do with the bytes that were read.
+pub(super) struct Step {
+    /// How many are done with.
+    pub(super) consumed: usize,
+    /// How many of these are passed on.
+    pub(super) passed: usize,
+}
+
+impl Frames {
+    pub(super) fn new(limit: usize, depth: usize) -> Self {
+        Self {
+            limit: limit as u64,
+            depth,
+            header: [0; 10],
+            header_length: 0,
+            remaining: 0,
+            payload: Payload::Other,
+            pending: Vec::new(),
+            close: None,
+            cut_size: None,
+        }
+    }
+
+    /// The code and reason of the close frame, if it has a code.
+    pub(super) fn close(&self) -> Option<CloseFrame> {
+        let (code, reason) = self.close.as_ref()?.split_first_chunk()?;
+        let reason = String::from_utf8_lossy(reason).into_owned();
+        Some(CloseFrame { code: u16::from_be_bytes(*code), reason })
+    }
+
+    /// The size of the message that tungstenite returns next, if only its envelope was passed on.
+    pub(super) fn take_cut_size(&mut self) -> Option<usize> {
+        self.cut_size.take()
+    }
+
+    /// Takes bytes to pass on, if there are any.
+    pub(super) fn take_pending(&mut self, buf: &mut [u8]) -> Option<usize> {
+        if self.pending.is_empty() {
+            return None;
+        }
+        let count = buf.len().min(self.pending.len());
+        buf[..count].copy_from_slice(&self.pending[..count]);
+        self.pending.drain(..count);
+        if self.pending.is_empty() {
+            self.pending = Vec::new();
+        }
+        Some(count)
+    }
+
+    /// Follows the frames in `bytes`.
+    pub(super) fn accept(&mut self, bytes: &[u8]) -> Step {
+        let mut at = 0;
+        while at < bytes.len() {
+            if self.remaining == 0 {
+                if let Some(step) = self.accept_header(bytes, &mut at) {
+                    return step;
+                }
+                continue;
+            }
+            let rest = &bytes[at..];
+            // More than a slice has can't be taken.
+            let count = usize::try_from(self.remaining).unwrap_or(usize::MAX).min(rest.len());
+            match &mut self.payload {
+                Payload::Other => {}
+                Payload::Close => {
+                    let close = self.close.get_or_insert_default();
+                    close.extend_from_slice(&rest[..count]);
+                }
+                Payload::TooLarge(cut) => {
+                    cut.push(&rest[..count]);
+                    self.remaining -= count as u64;
+                    if self.remaining == 0 || cut.is_too_large() {
+                        self.finish_cut();
+                    }
+                    return Step { consumed: count, passed: 0 };
+                }
+            }
+            self.remaining -= count as u64;
+            at += count;
+        }
+        Step { consumed: at, passed: at }
+    }
+
+    /// Reads a header at `at`, and moves `at` behind it. Returns a step if reading ends here.
+    fn accept_header(&mut self, bytes: &[u8], at: &mut usize) -> Option<Step> {
+        let (start, held) = (*at, self.header_length);
+        loop {
+            let Some(byte) = bytes.get(*at) else {
+                // Held back until it is complete: then it shows whether the message is too large.
+                return Some(Step { consumed: *at, passed: start });
+            };
+            self.header[self.header_length] = *byte;
+            self.header_length += 1;
+            *at += 1;
+            if self.header_length == length_of_header(self.header[1], self.header_length) {
+                break;
+            }
+        }
+        let length = self.payload_length();
+        if self.header[0] == TEXT && length > self.limit && length <= MAX_SKIPPED {
+            if start > 0 {
+                // tungstenite first returns the messages before it.
+                self.header_length = 0;
+                return Some(Step { consumed: start, passed: start });
+            }
+            self.remaining = length;
+            self.payload = Payload::TooLarge(Box::new(Cut::new(self.depth)));
+            return Some(Step { consumed: *at, passed: 0 });
+        }
+        self.remaining = length;
+        // Nothing that follows a close frame counts.
+        let is_close = self.header[0] == CLOSE && self.close.is_none();
+        self.payload = if is_close { Payload::Close } else { Payload::Other };
+        let header = std::mem::take(&mut self.header_length);
+        if held == 0 {
+            return None;
+        }
+        self.pending.extend_from_slice(&self.header[..header]);
+        Some(Step { consumed: *at, passed: 0 })
+    }
+
+    fn payload_length(&self) -> u64 {
+        match self.header[1] & 0x7f {
+            126 => u64::from(u16::from_be_bytes([self.header[2], self.header[3]])),
+            127 => self.header[2..].iter().fold(0, |length, byte| length << 8 | u64::from(*byte)),
+            length => u64::from(length),
+        }
+    }
+
+    /// Passes on the envelope of the message in its place.
+    fn finish_cut(&mut self) {
+        let size = self.payload_length();
+        let Payload::TooLarge(cut) = std::mem::replace(&mut self.payload, Payload::Other) else {
+            return;
+        };
+        if let Some(text) = cut.finish() {
+            self.cut_size = usize::try_from(size).ok();
+            self.pending.extend_from_slice(&[TEXT, 127]);
+            self.pending.extend_from_slice(&(text.len() as u64).to_be_bytes());
+            self.pending.extend_from_slice(&text);
+        } else {
+            // tungstenite reports the size and ends the connection. The rest is not read.
+            self.remaining = 0;
+            self.pending.extend_from_slice(&self.header[..self.header_length]);
+        }
+        self.header_length = 0;
+    }
+}
+
+/// The length of a header whose second byte is known once `known` bytes are.
+fn length_of_header(second: u8, known: usize) -> usize {
+    match second & 0x7f {
+        _ if known < 2 => 2,
+        126 => 4,
+        127 => 10,
+        _ => 2,
+    }
+}
