@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use async_tungstenite::tungstenite;
 use dcrf_proto::websocket::Runtime;
-use dcrf_tokio::{ConnectError, Request, RequestError, Tokio, UrlError};
+use dcrf_tokio::{
+    CloseReason, ConnectError, ConnectionError, Request, RequestError, Tokio, UrlError,
+};
 use futures_lite::future::block_on;
 use serde_json::{Value, json};
 
@@ -145,8 +147,8 @@ async fn f5_reply_over_the_default_limit_fails_its_request_alone() {
         other => panic!("{other:?}"),
     }
     assert_eq!(client.stats().disconnects, 0);
-    drop(client);
-    server.join().unwrap();
+    client.close().await;
+    tokio::task::spawn_blocking(|| server.join().unwrap()).await.unwrap();
 }
 
 #[tokio::test]

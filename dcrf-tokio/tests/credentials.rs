@@ -312,8 +312,17 @@ async fn l4_dial_timeout_can_be_disabled() {
 #[tokio::test(start_paused = true)]
 async fn l6_missing_subprotocol_is_a_clear_error() {
     let connected = Server::default().builder().subprotocol("graphql").connect().await;
-    let ConnectionError::Protocol(message) = failure(connected) else { panic!() };
-    assert_eq!(message, "subprotocols were offered and the server picked none");
+    let error = failure(connected);
+    assert_eq!(error.to_string(), "subprotocols were offered and the server picked none");
+    assert!(matches!(error, ConnectionError::Subprotocol(_)), "{error:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn l6_missing_subprotocol_is_not_dialled_for_ever() {
+    let client = Server::default().builder().subprotocol("graphql").connect_lazy().unwrap();
+    let CloseReason::Fatal(error) = client.connected().await.unwrap_err() else { panic!() };
+    assert!(matches!(error, ConnectionError::Subprotocol(_)), "{error:?}");
+    assert_eq!(client.stats().failed_attempts, 3);
 }
 
 #[tokio::test]
