@@ -227,7 +227,8 @@ impl<T> ListenerEvent<T> {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Change<T = Json> {
-    /// An object was created. Only for subscriptions with [`include_create`](crate::Subscribe::include_create).
+    /// An object was created. Only for subscriptions with [`include_create`](crate::Subscribe::include_create) or
+    /// [`refresh`](crate::Subscribe::refresh).
     Create(T),
     /// An object was updated: its new state.
     Update(T),
@@ -239,7 +240,8 @@ pub enum Change<T = Json> {
     /// The connection was lost, and the subscription is live again: changes may be missing before this point, and none
     /// are missing after it.
     Gap(Gap),
-    /// The reader was too slow: this many older changes were dropped here.
+    /// The reader was too slow: this many older changes were dropped here. If the subscription
+    /// [refreshes](crate::Subscribe::refresh), a `Snapshot` follows.
     Lagged(u64),
     /// The server could not send a change, for example because the updated object was deleted meanwhile. The
     /// subscription continues.

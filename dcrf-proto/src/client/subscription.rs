@@ -11,7 +11,7 @@ use futures_core::{FusedStream, Stream};
 use serde::de::DeserializeOwned;
 
 use super::shared::{Handle, Waiter};
-use super::wake::Readable;
+use super::wake::{Readable, Wakers};
 use crate::command::Subscribe;
 use crate::error::{SubscriptionError, UnsubscribeError};
 use crate::event::Change;
@@ -254,12 +254,18 @@ impl Registration {
 
     fn poll_change(&self, cx: &Context<'_>) -> Poll<Result<Change, SubscriptionError>> {
         let readable = Readable::Subscription(self.key);
+        // Woken after the lock is released.
+        let mut wakers = Wakers::default();
         self.handle.shared().poll_with(cx, |inner, task| {
             inner.readers.mark_polled(readable);
-            match inner.session.poll_change(self.key) {
-                Some(polled) => Poll::Ready(polled),
-                None => inner.readers.register(readable, task),
+            let Some(polled) = inner.session.poll_change(self.key) else {
+                return inner.readers.register(readable, task);
+            };
+            // A refresh may follow, which the driver has to send (S6).
+            if let Ok(Change::Lagged(_)) = &polled {
+                wakers.extend(inner.driver.take());
             }
+            Poll::Ready(polled)
         })
     }
 }

@@ -217,7 +217,7 @@ impl Subscribe {
         self
     }
 
-    /// Also delivers create events.
+    /// Also delivers create events. [`refresh`](Self::refresh) does so too.
     ///
     /// ```
     /// # use dcrf_proto::Subscribe;
@@ -269,7 +269,9 @@ impl Subscribe {
     ///
     /// It is delivered as [`Change::Snapshot`](crate::Change::Snapshot), or as
     /// [`Change::Delete`](crate::Change::Delete) if the object does not exist. So a reader that applies changes and
-    /// snapshots in order reaches the state of the server, whatever it has missed.
+    /// snapshots in order reaches the state of the server, whatever it has missed. A reader that was too slow gets
+    /// [`Change::Lagged`](crate::Change::Lagged), and then another snapshot, unless one is still unread. Create events
+    /// are delivered, as with [`include_create`](Self::include_create).
     ///
     /// A subscription to an instance uses `retrieve`, others use `list` and read all pages. Changes that arrive between
     /// the pages follow the snapshot. If the `count` of the list changes between pages, it is read again, up to three
@@ -280,7 +282,7 @@ impl Subscribe {
     /// ```
     /// # use dcrf_proto::Subscribe;
     /// let person = Subscribe::instance("people", 4).refresh();
-    /// let all = Subscribe::new("people", "subscribe_all").include_create().refresh();
+    /// let all = Subscribe::new("people", "subscribe_all").refresh();
     /// ```
     pub fn refresh(mut self) -> Self {
         self.refresh = Some(Refreshing::ByItself);

@@ -57,6 +57,15 @@ impl ChangeBuffer {
         }
     }
 
+    pub(super) fn has_snapshot(&self) -> bool {
+        match self {
+            Self::DropOldest(queue) | Self::Close(queue) => {
+                queue.changes.iter().any(Compact::is_snapshot)
+            }
+            Self::Conflate(conflation) => conflation.has_snapshot(),
+        }
+    }
+
     pub(super) fn held(&self) -> Held {
         match self {
             Self::DropOldest(queue) | Self::Close(queue) => queue.changes.held(),
@@ -109,6 +118,10 @@ impl From<Compact> for Change {
 }
 
 impl Compact {
+    fn is_snapshot(&self) -> bool {
+        matches!(self, Self::Other(change) if matches!(**change, Change::Snapshot(_)))
+    }
+
     fn as_gap(&self) -> Option<&Gap> {
         match self {
             Self::Other(change) => match &**change {

@@ -252,9 +252,13 @@ impl Subscriptions {
         key: SubscriptionKey,
     ) -> Option<Result<Change, SubscriptionError>> {
         let polled = self.registry.subscribers.get_mut(key)?.poll(cx);
-        if let Some(Err(_)) = &polled {
-            self.refreshes.stop(&mut self.registry, cx, key);
-            self.registry.subscribers.remove(key);
+        match &polled {
+            Some(Ok(Change::Lagged(_))) => self.refreshes.lagged(&mut self.registry, key),
+            Some(Err(_)) => {
+                self.refreshes.stop(&mut self.registry, cx, key);
+                self.registry.subscribers.remove(key);
+            }
+            Some(Ok(_)) | None => {}
         }
         polled
     }

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use super::refresh::{Pages, Phase, Refresh};
 use super::registry::Registry;
+use super::upstream;
 use crate::buffer::Buffer;
 use crate::context::Context;
 use crate::error::SubscriptionError;
@@ -40,6 +41,25 @@ impl Refreshes {
         let Some(refresh) = refresh_of(registry, key) else { return };
         refresh.reset();
         self.enqueue(registry, key);
+    }
+
+    /// The reader has read that changes were dropped, so it needs another snapshot. A refresh that is under way, or a
+    /// snapshot that is still unread, is newer than what was dropped. A subscription that is not live is refreshed when
+    /// it is.
+    ///
+    /// The refresh waits for the reader, so a slow reader costs the server no more lists than it reads.
+    pub(super) fn lagged(&mut self, registry: &mut Registry, key: SubscriptionKey) {
+        let Some(subscriber) = registry.subscribers.get(key) else { return };
+        let is_idle = |refresh: &Refresh| matches!(refresh.phase, Phase::Idle);
+        if !subscriber.refresh.as_deref().is_some_and(is_idle) || subscriber.has_snapshot() {
+            return;
+        }
+        let upstream = subscriber.upstream().and_then(|key| registry.upstreams.get(key));
+        if upstream.is_some_and(|upstream| upstream.phase == upstream::Phase::Live) {
+            let Some(refresh) = refresh_of(registry, key) else { return };
+            refresh.reset();
+            self.enqueue(registry, key);
+        }
     }
 
     /// Queues the next request, unless the subscription is over.

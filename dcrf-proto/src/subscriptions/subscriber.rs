@@ -50,13 +50,14 @@ enum Phase {
 
 impl Subscriber {
     pub(super) fn new(upstream: UpstreamKey, subscribe: &Subscribe) -> Self {
+        let refresh = subscribe.refresh_request().map(|request| Box::new(Refresh::new(request)));
         Self {
             phase: Phase::Pending(upstream),
             buffer: None,
             overflow_policy: subscribe.overflow_policy,
-            include_create: subscribe.include_create,
+            include_create: subscribe.include_create || refresh.is_some(),
             pk_field: subscribe.pk_field.clone(),
-            refresh: subscribe.refresh_request().map(|request| Box::new(Refresh::new(request))),
+            refresh,
             history: History::Empty,
             readable_queued: false,
             subscribed_queued: false,
@@ -182,6 +183,11 @@ impl Subscriber {
         stats.lagged += dropped.lagged;
         stats.superseded += dropped.superseded;
         Ok(())
+    }
+
+    /// Whether a snapshot is unread.
+    pub(super) fn has_snapshot(&self) -> bool {
+        self.buffer.as_ref().is_some_and(|buffer| buffer.has_snapshot())
     }
 
     /// Discards all unread changes.

@@ -13,4 +13,5 @@ mod memory;
 mod pages;
 mod reply_stream;
 mod requests_and_subscriptions;
+mod snapshots;
 mod wakers;
