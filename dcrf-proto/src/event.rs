@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Instant;
 
-use crate::error::{CloseReason, ConnectionError, RequestError, UnsubscribeError};
+use crate::error::{CloseReason, ConnectionError, RefreshError, RequestError, UnsubscribeError};
 use crate::id::{ListenerKey, ReplyStreamKey, RequestKey, SubscriptionKey};
 use crate::protocol::error_reply::ErrorReply;
 use crate::protocol::json::Json;
@@ -237,6 +237,9 @@ pub enum Change<T = Json> {
     /// The current state: one object for a subscription to an instance, all objects for a feed. Only for subscriptions
     /// that [refresh](crate::Subscribe::refresh).
     Snapshot(Vec<T>),
+    /// The state could not be [refreshed](crate::Subscribe::refresh): what the reader knows may be out of date until the
+    /// next `Snapshot`. Unless the error [is final](RefreshError::is_final), the client tries again.
+    RefreshFailed(RefreshError),
     /// The connection was lost, and the subscription is live again: changes may be missing before this point, and none
     /// are missing after it.
     Gap(Gap),
@@ -301,6 +304,7 @@ impl<T> Change<T> {
             Self::Create(object) => Change::Create(decode(object)?),
             Self::Update(object) => Change::Update(decode(object)?),
             Self::Delete(deleted) => Change::Delete(deleted),
+            Self::RefreshFailed(error) => Change::RefreshFailed(error),
             Self::Gap(gap) => Change::Gap(gap),
             Self::Lagged(count) => Change::Lagged(count),
             Self::ErrorReply(error_reply) => Change::ErrorReply(error_reply),

@@ -204,8 +204,9 @@ impl Client {
         ReplyStream::new(&self.handle, request)
     }
 
-    /// Reads a paginated list page by page, with one request per page, from a consumer with `PaginatedModelListMixin`.
-    /// The `limit` and other arguments come from `request`.
+    /// Reads a paginated list page by page, with one request per page, from a consumer with `PaginatedModelListMixin`, or
+    /// with another of DRF's forms of pagination, see [`Page`](crate::Page). The `limit` and other arguments come from
+    /// `request`.
     ///
     /// ```no_run
     /// # use dcrf_proto::{Request, client::{Client, ReplyError}};

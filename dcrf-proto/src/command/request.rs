@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 use super::{Arguments, well_known};
 use crate::id::RequestId;
@@ -269,6 +270,10 @@ impl Request {
     pub(crate) fn or_cancel_action(self, action: &'static str) -> Self {
         let named = self.cancel_action.is_some();
         if named { self } else { self.cancel_action(action) }
+    }
+
+    pub(crate) fn argument(&self, name: &str) -> Option<&RawValue> {
+        self.arguments.iter().find(|(known, _)| *known == name).map(|(_, value)| value)
     }
 
     /// The name of the stream.

@@ -273,7 +273,12 @@ impl Subscribe {
     /// [`Change::Lagged`](crate::Change::Lagged), and then another snapshot, unless one is still unread. Create events
     /// are delivered, as with [`include_create`](Self::include_create).
     ///
-    /// A subscription to an instance uses `retrieve`, others use `list` and read all pages. Changes that arrive between
+    /// If the state can't be refreshed, [`Change::RefreshFailed`](crate::Change::RefreshFailed) says why. The client
+    /// tries again with backoff if the server fails or does not reply, and after the next reconnect if the server replies
+    /// with another error, such as 403, or 405 for a consumer without this action. To try at once, subscribe again.
+    ///
+    /// A subscription to an instance uses `retrieve`, others use `list` and read all pages, in any of the forms of
+    /// [`Page`](crate::Page). Changes that arrive between
     /// the pages follow the snapshot. If the `count` of the list changes between pages, it is read again, up to three
     /// times. While objects are created and deleted all the time, pages by offset can miss an object: only a list in
     /// one page is exact. A list with more bytes than [`Config::changes`](crate::Config::changes) ends the subscription
@@ -289,8 +294,8 @@ impl Subscribe {
         self
     }
 
-    /// Refreshes as [`refresh`](Self::refresh) does, with a custom request. Its reply is an object, a list or a page.
-    /// Further pages are requested by `offset`.
+    /// Refreshes as [`refresh`](Self::refresh) does, with a custom request. The reply to `retrieve` is one object, the reply to
+    /// `list` is a list or pages, and the reply to another action is either.
     ///
     /// ```
     /// # use dcrf_proto::{Request, Subscribe};

@@ -20,6 +20,7 @@ mod quarantine;
 mod random_calls;
 mod reconnect;
 mod refresh;
+mod refresh_pages;
 mod replies;
 mod requests;
 mod secrets;
