@@ -283,7 +283,8 @@ impl Gap {
 }
 
 impl<T> Change<T> {
-    /// Converts the objects, for example by decoding them.
+    /// Converts the objects, for example by decoding them. One that fails costs the whole change: to keep the others of a
+    /// `Snapshot`, match on it.
     ///
     /// ```
     /// use dcrf_proto::{Change, DecodeError};

@@ -120,7 +120,8 @@ impl Request {
         Self::new(stream, "create").arg("data", data)
     }
 
-    /// Creates a `retrieve` request for the object with the primary key `pk`.
+    /// Creates a `retrieve` request for the object with the primary key `pk`. For a consumer with another
+    /// `lookup_field`, use [`new`](Self::new) and give that argument.
     ///
     /// ```
     /// # use dcrf_proto::Request;

@@ -111,7 +111,8 @@ impl Subscribe {
         }
     }
 
-    /// Subscribes to the object with the primary key `pk`, with DCRF's `subscribe_instance`.
+    /// Subscribes to the object with the primary key `pk`, with DCRF's `subscribe_instance`. For a consumer with another
+    /// `lookup_field`, use [`new`](Self::new) with that action and argument.
     ///
     /// ```
     /// # use dcrf_proto::Subscribe;
@@ -277,7 +278,7 @@ impl Subscribe {
     /// tries again with backoff if the server fails or does not reply, and after the next reconnect if the server replies
     /// with another error, such as 403, or 405 for a consumer without this action. To try at once, subscribe again.
     ///
-    /// A subscription to an instance uses `retrieve`, others use `list` and read all pages, in any of the forms of
+    /// A subscription to an instance uses `retrieve` with its own arguments, others use `list` and read all pages, in any of the forms of
     /// [`Page`](crate::Page). Changes that arrive between
     /// the pages follow the snapshot. If the `count` of the list changes between pages, it is read again, up to three
     /// times. While objects are created and deleted all the time, pages by offset can miss an object: only a list in
@@ -308,12 +309,14 @@ impl Subscribe {
     }
 
     pub(crate) fn refresh_request(&self) -> Option<Request> {
-        Some(match (self.refresh.as_ref()?, self.argument("pk")) {
-            (Refreshing::By(request), _) => (**request).clone(),
-            (Refreshing::ByItself, Some(pk)) if self.action == "subscribe_instance" => {
-                Request::retrieve(&self.stream, pk)
+        Some(match self.refresh.as_ref()? {
+            Refreshing::By(request) => (**request).clone(),
+            // The consumer finds the object by the same arguments, whatever its `lookup_field` is.
+            Refreshing::ByItself if self.action == "subscribe_instance" => {
+                let arguments = self.arguments("pk").into_owned();
+                Request { arguments, ..Request::new(&self.stream, "retrieve") }
             }
-            (Refreshing::ByItself, _) => Request::list(&self.stream),
+            Refreshing::ByItself => Request::list(&self.stream),
         })
     }
 

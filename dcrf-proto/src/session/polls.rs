@@ -175,4 +175,10 @@ impl Session {
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.cx.timers.next()
     }
+
+    /// The name of the primary key in the changes of a subscription.
+    #[cfg(feature = "client")]
+    pub(crate) fn pk_field(&self, subscription: SubscriptionKey) -> String {
+        self.subscriptions.pk_field(subscription, &self.cx.config).to_owned()
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::Subscriptions;
 use super::subscriber::{ServerEvent, Subscriber};
-use super::upstream::{Phase, Upstream};
+use super::upstream::Phase;
 use crate::context::Context;
 use crate::error::{SubscriptionError, UnsubscribeError};
 use crate::id::UpstreamKey;
@@ -62,10 +62,13 @@ impl Subscriptions {
         action: Option<&str>,
         whole_payload: impl FnOnce() -> Json,
     ) {
-        if !self.registry.upstreams.get(key).is_some_and(Upstream::is_on_server) {
+        let upstream = self.registry.upstreams.get(key).filter(|upstream| upstream.is_on_server());
+        let Some(upstream) = upstream else {
             cx.stats.late += 1;
             return;
-        }
+        };
+        let instance = if action == Some("delete") { upstream.instance() } else { None };
+        let instance = instance.map(ToOwned::to_owned);
         let error = payload.outcome().err();
         let json = match (&error, payload.data) {
             (Some(_), _) => Json::null(),
@@ -74,7 +77,7 @@ impl Subscriptions {
             }
             _ => whole_payload(),
         };
-        let event = ServerEvent { action, error, data: payload.data, json };
+        let event = ServerEvent { action, error, data: payload.data, instance, json };
         let before = (cx.stats.gaps, cx.stats.lagged);
         let last_error = self.last_error.as_ref();
         let deliver =

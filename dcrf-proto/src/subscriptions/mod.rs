@@ -25,6 +25,8 @@ use self::streams::Streams;
 use self::subscriber::Subscriber;
 use self::upstream::{Phase, Target, Upstream};
 use crate::command::{Arguments, Subscribe};
+#[cfg(feature = "client")]
+use crate::config::Config;
 use crate::context::Context;
 use crate::error::{ConnectionError, RejectReason, Rejected, SubscriptionError, UnsubscribeError};
 use crate::event::{Change, Event};
@@ -79,6 +81,12 @@ impl Subscriptions {
 
     pub(crate) fn is_acknowledged(&self, key: SubscriptionKey) -> bool {
         self.registry.subscribers.get(key).is_some_and(Subscriber::is_acknowledged)
+    }
+
+    #[cfg(feature = "client")]
+    pub(crate) fn pk_field<'a>(&'a self, key: SubscriptionKey, config: &'a Config) -> &'a str {
+        let subscriber = self.registry.subscribers.get(key);
+        subscriber.map_or(&config.pk_field, |subscriber| subscriber.pk_field(config))
     }
 
     /// Why a subscription has ended, if it has.

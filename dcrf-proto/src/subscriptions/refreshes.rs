@@ -284,17 +284,17 @@ fn overflow(registry: &mut Registry, cx: &mut Context, key: SubscriptionKey) {
 /// The server answered a refresh with an error: 404 for an object means that it was deleted, and 429 and 5xx pass.
 fn refused(registry: &mut Registry, cx: &mut Context, key: SubscriptionKey, reply: ErrorReply) {
     let Some(subscriber) = registry.subscribers.get_mut(key) else { return };
-    let pk = subscriber.refresh.as_ref().and_then(|refresh| {
-        let mut arguments = refresh.request.arguments.iter();
-        arguments.find(|(name, _)| *name == "pk").map(|(_, pk)| pk.to_owned())
-    });
-    match (reply.status, pk) {
-        (Some(404), Some(pk)) => {
-            let deleted = Deleted::of_key(&pk, subscriber.pk_field(&cx.config));
+    let Some(refresh) = &subscriber.refresh else { return };
+    let is_of_object =
+        refresh.expects() == Expects::Object || refresh.request.argument("pk").is_some();
+    match reply.status {
+        Some(404) if is_of_object => {
+            let arguments = refresh.request.arguments.iter();
+            let deleted = Deleted::of_lookup(arguments, subscriber.pk_field(&cx.config));
             discard_pages(registry, cx, key);
             registry.deliver(cx, key, Change::Delete(deleted));
         }
-        (Some(429 | 500..=599), _) => defer(registry, cx, key, RefreshError::ErrorReply(reply)),
+        Some(429 | 500..=599) => defer(registry, cx, key, RefreshError::ErrorReply(reply)),
         _ => fail(registry, cx, key, RefreshError::ErrorReply(reply)),
     }
 }

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use serde_json::value::RawValue;
+
 use super::buffer::{ChangeBuffer, Overflow};
 use super::refresh::Refresh;
 use crate::buffer::{Buffer, Held};
@@ -269,6 +271,8 @@ pub(super) struct ServerEvent<'a> {
     /// Set if the server could not serialize the object (S14).
     pub(super) error: Option<ErrorReply>,
     pub(super) data: Option<&'a str>,
+    /// The primary key of the instance that was subscribed to, for a delete event.
+    pub(super) instance: Option<Box<RawValue>>,
     /// The data, or the whole payload of an event that has none.
     pub(super) json: Json,
 }
@@ -286,7 +290,10 @@ impl ServerEvent<'_> {
         match (self.action, self.data) {
             (Some("create"), Some(_)) => Change::Create(self.json.clone()),
             (Some("update"), Some(_)) => Change::Update(self.json.clone()),
-            (Some("delete"), Some(data)) => Change::Delete(Deleted::read(data, pk_field, rename)),
+            (Some("delete"), Some(data)) => {
+                let deleted = Deleted::read(data, pk_field, rename, self.instance.as_deref());
+                Change::Delete(deleted)
+            }
             (action, _) => {
                 Change::Other { action: action.map(str::to_owned), payload: self.json.clone() }
             }

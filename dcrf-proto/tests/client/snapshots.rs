@@ -3,8 +3,8 @@
 use std::pin::pin;
 
 use crate::memory::{Setup, Task, event};
-use dcrf_proto::client::Subscription;
-use dcrf_proto::{Change, Config, Subscribe};
+use dcrf_proto::client::{ChangeError, Subscription};
+use dcrf_proto::{Change, Config, DecodeError, Pk, Subscribe};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -41,4 +41,85 @@ fn s6_reading_lagged_wakes_the_driver_to_refresh() {
     assert_eq!(Setup::poll(changes.next()), Some(Some(Ok(Change::Snapshot(vec![1, 2, 3])))));
     setup.settle();
     assert_eq!(setup.network().sent.len(), 3);
+}
+
+#[derive(Debug, PartialEq, serde::Deserialize)]
+struct Memo {
+    title: String,
+}
+
+fn memo(title: &str) -> Memo {
+    Memo { title: title.to_owned() }
+}
+
+/// The next item, which is the error of an object.
+fn decode_error<T: DeserializeOwned + std::fmt::Debug>(
+    changes: &mut Subscription<T>,
+) -> DecodeError {
+    match Setup::poll(changes.next()) {
+        Some(Some(Err(ChangeError::Decode(error)))) => error,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn s6_object_that_does_not_decode_costs_itself_alone() {
+    let mut setup = Setup::connected();
+    let mut changes = refreshing::<Memo>(&mut setup);
+    let objects =
+        json!([{"pk": 1, "title": "a"}, {"pk": 2, "title": 7}, {"pk": 3, "title": "b"}, 4]);
+    setup.reply(1, 200, &objects);
+    let snapshot = Change::Snapshot(vec![memo("a"), memo("b")]);
+    assert_eq!(Setup::poll(changes.next()), Some(Some(Ok(snapshot))));
+    let error = decode_error(&mut changes);
+    assert_eq!(error.pk, Some(Pk::from(2)));
+    assert_eq!(error.expected, "expected a string, in object 2 of the snapshot");
+    let error = decode_error(&mut changes);
+    assert_eq!(error.pk, None);
+    assert!(error.expected.ends_with("in object 4 of the snapshot"), "{}", error.expected);
+    assert_eq!(Setup::poll(changes.next()), None);
+    // The changes go on, and an event names its object too.
+    setup.send_update(0, &json!({"pk": "a-uuid", "title": null}));
+    let error = decode_error(&mut changes);
+    assert_eq!(
+        (error.pk.as_ref(), &*error.expected),
+        (Some(&Pk::from("a-uuid")), "expected a string")
+    );
+    assert!(!format!("{error:?} {error}").contains("uuid"), "X1");
+    setup.send_update(0, &json!({"pk": 2, "title": "c"}));
+    assert_eq!(Setup::poll(changes.next()), Some(Some(Ok(Change::Update(memo("c"))))));
+}
+
+#[test]
+fn s6_key_of_an_undecodable_object_has_the_name_of_the_subscription() {
+    let mut setup = Setup::connected();
+    let person = Subscribe::instance("people", 4).pk_field("id").refresh();
+    let mut subscribing = pin!(setup.client().subscribe::<Memo>(person));
+    setup.settle();
+    setup.reply(0, 201, &Value::Null);
+    let mut changes = Setup::poll(subscribing.as_mut()).unwrap().unwrap();
+    setup.reply(1, 200, &json!({"id": 4, "pk": 5}));
+    assert_eq!(Setup::poll(changes.next()), Some(Some(Ok(Change::Snapshot(vec![])))));
+    assert_eq!(decode_error(&mut changes).pk, Some(Pk::from(4)));
+}
+
+#[test]
+fn f3_lone_surrogates_cost_neither_a_list_nor_a_snapshot() {
+    let mut setup = Setup::connected();
+    let mut changes = refreshing::<Memo>(&mut setup);
+    let mut list = pin!(setup.client().list::<Vec<Value>>("memos"));
+    setup.settle();
+    let sent: Vec<Value> = setup.network().sent[1..].to_vec();
+    for request in sent {
+        let text =
+            event(&request, &json!("list"), 200, &json!([{"pk": "P", "title": "T", "K": 1}]));
+        let text = text.to_string().replace("\"P\"", r#""\ud83d""#);
+        let text = text.replace("\"T\"", r#""cut \uDE00""#).replace("\"K\"", r#""\ud83d""#);
+        setup.receive_text(text);
+    }
+    setup.settle();
+    let cut = memo("cut \u{fffd}");
+    assert_eq!(Setup::poll(changes.next()), Some(Some(Ok(Change::Snapshot(vec![cut])))));
+    let expected = json!({"pk": "\u{fffd}", "title": "cut \u{fffd}", "\u{fffd}": 1});
+    assert_eq!(Setup::poll(list.as_mut()), Some(Ok(vec![expected])));
 }

@@ -30,4 +30,5 @@ mod slow_readers;
 mod stats;
 mod streams;
 mod subscriptions;
+mod surrogates;
 mod unsubscribe;

@@ -184,3 +184,36 @@ fn s6_empty_page_ends_the_list() {
     c.reply(&second, &json!({"next": 3, "results": []}));
     assert_eq!(c.changes(key), [snapshot(&[json!(1)])]);
 }
+
+#[test]
+fn s6_instance_is_retrieved_with_the_arguments_of_its_subscription() {
+    let mut c = Conversation::connected();
+    let row = Subscribe::new("rows", "subscribe_instance").arg("slug", "r1").arg("team", 2);
+    let (key, frame, refresh) = refreshing(&mut c, row.refresh());
+    assert_eq!(refresh["payload"]["action"], "retrieve");
+    assert_eq!(arguments(&refresh), json!({"slug": "r1", "team": 2}));
+    c.reply(&refresh, &json!({"slug": "r1"}));
+    assert_eq!(c.changes(key), [snapshot(&[json!({"slug": "r1"})])]);
+    c.reconnect();
+    c.sent_one();
+    c.reply(&frame, &Value::Null);
+    let refresh = c.sent_one();
+    c.reply_error(&refresh, 404);
+    let changes = c.changes(key);
+    let [Change::Gap(_), Change::Delete(deleted)] = &changes[..] else { panic!("{changes:?}") };
+    // Its primary key is unknown.
+    assert_eq!((&deleted.pk, &*deleted.data.as_str()), (&None, r#"{"slug":"r1","team":2}"#));
+}
+
+#[test]
+fn s6_instance_by_pk_keeps_its_other_arguments() {
+    let mut c = Conversation::connected();
+    for subscribe in [
+        Subscribe::instance("rows", 4).arg("team", 2),
+        Subscribe::new("rows", "subscribe_instance").arg("team", 3).pk_field("id").pk(4),
+    ] {
+        let (_, frame, refresh) = refreshing(&mut c, subscribe.refresh());
+        assert_eq!(arguments(&refresh), arguments(&frame));
+        assert_eq!(refresh["payload"]["pk"], 4);
+    }
+}
