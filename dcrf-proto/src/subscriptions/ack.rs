@@ -40,6 +40,7 @@ impl Subscriptions {
         let Some(upstream) = self.registry.upstreams.get_mut(key) else { return };
         // Also without acknowledgement, the server can reply that it does not know the action.
         let can_be_rejected = upstream.is_unanswered();
+        let was_unanswered = upstream.unanswered > 0;
         upstream.suspicions = 0;
         if !upstream.phase.is_unsubscribing() {
             upstream.unanswered = upstream.unanswered.saturating_sub(1);
@@ -47,6 +48,10 @@ impl Subscriptions {
         match (upstream.phase, payload.outcome()) {
             (Phase::Unsubscribed, outcome) => self.unsubscribed(cx, key, outcome.err()),
             (Phase::Sent { .. } | Phase::Overdue, Ok(_)) => self.acknowledged(cx, key),
+            // Another subscribe waits (S12, S3), but the server holds the one before.
+            (Phase::Queued { .. } | Phase::Deferred { .. }, Ok(_)) if was_unanswered => {
+                self.acknowledged(cx, key);
+            }
             (Phase::Sent { .. } | Phase::Overdue, Err(reply)) => self.rejected(cx, key, &reply),
             (Phase::Live, Err(reply)) if can_be_rejected => self.rejected(cx, key, &reply),
             _ => cx.stats.late += 1,
