@@ -38,7 +38,8 @@ impl Session {
             Next::Frame(frame) => frame,
             Next::Hold => return None,
             Next::Nothing => {
-                let Some(frame) = self.requests.next_frame(&mut self.cx) else {
+                let refreshes_list = |stream: &str| self.subscriptions.refreshes_list(stream);
+                let Some(frame) = self.requests.next_frame(&mut self.cx, refreshes_list) else {
                     // `next_frame` may have timed out the last request that a close waited for.
                     self.finish_close_if_idle();
                     return self.link.poll_command();

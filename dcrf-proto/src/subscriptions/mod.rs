@@ -75,6 +75,13 @@ impl Subscriptions {
         refreshes::stream(&self.registry, key)
     }
 
+    /// Whether a refresh that lists this stream is in flight.
+    pub(crate) fn refreshes_list(&self, stream: &str) -> bool {
+        self.registry.subscribers.iter().any(|(_, subscriber)| {
+            subscriber.refresh.as_ref().is_some_and(|refresh| refresh.is_listing(stream))
+        })
+    }
+
     pub(crate) fn subscriber_mut(&mut self, key: SubscriptionKey) -> Option<&mut Subscriber> {
         self.registry.subscribers.get_mut(key)
     }

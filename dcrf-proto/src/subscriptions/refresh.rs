@@ -86,6 +86,12 @@ impl Refresh {
         outgoing::encode(&cx.config, Purpose::Request, stream, action, id, arguments)
     }
 
+    pub(super) fn is_listing(&self, stream: &str) -> bool {
+        matches!(self.phase, Phase::Sent { .. })
+            && self.expects() == Expects::List
+            && self.request.stream == stream
+    }
+
     /// What the reply must be.
     pub(super) fn expects(&self) -> Expects {
         match &*self.request.action {
