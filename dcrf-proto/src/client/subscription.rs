@@ -216,7 +216,7 @@ impl<T: DeserializeOwned> Subscription<T> {
         // It has failed before.
         let error = object.decode::<T>().err();
         let mut error = error.unwrap_or_else(|| DecodeError::new("expected another value"));
-        error.expected.push_str(&format!(", in object {} of the snapshot", nth + 1));
+        error.expected = format!("{}, in object {} of the snapshot", error.expected, nth + 1);
         self.with_pk(error, object)
     }
 

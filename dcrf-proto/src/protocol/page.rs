@@ -136,13 +136,22 @@ struct Fields<T> {
     count: Option<u64>,
     limit: Option<u64>,
     offset: Option<u64>,
-    /// The outer option tells null from a missing key.
-    #[serde(default, deserialize_with = "present")]
-    next: Option<Option<Next>>,
+    #[serde(default)]
+    next: NextKey,
 }
 
-fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<Next>>, D::Error> {
-    Option::deserialize(deserializer).map(Some)
+/// The key `next`: null is not the same as a missing key.
+#[derive(Default)]
+enum NextKey {
+    #[default]
+    Missing,
+    Present(Option<Next>),
+}
+
+impl<'de> Deserialize<'de> for NextKey {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Option::deserialize(deserializer).map(Self::Present)
+    }
 }
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Page<T> {
@@ -156,12 +165,14 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Page<T> {
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
                 let Fields { results, count, limit, offset, next } =
                     Fields::deserialize(MapAccessDeserializer::new(map))?;
-                match results {
-                    Some(results) if next.is_some() || (count.is_some() && limit.is_some()) => {
-                        Ok(Page { count, results, limit, offset, next: next.flatten() })
-                    }
-                    _ => Err(A::Error::custom("another object, expected a page or an array")),
-                }
+                let next = match next {
+                    NextKey::Present(next) => Some(next),
+                    NextKey::Missing => (count.is_some() && limit.is_some()).then_some(None),
+                };
+                let (Some(results), Some(next)) = (results, next) else {
+                    return Err(A::Error::custom("another object, expected a page or an array"));
+                };
+                Ok(Page { count, results, limit, offset, next })
             }
             fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Self::Value, A::Error> {
                 let results = Vec::deserialize(SeqAccessDeserializer::new(seq))?;
@@ -248,8 +259,8 @@ mod tests {
             let page = decode(json!({"count": 8, "next": next, "previous": null, "results": [1]}));
             assert_eq!(page.next_request(&list).unwrap(), expected, "{next}");
         }
-        let last = decode(json!({"count": 8, "next": null, "previous": 2, "results": [1]}));
-        assert!(last.is_last() && last.next_request(&list).is_none());
+        let end = decode(json!({"count": 8, "next": null, "previous": 2, "results": [1]}));
+        assert!(end.is_last() && end.next_request(&list).is_none());
     }
 
     #[test]

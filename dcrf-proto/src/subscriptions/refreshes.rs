@@ -165,12 +165,14 @@ impl Refreshes {
     ) {
         let Some(refresh) = refresh_of(registry, key) else { return };
         let expects = refresh.expects();
-        let page = match data.decode::<Page<Json>>() {
-            Ok(page) if expects != Expects::Object => page,
-            Err(error) if expects == Expects::List => {
+        let page = (expects != Expects::Object).then(|| data.decode::<Page<Json>>());
+        let page = match page {
+            Some(Ok(page)) => page,
+            Some(Err(error)) if expects == Expects::List => {
                 return fail(registry, cx, key, RefreshError::Decode(error));
             }
-            _ => return deliver_snapshot(registry, cx, key, vec![data.clone()]),
+            // One object, whatever it looks like.
+            Some(Err(_)) | None => return deliver_snapshot(registry, cx, key, vec![data.clone()]),
         };
         if let Some(request) = &refresh.next_page {
             if let Err(error) = page.check_follows(request) {
