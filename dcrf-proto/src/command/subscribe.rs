@@ -278,12 +278,12 @@ impl Subscribe {
     /// tries again with backoff if the server fails or does not reply, and after the next reconnect if the server replies
     /// with another error, such as 403, or 405 for a consumer without this action. To try at once, subscribe again.
     ///
-    /// A subscription to an instance uses `retrieve` with its own arguments, others use `list` and read all pages, in any of the forms of
-    /// [`Page`](crate::Page). Changes that arrive between
-    /// the pages follow the snapshot. If the `count` of the list changes between pages, it is read again, up to three
-    /// times. While objects are created and deleted all the time, pages by offset can miss an object: only a list in
-    /// one page is exact. A list with more bytes than [`Config::changes`](crate::Config::changes) ends the subscription
-    /// with [`SubscriptionError::Overflowed`](crate::SubscriptionError::Overflowed).
+    /// A subscription to an instance uses `retrieve` with its own arguments. Others use `list` and read all pages, in any
+    /// of the forms of [`Page`](crate::Page). Changes that arrive between the pages follow the snapshot. If the `count`
+    /// of the list changes between pages, it is read again, up to three times. While objects are created and deleted all
+    /// the time, pages by offset or number can miss an object: only a list in one page is exact. A list with more bytes
+    /// than [`Config::changes`](crate::Config::changes) ends the subscription with
+    /// [`SubscriptionError::Overflowed`](crate::SubscriptionError::Overflowed).
     ///
     /// ```
     /// # use dcrf_proto::Subscribe;
@@ -295,8 +295,8 @@ impl Subscribe {
         self
     }
 
-    /// Refreshes as [`refresh`](Self::refresh) does, with a custom request. The reply to `retrieve` is one object, the reply to
-    /// `list` is a list or pages, and the reply to another action is either.
+    /// Refreshes as [`refresh`](Self::refresh) does, with a custom request. The reply to `retrieve` is one object, the
+    /// reply to `list` is a list or pages, and the reply to another action is either.
     ///
     /// ```
     /// # use dcrf_proto::{Request, Subscribe};

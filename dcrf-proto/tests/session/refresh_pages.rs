@@ -202,7 +202,7 @@ fn s6_instance_is_retrieved_with_the_arguments_of_its_subscription() {
     let changes = c.changes(key);
     let [Change::Gap(_), Change::Delete(deleted)] = &changes[..] else { panic!("{changes:?}") };
     // Its primary key is unknown.
-    assert_eq!((&deleted.pk, &*deleted.data.as_str()), (&None, r#"{"slug":"r1","team":2}"#));
+    assert_eq!((&deleted.pk, deleted.data.as_str()), (&None, r#"{"slug":"r1","team":2}"#));
 }
 
 #[test]
