@@ -66,6 +66,10 @@ impl<T: Measure> Buffer<T> {
         }
     }
 
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.first.iter().chain(&self.others)
+    }
+
     pub(crate) fn last_mut(&mut self) -> Option<&mut T> {
         self.others.back_mut().or(self.first.as_mut())
     }

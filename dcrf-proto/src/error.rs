@@ -475,6 +475,43 @@ impl SubscriptionError {
     }
 }
 
+/// Why the state of a subscription could not be refreshed. The subscription continues.
+///
+/// ```
+/// use dcrf_proto::{ErrorReply, RefreshError};
+///
+/// assert!(RefreshError::ErrorReply(ErrorReply::new(403)).is_final());
+/// assert!(!RefreshError::ErrorReply(ErrorReply::new(503)).is_final());
+/// assert!(!RefreshError::TimedOut.is_final());
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RefreshError {
+    /// The server replied with an error.
+    #[error(transparent)]
+    ErrorReply(ErrorReply),
+    /// The server did not reply within [`Config::request_timeout`](crate::Config::request_timeout).
+    #[error("the server did not reply to the refresh in time")]
+    TimedOut,
+    /// The reply is neither a list nor a [page](crate::Page), or a page at the wrong place in the list.
+    #[error(transparent)]
+    Decode(DecodeError),
+}
+
+impl RefreshError {
+    /// Whether the client gives up until the next reconnect, or until the reader has lagged. If not, it tries again
+    /// with the backoff of connections, and reports only the first failure.
+    pub fn is_final(&self) -> bool {
+        match self {
+            Self::ErrorReply(reply) => {
+                reply.status.is_none_or(|status| status != 429 && status < 500)
+            }
+            Self::TimedOut => false,
+            Self::Decode(_) => true,
+        }
+    }
+}
+
 /// Why the server did not confirm an unsubscribe. The subscription has ended in any case.
 ///
 /// ```

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Instant;
 
-use crate::error::{CloseReason, ConnectionError, RequestError, UnsubscribeError};
+use crate::error::{CloseReason, ConnectionError, RefreshError, RequestError, UnsubscribeError};
 use crate::id::{ListenerKey, ReplyStreamKey, RequestKey, SubscriptionKey};
 use crate::protocol::error_reply::ErrorReply;
 use crate::protocol::json::Json;
@@ -227,7 +227,8 @@ impl<T> ListenerEvent<T> {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Change<T = Json> {
-    /// An object was created. Only for subscriptions with [`include_create`](crate::Subscribe::include_create).
+    /// An object was created. Only for subscriptions with [`include_create`](crate::Subscribe::include_create) or
+    /// [`refresh`](crate::Subscribe::refresh).
     Create(T),
     /// An object was updated: its new state.
     Update(T),
@@ -236,11 +237,15 @@ pub enum Change<T = Json> {
     /// The current state: one object for a subscription to an instance, all objects for a feed. Only for subscriptions
     /// that [refresh](crate::Subscribe::refresh).
     Snapshot(Vec<T>),
+    /// The state could not be [refreshed](crate::Subscribe::refresh): what the reader knows may be out of date until the
+    /// next `Snapshot`. Unless the error [is final](RefreshError::is_final), the client tries again.
+    RefreshFailed(RefreshError),
     /// The connection was lost, and the subscription is live again: changes may be missing before this point, and none
     /// are missing after it. Or one change is missing because its message was over the size limit
     /// ([`ConnectionError::TooLarge`]).
     Gap(Gap),
-    /// The reader was too slow: this many older changes were dropped here.
+    /// The reader was too slow: this many older changes were dropped here. If the subscription
+    /// [refreshes](crate::Subscribe::refresh), a `Snapshot` follows.
     Lagged(u64),
     /// The server could not send a change, for example because the updated object was deleted meanwhile. The
     /// subscription continues.
@@ -279,7 +284,8 @@ impl Gap {
 }
 
 impl<T> Change<T> {
-    /// Converts the objects, for example by decoding them.
+    /// Converts the objects, for example by decoding them. One that fails costs the whole change: to keep the others of a
+    /// `Snapshot`, match on it.
     ///
     /// ```
     /// use dcrf_proto::{Change, DecodeError};
@@ -300,6 +306,7 @@ impl<T> Change<T> {
             Self::Create(object) => Change::Create(decode(object)?),
             Self::Update(object) => Change::Update(decode(object)?),
             Self::Delete(deleted) => Change::Delete(deleted),
+            Self::RefreshFailed(error) => Change::RefreshFailed(error),
             Self::Gap(gap) => Change::Gap(gap),
             Self::Lagged(count) => Change::Lagged(count),
             Self::ErrorReply(error_reply) => Change::ErrorReply(error_reply),

@@ -144,8 +144,8 @@ pub use command::{CloseFrame, CloseOptions, OverflowPolicy, Request, Subscribe};
 pub use config::{Backoff, Config, Heartbeat, Limit};
 pub use dialect::{ChangeKind, Dialect};
 pub use error::{
-    CloseReason, ConnectionError, RejectReason, Rejected, ReplyStreamError, RequestError,
-    SubscriptionError, UnsubscribeError,
+    CloseReason, ConnectionError, RefreshError, RejectReason, Rejected, ReplyStreamError,
+    RequestError, SubscriptionError, UnsubscribeError,
 };
 pub use event::{Change, ClientEvent, ConnectionState, Event, Gap, ListenerEvent, Unhandled};
 pub use frame::Frame;

@@ -8,6 +8,7 @@ use crate::frame::Frame;
 use crate::id::RequestId;
 use crate::protocol::envelope;
 use crate::protocol::framing::Framing;
+use crate::protocol::json;
 
 /// What a frame does. It decides which hook of the dialect applies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +37,7 @@ pub(crate) fn encode<'a>(
     payload.insert("request_id".to_owned(), id.to_value());
     for (name, value) in arguments {
         // serde_json has written the value, so parsing it can't fail.
-        let value = serde_json::from_str(value.get()).unwrap_or_default();
+        let value = json::decode(value.get()).unwrap_or_default();
         payload.insert(name.to_owned(), value);
     }
     let payload = match purpose {

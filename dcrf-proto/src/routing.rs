@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::dialect::ChangeKind;
 use crate::id::{IdMap, ListenerKey, OwnMap, RequestId, RequestKey, SubscriptionKey, UpstreamKey};
 use crate::protocol::framing::Framing;
+use crate::protocol::json;
 use crate::protocol::selector::Selector;
 
 /// Who receives a frame.
@@ -174,7 +175,7 @@ impl Selectors {
         text: &str,
     ) -> Vec<Destination> {
         let parsed = OnceCell::new();
-        let frame = || parsed.get_or_init(|| serde_json::from_str::<Value>(text).ok()).as_ref();
+        let frame = || parsed.get_or_init(|| json::decode::<Value>(text).ok()).as_ref();
         let of_stream = stream.and_then(|stream| self.by_stream.get(stream));
         of_stream
             .into_iter()

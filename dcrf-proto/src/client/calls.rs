@@ -204,8 +204,9 @@ impl Client {
         ReplyStream::new(&self.handle, request)
     }
 
-    /// Reads a paginated list page by page, with one request per page, from a consumer with `PaginatedModelListMixin`.
-    /// The `limit` and other arguments come from `request`.
+    /// Reads a paginated list page by page, with one request per page, from a consumer with `PaginatedModelListMixin`, or
+    /// with another of DRF's forms of pagination, see [`Page`](crate::Page). The `limit` and other arguments come from
+    /// `request`.
     ///
     /// ```no_run
     /// # use dcrf_proto::{Request, client::{Client, ReplyError}};
@@ -249,7 +250,8 @@ impl Client {
     /// `StreamedPaginatedListMixin`.
     ///
     /// Dropping it before the last page sends `list_cancel`, or the request's [cancel action](Request::cancel_action).
-    /// If the server has no such action, its error reply is ignored.
+    /// If the server has no such action, its error reply is ignored. While another list of the same stream is in flight,
+    /// `list_cancel` is not sent: there are servers that would cancel that list too.
     ///
     /// ```no_run
     /// # use dcrf_proto::{Request, client::{Client, ReplyError}};

@@ -11,15 +11,14 @@ use serde::de::DeserializeOwned;
 
 use super::{Client, ReplyError, ReplyFuture, ReplyStream};
 use crate::command::Request;
-use crate::protocol::json::DecodeError;
 use crate::protocol::page::Page;
 
 /// The pages of a list in order, from [`Client::list_pages`] or [`Client::stream_pages`].
 ///
 /// The next page is requested while you read the current one. An error is the last item.
 ///
-/// Pages are requested by offset. If objects are created or deleted meanwhile, an object can be in two pages or in
-/// none.
+/// Pages are requested by offset, page number or cursor, whichever the server uses: see [`Page::next_request`]. If
+/// objects are created or deleted meanwhile, an object can be in two pages or in none, unless the server uses cursors.
 ///
 /// ```no_run
 /// # use dcrf_proto::client::{Pages, ReplyError};
@@ -41,7 +40,7 @@ enum Source<T> {
     Requested {
         client: Client,
         request: Request,
-        offset: u64,
+        is_first: bool,
         next: ReplyFuture<Page<T>>,
     },
     Streamed(ReplyStream<Page<T>>),
@@ -76,11 +75,13 @@ impl<T: DeserializeOwned + 'static> Pages<T> {
 impl<T: DeserializeOwned> Pages<T> {
     pub(super) fn requested(client: &Client, request: Request) -> Self {
         let next = client.call(request.clone());
-        let (client, offset) = (client.clone(), 0);
-        Self { source: Source::Requested { client, request, offset, next }, total: None }
+        let client = client.clone();
+        let source = Source::Requested { client, request, is_first: true, next };
+        Self { source, total: None }
     }
 
-    /// The number of objects in the list, as of the last page that was read. `None` before the first page.
+    /// The number of objects in the list, as of the last page that was read. `None` before the first page, and if the
+    /// list is paginated by cursor.
     ///
     /// ```no_run
     /// # use dcrf_proto::{Request, client::{Client, ReplyError}};
@@ -88,7 +89,7 @@ impl<T: DeserializeOwned> Pages<T> {
     /// let mut pages = client.list_pages::<serde_json::Value>(Request::list("rows"));
     /// while let Some(page) = pages.next().await {
     ///     let page = page?;
-    ///     println!("{} of {}", page.offset + page.results.len() as u64, pages.total().unwrap_or(0));
+    ///     println!("{} of {:?}", page.results.len(), pages.total());
     /// }
     /// # Ok(())
     /// # }
@@ -142,16 +143,19 @@ impl<T: DeserializeOwned> Pages<T> {
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Page<T>, ReplyError>>> {
         let polled = match &mut self.source {
-            Source::Requested { next, offset, .. } => {
+            Source::Requested { next, request, is_first, .. } => {
                 let page = ready!(Pin::new(next).poll(cx)).map_err(ReplyError::from);
-                Some(page.and_then(|page| at_offset(*offset, page)))
+                Some(page.and_then(|page| match page.check_follows(request) {
+                    Err(error) if !*is_first => Err(ReplyError::Decode(error)),
+                    _ => Ok(page),
+                }))
             }
             Source::Streamed(replies) => ready!(Pin::new(replies).poll_next(cx)),
             Source::Ended => None,
         };
         match &polled {
             Some(Ok(page)) => {
-                self.total = Some(page.count);
+                self.total = page.count;
                 self.advance(page);
             }
             Some(Err(_)) | None => self.source = Source::Ended,
@@ -161,25 +165,16 @@ impl<T: DeserializeOwned> Pages<T> {
 
     /// Requests the page after this one.
     fn advance(&mut self, page: &Page<T>) {
-        let Source::Requested { client, request, offset, next } = &mut self.source else { return };
-        if page.is_last() {
+        let Source::Requested { client, request, is_first, next } = &mut self.source else {
+            return;
+        };
+        let Some(after) = page.next_request(request) else {
             self.source = Source::Ended;
             return;
-        }
-        *offset = page.offset.saturating_add(page.limit);
-        // The server may allow a smaller limit than the requested one.
-        let after = request.clone().arg("limit", page.limit).arg("offset", *offset);
-        *next = client.call(after);
+        };
+        *next = client.call(after.clone());
+        (*request, *is_first) = (after, false);
     }
-}
-
-/// Rejects a page at an earlier offset: a server that ignores the offset would send the first page for ever.
-fn at_offset<T>(offset: u64, page: Page<T>) -> Result<Page<T>, ReplyError> {
-    if page.offset >= offset {
-        return Ok(page);
-    }
-    let expected = format!("a page at offset {offset}, the server sent one at {}", page.offset);
-    Err(ReplyError::Decode(DecodeError { expected, line: 1, column: 1 }))
 }
 
 impl<T: DeserializeOwned> Items<T> {

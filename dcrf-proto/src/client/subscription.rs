@@ -1,5 +1,6 @@
 //! Subscribing, and the stream of changes of a subscription.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::marker::PhantomData;
@@ -11,12 +12,13 @@ use futures_core::{FusedStream, Stream};
 use serde::de::DeserializeOwned;
 
 use super::shared::{Handle, Waiter};
-use super::wake::Readable;
+use super::wake::{Readable, Wakers};
 use crate::command::Subscribe;
 use crate::error::{SubscriptionError, UnsubscribeError};
 use crate::event::Change;
 use crate::id::SubscriptionKey;
 use crate::protocol::json::{DecodeError, Json};
+use crate::protocol::pk::Pk;
 
 /// Waits for the server to acknowledge a subscription.
 ///
@@ -86,7 +88,8 @@ impl<T> Future for SubscribeFuture<T> {
         }
         Poll::Ready(match std::mem::replace(&mut self.state, State::Resolved) {
             State::Waiting(registration) => {
-                Ok(Subscription { registration, ended: false, changes: PhantomData })
+                let undecoded = VecDeque::new();
+                Ok(Subscription { registration, ended: false, undecoded, changes: PhantomData })
             }
             State::Rejected(ended) => Err(ended),
             State::Resolved => panic!("`SubscribeFuture` polled after completion"),
@@ -115,6 +118,8 @@ impl<T> Future for SubscribeFuture<T> {
 pub struct Subscription<T> {
     registration: Registration,
     ended: bool,
+    /// The objects of the last snapshot that could not be decoded, to be reported, with their places in it.
+    undecoded: VecDeque<(usize, Json)>,
     changes: PhantomData<fn() -> T>,
 }
 
@@ -137,7 +142,8 @@ pub enum ChangeError {
     /// The subscription has ended. This is the last item of the stream.
     #[error(transparent)]
     Subscription(SubscriptionError),
-    /// The change could not be decoded. The subscription continues.
+    /// An object could not be decoded. Its key is in [`DecodeError::pk`]. The subscription continues. If the object is
+    /// one of a snapshot, the snapshot with the other objects has come before.
     #[error(transparent)]
     Decode(DecodeError),
 }
@@ -173,14 +179,51 @@ impl<T: DeserializeOwned> Subscription<T> {
         if self.ended {
             return Poll::Ready(None);
         }
+        if let Some((nth, object)) = self.undecoded.pop_front() {
+            return Poll::Ready(Some(Err(ChangeError::Decode(self.decode_error(&object, nth)))));
+        }
         let Poll::Ready(polled) = self.registration.poll_change(cx) else { return Poll::Pending };
         Poll::Ready(Some(match polled {
-            Ok(change) => change.try_map(|json: Json| json.decode()).map_err(ChangeError::Decode),
+            Ok(Change::Snapshot(objects)) => Ok(Change::Snapshot(self.decode_all(objects))),
+            Ok(change) => change.try_map(|object: Json| self.decode(&object)),
             Err(ended) => {
                 self.ended = true;
                 Err(ChangeError::Subscription(ended))
             }
         }))
+    }
+}
+
+impl<T: DeserializeOwned> Subscription<T> {
+    /// Decodes the objects of a snapshot. One that can't be decoded does not keep the others back.
+    fn decode_all(&mut self, objects: Vec<Json>) -> Vec<T> {
+        let mut decoded = Vec::with_capacity(objects.len());
+        for (nth, object) in objects.into_iter().enumerate() {
+            match object.decode() {
+                Ok(object) => decoded.push(object),
+                Err(_) => self.undecoded.push_back((nth, object)),
+            }
+        }
+        decoded
+    }
+
+    fn decode(&self, object: &Json) -> Result<T, ChangeError> {
+        object.decode().map_err(|error| ChangeError::Decode(self.with_pk(error, object)))
+    }
+
+    /// Why an object of a snapshot could not be decoded.
+    fn decode_error(&self, object: &Json, nth: usize) -> DecodeError {
+        // It has failed before.
+        let error = object.decode::<T>().err();
+        let mut error = error.unwrap_or_else(|| DecodeError::new("expected another value"));
+        error.expected = format!("{}, in object {} of the snapshot", error.expected, nth + 1);
+        self.with_pk(error, object)
+    }
+
+    fn with_pk(&self, error: DecodeError, object: &Json) -> DecodeError {
+        let Registration { handle, key } = &self.registration;
+        let pk_field = handle.shared().lock().session.pk_field(*key);
+        DecodeError { pk: Pk::of(object, &pk_field), ..error }
     }
 }
 
@@ -254,12 +297,18 @@ impl Registration {
 
     fn poll_change(&self, cx: &Context<'_>) -> Poll<Result<Change, SubscriptionError>> {
         let readable = Readable::Subscription(self.key);
+        // Woken after the lock is released.
+        let mut wakers = Wakers::default();
         self.handle.shared().poll_with(cx, |inner, task| {
             inner.readers.mark_polled(readable);
-            match inner.session.poll_change(self.key) {
-                Some(polled) => Poll::Ready(polled),
-                None => inner.readers.register(readable, task),
+            let Some(polled) = inner.session.poll_change(self.key) else {
+                return inner.readers.register(readable, task);
+            };
+            // A refresh may follow, which the driver has to send (S6).
+            if let Ok(Change::Lagged(_)) = &polled {
+                wakers.extend(inner.driver.take());
             }
+            Poll::Ready(polled)
         })
     }
 }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 use super::{Arguments, well_known};
 use crate::id::RequestId;
@@ -119,7 +120,8 @@ impl Request {
         Self::new(stream, "create").arg("data", data)
     }
 
-    /// Creates a `retrieve` request for the object with the primary key `pk`.
+    /// Creates a `retrieve` request for the object with the primary key `pk`. For a consumer with another
+    /// `lookup_field`, use [`new`](Self::new) and give that argument.
     ///
     /// ```
     /// # use dcrf_proto::Request;
@@ -269,6 +271,10 @@ impl Request {
     pub(crate) fn or_cancel_action(self, action: &'static str) -> Self {
         let named = self.cancel_action.is_some();
         if named { self } else { self.cancel_action(action) }
+    }
+
+    pub(crate) fn argument(&self, name: &str) -> Option<&RawValue> {
+        self.arguments.iter().find(|(known, _)| *known == name).map(|(_, value)| value)
     }
 
     /// The name of the stream.

@@ -111,7 +111,8 @@ impl Subscribe {
         }
     }
 
-    /// Subscribes to the object with the primary key `pk`, with DCRF's `subscribe_instance`.
+    /// Subscribes to the object with the primary key `pk`, with DCRF's `subscribe_instance`. For a consumer with another
+    /// `lookup_field`, use [`new`](Self::new) with that action and argument.
     ///
     /// ```
     /// # use dcrf_proto::Subscribe;
@@ -217,7 +218,7 @@ impl Subscribe {
         self
     }
 
-    /// Also delivers create events.
+    /// Also delivers create events. [`refresh`](Self::refresh) does so too.
     ///
     /// ```
     /// # use dcrf_proto::Subscribe;
@@ -269,26 +270,33 @@ impl Subscribe {
     ///
     /// It is delivered as [`Change::Snapshot`](crate::Change::Snapshot), or as
     /// [`Change::Delete`](crate::Change::Delete) if the object does not exist. So a reader that applies changes and
-    /// snapshots in order reaches the state of the server, whatever it has missed.
+    /// snapshots in order reaches the state of the server, whatever it has missed. A reader that was too slow gets
+    /// [`Change::Lagged`](crate::Change::Lagged), and then another snapshot, unless one is still unread. Create events
+    /// are delivered, as with [`include_create`](Self::include_create).
     ///
-    /// A subscription to an instance uses `retrieve`, others use `list` and read all pages. Changes that arrive between
-    /// the pages follow the snapshot. If the `count` of the list changes between pages, it is read again, up to three
-    /// times. While objects are created and deleted all the time, pages by offset can miss an object: only a list in
-    /// one page is exact. A list with more bytes than [`Config::changes`](crate::Config::changes) ends the subscription
-    /// with [`SubscriptionError::Overflowed`](crate::SubscriptionError::Overflowed).
+    /// If the state can't be refreshed, [`Change::RefreshFailed`](crate::Change::RefreshFailed) says why. The client
+    /// tries again with backoff if the server fails or does not reply, and after the next reconnect if the server replies
+    /// with another error, such as 403, or 405 for a consumer without this action. To try at once, subscribe again.
+    ///
+    /// A subscription to an instance uses `retrieve` with its own arguments. Others use `list` and read all pages, in any
+    /// of the forms of [`Page`](crate::Page). Changes that arrive between the pages follow the snapshot. If the `count`
+    /// of the list changes between pages, it is read again, up to three times. While objects are created and deleted all
+    /// the time, pages by offset or number can miss an object: only a list in one page is exact. A list with more bytes
+    /// than [`Config::changes`](crate::Config::changes) ends the subscription with
+    /// [`SubscriptionError::Overflowed`](crate::SubscriptionError::Overflowed).
     ///
     /// ```
     /// # use dcrf_proto::Subscribe;
     /// let person = Subscribe::instance("people", 4).refresh();
-    /// let all = Subscribe::new("people", "subscribe_all").include_create().refresh();
+    /// let all = Subscribe::new("people", "subscribe_all").refresh();
     /// ```
     pub fn refresh(mut self) -> Self {
         self.refresh = Some(Refreshing::ByItself);
         self
     }
 
-    /// Refreshes as [`refresh`](Self::refresh) does, with a custom request. Its reply is an object, a list or a page.
-    /// Further pages are requested by `offset`.
+    /// Refreshes as [`refresh`](Self::refresh) does, with a custom request. The reply to `retrieve` is one object, the
+    /// reply to `list` is a list or pages, and the reply to another action is either.
     ///
     /// ```
     /// # use dcrf_proto::{Request, Subscribe};
@@ -301,12 +309,14 @@ impl Subscribe {
     }
 
     pub(crate) fn refresh_request(&self) -> Option<Request> {
-        Some(match (self.refresh.as_ref()?, self.argument("pk")) {
-            (Refreshing::By(request), _) => (**request).clone(),
-            (Refreshing::ByItself, Some(pk)) if self.action == "subscribe_instance" => {
-                Request::retrieve(&self.stream, pk)
+        Some(match self.refresh.as_ref()? {
+            Refreshing::By(request) => (**request).clone(),
+            // The consumer finds the object by the same arguments, whatever its `lookup_field` is.
+            Refreshing::ByItself if self.action == "subscribe_instance" => {
+                let arguments = self.arguments("pk").into_owned();
+                Request { arguments, ..Request::new(&self.stream, "retrieve") }
             }
-            (Refreshing::ByItself, _) => Request::list(&self.stream),
+            Refreshing::ByItself => Request::list(&self.stream),
         })
     }
 

@@ -140,12 +140,11 @@ pub(crate) fn not_null(value: &str) -> Option<&str> {
     (value != "null").then_some(value)
 }
 
-/// The text of a string that the scan has passed, borrowed if it has no escapes. `None` for other values, and for a
-/// string with a lone surrogate, which Rust's strings can't hold.
+/// The text of a string that the scan has passed, borrowed if it has no escapes. `None` for other values.
 fn string<'a>(scan: &Scan<'a>, raw: &'a str) -> Option<Cow<'a, str>> {
     let text = in_quotes(raw)?;
     if scan.has_escapes && text.contains('\\') {
-        return serde_json::from_str(raw).ok().map(Cow::Owned);
+        return json::decode(raw).ok().map(Cow::Owned);
     }
     Some(Cow::Borrowed(text))
 }
@@ -229,7 +228,11 @@ fn encoded_len<'a>(
 /// Reads `request_id`. The server returns it with the JSON type that the client used.
 fn read_id(scan: &Scan<'_>, raw: &str) -> Option<RequestId> {
     match raw.as_bytes() {
-        [b'"', ..] => string(scan, raw).map(|id| (&*id).into()),
+        // An id with a lone surrogate can't be the client's own.
+        [b'"', ..] if scan.has_escapes && raw.contains('\\') => {
+            serde_json::from_str::<String>(raw).ok().map(|id| (&*id).into())
+        }
+        [b'"', ..] => in_quotes(raw).map(RequestId::from),
         // Python returns an integer zero as 0: -0 is a float.
         b"-0" => None,
         _ => raw.parse::<i64>().ok().map(RequestId::from),

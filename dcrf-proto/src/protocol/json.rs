@@ -4,11 +4,13 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
+use memchr::memchr;
 use serde::de::{DeserializeOwned, IgnoredAny, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::protocol::page::Page;
+use crate::protocol::pk::Pk;
 use crate::protocol::scan::is_plain;
 
 /// A JSON value as text. It is valid, cheap to clone, and decoded on demand.
@@ -59,7 +61,7 @@ impl Json {
     /// If the value does not match the type. If `T` is a list and the value is a [page](crate::Page), the error says
     /// so.
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T, DecodeError> {
-        serde_json::from_str(&self.0).or_else(|error| {
+        decode(&self.0).or_else(|error| {
             T::deserialize(UnitDeserializer).map_err(|_| self.decode_error(&error))
         })
     }
@@ -74,7 +76,7 @@ impl Json {
     }
 
     fn is_page(&self) -> bool {
-        self.0.starts_with('{') && serde_json::from_str::<Page<IgnoredAny>>(&self.0).is_ok()
+        self.0.starts_with('{') && decode::<Page<IgnoredAny>>(&self.0).is_ok()
     }
 
     /// The value `null`.
@@ -151,8 +153,8 @@ impl<'de> Deserializer<'de> for UnitDeserializer {
 
 /// A JSON value could not be decoded into the requested type.
 ///
-/// It says what was expected and where, and never shows the value: it is safe to log.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+/// It says what was expected and where, and never shows the value: it is safe to log. `Debug` does not show the key.
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error("could not decode the data at line {line}, column {column}: {expected}")]
 #[non_exhaustive]
 pub struct DecodeError {
@@ -162,6 +164,18 @@ pub struct DecodeError {
     pub line: usize,
     /// The column in that line, counted from 1.
     pub column: usize,
+    /// The primary key of the object, for a change of a subscription whose object has one.
+    pub pk: Option<Pk>,
+}
+
+impl fmt::Debug for DecodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DecodeError")
+            .field("expected", &self.expected)
+            .field("line", &self.line)
+            .field("column", &self.column)
+            .finish_non_exhaustive()
+    }
 }
 
 impl DecodeError {
@@ -173,7 +187,7 @@ impl DecodeError {
     /// assert_eq!(DecodeError::new("missing field `title`").line, 1);
     /// ```
     pub fn new(expected: impl Into<String>) -> Self {
-        Self { expected: expected.into(), line: 1, column: 1 }
+        Self { expected: expected.into(), line: 1, column: 1, pk: None }
     }
 }
 
@@ -191,8 +205,52 @@ impl From<&serde_json::Error> for DecodeError {
         let expected =
             if is_missing_field { expected.to_owned() } else { format!("expected {expected}") };
         // serde_json reports a position before the first byte as column 0, and an error without a position as line 0.
-        Self { expected, line: error.line().max(1), column: error.column().max(1) }
+        let (line, column) = (error.line().max(1), error.column().max(1));
+        Self { expected, line, column, pk: None }
     }
+}
+
+/// Decodes JSON text. A lone surrogate, which no string of Rust can hold, is read as U+FFFD (F3).
+pub(crate) fn decode<T: DeserializeOwned>(text: &str) -> Result<T, serde_json::Error> {
+    serde_json::from_str(text).or_else(|error| match without_lone_surrogates(text) {
+        Cow::Owned(repaired) => serde_json::from_str(&repaired),
+        Cow::Borrowed(_) => Err(error),
+    })
+}
+
+/// Replaces escapes of lone surrogates in valid JSON with those of U+FFFD, which are as long. Python writes them for half
+/// of a pair, for example of a text that was cut. Borrows if there are none.
+pub(crate) fn without_lone_surrogates(text: &str) -> Cow<'_, str> {
+    let mut repaired = String::new();
+    let (mut copied, mut at) = (0, 0);
+    while let Some(next) = memchr(b'\\', &text.as_bytes()[at..]) {
+        at += next;
+        match escaped_unit(text, at) {
+            Some(0xd800..=0xdbff)
+                if matches!(escaped_unit(text, at + 6), Some(0xdc00..=0xdfff)) =>
+            {
+                at += 12;
+            }
+            Some(0xd800..=0xdfff) => {
+                repaired.push_str(&text[copied..at]);
+                repaired.push_str(r"\ufffd");
+                at += 6;
+                copied = at;
+            }
+            _ => at += 2,
+        }
+    }
+    if copied == 0 {
+        return Cow::Borrowed(text);
+    }
+    repaired.push_str(&text[copied..]);
+    Cow::Owned(repaired)
+}
+
+/// The UTF-16 unit of an escape such as `\u00e9`, if there is one here.
+fn escaped_unit(text: &str, at: usize) -> Option<u16> {
+    let digits = text.get(at..at + 6)?.strip_prefix(r"\u")?;
+    u16::from_str_radix(digits, 16).ok()
 }
 
 /// Appends a string as JSON.
@@ -257,6 +315,28 @@ mod tests {
             without_nan(r#"{"v": NaN, "i":[Infinity,-Infinity]}"#),
             r#"{"v": null, "i":[null,null]}"#
         );
+    }
+
+    #[test]
+    fn f3_lone_surrogates_become_replacement_characters() {
+        for (text, expected) in [
+            (r#"["cut \ud83d"]"#, vec!["cut \u{fffd}"]),
+            (r#"["\uDE00\ud83d\uD83D\uDE00"]"#, vec!["\u{fffd}\u{fffd}😀"]),
+            (r#"["\ud83d\n","\ud83d\u0041é\ud83d"]"#, vec!["\u{fffd}\n", "\u{fffd}Aé\u{fffd}"]),
+            (r#"["\\ud83d\\","\"\ud83d"]"#, vec!["\\ud83d\\", "\"\u{fffd}"]),
+        ] {
+            let json = Json::from_checked(text);
+            assert_eq!(json.decode::<Vec<String>>().unwrap(), expected, "{text}");
+            assert_eq!(json.decode::<serde_json::Value>().unwrap(), serde_json::json!(expected));
+            let kept = json.decode::<Vec<Json>>().unwrap();
+            assert_eq!(kept[0].decode::<String>().unwrap(), expected[0]);
+        }
+        for text in ["[]", r#""\ud83d\ude00""#, r#""\\ud83d""#, r#""é\n\u00e9""#] {
+            assert!(matches!(without_lone_surrogates(text), Cow::Borrowed(same) if same == text));
+        }
+        // The position and the reason of another error stay the same.
+        let error = Json::from_checked(r#"["\ud83d", 7]"#).decode::<Vec<String>>().unwrap_err();
+        assert_eq!((&*error.expected, error.column), ("expected a string", 12));
     }
 
     #[test]

@@ -5,6 +5,7 @@ pub(crate) mod error_reply;
 pub(crate) mod framing;
 mod is_match;
 pub(crate) mod json;
+mod next_page;
 pub(crate) mod page;
 pub(crate) mod pk;
 pub(crate) mod scan;

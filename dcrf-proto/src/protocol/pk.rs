@@ -8,7 +8,7 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use crate::protocol::json::Json;
+use crate::protocol::json::{self, Json, without_lone_surrogates};
 
 /// The primary key of an object: an integer, or text such as a UUID.
 ///
@@ -61,7 +61,8 @@ impl Pk {
 
     /// The primary key of an object, if it has one.
     pub(crate) fn of(object: &Json, pk_field: &str) -> Option<Self> {
-        let object: Object<'_> = serde_json::from_str(object.as_str()).ok()?;
+        let object = without_lone_surrogates(object.as_str());
+        let object: Object<'_> = serde_json::from_str(&object).ok()?;
         object.pk_index(pk_field).and_then(|index| object.pk_at(index))
     }
 }
@@ -217,30 +218,68 @@ impl Deleted {
     }
 
     /// Reads the data of a delete event. In the event of an instance, DCRF always names the key `pk`; with `rename` it
-    /// gets the name `pk_field`.
-    pub(crate) fn read(data: &str, pk_field: &str, rename: bool) -> Self {
-        let Ok(mut object) = serde_json::from_str::<Object<'_>>(data) else {
+    /// gets the name `pk_field`. DCRF before 1.3 sends null as the key: then it is `subscribed`, the key that the
+    /// subscription has.
+    pub(crate) fn read(
+        data: &str,
+        pk_field: &str,
+        rename: bool,
+        subscribed: Option<&RawValue>,
+    ) -> Self {
+        let text = without_lone_surrogates(data);
+        let Ok(mut object) = serde_json::from_str::<Object<'_>>(&text) else {
             return Self { pk: None, data: Json::from_checked(data) };
         };
         let index = object.pk_index(pk_field);
-        let pk = index.and_then(|index| object.pk_at(index));
-        let data = match index {
-            Some(index) if rename && object.0[index].0 != pk_field => {
-                object.0[index].0 = Cow::Borrowed(pk_field);
-                Json::from_value(&object).unwrap_or_else(|_| Json::from_checked(data))
+        let mut pk = index.and_then(|index| object.pk_at(index));
+        let mut is_changed = false;
+        if let (None, Some(subscribed)) = (&pk, subscribed) {
+            pk = read_pk(subscribed);
+            is_changed = pk.is_some();
+        }
+        let index = match (index, subscribed) {
+            (Some(index), Some(subscribed)) if is_changed => {
+                object.0[index].1 = subscribed;
+                Some(index)
             }
-            _ => Json::from_checked(data),
+            (None, Some(subscribed)) if is_changed => {
+                object.0.push((Cow::Borrowed("pk"), subscribed));
+                Some(object.0.len() - 1)
+            }
+            _ => index,
         };
-        Self { pk, data }
+        if let Some(index) = index.filter(|index| rename && object.0[*index].0 != pk_field) {
+            object.0[index].0 = Cow::Borrowed(pk_field);
+            is_changed = true;
+        }
+        let unchanged = || Json::from_checked(data);
+        let data = if is_changed { Json::from_value(&object).ok() } else { None };
+        Self { pk, data: data.unwrap_or_else(unchanged) }
     }
 
-    /// The delete event of the instance with this key.
-    pub(crate) fn of_key(key: &RawValue, pk_field: &str) -> Self {
-        let data = Object(vec![(Cow::Borrowed(pk_field), key)]);
-        Self {
-            pk: serde_json::from_str(key.get()).ok(),
-            data: Json::from_value(&data).unwrap_or_else(|_| Json::null()),
-        }
+    /// The delete event of an instance that was looked up by these arguments.
+    pub(crate) fn of_lookup<'a>(
+        arguments: impl Iterator<Item = (&'a str, &'a RawValue)>,
+        pk_field: &'a str,
+    ) -> Self {
+        let mut pk = None;
+        let arguments = arguments.map(|(name, value)| match name {
+            "pk" => {
+                pk = read_pk(value);
+                (Cow::Borrowed(pk_field), value)
+            }
+            other => (Cow::Borrowed(other), value),
+        });
+        let data = Object(arguments.collect());
+        Self { pk, data: Json::from_value(&data).unwrap_or_else(|_| Json::null()) }
+    }
+}
+
+/// Reads a key. Integers of more than 64 bits are read here: `serde_json` makes them floats.
+fn read_pk(value: &RawValue) -> Option<Pk> {
+    match value.get().parse() {
+        Ok(number) => Some(Pk::Number(number)),
+        Err(_) => json::decode(value.get()).ok(),
     }
 }
 
@@ -255,7 +294,7 @@ impl Object<'_> {
     }
 
     fn pk_at(&self, index: usize) -> Option<Pk> {
-        serde_json::from_str(self.0[index].1.get()).ok()
+        read_pk(self.0[index].1)
     }
 }
 
@@ -319,9 +358,11 @@ mod tests {
             let pk: Pk = serde_json::from_str(text).unwrap();
             assert_eq!((&*pk.to_string(), &*serde_json::to_string(&pk).unwrap()), (text, text));
         }
-        let deleted = Deleted::read(r#"{"pk":18446744073709551615}"#, "id", true);
-        assert_eq!(deleted.pk, Some(Pk::from(u64::MAX)));
-        assert_eq!(deleted.data.as_str(), r#"{"id":18446744073709551615}"#);
+        for key in [i128::from(u64::MAX), i128::from(i64::MAX) + 1, 1 << 100] {
+            let deleted = Deleted::read(&format!(r#"{{"pk":{key}}}"#), "id", true, None);
+            assert_eq!(deleted.pk, Some(Pk::Number(key)));
+            assert_eq!(deleted.data.as_str(), format!(r#"{{"id":{key}}}"#));
+        }
     }
 
     #[test]

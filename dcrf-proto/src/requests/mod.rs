@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use self::outbox::Outbox;
+use self::reply_stream::CancelMessage;
 pub(crate) use self::reply_stream::ReplyBuffer;
 use crate::arena::Arena;
 use crate::buffer::Held;
@@ -35,7 +36,7 @@ pub(crate) struct Requests {
     next_sequence: u64,
     replies: Arena<ReplyStreamKey, ReplyBuffer>,
     /// Messages that cancel reply streams, for this connection only.
-    cancel_messages: VecDeque<Frame>,
+    cancel_messages: VecDeque<CancelMessage>,
     /// When the requests were last searched for one that is older than an overdue one.
     searched: Option<Instant>,
     /// The first request that was still queued when the session closed.
@@ -57,6 +58,7 @@ struct Entry {
     expects: Expects,
     /// The action that makes the server stop sending replies.
     cancel_action: Option<Cow<'static, str>>,
+    is_list: bool,
     /// Whether a selector of the dialect finds its replies.
     has_selector: bool,
     trace: RequestTrace,
@@ -254,6 +256,7 @@ impl Requests {
         let selector = cx.reply_selector(&request.stream, &id);
         cx.stats.requests_made += u64::from(!expects.is_nothing());
         let trace = cx.trace.accepted(&request, &id, cx.now);
+        let is_list = request.action == "list";
         let key = self.entries.insert_with(|_| Entry {
             id: id.clone(),
             stream: request.stream,
@@ -269,6 +272,7 @@ impl Requests {
             fail_fast: request.fail_fast,
             expects,
             cancel_action: request.cancel_action,
+            is_list,
             has_selector: selector.is_some(),
             trace,
         });
@@ -301,9 +305,13 @@ impl Requests {
         }
     }
 
-    /// The next frame for the socket.
-    pub(crate) fn next_frame(&mut self, cx: &mut Context) -> Option<Frame> {
-        if let Some(frame) = self.cancel_messages.pop_front() {
+    /// The next frame for the socket. `refreshes_list` says whether a refresh lists this stream.
+    pub(crate) fn next_frame(
+        &mut self,
+        cx: &mut Context,
+        refreshes_list: impl Fn(&str) -> bool,
+    ) -> Option<Frame> {
+        if let Some(frame) = self.next_cancel_message(refreshes_list) {
             return Some(frame);
         }
         loop {

@@ -1,14 +1,25 @@
 //! Requests with many replies (R12): their unread replies, and how they end.
 
-use super::{Expects, Repeat, Requests};
+use std::borrow::Cow;
+
+use super::{Entry, Expects, Repeat, Requests};
 use crate::buffer::{Buffer, Held, Measure};
 use crate::context::Context;
 use crate::error::{ReplyStreamError, RequestError};
 use crate::event::Event;
+use crate::frame::Frame;
 use crate::id::{ReplyStreamKey, RequestKey};
 use crate::outcome::Outcome;
 use crate::outgoing::{self, Purpose};
 use crate::protocol::json::Json;
+
+/// A message that cancels a reply stream.
+#[derive(Debug)]
+pub(super) struct CancelMessage {
+    /// The stream of a `list_cancel`, which a later DCRF than 1.3.0 applies to all lists of the consumer.
+    list_stream: Option<Cow<'static, str>>,
+    frame: Frame,
+}
 
 /// The unread replies of one stream.
 #[derive(Debug)]
@@ -155,7 +166,26 @@ impl Requests {
             let arguments = std::iter::empty();
             let frame =
                 outgoing::encode(&cx.config, Purpose::Request, stream, action, id, arguments);
-            self.cancel_messages.push_back(frame);
+            let list_stream = (action == "list_cancel").then(|| stream.clone());
+            self.cancel_messages.push_back(CancelMessage { list_stream, frame });
         }
+    }
+
+    /// The next cancel message, unless it would cancel the lists of others.
+    pub(super) fn next_cancel_message(
+        &mut self,
+        refreshes_list: impl Fn(&str) -> bool,
+    ) -> Option<Frame> {
+        while let Some(CancelMessage { list_stream, frame }) = self.cancel_messages.pop_front() {
+            let cancels_others = list_stream.is_some_and(|stream| {
+                let is_other =
+                    |entry: &Entry| entry.is_list && entry.is_in_flight() && entry.stream == stream;
+                self.entries.iter().any(|(_, entry)| is_other(entry)) || refreshes_list(&stream)
+            });
+            if !cancels_others {
+                return Some(frame);
+            }
+        }
+        None
     }
 }

@@ -38,7 +38,8 @@ impl Session {
             Next::Frame(frame) => frame,
             Next::Hold => return None,
             Next::Nothing => {
-                let Some(frame) = self.requests.next_frame(&mut self.cx) else {
+                let refreshes_list = |stream: &str| self.subscriptions.refreshes_list(stream);
+                let Some(frame) = self.requests.next_frame(&mut self.cx, refreshes_list) else {
                     // `next_frame` may have timed out the last request that a close waited for.
                     self.finish_close_if_idle();
                     return self.link.poll_command();
@@ -174,5 +175,11 @@ impl Session {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.cx.timers.next()
+    }
+
+    /// The name of the primary key in the changes of a subscription.
+    #[cfg(feature = "client")]
+    pub(crate) fn pk_field(&self, subscription: SubscriptionKey) -> String {
+        self.subscriptions.pk_field(subscription, &self.cx.config).to_owned()
     }
 }

@@ -1,7 +1,7 @@
 //! The server's replies to subscribes and unsubscribes, and its events.
 
 use super::subscriber::{ServerEvent, Subscriber};
-use super::upstream::{Phase, Upstream};
+use super::upstream::Phase;
 use super::{Fresh, Subscriptions};
 use crate::context::Context;
 use crate::error::{ConnectionError, SubscriptionError, UnsubscribeError};
@@ -40,6 +40,7 @@ impl Subscriptions {
         let Some(upstream) = self.registry.upstreams.get_mut(key) else { return };
         // Also without acknowledgement, the server can reply that it does not know the action.
         let can_be_rejected = upstream.is_unanswered();
+        let was_unanswered = upstream.unanswered > 0;
         upstream.suspicions = 0;
         if !upstream.phase.is_unsubscribing() {
             upstream.unanswered = upstream.unanswered.saturating_sub(1);
@@ -49,6 +50,10 @@ impl Subscriptions {
         match (upstream.phase, outcome) {
             (Phase::Unsubscribed, outcome) => self.unsubscribed(cx, key, outcome.err()),
             (Phase::Sent { .. } | Phase::Overdue, Ok(_)) => self.acknowledged(cx, key),
+            // Another subscribe waits (S12, S3), but the server holds the one before.
+            (Phase::Queued { .. } | Phase::Deferred { .. }, Ok(_)) if was_unanswered => {
+                self.acknowledged(cx, key);
+            }
             (Phase::Sent { .. } | Phase::Overdue, Err(reply)) => self.rejected(cx, key, &reply),
             (Phase::Live, Err(reply)) if can_be_rejected => self.rejected(cx, key, &reply),
             _ => cx.stats.late += 1,
@@ -64,13 +69,16 @@ impl Subscriptions {
         action: Option<&str>,
         whole_payload: impl FnOnce() -> Json,
     ) {
-        if !self.registry.upstreams.get(key).is_some_and(Upstream::is_on_server) {
+        let upstream = self.registry.upstreams.get(key).filter(|upstream| upstream.is_on_server());
+        let Some(upstream) = upstream else {
             cx.stats.late += 1;
             return;
-        }
+        };
         if let Some((size, limit)) = cx.too_large {
             return self.missed(cx, key, action, &ConnectionError::TooLarge { size, limit });
         }
+        let instance = if action == Some("delete") { upstream.instance() } else { None };
+        let instance = instance.map(ToOwned::to_owned);
         let error = payload.outcome().err();
         let json = match (&error, payload.data) {
             (Some(_), _) => Json::null(),
@@ -79,7 +87,7 @@ impl Subscriptions {
             }
             _ => whole_payload(),
         };
-        let event = ServerEvent { action, error, data: payload.data, json };
+        let event = ServerEvent { action, error, data: payload.data, instance, json };
         let before = (cx.stats.gaps, cx.stats.lagged);
         let last_error = self.last_error.as_ref();
         let deliver =

@@ -5,6 +5,7 @@ use super::conflation::{Conflation, DroppedCount};
 use crate::buffer::{Buffer, Held, Measure};
 use crate::command::OverflowPolicy;
 use crate::config::Limit;
+use crate::error::RefreshError;
 use crate::event::{Change, Gap};
 use crate::protocol::json::Json;
 use crate::protocol::pk::Pk;
@@ -54,6 +55,15 @@ impl ChangeBuffer {
         match self {
             Self::DropOldest(queue) | Self::Close(queue) => queue.pop(),
             Self::Conflate(conflation) => conflation.pop(),
+        }
+    }
+
+    pub(super) fn has_snapshot(&self) -> bool {
+        match self {
+            Self::DropOldest(queue) | Self::Close(queue) => {
+                queue.changes.iter().any(Compact::is_snapshot)
+            }
+            Self::Conflate(conflation) => conflation.has_snapshot(),
         }
     }
 
@@ -109,6 +119,10 @@ impl From<Compact> for Change {
 }
 
 impl Compact {
+    fn is_snapshot(&self) -> bool {
+        matches!(self, Self::Other(change) if matches!(**change, Change::Snapshot(_)))
+    }
+
     fn as_gap(&self) -> Option<&Gap> {
         match self {
             Self::Other(change) => match &**change {
@@ -190,6 +204,7 @@ fn key(change: &Change, pk_field: &str) -> Option<Pk> {
         Change::Create(data) | Change::Update(data) => Pk::of(data, pk_field),
         Change::Delete(deleted) => deleted.pk.clone(),
         Change::Snapshot(_)
+        | Change::RefreshFailed(_)
         | Change::Gap(_)
         | Change::Lagged(_)
         | Change::ErrorReply(_)
@@ -203,13 +218,14 @@ impl Measure for Change {
             Self::Create(data) | Self::Update(data) => data.len(),
             Self::Delete(deleted) => deleted.data.len(),
             Self::Snapshot(objects) => objects.iter().map(Json::len).sum(),
-            Self::ErrorReply(error_reply) => {
+            Self::ErrorReply(error_reply)
+            | Self::RefreshFailed(RefreshError::ErrorReply(error_reply)) => {
                 length(error_reply.action.as_deref())
                     + error_reply.errors.len()
                     + error_reply.data.len()
             }
             Self::Other { action, payload } => length(action.as_deref()) + payload.len(),
-            Self::Gap(_) | Self::Lagged(_) => 0,
+            Self::RefreshFailed(_) | Self::Gap(_) | Self::Lagged(_) => 0,
         }
     }
 }

@@ -96,6 +96,10 @@ impl Conflation {
         Some(change)
     }
 
+    pub(super) fn has_snapshot(&self) -> bool {
+        self.entries.values().any(|entry| matches!(entry.change, Change::Snapshot(_)))
+    }
+
     pub(super) fn held(&self) -> Held {
         Held { count: self.entries.len(), bytes: self.bytes }
     }

@@ -25,6 +25,8 @@ use self::streams::Streams;
 use self::subscriber::Subscriber;
 use self::upstream::{Phase, Target, Upstream};
 use crate::command::{Arguments, Subscribe};
+#[cfg(feature = "client")]
+use crate::config::Config;
 use crate::context::Context;
 use crate::error::{ConnectionError, RejectReason, Rejected, SubscriptionError, UnsubscribeError};
 use crate::event::{Change, Event};
@@ -88,12 +90,25 @@ impl Subscriptions {
         refreshes::stream(&self.registry, key)
     }
 
+    /// Whether a refresh that lists this stream is in flight.
+    pub(crate) fn refreshes_list(&self, stream: &str) -> bool {
+        self.registry.subscribers.iter().any(|(_, subscriber)| {
+            subscriber.refresh.as_ref().is_some_and(|refresh| refresh.is_listing(stream))
+        })
+    }
+
     pub(crate) fn subscriber_mut(&mut self, key: SubscriptionKey) -> Option<&mut Subscriber> {
         self.registry.subscribers.get_mut(key)
     }
 
     pub(crate) fn is_acknowledged(&self, key: SubscriptionKey) -> bool {
         self.registry.subscribers.get(key).is_some_and(Subscriber::is_acknowledged)
+    }
+
+    #[cfg(feature = "client")]
+    pub(crate) fn pk_field<'a>(&'a self, key: SubscriptionKey, config: &'a Config) -> &'a str {
+        let subscriber = self.registry.subscribers.get(key);
+        subscriber.map_or(&config.pk_field, |subscriber| subscriber.pk_field(config))
     }
 
     /// Why a subscription has ended, if it has.
@@ -267,9 +282,13 @@ impl Subscriptions {
         key: SubscriptionKey,
     ) -> Option<Result<Change, SubscriptionError>> {
         let polled = self.registry.subscribers.get_mut(key)?.poll(cx);
-        if let Some(Err(_)) = &polled {
-            self.refreshes.stop(&mut self.registry, cx, key);
-            self.registry.subscribers.remove(key);
+        match &polled {
+            Some(Ok(Change::Lagged(_))) => self.refreshes.lagged(&mut self.registry, key),
+            Some(Err(_)) => {
+                self.refreshes.stop(&mut self.registry, cx, key);
+                self.registry.subscribers.remove(key);
+            }
+            Some(Ok(_)) | None => {}
         }
         polled
     }

@@ -19,8 +19,8 @@ const MAX_RESTARTS: u32 = 3;
 pub(super) struct Refresh {
     pub(super) request: Request,
     pub(super) phase: Phase,
-    /// The offset of the requested page, unless it is the first.
-    pub(super) offset: Option<u64>,
+    /// The request for the next page, unless that is the first.
+    pub(super) next_page: Option<Request>,
     /// The pages received so far, until the last one completes the snapshot.
     pub(super) pages: Option<Pages>,
     restarts: u32,
@@ -35,8 +35,18 @@ pub(super) struct Pages {
     pub(super) objects: Vec<Json>,
     pub(super) bytes: usize,
     /// The number of objects in the list, according to the first page.
-    pub(super) count: u64,
+    pub(super) count: Option<u64>,
     pub(super) changes: Buffer<Change>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Expects {
+    /// One object, even if it looks like a page.
+    Object,
+    /// A list or a page.
+    List,
+    /// The reply to a custom action: a list, a page, or else one object.
+    Any,
 }
 
 #[derive(Debug)]
@@ -50,7 +60,7 @@ pub(super) enum Phase {
 impl Refresh {
     pub(super) fn new(request: Request) -> Self {
         let phase = Phase::Idle;
-        Self { request, phase, offset: None, pages: None, restarts: 0, failures: 0 }
+        Self { request, phase, next_page: None, pages: None, restarts: 0, failures: 0 }
     }
 
     /// Forgets the failures and restarts of an earlier refresh.
@@ -60,7 +70,7 @@ impl Refresh {
 
     /// Whether a later page with this count does not fit the pages so far, because they were discarded or because objects
     /// were added or removed. A list that keeps changing is accepted after [`MAX_RESTARTS`].
-    pub(super) fn must_restart(&mut self, count: u64) -> bool {
+    pub(super) fn must_restart(&mut self, count: Option<u64>) -> bool {
         let must_restart = match &self.pages {
             None => true,
             Some(pages) => pages.count != count && self.restarts < MAX_RESTARTS,
@@ -70,9 +80,24 @@ impl Refresh {
     }
 
     pub(super) fn encode(&self, cx: &Context, id: &RequestId) -> Frame {
-        let (stream, action) = (&self.request.stream, &self.request.action);
-        let paged = self.offset.map(|offset| self.request.clone().arg("offset", offset));
-        let arguments = paged.as_ref().unwrap_or(&self.request).arguments.iter();
+        let Request { stream, action, arguments, .. } =
+            self.next_page.as_ref().unwrap_or(&self.request);
+        let arguments = arguments.iter();
         outgoing::encode(&cx.config, Purpose::Request, stream, action, id, arguments)
+    }
+
+    pub(super) fn is_listing(&self, stream: &str) -> bool {
+        matches!(self.phase, Phase::Sent { .. })
+            && self.expects() == Expects::List
+            && self.request.stream == stream
+    }
+
+    /// What the reply must be.
+    pub(super) fn expects(&self) -> Expects {
+        match &*self.request.action {
+            "retrieve" => Expects::Object,
+            "list" => Expects::List,
+            _ => Expects::Any,
+        }
     }
 }

@@ -2,12 +2,13 @@
 
 use std::collections::VecDeque;
 
-use super::refresh::{Pages, Phase, Refresh};
+use super::refresh::{Expects, Pages, Phase, Refresh};
 use super::registry::Registry;
 use super::subscriber::Subscriber;
+use super::upstream;
 use crate::buffer::Buffer;
 use crate::context::Context;
-use crate::error::SubscriptionError;
+use crate::error::{RefreshError, SubscriptionError};
 use crate::event::Change;
 use crate::frame::Frame;
 use crate::id::{RequestId, SubscriptionKey};
@@ -71,6 +72,25 @@ impl Refreshes {
         let Some(refresh) = refresh_of(registry, key) else { return };
         refresh.reset();
         self.enqueue(registry, key);
+    }
+
+    /// The reader has read that changes were dropped, so it needs another snapshot. A refresh that is under way, or a
+    /// snapshot that is still unread, is newer than what was dropped. A subscription that is not live is refreshed when
+    /// it is.
+    ///
+    /// The refresh waits for the reader, so a slow reader costs the server no more lists than it reads.
+    pub(super) fn lagged(&mut self, registry: &mut Registry, key: SubscriptionKey) {
+        let Some(subscriber) = registry.subscribers.get(key) else { return };
+        let is_idle = |refresh: &Refresh| matches!(refresh.phase, Phase::Idle);
+        if !subscriber.refresh.as_deref().is_some_and(is_idle) || subscriber.has_snapshot() {
+            return;
+        }
+        let upstream = subscriber.upstream().and_then(|key| registry.upstreams.get(key));
+        if upstream.is_some_and(|upstream| upstream.phase == upstream::Phase::Live) {
+            let Some(refresh) = refresh_of(registry, key) else { return };
+            refresh.reset();
+            self.enqueue(registry, key);
+        }
     }
 
     /// Queues the next request, unless the subscription is over.
@@ -144,10 +164,7 @@ impl Refreshes {
         }
         match payload.outcome() {
             Ok(data) => self.received(registry, cx, key, &Json::from_checked_or_null(data)),
-            Err(reply) if matches!(reply.status, Some(429 | 500..=599)) => {
-                defer(registry, cx, key);
-            }
-            Err(reply) => fail(registry, cx, key, reply),
+            Err(reply) => refused(registry, cx, key, reply),
         }
     }
 
@@ -182,22 +199,31 @@ impl Refreshes {
         data: &Json,
     ) {
         let Some(refresh) = refresh_of(registry, key) else { return };
-        let Ok(page) = data.decode::<Page<Json>>() else {
-            return deliver_snapshot(registry, cx, key, vec![data.clone()]);
+        let expects = refresh.expects();
+        let page = (expects != Expects::Object).then(|| data.decode::<Page<Json>>());
+        let page = match page {
+            Some(Ok(page)) => page,
+            Some(Err(error)) if expects == Expects::List => {
+                return fail(registry, cx, key, RefreshError::Decode(error));
+            }
+            // One object, whatever it looks like.
+            Some(Err(_)) | None => return deliver_snapshot(registry, cx, key, vec![data.clone()]),
         };
-        let requested = refresh.offset;
-        if requested.is_some() && refresh.must_restart(page.count) {
-            discard_pages(registry, cx, key);
-            return self.enqueue(registry, key);
+        if let Some(request) = &refresh.next_page {
+            if let Err(error) = page.check_follows(request) {
+                return fail(registry, cx, key, RefreshError::Decode(error));
+            }
+            if refresh.must_restart(page.count) {
+                discard_pages(registry, cx, key);
+                return self.enqueue(registry, key);
+            }
         }
-        let is_last = page.is_last();
-        let next = page.offset.saturating_add(page.limit);
+        let next_page = page.next_request(&refresh.request);
         let pages =
             refresh.pages.get_or_insert_with(|| Pages { count: page.count, ..Pages::default() });
         pages.bytes += page.results.iter().map(Json::len).sum::<usize>();
         pages.objects.extend(page.results);
-        // A server that ignores the offset would send the same page for ever.
-        if is_last || requested.is_some_and(|requested| next <= requested) {
+        if next_page.is_none() {
             let objects = std::mem::take(&mut pages.objects);
             return deliver_snapshot(registry, cx, key, objects);
         }
@@ -205,7 +231,7 @@ impl Refreshes {
             let limit = cx.config.changes;
             return end(registry, cx, key, SubscriptionError::Overflowed { limit });
         }
-        refresh.offset = Some(next);
+        refresh.next_page = next_page;
         self.enqueue(registry, key);
     }
 
@@ -222,7 +248,7 @@ impl Refreshes {
                 let timeout = cx.reply_due().duration_since(cx.now);
                 cx.overdue(&refresh.request.stream, due.checked_sub(timeout).unwrap_or(due));
                 self.stop(registry, cx, key);
-                defer(registry, cx, key);
+                defer(registry, cx, key, RefreshError::TimedOut);
             }
             Phase::Deferred { .. } => self.enqueue(registry, key),
             Phase::Idle | Phase::Queued => {}
@@ -272,7 +298,7 @@ fn discard_pages(registry: &mut Registry, cx: &mut Context, key: SubscriptionKey
 fn take_changes(registry: &mut Registry, cx: &mut Context, key: SubscriptionKey) -> Buffer<Change> {
     let Some(subscriber) = registry.subscribers.get_mut(key) else { return Buffer::default() };
     if let Some(refresh) = &mut subscriber.refresh {
-        refresh.offset = None;
+        refresh.next_page = None;
     }
     subscriber.discard_pages(cx)
 }
@@ -296,26 +322,42 @@ fn end(registry: &mut Registry, cx: &mut Context, key: SubscriptionKey, error: S
     registry.detach_later(upstream, key);
 }
 
-/// The server answered a refresh with an error: 404 for an object means that it was deleted.
-fn fail(registry: &mut Registry, cx: &mut Context, key: SubscriptionKey, reply: ErrorReply) {
+/// The server answered a refresh with an error: 404 for an object means that it was deleted, and 429 and 5xx pass.
+fn refused(registry: &mut Registry, cx: &mut Context, key: SubscriptionKey, reply: ErrorReply) {
     let Some(subscriber) = registry.subscribers.get_mut(key) else { return };
-    let pk = subscriber.refresh.as_ref().and_then(|refresh| {
-        let mut arguments = refresh.request.arguments.iter();
-        arguments.find(|(name, _)| *name == "pk").map(|(_, pk)| pk.to_owned())
-    });
-    let change = match (reply.status, pk) {
-        (Some(404), Some(pk)) => {
-            Change::Delete(Deleted::of_key(&pk, subscriber.pk_field(&cx.config)))
+    let Some(refresh) = &subscriber.refresh else { return };
+    let is_of_object =
+        refresh.expects() == Expects::Object || refresh.request.argument("pk").is_some();
+    match reply.status {
+        Some(404) if is_of_object => {
+            let arguments = refresh.request.arguments.iter();
+            let deleted = Deleted::of_lookup(arguments, subscriber.pk_field(&cx.config));
+            discard_pages(registry, cx, key);
+            registry.deliver(cx, key, Change::Delete(deleted));
         }
-        _ => Change::ErrorReply(reply),
-    };
-    registry.deliver(cx, key, change);
+        Some(429 | 500..=599) => defer(registry, cx, key, RefreshError::ErrorReply(reply)),
+        _ => fail(registry, cx, key, RefreshError::ErrorReply(reply)),
+    }
 }
 
-/// Tries again later, with the backoff of connections.
-fn defer(registry: &mut Registry, cx: &mut Context, key: SubscriptionKey) {
+/// Gives up until the next replay.
+fn fail(registry: &mut Registry, cx: &mut Context, key: SubscriptionKey, error: RefreshError) {
     discard_pages(registry, cx, key);
-    let Some(refresh) = refresh_of(registry, key) else { return };
+    registry.deliver(cx, key, Change::RefreshFailed(error));
+}
+
+/// Tries again later, with the backoff of connections. Reports the first error only.
+fn defer(registry: &mut Registry, cx: &mut Context, key: SubscriptionKey, error: RefreshError) {
+    discard_pages(registry, cx, key);
+    let is_first = refresh_of(registry, key).is_some_and(|refresh| refresh.failures == 0);
+    if is_first {
+        registry.deliver(cx, key, Change::RefreshFailed(error));
+    }
+    let Some(subscriber) = registry.subscribers.get_mut(key) else { return };
+    if subscriber.upstream().is_none() {
+        return; // It has overflowed.
+    }
+    let Some(refresh) = &mut subscriber.refresh else { return };
     let wait = cx.config.backoff.delay(refresh.failures, &mut cx.random);
     let until = cx.after(wait);
     refresh.failures = refresh.failures.saturating_add(1);

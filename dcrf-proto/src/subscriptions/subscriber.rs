@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use serde_json::value::RawValue;
+
 use super::buffer::{ChangeBuffer, Overflow};
 use super::refresh::Refresh;
 use crate::buffer::{Buffer, Held};
@@ -50,13 +52,14 @@ enum Phase {
 
 impl Subscriber {
     pub(super) fn new(upstream: UpstreamKey, subscribe: &Subscribe) -> Self {
+        let refresh = subscribe.refresh_request().map(|request| Box::new(Refresh::new(request)));
         Self {
             phase: Phase::Pending(upstream),
             buffer: ChangeBuffer::new(subscribe.overflow_policy),
             overflow_policy: subscribe.overflow_policy,
-            include_create: subscribe.include_create,
+            include_create: subscribe.include_create || refresh.is_some(),
             pk_field: subscribe.pk_field.clone(),
-            refresh: subscribe.refresh_request().map(|request| Box::new(Refresh::new(request))),
+            refresh,
             history: History::Empty,
             readable_queued: false,
             subscribed_queued: false,
@@ -200,6 +203,11 @@ impl Subscriber {
         Ok(())
     }
 
+    /// Whether a snapshot is unread.
+    pub(super) fn has_snapshot(&self) -> bool {
+        self.buffer.has_snapshot()
+    }
+
     /// Discards all unread changes.
     pub(super) fn clear(&mut self, cx: &mut Context) {
         let empty = ChangeBuffer::new(self.overflow_policy);
@@ -277,6 +285,8 @@ pub(super) struct ServerEvent<'a> {
     /// Set if the server could not serialize the object (S14).
     pub(super) error: Option<ErrorReply>,
     pub(super) data: Option<&'a str>,
+    /// The primary key of the instance that was subscribed to, for a delete event.
+    pub(super) instance: Option<Box<RawValue>>,
     /// The data, or the whole payload of an event that has none.
     pub(super) json: Json,
 }
@@ -294,7 +304,10 @@ impl ServerEvent<'_> {
         match (self.action, self.data) {
             (Some("create"), Some(_)) => Change::Create(self.json.clone()),
             (Some("update"), Some(_)) => Change::Update(self.json.clone()),
-            (Some("delete"), Some(data)) => Change::Delete(Deleted::read(data, pk_field, rename)),
+            (Some("delete"), Some(data)) => {
+                let deleted = Deleted::read(data, pk_field, rename, self.instance.as_deref());
+                Change::Delete(deleted)
+            }
             (action, _) => {
                 Change::Other { action: action.map(str::to_owned), payload: self.json.clone() }
             }

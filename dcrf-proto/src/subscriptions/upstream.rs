@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustc_hash::FxBuildHasher;
+use serde_json::value::RawValue;
 use smallvec::SmallVec;
 
 use crate::command::{Arguments, Subscribe, Timeout};
@@ -265,6 +266,12 @@ impl Upstream {
     fn encode(&self, config: &Config, purpose: Purpose, action: &str) -> Frame {
         let arguments = self.arguments.iter();
         outgoing::encode(config, purpose, &self.stream, action, &self.id, arguments)
+    }
+
+    /// The primary key of the instance, if it is a subscription to one.
+    pub(crate) fn instance(&self) -> Option<&RawValue> {
+        let mut arguments = self.arguments.iter().filter(|_| self.action == "subscribe_instance");
+        arguments.find(|(name, _)| *name == "pk").map(|(_, pk)| pk)
     }
 
     /// The size of its larger frame, without the hooks of a dialect: those run when it is sent.

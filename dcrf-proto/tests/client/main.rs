@@ -15,4 +15,5 @@ mod reply_stream;
 mod requests_and_subscriptions;
 #[path = "../server_frames/mod.rs"]
 mod server_frames;
+mod snapshots;
 mod wakers;

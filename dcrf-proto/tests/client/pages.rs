@@ -62,7 +62,7 @@ fn r12_next_page_is_requested_when_a_page_is_read() {
     setup.settle();
     setup.reply(2, 200, &page(6, 4, &[5, 6]));
     let last = next(&mut pages);
-    assert_eq!((last.offset, last.results), (4, vec![5, 6]));
+    assert_eq!((last.offset, last.results), (Some(4), vec![5, 6]));
     assert!(is_finished(&mut pages));
     setup.settle();
     assert_eq!(setup.sent_actions(), ["list", "list", "list"]);
@@ -97,7 +97,7 @@ fn r12_list_without_pagination_is_one_page() {
     setup.reply(1, 200, &json!([1, 2, 3]));
     setup.reply(2, 200, &json!([]));
     let page = next(&mut pages);
-    assert_eq!((page.count, page.offset, page.results), (3, 0, vec![1, 2, 3]));
+    assert_eq!((page.count, page.offset, page.results), (Some(3), None, vec![1, 2, 3]));
     assert!(is_finished(&mut pages));
     assert_eq!(read(&mut items), [1, 2, 3]);
     assert_eq!((items.total(), items.is_terminated()), (Some(3), true));
@@ -122,6 +122,64 @@ fn r12_repeated_page_is_an_error() {
     assert!(is_finished(&mut pages));
     setup.settle();
     assert_eq!(setup.network().sent.len(), 2);
+}
+
+#[test]
+fn r12_pages_by_number_and_by_cursor_are_followed() {
+    for (next, name, value) in [
+        (json!(2), "page", json!(2)),
+        (json!("cD0y"), "cursor", json!("cD0y")),
+        (json!("http://testserver/rows/?page=2"), "query", json!({"page": "2"})),
+    ] {
+        let mut setup = Setup::connected();
+        let mut items = setup.client().list_all(Request::list("rows").arg("search", "a"));
+        setup.settle();
+        setup.reply(
+            0,
+            200,
+            &json!({"count": 3, "next": next, "previous": null, "results": [1, 2]}),
+        );
+        assert_eq!(read(&mut items), [1, 2]);
+        setup.settle();
+        let second = setup.network().sent[1]["payload"].clone();
+        assert_eq!((&second[name], &second["search"]), (&value, &json!("a")));
+        setup.reply(1, 200, &json!({"count": 3, "next": null, "previous": 1, "results": [3]}));
+        assert_eq!(read(&mut items), [3]);
+        assert!(items.is_terminated());
+        assert_eq!(items.total(), Some(3));
+    }
+}
+
+#[test]
+fn r12_page_that_is_sent_again_is_an_error() {
+    for named in [json!(2), json!("cD0y"), json!("?page=2")] {
+        let mut setup = Setup::connected();
+        let mut pages = setup.client().list_pages::<u32>(Request::list("rows"));
+        setup.settle();
+        setup.reply(0, 200, &json!({"next": named, "results": [1, 2]}));
+        next(&mut pages);
+        setup.settle();
+        setup.reply(1, 200, &json!({"next": named, "results": [1, 2]}));
+        let Some(Some(Err(ReplyError::Decode(error)))) = Setup::poll(pages.next()) else {
+            panic!("expected an error")
+        };
+        assert_eq!(error.expected, "another page, the server sent the one before again");
+        assert!(is_finished(&mut pages));
+    }
+}
+
+#[test]
+fn r12_object_that_is_no_page_is_an_error() {
+    for reply in [json!({"count": 2, "results": [1, 2]}), json!({"items": [1, 2]}), json!(null)] {
+        let mut setup = Setup::connected();
+        let mut items = setup.client().list_all::<u32>(Request::list("rows"));
+        setup.settle();
+        setup.reply(0, 200, &reply);
+        let Some(Some(Err(ReplyError::Decode(error)))) = Setup::poll(items.next()) else {
+            panic!("expected an error")
+        };
+        assert_eq!(error.expected, "expected a page or an array", "{reply}");
+    }
 }
 
 #[test]

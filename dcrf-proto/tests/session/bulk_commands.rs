@@ -363,6 +363,53 @@ fn s12_resubscribe_resends_an_overdue_subscribe() {
 }
 
 #[test]
+fn s5_late_acknowledgement_counts_while_a_repeated_subscribe_is_queued() {
+    for request_timeout in [None, Some(secs(30))] {
+        let mut c = Conversation::connected_with(|config| {
+            config.heartbeat = None;
+            config.request_timeout = request_timeout;
+        });
+        let (key, _) = c.subscribe_acked(task(1));
+        c.reconnect();
+        let late = c.sent_one();
+        c.advance(secs(60));
+        // The socket takes nothing yet.
+        c.resubscribe();
+        c.reply(&late, &Value::Null);
+        assert!(matches!(c.changes(key)[..], [Change::Gap(_)]));
+        assert_eq!(c.sent(), NOTHING, "the server has just confirmed it");
+        c.event(&late, "update", &json!(1));
+        assert_eq!(c.changes(key), [update(&json!(1))]);
+        // It was live, so another loss is another gap.
+        c.reconnect();
+        let replay = c.sent_one();
+        c.reply(&replay, &Value::Null);
+        assert!(matches!(c.changes(key)[..], [Change::Gap(_)]));
+        assert_eq!(c.session.stats().late, 0);
+    }
+}
+
+#[test]
+fn s5_acknowledgement_of_an_earlier_subscribe_counts_while_another_is_deferred() {
+    let mut c = Conversation::connected_with(|config| config.heartbeat = None);
+    let (key, _) = c.subscribe_acked(task(1));
+    c.reconnect();
+    let late = c.sent_one();
+    c.advance(secs(30));
+    c.resubscribe();
+    c.sent_one();
+    // One is answered with an error that passes, the other is held.
+    c.reply_error(&late, 503);
+    c.reply(&late, &Value::Null);
+    assert!(matches!(c.changes(key)[..], [Change::Gap(_)]));
+    c.advance(secs(60));
+    assert_eq!((c.sent(), c.session.stats().late), (vec![], 0));
+    // A third answer belongs to nothing.
+    c.reply(&late, &Value::Null);
+    assert_eq!((c.changes(key), c.session.stats().late), (vec![], 1));
+}
+
+#[test]
 fn s12_resubscribe_sends_nothing_during_a_close() {
     let mut c = Conversation::connected();
     c.subscribe_acked(task(1));

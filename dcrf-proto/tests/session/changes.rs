@@ -185,6 +185,56 @@ fn s10_config_pk_field_applies_to_feeds_and_keeps_whole_objects() {
     assert_eq!(second.pk, None);
 }
 
+/// DCRF before 1.3 sends `{"pk": null}`: the instance has no key any more.
+#[test]
+fn s10_missing_key_of_a_deleted_instance_is_that_of_the_subscription() {
+    let uuid = "94eb8c68-41d6-40f2-8e36-e3c74521320b";
+    for (subscribe, name, key) in [
+        (Subscribe::instance("gadgets", 4), "pk", json!(4)),
+        (Subscribe::instance("gadgets", 4).pk_field("id"), "id", json!(4)),
+        (Subscribe::instance("gadgets", uuid).pk_field("uuid"), "uuid", json!(uuid)),
+        (Subscribe::instance("gadgets", u64::MAX), "pk", json!(u64::MAX)),
+        (Subscribe::new("gadgets", "subscribe_instance").pk(4), "pk", json!(4)),
+    ] {
+        for data in [json!({"pk": null}), json!({}), json!({ name: null })] {
+            let mut c = Conversation::connected();
+            let (subscription, frame) = c.subscribe_acked(subscribe.clone());
+            c.event(&frame, "delete", &data);
+            let changes = c.changes(subscription);
+            let [Change::Delete(deleted)] = &changes[..] else { panic!("{changes:?}") };
+            assert_eq!(deleted.pk.as_ref().map(|pk| json!(pk)), Some(key.clone()), "{data}");
+            assert_eq!(value(&deleted.data), json!({ name: key }), "{data}");
+        }
+    }
+    // A feed has no key of its own, and a subscription by another field does not know it.
+    for subscribe in
+        [feed().arg("pk", 4), Subscribe::new("gadgets", "subscribe_instance").arg("slug", "r1")]
+    {
+        let mut c = Conversation::connected();
+        let (subscription, frame) = c.subscribe_acked(subscribe);
+        c.event(&frame, "delete", &json!({"pk": null}));
+        let changes = c.changes(subscription);
+        let [Change::Delete(deleted)] = &changes[..] else { panic!("{changes:?}") };
+        assert_eq!((&deleted.pk, value(&deleted.data)), (&None, json!({"pk": null})));
+    }
+}
+
+#[test]
+fn s10_key_above_64_bits_keeps_its_value() {
+    for key in ["9223372036854775808", "18446744073709551615", "36893488147419103232"] {
+        let mut c = Conversation::connected();
+        let (subscription, frame) = c.subscribe_acked(feed().pk_field("id"));
+        let text = json!({"stream": "tasks", "payload": {"errors": [], "data": {"pk": "KEY"},
+            "action": "delete", "response_status": 204,
+            "request_id": frame["payload"]["request_id"]}});
+        c.receive_text(&text.to_string().replace("\"KEY\"", key));
+        let changes = c.changes(subscription);
+        let [Change::Delete(deleted)] = &changes[..] else { panic!("{changes:?}") };
+        assert_eq!(deleted.pk.as_ref().map(ToString::to_string).as_deref(), Some(key));
+        assert_eq!(deleted.data.as_str(), format!("{{\"id\":{key}}}"));
+    }
+}
+
 #[test]
 fn s10_delete_without_data_is_delivered() {
     let mut c = Conversation::connected();

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crate::conversation::{Conversation, dropped, json_of, secs, update};
 use dcrf_proto::{
-    Change, CloseOptions, Dialect, OverflowPolicy, Pk, Request, RequestId, Selector, Subscribe,
-    SubscriptionKey,
+    Change, CloseOptions, Dialect, ErrorReply, OverflowPolicy, Pk, RefreshError, Request,
+    RequestId, Selector, Subscribe, SubscriptionKey,
 };
 use serde_json::{Value, json};
 
@@ -86,16 +86,87 @@ fn s6_missing_object_is_delivered_as_a_delete() {
 }
 
 #[test]
-fn s6_other_error_reply_is_delivered_and_ends_nothing() {
+fn s6_refresh_that_is_refused_is_reported_once_and_ends_nothing() {
+    for (subscribe, status) in [(task(), 403), (feed(), 404), (feed(), 405)] {
+        let mut c = connected();
+        let (key, frame, refresh) = subscribe_and_refresh(&mut c, subscribe);
+        c.reply_error(&refresh, status);
+        assert_eq!(c.changes(key), [refused(status, &refresh)]);
+        c.advance(secs(900));
+        assert_eq!((c.sent(), c.changes(key)), (vec![], vec![]));
+        // The next replay tries again.
+        c.reconnect();
+        c.sent_one();
+        c.reply(&frame, &Value::Null);
+        let refresh = c.sent_one();
+        c.reply(&refresh, &json!([7]));
+        assert_eq!(c.changes(key).len(), 2, "a gap and a snapshot");
+    }
+}
+
+fn refused(status: u16, refresh: &Value) -> Change {
+    let mut reply = ErrorReply::new(status);
+    reply.action = refresh["payload"]["action"].as_str().map(str::to_owned);
+    reply.errors = json_of(&json!(["no"]));
+    Change::RefreshFailed(RefreshError::ErrorReply(reply))
+}
+
+#[test]
+fn s6_refused_page_is_reported_after_the_changes_before_it() {
     let mut c = connected();
-    let (key, _, refresh) = subscribe_and_refresh(&mut c, task());
+    let (key, frame, refresh) = subscribe_and_refresh(&mut c, feed());
+    c.reply(&refresh, &page(&[1, 2], 0));
+    let second = c.sent_one();
+    c.event(&frame, "update", &json!(0));
+    c.reply_error(&second, 403);
+    assert_eq!(c.changes(key), [update(&json!(0)), refused(403, &second)]);
+    c.event(&frame, "update", &json!(1));
+    assert_eq!(c.changes(key), [update(&json!(1))], "no page holds it back");
+}
+
+#[test]
+fn s6_refresh_that_is_not_answered_is_reported_once_and_repeated() {
+    let mut c = connected();
+    let (key, _, _) = subscribe_and_refresh(&mut c, feed());
+    c.advance(secs(30));
+    assert_eq!(c.changes(key), [Change::RefreshFailed(RefreshError::TimedOut)]);
+    c.advance(secs(900));
+    assert_eq!(c.changes(key), []);
+    let refresh = c.sent().pop().expect("it was repeated");
+    c.reply(&refresh, &json!([1]));
+    assert_eq!(c.changes(key), [snapshot(&[json!(1)])]);
+}
+
+#[test]
+fn s6_failure_that_is_dropped_is_followed_by_another_refresh() {
+    let mut c = Conversation::connected_with(|config| {
+        config.changes = dcrf_proto::Limit { count: 1, bytes: 1_000 };
+        config.heartbeat = None;
+    });
+    let (key, frame, refresh) = subscribe_and_refresh(&mut c, feed());
     c.reply_error(&refresh, 403);
-    assert!(
-        matches!(&c.changes(key)[..], [Change::ErrorReply(error_reply)] if error_reply.status == Some(403))
-    );
-    let (key, _, refresh) = subscribe_and_refresh(&mut c, feed());
-    c.reply_error(&refresh, 404);
-    assert!(matches!(&c.changes(key)[..], [Change::ErrorReply(_)]));
+    c.event(&frame, "update", &json!(1));
+    assert_eq!(c.changes(key), [Change::Lagged(1), update(&json!(1))]);
+    assert_eq!(c.sent_actions(), ["list"]);
+}
+
+#[test]
+fn s6_failure_that_does_not_fit_overflows_with_the_close_policy() {
+    for status in [403, 503] {
+        let mut c = Conversation::connected_with(|config| {
+            config.changes = dcrf_proto::Limit { count: 1, bytes: 1_000 };
+            config.heartbeat = None;
+        });
+        let (key, frame, refresh) =
+            subscribe_and_refresh(&mut c, feed().overflow_policy(OverflowPolicy::Close));
+        c.event(&frame, "update", &json!(1));
+        c.reply_error(&refresh, status);
+        let end = c.changes_and_end(key).1;
+        assert!(matches!(end, Some(dcrf_proto::SubscriptionError::Overflowed { .. })));
+        assert_eq!(c.sent_actions(), ["unsubscribe_all"]);
+        c.advance(secs(120));
+        assert_eq!(c.session.poll_timeout(), None);
+    }
 }
 
 #[test]
@@ -148,7 +219,7 @@ fn s6_changes_between_pages_survive_a_failed_refresh() {
     between(&mut c, &refresh);
     let second = c.sent_one();
     c.reply_error(&second, 503);
-    assert_eq!(c.changes(key), [update(&json!(0))]);
+    assert_eq!(c.changes(key), [update(&json!(0)), refused(503, &second)]);
     c.advance(secs(1));
     let refresh = c.sent_one();
     assert_eq!(refresh["payload"].get("offset"), None, "starts at the first page");
@@ -231,20 +302,22 @@ fn s6_list_larger_than_the_buffer_ends_the_subscription() {
 }
 
 #[test]
-fn s6_list_without_pages_or_offset_is_one_snapshot() {
+fn s6_list_without_pages_is_one_snapshot() {
     let mut c = connected();
     let (key, _, refresh) = subscribe_and_refresh(&mut c, feed());
     c.reply(&refresh, &json!([1, 2]));
     assert_eq!(c.changes(key), [snapshot(&[json!(1), json!(2)])]);
 
     let other = Subscribe::new("tasks", "subscribe_red").refresh_with(Request::new("tasks", "red"));
-    let (key, _, refresh) = subscribe_and_refresh(&mut c, other);
-    assert_eq!(refresh["payload"]["action"], "red");
-    c.reply(&refresh, &page(&[1, 2], 0));
-    let second = c.sent_one();
-    c.reply(&second, &page(&[1, 2], 0));
-    assert_eq!(c.changes(key).len(), 1);
-    assert_eq!(c.sent(), [] as [Value; 0]);
+    for (reply, objects) in
+        [(json!([1, 2]), vec![json!(1), json!(2)]), (json!({"a": 1}), vec![json!({"a": 1})])]
+    {
+        let (key, _, refresh) =
+            subscribe_and_refresh(&mut c, other.clone().arg("n", objects.len()));
+        assert_eq!(refresh["payload"]["action"], "red");
+        c.reply(&refresh, &reply);
+        assert_eq!(c.changes(key), [snapshot(&objects)]);
+    }
 }
 
 #[test]
@@ -262,7 +335,7 @@ fn s6_refresh_is_repeated_after_a_server_error_or_timeout() {
     c.advance(secs(2));
     let third = c.sent_one();
     c.reply(&third, &json!(3));
-    assert_eq!(c.changes(key), [snapshot(&[json!(3)])]);
+    assert_eq!(c.changes(key), [refused(503, &refresh), snapshot(&[json!(3)])]);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use crate::conversation::{Conversation, dropped, secs, value};
 use dcrf_proto::{
     CloseOptions, CloseReason, Event, Limit, RejectReason, ReplyStreamError, ReplyStreamKey,
-    Request, RequestError,
+    Request, RequestError, Subscribe,
 };
 use serde_json::{Value, json};
 
@@ -74,6 +74,55 @@ fn r12_cancelled_stream_sends_its_cancel_action_with_its_id() {
     c.reply(&cancel, &json!([2]));
     assert_eq!(c.session.stats().late, 2);
     assert_eq!(c.client_events().len(), 2, "only changes of state");
+}
+
+/// The main branch of DCRF applies it to all lists of the consumer, and sends nothing for those.
+#[test]
+fn r12_list_cancel_is_not_sent_while_the_stream_has_another_list() {
+    type Other = fn(&mut Conversation);
+    let others: [(&str, Other, bool); 6] = [
+        ("a list", |c| _ = c.send_request(Request::list("rows")), false),
+        ("a streamed list", |c| _ = stream(c, rows()), false),
+        (
+            "a refresh",
+            |c| {
+                c.subscribe_acked(Subscribe::new("rows", "subscribe_all").refresh());
+                c.sent_one();
+            },
+            false,
+        ),
+        ("a list of another stream", |c| _ = c.send_request(Request::list("other")), true),
+        ("another action", |c| _ = c.send_request(Request::retrieve("rows", 1)), true),
+        ("a list that is not sent", |c| _ = c.request(Request::list("rows")), true),
+    ];
+    for (name, other, is_sent) in others {
+        let mut c = Conversation::connected();
+        let (key, frame) = stream(&mut c, rows());
+        c.reply(&frame, &json!([1]));
+        other(&mut c);
+        c.session.cancel_reply_stream(key);
+        let sent = c.sent_actions().contains(&"list_cancel".to_owned());
+        assert_eq!(sent, is_sent, "{name}");
+    }
+}
+
+#[test]
+fn r12_list_cancel_is_sent_when_the_other_list_was_answered() {
+    let mut c = Conversation::connected();
+    let (key, _) = stream(&mut c, rows());
+    let (_, other) = c.send_request(Request::list("rows"));
+    c.reply(&other, &json!([]));
+    c.session.cancel_reply_stream(key);
+    assert_eq!(c.sent_actions(), ["list_cancel"]);
+}
+
+#[test]
+fn r12_other_cancel_action_is_sent_beside_a_list() {
+    let mut c = Conversation::connected();
+    let (key, _) = stream(&mut c, rows().cancel_action("enough"));
+    c.send_request(Request::list("rows"));
+    c.session.cancel_reply_stream(key);
+    assert_eq!(c.sent_actions(), ["enough"]);
 }
 
 #[test]

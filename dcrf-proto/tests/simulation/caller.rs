@@ -84,6 +84,10 @@ impl Simulation {
             is_slow: self.random.u64(..4) == 0,
             target,
         };
+        self.subscribe_to(spec);
+    }
+
+    fn subscribe_to(&mut self, spec: Spec) {
         self.trace.push(self.clock.now, || format!("subscribe to {:?}", spec.target));
         if let Ok(key) = self.session.subscribe(subscribe(&spec), self.clock.instant()) {
             let nth = self.invariants.open_connection();
@@ -91,8 +95,21 @@ impl Simulation {
         }
     }
 
+    /// A caller whose refresh was refused subscribes again.
+    pub(crate) fn subscribe_again(&mut self) {
+        for (key, spec) in self.invariants.subscriptions.refused() {
+            self.unsubscribe_from(key);
+            self.subscribe_to(spec);
+            self.report.count("refused refreshes", 1);
+        }
+    }
+
     fn unsubscribe(&mut self) {
         let Some(key) = self.invariants.subscriptions.any(&mut self.random) else { return };
+        self.unsubscribe_from(key);
+    }
+
+    fn unsubscribe_from(&mut self, key: dcrf_proto::SubscriptionKey) {
         self.trace.push(self.clock.now, || format!("unsubscribe {key:?}"));
         self.session.unsubscribe(key, self.clock.instant());
         self.invariants.subscriptions.unsubscribe(key, &self.session);
@@ -258,7 +275,9 @@ fn subscribe(spec: &Spec) -> Subscribe {
         Target::Feed(stream) => Subscribe::new(stream, "subscribe_feed"),
         Target::Mute(stream) => Subscribe::new(stream, "subscribe_mute").without_ack(),
     };
-    let subscribe = if spec.include_create { subscribe.include_create() } else { subscribe };
+    // A refresh implies create events.
+    let asks = spec.include_create && !spec.refreshes;
+    let subscribe = if asks { subscribe.include_create() } else { subscribe };
     let subscribe = if spec.refreshes { subscribe.refresh() } else { subscribe };
     subscribe.overflow_policy(spec.overflow_policy)
 }

@@ -86,6 +86,7 @@ impl Simulation {
             );
             self.run_until(self.clock.now + CHECK_INTERVAL);
             self.read_all();
+            self.subscribe_again();
         }
         self.report.recovered(self.clock.now.saturating_sub(began + asked));
         (self.faults_stopped, self.server.is_healthy) = (false, false);

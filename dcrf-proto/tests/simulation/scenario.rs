@@ -5,6 +5,8 @@ use std::time::Duration;
 use dcrf_proto::{Config, Limit};
 use fastrand::Rng;
 
+use crate::server::Pagination;
+
 pub(crate) struct Scenario {
     /// Mean times in seconds between calls, commits of others, faults, and reads of slow readers.
     pub(crate) calls: f64,
@@ -19,6 +21,8 @@ pub(crate) struct Scenario {
     pub(crate) error_replies: f64,
     /// Whether a subscription can kill a connection.
     pub(crate) has_poison: bool,
+    /// The form of the pages of `notes`.
+    pub(crate) pagination: Pagination,
     /// The most subscriptions that the caller has.
     pub(crate) subscriptions: u32,
 }
@@ -35,6 +39,12 @@ impl Scenario {
             error_rate: pick(random, &[0.0, 0.02, 0.1, 0.4]),
             error_replies: pick(random, &[0.0, 0.2, 0.7]),
             has_poison: random.f64() < 0.2,
+            pagination: [
+                Pagination::Offset,
+                Pagination::Number,
+                Pagination::Url,
+                Pagination::Cursor,
+            ][random.usize(..4)],
             subscriptions: [2, 6, 20][random.usize(..3)],
         }
     }

@@ -52,7 +52,7 @@ impl Simulation {
         let mut simulation = Self {
             session: session(config, &mut random, &clock),
             clock,
-            server: Server::new(scenario.has_poison),
+            server: Server::new(scenario.has_poison, scenario.pagination),
             network: Network::new(scenario.delay),
             invariants: Invariants::default(),
             schedule: Schedule::default(),

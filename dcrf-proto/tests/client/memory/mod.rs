@@ -299,8 +299,15 @@ impl Setup {
 
     /// Queues frames from the server. Does not poll the driver.
     pub fn send_frames(&mut self, frames: impl IntoIterator<Item = Value>) {
+        for frame in frames {
+            self.send_text(frame.to_string());
+        }
+    }
+
+    /// Queues a frame from the server. Does not poll the driver.
+    pub fn send_text(&mut self, text: String) {
         let mut network = self.network();
-        network.incoming.extend(frames.into_iter().map(|frame| frame.to_string()));
+        network.incoming.push_back(text);
         network.receiver.take().into_iter().for_each(Waker::wake);
     }
 

@@ -72,10 +72,17 @@ pub(super) struct Reader {
     skips: u64,
     lagged_gap: LaggedGap,
     rows: BTreeMap<u64, u64>,
-    /// Whether a snapshot or delete has followed the last gap.
-    is_current: bool,
-    /// Whether dropped changes or a failed refresh were reported.
-    may_be_stale: bool,
+    /// What a refresh has delivered since the last gap, or the last dropped changes.
+    refreshed: Refreshed,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Refreshed {
+    #[default]
+    NotYet,
+    Current,
+    /// The server refused it: only a caller who subscribes again gets another before the next gap.
+    Refused,
 }
 
 /// A gap among dropped changes, which is still delivered, once for all of them.
@@ -132,7 +139,7 @@ impl Reader {
                 self.lagged_gap = LaggedGap::None;
             }
             self.skips += count;
-            self.may_be_stale = true;
+            self.refreshed = Refreshed::NotYet;
             return;
         }
         if let Change::Snapshot(objects) = change {
@@ -142,7 +149,14 @@ impl Reader {
             if let Some(pk) = spec.target.pk() {
                 assert!(self.rows.keys().all(|other| *other == pk), "S6: a row of another");
             }
-            (self.is_current, self.may_be_stale) = (true, false);
+            self.refreshed = Refreshed::Current;
+            return;
+        }
+        if let Change::RefreshFailed(error) = change {
+            assert!(spec.refreshes, "S6: an unrequested refresh failed: {error}");
+            if error.is_final() {
+                self.refreshed = Refreshed::Refused;
+            }
             return;
         }
         let delivered =
@@ -150,11 +164,10 @@ impl Reader {
         if self.take_expected(&delivered, spec.overflow_policy) {
             self.is_after_gap = delivered == Expected::Gap;
         } else {
-            // A refresh of a missing object, or a failed one.
-            let by_refresh =
-                spec.refreshes && matches!(delivered, Expected::Delete(_) | Expected::ErrorReply);
+            // A refresh of a missing object.
+            let by_refresh = spec.refreshes && matches!(delivered, Expected::Delete(_));
             assert!(by_refresh, "S5: got {delivered:?}, expected {:?}", self.expected);
-            self.is_current |= matches!(delivered, Expected::Delete(_));
+            self.refreshed = Refreshed::Current;
         }
         self.learn(&delivered);
     }
@@ -232,8 +245,7 @@ impl Reader {
                 self.rows.insert(pk_of(row), version_of(row));
             }
             Expected::Delete(row) => _ = self.rows.remove(&pk_of(row)),
-            Expected::Gap => self.is_current = false,
-            Expected::ErrorReply => self.may_be_stale = true,
+            Expected::Gap => self.refreshed = Refreshed::NotYet,
             _ => {}
         }
     }
@@ -241,19 +253,19 @@ impl Reader {
     pub(super) fn has_read_all(&self, spec: &Spec) -> Result<(), String> {
         let unread =
             self.expected.iter().filter(|expected| **expected != Expected::Gap).count() as u64;
-        let exact = spec.overflow_policy != OverflowPolicy::Conflate && !self.may_be_stale;
-        if exact && unread > self.skips {
+        if spec.overflow_policy != OverflowPolicy::Conflate && unread > self.skips {
             return Err(format!("{:?} was lost", self.expected));
         }
         Ok(())
     }
 
+    pub(super) fn is_refused(&self) -> bool {
+        self.refreshed == Refreshed::Refused
+    }
+
     pub(super) fn check_rows(&self, rows: &BTreeMap<u64, u64>) -> Result<(), String> {
-        if self.may_be_stale {
-            return Ok(());
-        }
-        if !self.is_current {
-            return Err("it was not refreshed".to_owned());
+        if self.refreshed != Refreshed::Current {
+            return Err(format!("refreshed: {:?}", self.refreshed));
         }
         if self.rows != *rows {
             return Err(format!("it knows {:?}, and the server has {rows:?}", self.rows));
@@ -323,7 +335,8 @@ impl Subscriptions {
                         self.large_refreshes = left.expect("F5: no reply was too large");
                     }
                     SubscriptionError::TimedOut => {
-                        assert!(!subscriber.reader.is_current, "S3: it was acknowledged");
+                        let refreshed = subscriber.reader.refreshed;
+                        assert!(refreshed != Refreshed::Current, "S3: it was acknowledged");
                     }
                     _ => {}
                 }

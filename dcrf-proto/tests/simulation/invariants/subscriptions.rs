@@ -144,6 +144,14 @@ impl Subscriptions {
         subscribers.map(|(key, _)| *key).collect()
     }
 
+    /// The subscriptions whose refresh was refused.
+    pub(crate) fn refused(&self) -> Vec<(SubscriptionKey, Spec)> {
+        let subscribers = self.subscribers.iter().filter(|(_, subscriber)| {
+            subscriber.phase == Phase::Alive && subscriber.reader.is_refused()
+        });
+        subscribers.map(|(key, subscriber)| (*key, subscriber.spec.clone())).collect()
+    }
+
     pub(crate) fn any(&self, random: &mut Rng) -> Option<SubscriptionKey> {
         let keys = self.keys(true);
         (!keys.is_empty()).then(|| keys[random.usize(..keys.len())])

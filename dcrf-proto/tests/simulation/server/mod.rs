@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 
 pub(crate) use self::peer::{POISON, Target};
 use self::peer::{Peer, PendingEvent, Sub};
-pub(crate) use self::rows::Rows;
 use self::rows::{Commit, Kind};
+pub(crate) use self::rows::{Pagination, Rows};
 use crate::ConnectionIndex;
 use crate::schedule::Scheduled;
 use crate::server_frames;
@@ -41,11 +41,12 @@ pub(crate) struct Server {
     /// Nothing fails and nothing is slow.
     pub(crate) is_healthy: bool,
     has_poison: bool,
+    pagination: Pagination,
     pub(crate) effects: Effects,
 }
 
 impl Server {
-    pub(crate) fn new(has_poison: bool) -> Self {
+    pub(crate) fn new(has_poison: bool, pagination: Pagination) -> Self {
         Self {
             rows: Rows::new(),
             peers: BTreeMap::new(),
@@ -54,6 +55,7 @@ impl Server {
             has_large: false,
             is_healthy: false,
             has_poison,
+            pagination,
             effects: Effects::default(),
         }
     }
@@ -152,15 +154,23 @@ impl Server {
         let pk = payload["pk"].as_u64().unwrap_or_default();
         match action {
             "retrieve" => match self.rows.get(stream, pk) {
-                Some(row) => self.reply(nth, frame, 200, &row),
+                Some(mut row) => {
+                    // It looks like a page.
+                    (row["results"], row["count"], row["limit"]) = (json!([]), json!(9), json!(3));
+                    self.reply(nth, frame, 200, &row);
+                }
                 None => self.reply_error(nth, frame, 404),
             },
             "large" => self.reply(nth, frame, 200, &json!(LARGE)),
             "list" if self.has_large && !self.is_healthy && random.bool() => {
                 self.reply(nth, frame, 200, &json!(LARGE));
             }
+            "list" if random.f64() < self.error_rate / 4.0 => {
+                // It looks like a page, but does not say which.
+                self.reply(nth, frame, 200, &json!({"count": 1, "results": [{}]}));
+            }
             "list" if stream == "notes" => {
-                let page = self.rows.page(stream, payload["offset"].as_u64().unwrap_or(0));
+                let page = self.rows.page(stream, self.pagination, payload);
                 self.reply(nth, frame, 200, &page);
             }
             "list" => {

@@ -6,6 +6,17 @@ use fastrand::Rng;
 use serde_json::{Value, json};
 
 const PAGE: usize = 3;
+
+/// How the server names the pages of a list.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Pagination {
+    Offset,
+    Number,
+    /// As a view behind `view_as_consumer` does.
+    Url,
+    Cursor,
+}
+
 /// Tables don't grow beyond this.
 const MAX_ROWS: usize = 12;
 
@@ -93,12 +104,40 @@ impl Rows {
         self.versions(stream).into_iter().map(|(pk, version)| row(pk, version)).collect()
     }
 
-    pub(crate) fn page(&self, stream: &str, offset: u64) -> Value {
+    /// The page that a list's arguments ask for.
+    pub(crate) fn page(&self, stream: &str, form: Pagination, arguments: &Value) -> Value {
         let versions = self.versions(stream);
-        let skipped = usize::try_from(offset).unwrap_or(usize::MAX);
-        let rows = versions.iter().skip(skipped).take(PAGE);
-        let results: Vec<Value> = rows.map(|(pk, version)| row(*pk, *version)).collect();
-        json!({"count": versions.len(), "results": results, "limit": PAGE, "offset": offset})
+        let count = versions.len();
+        let number = |value: &Value| value.as_u64().and_then(|number| usize::try_from(number).ok());
+        let query = arguments["query"]["page"].as_str().and_then(|page| page.parse().ok());
+        let after: Option<u64> =
+            arguments["cursor"].as_str().and_then(|cursor| cursor[1..].parse().ok());
+        let skipped = match form {
+            Pagination::Offset => number(&arguments["offset"]).unwrap_or(0),
+            Pagination::Number => PAGE * (number(&arguments["page"]).unwrap_or(1) - 1),
+            Pagination::Url => PAGE * (query.unwrap_or(1_usize) - 1),
+            Pagination::Cursor => versions.keys().filter(|pk| Some(**pk) <= after).count(),
+        };
+        let rows: Vec<(&u64, &u64)> = versions.iter().skip(skipped).take(PAGE).collect();
+        let results: Vec<Value> = rows.iter().map(|(pk, version)| row(**pk, **version)).collect();
+        let next = (skipped + PAGE < count).then_some(skipped / PAGE + 2);
+        match form {
+            Pagination::Offset => {
+                json!({"count": count, "results": results, "limit": PAGE, "offset": skipped})
+            }
+            Pagination::Number => {
+                json!({"count": count, "next": next, "previous": null, "results": results})
+            }
+            Pagination::Url => {
+                let next = next.map(|page| format!("http://server/{stream}/?page={page}"));
+                json!({"count": count, "next": next, "previous": null, "results": results})
+            }
+            Pagination::Cursor => {
+                let last = rows.last().filter(|_| next.is_some());
+                let next = last.map(|(pk, _)| format!("p{pk}"));
+                json!({"next": next, "previous": null, "results": results})
+            }
+        }
     }
 }
 
