@@ -115,6 +115,8 @@ mod buffer;
 pub mod client;
 mod command;
 mod config;
+#[cfg(any(feature = "client", feature = "tracing"))]
+mod contain;
 mod context;
 mod dialect;
 mod error;
