@@ -77,6 +77,8 @@ pub use receiver::{
 /// - [`ConnectError::Failed`]: the first attempt failed. It is not repeated.
 /// - [`ConnectError::InvalidUrl`]: the URL can't be used.
 /// - [`ConnectError::NoThread`]: the background thread could not be started.
+/// - [`ConnectError::UnusableRuntime`]: async-io could not be started for the first client of the program, for example
+///   because there are no file descriptors left.
 pub fn connect(url: &str) -> Result<Client, ConnectError> {
     builder(url).connect()
 }

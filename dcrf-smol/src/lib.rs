@@ -54,6 +54,7 @@
 #![forbid(unsafe_code)]
 
 mod executor;
+mod reactor;
 mod tcp;
 
 use std::future::Future;
@@ -106,6 +107,8 @@ pub use dcrf_proto::{
 /// - [`ConnectError::Failed`]: the first attempt failed. It is not repeated.
 /// - [`ConnectError::InvalidUrl`]: the URL can't be used.
 /// - [`ConnectError::NoThread`]: the thread could not be started for the first client of the program.
+/// - [`ConnectError::UnusableRuntime`]: async-io could not be started for the first client of the program, for example
+///   because there are no file descriptors left.
 ///
 /// # Cancel safety
 ///
@@ -156,7 +159,7 @@ pub type Builder = dcrf_proto::websocket::Builder<Smol>;
 /// use dcrf_proto::websocket::Runtime;
 ///
 /// // It works everywhere.
-/// assert!(dcrf_smol::Smol::current().is_some());
+/// assert!(dcrf_smol::Smol::current().is_ok());
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Smol;
@@ -164,9 +167,10 @@ pub struct Smol;
 impl Runtime for Smol {
     type Timer = Timer;
 
-    /// Always `Some`: the client works on every executor.
-    fn current() -> Option<Self> {
-        Some(Self)
+    /// Starts async-io, if this is the first client of the program. The client works on every executor.
+    fn current() -> Result<Self, ConnectError> {
+        reactor::start().map_err(ConnectError::UnusableRuntime)?;
+        Ok(Self)
     }
 
     fn now() -> Instant {

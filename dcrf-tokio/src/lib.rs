@@ -79,7 +79,8 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::panic::catch_unwind;
+use std::time::{Duration, Instant};
 
 use compat::Compat;
 use dcrf_proto::websocket::{AdaptStream, Runtime};
@@ -132,6 +133,7 @@ struct Readme;
 /// - [`ConnectError::Failed`]: the first attempt failed. It is not repeated.
 /// - [`ConnectError::InvalidUrl`]: the URL can't be used.
 /// - [`ConnectError::NoRuntime`]: there is no Tokio runtime.
+/// - [`ConnectError::UnusableRuntime`]: the runtime's timers are disabled.
 ///
 /// # Cancel safety
 ///
@@ -181,7 +183,7 @@ pub type Builder = dcrf_proto::websocket::Builder<Tokio>;
 /// use dcrf_proto::websocket::Runtime;
 ///
 /// // There is no runtime here.
-/// assert!(dcrf_tokio::Tokio::current().is_none());
+/// assert!(dcrf_tokio::Tokio::current().is_err());
 /// ```
 #[derive(Clone)]
 pub struct Tokio {
@@ -191,8 +193,15 @@ pub struct Tokio {
 impl Runtime for Tokio {
     type Timer = tokio::time::Sleep;
 
-    fn current() -> Option<Self> {
-        Some(Self { handle: Handle::try_current().ok()? })
+    fn current() -> Result<Self, ConnectError> {
+        let handle = Handle::try_current().map_err(|_| ConnectError::NoRuntime)?;
+        // Without timers, this panics. Nothing else tells.
+        let start_timer = || drop(tokio::time::sleep(Duration::ZERO));
+        if catch_unwind(start_timer).is_err() {
+            let message = "its timers are disabled: build it with `enable_time` or `enable_all`";
+            return Err(ConnectError::UnusableRuntime(message.to_owned()));
+        }
+        Ok(Self { handle })
     }
 
     fn now() -> Instant {

@@ -199,3 +199,11 @@ fn listener() -> TcpListener {
 fn url(listener: &TcpListener) -> String {
     format!("ws://{}/ws/", listener.local_addr().unwrap())
 }
+
+#[test]
+fn l14_a_runtime_without_timers_is_an_error() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+    let error = runtime.block_on(dcrf_tokio::connect("ws://127.0.0.1:1/ws/")).unwrap_err();
+    let ConnectError::UnusableRuntime(message) = error else { panic!("{error:?}") };
+    assert!(message.contains("`enable_time`"), "{message}");
+}

@@ -67,6 +67,7 @@ mod tests {
 
     use futures_lite::io::Cursor;
 
+    use super::super::ConnectError;
     use super::*;
 
     /// A runtime whose clock the test advances. The port of an address selects how it behaves.
@@ -91,8 +92,8 @@ mod tests {
     impl Runtime for Fake {
         type Timer = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-        fn current() -> Option<Self> {
-            None
+        fn current() -> Result<Self, ConnectError> {
+            Err(ConnectError::NoRuntime)
         }
 
         #[expect(clippy::disallowed_methods, reason = "the fake clock starts at the real time")]

@@ -7,6 +7,8 @@ use std::time::Instant;
 
 use futures_io::{AsyncRead, AsyncWrite};
 
+use super::ConnectError;
+
 /// What an adapter provides for its runtime: TCP, timers and tasks.
 ///
 /// ```
@@ -22,8 +24,13 @@ pub trait Runtime: Clone + Send + Sync + 'static {
     /// A future that completes at a deadline. Its output is ignored.
     type Timer: Future + Send;
 
-    /// The current runtime. `None` outside of one.
-    fn current() -> Option<Self>;
+    /// The current runtime.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError::NoRuntime`] outside of a runtime, [`ConnectError::UnusableRuntime`] in one without timers or without
+    /// the resources that it needs.
+    fn current() -> Result<Self, ConnectError>;
 
     /// The current time on the clock that [`sleep_until`](Runtime::sleep_until) uses.
     fn now() -> Instant;

@@ -299,7 +299,7 @@ impl<R> Builder<R> {
     ///
     /// # Errors
     ///
-    /// The URL, the credentials or the TLS options are invalid, or there is no runtime.
+    /// The URL, the credentials or the TLS options are invalid, or there is no runtime that can be used.
     pub fn connect_lazy(self) -> Result<Client, ConnectError> {
         let spawn = self.spawn;
         let (client, driver) = self.build()?;
@@ -333,7 +333,7 @@ fn start<R: Runtime>(mut builder: Builder<R>) -> Result<(Client, Driver), Connec
     #[cfg(any(feature = "rustls", feature = "native-tls"))]
     // The URL of a provider may need TLS although this one does not.
     builder.options.tls.check(endpoint.is_tls() || builder.provider.is_some())?;
-    let runtime = R::current().ok_or(ConnectError::NoRuntime)?;
+    let runtime = R::current()?;
     let seed = random_seed()?;
     builder.options.fit_outgoing(builder.config.max_outgoing_message);
     let dial_timeout = builder.config.dial_timeout;
@@ -357,7 +357,7 @@ fn start<R: Runtime>(mut builder: Builder<R>) -> Result<(Client, Driver), Connec
 }
 
 fn spawn<R: Runtime>(driver: Driver) -> Result<(), ConnectError> {
-    let runtime = R::current().ok_or(ConnectError::NoRuntime)?;
+    let runtime = R::current()?;
     runtime.spawn(driver).map_err(|error| ConnectError::NoThread(error.to_string()))
 }
 
