@@ -34,8 +34,7 @@ pub struct Config {
     pub max_attempts: Option<u32>,
     /// When to ping a silent server. `None` for never. Default: after 20 s without a frame, with 10 s for the answer.
     pub heartbeat: Option<Heartbeat>,
-    /// The timeout of a request, counted from the call, and of the acknowledgement of a subscription, counted from when
-    /// the subscribe is sent. `None` for no timeout. Default: 30 s.
+    /// The timeout of a request and of a subscribe, counted from the call. `None` for no timeout. Default: 30 s.
     pub request_timeout: Option<Duration>,
     /// How many requests may wait to be sent, while offline or because the socket is slow. Default: 1,024 requests and
     /// 8 MiB.

@@ -384,9 +384,10 @@ pub enum SubscriptionError {
     /// The permission was missing when the client resubscribed after a reconnect (401 or 403).
     #[error("the permission was revoked")]
     Revoked(ErrorReply),
-    /// The server did not acknowledge the subscription in time. If its action never replies, use
+    /// The server did not acknowledge the subscription in time, counted from the call: there was no connection, or the
+    /// server did not reply or asked to try again later. If its action never replies, use
     /// [`Subscribe::without_ack`](crate::Subscribe::without_ack).
-    #[error("the server did not acknowledge the subscription in time")]
+    #[error("the subscription was not acknowledged in time")]
     TimedOut,
     /// Three connections in a row ended right after this subscribe, and before the server had replied to it. The
     /// subscribe is the likely cause: a stream that the server does not have, or an exception in its consumer, ends the

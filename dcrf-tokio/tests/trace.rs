@@ -129,14 +129,17 @@ impl Subscriber for Panicking {
 }
 
 /// It would abort the process, and with it all tests of this file.
-#[tokio::test(start_paused = true)]
-async fn c4_a_panicking_subscriber_ends_neither_the_process_nor_the_client() {
+#[test]
+fn c4_a_panicking_subscriber_ends_neither_the_process_nor_the_client() {
     let _turn = collector::turn();
     let _guard = tracing::subscriber::set_default(Panicking);
-    let client = connect().await;
-    client.call::<()>(Request::new("tools", "echo")).await.unwrap();
-    client.call::<()>(Request::new("tools", "vanish")).await.unwrap_err();
-    client.connected().await.unwrap();
-    client.call::<()>(Request::new("tools", "echo")).await.unwrap();
-    client.close().await;
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    runtime.enable_all().start_paused(true).build().unwrap().block_on(async {
+        let client = connect().await;
+        client.call::<()>(Request::new("tools", "echo")).await.unwrap();
+        client.call::<()>(Request::new("tools", "vanish")).await.unwrap_err();
+        client.connected().await.unwrap();
+        client.call::<()>(Request::new("tools", "echo")).await.unwrap();
+        client.close().await;
+    });
 }

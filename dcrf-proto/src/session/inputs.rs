@@ -206,6 +206,7 @@ impl Session {
                 Timer::Request(key) => self.requests.time_out(&mut self.cx, key),
                 Timer::Refresh(key) => self.subscriptions.refresh_timer_fired(&mut self.cx, key),
                 Timer::Upstream(key) => self.subscriptions.timer_fired(&mut self.cx, key),
+                Timer::Subscription(key) => self.subscriptions.time_out(&mut self.cx, key),
             }
         }
         self.finish_close_if_idle();

@@ -1,6 +1,7 @@
 //! One caller's subscription: its options, and the changes that wait for its reader.
 
 use std::borrow::Cow;
+use std::time::{Duration, Instant};
 
 use super::buffer::{ChangeBuffer, Overflow};
 use super::refresh::Refresh;
@@ -14,10 +15,13 @@ use crate::id::{SubscriptionKey, UpstreamKey};
 use crate::protocol::error_reply::ErrorReply;
 use crate::protocol::json::Json;
 use crate::protocol::pk::Deleted;
+use crate::timer::Timer;
 
 #[derive(Debug)]
 pub(crate) struct Subscriber {
     phase: Phase,
+    /// When it times out, while it is not acknowledged.
+    deadline: Option<Instant>,
     /// Allocated with the first change. Few of many subscriptions have changes.
     buffer: Option<Box<ChangeBuffer>>,
     overflow_policy: OverflowPolicy,
@@ -52,6 +56,7 @@ impl Subscriber {
     pub(super) fn new(upstream: UpstreamKey, subscribe: &Subscribe) -> Self {
         Self {
             phase: Phase::Pending(upstream),
+            deadline: None,
             buffer: None,
             overflow_policy: subscribe.overflow_policy,
             include_create: subscribe.include_create,
@@ -75,6 +80,25 @@ impl Subscriber {
         matches!(self.phase, Phase::Acknowledged(_))
     }
 
+    /// Starts the time that it may take to be acknowledged (S3).
+    pub(super) fn start_timeout(
+        &mut self,
+        cx: &mut Context,
+        key: SubscriptionKey,
+        timeout: Option<Duration>,
+    ) {
+        self.deadline = timeout.map(|timeout| cx.after(timeout));
+        if let Some(deadline) = self.deadline {
+            cx.timers.set(deadline, Timer::Subscription(key));
+        }
+    }
+
+    fn stop_timeout(&mut self, cx: &mut Context, key: SubscriptionKey) {
+        if let Some(deadline) = self.deadline.take() {
+            cx.timers.clear(deadline, Timer::Subscription(key));
+        }
+    }
+
     pub(crate) fn error(&self) -> Option<&SubscriptionError> {
         match &self.phase {
             Phase::Ended(error) => Some(error),
@@ -96,6 +120,7 @@ impl Subscriber {
         self.deliver_gap(cx, key, last_error);
         if let Phase::Pending(upstream) = self.phase {
             self.phase = Phase::Acknowledged(upstream);
+            self.stop_timeout(cx, key);
         }
         if !std::mem::replace(&mut self.subscribed_queued, true) {
             cx.events.push_back(Event::Subscribed(key));
@@ -184,8 +209,14 @@ impl Subscriber {
         Ok(())
     }
 
+    /// The caller has unsubscribed.
+    pub(super) fn unsubscribed(&mut self, cx: &mut Context, key: SubscriptionKey) {
+        self.stop_timeout(cx, key);
+        self.clear(cx);
+    }
+
     /// Discards all unread changes.
-    pub(super) fn clear(&mut self, cx: &mut Context) {
+    fn clear(&mut self, cx: &mut Context) {
         let held = self.buffer.take().map_or_else(Held::default, |buffer| buffer.held());
         cx.unread.changes.change(held, Held::default());
         self.discard_pages(cx);
@@ -222,6 +253,7 @@ impl Subscriber {
 
     pub(super) fn end(&mut self, cx: &mut Context, key: SubscriptionKey, error: SubscriptionError) {
         cx.stats.subscriptions_ended += u64::from(!matches!(error, SubscriptionError::Closed(_)));
+        self.stop_timeout(cx, key);
         let mut changes = self.discard_pages(cx);
         while let Some(change) = changes.pop() {
             if self.buffer_change(cx, change).is_err() {
