@@ -59,7 +59,7 @@ mod tcp;
 
 use std::future::Future;
 use std::io;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use async_io::Timer;
@@ -181,14 +181,8 @@ impl Runtime for Smol {
         Timer::at(deadline)
     }
 
-    async fn resolve(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
-        if let Ok(ip) = host.parse::<IpAddr>() {
-            return Ok(vec![SocketAddr::new(ip, port)]);
-        }
-        let host = host.to_owned();
-        // The lookup of the operating system blocks.
-        blocking::unblock(move || Ok((&*host, port).to_socket_addrs()?.collect())).await
-    }
+    /// Does nothing: async-io works on every thread.
+    fn enter(&self) -> impl Sized {}
 
     async fn connect(
         &self,

@@ -25,7 +25,8 @@
 //! `dcrf_tokio`.
 //!
 //! The client runs on both flavors of Tokio's runtime, with I/O and time enabled, as with `#[tokio::main]` and
-//! `enable_all`.
+//! `enable_all`. A current-thread runtime runs the client only inside of its `block_on`. While the program is elsewhere,
+//! pings are not answered, and no timeout of a call fires.
 //!
 //! # Features
 //!
@@ -213,8 +214,8 @@ impl Runtime for Tokio {
         tokio::time::sleep_until(deadline.into())
     }
 
-    async fn resolve(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
-        Ok(tokio::net::lookup_host((host, port)).await?.collect())
+    fn enter(&self) -> impl Sized {
+        self.handle.enter()
     }
 
     async fn connect(

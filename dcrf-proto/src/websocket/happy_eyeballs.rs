@@ -112,6 +112,8 @@ mod tests {
             ))
         }
 
+        fn enter(&self) -> impl Sized {}
+
         async fn resolve(&self, _: &str, _: u16) -> io::Result<Vec<SocketAddr>> {
             Ok(self.addresses.clone())
         }
