@@ -9,6 +9,7 @@ use crate::config::Limit;
 use crate::protocol::error_reply::ErrorReply;
 use crate::protocol::json::DecodeError;
 use crate::protocol::selector::InvalidPattern;
+use crate::shown::Shown;
 
 /// Why a connection was lost, or could not be made.
 ///
@@ -46,7 +47,7 @@ pub enum ConnectionError {
         retry_after: Option<Duration>,
     },
     /// The name lookup, the socket or a custom connector failed.
-    #[error("{message}")]
+    #[error("{}", Shown(.message))]
     Io {
         /// The kind of error, for example [`io::ErrorKind::ConnectionRefused`].
         kind: io::ErrorKind,
@@ -63,7 +64,7 @@ pub enum ConnectionError {
     #[error("the program asked for a new connection")]
     Reconnect,
     /// The credentials provider failed or took too long.
-    #[error("no credentials: {message}")]
+    #[error("no credentials: {}", Shown(.message))]
     Credentials {
         /// The message of its error.
         message: String,
@@ -71,13 +72,13 @@ pub enum ConnectionError {
         fatal: bool,
     },
     /// The certificate of the server or of the client was rejected.
-    #[error("TLS: {0}")]
+    #[error("TLS: {}", Shown(.0))]
     Certificate(String),
     /// TLS failed for another reason.
-    #[error("TLS: {0}")]
+    #[error("TLS: {}", Shown(.0))]
     Tls(String),
     /// The server violated the WebSocket protocol.
-    #[error("WebSocket protocol: {0}")]
+    #[error("WebSocket protocol: {}", Shown(.0))]
     Protocol(String),
     /// The server sent a message over the size limit.
     #[error("the server sent a message over {limit} bytes")]
@@ -490,5 +491,22 @@ mod tests {
         assert_eq!(dial.to_string(), "connecting took longer than 20 ms");
         let interrupted = ReplyStreamError::Interrupted { received: 1 };
         assert_eq!(interrupted.to_string(), "the connection was lost after 1 reply");
+    }
+    #[test]
+    fn x0_messages_of_others_are_escaped_and_short() {
+        let message = format!("no\n\u{1b}[31m\u{202e}{}", "x".repeat(100_000));
+        let kind = io::ErrorKind::Other;
+        let errors = [
+            ConnectionError::Io { kind, message: message.clone() },
+            ConnectionError::Credentials { message: message.clone(), fatal: false },
+            ConnectionError::Certificate(message.clone()),
+            ConnectionError::Tls(message.clone()),
+            ConnectionError::Protocol(message),
+        ];
+        for error in errors {
+            let shown = CloseReason::GaveUp { attempts: 2, last_error: error }.to_string();
+            assert!(shown.len() < 1_000, "{} bytes", shown.len());
+            assert!(shown.contains("no\\n\\u{1b}[31m\\u{202e}xxx"), "{shown}");
+        }
     }
 }

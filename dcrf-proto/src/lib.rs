@@ -131,6 +131,7 @@ mod protocol;
 mod requests;
 mod routing;
 mod session;
+mod shown;
 mod stats;
 mod subscriptions;
 mod timer;

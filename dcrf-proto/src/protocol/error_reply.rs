@@ -5,11 +5,13 @@ use std::fmt;
 use serde_json::Value;
 
 use crate::protocol::json::Json;
+use crate::shown::Shown;
 
 /// The server's reply to a request that failed: its status is not 2xx.
 ///
 /// [`messages`](ErrorReply::messages) has the server's reasons. They can repeat the request's data, so `Display` shows
-/// only the action and the status, and `Debug` shows the length of the JSON: both are safe to log.
+/// only the action and the status, and `Debug` shows the length of the JSON: both are safe to log. Control characters are
+/// escaped. Show the messages only where text of the server may be shown.
 ///
 /// ```
 /// use dcrf_proto::{ErrorReply, RequestError};
@@ -27,7 +29,7 @@ use crate::protocol::json::Json;
 pub struct ErrorReply {
     /// `response_status`. `None` if the server sent errors without a status.
     pub status: Option<u16>,
-    /// The action that failed, as the reply names it.
+    /// The action that failed, as the reply names it, cut to 256 bytes.
     pub action: Option<String>,
     /// `errors` as JSON: an array of strings, or of objects such as `[{"title": ["This field is required."]}]`.
     pub errors: Json,
@@ -117,7 +119,7 @@ impl fmt::Display for ErrorReply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the server replied")?;
         if let Some(action) = &self.action {
-            write!(f, " to `{action}`")?;
+            write!(f, " to `{}`", Shown(action))?;
         }
         match self.status {
             Some(status) => write!(f, " with status {status}"),

@@ -11,6 +11,7 @@ use crate::protocol::envelope::{self, Envelope, Frame, Payload};
 use crate::protocol::framing::Framing;
 use crate::protocol::json::{self, Json};
 use crate::routing::{Destination, Route};
+use crate::shown;
 use crate::timer::Timer;
 
 impl Session {
@@ -239,7 +240,7 @@ impl Session {
             for destination in &destinations {
                 match *destination {
                     Destination::Listener(key) => {
-                        let stream = stream.map(str::to_owned);
+                        let stream = stream.map(shown::name);
                         let event = ListenerEvent::Frame { stream, payload: payload_json() };
                         self.listeners.push(&mut self.cx, key, event);
                     }

@@ -15,6 +15,7 @@ use crate::id::{SubscriptionKey, UpstreamKey};
 use crate::protocol::error_reply::ErrorReply;
 use crate::protocol::json::Json;
 use crate::protocol::pk::Deleted;
+use crate::shown;
 use crate::timer::Timer;
 
 #[derive(Debug)]
@@ -314,7 +315,7 @@ impl ServerEvent<'_> {
             (Some("update"), Some(_)) => Change::Update(self.json.clone()),
             (Some("delete"), Some(data)) => Change::Delete(Deleted::read(data, pk_field, rename)),
             (action, _) => {
-                Change::Other { action: action.map(str::to_owned), payload: self.json.clone() }
+                Change::Other { action: action.map(shown::name), payload: self.json.clone() }
             }
         }
     }
