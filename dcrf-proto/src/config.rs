@@ -90,7 +90,7 @@ impl Default for Config {
 }
 
 /// The waits between attempts to connect. The wait before attempt n, from 0, is random between zero and
-/// `min(maximum, minimum · factorⁿ)`, so that clients don't all reconnect at once.
+/// `min(maximum, minimum · factorⁿ)`, so that clients don't all reconnect at once. No wait is shorter than 10 ms.
 ///
 /// ```
 /// use dcrf_proto::{Backoff, Config};

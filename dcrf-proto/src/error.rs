@@ -43,7 +43,8 @@ pub enum ConnectionError {
         /// The HTTP status. Channels replies with 403 if the consumer does not accept, and with 500 if no route
         /// matches.
         status: u16,
-        /// The `Retry-After` header, if it is in seconds. A date is ignored, because it depends on the server's clock.
+        /// The `Retry-After` header in seconds, at most 5 minutes. A date is ignored, because it depends on the server's
+        /// clock.
         retry_after: Option<Duration>,
     },
     /// The name lookup, the socket or a custom connector failed.

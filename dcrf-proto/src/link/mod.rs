@@ -9,6 +9,8 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 pub use self::failure::FailureAction;
+#[cfg(feature = "websocket")]
+pub(crate) use self::failure::MAX_RETRY_AFTER;
 use self::failure::{FailureCounter, NextStep};
 use self::heartbeat::{HeartbeatAction, HeartbeatTimer};
 use crate::command::CloseFrame;
