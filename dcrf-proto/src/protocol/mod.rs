@@ -7,6 +7,7 @@ mod is_match;
 pub(crate) mod json;
 pub(crate) mod page;
 pub(crate) mod pk;
+mod projection;
 pub(crate) mod scan;
 pub(crate) mod selector;
 pub(crate) mod template;
