@@ -157,6 +157,6 @@ impl Default for Heartbeat {
 pub struct Limit {
     /// The number of items.
     pub count: usize,
-    /// The total size of the items' JSON text, in bytes.
+    /// The total size of the items in bytes: their JSON text, and 48 bytes for each object of a snapshot.
     pub bytes: usize,
 }

@@ -83,6 +83,14 @@ impl Json {
         Self("null".into())
     }
 
+    /// The memory that it takes in a list.
+    pub(crate) fn held(&self) -> usize {
+        self.len() + Self::OVERHEAD
+    }
+
+    /// The memory of a value in a list besides its text: a pointer with a length, two counters, and what an allocator adds.
+    pub(crate) const OVERHEAD: usize = 48;
+
     pub(crate) fn len(&self) -> usize {
         self.0.len()
     }

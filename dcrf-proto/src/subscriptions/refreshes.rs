@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use serde::de::IgnoredAny;
+
 use super::refresh::{Pages, Phase, Refresh};
 use super::registry::Registry;
 use crate::buffer::Buffer;
@@ -146,6 +148,9 @@ impl Refreshes {
         key: SubscriptionKey,
         data: &Json,
     ) {
+        if is_too_long(registry, cx, key, data) {
+            return overflow(registry, cx, key);
+        }
         let Some(refresh) = refresh_of(registry, key) else { return };
         let Ok(page) = data.decode::<Page<Json>>() else {
             return deliver_snapshot(registry, cx, key, vec![data.clone()]);
@@ -159,15 +164,15 @@ impl Refreshes {
         let next = page.offset.saturating_add(page.limit);
         let pages =
             refresh.pages.get_or_insert_with(|| Pages { count: page.count, ..Pages::default() });
-        pages.bytes += page.results.iter().map(Json::len).sum::<usize>();
+        pages.bytes += page.results.iter().map(Json::held).sum::<usize>();
         pages.objects.extend(page.results);
         // A server that ignores the offset would send the same page for ever.
+        if pages.bytes > cx.config.changes.bytes {
+            return overflow(registry, cx, key);
+        }
         if is_last || requested.is_some_and(|requested| next <= requested) {
             let objects = std::mem::take(&mut pages.objects);
             return deliver_snapshot(registry, cx, key, objects);
-        }
-        if pages.bytes > cx.config.changes.bytes {
-            return overflow(registry, cx, key);
         }
         refresh.offset = Some(next);
         self.enqueue(registry, key);
@@ -247,6 +252,16 @@ fn deliver_all(
     while let Some(change) = changes.pop() {
         registry.deliver(cx, key, change);
     }
+}
+
+/// Whether the objects of a page take more memory than the buffer may hold. Counted before they are allocated: each can
+/// be a single byte.
+fn is_too_long(registry: &mut Registry, cx: &Context, key: SubscriptionKey, data: &Json) -> bool {
+    let Some(refresh) = refresh_of(registry, key) else { return false };
+    let earlier = refresh.pages.as_ref().map_or(0, |pages| pages.bytes);
+    let Ok(page) = data.decode::<Page<IgnoredAny>>() else { return false };
+    let held = page.results.len().saturating_mul(Json::OVERHEAD);
+    earlier.saturating_add(held) > cx.config.changes.bytes
 }
 
 /// The snapshot is larger than the buffer may be.
