@@ -87,6 +87,8 @@ pub use receiver::{
 /// - [`ConnectError::NoThread`]: the background thread could not be started.
 /// - [`ConnectError::NoRandomness`]: the operating system returned no random bytes, which request ids need.
 /// - `ConnectError::Tls`: the TLS library could not be initialized.
+/// - [`ConnectError::UnusableRuntime`]: async-io could not be started for the first client of the program, for example
+///   because there are no file descriptors left.
 pub fn connect(url: &str) -> Result<Client, ConnectError> {
     builder(url).connect()
 }

@@ -48,8 +48,8 @@ pub type ReplyFuture<T> = Pending<Result<T, RequestError>>;
 /// A subscription that [`Client::start_subscribe`](crate::Client::start_subscribe) made and the server has not yet
 /// acknowledged.
 ///
-/// While offline, it waits for a connection. The server then has [`Config::request_timeout`] to acknowledge it. Dropping
-/// it unsubscribes.
+/// It settles at the latest at the subscription's deadline, by default [`Config::request_timeout`] after the call, also
+/// while offline. Dropping it unsubscribes.
 ///
 /// ```no_run
 /// # use dcrf_blocking::{Client, Subscribe, SubscribeFuture, Subscription};

@@ -42,8 +42,7 @@ pub struct Config {
     pub refresh_credentials: bool,
     /// When to ping a silent server. `None` for never. Default: after 20 s without a frame, with 10 s for the answer.
     pub heartbeat: Option<Heartbeat>,
-    /// The timeout of a request, counted from the call, and of the acknowledgement of a subscription, counted from when
-    /// the subscribe is sent. `None` for no timeout. Default: 30 s.
+    /// The timeout of a request and of a subscribe, counted from the call. `None` for no timeout. Default: 30 s.
     pub request_timeout: Option<Duration>,
     /// How many requests may wait to be sent, while offline or because the socket is slow. Default: 1,024 requests and
     /// 8 MiB.
@@ -101,7 +100,7 @@ impl Default for Config {
 }
 
 /// The waits between attempts to connect. The wait before attempt n, from 0, is random between zero and
-/// `min(maximum, minimum · factorⁿ)`, so that clients don't all reconnect at once.
+/// `min(maximum, minimum · factorⁿ)`, so that clients don't all reconnect at once. No wait is shorter than 10 ms.
 ///
 /// ```
 /// use dcrf_proto::{Backoff, Config};
@@ -168,6 +167,6 @@ impl Default for Heartbeat {
 pub struct Limit {
     /// The number of items.
     pub count: usize,
-    /// The total size of the items' JSON text, in bytes.
+    /// The total size of the items in bytes: their JSON text, and 48 bytes for each object of a snapshot.
     pub bytes: usize,
 }

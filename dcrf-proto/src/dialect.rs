@@ -19,7 +19,8 @@ use crate::protocol::selector::Selector;
 /// [`encode`](Self::encode), in this order. A request passes through them when it is made. A subscribe does each time
 /// it is sent, so a token added here is fresh on each connection.
 ///
-/// The methods are called while the client is locked: they must not block, panic, or use the client.
+/// The methods are called while the client is locked: they must not block or use the client. If one panics, the call that
+/// it belongs to panics, or the client ends with [`CloseReason::DriverStopped`](crate::CloseReason::DriverStopped).
 ///
 /// ```
 /// use std::sync::Arc;

@@ -9,6 +9,7 @@ use crate::config::Limit;
 use crate::protocol::error_reply::ErrorReply;
 use crate::protocol::json::DecodeError;
 use crate::protocol::selector::InvalidPattern;
+use crate::shown::Shown;
 
 /// Why a connection was lost, or could not be made.
 ///
@@ -42,11 +43,12 @@ pub enum ConnectionError {
         /// The HTTP status. Channels replies with 403 if the consumer does not accept, and with 500 if no route
         /// matches.
         status: u16,
-        /// The `Retry-After` header, if it is in seconds. A date is ignored, because it depends on the server's clock.
+        /// The `Retry-After` header in seconds, at most 5 minutes. A date is ignored, because it depends on the server's
+        /// clock.
         retry_after: Option<Duration>,
     },
     /// The name lookup, the socket or a custom connector failed.
-    #[error("{message}")]
+    #[error("{}", Shown(.message))]
     Io {
         /// The kind of error, for example [`io::ErrorKind::ConnectionRefused`].
         kind: io::ErrorKind,
@@ -73,7 +75,7 @@ pub enum ConnectionError {
         status: u16,
     },
     /// The credentials provider failed or took too long.
-    #[error("no credentials: {message}")]
+    #[error("no credentials: {}", Shown(.message))]
     Credentials {
         /// The message of its error.
         message: String,
@@ -81,13 +83,13 @@ pub enum ConnectionError {
         fatal: bool,
     },
     /// The server's certificate was rejected, or the server rejected the client's certificate on a verified connection.
-    #[error("TLS: {0}")]
+    #[error("TLS: {}", Shown(.0))]
     Certificate(String),
     /// TLS failed for another reason. This includes alerts that the server sent before it was verified.
-    #[error("TLS: {0}")]
+    #[error("TLS: {}", Shown(.0))]
     Tls(String),
     /// The server violated the WebSocket protocol.
-    #[error("WebSocket protocol: {0}")]
+    #[error("WebSocket protocol: {}", Shown(.0))]
     Protocol(String),
     /// The server selected none of the offered subprotocols, or one that was not offered.
     #[error("{0}")]
@@ -410,9 +412,10 @@ pub enum SubscriptionError {
     /// The permission was missing when the client resubscribed after a reconnect (401 or 403).
     #[error("the permission was revoked")]
     Revoked(ErrorReply),
-    /// The server did not acknowledge the subscription in time. If its action never replies, use
+    /// The server did not acknowledge the subscription in time, counted from the call: there was no connection, or the
+    /// server did not reply or asked to try again later. If its action never replies, use
     /// [`Subscribe::without_ack`](crate::Subscribe::without_ack).
-    #[error("the server did not acknowledge the subscription in time")]
+    #[error("the subscription was not acknowledged in time")]
     TimedOut,
     /// The reply to the refresh of the subscription is larger than the size limit of a message from the server. Use
     /// [`refresh_with`](crate::Subscribe::refresh_with) to request pages, or raise the limit.
@@ -565,5 +568,22 @@ mod tests {
         assert_eq!(dial.to_string(), "connecting took longer than 20 ms");
         let interrupted = ReplyStreamError::Interrupted { received: 1 };
         assert_eq!(interrupted.to_string(), "the connection was lost after 1 reply");
+    }
+    #[test]
+    fn x0_messages_of_others_are_escaped_and_short() {
+        let message = format!("no\n\u{1b}[31m\u{202e}{}", "x".repeat(100_000));
+        let kind = io::ErrorKind::Other;
+        let errors = [
+            ConnectionError::Io { kind, message: message.clone() },
+            ConnectionError::Credentials { message: message.clone(), fatal: false },
+            ConnectionError::Certificate(message.clone()),
+            ConnectionError::Tls(message.clone()),
+            ConnectionError::Protocol(message),
+        ];
+        for error in errors {
+            let shown = CloseReason::GaveUp { attempts: 2, last_error: error }.to_string();
+            assert!(shown.len() < 1_000, "{} bytes", shown.len());
+            assert!(shown.contains("no\\n\\u{1b}[31m\\u{202e}xxx"), "{shown}");
+        }
     }
 }

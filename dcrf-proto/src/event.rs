@@ -174,7 +174,7 @@ impl Unhandled {
 pub enum ListenerEvent<T = Json> {
     /// A frame that matches the selector.
     Frame {
-        /// The stream. `None` in bare framing, or if the frame has no stream.
+        /// The stream, cut to 256 bytes. `None` in bare framing, or if the frame has no stream.
         stream: Option<String>,
         /// The payload. In bare framing, or if the frame is not an envelope, this is the whole frame.
         payload: T,
@@ -252,7 +252,7 @@ pub enum Change<T = Json> {
     ErrorReply(ErrorReply),
     /// An event with an action other than create, update and delete, or without `data`.
     Other {
-        /// The action of the event.
+        /// The action of the event, cut to 256 bytes.
         action: Option<String>,
         /// The whole payload.
         payload: Json,

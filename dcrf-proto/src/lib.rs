@@ -115,6 +115,8 @@ mod buffer;
 pub mod client;
 mod command;
 mod config;
+#[cfg(any(feature = "client", feature = "tracing"))]
+mod contain;
 mod context;
 mod dialect;
 mod error;
@@ -129,6 +131,7 @@ mod protocol;
 mod requests;
 mod routing;
 mod session;
+mod shown;
 mod stats;
 mod subscriptions;
 mod timer;

@@ -4,12 +4,9 @@ use std::cell::OnceCell;
 use std::collections::hash_map::Entry as MapEntry;
 use std::collections::{BTreeMap, VecDeque};
 
-use serde_json::Value;
-
 use crate::dialect::ChangeKind;
 use crate::id::{IdMap, ListenerKey, OwnMap, RequestId, RequestKey, SubscriptionKey, UpstreamKey};
 use crate::protocol::framing::Framing;
-use crate::protocol::json;
 use crate::protocol::selector::Selector;
 
 /// Who receives a frame.
@@ -174,14 +171,14 @@ impl Selectors {
         stream: Option<&str>,
         text: &str,
     ) -> Vec<Destination> {
-        let parsed = OnceCell::new();
-        let frame = || parsed.get_or_init(|| json::decode::<Value>(text).ok()).as_ref();
         let of_stream = stream.and_then(|stream| self.by_stream.get(stream));
-        of_stream
-            .into_iter()
-            .flatten()
-            .chain(&self.any_stream)
-            .map(|(_, entry)| entry)
+        let entries =
+            || of_stream.into_iter().flatten().chain(&self.any_stream).map(|(_, entry)| entry);
+        let selectors = || entries().map(|entry| &entry.selector);
+        let parsed = OnceCell::new();
+        let parse = || Selector::parse_frame(framing, text, selectors());
+        let frame = || parsed.get_or_init(parse).as_ref();
+        entries()
             .filter(|entry| entry.selector.selects(framing, stream, frame))
             .map(|entry| entry.destination)
             .collect()

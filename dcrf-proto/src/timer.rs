@@ -20,9 +20,11 @@ pub(crate) enum Timer {
     Hold,
     /// Time out a request (R3).
     Request(RequestKey),
+    /// Time out a subscription that is not acknowledged yet (S3).
+    Subscription(SubscriptionKey),
     /// Time out or retry a refresh (S6).
     Refresh(SubscriptionKey),
-    /// Time out or retry a subscribe, or time out an unsubscribe. The phase of the subscription decides.
+    /// Send a subscribe again, stop waiting for its acknowledgement, or time out an unsubscribe. The phase decides.
     Upstream(UpstreamKey),
 }
 

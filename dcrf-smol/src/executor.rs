@@ -1,6 +1,6 @@
 //! The executor that drives all clients of the program, on one thread.
 //!
-//! smol's global executor won't do: if the program blocks it, pings are late. `smol` would also add eight crates.
+//! smol's global executor won't do: if the program blocks it, pings are late. `smol` would also add 13 crates.
 
 use std::future::{Future, pending};
 use std::io;

@@ -54,11 +54,12 @@
 #![forbid(unsafe_code)]
 
 mod executor;
+mod reactor;
 mod tcp;
 
 use std::future::Future;
 use std::io;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use async_io::Timer;
@@ -116,6 +117,8 @@ pub use dcrf_proto::{
 /// - [`ConnectError::NoThread`]: the thread could not be started for the first client of the program.
 /// - [`ConnectError::NoRandomness`]: the operating system returned no random bytes, which request ids need.
 /// - `ConnectError::Tls`: the TLS library could not be initialized.
+/// - [`ConnectError::UnusableRuntime`]: async-io could not be started for the first client of the program, for example
+///   because there are no file descriptors left.
 ///
 /// # Cancel safety
 ///
@@ -166,7 +169,7 @@ pub type Builder = dcrf_proto::websocket::Builder<Smol>;
 /// use dcrf_proto::websocket::Runtime;
 ///
 /// // It works everywhere.
-/// assert!(dcrf_smol::Smol::current().is_some());
+/// assert!(dcrf_smol::Smol::current().is_ok());
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Smol;
@@ -174,9 +177,10 @@ pub struct Smol;
 impl Runtime for Smol {
     type Timer = Timer;
 
-    /// Always `Some`: the client works on every executor.
-    fn current() -> Option<Self> {
-        Some(Self)
+    /// Starts async-io, if this is the first client of the program. The client works on every executor.
+    fn current() -> Result<Self, ConnectError> {
+        reactor::start().map_err(ConnectError::UnusableRuntime)?;
+        Ok(Self)
     }
 
     fn now() -> Instant {
@@ -187,14 +191,8 @@ impl Runtime for Smol {
         Timer::at(deadline)
     }
 
-    async fn resolve(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
-        if let Ok(ip) = host.parse::<IpAddr>() {
-            return Ok(vec![SocketAddr::new(ip, port)]);
-        }
-        let host = host.to_owned();
-        // The lookup of the operating system blocks.
-        blocking::unblock(move || Ok((&*host, port).to_socket_addrs()?.collect())).await
-    }
+    /// Does nothing: async-io works on every thread.
+    fn enter(&self) -> impl Sized {}
 
     async fn connect(
         &self,

@@ -25,7 +25,8 @@
 //! `dcrf_tokio`.
 //!
 //! The client runs on both flavors of Tokio's runtime, with I/O and time enabled, as with `#[tokio::main]` and
-//! `enable_all`.
+//! `enable_all`. A current-thread runtime runs the client only inside of its `block_on`. While the program is elsewhere,
+//! pings are not answered, and no timeout of a call fires.
 //!
 //! # Features
 //!
@@ -79,7 +80,8 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::panic::catch_unwind;
+use std::time::{Duration, Instant};
 
 use compat::Compat;
 use dcrf_proto::websocket::{AdaptStream, Runtime};
@@ -142,6 +144,7 @@ struct Readme;
 /// - [`ConnectError::NoRuntime`]: there is no Tokio runtime.
 /// - [`ConnectError::NoRandomness`]: the operating system returned no random bytes, which request ids need.
 /// - `ConnectError::Tls`: the TLS library could not be initialized.
+/// - [`ConnectError::UnusableRuntime`]: the runtime's timers are disabled.
 ///
 /// # Cancel safety
 ///
@@ -191,7 +194,7 @@ pub type Builder = dcrf_proto::websocket::Builder<Tokio>;
 /// use dcrf_proto::websocket::Runtime;
 ///
 /// // There is no runtime here.
-/// assert!(dcrf_tokio::Tokio::current().is_none());
+/// assert!(dcrf_tokio::Tokio::current().is_err());
 /// ```
 #[derive(Clone)]
 pub struct Tokio {
@@ -201,8 +204,15 @@ pub struct Tokio {
 impl Runtime for Tokio {
     type Timer = tokio::time::Sleep;
 
-    fn current() -> Option<Self> {
-        Some(Self { handle: Handle::try_current().ok()? })
+    fn current() -> Result<Self, ConnectError> {
+        let handle = Handle::try_current().map_err(|_| ConnectError::NoRuntime)?;
+        // Without timers, this panics. Nothing else tells.
+        let start_timer = || drop(tokio::time::sleep(Duration::ZERO));
+        if catch_unwind(start_timer).is_err() {
+            let message = "its timers are disabled: build it with `enable_time` or `enable_all`";
+            return Err(ConnectError::UnusableRuntime(message.to_owned()));
+        }
+        Ok(Self { handle })
     }
 
     fn now() -> Instant {
@@ -214,8 +224,8 @@ impl Runtime for Tokio {
         tokio::time::sleep_until(deadline.into())
     }
 
-    async fn resolve(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
-        Ok(tokio::net::lookup_host((host, port)).await?.collect())
+    fn enter(&self) -> impl Sized {
+        self.handle.enter()
     }
 
     async fn connect(

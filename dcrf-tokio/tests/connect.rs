@@ -196,3 +196,30 @@ fn listener() -> TcpListener {
 fn url(listener: &TcpListener) -> String {
     format!("ws://{}/ws/", listener.local_addr().unwrap())
 }
+
+#[test]
+fn l14_a_runtime_without_timers_is_an_error() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+    let error = runtime.block_on(dcrf_tokio::connect("ws://127.0.0.1:1/ws/")).unwrap_err();
+    let ConnectError::UnusableRuntime(message) = error else { panic!("{error:?}") };
+    assert!(message.contains("`enable_time`"), "{message}");
+}
+
+/// As the documentation of `Builder::build` shows it.
+#[test]
+fn l14_a_built_driver_runs_on_any_thread() {
+    let listener = listener();
+    let url = url(&listener);
+    let server = std::thread::spawn(move || {
+        let mut socket = tungstenite::accept(listener.accept().unwrap().0).unwrap();
+        while socket.read().is_ok() {}
+    });
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let built = runtime.block_on(async { dcrf_tokio::builder(&url).build() });
+    let (client, driver) = built.unwrap();
+    let driving = std::thread::spawn(|| block_on(driver));
+    block_on(client.connected()).unwrap();
+    block_on(client.close());
+    driving.join().unwrap();
+    server.join().unwrap();
+}

@@ -14,7 +14,9 @@ use dcrf_tokio::{Client, ClientEvent, ConnectionState, Request};
 use futures_lite::StreamExt;
 use serde_json::Value;
 use tokio::io::{DuplexStream, duplex};
-use tracing::Level;
+use tracing::span::{Attributes, Id, Record};
+use tracing::subscriber::Interest;
+use tracing::{Event, Level, Metadata, Subscriber};
 
 /// Replies to each request with 200, and drops the connection at the action `vanish`.
 async fn serve(far: DuplexStream) {
@@ -85,4 +87,59 @@ async fn request_and_reconnect_are_traced() {
 fn without_times(text: &str) -> String {
     let is_time = |word: &&str| !word.split('=').next().unwrap().ends_with("ms");
     text.split(' ').filter(is_time).collect::<Vec<_>>().join(" ")
+}
+
+/// Panics on each call.
+struct Panicking;
+
+const EXPECTED: &str = "expected in the output of this test";
+
+impl Subscriber for Panicking {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn register_callsite(&self, _: &'static Metadata<'static>) -> Interest {
+        Interest::sometimes()
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {
+        panic!("{EXPECTED}");
+    }
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, _: &Event<'_>) {
+        panic!("{EXPECTED}");
+    }
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {
+        panic!("{EXPECTED}");
+    }
+
+    fn try_close(&self, _: Id) -> bool {
+        panic!("{EXPECTED}");
+    }
+}
+
+/// It would abort the process, and with it all tests of this file.
+#[test]
+fn c4_a_panicking_subscriber_ends_neither_the_process_nor_the_client() {
+    let _turn = collector::turn();
+    let _guard = tracing::subscriber::set_default(Panicking);
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    runtime.enable_all().start_paused(true).build().unwrap().block_on(async {
+        let client = connect().await;
+        client.call::<()>(Request::new("tools", "echo")).await.unwrap();
+        client.call::<()>(Request::new("tools", "vanish")).await.unwrap_err();
+        client.connected().await.unwrap();
+        client.call::<()>(Request::new("tools", "echo")).await.unwrap();
+        client.close().await;
+    });
 }

@@ -4,14 +4,12 @@ use std::any::Any;
 use std::future::poll_fn;
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::Instant;
 
 use slab::Slab;
 
-use super::wake::Task;
-use super::wake::Wakers;
-use super::wake::{Readable, Readers};
+use super::wake::{Readable, Readers, Task, TaskWaker, Wakers};
 use crate::command::CloseOptions;
 use crate::config::Config;
 use crate::context::ClientEvents;
@@ -60,7 +58,7 @@ pub(super) struct Inner {
     /// The subprotocol of the last connection.
     pub(super) protocol: Option<String>,
     /// The waker of the driver, woken by the next command.
-    pub(super) driver: Option<Waker>,
+    pub(super) driver: Option<TaskWaker>,
     /// The driver has ended, so nothing will be reported any more.
     pub(super) finished: bool,
     pub(super) replies: OwnMap<RequestKey, Waiter<Result<Json, RequestError>>>,
@@ -68,9 +66,9 @@ pub(super) struct Inner {
     pub(super) unsubscribes: OwnMap<SubscriptionKey, Waiter<Result<(), UnsubscribeError>>>,
     pub(super) listeners: Slab<Listener>,
     /// The wakers of the state watches.
-    pub(super) watchers: Slab<Option<Waker>>,
+    pub(super) watchers: Slab<Option<TaskWaker>>,
     /// The wakers of tasks that wait for the driver to end.
-    finishers: Slab<Option<Waker>>,
+    finishers: Slab<Option<TaskWaker>>,
     /// Tasks that wait until frames are written.
     pub(super) flushers: Slab<Flusher>,
     /// How many events were dropped in all event streams.
@@ -87,12 +85,12 @@ pub(super) struct Flusher {
 
 /// A task that waits for one result.
 pub(super) enum Waiter<T> {
-    Waiting(Option<Waker>),
+    Waiting(Option<TaskWaker>),
     Done(T),
 }
 
 impl<T> Waiter<T> {
-    fn complete(&mut self, result: T) -> Option<Waker> {
+    fn complete(&mut self, result: T) -> Option<TaskWaker> {
         let Self::Waiting(waker) = self else { return None };
         let waker = waker.take();
         *self = Self::Done(result);
@@ -103,7 +101,7 @@ impl<T> Waiter<T> {
 /// An event stream.
 pub(super) struct Listener {
     pub(super) events: ClientEvents,
-    pub(super) waker: Option<Waker>,
+    pub(super) waker: Option<TaskWaker>,
 }
 
 impl Shared {
@@ -136,7 +134,7 @@ impl Shared {
     }
 
     pub(super) fn lock(&self) -> Locked<'_> {
-        // No user code runs under the lock, so its state is consistent even if it is poisoned.
+        // Only the hooks of a dialect run under the lock. One that panics loses its own frame, and the lock stays usable.
         let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         Locked { inner, records: Records::default() }
     }

@@ -22,9 +22,10 @@ use crate::protocol::pk::Pk;
 
 /// Waits for the server to acknowledge a subscription.
 ///
-/// The client subscribes when this future is created, not when it is polled. While offline it waits for a connection.
-/// Then the server has [`Config::request_timeout`](crate::Config::request_timeout) to acknowledge, or the
-/// [timeout](Subscribe::timeout) of the subscription.
+/// The client subscribes when this future is created, not when it is polled. While offline it waits for a connection, and
+/// it tries again while the server replies with 429 or 5xx. All this may take
+/// [`Config::request_timeout`](crate::Config::request_timeout), or the [timeout](Subscribe::timeout) of the subscription.
+/// To keep trying, subscribe with [`no_timeout`](Subscribe::no_timeout).
 ///
 /// ```no_run
 /// # use dcrf_proto::{Subscribe, client::{Client, SubscribeFuture}};
@@ -39,7 +40,7 @@ use crate::protocol::pk::Pk;
 /// # Errors
 ///
 /// - [`SubscriptionError::ErrorReply`]: the server replied with an error
-/// - [`SubscriptionError::TimedOut`]: the server did not acknowledge in time
+/// - [`SubscriptionError::TimedOut`]: the server did not acknowledge in time, by default within 30 seconds of the call
 /// - [`SubscriptionError::Poisoned`]: three connections in a row died right after the subscribe
 /// - [`SubscriptionError::Unsubscribed`]: [`Client::unsubscribe_all`](super::Client::unsubscribe_all) was called
 /// - [`SubscriptionError::Closed`]: the client was closed

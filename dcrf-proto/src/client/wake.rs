@@ -8,26 +8,47 @@ use std::task::{Poll, Wake, Waker};
 
 use rustc_hash::FxBuildHasher;
 
+use crate::contain::contain;
 use crate::id::{ListenerKey, OwnMap, ReplyStreamKey, SubscriptionKey};
 
-/// The wakers to wake after the lock is released.
-///
-/// Dropping it wakes them too: a `tracing` subscriber runs when the lock is released, and may panic.
+/// The waker of a task. To wake it or to drop it runs code of the executor or the program. If that panics, only this task
+/// misses its wake.
+pub(super) struct TaskWaker(Waker);
+
+impl TaskWaker {
+    pub(super) fn wake(mut self) {
+        let waker = self.take();
+        contain(|| waker.wake());
+    }
+
+    fn take(&mut self) -> Waker {
+        mem::replace(&mut self.0, Waker::noop().clone())
+    }
+}
+
+impl Drop for TaskWaker {
+    fn drop(&mut self) {
+        let waker = self.take();
+        contain(|| drop(waker));
+    }
+}
+
+/// The wakers to wake after the lock is released. Dropping it wakes them too.
 #[derive(Default)]
 pub(super) struct Wakers {
     /// A command wakes only the driver; this slot saves the allocation.
-    first: Option<Waker>,
-    others: Vec<Waker>,
+    first: Option<TaskWaker>,
+    others: Vec<TaskWaker>,
 }
 
 impl Wakers {
     pub(super) fn wake(&mut self) {
-        self.first.take().into_iter().chain(self.others.drain(..)).for_each(Waker::wake);
+        self.first.take().into_iter().chain(self.others.drain(..)).for_each(TaskWaker::wake);
     }
 }
 
-impl Extend<Waker> for Wakers {
-    fn extend<I: IntoIterator<Item = Waker>>(&mut self, wakers: I) {
+impl Extend<TaskWaker> for Wakers {
+    fn extend<I: IntoIterator<Item = TaskWaker>>(&mut self, wakers: I) {
         let mut wakers = wakers.into_iter();
         if self.first.is_none() {
             self.first = wakers.next();
@@ -49,9 +70,9 @@ impl Drop for Wakers {
 pub(super) struct Task<'a> {
     waker: &'a Waker,
     /// The clone to register.
-    cloned: Option<Waker>,
+    cloned: Option<TaskWaker>,
     /// A replaced waker, dropped after the lock is released.
-    removed: Option<Waker>,
+    removed: Option<TaskWaker>,
     needs_clone: bool,
 }
 
@@ -61,8 +82,8 @@ impl<'a> Task<'a> {
     }
 
     /// Registers the task's waker in `slot`.
-    pub(super) fn register<T>(&mut self, slot: &mut Option<Waker>) -> Poll<T> {
-        if !slot.as_ref().is_some_and(|known| known.will_wake(self.waker)) {
+    pub(super) fn register<T>(&mut self, slot: &mut Option<TaskWaker>) -> Poll<T> {
+        if !slot.as_ref().is_some_and(|known| known.0.will_wake(self.waker)) {
             match self.cloned.take() {
                 Some(waker) => self.removed = slot.replace(waker),
                 None => self.needs_clone = true,
@@ -72,7 +93,7 @@ impl<'a> Task<'a> {
     }
 
     /// Drops `waker` after the lock is released.
-    pub(super) fn defer_drop(&mut self, waker: Option<Waker>) {
+    pub(super) fn defer_drop(&mut self, waker: Option<TaskWaker>) {
         self.removed = waker;
     }
 
@@ -80,7 +101,7 @@ impl<'a> Task<'a> {
     pub(super) fn prepare_retry(&mut self) -> bool {
         let retry = mem::take(&mut self.needs_clone);
         if retry {
-            self.cloned = Some(self.waker.clone());
+            self.cloned = Some(TaskWaker(self.waker.clone()));
         }
         retry
     }
@@ -93,21 +114,21 @@ impl<'a> Task<'a> {
 pub(super) struct Signal {
     is_set: AtomicBool,
     /// Taken by a wake; the driver registers again each time that it is polled.
-    driver: Mutex<Option<Waker>>,
+    driver: Mutex<Option<TaskWaker>>,
 }
 
 impl Signal {
     /// Registers the driver's waker.
     pub(super) fn register(&self, driver: &Waker) {
-        if !self.driver().as_ref().is_some_and(|known| known.will_wake(driver)) {
+        if !self.driver().as_ref().is_some_and(|known| known.0.will_wake(driver)) {
             // Cloning or dropping a waker can run foreign code: do both without the lock.
-            let driver = driver.clone();
+            let driver = TaskWaker(driver.clone());
             let previous = self.driver().replace(driver);
             drop(previous);
         }
     }
 
-    fn driver(&self) -> MutexGuard<'_, Option<Waker>> {
+    fn driver(&self) -> MutexGuard<'_, Option<TaskWaker>> {
         self.driver.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -129,7 +150,7 @@ impl Wake for Signal {
     fn wake_by_ref(self: &Arc<Self>) {
         self.set();
         let driver = self.driver().take();
-        driver.into_iter().for_each(Waker::wake);
+        driver.into_iter().for_each(TaskWaker::wake);
     }
 }
 
@@ -146,7 +167,7 @@ pub(super) enum Readable {
 /// It remembers which readers were woken, so that the driver can let them run before a burst overflows their buffers.
 #[derive(Default)]
 pub(super) struct Readers {
-    waiting: OwnMap<Readable, Option<Waker>>,
+    waiting: OwnMap<Readable, Option<TaskWaker>>,
     /// Woken, and not polled since.
     woken: HashSet<Readable, FxBuildHasher>,
 }
@@ -165,19 +186,19 @@ impl Readers {
     }
 
     /// Takes the waker of a reader that has something to read.
-    pub(super) fn wake(&mut self, readable: Readable) -> Option<Waker> {
+    pub(super) fn wake(&mut self, readable: Readable) -> Option<TaskWaker> {
         let waker = self.waiting.remove(&readable)??;
         self.woken.insert(readable);
         Some(waker)
     }
 
     /// Removes a reader that was dropped or has ended.
-    pub(super) fn remove(&mut self, readable: Readable) -> Option<Waker> {
+    pub(super) fn remove(&mut self, readable: Readable) -> Option<TaskWaker> {
         self.woken.remove(&readable);
         self.waiting.remove(&readable)?
     }
 
-    pub(super) fn drain(&mut self) -> impl Iterator<Item = Waker> {
+    pub(super) fn drain(&mut self) -> impl Iterator<Item = TaskWaker> {
         self.waiting.drain().filter_map(|(_, waker)| waker)
     }
 

@@ -13,7 +13,7 @@ use crate::protocol::json::Json;
 /// [`SubscriptionError`](crate::SubscriptionError).
 ///
 /// Subscriptions to the same stream, action and arguments share one upstream subscription. The id, the unsubscribe
-/// action, the timeout and [`without_ack`](Self::without_ack) of the first one apply to all of them.
+/// action and [`without_ack`](Self::without_ack) of the first one apply to all of them.
 ///
 /// ```
 /// use dcrf_proto::Subscribe;
@@ -189,12 +189,11 @@ impl Subscribe {
         self
     }
 
-    /// Limits how long the server may take to acknowledge the subscription, in place of
-    /// [`Config::request_timeout`](crate::Config::request_timeout).
+    /// Limits how long subscribing may take, in place of [`Config::request_timeout`](crate::Config::request_timeout).
     ///
-    /// The time starts when the subscribe is sent. If the first acknowledgement is late, the subscription ends with
-    /// [`SubscriptionError::TimedOut`](crate::SubscriptionError::TimedOut). After a reconnect, a late acknowledgement
-    /// does not end it.
+    /// The time is counted from the call, and includes waiting for a connection and for a server that asks to try again
+    /// later. If the server has not acknowledged the subscription by then, it ends with
+    /// [`SubscriptionError::TimedOut`](crate::SubscriptionError::TimedOut). Once it was acknowledged, no outage ends it.
     ///
     /// ```
     /// # use dcrf_proto::Subscribe;
@@ -207,7 +206,8 @@ impl Subscribe {
         self
     }
 
-    /// Waits for the acknowledgement without a timeout.
+    /// Keeps trying to subscribe without a timeout, for as long as the client is offline and the server asks to try again
+    /// later.
     ///
     /// ```
     /// # use dcrf_proto::Subscribe;

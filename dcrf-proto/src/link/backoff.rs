@@ -6,6 +6,9 @@ use crate::config::Backoff;
 use crate::context::FAR;
 use crate::id::Random;
 
+/// The shortest delay. Without it, a port that refuses connections would be dialled thousands of times a second.
+const LEAST: Duration = Duration::from_millis(10);
+
 impl Backoff {
     /// The delay before attempt `n`, counted from 0.
     pub(crate) fn delay(&self, n: u32, random: &mut Random) -> Duration {
@@ -18,7 +21,8 @@ impl Backoff {
         } else {
             maximum
         };
-        if self.jitter { random_up_to(bound, random) } else { bound }
+        let delay = if self.jitter { random_up_to(bound, random) } else { bound };
+        delay.max(LEAST)
     }
 }
 

@@ -69,7 +69,8 @@ impl Class {
     }
 }
 
-const MAX_RETRY_AFTER: Duration = Duration::from_secs(5 * 60);
+/// The longest wait that a server can ask for.
+pub(crate) const MAX_RETRY_AFTER: Duration = Duration::from_secs(5 * 60);
 const TRY_AGAIN_LATER_DELAY: Duration = Duration::from_secs(10);
 
 fn default_reaction(error: &ConnectionError) -> Reaction {

@@ -10,6 +10,8 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 pub use self::failure::FailureAction;
+#[cfg(feature = "websocket")]
+pub(crate) use self::failure::MAX_RETRY_AFTER;
 use self::failure::{Finality, NextStep};
 use self::heartbeat::{HeartbeatAction, HeartbeatTimer};
 pub(crate) use self::silence::{Proof, Silence};

@@ -11,6 +11,7 @@ use crate::protocol::error_reply::ErrorReply;
 use crate::protocol::framing::Framing;
 use crate::protocol::json::{self, Json};
 use crate::protocol::scan::Scan;
+use crate::shown;
 
 /// A decoded text frame from the server.
 #[derive(Debug, PartialEq)]
@@ -66,7 +67,7 @@ impl<'a> Payload<'a> {
         };
         Err(ErrorReply {
             status,
-            action: self.action().map(str::to_owned),
+            action: self.action().map(shown::name),
             errors: Json::from_checked_or_null(self.errors),
             data: Json::from_checked_or_null(self.data),
         })
@@ -101,7 +102,12 @@ fn read_multiplexed<'a>(scan: &mut Scan<'a>) -> Option<Frame<'a>> {
     scan.entries(|scan, key| {
         match key {
             "stream" => stream = scan.raw().map(|value| string(scan, value))?,
+            // If a key is repeated, the last value counts.
             "payload" if scan.is_object() => payload = Some(Payload::read(scan)?),
+            "payload" => {
+                scan.skip()?;
+                payload = None;
+            }
             _ => scan.skip()?,
         }
         Some(())
@@ -114,7 +120,6 @@ impl<'a> Payload<'a> {
         let (mut errors, mut data, mut action, mut status, mut id) = (None, None, None, None, None);
         scan.entries(|scan, key| {
             let value = Some(scan.raw()?);
-            // If a key is repeated, the last value counts.
             match key {
                 "errors" => errors = value,
                 "data" => data = value,

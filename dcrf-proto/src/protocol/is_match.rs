@@ -25,18 +25,14 @@ pub(super) fn is_match(object: &Value, pattern: &Value) -> bool {
         (_, Value::String(pattern)) if pattern.chars().any(|letter| letter.len_utf16() > 1) => {
             false
         }
-        _ => {
-            let mut own = entries(object);
-            if let Some(length) = length(object) {
-                own.to_mut().insert("length".to_owned(), length.into());
-            }
-            contains_keys(&own, &entries(pattern))
-        }
+        _ => entries(pattern).iter().all(|(key, expected)| {
+            own(object, key).is_some_and(|value| contains(&value, expected))
+        }),
     }
 }
 
 /// Whether `value` equals `pattern` or contains it: an object the pattern's keys, an array its elements in any order.
-fn contains(value: &Value, pattern: &Value) -> bool {
+pub(super) fn contains(value: &Value, pattern: &Value) -> bool {
     match (value, pattern) {
         (Value::Object(value), Value::Object(pattern)) => contains_keys(value, pattern),
         (Value::Array(value), Value::Array(pattern)) => contains_elements(value, pattern),
@@ -95,11 +91,20 @@ fn entries(value: &Value) -> Cow<'_, Map<String, Value>> {
     }
 }
 
-/// The `length` of arrays and strings, a key that `Object.entries` omits.
-fn length(value: &Value) -> Option<usize> {
+/// The value of a key in JavaScript: arrays and strings have indices and a `length`.
+fn own<'v>(value: &'v Value, key: &str) -> Option<Cow<'v, Value>> {
+    let index = || key.parse::<usize>().ok().filter(|index| index.to_string() == key);
     match value {
-        Value::Array(array) => Some(array.len()),
-        Value::String(text) => Some(text.encode_utf16().count()),
-        _ => None,
+        Value::Object(object) => object.get(key).map(Cow::Borrowed),
+        Value::Array(array) if key == "length" => Some(Cow::Owned(array.len().into())),
+        Value::Array(array) => array.get(index()?).map(Cow::Borrowed),
+        Value::String(text) if key == "length" => {
+            Some(Cow::Owned(text.encode_utf16().count().into()))
+        }
+        Value::String(text) => {
+            let letter = char::from_u32(text.encode_utf16().nth(index()?)?.into())?;
+            Some(Cow::Owned(letter.to_string().into()))
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => None,
     }
 }

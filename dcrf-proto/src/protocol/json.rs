@@ -84,6 +84,14 @@ impl Json {
         Self("null".into())
     }
 
+    /// The memory that it takes in a list.
+    pub(crate) fn held(&self) -> usize {
+        self.len() + Self::OVERHEAD
+    }
+
+    /// The memory of a value in a list besides its text: a pointer with a length, two counters, and what an allocator adds.
+    pub(crate) const OVERHEAD: usize = 48;
+
     pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
@@ -193,17 +201,7 @@ impl DecodeError {
 
 impl From<&serde_json::Error> for DecodeError {
     fn from(error: &serde_json::Error) -> Self {
-        let message = error.to_string();
-        // serde's messages quote the value before ", expected". Only the text after it is safe to show.
-        let is_missing_field = message.starts_with("missing field");
-        let expected = match message.rsplit_once(", expected ") {
-            _ if is_missing_field => message.as_str(),
-            Some((_, expected)) => expected,
-            None => "another value",
-        };
-        let expected = expected.rsplit_once(" at line ").map_or(expected, |(what, _)| what);
-        let expected =
-            if is_missing_field { expected.to_owned() } else { format!("expected {expected}") };
+        let expected = expected(&error.to_string());
         // serde_json reports a position before the first byte as column 0, and an error without a position as line 0.
         let (line, column) = (error.line().max(1), error.column().max(1));
         Self { expected, line, column, pk: None }
@@ -251,6 +249,43 @@ pub(crate) fn without_lone_surrogates(text: &str) -> Cow<'_, str> {
 fn escaped_unit(text: &str, at: usize) -> Option<u16> {
     let digits = text.get(at..at + 6)?.strip_prefix(r"\u")?;
     u16::from_str_radix(digits, 16).ok()
+}
+
+/// How serde's messages begin that end with what was expected.
+const BEFORE_EXPECTED: [&str; 5] = [
+    "invalid type: ",
+    "invalid value: ",
+    "invalid length ",
+    "unknown field `",
+    "unknown variant `",
+];
+
+/// What serde's message says was expected, without the value that it quotes.
+fn expected(message: &str) -> String {
+    let message = message.rsplit_once(" at line ").map_or(message, |(message, _)| message);
+    if let Some(field) = missing_field(message) {
+        return format!("missing field `{field}`");
+    }
+    if !BEFORE_EXPECTED.iter().any(|before| message.starts_with(before)) {
+        // Of the program's own type, or of serde_json about the syntax.
+        return "expected another value".to_owned();
+    }
+    if message.ends_with("`, there are no fields") {
+        return "expected no fields".to_owned();
+    }
+    if message.ends_with("`, there are no variants") {
+        return "expected no variants".to_owned();
+    }
+    match message.rsplit_once(", expected ") {
+        Some((_, expected)) => format!("expected {expected}"),
+        None => "expected another value".to_owned(),
+    }
+}
+
+/// The name in "missing field `name`". It comes from the type.
+fn missing_field(message: &str) -> Option<&str> {
+    let name = message.strip_prefix("missing field `")?.strip_suffix('`')?;
+    (!name.contains('`')).then_some(name)
 }
 
 /// Appends a string as JSON.
@@ -355,6 +390,57 @@ mod tests {
         let error = error.decode::<Titled>().unwrap_err().to_string();
         let expected = "could not decode the data at line 1, column 12: missing field `title`";
         assert_eq!(error, expected);
+    }
+
+    #[test]
+    fn x1_decode_errors_show_no_part_of_a_value_that_looks_like_an_error() {
+        #[derive(Debug, serde::Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Empty {}
+
+        #[derive(Debug, serde::Deserialize)]
+        enum Never {}
+
+        #[derive(Debug, serde::Deserialize)]
+        enum One {
+            Known,
+        }
+
+        #[derive(Debug, serde::Deserialize)]
+        #[serde(try_from = "String")]
+        struct Custom;
+
+        impl TryFrom<String> for Custom {
+            type Error = String;
+
+            fn try_from(text: String) -> Result<Self, String> {
+                Err(text)
+            }
+        }
+
+        let texts = ["a, expected CANARY", "a`, expected CANARY", "missing field CANARY"];
+        for text in texts {
+            let key = Json::from_value(&serde_json::json!({text: 1})).unwrap();
+            let value = Json::from_value(text).unwrap();
+            let errors = [
+                key.decode::<Empty>().unwrap_err(),
+                key.decode::<One>().unwrap_err(),
+                key.decode::<Never>().unwrap_err(),
+                key.decode::<Titled>().unwrap_err(),
+                value.decode::<One>().unwrap_err(),
+                value.decode::<Never>().unwrap_err(),
+                value.decode::<Custom>().unwrap_err(),
+                value.decode::<u8>().unwrap_err(),
+                key.decode::<std::collections::BTreeMap<u8, u8>>().unwrap_err(),
+            ];
+            for error in errors {
+                assert!(!error.to_string().contains("CANARY"), "{error}");
+            }
+        }
+        let error = Json::from_checked(r#""b""#).decode::<One>().unwrap_err();
+        assert_eq!(error.expected, "expected `Known`");
+        let error = Json::from_checked(r#"{"a":1}"#).decode::<Empty>().unwrap_err();
+        assert_eq!(error.expected, "expected no fields");
     }
 
     #[test]

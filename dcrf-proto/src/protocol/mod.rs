@@ -8,6 +8,7 @@ pub(crate) mod json;
 mod next_page;
 pub(crate) mod page;
 pub(crate) mod pk;
+mod projection;
 pub(crate) mod scan;
 pub(crate) mod selector;
 pub(crate) mod template;

@@ -188,7 +188,7 @@ impl<'de> Deserialize<'de> for Pk {
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Deleted {
-    /// The primary key. `None` if the event has no key under `pk` or the configured name.
+    /// The primary key. `None` if the event has no key under `pk` or the configured name, or more than 10,000 keys.
     pub pk: Option<Pk>,
     /// The event's data, with the primary key under the configured name unless
     /// [`Config::ensure_pk_field_in_delete_events`](crate::Config) is off.
@@ -283,6 +283,9 @@ fn read_pk(value: &RawValue) -> Option<Pk> {
     }
 }
 
+/// The most keys that an object may have for its primary key to be read. The entries take several times its size.
+const MOST_KEYS: usize = 10_000;
+
 /// An object's entries in their order. The values are JSON text.
 struct Object<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
@@ -309,6 +312,9 @@ impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut entries = Vec::new();
                 while let Some((key, value)) = map.next_entry::<Cow<'de, str>, &'de RawValue>()? {
+                    if entries.len() == MOST_KEYS {
+                        return Err(A::Error::custom("too many keys"));
+                    }
                     entries.push((key, value));
                 }
                 Ok(Object(entries))
@@ -362,6 +368,19 @@ mod tests {
             let deleted = Deleted::read(&format!(r#"{{"pk":{key}}}"#), "id", true, None);
             assert_eq!(deleted.pk, Some(Pk::Number(key)));
             assert_eq!(deleted.data.as_str(), format!(r#"{{"id":{key}}}"#));
+        }
+    }
+
+    #[test]
+    fn an_object_with_too_many_keys_is_delivered_unchanged() {
+        let object = |keys: usize| {
+            let keys: Vec<String> = (0..keys).map(|key| format!("\"{key}\":0")).collect();
+            format!("{{\"pk\":7,{}}}", keys.join(","))
+        };
+        for (keys, pk) in [(MOST_KEYS - 1, Some(Pk::from(7))), (MOST_KEYS, None)] {
+            let deleted = Deleted::read(&object(keys), "id", true, None);
+            assert_eq!(deleted.pk, pk);
+            assert_eq!(deleted.data.as_str().contains(r#""pk":7"#), pk.is_none());
         }
     }
 

@@ -1,5 +1,6 @@
 //! Selectors decide which frames a listener gets. `is_match` compares a frame with a pattern.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::Serialize;
@@ -7,6 +8,11 @@ use serde_json::Value;
 
 use crate::protocol::framing::Framing;
 use crate::protocol::is_match::is_match;
+use crate::protocol::json;
+use crate::protocol::projection::{Patterns, project};
+
+/// The size from which a frame is not parsed as a whole.
+const LARGE: usize = 64 << 10;
 
 /// Selects frames by stream or by a pattern that they contain, or selects all frames.
 ///
@@ -18,7 +24,7 @@ use crate::protocol::is_match::is_match;
 ///
 /// Unlike in JavaScript, integers above 2^53 are compared exactly, and objects have no implicit `__proto__` key. A
 /// frame matches no pattern if it contains a lone surrogate, a number that is too large for a double, or more than 127
-/// levels.
+/// levels. In a frame of over 64 KiB, that holds only for the parts that a pattern names.
 ///
 /// `Debug` shows the stream and the number of patterns, so it is safe to log.
 ///
@@ -174,6 +180,50 @@ impl Selector {
         })
     }
 
+    /// Parses a frame, to compare it with these selectors. Of a large frame, only the parts that their patterns name.
+    pub(crate) fn parse_frame<'s>(
+        framing: Framing,
+        text: &str,
+        selectors: impl Iterator<Item = &'s Self> + Clone,
+    ) -> Option<Value> {
+        let parse = |text: &str| {
+            if text.len() <= LARGE {
+                serde_json::from_str(text).ok()
+            } else {
+                Self::parse_parts(framing, text, selectors.clone())
+            }
+        };
+        parse(text).or_else(|| match json::without_lone_surrogates(text) {
+            Cow::Owned(repaired) => parse(&repaired),
+            Cow::Borrowed(_) => None,
+        })
+    }
+
+    fn parse_parts<'s>(
+        framing: Framing,
+        text: &str,
+        selectors: impl Iterator<Item = &'s Self>,
+    ) -> Option<Value> {
+        let mut patterns = Patterns { message: Vec::new(), payload: Vec::new() };
+        for pattern in selectors.flat_map(|selector| &selector.patterns) {
+            match pattern {
+                Pattern::Payload(pattern) if framing == Framing::Multiplexed => {
+                    patterns.payload.push(pattern);
+                }
+                Pattern::Payload(pattern) | Pattern::Message(pattern) => {
+                    patterns.message.push(pattern);
+                }
+            }
+        }
+        let all = patterns.message.iter().chain(&patterns.payload);
+        if all.clone().all(|pattern| pattern.is_object()) {
+            project(text, patterns)
+        } else {
+            // Such a pattern matches by rules of its own, and nobody uses one.
+            serde_json::from_str(text).ok()
+        }
+    }
+
     /// The only stream whose frames can match. Ignored in bare framing.
     pub(crate) fn of_stream(&self) -> Option<&str> {
         self.stream.as_deref()
@@ -228,6 +278,49 @@ mod tests {
         let tasks = Selector::message(json!({"stream": "tasks", "payload": {"n": 1}}));
         assert!(!selects(&tasks, Framing::Multiplexed));
         assert_eq!(tasks.of_stream(), Some("tasks"));
+    }
+
+    /// Whether a frame with this payload contains the pattern, if only parts of it are parsed.
+    fn parts_contain(payload: &Value, pattern: &Value) -> bool {
+        let frame = json!({"before": "unused", "payload": payload, "stream": "tools"});
+        let text = frame.to_string();
+        let of_payload = Selector::any().contains(pattern);
+        let of_message = Selector::message(json!({"payload": pattern}));
+        let selectors = [of_payload, of_message];
+        let parsed = Selector::parse_parts(Framing::Multiplexed, &text, selectors.iter()).unwrap();
+        assert!(parsed.get("before").is_none() || !pattern.is_object(), "{parsed}");
+        let selects = |selector: &Selector| {
+            selector.selects(Framing::Multiplexed, Some("tools"), || Some(&parsed))
+        };
+        if payload.is_object() && pattern.is_object() {
+            assert_eq!(selects(&selectors[0]), selects(&selectors[1]), "{payload} {pattern}");
+        }
+        selects(&selectors[0])
+    }
+
+    #[test]
+    fn f2_large_frames_match_as_small_ones_do() {
+        let recorded = include_str!("../../tests/session/selectors.jsonl");
+        for line in recorded.lines().skip(1) {
+            let (object, pattern, expected): (Value, Value, bool) =
+                serde_json::from_str(line).unwrap();
+            assert_eq!(parts_contain(&object, &pattern), expected, "{object} {pattern}");
+        }
+        let twice = format!(r#"{{"a":1,"b":"{}","a":2}}"#, "x".repeat(LARGE));
+        for (pattern, expected) in [(json!({"a": 1}), false), (json!({"a": 2}), true)] {
+            let selector = Selector::message(&pattern);
+            let parsed = Selector::parse_frame(Framing::Bare, &twice, [&selector].into_iter());
+            assert_eq!(selector.selects(Framing::Bare, None, || parsed.as_ref()), expected);
+        }
+    }
+
+    #[test]
+    fn f2_many_elements_that_match_are_not_kept() {
+        let payload = json!({"a": vec![1; 100_000]});
+        let selectors = [Selector::any().contains(json!({"a": [1, 1, 2]}))];
+        let text = json!({"payload": payload}).to_string();
+        let parsed = Selector::parse_frame(Framing::Multiplexed, &text, selectors.iter());
+        assert_eq!(parsed.unwrap(), json!({"payload": {"a": [1, 1, 1]}}));
     }
 
     #[test]

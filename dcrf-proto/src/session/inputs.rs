@@ -13,6 +13,7 @@ use crate::protocol::envelope::{self, Envelope, Frame, Payload};
 use crate::protocol::framing::Framing;
 use crate::protocol::json::{self, Json};
 use crate::routing::{Destination, Route};
+use crate::shown;
 use crate::timer::Timer;
 
 impl Session {
@@ -268,6 +269,7 @@ impl Session {
                 Timer::Request(key) => self.requests.time_out(&mut self.cx, key),
                 Timer::Refresh(key) => self.subscriptions.refresh_timer_fired(&mut self.cx, key),
                 Timer::Upstream(key) => self.subscriptions.timer_fired(&mut self.cx, key),
+                Timer::Subscription(key) => self.subscriptions.time_out(&mut self.cx, key),
             }
         }
         if let Some(last_text) = self.cx.silence.take_proved().filter(|_| self.link.is_open()) {
@@ -307,7 +309,7 @@ impl Session {
                         self.listeners.miss(&mut self.cx, key);
                     }
                     Destination::Listener(key) => {
-                        let stream = stream.map(str::to_owned);
+                        let stream = stream.map(shown::name);
                         let event = ListenerEvent::Frame { stream, payload: payload_json() };
                         self.listeners.push(&mut self.cx, key, event);
                     }

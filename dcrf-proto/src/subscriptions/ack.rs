@@ -232,21 +232,9 @@ impl Subscriptions {
                 let phase = Phase::Queued { replayed };
                 self.replay.enqueue(&mut self.registry, cx, key, phase);
             }
-            Phase::Sent { .. } if upstream.ack_timeout(&cx.config).is_none() => {
-                self.replay.enter(&mut self.registry, cx, key, Phase::Overdue);
-            }
-            Phase::Sent { .. } if upstream.acknowledged => {
-                upstream.trace(cx, SubscriptionEvent::Overdue);
-                if self.end_pending_subscribers(cx, key) {
-                    self.replay.enter(&mut self.registry, cx, key, Phase::Overdue);
-                } else {
-                    self.leave(cx, key, None);
-                }
-            }
             Phase::Sent { .. } => {
                 upstream.trace(cx, SubscriptionEvent::Overdue);
-                self.end_subscribers(cx, key, &SubscriptionError::TimedOut);
-                self.leave(cx, key, None);
+                self.replay.enter(&mut self.registry, cx, key, Phase::Overdue);
             }
             Phase::Unsubscribed => self.retire_upstream(cx, key, Err(UnsubscribeError::TimedOut)),
             Phase::Offline
@@ -257,18 +245,18 @@ impl Subscriptions {
         }
     }
 
-    /// The acknowledgement of a replay is overdue. Ends the subscribers that wait for their first acknowledgement. Returns
-    /// whether others are left.
-    fn end_pending_subscribers(&mut self, cx: &mut Context, key: UpstreamKey) -> bool {
-        let end = |key, subscriber: &mut Subscriber| {
-            let is_pending = !subscriber.is_acknowledged();
-            if is_pending {
-                subscriber.end(cx, key, SubscriptionError::TimedOut);
-            }
-            !is_pending
-        };
-        let upstream = self.registry.retain_subscribers(key, end);
-        upstream.is_some_and(|upstream| !upstream.subscribers.is_empty())
+    /// A subscriber was not acknowledged in time, counted from the call (S3).
+    pub(crate) fn time_out(&mut self, cx: &mut Context, key: SubscriptionKey) {
+        let Some(subscriber) = self.registry.subscribers.get_mut(key) else { return };
+        let upstream = subscriber.upstream();
+        subscriber.end(cx, key, SubscriptionError::TimedOut);
+        let Some(upstream) = upstream else { return };
+        if let Some(upstream) = self.registry.upstreams.get(upstream) {
+            upstream.trace(cx, SubscriptionEvent::Overdue);
+        }
+        if self.registry.detach(upstream, key) {
+            self.leave(cx, upstream, None);
+        }
     }
 
     pub(super) fn end_subscribers(

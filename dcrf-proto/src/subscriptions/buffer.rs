@@ -217,7 +217,7 @@ impl Measure for Change {
         match self {
             Self::Create(data) | Self::Update(data) => data.len(),
             Self::Delete(deleted) => deleted.data.len(),
-            Self::Snapshot(objects) => objects.iter().map(Json::len).sum(),
+            Self::Snapshot(objects) => objects.iter().map(Json::held).sum(),
             Self::ErrorReply(error_reply)
             | Self::RefreshFailed(RefreshError::ErrorReply(error_reply)) => {
                 length(error_reply.action.as_deref())

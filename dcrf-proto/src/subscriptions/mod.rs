@@ -179,18 +179,14 @@ impl Subscriptions {
         let Some(upstream) = self.registry.upstreams.get_mut(upstream_key) else { return };
         upstream.subscribers.push(key);
         upstream.adopt_unsubscribe_action(subscribe);
-        match (upstream.phase, self.registry.subscribers.get_mut(key)) {
-            (Phase::Live, Some(subscriber)) => {
-                subscriber.acknowledge(cx, key, self.last_error.as_ref());
-                self.refreshes.restart(&mut self.registry, cx, key);
-            }
-            // The new subscriber has a deadline of its own.
-            (Phase::Overdue, _) => {
-                let due = cx.due_after(upstream.ack_timeout(&cx.config));
-                let phase = Phase::Sent { replayed: false };
-                self.replay.enter_until(&mut self.registry, cx, upstream_key, phase, due);
-            }
-            _ => {}
+        let is_live = upstream.phase == Phase::Live;
+        let Some(subscriber) = self.registry.subscribers.get_mut(key) else { return };
+        if is_live {
+            subscriber.acknowledge(cx, key, self.last_error.as_ref());
+            self.refreshes.restart(&mut self.registry, cx, key);
+        } else {
+            let timeout = subscribe.timeout.or(cx.config.request_timeout);
+            subscriber.start_timeout(cx, key, timeout);
         }
     }
 
@@ -266,7 +262,7 @@ impl Subscriptions {
         self.refreshes.stop(&mut self.registry, cx, key);
         self.leave_unused(cx);
         let Some(mut subscriber) = self.registry.subscribers.remove(key) else { return };
-        subscriber.clear(cx);
+        subscriber.unsubscribed(cx, key);
         match subscriber.upstream() {
             Some(upstream) if self.registry.detach(upstream, key) => {
                 self.leave(cx, upstream, Some(key));

@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use serde::de::IgnoredAny;
+
 use super::refresh::{Expects, Pages, Phase, Refresh};
 use super::registry::Registry;
 use super::subscriber::Subscriber;
@@ -198,6 +200,9 @@ impl Refreshes {
         key: SubscriptionKey,
         data: &Json,
     ) {
+        if is_too_long(registry, cx, key, data) {
+            return overflow(registry, cx, key);
+        }
         let Some(refresh) = refresh_of(registry, key) else { return };
         let expects = refresh.expects();
         let page = (expects != Expects::Object).then(|| data.decode::<Page<Json>>());
@@ -221,15 +226,14 @@ impl Refreshes {
         let next_page = page.next_request(&refresh.request);
         let pages =
             refresh.pages.get_or_insert_with(|| Pages { count: page.count, ..Pages::default() });
-        pages.bytes += page.results.iter().map(Json::len).sum::<usize>();
+        pages.bytes += page.results.iter().map(Json::held).sum::<usize>();
         pages.objects.extend(page.results);
+        if pages.bytes > cx.config.changes.bytes {
+            return overflow(registry, cx, key);
+        }
         if next_page.is_none() {
             let objects = std::mem::take(&mut pages.objects);
             return deliver_snapshot(registry, cx, key, objects);
-        }
-        if pages.bytes > cx.config.changes.bytes {
-            let limit = cx.config.changes;
-            return end(registry, cx, key, SubscriptionError::Overflowed { limit });
         }
         refresh.next_page = next_page;
         self.enqueue(registry, key);
@@ -312,6 +316,22 @@ fn deliver_all(
     while let Some(change) = changes.pop() {
         registry.deliver(cx, key, change);
     }
+}
+
+/// Whether the objects of a page take more memory than the buffer may hold. Counted before they are allocated: each can
+/// be a single byte.
+fn is_too_long(registry: &mut Registry, cx: &Context, key: SubscriptionKey, data: &Json) -> bool {
+    let Some(refresh) = refresh_of(registry, key) else { return false };
+    let earlier = refresh.pages.as_ref().map_or(0, |pages| pages.bytes);
+    let Ok(page) = data.decode::<Page<IgnoredAny>>() else { return false };
+    let held = page.results.len().saturating_mul(Json::OVERHEAD);
+    earlier.saturating_add(held) > cx.config.changes.bytes
+}
+
+/// The snapshot is larger than the buffer may be.
+fn overflow(registry: &mut Registry, cx: &mut Context, key: SubscriptionKey) {
+    let limit = cx.config.changes;
+    end(registry, cx, key, SubscriptionError::Overflowed { limit });
 }
 
 /// Ends a subscription whose state is too large.

@@ -1,6 +1,7 @@
 //! One caller's subscription: its options, and the changes that wait for its reader.
 
 use std::borrow::Cow;
+use std::time::{Duration, Instant};
 
 use serde_json::value::RawValue;
 
@@ -16,10 +17,14 @@ use crate::id::{SubscriptionKey, UpstreamKey};
 use crate::protocol::error_reply::ErrorReply;
 use crate::protocol::json::Json;
 use crate::protocol::pk::Deleted;
+use crate::shown;
+use crate::timer::Timer;
 
 #[derive(Debug)]
 pub(crate) struct Subscriber {
     phase: Phase,
+    /// When it times out, while it is not acknowledged.
+    deadline: Option<Instant>,
     /// Inline: with many subscriptions, each event would miss the cache once more for a box.
     buffer: ChangeBuffer,
     overflow_policy: OverflowPolicy,
@@ -55,6 +60,7 @@ impl Subscriber {
         let refresh = subscribe.refresh_request().map(|request| Box::new(Refresh::new(request)));
         Self {
             phase: Phase::Pending(upstream),
+            deadline: None,
             buffer: ChangeBuffer::new(subscribe.overflow_policy),
             overflow_policy: subscribe.overflow_policy,
             include_create: subscribe.include_create || refresh.is_some(),
@@ -78,6 +84,25 @@ impl Subscriber {
         matches!(self.phase, Phase::Acknowledged(_))
     }
 
+    /// Starts the time that it may take to be acknowledged (S3).
+    pub(super) fn start_timeout(
+        &mut self,
+        cx: &mut Context,
+        key: SubscriptionKey,
+        timeout: Option<Duration>,
+    ) {
+        self.deadline = timeout.map(|timeout| cx.after(timeout));
+        if let Some(deadline) = self.deadline {
+            cx.timers.set(deadline, Timer::Subscription(key));
+        }
+    }
+
+    fn stop_timeout(&mut self, cx: &mut Context, key: SubscriptionKey) {
+        if let Some(deadline) = self.deadline.take() {
+            cx.timers.clear(deadline, Timer::Subscription(key));
+        }
+    }
+
     pub(crate) fn error(&self) -> Option<&SubscriptionError> {
         match &self.phase {
             Phase::Ended(error) => Some(error),
@@ -99,6 +124,7 @@ impl Subscriber {
         self.deliver_gap(cx, key, last_error);
         if let Phase::Pending(upstream) = self.phase {
             self.phase = Phase::Acknowledged(upstream);
+            self.stop_timeout(cx, key);
         }
         if !std::mem::replace(&mut self.subscribed_queued, true) {
             cx.events.push_back(Event::Subscribed(key));
@@ -208,8 +234,14 @@ impl Subscriber {
         self.buffer.has_snapshot()
     }
 
+    /// The caller has unsubscribed.
+    pub(super) fn unsubscribed(&mut self, cx: &mut Context, key: SubscriptionKey) {
+        self.stop_timeout(cx, key);
+        self.clear(cx);
+    }
+
     /// Discards all unread changes.
-    pub(super) fn clear(&mut self, cx: &mut Context) {
+    fn clear(&mut self, cx: &mut Context) {
         let empty = ChangeBuffer::new(self.overflow_policy);
         let buffer = std::mem::replace(&mut self.buffer, empty);
         cx.unread.changes.change(buffer.held(), Held::default());
@@ -247,6 +279,7 @@ impl Subscriber {
 
     pub(super) fn end(&mut self, cx: &mut Context, key: SubscriptionKey, error: SubscriptionError) {
         cx.stats.subscriptions_ended += u64::from(!matches!(error, SubscriptionError::Closed(_)));
+        self.stop_timeout(cx, key);
         let mut changes = self.discard_pages(cx);
         while let Some(change) = changes.pop() {
             if self.buffer_change(cx, change).is_err() {
@@ -309,7 +342,7 @@ impl ServerEvent<'_> {
                 Change::Delete(deleted)
             }
             (action, _) => {
-                Change::Other { action: action.map(str::to_owned), payload: self.json.clone() }
+                Change::Other { action: action.map(shown::name), payload: self.json.clone() }
             }
         }
     }

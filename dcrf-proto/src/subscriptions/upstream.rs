@@ -79,7 +79,7 @@ pub(crate) enum Phase {
     Sent {
         replayed: bool,
     },
-    /// The acknowledgement of a replay is late. It can still come, but no longer fills the window.
+    /// The acknowledgement is late. It can still come, but no longer fills the window.
     Overdue,
     Live,
     /// The server answered 429 or 5xx: subscribe again at the deadline (S3).
@@ -198,7 +198,7 @@ impl Upstream {
         self.deferrals = 0;
     }
 
-    /// How long the server may take to acknowledge a subscribe, if there is a limit.
+    /// How long the server may take to acknowledge a subscribe before it counts as overdue.
     pub(crate) fn ack_timeout(&self, config: &Config) -> Option<Duration> {
         self.timeout.or(config.request_timeout)
     }

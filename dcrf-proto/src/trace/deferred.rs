@@ -2,16 +2,18 @@
 
 use std::sync::Arc;
 
-use tracing::{Span, info_span};
+use tracing::info_span;
 
 use super::emit::{CONNECTION, Record, Sink, Tracer};
+use super::span::ContainedSpan;
 
 impl Tracer {
     /// Defers all records from now on, for [`take_records`](Self::take_records). Creates a span, so don't call it
     /// under a lock.
     pub(crate) fn defer(&mut self, server: impl FnOnce() -> Option<String>) {
         // Without a parent: a client would keep the caller's span open.
-        let client = info_span!(target: CONNECTION, parent: None, "client", server = server());
+        let span = || info_span!(target: CONNECTION, parent: None, "client", server = server());
+        let client = ContainedSpan::new(span);
         self.sink = Sink::Deferred(Arc::new(client), Vec::new());
     }
 
@@ -28,7 +30,7 @@ impl Tracer {
 /// Deferred records. Dropping them emits them, so drop them after the lock is released.
 #[derive(Default)]
 pub(crate) struct Records {
-    client: Option<Arc<Span>>,
+    client: Option<Arc<ContainedSpan>>,
     records: Vec<Record>,
 }
 

@@ -8,10 +8,12 @@ use std::time::{Duration, Instant};
 
 use tracing::field::{Empty, display};
 use tracing::level_filters::LevelFilter;
-use tracing::{Span, debug, debug_span, info, trace, warn};
+use tracing::{debug, debug_span, info, trace, warn};
 
 use super::SubscriptionEvent;
+use super::span::ContainedSpan;
 use crate::command::Request;
+use crate::contain::contain;
 use crate::error::{CloseReason, RejectReason};
 use crate::event::ConnectionState;
 use crate::id::RequestId;
@@ -41,7 +43,7 @@ pub(crate) struct Tracer {
 pub(super) enum Sink {
     Immediate,
     /// The span of the client, and the records to emit once its lock is released.
-    Deferred(Arc<Span>, Vec<Record>),
+    Deferred(Arc<ContainedSpan>, Vec<Record>),
 }
 
 /// Which kinds of event were emitted at a high level on this connection. Repetitions get a lower one.
@@ -267,7 +269,7 @@ pub(crate) struct RequestSpan {
 #[derive(Debug)]
 enum SpanState {
     Pending,
-    Open(Arc<Span>),
+    Open(Arc<ContainedSpan>),
     EndedEarly(End),
     Closed,
 }
@@ -288,16 +290,19 @@ impl RequestSpan {
     }
 
     fn begin(&self) {
-        let span = Arc::new(debug_span!(
-            target: REQUEST,
-            "request",
-            stream = &*self.stream,
-            action = &*self.action,
-            request_id = %self.id,
-            outcome = Empty,
-            ms = Empty,
-            sent = Empty,
-        ));
+        let span = || {
+            debug_span!(
+                target: REQUEST,
+                "request",
+                stream = &*self.stream,
+                action = &*self.action,
+                request_id = %self.id,
+                outcome = Empty,
+                ms = Empty,
+                sent = Empty,
+            )
+        };
+        let span = Arc::new(ContainedSpan::new(span));
         let before = mem::replace(&mut *self.state(), SpanState::Open(span));
         if let SpanState::EndedEarly(end) = before {
             self.end(end);
@@ -316,7 +321,7 @@ impl RequestSpan {
         }
     }
 
-    fn span(&self) -> Option<Arc<Span>> {
+    fn span(&self) -> Option<Arc<ContainedSpan>> {
         match &*self.state() {
             SpanState::Open(span) => Some(span.clone()),
             _ => None,
@@ -325,10 +330,12 @@ impl RequestSpan {
 }
 
 impl End {
-    fn emit(&self, span: &Span) {
-        span.record("outcome", display(self.outcome));
-        span.record("ms", self.ms);
-        span.record("sent", self.sent);
+    fn emit(&self, span: &ContainedSpan) {
+        span.record(|span| {
+            span.record("outcome", display(self.outcome));
+            span.record("ms", self.ms);
+            span.record("sent", self.sent);
+        });
         // `parent: span` would pass only the id, and this thread's subscriber may use it for a different span.
         span.in_scope(|| debug!(target: REQUEST, "{}", self.outcome));
     }
@@ -336,7 +343,7 @@ impl End {
 
 impl Record {
     /// Emits it: requests as children of the current span, everything else in the client's span, if there is one.
-    pub(super) fn emit(self, client: Option<&Span>) {
+    pub(super) fn emit(self, client: Option<&ContainedSpan>) {
         match self {
             Self::Accepted(request) => request.begin(),
             Self::Ended(request, end) => request.end(end),
@@ -347,10 +354,14 @@ impl Record {
                     );
                 }
             }
-            Self::Rejected(reason) => debug!(target: REQUEST, "rejected: {reason}"),
+            Self::Rejected(reason) => {
+                contain(|| debug!(target: REQUEST, "rejected: {reason}"));
+            }
             other => match client {
                 Some(client) => client.in_scope(|| other.emit_in_client()),
-                None => other.emit_in_client(),
+                None => {
+                    contain(|| other.emit_in_client());
+                }
             },
         }
     }

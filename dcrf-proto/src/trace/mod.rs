@@ -1,7 +1,8 @@
 //! Logs through the crate `tracing`, with the feature of that name. Without it, all of this compiles to nothing.
 //!
 //! A `tracing` subscriber runs user code. A session behind a lock therefore defers its records, and the client emits
-//! them after it has released the lock ([`Records`]). An embedder's session emits at once. No record contains secrets
+//! them after it has released the lock ([`Records`]). An embedder's session emits at once. A subscriber that panics loses
+//! its own events, and harms nothing else. No record contains secrets
 //! (X1): only names of streams and actions, request ids, statuses, sizes, and the `Display` of states and errors.
 
 #[cfg(all(feature = "client", feature = "tracing"))]
@@ -10,6 +11,8 @@ mod deferred;
 mod emit;
 #[cfg(not(feature = "tracing"))]
 mod noop;
+#[cfg(feature = "tracing")]
+mod span;
 
 use std::time::Duration;
 

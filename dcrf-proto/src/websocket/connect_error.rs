@@ -37,6 +37,10 @@ pub enum ConnectError {
     /// The builder was used outside of an async runtime.
     #[error("there is no async runtime: connect from within one")]
     NoRuntime,
+    /// The async runtime can't be used: Tokio's has no timers, or the one below dcrf-smol could not start, for example for
+    /// lack of file descriptors. Retrying later can help.
+    #[error("the async runtime can't be used: {0}")]
+    UnusableRuntime(String),
     /// The thread that drives the client could not be started.
     #[error("could not start a thread for the client: {0}")]
     NoThread(String),

@@ -60,6 +60,9 @@ pub enum InvalidCredentials {
     /// The value of a header contains a line break, another control character, or a non-ASCII character.
     #[error("the value of the header `{0}` contains a control or non-ASCII character")]
     HeaderValue(String),
+    /// There are more than 1,000 headers.
+    #[error("there are more than {MOST_HEADERS} headers")]
+    TooManyHeaders,
     /// The name or value of a cookie contains a character that must be encoded, such as `;` or a space.
     #[error(
         "the cookie is invalid: encode spaces, commas, semicolons, quotes, backslashes and non-ASCII characters"
@@ -72,6 +75,9 @@ pub enum InvalidCredentials {
     #[error(transparent)]
     Url(#[from] UrlError),
 }
+
+/// The most headers. No server accepts so many.
+const MOST_HEADERS: usize = 1_000;
 
 /// Headers that the handshake sets, and headers that would give the request a body.
 const RESERVED: [HeaderName; 9] = [
@@ -131,6 +137,10 @@ impl Credentials {
         match check_header(name, value) {
             Ok((header::COOKIE, _)) => self.cookies.replace(value),
             Ok((header::SEC_WEBSOCKET_PROTOCOL, _)) => self.subprotocols.replace(value),
+            // A `HeaderMap` that is full panics.
+            Ok(_) if self.headers.len() >= MOST_HEADERS => {
+                self.fail(InvalidCredentials::TooManyHeaders);
+            }
             Ok((name, value)) => _ = self.headers.insert(name, value),
             Err(error) => self.fail(error),
         }
@@ -361,5 +371,22 @@ impl Provider {
         let credentials = (self.0)(attempt).await.map_err(|error| provider_failed(&error))?;
         credentials.check()?;
         Ok(credentials)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn x3_too_many_headers_are_an_error() {
+        let add = |credentials: Credentials, nth| credentials.header(&format!("x-{nth}"), "a");
+        let most = (0..MOST_HEADERS).fold(Credentials::new(), add);
+        assert_eq!(most.check(), Ok(()));
+        let merged = most.clone().cookie("a", "b").merge((0..2_000).fold(Credentials::new(), add));
+        assert_eq!(merged.check(), Err(InvalidCredentials::TooManyHeaders));
+        assert_eq!(merged.headers().len(), MOST_HEADERS + 1);
+        let many = (0..40_000).fold(most, add);
+        assert_eq!(many.check(), Err(InvalidCredentials::TooManyHeaders));
     }
 }

@@ -59,6 +59,9 @@ pub enum UrlError {
         "the URL's host is neither a DNS name nor an IP address; write an IPv6 address in brackets"
     )]
     InvalidHost,
+    /// The host is an IPv6 address with a zone, such as `fe80::1%eth0`.
+    #[error("the URL's host is an IPv6 address with a zone, which URLs of WebSockets can't have")]
+    Zone,
     /// The host contains non-ASCII characters.
     #[error("the URL's host contains non-ASCII characters: use its punycode form (xn--)")]
     NonAsciiHost,
@@ -259,6 +262,9 @@ fn host_and_port(authority: &str) -> Result<(Box<str>, Option<u16>), UrlError> {
 
 fn ipv6_and_port(rest: &str) -> Result<(String, Option<&str>), UrlError> {
     let (address, port) = rest.split_once(']').ok_or(UrlError::InvalidHost)?;
+    if address.contains('%') {
+        return Err(UrlError::Zone);
+    }
     let address: Ipv6Addr = address.parse().map_err(|_| UrlError::InvalidHost)?;
     match (port, port.strip_prefix(':')) {
         ("", _) => Ok((address.to_string(), None)),
@@ -368,7 +374,8 @@ mod tests {
             ("ws://?a", UrlError::NoHost),
             ("ws://[::1/", UrlError::InvalidHost),
             ("ws://[::1]8000/", UrlError::InvalidHost),
-            ("ws://[fe80::1%25eth0]/", UrlError::InvalidHost),
+            ("ws://[fe80::1%25eth0]/", UrlError::Zone),
+            ("ws://[fe80::1%eth0]:80/", UrlError::Zone),
             ("ws://fe80::1:80/", UrlError::InvalidHost),
             ("ws://::1/", UrlError::NoHost),
             ("ws://exa*mple/", UrlError::InvalidHost),

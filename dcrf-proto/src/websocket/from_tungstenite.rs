@@ -12,6 +12,7 @@ use async_tungstenite::tungstenite::protocol::CloseFrame as TungsteniteFrame;
 
 use crate::command::CloseFrame;
 use crate::error::ConnectionError;
+use crate::link::MAX_RETRY_AFTER;
 
 /// The error of a handshake or a connection.
 pub(super) fn connection_error(error: Error) -> ConnectionError {
@@ -69,7 +70,7 @@ fn subprotocol(error: SubProtocolError) -> &'static str {
 /// `Retry-After` in seconds. Its other form, a date, would need the clock of the server.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds))
+    Some(Duration::from_secs(seconds).min(MAX_RETRY_AFTER))
 }
 
 /// RFC 6455, section 7.1.5: stands for a frame without a code, and is never written.

@@ -26,7 +26,7 @@ const WRITE_BUFFER: usize = 16 * 1024;
 
 /// How many bytes may be buffered for a server that does not read. This includes pongs, so that a server can't make the
 /// buffer grow without limit.
-const MAX_UNWRITTEN: usize = 16 * 1024 * 1024;
+const MAX_UNWRITTEN: usize = 4 * 1024 * 1024;
 
 /// Options of [`connect`].
 ///

@@ -67,6 +67,7 @@ mod tests {
 
     use futures_lite::io::Cursor;
 
+    use super::super::ConnectError;
     use super::*;
 
     /// A runtime whose clock the test advances. The port of an address selects how it behaves.
@@ -91,8 +92,8 @@ mod tests {
     impl Runtime for FakeRuntime {
         type Timer = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-        fn current() -> Option<Self> {
-            None
+        fn current() -> Result<Self, ConnectError> {
+            Err(ConnectError::NoRuntime)
         }
 
         #[expect(clippy::disallowed_methods, reason = "the fake clock starts at the real time")]
@@ -108,6 +109,8 @@ mod tests {
                 if FakeRuntime::now() < deadline { Poll::Pending } else { Poll::Ready(()) }
             }))
         }
+
+        fn enter(&self) -> impl Sized {}
 
         async fn resolve(&self, _: &str, _: u16) -> io::Result<Vec<SocketAddr>> {
             Ok(self.addresses.clone())

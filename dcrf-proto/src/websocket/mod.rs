@@ -23,6 +23,7 @@ mod handshake;
 mod happy_eyeballs;
 mod head;
 mod header_list;
+mod lookup;
 mod runtime;
 mod socket;
 mod stream;

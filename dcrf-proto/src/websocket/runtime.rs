@@ -7,6 +7,8 @@ use std::time::Instant;
 
 use futures_io::{AsyncRead, AsyncWrite};
 
+use super::{ConnectError, lookup};
+
 /// What an adapter provides for its runtime: TCP, timers and tasks.
 ///
 /// ```
@@ -22,8 +24,13 @@ pub trait Runtime: Clone + Send + Sync + 'static {
     /// A future that completes at a deadline. Its output is ignored.
     type Timer: Future + Send;
 
-    /// The current runtime. `None` outside of one.
-    fn current() -> Option<Self>;
+    /// The current runtime.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError::NoRuntime`] outside of a runtime, [`ConnectError::UnusableRuntime`] in one without timers or without
+    /// the resources that it needs.
+    fn current() -> Result<Self, ConnectError>;
 
     /// The current time on the clock that [`sleep_until`](Runtime::sleep_until) uses.
     fn now() -> Instant;
@@ -31,8 +38,15 @@ pub trait Runtime: Clone + Send + Sync + 'static {
     /// Waits until `deadline`. If it has passed, the timer completes at once.
     fn sleep_until(&self, deadline: Instant) -> Self::Timer;
 
+    /// Enters the runtime until the guard is dropped: its sockets and timers can be used on this thread. The driver of
+    /// [`Builder::build`](super::Builder::build) enters it for each poll, so it can run on any thread.
+    fn enter(&self) -> impl Sized;
+
     /// Resolves a host to its addresses, the preferred one first. The host is a name, or an IP address without
     /// brackets.
+    ///
+    /// The operating system's lookup blocks, so it has a thread of its own, which a runtime that is dropped does not wait
+    /// for. A host is looked up once at a time: a later call joins a lookup that still runs.
     ///
     /// # Errors
     ///
@@ -41,7 +55,9 @@ pub trait Runtime: Clone + Send + Sync + 'static {
         &self,
         host: &str,
         port: u16,
-    ) -> impl Future<Output = io::Result<Vec<SocketAddr>>> + Send;
+    ) -> impl Future<Output = io::Result<Vec<SocketAddr>>> + Send {
+        lookup::resolve(host, port)
+    }
 
     /// Opens a TCP connection with `TCP_NODELAY`.
     ///

@@ -11,6 +11,7 @@ mod listener;
 mod many_threads;
 mod memory;
 mod pages;
+mod panics;
 mod reply_stream;
 mod requests_and_subscriptions;
 #[path = "../server_frames/mod.rs"]

@@ -290,9 +290,9 @@ fn s11_buffer_is_limited_by_bytes() {
 
 #[test]
 fn s11_bytes_of_an_action_count() {
-    let (mut c, key, frame) = with_limits(1_000, 1_000);
+    let (mut c, key, frame) = with_limits(1_000, 300);
     for _ in 0..10 {
-        c.reply_as(&frame, &"x".repeat(900), 400, &json!([]), &Value::Null);
+        c.reply_as(&frame, &"x".repeat(250), 400, &json!([]), &Value::Null);
     }
     assert!(matches!(c.changes(key)[..], [Change::Lagged(9), Change::ErrorReply(_)]));
 }

@@ -89,6 +89,21 @@ fn l2_minimum_maximum_and_factor_are_options() {
 }
 
 #[test]
+fn l2_no_wait_is_shorter_than_ten_milliseconds() {
+    for jitter in [false, true] {
+        let mut config = Config::default();
+        let none = Duration::ZERO;
+        config.backoff = Backoff { minimum: none, maximum: none, jitter, ..Backoff::default() };
+        config.dial_timeout = none;
+        let mut c = Conversation::connecting(config);
+        for _ in 0..10 {
+            c.disconnect(dropped());
+            assert_eq!(c.wait_for_dial(), Duration::from_millis(10));
+        }
+    }
+}
+
+#[test]
 fn l2_jitter_covers_the_whole_range() {
     let mut config = Config::default();
     config.backoff = Backoff { minimum: secs(8), maximum: secs(8), ..Backoff::default() };

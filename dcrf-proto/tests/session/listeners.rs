@@ -164,3 +164,38 @@ fn f2_rejected_selector_is_returned() {
     let rejected = c.session.listen(Selector::any(), c.now).unwrap_err();
     assert_eq!(rejected.reason, RejectReason::Closed(CloseReason::ByCaller));
 }
+
+/// As Python and JavaScript read it.
+#[test]
+fn f1_of_a_repeated_key_the_last_value_counts_for_requests_and_listeners() {
+    let reply = |c: &mut Conversation, first: &str, last: &str| {
+        let (key, frame) = c.send_request(Request::new("tasks", "echo"));
+        let id = &frame["payload"]["request_id"];
+        let payload = |data: &str| {
+            let data = data.to_owned();
+            format!(r#"{{"action":"echo","request_id":{id},"response_status":200,"data":{data}}}"#)
+        };
+        let value = |data: &str| if data == "-" { "7".to_owned() } else { payload(data) };
+        c.receive_text(&format!(
+            r#"{{"stream":"tools","stream":"tasks","payload":{},"payload":{}}}"#,
+            value(first),
+            value(last),
+        ));
+        let settled = c.settled().into_iter().find(|(settled, _)| *settled == key);
+        settled.map(|(_, result)| result.unwrap())
+    };
+    let mut c = Conversation::connected();
+    let listener = listen(&mut c, Selector::any());
+    assert_eq!(reply(&mut c, "1", "2"), Some(json!(2)));
+    assert_eq!(payloads(&mut c, listener)[0]["data"], 2);
+    assert_eq!(reply(&mut c, "-", "2"), Some(json!(2)));
+    assert_eq!(payloads(&mut c, listener)[0]["data"], 2);
+    // The payload is no object, so the frame is no envelope.
+    assert_eq!(reply(&mut c, "1", "-"), None);
+    assert_eq!(payloads(&mut c, listener)[0]["payload"], 7);
+    let of_stream = listen(&mut c, Selector::stream("tasks").contains(json!({"data": 2})));
+    reply(&mut c, "1", "2");
+    assert_eq!(payloads(&mut c, of_stream).len(), 1);
+    reply(&mut c, "2", "1");
+    assert_eq!(payloads(&mut c, of_stream).len(), 0);
+}

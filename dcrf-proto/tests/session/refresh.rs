@@ -448,3 +448,33 @@ fn s6_close_cancels_the_refresh() {
     c.disconnect(dropped());
     assert_eq!(c.session.poll_timeout(), None);
 }
+
+#[test]
+fn s6_limits_count_what_the_objects_of_a_snapshot_take() {
+    // Each object is one byte of JSON, and takes many in memory.
+    let mut c = connected();
+    let (key, _, refresh) = subscribe_and_refresh(&mut c, feed());
+    c.reply(&refresh, &json!(vec![0; 100_000]));
+    assert!(matches!(c.end(key), dcrf_proto::SubscriptionError::Overflowed { .. }));
+    let mut c = connected();
+    let (key, _, refresh) = subscribe_and_refresh(&mut c, feed());
+    c.reply(&refresh, &json!(vec![0; 1_000]));
+    assert_eq!(c.session.stats().unread_changes_bytes, 49_000);
+    assert_eq!(c.changes(key), [snapshot(&vec![json!(0); 1_000])]);
+}
+
+#[test]
+fn s6_the_last_page_counts_too() {
+    for (text, fits) in [("x".repeat(200), true), ("x".repeat(300), false)] {
+        let mut c = Conversation::connected_with(|config| {
+            config.changes = dcrf_proto::Limit { count: 10, bytes: 600 };
+            config.heartbeat = None;
+        });
+        let (key, _, refresh) = subscribe_and_refresh(&mut c, feed());
+        c.reply(&refresh, &json!({"count": 2, "results": [text], "limit": 1, "offset": 0}));
+        let second = c.sent_one();
+        c.reply(&second, &json!({"count": 2, "results": [text], "limit": 1, "offset": 1}));
+        let (_, end) = c.changes_and_end(key);
+        assert_eq!(end.is_none(), fits, "{end:?}");
+    }
+}

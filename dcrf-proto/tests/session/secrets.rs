@@ -1,11 +1,12 @@
-//! `Debug` and `Display` show no payloads and no close reasons (rule X1).
+//! `Debug` and `Display` show no payloads and no close reasons (rule X1), and what they show of the server is escaped and
+//! short (rule X0).
 
 use std::fmt::{Debug, Display};
 
 use crate::conversation::{Conversation, dropped};
 use dcrf_proto::{
-    CloseFrame, CloseOptions, ConnectionError, Frame, Json, Rejected, Request, RequestError, Seed,
-    Subscribe, Transmit,
+    Change, CloseFrame, CloseOptions, ConnectionError, Frame, Json, ListenerEvent, Rejected,
+    Request, RequestError, Seed, Selector, Subscribe, Transmit,
 };
 use serde_json::json;
 
@@ -223,4 +224,42 @@ fn x1_seed_is_not_shown() {
     let mut c = Conversation::connected();
     c.disconnect(dropped());
     assert!(!format!("{:?}", c.session).to_lowercase().contains("xoshiro"));
+}
+
+/// A name that the server made up: it would forge lines, change colours and turn the text around.
+const INJECTION: &str = "x\n2026 INFO forged\r\u{1b}[31m\u{202e}\u{85}";
+
+#[track_caller]
+fn assert_is_short_and_escaped(shown: &str) {
+    assert!(shown.len() < 2_000, "{} bytes", shown.len());
+    assert!(!shown.contains(['\n', '\r', '\u{1b}', '\u{202e}', '\u{85}']), "{shown:?}");
+}
+
+#[test]
+fn x0_names_from_the_server_are_escaped_and_short() {
+    for name in [INJECTION.to_owned(), INJECTION.repeat(100_000)] {
+        let mut c = Conversation::connected();
+        let all = c.session.listen(Selector::any(), c.now).unwrap();
+        let (_, frame) = c.send_request(Request::new("tasks", "echo"));
+        c.reply_as(&frame, &name, 404, &json!([]), &json!(null));
+        let (_, error) = c.settled().remove(0);
+        let error = error.unwrap_err();
+        assert_is_short_and_escaped(&error.to_string());
+        assert_is_short_and_escaped(&format!("{error:?}"));
+
+        let (key, frame) = c.subscribe_acked(Subscribe::new("tasks", "subscribe_all"));
+        c.event(&frame, &name, &json!(1));
+        c.reply_as(&frame, &name, 404, &json!([]), &json!(null));
+        let changes = c.changes(key);
+        assert!(matches!(&changes[..], [Change::Other { .. }, Change::ErrorReply(_)]));
+        assert_is_short_and_escaped(&format!("{changes:?}"));
+
+        c.receive(&json!({"stream": name, "payload": {"a": 1}}));
+        let mut last = None;
+        while let Some(event) = c.session.poll_listener(all) {
+            assert_is_short_and_escaped(&format!("{event:?}"));
+            last = Some(event);
+        }
+        assert!(matches!(last, Some(ListenerEvent::Frame { .. })));
+    }
 }

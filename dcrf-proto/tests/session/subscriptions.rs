@@ -387,16 +387,106 @@ fn s3_subscription_without_timeout_waits_for_its_acknowledgement() {
 }
 
 #[test]
-fn s3_subscribe_timeout_starts_when_the_subscribe_is_sent() {
-    let mut c = Conversation::connecting(Config::default());
+fn s3_subscribe_fails_at_its_deadline_while_offline() {
+    let mut c = Conversation::idle(Config::default());
+    let by_default = c.subscribe(feed());
     let key = c.subscribe(task().timeout(secs(1)));
-    c.advance(secs(2));
-    c.connect();
-    c.sent_one();
+    let without_ack = c.subscribe(Subscribe::new("tasks", "follow").without_ack().timeout(secs(2)));
+    let patient = c.subscribe(Subscribe::instance("tasks", 8).no_timeout());
     c.advance(millis(999));
     assert_eq!(c.session.ended(key), None);
     c.advance(millis(1));
     assert_eq!(c.end(key), SubscriptionError::TimedOut);
+    c.advance(secs(1));
+    assert_eq!(c.end(without_ack), SubscriptionError::TimedOut);
+    c.advance(secs(27) + millis(999));
+    assert_eq!(c.session.ended(by_default), None);
+    c.advance(millis(1));
+    assert_eq!(c.end(by_default), SubscriptionError::TimedOut);
+    c.advance(secs(3_600));
+    assert_eq!(c.session.ended(patient), None);
+    assert_eq!(c.session.stats().subscriptions, 1);
+    c.session.open(c.now);
+    assert_eq!(c.dials(), 1);
+    c.connect();
+    assert_eq!(c.sent_one()["payload"]["pk"], 8);
+}
+
+#[test]
+fn s3_subscribe_fails_at_its_deadline_while_the_server_defers_it() {
+    for status in [429, 500, 503] {
+        let mut c = Conversation::connected_with(|config| config.heartbeat = None);
+        let key = c.subscribe(task());
+        let patient = c.subscribe(feed().no_timeout());
+        for _ in 0..29 {
+            for frame in c.sent() {
+                c.reply_error(&frame, status);
+            }
+            c.advance(secs(1));
+        }
+        assert_eq!(c.session.ended(key), None);
+        c.advance(secs(1));
+        assert_eq!(c.end(key), SubscriptionError::TimedOut);
+        c.sent();
+        c.advance(secs(600));
+        let frame = c.sent().pop().expect("the other one is tried again");
+        assert_eq!(frame["payload"]["action"], "subscribe_all");
+        c.reply(&frame, &Value::Null);
+        assert!(c.session.is_acknowledged(patient));
+    }
+}
+
+#[test]
+fn s3_the_deadline_counts_from_the_call_over_all_connections() {
+    let mut c = Conversation::connected_with(|config| config.heartbeat = None);
+    let key = c.subscribe(task());
+    c.sent();
+    for _ in 0..2 {
+        c.advance(secs(9));
+        c.disconnect(dropped());
+        c.advance(secs(4));
+        c.connect();
+        assert_eq!(c.sent_actions(), ["subscribe_instance"]);
+    }
+    c.advance(secs(4) - millis(1));
+    assert_eq!(c.session.ended(key), None);
+    c.advance(millis(1));
+    assert_eq!(c.end(key), SubscriptionError::TimedOut);
+    assert_eq!(c.sent_actions(), ["unsubscribe_instance"]);
+}
+
+#[test]
+fn s3_an_acknowledged_subscription_has_no_deadline() {
+    let mut c = Conversation::connected_with(|config| config.heartbeat = None);
+    let (key, _) = c.subscribe_acked(task());
+    c.advance(secs(60));
+    c.disconnect(dropped());
+    c.wait_for_dial();
+    c.advance(secs(60));
+    assert_eq!(c.session.ended(key), None);
+    c.unsubscribe(key);
+    assert_eq!(c.session.stats().subscriptions, 0);
+}
+
+#[test]
+fn s3_each_subscriber_has_its_own_deadline() {
+    let mut c = Conversation::connected_with(|config| config.heartbeat = None);
+    let patient = c.subscribe(task().no_timeout());
+    let first = c.subscribe(task().timeout(secs(2)));
+    let second = c.subscribe(task().timeout(secs(4)));
+    let frame = c.sent_one();
+    c.advance(secs(2));
+    assert_eq!(c.end(first), SubscriptionError::TimedOut);
+    c.advance(secs(1));
+    let dropped = c.subscribe(task().timeout(secs(5)));
+    c.unsubscribe(dropped);
+    c.advance(secs(1));
+    assert_eq!(c.end(second), SubscriptionError::TimedOut);
+    c.advance(secs(600));
+    assert_eq!(c.sent_actions(), [""; 0]);
+    c.reply(&frame, &Value::Null);
+    assert!(c.session.is_acknowledged(patient));
+    assert_eq!(c.session.poll_timeout(), None, "no timer is left");
 }
 
 #[test]

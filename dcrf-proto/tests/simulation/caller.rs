@@ -82,6 +82,11 @@ impl Simulation {
             refreshes,
             overflow_policy: policies[self.random.usize(..3)],
             is_slow: self.random.u64(..4) == 0,
+            timeout: match self.random.u64(..4) {
+                0 => None,
+                1 => Some(Duration::from_millis(self.random.u64(1..60_000))),
+                _ => self.session.config().request_timeout,
+            },
             target,
         };
         self.subscribe_to(spec);
@@ -91,7 +96,8 @@ impl Simulation {
         self.trace.push(self.clock.now, || format!("subscribe to {:?}", spec.target));
         if let Ok(key) = self.session.subscribe(subscribe(&spec), self.clock.instant()) {
             let nth = self.invariants.open_connection();
-            self.invariants.subscriptions.add(key, spec, nth, &self.session);
+            let now = self.clock.instant();
+            self.invariants.subscriptions.add(key, spec, nth, &self.session, now);
         }
     }
 
@@ -279,5 +285,9 @@ fn subscribe(spec: &Spec) -> Subscribe {
     let asks = spec.include_create && !spec.refreshes;
     let subscribe = if asks { subscribe.include_create() } else { subscribe };
     let subscribe = if spec.refreshes { subscribe.refresh() } else { subscribe };
+    let subscribe = match spec.timeout {
+        Some(timeout) => subscribe.timeout(timeout),
+        None => subscribe.no_timeout(),
+    };
     subscribe.overflow_policy(spec.overflow_policy)
 }

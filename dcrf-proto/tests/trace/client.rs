@@ -193,38 +193,69 @@ fn panicking() -> impl Subscriber {
 }
 
 #[test]
-fn panicking_subscriber_does_not_leave_the_driver_asleep() {
+fn c4_a_panicking_subscriber_harms_no_call_and_no_client() {
+    let _turn = turn();
+    let _guard = set_default(panicking());
+    let mut setup = Setup::connected();
+    let client = setup.client().clone();
+    let response = client.list::<Value>("tasks");
+    let dropped = client.list::<Value>("tasks");
+    setup.settle();
+    drop(dropped);
+    setup.reply(0, 200, &json!(1));
+    assert_eq!(Setup::poll(response), Some(Ok(json!(1))));
+    setup.send_frames([json!("no object")]);
+    setup.disconnect(ConnectionError::Dropped);
+    setup.advance(Duration::from_secs(5));
+    assert!(setup.network().connected, "it reconnects");
+    client.close_now();
+    setup.advance(Duration::from_secs(2));
+    assert!(setup.driver_has_ended());
+}
+
+#[test]
+fn c4_a_panicking_subscriber_aborts_nothing_while_the_driver_or_a_handle_unwinds() {
+    let _turn = turn();
+    let _guard = set_default(panicking());
+    let setup = Setup::connected();
+    let (client, mut pending) = (setup.client().clone(), None);
+    let unwind = || {
+        pending = Some(client.list::<Value>("tasks"));
+        let _held = (client.list::<Value>("tasks"), setup);
+        panic!("expected in the output of this test");
+    };
+    assert!(catch_unwind(AssertUnwindSafe(unwind)).is_err());
+    let pending = Setup::poll(pending.unwrap());
+    assert!(matches!(pending, Some(Err(RequestError::Closed { .. }))), "{pending:?}");
+}
+
+#[test]
+fn c4_a_panicking_subscriber_does_not_leave_the_driver_asleep() {
     let _turn = turn();
     let mut setup = Setup::connected();
     let driver = Task::new();
     setup.poll_driver_with(&driver.waker());
     let client = setup.client().clone();
-    let call = || {
-        let _guard = set_default(panicking());
-        client.list::<Value>("tasks")
-    };
-    assert!(catch_unwind(AssertUnwindSafe(call)).is_err(), "the call is traced");
-    assert!(driver.is_woken(), "the driver must send the request");
-
+    let guard = set_default(panicking());
     let response = client.list::<Value>("tasks");
+    drop(guard);
+    assert!(driver.is_woken(), "the driver must send the request");
     setup.settle();
     setup.reply(setup.sent_actions().len() - 1, 200, &json!(1));
     assert_eq!(Setup::poll(response), Some(Ok(json!(1))));
 }
 
 #[test]
-fn panicking_subscriber_does_not_leave_callers_of_a_dropped_driver_waiting() {
+fn c4_a_panicking_subscriber_does_not_leave_callers_of_a_dropped_driver_waiting() {
     let _turn = turn();
     let mut setup = Setup::connected();
     let mut response = setup.client().list::<Value>("tasks");
     setup.settle();
     let waiter = Task::new();
     assert_eq!(waiter.poll(&mut response), None);
-    let end = || {
-        let _guard = set_default(panicking());
-        setup.drop_driver();
-    };
-    assert!(catch_unwind(AssertUnwindSafe(end)).is_err(), "the end is traced");
+    let guard = set_default(panicking());
+    setup.drop_driver();
+    drop(guard);
     assert!(waiter.is_woken());
     assert!(matches!(waiter.poll(response), Some(Err(RequestError::Closed { .. }))));
 }

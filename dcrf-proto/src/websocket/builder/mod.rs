@@ -3,7 +3,7 @@
 mod options;
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::marker::PhantomData;
 use std::pin::Pin;
@@ -40,6 +40,7 @@ pub struct Builder<R> {
     /// program.
     start: fn(Self) -> Result<(Client, Driver), ConnectError>,
     spawn: fn(Driver) -> Result<(), ConnectError>,
+    enter: fn(Driver) -> Result<Driver, ConnectError>,
     runtime: PhantomData<R>,
 }
 
@@ -81,6 +82,7 @@ impl<R: Runtime> Builder<R> {
             start_closed: false,
             start: start::<R>,
             spawn: spawn::<R>,
+            enter: enter::<R>,
             runtime: PhantomData,
         }
     }
@@ -302,17 +304,17 @@ impl<R> Builder<R> {
     ///
     /// # Errors
     ///
-    /// The URL, the credentials or the TLS options are invalid, there is no runtime or no thread for the client, or the
-    /// operating system returned no random bytes.
+    /// The URL, the credentials or the TLS options are invalid, there is no usable runtime or no thread for the client, or
+    /// the operating system returned no random bytes.
     pub fn connect_lazy(self) -> Result<Client, ConnectError> {
-        let spawn = self.spawn;
-        let (client, driver) = self.build()?;
+        let (start, spawn) = (self.start, self.spawn);
+        let (client, driver) = start(self)?;
         spawn(driver)?;
         Ok(client)
     }
 
     /// Builds the client and the driver that does its I/O, so that you can poll the driver on an executor or thread of
-    /// your choice.
+    /// your choice. On Tokio, build it within a runtime, whose sockets and timers it uses.
     ///
     /// ```
     /// # fn f<R>(builder: dcrf_proto::websocket::Builder<R>) -> Result<(), Box<dyn std::error::Error>> {
@@ -327,7 +329,9 @@ impl<R> Builder<R> {
     ///
     /// As for [`connect_lazy`](Self::connect_lazy).
     pub fn build(self) -> Result<(Client, Driver), ConnectError> {
-        (self.start)(self)
+        let (start, enter) = (self.start, self.enter);
+        let (client, driver) = start(self)?;
+        Ok((client, enter(driver)?))
     }
 }
 
@@ -337,7 +341,7 @@ fn start<R: Runtime>(mut builder: Builder<R>) -> Result<(Client, Driver), Connec
     #[cfg(any(feature = "rustls", feature = "native-tls"))]
     // The URL of a provider may need TLS although this one does not.
     builder.options.tls.check(endpoint.is_tls() || builder.provider.is_some())?;
-    let runtime = R::current().ok_or(ConnectError::NoRuntime)?;
+    let runtime = R::current()?;
     let seed = random_seed()?;
     builder.options.fit(&builder.config);
     builder.config.refresh_credentials &= builder.provider.is_some();
@@ -362,8 +366,17 @@ fn start<R: Runtime>(mut builder: Builder<R>) -> Result<(Client, Driver), Connec
 }
 
 fn spawn<R: Runtime>(driver: Driver) -> Result<(), ConnectError> {
-    let runtime = R::current().ok_or(ConnectError::NoRuntime)?;
+    let runtime = R::current()?;
     runtime.spawn(driver).map_err(|error| ConnectError::NoThread(error.to_string()))
+}
+
+/// A driver that enters the runtime for each poll.
+fn enter<R: Runtime>(mut driver: Driver) -> Result<Driver, ConnectError> {
+    let runtime = R::current()?;
+    Ok(Driver(Box::pin(poll_fn(move |cx| {
+        let _entered = runtime.enter();
+        driver.0.as_mut().poll(cx)
+    }))))
 }
 
 impl<R> fmt::Debug for Builder<R> {

@@ -27,7 +27,8 @@ pub(super) use native::NativeStream;
 /// and without `rustls` it is the operating system's library with the system's roots: OpenSSL on Linux, Secure
 /// Transport on macOS, `SChannel` on Windows.
 ///
-/// The server's certificate and host name are always verified. No option turns this off.
+/// The server's certificate and host name are always verified. No option turns this off. Whether a certificate was
+/// revoked is not checked.
 ///
 /// The methods can be chained: `connect` and `connect_lazy` report the first invalid option, such as a file
 /// without a certificate, as [`ConnectError::Tls`](super::ConnectError::Tls) before they connect.
@@ -206,7 +207,8 @@ impl Tls {
         key_pem: impl AsRef<[u8]>,
     ) -> Self {
         self.with(|settings| {
-            let (chain, key) = (chain_pem.as_ref().to_owned(), key_pem.as_ref().to_owned());
+            let chain = pem::normalized(chain_pem.as_ref()).into_owned();
+            let key = pem::normalized(key_pem.as_ref()).into_owned();
             let client = ClientCertificate { chain, key };
             client.parse()?;
             settings.client = Some(client);

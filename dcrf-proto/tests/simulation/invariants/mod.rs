@@ -193,6 +193,7 @@ impl Invariants {
     pub(crate) fn check(&mut self, session: &Session, now: Instant) {
         self.link.check(session, now);
         self.requests.check(now);
+        self.subscriptions.check(session, now);
         let (stats, config) = (session.stats(), session.config());
         assert!(stats.requests <= config.max_requests, "{} requests", stats.requests);
         assert!(stats.subscriptions <= config.max_subscriptions, "{}", stats.subscriptions);

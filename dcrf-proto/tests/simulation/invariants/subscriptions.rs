@@ -29,6 +29,8 @@ pub(crate) struct Subscriptions {
     /// How many replies over the size limit may have ended a subscription that refreshes.
     pub(super) large_refreshes: u64,
     last_subscribe: Option<Instant>,
+    /// When each must be acknowledged, or have ended (S3).
+    deadlines: BTreeSet<(Instant, SubscriptionKey)>,
 }
 
 /// A caller's subscribe.
@@ -39,6 +41,7 @@ pub(crate) struct Spec {
     pub(crate) refreshes: bool,
     pub(crate) overflow_policy: OverflowPolicy,
     pub(crate) is_slow: bool,
+    pub(crate) timeout: Option<Duration>,
 }
 
 pub(super) struct Subscriber {
@@ -78,7 +81,9 @@ impl Subscriptions {
         spec: Spec,
         nth: Option<ConnectionIndex>,
         session: &Session,
+        now: Instant,
     ) {
+        self.deadlines.extend(spec.timeout.map(|timeout| (now + timeout, key)));
         // Earlier subscribers may have ended without having read that.
         self.forget_if_unused(&spec.target, session);
         let upstream = self.upstreams.entry(spec.target.clone()).or_default();
@@ -101,6 +106,14 @@ impl Subscriptions {
         subscriber.phase = Phase::Unsubscribing;
         let target = subscriber.spec.target.clone();
         self.forget_if_unused(&target, session);
+    }
+
+    pub(super) fn check(&mut self, session: &Session, now: Instant) {
+        while self.deadlines.first().is_some_and(|(deadline, _)| *deadline <= now) {
+            let Some((_, key)) = self.deadlines.pop_first() else { return };
+            let is_alive = self.alive(session).any(|(alive, _)| alive == key);
+            assert!(!is_alive || session.is_acknowledged(key), "S3: {key:?} is past its deadline");
+        }
     }
 
     /// Forgets the upstream subscription if it has no subscriber left.
