@@ -13,7 +13,7 @@ use super::{create_task, rename, visit};
 use crate::adapter::{Adapter, Setup, quick};
 use crate::client::ReplyFuture;
 use crate::models::Task;
-use crate::observe::{Mark, change, closed, connected, eventually, lost};
+use crate::observe::{Mark, change, connected, eventually, lost};
 use crate::server::Server;
 
 /// A forced reconnect sends its close frame, requests in flight fail, and subscriptions resume
