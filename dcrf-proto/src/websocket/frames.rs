@@ -28,6 +28,7 @@ pub(super) struct Frames {
     close: Option<Vec<u8>>,
     /// The size of the message of which only the envelope is passed on next.
     cut_size: Option<usize>,
+    has_skipped: bool,
 }
 
 enum Payload {
@@ -57,6 +58,7 @@ impl Frames {
             pending: Vec::new(),
             close: None,
             cut_size: None,
+            has_skipped: false,
         }
     }
 
@@ -69,7 +71,14 @@ impl Frames {
 
     /// The size of the message that tungstenite returns next, if only its envelope was passed on.
     pub(super) fn take_cut_size(&mut self) -> Option<usize> {
-        self.cut_size.take()
+        let size = self.cut_size.take();
+        self.has_skipped &= size.is_none();
+        size
+    }
+
+    /// Whether bytes of a message over the limit were read since the last call.
+    pub(super) fn take_skipped(&mut self) -> bool {
+        std::mem::take(&mut self.has_skipped)
     }
 
     /// Takes bytes to pass on, if there are any.
@@ -107,6 +116,7 @@ impl Frames {
                 }
                 Payload::TooLarge(cut) => {
                     cut.push(&rest[..count]);
+                    self.has_skipped = true;
                     self.remaining -= count as u64;
                     if self.remaining == 0 || cut.is_too_large() {
                         self.finish_cut();

@@ -42,7 +42,7 @@ fn l15_unanswered_replay_ends_a_connection_with_pongs_only() {
 }
 
 #[test]
-fn l15_unanswered_replay_is_sent_again_even_if_others_were_answered() {
+fn l15_text_after_the_replay_was_sent_is_life() {
     let mut c = Conversation::connected();
     for pk in 0..3 {
         c.subscribe_acked(Subscribe::instance("tasks", pk));

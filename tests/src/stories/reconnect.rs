@@ -13,7 +13,7 @@ use super::{connect_to_shared, create_task, rename};
 use crate::adapter::{Adapter, Setup, quick_config};
 use crate::client::ReplyFuture;
 use crate::models::Task;
-use crate::observe::{Mark, change, closed, connected, eventually, lost};
+use crate::observe::{Mark, change, connected, eventually, lost};
 use crate::server::Server;
 
 /// A forced reconnect sends its close frame, requests in flight fail, and subscriptions resume

@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 use dcrf_proto::client::ChangeError;
 use dcrf_proto::websocket::ConnectError;
 use dcrf_proto::{
-    Change, ClientEvent, CloseReason, Config, ConnectionError, ConnectionState, Heartbeat, Request,
+    Change, ClientEvent, Config, ConnectionError, ConnectionState, Heartbeat, Request,
     RequestError, Subscribe,
 };
 use dcrf_tests::adapter::{Adapter, TokioMultiThread, quick_config};
 use dcrf_tests::client::{Client, Subscription};
-use dcrf_tests::observe::{change, closed, eventually, lost};
+use dcrf_tests::observe::{change, eventually, lost};
 use serde_json::{Value, json};
 
 use crate::server::{CONTINUATION, Server, TEXT, data};
