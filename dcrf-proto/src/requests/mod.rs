@@ -3,6 +3,7 @@
 
 mod outbox;
 mod reply_stream;
+mod unanswered;
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -19,11 +20,9 @@ use crate::error::{CloseReason, RejectReason, Rejected, RequestError};
 use crate::event::Event;
 use crate::frame::Frame;
 use crate::id::{ReplyStreamKey, RequestId, RequestKey};
-use crate::link::Proof;
 use crate::outcome::Outcome;
 use crate::outgoing::{self, Purpose};
 use crate::protocol::envelope::Payload;
-use crate::protocol::framing::Framing;
 use crate::protocol::json::Json;
 use crate::routing::{Destination, Route};
 use crate::timer::Timer;
@@ -362,29 +361,6 @@ impl Requests {
         }
     }
 
-    /// The reply is over the size limit: its size and the limit.
-    fn reply_too_large(
-        &mut self,
-        cx: &mut Context,
-        key: RequestKey,
-        (size, limit): (usize, usize),
-    ) {
-        self.queue_cancel_message(cx, key);
-        self.settle(cx, key, Err(RequestError::ReplyTooLarge { size, limit }));
-    }
-
-    /// How many requests wait for a reply.
-    pub(crate) fn in_flight(&self) -> usize {
-        self.entries.iter().filter(|(_, entry)| entry.is_in_flight()).count()
-    }
-
-    /// A reply over the size limit has ended the connection, and only one request waited for a reply.
-    pub(crate) fn fail_too_large(&mut self, cx: &mut Context, large: (usize, usize)) {
-        for (_, key) in self.in_order(Entry::is_in_flight) {
-            self.reply_too_large(cx, key, large);
-        }
-    }
-
     pub(crate) fn time_out(&mut self, cx: &mut Context, key: RequestKey) {
         let Some(entry) = self.entries.get(key) else { return };
         let (sent, in_flight, id) = (entry.was_sent(), entry.is_in_flight(), entry.id.clone());
@@ -393,26 +369,6 @@ impl Requests {
         self.settle(cx, key, Err(RequestError::TimedOut { sent }));
         if in_flight {
             cx.routes.abandon(id);
-        }
-    }
-
-    /// L15: a request that is overdue may show that the server no longer answers.
-    fn note_silence(&mut self, cx: &mut Context, key: RequestKey) {
-        let Some(entry) = self.entries.get(key) else { return };
-        let Phase::InFlight { since } = entry.phase else { return };
-        if cx.overdue(&entry.stream, since) != Proof::IfOldest || self.searched == Some(cx.now) {
-            return;
-        }
-        // One search for all requests that time out together.
-        self.searched = Some(cx.now);
-        let is_bare = cx.config.framing == Framing::Bare;
-        let is_older = |other: &Entry| {
-            other.is_in_flight()
-                && other.sequence < entry.sequence
-                && (is_bare || other.stream == entry.stream)
-        };
-        if !self.entries.iter().any(|(_, other)| is_older(other)) {
-            cx.silence.prove();
         }
     }
 

@@ -157,8 +157,8 @@ impl Frames {
             return Some(Step { consumed: *at, passed: 0 });
         }
         self.remaining = length;
-        // Nothing that follows a close frame counts.
-        let is_close = self.header[0] == CLOSE && self.close.is_none();
+        // Nothing that follows a close frame counts, and a longer one is invalid.
+        let is_close = self.header[0] == CLOSE && length <= 125 && self.close.is_none();
         self.payload = if is_close { Payload::Close } else { Payload::Other };
         let header = std::mem::take(&mut self.header_length);
         if held == 0 {
