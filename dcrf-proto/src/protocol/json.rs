@@ -466,6 +466,12 @@ mod tests {
         let expected = "this is a page: use `list_all`";
         assert_eq!(page.decode::<Vec<u32>>().unwrap_err(), DecodeError::new(expected));
         assert_eq!(page.decode::<BTreeSet<u32>>().unwrap_err().expected, expected);
+        for other in
+            [r#"{"count": 1, "next": 2, "results": [7]}"#, r#"{"next": "c", "results": [7]}"#]
+        {
+            let error = Json::from_checked(other).decode::<Vec<u32>>().unwrap_err();
+            assert_eq!(error.expected, expected);
+        }
         assert_eq!(page.decode::<Option<Vec<u32>>>().unwrap_err().expected, expected);
         assert_eq!(page.decode::<Numbers>().unwrap_err().expected, expected);
         let error = page.decode::<Titled>().unwrap_err();

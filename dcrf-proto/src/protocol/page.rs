@@ -4,7 +4,7 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
-use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Unexpected, Visitor};
 use serde::{Deserialize, Serialize};
 
 use crate::command::Request;
@@ -170,7 +170,8 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Page<T> {
                     NextKey::Missing => (count.is_some() && limit.is_some()).then_some(None),
                 };
                 let (Some(results), Some(next)) = (results, next) else {
-                    return Err(A::Error::custom("another object, expected a page or an array"));
+                    let found = Unexpected::Other("another object");
+                    return Err(A::Error::invalid_type(found, &"a page or an array"));
                 };
                 Ok(Page { count, results, limit, offset, next })
             }

@@ -92,7 +92,8 @@ impl Session {
     /// The next change of a subscription.
     ///
     /// [`Event::ChangeReadable`] reports that there are changes to read. It comes once for all of them, so call this
-    /// method until it returns `None`.
+    /// method until it returns `None`. After [`Change::Lagged`], a subscription that refreshes may have a request for
+    /// [`poll_transmit`](Self::poll_transmit).
     ///
     /// ```
     /// # use dcrf_proto::{Config, Seed, Session, Subscribe};

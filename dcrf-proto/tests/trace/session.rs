@@ -15,6 +15,7 @@ fn open() -> (Collector, Collecting, Conversation) {
     let c = Conversation::connected_with(|config| {
         config.backoff.jitter = false;
         config.heartbeat = None;
+        config.refresh_credentials = false;
     });
     collector.events();
     (collector, guard, c)
