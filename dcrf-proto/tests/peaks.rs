@@ -5,6 +5,8 @@
 #[path = "session/conversation/mod.rs"]
 mod conversation;
 
+use std::fmt::Write;
+
 use conversation::Conversation;
 use dcrf_proto::{Event, Request, RequestError, Selector, Subscribe, SubscriptionError};
 use peak_alloc::PeakAlloc;
@@ -29,7 +31,7 @@ fn measure<T>(name: &str, limits: usize, kept: usize, act: impl FnOnce() -> T) -
     let result = act();
     let peak = ALLOCATOR.peak_usage().saturating_sub(before);
     let left = ALLOCATOR.current_usage().saturating_sub(before);
-    let mib = |bytes: usize| format!("{:.1} MiB", bytes as f64 / MIB as f64);
+    let mib = |bytes: usize| format!("{}.{} MiB", bytes / MIB, bytes % MIB * 10 / MIB);
     println!("peaks: {name}: {} at the peak, {} kept", mib(peak), mib(left));
     assert!(peak <= limits + OVERHEAD, "{name}: {} at the peak", mib(peak));
     assert!(left <= kept + MIB, "{name}: {} kept", mib(left));
@@ -46,7 +48,7 @@ fn keys(size: usize) -> String {
     let mut object = String::from("{\"pk\":7");
     let mut key = 0_u32;
     while object.len() < size - 400 {
-        object.push_str(&format!(",\"{key:x}\":0"));
+        write!(object, ",\"{key:x}\":0").unwrap();
         key += 1;
     }
     object + "}"
