@@ -22,8 +22,8 @@ pub(super) async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>
     if let Ok(ip) = host.parse::<IpAddr>() {
         return Ok(vec![SocketAddr::new(ip, port)]);
     }
-    let look_up = |host: &str, port| Ok((host, port).to_socket_addrs()?.collect());
-    LOOKUPS.resolve(host, port, look_up).await
+    let run = |host: &str, port| Ok((host, port).to_socket_addrs()?.collect());
+    LOOKUPS.resolve(host, port, run).await
 }
 
 /// The lookups that run.
@@ -51,18 +51,17 @@ impl Lookups {
         &'static self,
         host: &str,
         port: u16,
-        look_up: impl FnOnce(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + 'static,
+        run: impl FnOnce(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + 'static,
     ) -> io::Result<Vec<SocketAddr>> {
-        let lookup = self.join_or_start(host, port, look_up)?;
+        let lookup = self.join_or_start(host, port, run)?;
         poll_fn(|cx| lookup.poll(cx)).await
     }
 
-    #[expect(clippy::disallowed_methods, reason = "lookups block, and are not part of the core")]
     fn join_or_start(
         &'static self,
         host: &str,
         port: u16,
-        look_up: impl FnOnce(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + 'static,
+        run: impl FnOnce(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + 'static,
     ) -> io::Result<Arc<Lookup>> {
         let mut running = lock(&self.0);
         let same = running.iter().find(|lookup| lookup.host == host && lookup.port == port);
@@ -76,7 +75,7 @@ impl Lookups {
         let lookup = Arc::new(Lookup { host: host.to_owned(), port, state });
         let own = lookup.clone();
         thread::Builder::new().name("dcrf-lookup".to_owned()).spawn(move || {
-            let result = contain(|| look_up(&own.host, own.port))
+            let result = contain(|| run(&own.host, own.port))
                 .unwrap_or_else(|| Err(io::Error::other("the name lookup panicked")));
             lock(&self.0).retain(|lookup| !Arc::ptr_eq(lookup, &own));
             own.finish(result);
@@ -143,8 +142,8 @@ mod tests {
     #[test]
     fn l4_attempts_join_the_lookup_that_hangs() {
         static HERE: Lookups = Lookups(Mutex::new(Vec::new()));
-        let (answer, look_up) = hanging();
-        let mut first = Box::pin(HERE.resolve("a", 1, look_up));
+        let (answer, run) = hanging();
+        let mut first = Box::pin(HERE.resolve("a", 1, run));
         assert!(poll(first.as_mut()).is_pending());
         // The attempt times out.
         drop(first);
@@ -154,8 +153,8 @@ mod tests {
         assert_eq!(lock(&HERE.0).len(), 1);
         let mut last = pin!(HERE.resolve("a", 1, unused));
         assert!(poll(last.as_mut()).is_pending());
-        let (other, look_up) = hanging();
-        let mut of_other_port = pin!(HERE.resolve("a", 2, look_up));
+        let (other, run) = hanging();
+        let mut of_other_port = pin!(HERE.resolve("a", 2, run));
         assert!(poll(of_other_port.as_mut()).is_pending());
 
         answer.send(Ok(vec![([127, 0, 0, 1], 1).into()])).unwrap();
@@ -163,9 +162,9 @@ mod tests {
         other.send(Err(io::ErrorKind::NotFound.into())).unwrap();
         assert_eq!(block_on(of_other_port).unwrap_err().kind(), io::ErrorKind::NotFound);
         // The next attempt looks it up again.
-        let (answer, look_up) = hanging();
+        let (answer, run) = hanging();
         answer.send(Ok(Vec::new())).unwrap();
-        assert_eq!(block_on(HERE.resolve("a", 1, look_up)).unwrap(), []);
+        assert_eq!(block_on(HERE.resolve("a", 1, run)).unwrap(), []);
         assert!(lock(&HERE.0).is_empty());
     }
 
@@ -174,10 +173,10 @@ mod tests {
         static HERE: Lookups = Lookups(Mutex::new(Vec::new()));
         let mut answers = Vec::new();
         for port in 0..MOST {
-            let (answer, look_up) = hanging();
+            let (answer, run) = hanging();
             answers.push(answer);
             let port = u16::try_from(port).unwrap();
-            assert!(poll(pin!(HERE.resolve("a", port, look_up))).is_pending());
+            assert!(poll(pin!(HERE.resolve("a", port, run))).is_pending());
         }
         assert!(block_on(HERE.resolve("b", 1, unused)).is_err());
     }

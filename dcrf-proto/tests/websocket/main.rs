@@ -297,7 +297,7 @@ fn pending_pongs_are_bounded() {
     let before = control.written();
     block_on(poll_fn(|cx| client.poll_flush(cx))).unwrap();
     let pongs = control.written() - before;
-    assert!(pongs <= 16 * 1024 * 1024 + 131, "{pongs}");
+    assert!(pongs <= 4 * 1024 * 1024 + 131, "{pongs}");
 }
 
 // The handshake.

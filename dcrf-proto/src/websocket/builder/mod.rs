@@ -266,6 +266,9 @@ impl<R> Builder<R> {
     /// Builds the client and waits for its first connection. If that is lost later, the client reconnects
     /// automatically.
     ///
+    /// The first attempt starts at once. A program that starts hundreds of clients should spread them: a server that
+    /// accepts them all at the same moment can time out.
+    ///
     /// ```
     /// # async fn f<R>(builder: dcrf_proto::websocket::Builder<R>) -> Result<(), Box<dyn std::error::Error>> {
     /// let client = builder.connect().await?;
