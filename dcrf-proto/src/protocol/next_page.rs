@@ -54,7 +54,7 @@ fn query(url: &str, mut given: Map<String, Value>) -> Map<String, Value> {
     given
 }
 
-/// Decodes `+` and `%41`. What is no escape is kept.
+/// Decodes `+` and `%41`. Anything else is kept.
 fn unescape(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
@@ -111,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_escape_is_kept() {
+    fn text_without_escapes_is_kept() {
         for (escaped, text) in [
             ("%41%c3%A9+b", "Aé b"),
             ("100%", "100%"),

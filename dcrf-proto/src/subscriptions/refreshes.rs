@@ -166,7 +166,7 @@ impl Refreshes {
         }
         match payload.outcome() {
             Ok(data) => self.received(registry, cx, key, &Json::from_checked_or_null(data)),
-            Err(reply) => refused(registry, cx, key, reply),
+            Err(reply) => error_replied(registry, cx, key, reply),
         }
     }
 
@@ -343,7 +343,12 @@ fn end(registry: &mut Registry, cx: &mut Context, key: SubscriptionKey, error: S
 }
 
 /// The server answered a refresh with an error: 404 for an object means that it was deleted, and 429 and 5xx pass.
-fn refused(registry: &mut Registry, cx: &mut Context, key: SubscriptionKey, reply: ErrorReply) {
+fn error_replied(
+    registry: &mut Registry,
+    cx: &mut Context,
+    key: SubscriptionKey,
+    reply: ErrorReply,
+) {
     let Some(subscriber) = registry.subscribers.get_mut(key) else { return };
     let Some(refresh) = &subscriber.refresh else { return };
     let is_of_object =

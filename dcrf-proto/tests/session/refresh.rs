@@ -86,12 +86,12 @@ fn s6_missing_object_is_delivered_as_a_delete() {
 }
 
 #[test]
-fn s6_refresh_that_is_refused_is_reported_once_and_ends_nothing() {
+fn s6_refresh_with_an_error_reply_is_reported_once_and_ends_nothing() {
     for (subscribe, status) in [(task(), 403), (feed(), 404), (feed(), 405)] {
         let mut c = connected();
         let (key, frame, refresh) = subscribe_and_refresh(&mut c, subscribe);
         c.reply_error(&refresh, status);
-        assert_eq!(c.changes(key), [refused(status, &refresh)]);
+        assert_eq!(c.changes(key), [failed(status, &refresh)]);
         c.advance(secs(900));
         assert_eq!((c.sent(), c.changes(key)), (vec![], vec![]));
         // The next replay tries again.
@@ -104,7 +104,7 @@ fn s6_refresh_that_is_refused_is_reported_once_and_ends_nothing() {
     }
 }
 
-fn refused(status: u16, refresh: &Value) -> Change {
+fn failed(status: u16, refresh: &Value) -> Change {
     let mut reply = ErrorReply::new(status);
     reply.action = refresh["payload"]["action"].as_str().map(str::to_owned);
     reply.errors = json_of(&json!(["no"]));
@@ -112,14 +112,14 @@ fn refused(status: u16, refresh: &Value) -> Change {
 }
 
 #[test]
-fn s6_refused_page_is_reported_after_the_changes_before_it() {
+fn s6_error_reply_to_a_page_is_reported_after_the_changes_before_it() {
     let mut c = connected();
     let (key, frame, refresh) = subscribe_and_refresh(&mut c, feed());
     c.reply(&refresh, &page(&[1, 2], 0));
     let second = c.sent_one();
     c.event(&frame, "update", &json!(0));
     c.reply_error(&second, 403);
-    assert_eq!(c.changes(key), [update(&json!(0)), refused(403, &second)]);
+    assert_eq!(c.changes(key), [update(&json!(0)), failed(403, &second)]);
     c.event(&frame, "update", &json!(1));
     assert_eq!(c.changes(key), [update(&json!(1))], "no page holds it back");
 }
@@ -219,7 +219,7 @@ fn s6_changes_between_pages_survive_a_failed_refresh() {
     between(&mut c, &refresh);
     let second = c.sent_one();
     c.reply_error(&second, 503);
-    assert_eq!(c.changes(key), [update(&json!(0)), refused(503, &second)]);
+    assert_eq!(c.changes(key), [update(&json!(0)), failed(503, &second)]);
     c.advance(secs(1));
     let refresh = c.sent_one();
     assert_eq!(refresh["payload"].get("offset"), None, "starts at the first page");
@@ -335,7 +335,7 @@ fn s6_refresh_is_repeated_after_a_server_error_or_timeout() {
     c.advance(secs(2));
     let third = c.sent_one();
     c.reply(&third, &json!(3));
-    assert_eq!(c.changes(key), [refused(503, &refresh), snapshot(&[json!(3)])]);
+    assert_eq!(c.changes(key), [failed(503, &refresh), snapshot(&[json!(3)])]);
 }
 
 #[test]

@@ -101,12 +101,12 @@ impl Simulation {
         }
     }
 
-    /// A caller whose refresh was refused subscribes again.
+    /// A caller whose refresh has failed for good subscribes again.
     pub(crate) fn subscribe_again(&mut self) {
-        for (key, spec) in self.invariants.subscriptions.refused() {
+        for (key, spec) in self.invariants.subscriptions.failed_refreshes() {
             self.unsubscribe_from(key);
             self.subscribe_to(spec);
-            self.report.count("refused refreshes", 1);
+            self.report.count("failed refreshes", 1);
         }
     }
 

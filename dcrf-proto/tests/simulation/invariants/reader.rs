@@ -81,8 +81,8 @@ enum Refreshed {
     #[default]
     NotYet,
     Current,
-    /// The server refused it: only a caller who subscribes again gets another before the next gap.
-    Refused,
+    /// It failed for good: only another subscribe brings one before the next gap.
+    Failed,
 }
 
 /// A gap among dropped changes, which is still delivered, once for all of them.
@@ -155,7 +155,7 @@ impl Reader {
         if let Change::RefreshFailed(error) = change {
             assert!(spec.refreshes, "S6: an unrequested refresh failed: {error}");
             if error.is_final() {
-                self.refreshed = Refreshed::Refused;
+                self.refreshed = Refreshed::Failed;
             }
             return;
         }
@@ -259,8 +259,8 @@ impl Reader {
         Ok(())
     }
 
-    pub(super) fn is_refused(&self) -> bool {
-        self.refreshed == Refreshed::Refused
+    pub(super) fn has_failed(&self) -> bool {
+        self.refreshed == Refreshed::Failed
     }
 
     pub(super) fn check_rows(&self, rows: &BTreeMap<u64, u64>) -> Result<(), String> {

@@ -157,10 +157,10 @@ impl Subscriptions {
         subscribers.map(|(key, _)| *key).collect()
     }
 
-    /// The subscriptions whose refresh was refused.
-    pub(crate) fn refused(&self) -> Vec<(SubscriptionKey, Spec)> {
+    /// The subscriptions whose refresh has failed for good.
+    pub(crate) fn failed_refreshes(&self) -> Vec<(SubscriptionKey, Spec)> {
         let subscribers = self.subscribers.iter().filter(|(_, subscriber)| {
-            subscriber.phase == Phase::Alive && subscriber.reader.is_refused()
+            subscriber.phase == Phase::Alive && subscriber.reader.has_failed()
         });
         subscribers.map(|(key, subscriber)| (*key, subscriber.spec.clone())).collect()
     }
