@@ -388,11 +388,18 @@ pub enum SubscriptionError {
     /// [`Subscribe::without_ack`](crate::Subscribe::without_ack).
     #[error("the server did not acknowledge the subscription in time")]
     TimedOut,
-    /// Three connections in a row ended right after this subscribe, and before the server had replied to it. The
-    /// subscribe is the likely cause: a stream that the server does not have, or an exception in its consumer, ends the
-    /// connection.
-    #[error("three connections in a row ended right after this subscribe: {cause}")]
+    /// Connections kept ending right after this subscribe, for at least
+    /// [`Config::poisoned_after`](crate::Config::poisoned_after), while nothing else was unanswered and the server
+    /// acknowledged others. A stream that the server does not have, or an exception in its consumer, ends the connection.
+    #[error("connections keep ending right after this subscribe: {cause}")]
     Poisoned {
+        /// Why the last connection was lost.
+        cause: ConnectionError,
+    },
+    /// Like [`Poisoned`](Self::Poisoned), but the subscribe was acknowledged, and connections kept ending after the
+    /// request of its [refresh](crate::Subscribe::refresh): an exception, or a list that the server can't send.
+    #[error("connections keep ending right after the refresh of this subscription: {cause}")]
+    RefreshPoisoned {
         /// Why the last connection was lost.
         cause: ConnectionError,
     },
@@ -424,7 +431,11 @@ impl SubscriptionError {
             Self::ErrorReply(reply) => {
                 reply.status.is_none_or(|status| status != 429 && status < 500)
             }
-            Self::Gone(_) | Self::Revoked(_) | Self::Poisoned { .. } | Self::Closed(_) => true,
+            Self::Gone(_)
+            | Self::Revoked(_)
+            | Self::Poisoned { .. }
+            | Self::RefreshPoisoned { .. }
+            | Self::Closed(_) => true,
             Self::TimedOut | Self::Overflowed { .. } | Self::Unsubscribed => false,
             Self::Rejected(rejected) => matches!(
                 rejected.reason,

@@ -84,8 +84,9 @@ pub use dcrf_proto::{
     Attempt, Backoff, Change, ChangeKind, ClientEvent, CloseFrame, CloseOptions, CloseReason,
     Config, ConnectionError, ConnectionState, DecodeError, Deleted, Dialect, ErrorReply,
     FailureAction, Frame, Framing, Gap, Heartbeat, Json, Limit, ListenerEvent, OverflowPolicy,
-    Page, Pk, RejectReason, Rejected, ReplyStreamError, Request, RequestError, RequestId, Selector,
-    StatKind, Stats, Subscribe, SubscriptionError, Unhandled, UnsubscribeError,
+    Page, Pk, Quarantined, RejectReason, Rejected, ReplyStreamError, Request, RequestError,
+    RequestId, Selector, StatKind, Stats, Subscribe, SubscriptionError, Unhandled,
+    UnsubscribeError,
 };
 
 /// Connects to the server behind a `ws://` or `wss://` URL, with the default options.

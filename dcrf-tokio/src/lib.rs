@@ -105,8 +105,9 @@ pub use dcrf_proto::{
     Attempt, Backoff, Change, ChangeKind, ClientEvent, CloseFrame, CloseOptions, CloseReason,
     Config, ConnectionError, ConnectionState, DecodeError, Deleted, Dialect, ErrorReply,
     FailureAction, Frame, Framing, Gap, Heartbeat, Json, Limit, ListenerEvent, OverflowPolicy,
-    Page, Pk, RejectReason, Rejected, ReplyStreamError, Request, RequestError, RequestId, Selector,
-    StatKind, Stats, Subscribe, SubscriptionError, Unhandled, UnsubscribeError,
+    Page, Pk, Quarantined, RejectReason, Rejected, ReplyStreamError, Request, RequestError,
+    RequestId, Selector, StatKind, Stats, Subscribe, SubscriptionError, Unhandled,
+    UnsubscribeError,
 };
 
 // Compiles the examples of the README as tests. One of them needs TLS.

@@ -247,7 +247,7 @@ impl Link {
         None
     }
 
-    fn reset_failures(&mut self) {
+    pub(crate) fn reset_failures(&mut self) {
         self.attempts = 0;
         self.failures = 0;
         self.limited_failures.reset();

@@ -95,6 +95,7 @@ impl Requests {
             self.abort(cx, request, Outcome::Overflowed);
             return self.end_stream(cx, key, ReplyStreamError::Overflowed { received });
         }
+        self.answered(request);
         if let Some(entry) = self.entries.get_mut(request) {
             // R4: a repeat would deliver the first replies twice.
             entry.repeat = Repeat::Never;

@@ -21,7 +21,6 @@ use self::quarantine::Quarantine;
 use self::refreshes::Refreshes;
 use self::registry::Registry;
 use self::replay::Replay;
-use self::streams::Streams;
 use self::subscriber::Subscriber;
 use self::upstream::{Phase, Target, Upstream};
 use crate::command::{Arguments, Subscribe};
@@ -36,7 +35,6 @@ use crate::trace::SubscriptionEvent;
 #[derive(Debug)]
 pub(crate) struct Subscriptions {
     registry: Registry,
-    streams: Streams,
     /// Upstream subscriptions that further subscribers can join, by the fingerprint of their target.
     by_target: OwnMap<u64, UpstreamKey>,
     replay: Replay,
@@ -51,7 +49,6 @@ impl Subscriptions {
     pub(crate) fn new() -> Self {
         Self {
             registry: Registry::new(),
-            streams: Streams::default(),
             by_target: OwnMap::default(),
             replay: Replay::default(),
             refreshes: Refreshes::default(),
@@ -150,7 +147,7 @@ impl Subscriptions {
         upstream.subscribers.push(key);
         upstream.adopt_unsubscribe_action(subscribe);
         match (upstream.phase, self.registry.subscribers.get_mut(key)) {
-            (Phase::Live, Some(subscriber)) => {
+            (phase, Some(subscriber)) if phase.is_live() => {
                 subscriber.acknowledge(cx, key, self.last_error.as_ref());
                 self.refreshes.restart(&mut self.registry, cx, key);
             }
@@ -198,13 +195,13 @@ impl Subscriptions {
             Some(id) => id.clone(),
             None => RequestId::random(&mut cx.random),
         };
-        let stream = self.streams.intern(&subscribe.stream);
+        let stream = self.registry.streams.intern(&subscribe.stream);
         let upstream = Upstream::new(subscribe, stream, id, target, arguments, self.next_sequence);
         let (size, limit) = (upstream.size(cx.config.framing), cx.config.max_outgoing_message);
         if size <= limit {
             return Ok(upstream);
         }
-        self.streams.release(&upstream.stream);
+        self.registry.streams.release(&upstream.stream);
         Err(RejectReason::TooLarge { size, limit })
     }
 
@@ -266,7 +263,9 @@ impl Subscriptions {
         key: SubscriptionKey,
         payload: &Payload<'_>,
     ) {
-        self.refreshes.replied(&mut self.registry, cx, key, payload);
+        if self.refreshes.replied(&mut self.registry, cx, key, payload) {
+            self.quarantine.acknowledged();
+        }
         self.leave_unused(cx);
     }
 
@@ -275,8 +274,9 @@ impl Subscriptions {
         self.leave_unused(cx);
     }
 
-    pub(crate) fn hold_timer_fired(&mut self) {
-        self.quarantine.hold_timer_fired(&mut self.registry);
+    pub(crate) fn hold_timer_fired(&mut self, cx: &mut Context) {
+        self.quarantine.timer_fired(cx);
+        self.registry.streams.free();
     }
 
     /// Leaves the upstream subscriptions that have lost their last subscriber to an overflow.
@@ -318,7 +318,7 @@ impl Subscriptions {
         cx.routes.remove(&upstream.id);
         upstream.deselect(cx, key);
         self.release_target(upstream.target, key);
-        self.streams.release(&upstream.stream);
+        self.registry.streams.release(&upstream.stream);
         if let Some(subscription) = upstream.unsubscriber {
             cx.events.push_back(Event::Unsubscribed { subscription, result });
         }

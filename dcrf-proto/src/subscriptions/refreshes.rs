@@ -64,48 +64,55 @@ impl Refreshes {
         refresh.phase = Phase::Idle;
     }
 
-    pub(super) fn next_frame(
+    pub(super) fn has_in_flight(&self) -> bool {
+        self.in_flight > 0
+    }
+
+    /// The next subscriber with a request to send. Its key can be stale.
+    pub(super) fn next(&mut self, window: usize) -> Option<SubscriptionKey> {
+        if self.in_flight < window { self.queue.pop_front() } else { None }
+    }
+
+    /// Sends the request of a refresh, if it is queued.
+    pub(super) fn send(
         &mut self,
         registry: &mut Registry,
         cx: &mut Context,
+        key: SubscriptionKey,
     ) -> Option<Frame> {
-        while self.in_flight < cx.config.replay_window.max(1) {
-            let key = self.queue.pop_front()?;
-            let due = cx.reply_due();
-            let id = RequestId::random(&mut cx.random);
-            let Some(refresh) = refresh_of(registry, key) else { continue };
-            if !matches!(refresh.phase, Phase::Queued) {
-                continue;
-            }
-            let frame = refresh.encode(cx, &id);
-            let destination = Destination::Refresh(key);
-            let selector = cx.reply_selector(&refresh.request.stream, &id);
-            let is_selected = selector.is_some();
-            refresh.phase = Phase::Sent { id: id.clone(), due, is_selected };
-            self.in_flight += 1;
-            if let Some(selector) = selector {
-                cx.selectors.insert(cx.config.framing, selector, destination);
-            }
-            let route = if is_selected { Route::BySelector } else { Route::To(destination) };
-            cx.routes.insert(id, route);
-            cx.timers.set(due, Timer::Refresh(key));
-            cx.stats.refreshes += 1;
-            return Some(frame);
+        let refresh = refresh_of(registry, key)?;
+        if !matches!(refresh.phase, Phase::Queued) {
+            return None;
         }
-        None
+        let due = cx.reply_due();
+        let id = RequestId::random(&mut cx.random);
+        let frame = refresh.encode(cx, &id);
+        let destination = Destination::Refresh(key);
+        let selector = cx.reply_selector(&refresh.request.stream, &id);
+        let is_selected = selector.is_some();
+        refresh.phase = Phase::Sent { id: id.clone(), due, is_selected };
+        self.in_flight += 1;
+        if let Some(selector) = selector {
+            cx.selectors.insert(cx.config.framing, selector, destination);
+        }
+        let route = if is_selected { Route::BySelector } else { Route::To(destination) };
+        cx.routes.insert(id, route);
+        cx.timers.set(due, Timer::Refresh(key));
+        cx.stats.refreshes += 1;
+        Some(frame)
     }
 
-    /// Handles the reply to a refresh.
+    /// Handles the reply to a refresh. Returns whether it completes a snapshot.
     pub(super) fn replied(
         &mut self,
         registry: &mut Registry,
         cx: &mut Context,
         key: SubscriptionKey,
         payload: &Payload<'_>,
-    ) {
+    ) -> bool {
         if self.take_in_flight(registry, cx, key).is_none() {
             cx.stats.late += 1;
-            return;
+            return false;
         }
         match payload.outcome() {
             Ok(data) => self.received(registry, cx, key, &Json::from_checked_or_null(data)),
@@ -114,6 +121,11 @@ impl Refreshes {
             }
             Err(reply) => fail(registry, cx, key, reply),
         }
+        // A later page can still kill the connection (L12).
+        let refresh = refresh_of(registry, key).filter(|refresh| refresh.pages.is_none());
+        let Some(refresh) = refresh else { return false };
+        refresh.suspicion = None;
+        matches!(refresh.phase, Phase::Idle)
     }
 
     /// Takes the refresh out of flight. Returns its request id if it was in flight.
