@@ -52,10 +52,17 @@ impl Session {
             match self.subscriptions.next_frame(&mut self.cx, is_waiting) {
                 Next::Frame(frame) => return Some(frame),
                 Next::Hold => return None,
-                Next::Request(key) => match self.requests.suspect_frame(&mut self.cx, key) {
-                    Some(frame) => return Some(frame),
-                    None => continue,
-                },
+                Next::Request(key) => {
+                    // R1: behind suspects on its stream it waits like the others.
+                    let framing = self.cx.config.framing;
+                    let stream = self.requests.stream_of(key).unwrap_or_default();
+                    if self.subscriptions.is_free(framing, stream) {
+                        if let Some(frame) = self.requests.suspect_frame(&mut self.cx, key) {
+                            return Some(frame);
+                        }
+                    }
+                    continue;
+                }
                 Next::Nothing => {}
             }
             let subscriptions = &mut self.subscriptions;

@@ -204,7 +204,9 @@ impl Subscriptions {
 
     /// Nobody has anything to send: begins the trial of suspects, if one is due. Returns whether it did.
     pub(crate) fn begin_trial(&mut self, cx: &mut Context) -> bool {
-        self.quarantine.begin_trial(cx, self.replay.window())
+        // Replays may be queued behind the window.
+        let is_replaying = self.registry.streams.any_has_unsent(false);
+        !is_replaying && self.quarantine.begin_trial(cx, self.replay.window())
     }
 
     fn suspect_frame_of(&mut self, cx: &mut Context, key: UpstreamKey) -> Option<Frame> {

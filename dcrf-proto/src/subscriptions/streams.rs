@@ -1,5 +1,5 @@
 //! The streams that are subscribed to: their names, each kept once because thousands of subscriptions are on a few streams,
-//! and how many of their replays are still to be sent.
+//! and how many of their subscribes are still to be sent.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ pub(super) struct Streams {
     freed: bool,
 }
 
-/// How many replays of a stream are to be sent on this connection.
+/// How many subscribes of a stream are to be sent on this connection.
 #[derive(Clone, Copy, Debug, Default)]
 struct Unsent {
     queued: usize,
@@ -28,7 +28,7 @@ struct Unsent {
 impl Unsent {
     fn of(phase: Phase) -> Self {
         Self {
-            queued: usize::from(phase == Phase::Queued { replayed: true }),
+            queued: usize::from(matches!(phase, Phase::Queued { .. })),
             suspects: usize::from(phase == Phase::Quarantined),
         }
     }
@@ -74,7 +74,7 @@ impl Streams {
         }
     }
 
-    /// Whether replays of this stream are to be sent, those in quarantine included if `suspects_too`.
+    /// Whether subscribes of this stream are to be sent, those in quarantine included if `suspects_too`.
     pub(super) fn has_unsent(&self, stream: &str, suspects_too: bool) -> bool {
         self.by_name.get(stream).is_some_and(|unsent| unsent.is_any(suspects_too))
     }

@@ -60,10 +60,10 @@ fn replay_after_a_loss(count: u64, lost_after: Duration) -> (Duration, Duration)
     server.run_until(MINUTE, |server| server.connections == 2);
     server.run(lost_after);
     server.lose(dropped());
-    let since = server.time();
+    let since = server.c.now;
     let request = server.time_of_request(Request::list("tasks"));
     server.run_until_live(count, MINUTE);
-    (request, server.time() - since)
+    (request, server.c.now - since)
 }
 
 #[test]
@@ -170,7 +170,7 @@ fn l12_request_never_waits_for_a_trial_longer_than_a_second() {
     server.subscribe_tasks(50);
     let mut longest = Duration::ZERO;
     while server.time() < secs(150) {
-        let since = server.time();
+        let since = server.c.now;
         let (connections, key) = (server.connections, server.c.request(echo()));
         server.exchange();
         let mut lost = false;
@@ -180,7 +180,7 @@ fn l12_request_never_waits_for_a_trial_longer_than_a_second() {
             settled.iter().any(|(settled, _)| *settled == key)
         });
         if !lost && server.connections == connections {
-            longest = longest.max(server.time() - since);
+            longest = longest.max(server.c.now - since);
         }
         server.run(millis(137));
     }

@@ -21,6 +21,8 @@ pub(crate) enum Scheduled {
     SendReply(Nth, Value, u64),
     /// The server closes after a consumer has raised.
     Crash(Nth),
+    /// The server restarts, and closes with this error.
+    Restart(Nth, ConnectionError),
     AtClient(Nth, FromServer),
     /// Another program writes.
     CommitRow,

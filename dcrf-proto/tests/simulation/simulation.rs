@@ -38,6 +38,8 @@ pub(crate) struct Simulation {
     pub(crate) suspensions: u64,
     /// Whether the socket accepts no frames.
     pub(crate) is_full: bool,
+    /// How many more connections a rolling restart hits while they are young.
+    pub(crate) restarts: u32,
     wakes: (Duration, u32),
 }
 
@@ -50,7 +52,7 @@ impl Simulation {
         let mut simulation = Self {
             session: session(config, &mut random, &clock),
             clock,
-            server: Server::new(scenario.has_poison),
+            server: Server::new(scenario.has_poison, scenario.has_raising_list),
             network: Network::new(scenario.delay),
             invariants: Invariants::default(),
             schedule: Schedule::default(),
@@ -60,6 +62,7 @@ impl Simulation {
             backlog: None,
             suspensions: 0,
             is_full: false,
+            restarts: 0,
             wakes: (Duration::ZERO, 0),
             scenario,
             random,
@@ -146,6 +149,10 @@ impl Simulation {
                 self.server.send_next_reply(nth, frame, at, now);
             }
             Scheduled::Crash(nth) => self.server.crash(nth),
+            Scheduled::Restart(nth, why) => {
+                self.server.forget(nth);
+                self.send_to_client(nth, FromServer::Disconnected(why));
+            }
             Scheduled::AtClient(nth, frame) => self.at_client(nth, frame),
             Scheduled::CommitRow => {
                 if !self.faults_stopped {
@@ -218,6 +225,7 @@ impl Simulation {
                 self.session.handle_connected(epoch, now);
                 if *self.session.state() == ConnectionState::Connected {
                     self.invariants.opened(nth, now);
+                    self.restart_while_young(nth);
                 }
             }
             Err(why) => {

@@ -20,7 +20,7 @@ use self::requests::Requests;
 pub(crate) use self::subscriptions::Spec;
 use self::subscriptions::Subscriptions;
 use crate::Nth;
-use crate::server::{Rows, Target};
+use crate::server::{Server, Target};
 
 #[derive(Default)]
 pub(crate) struct Invariants {
@@ -68,8 +68,14 @@ impl Invariants {
     /// The open connection is lost: with an error from outside, or without one if the session ended it.
     pub(crate) fn lost(&mut self, nth: Nth, why: Option<&ConnectionError>, now: Instant) {
         self.link.lost(why, now);
-        let found = why.is_none();
-        self.subscriptions.lost(nth, found, now);
+        self.link.may_restart = self.subscriptions.has_suspects() && self.subscriptions.serves(nth);
+        // A loss that the session found itself, and a planned restart, make no suspects.
+        let is_death = match why {
+            Some(ConnectionError::Closed(frame)) => !matches!(frame.code, 1001 | 1012),
+            Some(_) => true,
+            None => false,
+        };
+        self.subscriptions.lost(nth, is_death, now);
         self.requests.lost(nth);
         self.streams.lost(nth);
     }
@@ -98,12 +104,14 @@ impl Invariants {
         let payload = &frame["payload"];
         let action = payload["action"].as_str().expect("an action");
         let stream = frame["stream"].as_str().expect("a stream");
+        self.subscriptions.last_frame = Some(now);
         if let Some(target) = Target::of(stream, action, payload["pk"].as_u64()) {
             self.subscriptions.transmitted(nth, frame, &target, now);
             return;
         }
         if payload["number"].is_u64() {
-            self.subscriptions.check_sent_first(nth, frame, session);
+            let age = self.link.age(now);
+            self.subscriptions.check_sent_first(nth, frame, age, session);
         }
         if action == "stop" {
             self.streams.cancel_transmitted(nth, &payload["request_id"]);
@@ -143,7 +151,9 @@ impl Invariants {
     pub(crate) fn handle_event(&mut self, event: &Event, session: &Session, now: Instant) {
         match event {
             Event::Client(ClientEvent::State(state)) => self.link.handle_event(state, now, session),
-            Event::Client(ClientEvent::Unhandled(_) | ClientEvent::Lagged(_)) => {}
+            Event::Client(
+                ClientEvent::Unhandled(_) | ClientEvent::Quarantined(_) | ClientEvent::Lagged(_),
+            ) => {}
             Event::Settled { request, result } => self.requests.settled(*request, result, now),
             Event::ReplyReadable(key) => self.streams.handle_event(*key),
             Event::Subscribed(key) | Event::ChangeReadable(key) => {
@@ -188,14 +198,15 @@ impl Invariants {
         nth: Nth,
         on_server: &[(Value, Target)],
         session: &Session,
+        server: &Server,
     ) -> Result<(), String> {
         self.requests.all_settled()?;
-        self.subscriptions.are_live(nth, on_server, session)
+        self.subscriptions.are_live(nth, on_server, session, server)
     }
 
     /// Whether each subscriber that refreshes knows the server's rows.
-    pub(crate) fn check_rows(&self, rows: &Rows, session: &Session) -> Result<(), String> {
-        self.subscriptions.check_rows(rows, session)
+    pub(crate) fn check_rows(&self, server: &Server, session: &Session) -> Result<(), String> {
+        self.subscriptions.check_rows(server, session)
     }
 }
 

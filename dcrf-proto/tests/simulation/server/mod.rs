@@ -35,11 +35,14 @@ pub(crate) struct Server {
     /// Nothing fails and nothing is slow.
     pub(crate) is_healthy: bool,
     has_poison: bool,
+    has_raising_list: bool,
+    /// Until then the database is away: whatever reads from it raises.
+    pub(crate) ill_until: Duration,
     pub(crate) effects: Effects,
 }
 
 impl Server {
-    pub(crate) fn new(has_poison: bool) -> Self {
+    pub(crate) fn new(has_poison: bool, has_raising_list: bool) -> Self {
         Self {
             rows: Rows::new(),
             peers: BTreeMap::new(),
@@ -47,6 +50,8 @@ impl Server {
             slow_rate: 0.0,
             is_healthy: false,
             has_poison,
+            has_raising_list,
+            ill_until: Duration::ZERO,
             effects: Effects::default(),
         }
     }
@@ -68,6 +73,12 @@ impl Server {
     pub(crate) fn subscribed(&self, nth: Nth) -> Vec<(Value, Target)> {
         let Some(peer) = self.peers.get(&nth) else { return Vec::new() };
         peer.subs.iter().map(|sub| (sub.id.clone(), sub.target.clone())).collect()
+    }
+
+    /// Whether the frames of this subscription kill connections, however well the server is.
+    pub(crate) fn is_guilty(&self, target: &Target, refreshes: bool) -> bool {
+        let lists = refreshes && *target == Target::Feed("tasks".to_owned());
+        (self.has_poison && target.pk() == Some(POISON)) || (self.has_raising_list && lists)
     }
 
     /// Completes all pending work now.
@@ -115,6 +126,12 @@ impl Server {
         }
         let payload = &frame["payload"];
         let (stream, action) = (text(&frame["stream"]), text(&payload["action"]));
+        let reads = action.starts_with("subscribe") || matches!(action, "list" | "retrieve");
+        if (reads && now < self.ill_until)
+            || (self.has_raising_list && (stream, action) == ("tasks", "list"))
+        {
+            return self.raise(nth, now, random);
+        }
         if let Some(target) = Target::of(stream, action, payload["pk"].as_u64()) {
             return self.subscribe(nth, frame, &target, now, random);
         }
