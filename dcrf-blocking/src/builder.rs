@@ -192,11 +192,18 @@ impl Builder {
         /// Sets [`Config::events`]: how many unread client events, and unread frames of each listener, are kept.
         pub fn events(self, limit: Limit) -> Self;
 
-        /// Sets [`Config::replay_window`]: how many replayed subscribes may be unacknowledged at a time.
+        /// Sets [`Config::replay_window`]: how many replayed subscribes may be unacknowledged at first.
         pub fn replay_window(self, subscribes: usize) -> Self;
 
-        /// Sets [`Config::quarantine_window`]: connections that end within this time after a subscribe make it a suspect.
+        /// Sets [`Config::max_replay_window`]: how far the replay window grows.
+        pub fn max_replay_window(self, subscribes: usize) -> Self;
+
+        /// Sets [`Config::quarantine_window`]: connections that end within this time after a frame make suspects of what
+        /// is unanswered.
         pub fn quarantine_window(self, window: Duration) -> Self;
+
+        /// Sets [`Config::poisoned_after`]: how long a subscribe must have ended connections before its subscription ends.
+        pub fn poisoned_after(self, time: Duration) -> Self;
 
         /// Sets [`Config::pk_field`]: the serializers' name for the primary key.
         ///

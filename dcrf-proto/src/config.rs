@@ -61,10 +61,18 @@ pub struct Config {
     /// The limit of each stream of events and of each listener: how many events or frames may wait for the reader,
     /// and their total size in bytes. Default: 1,024 and 4 MiB.
     pub events: Limit,
-    /// How many replayed subscribes may be unacknowledged at a time. Default: 64.
+    /// How many replayed subscribes may be unacknowledged at first on each connection. Default: 64.
     pub replay_window: usize,
-    /// Connections that end within this time after a subscribe make it a suspect. Default: 5 s.
+    /// How far the replay window grows: it doubles each time that as many subscribes were acknowledged as it holds.
+    /// Default: 1,024.
+    pub max_replay_window: usize,
+    /// Connections that end within this time after a frame was sent make suspects of the subscribes and requests without
+    /// a reply. Zero turns the quarantine off. Default: 5 s.
     pub quarantine_window: Duration,
+    /// How long a subscribe or a refresh must have ended connections before its subscription ends with
+    /// [`SubscriptionError::Poisoned`](crate::SubscriptionError::Poisoned). Until then, and while nothing proves that the
+    /// server is well, it is tried again ever more slowly. Default: 1 min.
+    pub poisoned_after: Duration,
     /// The serializers' name for the primary key. Delete events are delivered with this name. Default: `pk`.
     pub pk_field: Cow<'static, str>,
     /// Whether `pk` in delete events is renamed to [`pk_field`](Self::pk_field). Default: true.
@@ -92,7 +100,9 @@ impl Default for Config {
             replies: Limit { count: 1024, bytes: 4 << 20 },
             events: Limit { count: 1024, bytes: 4 << 20 },
             replay_window: 64,
+            max_replay_window: 1024,
             quarantine_window: Duration::from_secs(5),
+            poisoned_after: Duration::from_secs(60),
             pk_field: Cow::Borrowed("pk"),
             ensure_pk_field_in_delete_events: true,
         }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::buffer::{Buffer, Held, Measure};
 use crate::config::{Config, Limit};
 use crate::error::RejectReason;
-use crate::event::{ClientEvent, ConnectionState, Event, Unhandled};
+use crate::event::{ClientEvent, ConnectionState, Event, Quarantined, Unhandled};
 use crate::id::{Random, RequestId, Seed};
 use crate::link::{Proof, Silence};
 use crate::protocol::framing::Framing;
@@ -117,6 +117,11 @@ impl Context {
         self.event(ClientEvent::State(state));
     }
 
+    /// Reports a suspect that is not proved guilty (L12).
+    pub(crate) fn quarantined(&mut self, quarantined: Quarantined) {
+        self.event(ClientEvent::Quarantined(quarantined));
+    }
+
     fn event(&mut self, event: ClientEvent) {
         self.stats.lagged_events += self.client_events.push(event);
     }
@@ -183,6 +188,7 @@ impl Measure for ClientEvent {
         match self {
             Self::Unhandled(unhandled) => unhandled.frame.len(),
             Self::State(_) | Self::Lagged(_) => 0,
+            Self::Quarantined(quarantined) => quarantined.stream.len() + quarantined.action.len(),
         }
     }
 }

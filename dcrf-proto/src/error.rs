@@ -426,11 +426,18 @@ pub enum SubscriptionError {
         /// The limit in bytes.
         limit: usize,
     },
-    /// Three connections in a row ended right after this subscribe, and before the server had replied to it. The
-    /// subscribe is the likely cause: a stream that the server does not have, or an exception in its consumer, ends the
-    /// connection.
-    #[error("three connections in a row ended right after this subscribe: {cause}")]
+    /// Connections kept ending right after this subscribe, for at least
+    /// [`Config::poisoned_after`](crate::Config::poisoned_after), while nothing else was unanswered and the server
+    /// acknowledged others. A stream that the server does not have, or an exception in its consumer, ends the connection.
+    #[error("connections keep ending right after this subscribe: {cause}")]
     Poisoned {
+        /// Why the last connection was lost.
+        cause: ConnectionError,
+    },
+    /// Like [`Poisoned`](Self::Poisoned), but the subscribe was acknowledged, and connections kept ending after the
+    /// request of its [refresh](crate::Subscribe::refresh): an exception, or a list that the server can't send.
+    #[error("connections keep ending right after the refresh of this subscription: {cause}")]
+    RefreshPoisoned {
         /// Why the last connection was lost.
         cause: ConnectionError,
     },
@@ -466,6 +473,7 @@ impl SubscriptionError {
             | Self::Revoked(_)
             | Self::RefreshTooLarge { .. }
             | Self::Poisoned { .. }
+            | Self::RefreshPoisoned { .. }
             | Self::Closed(_) => true,
             Self::TimedOut | Self::Overflowed { .. } | Self::Unsubscribed => false,
             Self::Rejected(rejected) => matches!(

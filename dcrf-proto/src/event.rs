@@ -83,8 +83,38 @@ pub enum ClientEvent {
     State(ConnectionState),
     /// A frame that matches no request, subscription or listener.
     Unhandled(Unhandled),
+    /// Connections keep ending after a subscribe or a refresh. It is tried again, ever more slowly.
+    Quarantined(Quarantined),
     /// This many older events were dropped, because the reader was too slow.
     Lagged(u64),
+}
+
+/// A subscribe, or the request of a refresh, after which connections keep ending: the server does not have the stream, its
+/// consumer raises an exception, or the server is ill.
+///
+/// Its subscription ends with [`SubscriptionError::Poisoned`](crate::SubscriptionError::Poisoned) only if the server
+/// acknowledges others meanwhile, for as long as [`Config::poisoned_after`](crate::Config::poisoned_after).
+///
+/// ```
+/// use dcrf_proto::{ClientEvent, Quarantined};
+///
+/// fn print(event: &ClientEvent) {
+///     if let ClientEvent::Quarantined(Quarantined { stream, action, deaths, cause, .. }) = event {
+///         println!("{deaths} connections ended after {action} on {stream}: {cause}");
+///     }
+/// }
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Quarantined {
+    /// The stream.
+    pub stream: String,
+    /// The action.
+    pub action: String,
+    /// How many connections have ended while nothing but this was unanswered.
+    pub deaths: u32,
+    /// Why the last of them ended.
+    pub cause: ConnectionError,
 }
 
 /// The state of the connection.

@@ -150,7 +150,9 @@ pub use error::{
     CloseReason, ConnectionError, RefreshError, RejectReason, Rejected, ReplyStreamError,
     RequestError, SubscriptionError, UnsubscribeError,
 };
-pub use event::{Change, ClientEvent, ConnectionState, Event, Gap, ListenerEvent, Unhandled};
+pub use event::{
+    Change, ClientEvent, ConnectionState, Event, Gap, ListenerEvent, Quarantined, Unhandled,
+};
 pub use frame::Frame;
 pub use id::{Epoch, ListenerKey, ReplyStreamKey, RequestId, RequestKey, Seed, SubscriptionKey};
 pub use link::FailureAction;

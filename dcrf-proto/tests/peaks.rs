@@ -4,6 +4,8 @@
 
 #[path = "session/conversation/mod.rs"]
 mod conversation;
+#[path = "server_frames/mod.rs"]
+mod server_frames;
 
 use std::fmt::Write;
 

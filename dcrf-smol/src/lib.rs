@@ -91,8 +91,8 @@ pub use dcrf_proto::{
     Attempt, Backoff, Change, ChangeKind, ClientEvent, CloseFrame, CloseOptions, CloseReason,
     Config, ConnectionError, ConnectionState, DecodeError, Deleted, Dialect, ErrorReply,
     FailureAction, Frame, Framing, Gap, Heartbeat, Json, Limit, ListenerEvent, OverflowPolicy,
-    Page, Pk, RefreshError, RejectReason, Rejected, ReplyStreamError, Request, RequestError,
-    RequestId, Selector, StatKind, Stats, Subscribe, SubscriptionError, Unhandled,
+    Page, Pk, Quarantined, RefreshError, RejectReason, Rejected, ReplyStreamError, Request,
+    RequestError, RequestId, Selector, StatKind, Stats, Subscribe, SubscriptionError, Unhandled,
     UnsubscribeError,
 };
 

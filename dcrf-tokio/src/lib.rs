@@ -57,7 +57,7 @@
 //! | --- | --- | --- | --- | --- |
 //! | `dcrf::connection` | gave up, not authorized, closed by a failure | connected, lost and why, the first attempt that fails, closed | each attempt | |
 //! | `dcrf::request` | | | how each request ended, repeats, rejected calls | |
-//! | `dcrf::subscription` | ended by an error reply or by quarantine, the first lag on a connection | | subscribed, error replies, deferred, resubscribing, gaps | each lag |
+//! | `dcrf::subscription` | ended by an error reply or by quarantine, suspected in quarantine, the first lag on a connection | | subscribed, error replies, deferred, resubscribing, gaps | each lag |
 //! | `dcrf::frame` | the first frame on a connection that is not a JSON object | | | each dropped frame, with its size |
 //!
 //! A request is a span (`request`, at `DEBUG`) from the call to its end. Its parent is the caller's span. It has the
@@ -113,8 +113,8 @@ pub use dcrf_proto::{
     Attempt, Backoff, Change, ChangeKind, ClientEvent, CloseFrame, CloseOptions, CloseReason,
     Config, ConnectionError, ConnectionState, DecodeError, Deleted, Dialect, ErrorReply,
     FailureAction, Frame, Framing, Gap, Heartbeat, Json, Limit, ListenerEvent, OverflowPolicy,
-    Page, Pk, RefreshError, RejectReason, Rejected, ReplyStreamError, Request, RequestError,
-    RequestId, Selector, StatKind, Stats, Subscribe, SubscriptionError, Unhandled,
+    Page, Pk, Quarantined, RefreshError, RejectReason, Rejected, ReplyStreamError, Request,
+    RequestError, RequestId, Selector, StatKind, Stats, Subscribe, SubscriptionError, Unhandled,
     UnsubscribeError,
 };
 

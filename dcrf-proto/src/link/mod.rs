@@ -265,7 +265,7 @@ impl Link {
         }
     }
 
-    fn reset_failures(&mut self) {
+    pub(crate) fn reset_failures(&mut self) {
         self.attempts = 0;
         self.failures = 0;
         self.finality.reset();

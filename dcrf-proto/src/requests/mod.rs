@@ -40,6 +40,8 @@ pub(crate) struct Requests {
     searched: Option<Instant>,
     /// The first request that was still queued when the session closed.
     first_unsent: Option<u64>,
+    /// How many are in flight without any reply.
+    unanswered: usize,
 }
 
 #[derive(Debug)]
@@ -52,6 +54,8 @@ struct Entry {
     timeout: Option<Duration>,
     deadline: Option<Instant>,
     repeat: Repeat,
+    /// Whether a connection has died while it was unanswered (L12).
+    is_suspect: bool,
     /// Whether it fails in place of waiting for another connection.
     fail_fast: bool,
     expects: Expects,
@@ -100,6 +104,8 @@ enum Phase {
     /// Handed to the socket of the current connection.
     InFlight {
         since: Instant,
+        /// Whether a first reply has come.
+        is_answered: bool,
     },
 }
 
@@ -131,6 +137,7 @@ impl Requests {
             cancel_messages: VecDeque::new(),
             searched: None,
             first_unsent: None,
+            unanswered: 0,
         }
     }
 
@@ -268,6 +275,7 @@ impl Requests {
             } else {
                 Repeat::Never
             },
+            is_suspect: false,
             fail_fast: request.fail_fast,
             expects,
             cancel_action: request.cancel_action,
@@ -304,33 +312,72 @@ impl Requests {
         }
     }
 
-    /// The next frame for the socket. `refreshes_list` says whether a refresh lists this stream.
+    /// The next frame for the socket, of a stream that `is_free` to be used. Suspects wait if `is_patient` (L12).
     pub(crate) fn next_frame(
         &mut self,
         cx: &mut Context,
-        refreshes_list: impl Fn(&str) -> bool,
+        is_patient: bool,
+        is_free: impl Fn(&str) -> bool,
     ) -> Option<Frame> {
-        if let Some(frame) = self.next_cancel_message(refreshes_list) {
-            return Some(frame);
-        }
         loop {
-            let key = self.outbox.pop()?;
-            let Some(entry) = self.entries.get_mut(key) else { continue };
-            // R3: never send a request after its deadline, even if its timer has not been handled yet.
-            if entry.deadline.is_some_and(|deadline| deadline <= cx.now) {
-                self.time_out(cx, key);
-                continue;
+            let entries = &self.entries;
+            let key = self.outbox.pop(|key| {
+                let entry = entries.get(key);
+                entry
+                    .is_none_or(|entry| !(is_patient && entry.is_suspect) && is_free(&entry.stream))
+            })?;
+            if let Some(frame) = self.send_frame(cx, key) {
+                return Some(frame);
             }
-            let Phase::Queued(frame) =
-                std::mem::replace(&mut entry.phase, Phase::InFlight { since: cx.now })
-            else {
-                continue;
-            };
-            self.outbox.subtract_bytes(frame.len());
-            if entry.expects.is_nothing() {
-                self.end(cx, key, Outcome::Sent);
-            }
-            return Some(frame);
+        }
+    }
+
+    /// Those that may be requested again, although a connection has died while they were unanswered (L12).
+    pub(crate) fn suspects(&self) -> impl Iterator<Item = RequestKey> + use<> {
+        self.in_order(|entry| entry.is_suspect).into_iter().map(|(_, key)| key)
+    }
+
+    /// The frame of a suspect, if it is still queued.
+    pub(crate) fn suspect_frame(&mut self, cx: &mut Context, key: RequestKey) -> Option<Frame> {
+        let entry = self.entries.get(key).filter(|entry| !entry.is_in_flight())?;
+        self.outbox.take(entry.sequence);
+        self.send_frame(cx, key)
+    }
+
+    /// Hands over a request that was taken from the outbox.
+    fn send_frame(&mut self, cx: &mut Context, key: RequestKey) -> Option<Frame> {
+        let entry = self.entries.get_mut(key)?;
+        // R3: never send a request after its deadline, even if its timer has not been handled yet.
+        if entry.deadline.is_some_and(|deadline| deadline <= cx.now) {
+            self.time_out(cx, key);
+            return None;
+        }
+        let phase = Phase::InFlight { since: cx.now, is_answered: entry.expects.is_nothing() };
+        let Phase::Queued(frame) = std::mem::replace(&mut entry.phase, phase) else { return None };
+        self.outbox.subtract_bytes(frame.len());
+        if entry.expects.is_nothing() {
+            self.end(cx, key, Outcome::Sent);
+        } else {
+            self.unanswered += 1;
+        }
+        Some(frame)
+    }
+
+    /// How many are in flight without any reply.
+    pub(crate) fn unanswered(&self) -> usize {
+        self.unanswered
+    }
+
+    /// Streams may have become free.
+    pub(crate) fn reconsider(&mut self) {
+        self.outbox.reconsider();
+    }
+
+    /// A request has got its first reply, or is no longer in flight.
+    fn answered(&mut self, key: RequestKey) {
+        let Some(entry) = self.entries.get_mut(key) else { return };
+        if let Phase::InFlight { is_answered, .. } = &mut entry.phase {
+            self.unanswered -= usize::from(!std::mem::replace(is_answered, true));
         }
     }
 
@@ -386,10 +433,13 @@ impl Requests {
         }
     }
 
-    /// The connection is lost: requests in flight fail, or are queued again if they may be repeated (R4).
-    pub(crate) fn connection_lost(&mut self, cx: &mut Context) {
+    /// The connection is lost: requests in flight fail, or are queued again if they may be repeated (R4). If it is a death,
+    /// they are suspects (L12).
+    pub(crate) fn connection_lost(&mut self, cx: &mut Context, is_death: bool) {
         self.cancel_messages.clear();
+        self.outbox.reconsider();
         for (sequence, key) in self.in_order(Entry::is_bound_to_connection) {
+            self.answered(key);
             let Some(entry) = self.entries.get_mut(key) else { continue };
             if let (Phase::InFlight { .. }, Repeat::Once { action, arguments }) =
                 (&entry.phase, &entry.repeat)
@@ -406,6 +456,7 @@ impl Requests {
                 self.outbox.insert(sequence, key, frame.len());
                 entry.phase = Phase::Queued(frame);
                 entry.repeat = Repeat::Spent;
+                entry.is_suspect = is_death;
                 cx.stats.repeated += 1;
                 cx.trace.retried(&entry.trace);
             } else {
@@ -450,6 +501,7 @@ impl Requests {
 
     /// Removes a request from every table and counts its outcome.
     fn release(&mut self, cx: &mut Context, key: RequestKey, outcome: Outcome) -> Option<Entry> {
+        self.answered(key);
         let entry = self.entries.remove(key)?;
         outcome.count(&mut cx.stats, entry.expects.is_nothing());
         cx.trace.ended(&entry.trace, outcome, entry.was_sent(), cx.now);

@@ -106,6 +106,7 @@ impl Requests {
             self.abort(cx, request, Outcome::Overflowed);
             return self.end_stream(cx, key, ReplyStreamError::Overflowed { received });
         }
+        self.answered(request);
         if let Some(entry) = self.entries.get_mut(request) {
             // R4: a repeat would deliver the first replies twice.
             entry.repeat = Repeat::Never;
@@ -172,7 +173,7 @@ impl Requests {
     }
 
     /// The next cancel message, unless it would cancel the lists of others.
-    pub(super) fn next_cancel_message(
+    pub(crate) fn next_cancel_message(
         &mut self,
         refreshes_list: impl Fn(&str) -> bool,
     ) -> Option<Frame> {

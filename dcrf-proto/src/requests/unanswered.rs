@@ -34,7 +34,7 @@ impl Requests {
     /// L15: a request that is overdue may show that the server no longer answers.
     pub(super) fn note_silence(&mut self, cx: &mut Context, key: RequestKey) {
         let Some(entry) = self.entries.get(key) else { return };
-        let Phase::InFlight { since } = entry.phase else { return };
+        let Phase::InFlight { since, .. } = entry.phase else { return };
         if cx.overdue(&entry.stream, since) != Proof::IfOldest || self.searched == Some(cx.now) {
             return;
         }

@@ -347,7 +347,7 @@ impl Session {
         let deadline = self.cx.after(LINGER);
         self.link.force_reconnect(&mut self.cx, frame.sendable(), deadline);
         if was_open {
-            self.connection_lost(Some(&ConnectionError::Reconnect));
+            self.connection_lost(Some(&ConnectionError::Reconnect), false);
         }
     }
 

@@ -31,7 +31,7 @@ impl Session {
     pub fn handle_connected(&mut self, epoch: Epoch, now: Instant) {
         self.advance(now);
         if self.link.connected(&mut self.cx, epoch) {
-            self.subscriptions.connected(&mut self.cx);
+            self.subscriptions.connected(&mut self.cx, self.requests.suspects());
         }
     }
 
@@ -117,7 +117,7 @@ impl Session {
         if self.check_open().is_ok() && self.link.is_open() {
             let deadline = self.cx.after(LINGER);
             self.link.refresh_credentials(&mut self.cx, CloseFrame::normal(), deadline);
-            self.connection_lost(Some(&ConnectionError::Unauthorized { status }));
+            self.connection_lost(Some(&ConnectionError::Unauthorized { status }), false);
         }
     }
 
@@ -265,7 +265,7 @@ impl Session {
                     }
                 }
                 Timer::Close => self.close_timed_out(),
-                Timer::Hold => self.subscriptions.hold_timer_fired(),
+                Timer::Hold => self.subscriptions.hold_timer_fired(&mut self.cx),
                 Timer::Request(key) => self.requests.time_out(&mut self.cx, key),
                 Timer::Refresh(key) => self.subscriptions.refresh_timer_fired(&mut self.cx, key),
                 Timer::Upstream(key) => self.subscriptions.timer_fired(&mut self.cx, key),
@@ -402,6 +402,12 @@ impl Session {
         let cause = self.link.is_open().then_some(error);
         self.cx.stats.disconnects += u64::from(cause.is_some());
         self.cx.stats.failed_attempts += u64::from(cause.is_none());
+        let is_death = cause.is_some_and(|cause| self.subscriptions.is_death(&self.cx, cause));
+        let unanswered = self.requests.unanswered();
+        if is_death && self.subscriptions.blame(&mut self.cx, error, unanswered) {
+            // L3: the suspects are held back already, and the others must not wait longer each time.
+            self.link.reset_failures();
+        }
         let stop = match &self.closing {
             Some(_) => {
                 self.link.disconnect(&mut self.cx);
@@ -409,14 +415,14 @@ impl Session {
             }
             None => self.link.handle_failure(&mut self.cx, error, action),
         };
-        self.connection_lost(cause);
+        self.connection_lost(cause, is_death);
         if let Some(reason) = stop {
             self.finish(reason, None);
         }
     }
 
     /// Fails or requeues the requests in flight (R4), and prepares the replay of subscriptions.
-    pub(super) fn connection_lost(&mut self, cause: Option<&ConnectionError>) {
+    pub(super) fn connection_lost(&mut self, cause: Option<&ConnectionError>, is_death: bool) {
         self.cx.routes.forget_retired();
         match cause {
             Some(&ConnectionError::TooLarge { size, limit }) => self.blame_too_large((size, limit)),
@@ -424,7 +430,7 @@ impl Session {
             None => {}
         }
         self.subscriptions.disconnected(&mut self.cx, cause);
-        self.requests.connection_lost(&mut self.cx);
+        self.requests.connection_lost(&mut self.cx, is_death);
     }
 
     /// A message over the size limit has ended the connection, and nothing shows whose it was (F5). If only one request

@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::Session;
 use crate::error::{ReplyStreamError, SubscriptionError};
 use crate::event::{Change, Event, ListenerEvent};
+use crate::frame::Frame;
 use crate::id::{ListenerKey, ReplyStreamKey, SubscriptionKey};
 use crate::protocol::json::Json;
 use crate::requests::ReplyBuffer;
@@ -33,23 +34,52 @@ impl Session {
             return Some(command);
         }
         let epoch = self.link.open_epoch()?;
-        // R1, S4: subscribes go before queued requests.
-        let frame = match self.subscriptions.next_frame(&mut self.cx) {
-            Next::Frame(frame) => frame,
-            Next::Hold => return None,
-            Next::Nothing => {
-                let refreshes_list = |stream: &str| self.subscriptions.refreshes_list(stream);
-                let Some(frame) = self.requests.next_frame(&mut self.cx, refreshes_list) else {
-                    // `next_frame` may have timed out the last request that a close waited for.
-                    self.finish_close_if_idle();
-                    return self.link.poll_command();
-                };
-                frame
-            }
+        let Some(frame) = self.next_frame() else {
+            // `next_frame` may have timed out the last request that a close waited for.
+            self.finish_close_if_idle();
+            return self.link.poll_command();
         };
+        self.subscriptions.frame_sent(&self.cx);
         self.cx.stats.sent += 1;
         self.cx.stats.sent_bytes += frame.len() as u64;
         Some(Transmit::Frame(epoch, frame))
+    }
+
+    /// R1, S4: subscribes go before queued requests. L12: suspects go last.
+    fn next_frame(&mut self) -> Option<Frame> {
+        loop {
+            let is_waiting = self.requests.unanswered() > 0;
+            match self.subscriptions.next_frame(&mut self.cx, is_waiting) {
+                Next::Frame(frame) => return Some(frame),
+                Next::Hold => return None,
+                Next::Request(key) => {
+                    // R1: behind suspects on its stream it waits like the others.
+                    let framing = self.cx.config.framing;
+                    let stream = self.requests.stream_of(key).unwrap_or_default();
+                    if self.subscriptions.is_free(framing, stream) {
+                        if let Some(frame) = self.requests.suspect_frame(&mut self.cx, key) {
+                            return Some(frame);
+                        }
+                    }
+                    continue;
+                }
+                Next::Nothing => {}
+            }
+            let subscriptions = &mut self.subscriptions;
+            let refreshes_list = |stream: &str| subscriptions.refreshes_list(stream);
+            if let Some(frame) = self.requests.next_cancel_message(refreshes_list) {
+                return Some(frame);
+            }
+            if subscriptions.take_freed() {
+                self.requests.reconsider();
+            }
+            let (framing, is_patient) = (self.cx.config.framing, subscriptions.is_patient());
+            let is_free = |stream: &str| subscriptions.is_free(framing, stream);
+            let frame = self.requests.next_frame(&mut self.cx, is_patient, is_free);
+            if frame.is_some() || !subscriptions.begin_trial(&mut self.cx) {
+                return frame;
+            }
+        }
     }
 
     /// The next event for the caller.

@@ -1,5 +1,7 @@
 //! The server's replies to subscribes and unsubscribes, and its events.
 
+use std::time::Duration;
+
 use super::subscriber::{ServerEvent, Subscriber};
 use super::upstream::Phase;
 use super::{Fresh, Subscriptions};
@@ -10,6 +12,9 @@ use crate::protocol::envelope::Payload;
 use crate::protocol::error_reply::ErrorReply;
 use crate::protocol::json::Json;
 use crate::trace::SubscriptionEvent;
+
+/// How long a subscribe that is never acknowledged can kill the connection: the server takes up to a second to close.
+const WATCH: Duration = Duration::from_secs(1);
 
 impl Subscriptions {
     /// Handles a frame with the id of an upstream subscription. `whole_payload` copies its payload. Returns false if the
@@ -41,7 +46,7 @@ impl Subscriptions {
         // Also without acknowledgement, the server can reply that it does not know the action.
         let can_be_rejected = upstream.is_unanswered();
         let was_unanswered = upstream.unanswered > 0;
-        upstream.suspicions = 0;
+        upstream.suspicion = None;
         if !upstream.phase.is_unsubscribing() {
             upstream.unanswered = upstream.unanswered.saturating_sub(1);
         }
@@ -55,7 +60,9 @@ impl Subscriptions {
                 self.acknowledged(cx, key);
             }
             (Phase::Sent { .. } | Phase::Overdue, Err(reply)) => self.rejected(cx, key, &reply),
-            (Phase::Live, Err(reply)) if can_be_rejected => self.rejected(cx, key, &reply),
+            (Phase::Live | Phase::Watched, Err(reply)) if can_be_rejected => {
+                self.rejected(cx, key, &reply);
+            }
             _ => cx.stats.late += 1,
         }
     }
@@ -134,12 +141,19 @@ impl Subscriptions {
     }
 
     pub(super) fn acknowledged(&mut self, cx: &mut Context, key: UpstreamKey) {
-        self.replay.enter(&mut self.registry, cx, key, Phase::Live);
         let Some(upstream) = self.registry.upstreams.get_mut(key) else { return };
         upstream.trace(cx, SubscriptionEvent::Subscribed { again: upstream.acknowledged });
-        // Without acknowledgement, the subscribe was only sent: the server can still reply with an error.
-        if !upstream.without_ack {
+        // Without acknowledgement, the subscribe was only sent: the server can still reply with an error, or die of it.
+        if upstream.without_ack {
+            let until = cx.after(WATCH);
+            self.replay.enter_until(&mut self.registry, cx, key, Phase::Watched, until);
+        } else {
             upstream.confirm();
+            if upstream.phase.fills_window() {
+                self.replay.acknowledged(&cx.config);
+            }
+            self.quarantine.acknowledged();
+            self.replay.enter(&mut self.registry, cx, key, Phase::Live);
         }
         let before = (cx.stats.gaps, cx.stats.lagged);
         let mut refreshing = Vec::new();
@@ -225,9 +239,13 @@ impl Subscriptions {
     }
 
     pub(crate) fn timer_fired(&mut self, cx: &mut Context, key: UpstreamKey) {
-        let Some(upstream) = self.registry.upstreams.get(key) else { return };
+        let Some(upstream) = self.registry.upstreams.get_mut(key) else { return };
         upstream.note_silence(cx);
         match upstream.phase {
+            Phase::Watched => {
+                upstream.suspicion = None;
+                self.replay.enter(&mut self.registry, cx, key, Phase::Live);
+            }
             Phase::Deferred { replayed } => {
                 let phase = Phase::Queued { replayed };
                 self.replay.enqueue(&mut self.registry, cx, key, phase);
@@ -239,6 +257,7 @@ impl Subscriptions {
             Phase::Unsubscribed => self.retire_upstream(cx, key, Err(UnsubscribeError::TimedOut)),
             Phase::Offline
             | Phase::Queued { .. }
+            | Phase::Quarantined
             | Phase::Overdue
             | Phase::Live
             | Phase::Unsubscribing => {}

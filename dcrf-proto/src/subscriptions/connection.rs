@@ -1,44 +1,81 @@
 //! What happens to subscriptions as connections come and go: replay, loss, close.
 
+use super::quarantine::{Suspect, Turn};
 use super::subscriber::Subscriber;
 use super::upstream::Phase;
 use super::{Fresh, Subscriptions};
 use crate::context::Context;
 use crate::error::{CloseReason, ConnectionError, SubscriptionError};
 use crate::frame::Frame;
-use crate::id::UpstreamKey;
+use crate::id::{RequestKey, SubscriptionKey, UpstreamKey};
+use crate::protocol::framing::Framing;
 use crate::trace::SubscriptionEvent;
 
 /// What [`Subscriptions::next_frame`] has to send.
 pub(crate) enum Next {
     Frame(Frame),
-    /// Nothing may be sent until a reply comes or a hold is over, requests included (R1).
+    /// A suspect request, whose trial it is (L12).
+    Request(RequestKey),
+    /// Nothing may be sent for now, requests included.
     Hold,
     Nothing,
 }
 
 impl Subscriptions {
-    /// Queues the subscribe of each upstream subscription, unsuspected ones first (S1, S4).
-    pub(crate) fn connected(&mut self, cx: &mut Context) {
+    /// Queues the subscribe of each upstream subscription (S1, S4). Suspects wait for their trial, and so do these requests.
+    pub(crate) fn connected(
+        &mut self,
+        cx: &mut Context,
+        suspects: impl IntoIterator<Item = RequestKey>,
+    ) {
         self.fresh = match self.fresh {
             Fresh::Requested => Fresh::Given,
             _ => Fresh::No,
         };
-        self.quarantine.connected(cx);
-        let mut keys = self.registry.in_order();
-        if self.quarantine.is_active() {
-            keys.sort_by_key(|key| {
-                self.registry.upstreams.get(*key).map(|upstream| upstream.suspicions)
-            });
-        }
+        self.quarantine.connected(cx.now);
+        self.replay.connected(&cx.config);
         let mut again = 0;
-        for key in keys {
-            let upstream = self.registry.upstreams.get(key);
-            again += usize::from(upstream.is_some_and(|upstream| upstream.acknowledged));
-            let phase = Phase::Queued { replayed: true };
-            self.replay.enqueue(&mut self.registry, cx, key, phase);
+        for key in self.registry.in_order() {
+            let Some(upstream) = self.registry.upstreams.get(key) else { continue };
+            again += usize::from(upstream.acknowledged);
+            if let Some(suspicion) = &upstream.suspicion {
+                self.quarantine.add(cx, Suspect::Upstream(key), suspicion);
+                self.replay.enter(&mut self.registry, cx, key, Phase::Quarantined);
+            } else {
+                let phase = Phase::Queued { replayed: true };
+                self.replay.enqueue(&mut self.registry, cx, key, phase);
+            }
         }
+        for key in suspects {
+            self.quarantine.add_request(cx, key);
+        }
+        self.quarantine.is_ready(cx);
+        self.registry.streams.free();
         cx.trace.replaying(again);
+    }
+
+    pub(crate) fn frame_sent(&mut self, cx: &Context) {
+        self.quarantine.frame_sent(cx.now);
+    }
+
+    /// Whether requests may be sent on a stream, whose replays go first (R1).
+    pub(crate) fn is_free(&self, framing: Framing, stream: &str) -> bool {
+        let is_patient = self.quarantine.is_patient();
+        let streams = &self.registry.streams;
+        match framing {
+            Framing::Bare => !streams.any_has_unsent(is_patient),
+            Framing::Multiplexed => !streams.has_unsent(stream, is_patient),
+        }
+    }
+
+    /// Whether suspect requests wait for their trial.
+    pub(crate) fn is_patient(&self) -> bool {
+        self.quarantine.is_patient()
+    }
+
+    /// Whether requests have become free to go since the last call.
+    pub(crate) fn take_freed(&mut self) -> bool {
+        self.registry.streams.take_freed()
     }
 
     /// Sends all subscribes again on the same connection (S12).
@@ -46,7 +83,7 @@ impl Subscriptions {
         for key in self.registry.in_order() {
             let Some(upstream) = self.registry.upstreams.get_mut(key) else { continue };
             let replayed = match upstream.phase {
-                Phase::Live => {
+                Phase::Live | Phase::Watched => {
                     upstream.confirm();
                     true
                 }
@@ -59,14 +96,46 @@ impl Subscriptions {
         }
     }
 
+    /// Whether a connection that ends now dies of something that was sent on it (L12).
+    pub(crate) fn is_death(&self, cx: &Context, cause: &ConnectionError) -> bool {
+        self.quarantine.is_death(cx, cause)
+    }
+
+    /// Suspects what is unanswered, besides this many requests, and ends the subscription that is proved guilty. Returns
+    /// whether the server is well, so that the next connection may follow soon.
+    pub(crate) fn blame(
+        &mut self,
+        cx: &mut Context,
+        cause: &ConnectionError,
+        requests: usize,
+    ) -> bool {
+        let guilty = self.quarantine.blame(&mut self.registry, cx, cause, requests);
+        match guilty {
+            Some(Suspect::Upstream(key)) => {
+                let error = SubscriptionError::Poisoned { cause: cause.clone() };
+                self.end_subscribers(cx, key, &error);
+            }
+            Some(Suspect::Refresh(key)) => self.end_refreshing(cx, key, cause),
+            Some(Suspect::Request(_)) | None => {}
+        }
+        guilty.is_some() || self.quarantine.dies_of_a_trial()
+    }
+
+    /// Ends one subscriber, whose refresh kills connections.
+    fn end_refreshing(&mut self, cx: &mut Context, key: SubscriptionKey, cause: &ConnectionError) {
+        let Some(subscriber) = self.registry.subscribers.get_mut(key) else { return };
+        let Some(upstream_key) = subscriber.upstream() else { return };
+        subscriber.end(cx, key, SubscriptionError::RefreshPoisoned { cause: cause.clone() });
+        if let Some(upstream) = self.registry.upstreams.get(upstream_key) {
+            upstream.trace(cx, SubscriptionEvent::RefreshPoisoned);
+        }
+        self.registry.detach_later(upstream_key, key);
+    }
+
     /// The connection is over. `cause` is `None` if it never was established.
     pub(crate) fn disconnected(&mut self, cx: &mut Context, cause: Option<&ConnectionError>) {
         self.replay.clear();
-        let poisoned = self.quarantine.disconnected(&mut self.registry, cx, cause);
-        if let (Some(key), Some(cause)) = (poisoned, cause) {
-            let error = SubscriptionError::Poisoned { cause: cause.clone() };
-            self.end_subscribers(cx, key, &error);
-        }
+        self.quarantine.disconnected(cx);
         self.refreshes.disconnected(&mut self.registry, cx);
         self.leave_unused(cx);
         if let Some(cause) = cause {
@@ -82,7 +151,7 @@ impl Subscriptions {
         if upstream.phase.is_unsubscribing() {
             return self.remove_upstream(cx, key, Ok(()));
         }
-        if upstream.phase == Phase::Live {
+        if upstream.phase.is_live() {
             upstream.confirm();
         }
         upstream.disconnect();
@@ -99,21 +168,57 @@ impl Subscriptions {
         }
     }
 
-    pub(crate) fn next_frame(&mut self, cx: &mut Context) -> Next {
+    /// What to send next. `requests`: whether requests are unanswered.
+    pub(crate) fn next_frame(&mut self, cx: &mut Context, requests: bool) -> Next {
         loop {
-            if self.quarantine.is_holding(&self.registry, cx) {
-                return Next::Hold;
+            let is_quiet =
+                !requests && !self.replay.has_unanswered() && !self.refreshes.has_in_flight();
+            match self.quarantine.turn(cx, is_quiet) {
+                Turn::Everyone => break,
+                Turn::Nobody => return Next::Hold,
+                Turn::Suspect(Suspect::Request(key)) => return Next::Request(key),
+                Turn::Suspect(Suspect::Upstream(key)) => {
+                    if let Some(frame) = self.suspect_frame_of(cx, key) {
+                        return Next::Frame(frame);
+                    }
+                }
+                Turn::Suspect(Suspect::Refresh(key)) => {
+                    if let Some(frame) = self.refreshes.send(&mut self.registry, cx, key) {
+                        return Next::Frame(frame);
+                    }
+                }
             }
-            let Some(key) = self.replay.next(cx.config.replay_window) else { break };
+        }
+        while let Some(key) = self.replay.next() {
             if let Some(frame) = self.frame_of(cx, key) {
                 return Next::Frame(frame);
             }
         }
-        match self.refreshes.next_frame(&mut self.registry, cx) {
-            Some(frame) => Next::Frame(frame),
-            None if self.replay.has_replays() => Next::Hold,
-            None => Next::Nothing,
+        while let Some(key) = self.refreshes.next(self.replay.window()) {
+            let subscriber = self.registry.subscribers.get(key);
+            let refresh = subscriber.and_then(|subscriber| subscriber.refresh.as_ref());
+            if let Some(suspicion) = refresh.and_then(|refresh| refresh.suspicion.as_ref()) {
+                self.quarantine.add(cx, Suspect::Refresh(key), suspicion);
+            } else if let Some(frame) = self.refreshes.send(&mut self.registry, cx, key) {
+                return Next::Frame(frame);
+            }
         }
+        Next::Nothing
+    }
+
+    /// Nobody has anything to send: begins the trial of suspects, if one is due. Returns whether it did.
+    pub(crate) fn begin_trial(&mut self, cx: &mut Context) -> bool {
+        // Replays may be queued behind the window.
+        let is_replaying = self.registry.streams.any_has_unsent(false);
+        !is_replaying && self.quarantine.begin_trial(cx, self.replay.window())
+    }
+
+    fn suspect_frame_of(&mut self, cx: &mut Context, key: UpstreamKey) -> Option<Frame> {
+        if self.registry.upstreams.get(key)?.phase != Phase::Quarantined {
+            return None;
+        }
+        self.replay.enter(&mut self.registry, cx, key, Phase::Queued { replayed: true });
+        self.frame_of(cx, key)
     }
 
     /// The frame that an upstream subscription has to send in its phase.
@@ -126,7 +231,6 @@ impl Subscriptions {
                 upstream.unanswered = upstream.unanswered.saturating_add(1);
                 cx.stats.subscribes_sent += 1;
                 cx.stats.replays += u64::from(upstream.acknowledged);
-                self.quarantine.subscribe_sent(cx, key, without_ack);
                 let due = cx.due_after(upstream.ack_timeout(&cx.config));
                 let phase = Phase::Sent { replayed };
                 self.replay.enter_until(&mut self.registry, cx, key, phase, due);
@@ -166,7 +270,7 @@ impl Subscriptions {
 
     /// The session is closed.
     pub(crate) fn close(&mut self, cx: &mut Context, reason: &CloseReason) {
-        self.quarantine.disconnected(&mut self.registry, cx, None);
+        self.quarantine.disconnected(cx);
         self.refreshes.disconnected(&mut self.registry, cx);
         self.leave_unused(cx);
         self.replay.clear();

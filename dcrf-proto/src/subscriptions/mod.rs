@@ -21,7 +21,6 @@ use self::quarantine::Quarantine;
 use self::refreshes::Refreshes;
 use self::registry::Registry;
 use self::replay::Replay;
-use self::streams::Streams;
 use self::subscriber::Subscriber;
 use self::upstream::{Phase, Target, Upstream};
 use crate::command::{Arguments, Subscribe};
@@ -38,7 +37,6 @@ use crate::trace::SubscriptionEvent;
 #[derive(Debug)]
 pub(crate) struct Subscriptions {
     registry: Registry,
-    streams: Streams,
     /// Upstream subscriptions that further subscribers can join, by the fingerprint of their target.
     by_target: OwnMap<u64, UpstreamKey>,
     replay: Replay,
@@ -67,7 +65,6 @@ impl Subscriptions {
     pub(crate) fn new() -> Self {
         Self {
             registry: Registry::new(),
-            streams: Streams::default(),
             by_target: OwnMap::default(),
             replay: Replay::default(),
             refreshes: Refreshes::default(),
@@ -179,7 +176,7 @@ impl Subscriptions {
         let Some(upstream) = self.registry.upstreams.get_mut(upstream_key) else { return };
         upstream.subscribers.push(key);
         upstream.adopt_unsubscribe_action(subscribe);
-        let is_live = upstream.phase == Phase::Live;
+        let is_live = upstream.phase.is_live();
         let Some(subscriber) = self.registry.subscribers.get_mut(key) else { return };
         if is_live {
             subscriber.acknowledge(cx, key, self.last_error.as_ref());
@@ -224,13 +221,13 @@ impl Subscriptions {
             Some(id) => id.clone(),
             None => RequestId::random(&mut cx.random),
         };
-        let stream = self.streams.intern(&subscribe.stream);
+        let stream = self.registry.streams.intern(&subscribe.stream);
         let upstream = Upstream::new(subscribe, stream, id, target, arguments, self.next_sequence);
         let (size, limit) = (upstream.size(cx.config.framing), cx.config.max_outgoing_message);
         if size <= limit {
             return Ok(upstream);
         }
-        self.streams.release(&upstream.stream);
+        self.registry.streams.release(&upstream.stream);
         Err(RejectReason::TooLarge { size, limit })
     }
 
@@ -296,7 +293,9 @@ impl Subscriptions {
         key: SubscriptionKey,
         payload: &Payload<'_>,
     ) {
-        self.refreshes.replied(&mut self.registry, cx, key, payload);
+        if self.refreshes.replied(&mut self.registry, cx, key, payload) {
+            self.quarantine.acknowledged();
+        }
         self.leave_unused(cx);
     }
 
@@ -326,8 +325,9 @@ impl Subscriptions {
         Some(status)
     }
 
-    pub(crate) fn hold_timer_fired(&mut self) {
-        self.quarantine.hold_timer_fired(&mut self.registry);
+    pub(crate) fn hold_timer_fired(&mut self, cx: &mut Context) {
+        self.quarantine.timer_fired(cx);
+        self.registry.streams.free();
     }
 
     /// Leaves the upstream subscriptions that have lost their last subscriber to an overflow.
@@ -369,7 +369,7 @@ impl Subscriptions {
         cx.routes.remove(&upstream.id);
         upstream.deselect(cx, key);
         self.release_target(upstream.target, key);
-        self.streams.release(&upstream.stream);
+        self.registry.streams.release(&upstream.stream);
         if let Some(subscription) = upstream.unsubscriber {
             cx.events.push_back(Event::Unsubscribed { subscription, result });
         }

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use super::quarantine::Suspicion;
 use crate::buffer::Buffer;
 use crate::command::Request;
 use crate::context::Context;
@@ -26,6 +27,8 @@ pub(super) struct Refresh {
     restarts: u32,
     /// How often in a row the server has failed.
     pub(super) failures: u32,
+    /// Set if a connection has died while it was without a reply (L12).
+    pub(super) suspicion: Option<Box<Suspicion>>,
 }
 
 /// The pages received so far. Changes that arrive meanwhile are newer than some of these objects, so they are delivered
@@ -60,7 +63,15 @@ pub(super) enum Phase {
 impl Refresh {
     pub(super) fn new(request: Request) -> Self {
         let phase = Phase::Idle;
-        Self { request, phase, next_page: None, pages: None, restarts: 0, failures: 0 }
+        Self {
+            request,
+            phase,
+            next_page: None,
+            pages: None,
+            restarts: 0,
+            failures: 0,
+            suspicion: None,
+        }
     }
 
     /// Forgets the failures and restarts of an earlier refresh.

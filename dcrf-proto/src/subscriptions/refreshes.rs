@@ -7,7 +7,6 @@ use serde::de::IgnoredAny;
 use super::refresh::{Expects, Pages, Phase, Refresh};
 use super::registry::Registry;
 use super::subscriber::Subscriber;
-use super::upstream;
 use crate::buffer::Buffer;
 use crate::context::Context;
 use crate::error::{RefreshError, SubscriptionError};
@@ -88,7 +87,7 @@ impl Refreshes {
             return;
         }
         let upstream = subscriber.upstream().and_then(|key| registry.upstreams.get(key));
-        if upstream.is_some_and(|upstream| upstream.phase == upstream::Phase::Live) {
+        if upstream.is_some_and(|upstream| upstream.phase.is_live()) {
             let Some(refresh) = refresh_of(registry, key) else { return };
             refresh.reset();
             self.enqueue(registry, key);
@@ -117,57 +116,70 @@ impl Refreshes {
         refresh.phase = Phase::Idle;
     }
 
-    pub(super) fn next_frame(
+    pub(super) fn has_in_flight(&self) -> bool {
+        self.in_flight > 0
+    }
+
+    /// The next subscriber with a request to send. Its key can be stale.
+    pub(super) fn next(&mut self, window: usize) -> Option<SubscriptionKey> {
+        let window = if self.one_at_a_time { 1 } else { window };
+        if self.in_flight < window { self.queue.pop_front() } else { None }
+    }
+
+    /// Sends the request of a refresh, if it is queued.
+    pub(super) fn send(
         &mut self,
         registry: &mut Registry,
         cx: &mut Context,
+        key: SubscriptionKey,
     ) -> Option<Frame> {
-        let window = if self.one_at_a_time { 1 } else { cx.config.replay_window.max(1) };
-        while self.in_flight < window {
-            let key = self.queue.pop_front()?;
-            let due = cx.reply_due();
-            let id = RequestId::random(&mut cx.random);
-            let Some(refresh) = refresh_of(registry, key) else { continue };
-            if !matches!(refresh.phase, Phase::Queued) {
-                continue;
-            }
-            let frame = refresh.encode(cx, &id);
-            let destination = Destination::Refresh(key);
-            let selector = cx.reply_selector(&refresh.request.stream, &id);
-            let is_selected = selector.is_some();
-            refresh.phase = Phase::Sent { id: id.clone(), due, is_selected };
-            self.in_flight += 1;
-            if let Some(selector) = selector {
-                cx.selectors.insert(cx.config.framing, selector, destination);
-            }
-            let route = if is_selected { Route::BySelector } else { Route::To(destination) };
-            cx.routes.insert(id, route);
-            cx.timers.set(due, Timer::Refresh(key));
-            cx.stats.refreshes += 1;
-            return Some(frame);
+        let refresh = refresh_of(registry, key)?;
+        if !matches!(refresh.phase, Phase::Queued) {
+            return None;
         }
-        None
+        let due = cx.reply_due();
+        let id = RequestId::random(&mut cx.random);
+        let frame = refresh.encode(cx, &id);
+        let destination = Destination::Refresh(key);
+        let selector = cx.reply_selector(&refresh.request.stream, &id);
+        let is_selected = selector.is_some();
+        refresh.phase = Phase::Sent { id: id.clone(), due, is_selected };
+        self.in_flight += 1;
+        if let Some(selector) = selector {
+            cx.selectors.insert(cx.config.framing, selector, destination);
+        }
+        let route = if is_selected { Route::BySelector } else { Route::To(destination) };
+        cx.routes.insert(id, route);
+        cx.timers.set(due, Timer::Refresh(key));
+        cx.stats.refreshes += 1;
+        Some(frame)
     }
 
-    /// Handles the reply to a refresh.
+    /// Handles the reply to a refresh. Returns whether it completes a snapshot.
     pub(super) fn replied(
         &mut self,
         registry: &mut Registry,
         cx: &mut Context,
         key: SubscriptionKey,
         payload: &Payload<'_>,
-    ) {
+    ) -> bool {
         if self.take_in_flight(registry, cx, key).is_none() {
             cx.stats.late += 1;
-            return;
+            return false;
         }
         if let Some((size, limit)) = cx.too_large {
-            return end(registry, cx, key, SubscriptionError::RefreshTooLarge { size, limit });
+            end(registry, cx, key, SubscriptionError::RefreshTooLarge { size, limit });
+            return false;
         }
         match payload.outcome() {
             Ok(data) => self.received(registry, cx, key, &Json::from_checked_or_null(data)),
             Err(reply) => error_replied(registry, cx, key, reply),
         }
+        // A later page can still kill the connection (L12).
+        let refresh = refresh_of(registry, key).filter(|refresh| refresh.pages.is_none());
+        let Some(refresh) = refresh else { return false };
+        refresh.suspicion = None;
+        matches!(refresh.phase, Phase::Idle)
     }
 
     /// Takes the refresh out of flight. Returns its request id if it was in flight.

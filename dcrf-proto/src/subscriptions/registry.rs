@@ -1,5 +1,6 @@
 //! The tables of upstream subscriptions and of subscribers.
 
+use super::streams::Streams;
 use super::subscriber::Subscriber;
 use super::upstream::Upstream;
 use crate::arena::Arena;
@@ -12,13 +13,19 @@ use crate::id::{SubscriptionKey, UpstreamKey};
 pub(super) struct Registry {
     pub(super) upstreams: Arena<UpstreamKey, Upstream>,
     pub(super) subscribers: Arena<SubscriptionKey, Subscriber>,
+    pub(super) streams: Streams,
     /// Upstream subscriptions that have lost a subscriber to an overflow, maybe their last.
     shrunk: Vec<UpstreamKey>,
 }
 
 impl Registry {
     pub(super) fn new() -> Self {
-        Self { upstreams: Arena::new(), subscribers: Arena::new(), shrunk: Vec::new() }
+        Self {
+            upstreams: Arena::new(),
+            subscribers: Arena::new(),
+            streams: Streams::default(),
+            shrunk: Vec::new(),
+        }
     }
 
     /// The keys of all upstream subscriptions, in the order of the subscribe calls.

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::registry::Registry;
 use super::upstream::Phase;
+use crate::config::Config;
 use crate::context::Context;
 use crate::id::UpstreamKey;
 use crate::timer::Timer;
@@ -17,8 +18,13 @@ pub(super) struct Replay {
     replays: VecDeque<UpstreamKey>,
     /// First subscribes and unsubscribes, which are not.
     others: VecDeque<UpstreamKey>,
-    /// Replays that were sent and not acknowledged.
+    /// Replays that were sent and not acknowledged, at most `window`.
     unacknowledged: usize,
+    window: usize,
+    /// Replays that were acknowledged since the window has grown.
+    round: usize,
+    /// Subscribes that can still kill the connection (L12).
+    unanswered: usize,
     unsubscribing: usize,
     unsent: usize,
 }
@@ -36,12 +42,14 @@ impl Replay {
 
     fn count(&mut self, phase: Phase) {
         self.unacknowledged += usize::from(phase.fills_window());
+        self.unanswered += usize::from(phase.is_unanswered());
         self.unsubscribing += usize::from(phase.is_unsubscribing());
         self.unsent += usize::from(phase.is_unsent());
     }
 
     fn uncount(&mut self, phase: Phase) {
         self.unacknowledged -= usize::from(phase.fills_window());
+        self.unanswered -= usize::from(phase.is_unanswered());
         self.unsubscribing -= usize::from(phase.is_unsubscribing());
         self.unsent -= usize::from(phase.is_unsent());
     }
@@ -56,9 +64,27 @@ impl Replay {
         self.unsubscribing > 0
     }
 
-    /// Whether replays are queued, maybe behind the window.
-    pub(super) fn has_replays(&self) -> bool {
-        !self.replays.is_empty()
+    /// Whether a subscribe can still kill the connection.
+    pub(super) fn has_unanswered(&self) -> bool {
+        self.unanswered > 0
+    }
+
+    pub(super) fn window(&self) -> usize {
+        self.window
+    }
+
+    /// Begins with the small window on each connection.
+    pub(super) fn connected(&mut self, config: &Config) {
+        (self.window, self.round) = (config.replay_window.max(1), 0);
+    }
+
+    /// The server has acknowledged a replay. The window grows with each full round.
+    pub(super) fn acknowledged(&mut self, config: &Config) {
+        self.round += 1;
+        if self.round >= self.window {
+            let largest = config.max_replay_window.max(self.window);
+            (self.window, self.round) = (self.window.saturating_mul(2).min(largest), 0);
+        }
     }
 
     /// The only place where a phase changes.
@@ -69,12 +95,14 @@ impl Replay {
         key: UpstreamKey,
         phase: Phase,
     ) {
-        let Some(upstream) = registry.upstreams.get_mut(key) else { return };
+        let Registry { upstreams, streams, .. } = registry;
+        let Some(upstream) = upstreams.get_mut(key) else { return };
         if let Some(deadline) = upstream.deadline.take() {
             cx.timers.clear(deadline, Timer::Upstream(key));
         }
         self.uncount(upstream.phase);
         self.count(phase);
+        streams.phase_changed(&upstream.stream, upstream.phase, phase);
         upstream.phase = phase;
     }
 
@@ -114,8 +142,8 @@ impl Replay {
     }
 
     /// The next upstream subscription with a frame to send. Its key can be stale.
-    pub(super) fn next(&mut self, window: usize) -> Option<UpstreamKey> {
-        let has_room = self.unacknowledged < window.max(1);
+    pub(super) fn next(&mut self) -> Option<UpstreamKey> {
+        let has_room = self.unacknowledged < self.window;
         let replay = if has_room { pop(&mut self.replays) } else { None };
         replay.or_else(|| pop(&mut self.others))
     }

@@ -10,6 +10,7 @@ use rustc_hash::FxBuildHasher;
 use serde_json::value::RawValue;
 use smallvec::SmallVec;
 
+use super::quarantine::Suspicion;
 use crate::command::{Arguments, Subscribe, Timeout};
 use crate::config::Config;
 use crate::context::Context;
@@ -51,8 +52,8 @@ pub(crate) struct Upstream {
     acts_like_events: bool,
     /// How many subscribes the server has not answered on this connection.
     pub(crate) unanswered: u32,
-    /// How many connections in a row died while its subscribe was the one without a reply (L12).
-    pub(crate) suspicions: u32,
+    /// Set if a connection has died while its subscribe was without a reply (L12).
+    pub(super) suspicion: Option<Box<Suspicion>>,
     /// How often in a row the server deferred it (S3).
     pub(crate) deferrals: u32,
     /// The subscriber that waits for the reply to the unsubscribe.
@@ -79,6 +80,10 @@ pub(crate) enum Phase {
     Sent {
         replayed: bool,
     },
+    /// The subscribe is held back until its trial (L12).
+    Quarantined,
+    /// A subscribe without acknowledgement was sent: it is live, but until the deadline the server may die of it.
+    Watched,
     /// The acknowledgement is late. It can still come, but no longer fills the window.
     Overdue,
     Live,
@@ -98,6 +103,15 @@ impl Phase {
         matches!(self, Self::Sent { replayed: true })
     }
 
+    /// Whether a subscribe was sent and can still kill the connection (L12).
+    pub(crate) fn is_unanswered(self) -> bool {
+        matches!(self, Self::Sent { .. } | Self::Watched)
+    }
+
+    pub(crate) fn is_live(self) -> bool {
+        matches!(self, Self::Live | Self::Watched)
+    }
+
     /// Whether the subscribe of this phase, or the next one, is a replay.
     pub(crate) fn is_replayed(self) -> bool {
         matches!(
@@ -108,7 +122,7 @@ impl Phase {
         )
     }
 
-    /// Whether a frame is to be sent, now or on the next connection.
+    /// Whether a frame is to be sent, now or on the next connection. A suspect was sent before.
     pub(crate) fn is_unsent(self) -> bool {
         matches!(self, Self::Offline | Self::Queued { .. } | Self::Unsubscribing)
     }
@@ -119,7 +133,7 @@ impl Phase {
 
     /// Whether the subscribe was sent on this connection and not deferred.
     pub(crate) fn was_sent(self) -> bool {
-        matches!(self, Self::Sent { .. } | Self::Overdue | Self::Live)
+        self.is_unanswered() || matches!(self, Self::Overdue | Self::Live)
     }
 }
 
@@ -150,7 +164,7 @@ impl Upstream {
             selected: Selected::default(),
             acts_like_events: false,
             unanswered: 0,
-            suspicions: 0,
+            suspicion: None,
             deferrals: 0,
             unsubscriber: None,
         };
@@ -248,6 +262,10 @@ impl Upstream {
 
     pub(crate) fn target(&self) -> Target {
         Target::new(&self.stream, &self.action, &self.arguments)
+    }
+
+    pub(crate) fn action(&self) -> &str {
+        &self.action
     }
 
     pub(crate) fn can_unsubscribe(&self) -> bool {

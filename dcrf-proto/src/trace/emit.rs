@@ -150,9 +150,10 @@ impl Tracer {
         event: SubscriptionEvent,
     ) {
         let level = match event {
-            SubscriptionEvent::ErrorReply { again: true, .. } | SubscriptionEvent::Poisoned => {
-                LevelFilter::WARN
-            }
+            SubscriptionEvent::ErrorReply { again: true, .. }
+            | SubscriptionEvent::Poisoned
+            | SubscriptionEvent::RefreshPoisoned
+            | SubscriptionEvent::Suspected { .. } => LevelFilter::WARN,
             _ => LevelFilter::DEBUG,
         };
         self.push(level, || Record::SubscriptionEvent {
@@ -444,6 +445,12 @@ impl SubscriptionEvent {
             Self::Overdue => subscription!(debug, named, "acknowledgement timed out"),
             Self::Poisoned => {
                 subscription!(warn, named, "ended: connections die after this subscribe");
+            }
+            Self::Suspected { deaths } => {
+                subscription!(warn, named, deaths, "connections may die of this subscription");
+            }
+            Self::RefreshPoisoned => {
+                subscription!(warn, named, "ended: connections die after its refresh");
             }
             Self::Gap => subscription!(debug, named, "changes may be missing before this point"),
             Self::Unsubscribed => subscription!(debug, named, "unsubscribed"),

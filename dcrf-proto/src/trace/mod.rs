@@ -31,15 +31,28 @@ pub(crate) use self::noop::Records;
 #[cfg_attr(not(feature = "tracing"), allow(dead_code, reason = "only emitted with `tracing`"))]
 pub(crate) enum SubscriptionEvent {
     /// The server has acknowledged it; `again` on a replay.
-    Subscribed { again: bool },
+    Subscribed {
+        again: bool,
+    },
     /// The server has answered with an error; `again` if it was live before.
-    ErrorReply { status: Option<u16>, again: bool },
+    ErrorReply {
+        status: Option<u16>,
+        again: bool,
+    },
     /// The server asks to try again later.
-    Deferred { status: Option<u16>, wait: Duration },
+    Deferred {
+        status: Option<u16>,
+        wait: Duration,
+    },
     /// The acknowledgement has not come in time.
     Overdue,
     /// Too many connections were lost before the acknowledgement.
     Poisoned,
+    RefreshPoisoned,
+    /// This many connections have died while only its subscribe or its refresh was unanswered.
+    Suspected {
+        deaths: u32,
+    },
     /// Changes may be missing before this point.
     Gap,
     /// The last subscriber has left.

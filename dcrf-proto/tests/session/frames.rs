@@ -1,7 +1,7 @@
 //! Decoding frames, and unhandled frames (rules F1 to F4 and F6).
 
 use crate::conversation::{Conversation, value};
-use dcrf_proto::{Change, ClientEvent, Config, Framing, Request, Subscribe};
+use dcrf_proto::{Change, ClientEvent, Framing, Request, Subscribe};
 use serde_json::{Value, json};
 
 fn bare() -> Conversation {
@@ -214,9 +214,8 @@ fn f6_error_reply_with_a_null_id_matches_no_request() {
 
 #[test]
 fn frames_of_another_connection_are_ignored() {
-    let mut c = Conversation::connecting(Config::default());
+    let mut c = Conversation::connected();
     let first = c.epoch();
-    c.connect();
     let (_, frame) = c.send_request(Request::list("tasks").no_timeout());
     c.reconnect();
     let resent = c.sent_one();

@@ -1,7 +1,10 @@
-//! Quarantine after connections that die soon after a subscribe (rule L12).
+//! Quarantine of what was unanswered when a connection died (rule L12), step by step. `poison` has whole programs.
 
 use crate::conversation::{Conversation, closed, dropped, millis, secs};
-use dcrf_proto::{ConnectionError, Request, Subscribe, SubscriptionError, SubscriptionKey};
+use dcrf_proto::{
+    CloseFrame, CloseOptions, ConnectionError, Request, Subscribe, SubscriptionError,
+    SubscriptionKey,
+};
 use serde_json::{Value, json};
 
 fn task(pk: u64) -> Subscribe {
@@ -19,207 +22,260 @@ fn pk(frame: &Value) -> u64 {
     frame["payload"]["pk"].as_u64().expect("a subscribe")
 }
 
+fn pks(c: &mut Conversation) -> Vec<u64> {
+    c.sent().iter().map(pk).collect()
+}
+
+/// Subscribes to these tasks without any reply.
 fn subscribe_all(c: &mut Conversation, pks: impl IntoIterator<Item = u64>) -> Vec<SubscriptionKey> {
-    pks.into_iter().map(|pk| c.subscribe_acked(task(pk)).0).collect()
+    let keys = pks.into_iter().map(|pk| c.subscribe(task(pk))).collect();
+    c.sent();
+    keys
 }
 
-/// Acknowledges subscribes until `poison` is sent, and then drops the connection. Returns the keys of all subscribes
-/// that were sent.
-fn drop_at(c: &mut Conversation, poison: u64) -> Vec<u64> {
-    let mut sent = Vec::new();
-    for _ in 0..100 {
-        let frames = c.sent();
-        if frames.is_empty() {
-            c.advance(millis(250));
-        }
-        for frame in frames {
-            sent.push(pk(&frame));
-            if pk(&frame) == poison {
-                c.disconnect(closed(1011));
-                return sent;
-            }
-            c.reply_with(&frame, 201, &json!([]), &Value::Null);
-        }
-    }
-    panic!("{poison} was not sent: {sent:?}")
-}
-
-#[test]
-fn l12_quarantined_connection_waits_then_subscribes_one_at_a_time() {
-    let mut c = connected();
-    subscribe_all(&mut c, 1..4);
-    c.disconnect(dropped());
+fn die(c: &mut Conversation) {
+    c.disconnect(closed(1011));
     c.wait_and_connect();
-    assert_eq!(c.sent(), [] as [Value; 0]);
-    c.advance(millis(249));
-    assert_eq!(c.sent(), [] as [Value; 0]);
-    c.advance(millis(1));
-    for expected in 1..4 {
-        let frame = c.sent_one();
-        assert_eq!(pk(&frame), expected);
-        c.advance(secs(3));
-        assert_eq!(c.sent(), [] as [Value; 0], "no subscribe before the reply");
-        c.reply(&frame, &Value::Null);
+}
+
+fn acknowledge(c: &mut Conversation) -> Vec<u64> {
+    let frames = c.sent();
+    for frame in &frames {
+        c.reply_with(frame, 201, &json!([]), &Value::Null);
+    }
+    frames.iter().map(pk).collect()
+}
+
+/// Lets the suspects be sent, for two minutes at most. The server reads them and says nothing.
+fn wait_for_trial(c: &mut Conversation) {
+    for _ in 0..1_200 {
+        if !c.sent().is_empty() {
+            return;
+        }
+        c.advance(millis(100));
     }
 }
 
 #[test]
-fn l12_wait_doubles_up_to_two_seconds() {
+fn l12_unanswered_are_held_back_and_then_tried_together() {
     let mut c = connected();
-    // Enough subscriptions that none becomes the suspect three times.
-    subscribe_all(&mut c, 0..20);
-    for wait in [250, 500, 1_000, 2_000, 2_000] {
-        c.disconnect(dropped());
-        c.wait_and_connect();
-        c.advance(millis(wait - 1));
-        assert_eq!(c.sent(), [] as [Value; 0], "{wait}");
-        c.advance(millis(1));
-        assert_eq!(c.sent().len(), 1, "{wait}");
-    }
+    c.subscribe_acked(task(0));
+    subscribe_all(&mut c, 1..4);
+    die(&mut c);
+    assert_eq!(acknowledge(&mut c), [0], "it is no suspect");
+    c.advance(millis(249));
+    assert_eq!(pks(&mut c), [0; 0]);
+    c.advance(millis(1));
+    assert_eq!(acknowledge(&mut c), [1, 2, 3]);
+    // Nothing is left of the suspicion.
+    die(&mut c);
+    assert_eq!(pks(&mut c), [0, 1, 2, 3]);
 }
 
 #[test]
-fn l12_requests_wait_for_all_replies_to_subscribes() {
+fn l12_hold_doubles_up_to_four_seconds_and_then_is_slow() {
+    let mut c = connected();
+    c.subscribe_acked(task(0));
+    c.subscribe(task(1));
+    c.sent_one();
+    for hold in [250, 500, 1_000, 2_000, 4_000] {
+        die(&mut c);
+        assert_eq!(acknowledge(&mut c), [0]);
+        c.advance(millis(hold - 1));
+        assert_eq!(pks(&mut c), [0; 0], "{hold}");
+        c.advance(millis(1));
+        assert_eq!(pks(&mut c), [1], "{hold}");
+    }
+    // The next trial is the proof, so it waits until it can be.
+    die(&mut c);
+    assert_eq!(acknowledge(&mut c), [0]);
+    c.advance(secs(30));
+    assert_eq!(pks(&mut c), [0; 0]);
+    c.advance(secs(30));
+    assert_eq!(pks(&mut c), [1]);
+}
+
+#[test]
+fn l12_suspects_of_two_deaths_are_tried_in_halves() {
+    let mut c = connected();
+    subscribe_all(&mut c, 0..8);
+    die(&mut c);
+    c.advance(millis(250));
+    assert_eq!(pks(&mut c).len(), 8);
+    for size in [4, 2, 1, 1] {
+        die(&mut c);
+        // First the halves that did not die, then a half of the one that did.
+        let start = c.now;
+        let tried = loop {
+            let frames = c.sent();
+            let tried: Vec<u64> = frames.iter().map(pk).collect();
+            if tried.contains(&0) {
+                break tried;
+            }
+            for frame in &frames {
+                c.reply(frame, &Value::Null);
+            }
+            assert!(c.now - start < secs(6));
+            c.advance(millis(50));
+        };
+        assert_eq!(tried.len(), size, "{tried:?}");
+    }
+    assert_eq!(c.session.stats().subscriptions, 8);
+}
+
+#[test]
+fn l12_trial_is_alone_until_a_second_has_passed() {
     let mut c = connected();
     subscribe_all(&mut c, 1..3);
-    c.disconnect(dropped());
-    c.request(Request::list("tasks"));
-    c.wait_and_connect();
-    c.advance(secs(1));
-    for _ in 1..3 {
-        let frame = c.sent_one();
-        assert_eq!(frame["payload"]["action"], "subscribe_instance");
-        c.reply(&frame, &Value::Null);
+    die(&mut c);
+    c.advance(millis(250));
+    assert_eq!(pks(&mut c), [1, 2]);
+    c.request(Request::new("tools", "echo"));
+    c.subscribe(task(8));
+    c.advance(millis(749));
+    assert_eq!(c.sent().len(), 0);
+    c.advance(millis(1));
+    assert_eq!(c.sent_actions(), ["subscribe_instance", "echo"]);
+}
+
+#[test]
+fn l12_trial_waits_for_what_is_in_flight() {
+    let mut c = connected();
+    subscribe_all(&mut c, 1..3);
+    die(&mut c);
+    let (_, echo) = c.send_request(Request::new("tools", "echo"));
+    c.send_request(Request::new("tools", "detached"));
+    c.advance(millis(300));
+    assert_eq!(c.sent().len(), 0);
+    c.reply(&echo, &Value::Null);
+    c.advance(millis(699));
+    assert_eq!(c.sent().len(), 0, "another is unanswered");
+    c.advance(millis(1));
+    assert_eq!(pks(&mut c), [1, 2], "but it does not wait for ever");
+}
+
+#[test]
+fn l12_next_trial_waits_for_the_replies_to_the_last() {
+    let mut c = connected();
+    subscribe_all(&mut c, 1..5);
+    die(&mut c);
+    c.advance(millis(250));
+    assert_eq!(pks(&mut c), [1, 2, 3, 4]);
+    die(&mut c);
+    c.advance(millis(500));
+    let frames = c.sent();
+    assert_eq!(frames.iter().map(pk).collect::<Vec<_>>(), [1, 2]);
+    c.reply(&frames[0], &Value::Null);
+    // The other one is slow, or unanswered for ever. The connection has outlived it after five seconds, and the next
+    // trial waits for it a second more.
+    c.advance(millis(4_999));
+    assert_eq!(pks(&mut c), [0; 0]);
+    c.advance(millis(1_001));
+    assert_eq!(acknowledge(&mut c), [3]);
+}
+
+#[test]
+fn l12_requests_wait_a_second_for_the_suspects_on_their_stream() {
+    let mut c = connected();
+    c.subscribe(task(1));
+    c.sent_one();
+    for hold in [250, 500, 1_000] {
+        die(&mut c);
+        c.advance(millis(hold));
+        assert_eq!(pks(&mut c), [1]);
     }
-    assert_eq!(c.sent_actions(), ["list"]);
+    die(&mut c);
+    // The suspect is held back for two seconds.
+    c.request(Request::new("tasks", "echo"));
+    c.request(Request::new("tools", "echo"));
+    assert_eq!(c.sent_one()["stream"], "tools");
+    c.advance(millis(999));
+    assert_eq!(c.sent().len(), 0);
+    c.advance(millis(1));
+    assert_eq!(c.sent_one()["stream"], "tasks");
+}
+
+#[test]
+fn l12_trial_and_suspects_together_delay_a_request_by_a_second() {
+    let mut c = connected();
+    c.subscribe(task(1));
+    c.sent_one();
+    die(&mut c);
+    c.request(Request::new("tasks", "echo"));
+    c.advance(millis(250));
+    assert_eq!(pks(&mut c), [1]);
+    c.advance(millis(749));
+    assert_eq!(c.sent().len(), 0);
+    c.advance(millis(1));
+    assert_eq!(c.sent_actions(), ["echo"]);
 }
 
 #[test]
 fn l12_poisoned_subscription_ends_and_the_others_continue() {
     let mut c = connected();
-    let keys = subscribe_all(&mut c, 0..10);
-    c.disconnect(dropped());
-    let mut deaths = 0;
-    while c.session.ended(keys[3]).is_none() {
-        c.wait_and_connect();
-        let sent = drop_at(&mut c, 3);
-        if deaths > 0 {
-            assert_eq!(sent.len(), 10, "the suspect is sent last");
-        }
-        deaths += 1;
+    let (other, _) = c.subscribe_acked(task(0));
+    let keys = [c.subscribe(task(1)), c.subscribe(task(1))];
+    c.sent();
+    let start = c.now;
+    while c.session.ended(keys[0]).is_none() {
+        die(&mut c);
+        assert_eq!(acknowledge(&mut c), [0]);
+        wait_for_trial(&mut c);
     }
-    assert_eq!(deaths, 3);
-    assert_eq!(c.end(keys[3]), SubscriptionError::Poisoned { cause: closed(1011) });
-    c.wait_and_connect();
-    let mut acknowledged = 0;
-    while acknowledged < 9 {
-        c.advance(secs(2));
-        for frame in c.sent() {
-            c.reply(&frame, &Value::Null);
-            acknowledged += 1;
-        }
-    }
-    for (pk, key) in keys.iter().enumerate().filter(|(pk, _)| *pk != 3) {
-        assert!(c.session.is_acknowledged(*key), "{pk}");
-    }
-}
-
-#[test]
-fn l12_new_subscription_ends_after_three_deaths() {
-    let mut c = connected();
-    let (healthy, _) = c.subscribe_acked(task(1));
-    c.advance(secs(60));
-    let poisoned = c.subscribe(task(2));
-    for death in 0..3 {
-        assert_eq!(c.session.ended(poisoned), None, "{death}");
-        drop_at(&mut c, 2);
-        c.wait_and_connect();
-    }
-    assert_eq!(c.end(poisoned), SubscriptionError::Poisoned { cause: closed(1011) });
-    c.advance(secs(2));
-    let frame = c.sent_one();
-    assert_eq!(pk(&frame), 1);
-    c.reply(&frame, &Value::Null);
-    assert!(c.session.is_acknowledged(healthy));
-}
-
-#[test]
-fn l12_all_subscribers_of_a_poisoned_upstream_end() {
-    let mut c = connected();
-    let keys = [c.subscribe(task(2)), c.subscribe(task(2))];
-    for _ in 0..3 {
-        drop_at(&mut c, 2);
-        c.wait_and_connect();
-    }
+    assert!(c.now - start >= secs(60));
     for key in keys {
         assert_eq!(c.end(key), SubscriptionError::Poisoned { cause: closed(1011) });
     }
-    assert_eq!(c.sent(), [] as [Value; 0]);
+    assert_eq!(c.session.ended(other), None);
+    die(&mut c);
+    assert_eq!(pks(&mut c), [0]);
 }
 
 #[test]
 fn l12_reply_clears_a_suspect() {
     let mut c = connected();
+    c.subscribe_acked(task(0));
     let key = c.subscribe(task(2));
-    for _ in 0..5 {
-        for _ in 0..2 {
-            drop_at(&mut c, 2);
-            c.wait_and_connect();
+    c.sent();
+    for _ in 0..10 {
+        for _ in 0..5 {
+            die(&mut c);
+            assert_eq!(acknowledge(&mut c), [0]);
+            wait_for_trial(&mut c);
         }
-        c.advance(secs(2));
-        let frame = c.sent_one();
-        c.reply(&frame, &Value::Null);
+        die(&mut c);
+        acknowledge(&mut c);
+        c.advance(secs(60));
+        assert_eq!(acknowledge(&mut c), [2]);
+        die(&mut c);
+        assert_eq!(pks(&mut c), [0, 2], "it is no suspect any more");
         c.advance(secs(6));
-        c.reconnect();
+        die(&mut c);
+        let frames = c.sent();
+        c.reply(&frames[0], &Value::Null);
     }
     assert_eq!(c.session.ended(key), None);
 }
 
 #[test]
-fn l12_reply_clears_a_suspect_while_the_socket_is_blocked() {
+fn l12_old_connection_makes_no_suspects() {
     let mut c = connected();
-    let key = c.subscribe_acked(task(2)).0;
-    c.disconnect(dropped());
-    c.wait_and_connect();
-    c.advance(secs(2));
-    let frame = c.sent_one();
-    c.reply(&frame, &Value::Null);
-    c.disconnect(dropped());
-    for deaths in 1..3 {
+    subscribe_all(&mut c, 1..4);
+    c.advance(secs(5));
+    die(&mut c);
+    assert_eq!(pks(&mut c), [1, 2, 3]);
+}
+
+#[test]
+fn l12_silence_and_planned_ends_make_no_suspects() {
+    let mut c = connected();
+    subscribe_all(&mut c, 1..4);
+    for error in [ConnectionError::Silent(secs(30)), closed(1001), closed(1012)] {
+        c.disconnect(error);
         c.wait_and_connect();
-        drop_at(&mut c, 2);
-        assert_eq!(c.session.ended(key), None, "{deaths}");
+        assert_eq!(c.sent().len(), 3);
     }
-}
-
-#[test]
-fn l12_long_connection_ends_the_quarantine() {
-    let mut c = connected();
-    subscribe_all(&mut c, 1..4);
-    c.disconnect(dropped());
-    c.wait_and_connect();
-    c.advance(secs(1));
-    while let [frame] = &c.sent()[..] {
-        c.reply(frame, &Value::Null);
-    }
-    c.advance(secs(6));
-    // The quarantine is over on this connection and on the next.
-    c.subscribe(task(8));
-    c.subscribe(task(9));
-    assert_eq!(c.sent().len(), 2);
-    c.advance(secs(6));
-    c.reconnect();
-    assert_eq!(c.sent().len(), 5);
-}
-
-#[test]
-fn l12_silence_and_planned_reconnect_start_no_quarantine() {
-    let mut c = connected();
-    subscribe_all(&mut c, 1..4);
-    c.disconnect(ConnectionError::Silent(secs(30)));
-    c.wait_and_connect();
-    assert_eq!(c.sent().len(), 3);
-    c.session.force_reconnect(dcrf_proto::CloseFrame::normal(), c.now);
+    c.session.force_reconnect(CloseFrame::normal(), c.now);
     c.flush();
     c.disconnect(dropped());
     c.wait_and_connect();
@@ -227,73 +283,54 @@ fn l12_silence_and_planned_reconnect_start_no_quarantine() {
 }
 
 #[test]
-fn l12_no_quarantine_without_subscriptions() {
+fn l12_feed_without_ack_is_a_suspect_for_a_second() {
     let mut c = connected();
-    for _ in 0..3 {
-        c.disconnect(dropped());
-        c.wait_and_connect();
-        c.request(Request::new("tools", "echo"));
-        assert_eq!(c.sent().len(), 1);
-    }
+    c.subscribe(Subscribe::new("tasks", "subscribe_feed").without_ack());
+    c.sent_one();
+    c.advance(millis(999));
+    die(&mut c);
+    assert_eq!(c.sent().len(), 0);
+    c.advance(millis(250));
+    c.sent_one();
+    c.advance(secs(1));
+    die(&mut c);
+    assert_eq!(c.sent().len(), 1, "the connection has outlived it");
 }
 
 #[test]
-fn l12_feed_without_ack_is_watched_for_a_second() {
+fn l12_suspect_that_is_unsubscribed_is_gone() {
     let mut c = connected();
-    let feed = Subscribe::new("tasks", "subscribe_feed").without_ack();
-    let poisoned = c.subscribe(feed);
-    assert_eq!(c.sent().len(), 1);
-    let (healthy, _) = c.subscribe_acked(task(1));
-    c.disconnect(closed(1011));
-    for _ in 0..3 {
-        assert_eq!(c.session.ended(poisoned), None);
-        c.wait_and_connect();
-        // Acknowledge the task if it is sent before the feed.
-        let mut feed_was_sent = false;
-        for _ in 0..100 {
-            for frame in c.sent() {
-                feed_was_sent |= frame["payload"]["action"] == "subscribe_feed";
-                if frame["payload"]["action"] == "subscribe_instance" {
-                    c.reply(&frame, &Value::Null);
-                }
-            }
-            if feed_was_sent {
-                break;
-            }
-            c.advance(millis(50));
-        }
-        assert!(feed_was_sent);
-        c.advance(millis(900));
-        c.disconnect(closed(1011));
-    }
-    assert_eq!(
-        c.session.ended(poisoned),
-        Some(&SubscriptionError::Poisoned { cause: closed(1011) })
-    );
-    assert_eq!(c.session.ended(healthy), None);
+    let keys = subscribe_all(&mut c, 1..3);
+    die(&mut c);
+    c.unsubscribe(keys[0]);
+    c.advance(secs(1));
+    assert_eq!(pks(&mut c), [2]);
 }
 
 #[test]
-fn l12_unanswered_subscribe_delays_the_others_for_a_limited_time() {
+fn l12_flush_does_not_wait_for_suspects() {
     let mut c = connected();
     subscribe_all(&mut c, 1..3);
-    c.disconnect(dropped());
-    c.wait_and_connect();
-    c.advance(secs(1));
-    assert_eq!(pk(&c.sent_one()), 1);
-    c.advance(secs(1));
-    c.tick();
-    c.advance(secs(29));
-    assert_eq!(pk(&c.sent_one()), 2);
+    die(&mut c);
+    assert!(c.session.is_drained());
+}
+
+#[test]
+fn l12_zero_window_turns_the_quarantine_off() {
+    let mut c = Conversation::connected();
+    subscribe_all(&mut c, 1..4);
+    for _ in 0..10 {
+        die(&mut c);
+        assert_eq!(pks(&mut c), [1, 2, 3]);
+    }
 }
 
 #[test]
 fn l12_close_leaves_no_timer() {
     let mut c = connected();
     subscribe_all(&mut c, 1..3);
-    c.disconnect(dropped());
-    c.wait_and_connect();
-    c.close(dcrf_proto::CloseOptions::now());
+    die(&mut c);
+    c.close(CloseOptions::now());
     c.flush();
     c.disconnect(dropped());
     assert_eq!(c.session.poll_timeout(), None);

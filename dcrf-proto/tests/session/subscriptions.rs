@@ -286,7 +286,7 @@ fn s4_unacknowledged_new_subscriptions_do_not_delay_requests() {
 #[test]
 fn s4_replay_window_limits_unacknowledged_subscribes() {
     let mut config = Config::default();
-    config.replay_window = 2;
+    (config.replay_window, config.max_replay_window) = (2, 2);
     let mut c = Conversation::connecting(config);
     let keys = (1..=5).map(|pk| c.subscribe(Subscribe::instance("tasks", pk))).collect::<Vec<_>>();
     c.request(Request::list("tasks"));

@@ -255,7 +255,13 @@ impl Simulation {
         while let Some(polled) = self.session.poll_change(key) {
             self.trace.push(self.clock.now, || format!("    {key:?}: {polled:?}"));
             self.report.count("changes read", 1);
-            if !self.invariants.subscriptions.read(key, &polled, &self.session) {
+            if !self.invariants.subscriptions.read(
+                key,
+                &polled,
+                &self.session,
+                &self.server,
+                self.clock.instant(),
+            ) {
                 break;
             }
         }

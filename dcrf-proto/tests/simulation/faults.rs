@@ -37,7 +37,8 @@ impl Simulation {
             return Duration::ZERO;
         }
         self.report.fault("a stream is not ready");
-        self.millis(1, 1_500)
+        let most = [1_500, 8_000][self.random.usize(..2)];
+        self.millis(1, most)
     }
 
     /// Whether the server answers only pings on the next connection.
@@ -156,8 +157,18 @@ impl Simulation {
         self.server.slow_rate = self.server.error_rate / 10.0;
         self.server.has_large = self.random.u64(..4) == 0;
         let Some(nth) = self.network.open() else { return };
-        let lost = match self.random.u64(..21) {
-            20 => {
+        let lost = match self.random.u64(..24) {
+            19..21 => {
+                self.fault("the database is away");
+                self.server.ill_until = self.clock.now + self.millis(1_000, 150_000);
+                return;
+            }
+            21 => {
+                self.fault("a rolling restart");
+                self.restarts = self.random.u32(1..6);
+                return self.restart_while_young(nth);
+            }
+            22 => {
                 self.fault("deployment");
                 let time = self.millis(2_000, 200_000);
                 self.deployment =
@@ -187,6 +198,19 @@ impl Simulation {
         };
         self.server.forget(nth);
         self.send_to_client(nth, FromServer::Disconnected(lost));
+    }
+
+    /// The next worker of a rolling restart goes while the connection to it is young.
+    pub(crate) fn restart_while_young(&mut self, nth: ConnectionIndex) {
+        if self.restarts == 0 || self.faults_stopped {
+            return;
+        }
+        self.restarts -= 1;
+        let close = |code| ConnectionError::Closed(CloseFrame { code, reason: String::new() });
+        let ends = [close(1012), close(1001), ConnectionError::Dropped];
+        let why = ends[self.random.usize(..3)].clone();
+        let after = self.millis(1, 3_000);
+        self.schedule.add(self.clock.now + after, Scheduled::Restart(nth, why));
     }
 
     /// Sends frames that no client has requested.

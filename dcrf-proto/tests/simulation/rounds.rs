@@ -61,6 +61,7 @@ impl Simulation {
         self.is_full = false;
         (self.server.error_rate, self.server.slow_rate, self.network.delay) = (0.0, 0.0, 20);
         self.server.is_healthy = true;
+        (self.server.ill_until, self.restarts) = (Duration::ZERO, 0);
         self.server.finish_work();
         self.schedule.finish_server_work(self.clock.now);
         self.network.restore(self.clock.now, &mut self.schedule);
@@ -118,15 +119,21 @@ impl Simulation {
         }
     }
 
-    /// The longest time that recovery may take: the current wait or the longest backoff, then the subscribes, one by one
-    /// in a quarantine.
+    /// The longest time that recovery may take: the current wait or the longest backoff, then the subscribes. A suspect is
+    /// held back for a minute at most, and may have to wait for the trials of others (L12).
     fn recovery_limit(&self) -> Duration {
         let planned = self.remaining_wait().unwrap_or_default();
         let trips = Duration::from_millis(50) * (self.scenario.subscriptions + 10);
         // A subscribe without reply is a suspect for a second (L12).
         let mutes = Duration::from_secs(1) * self.invariants.subscriptions.mute_count();
-        let deaths = if self.scenario.has_poison { 5 * RECOVERY_LIMIT } else { Duration::ZERO };
-        planned.max(RECOVERY_LIMIT) + Duration::from_secs(3) + trips + mutes + deaths
+        let quarantine = if self.scenario.has_poison || self.scenario.has_raising_list {
+            24 * RECOVERY_LIMIT
+        } else if self.invariants.subscriptions.has_suspects() {
+            4 * RECOVERY_LIMIT
+        } else {
+            Duration::ZERO
+        };
+        planned.max(RECOVERY_LIMIT) + Duration::from_secs(3) + trips + mutes + quarantine
     }
 
     /// Whether all subscriptions are live, and subscribers that refresh know the server's rows.
@@ -137,8 +144,8 @@ impl Simulation {
             return Err(format!("not connected: {}", self.session.state()));
         };
         let on_server = self.server.subscribed(nth);
-        self.invariants.is_live(nth, &on_server, &self.session)?;
-        self.invariants.check_rows(&self.server.rows, &self.session)
+        self.invariants.is_live(nth, &on_server, &self.session, &self.server)?;
+        self.invariants.check_rows(&self.server, &self.session)
     }
 
     fn close(&mut self) {

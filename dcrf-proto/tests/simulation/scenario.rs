@@ -19,8 +19,9 @@ pub(crate) struct Scenario {
     pub(crate) error_rate: f64,
     /// The probability that a dial fails.
     pub(crate) error_replies: f64,
-    /// Whether a subscription can kill a connection.
+    /// Whether a subscription can kill a connection, and whether the list of tasks does.
     pub(crate) has_poison: bool,
+    pub(crate) has_raising_list: bool,
     /// The form of the pages of `notes`.
     pub(crate) pagination: Pagination,
     /// The most subscriptions that the caller has.
@@ -39,6 +40,7 @@ impl Scenario {
             error_rate: pick(random, &[0.0, 0.02, 0.1, 0.4]),
             error_replies: pick(random, &[0.0, 0.2, 0.7]),
             has_poison: random.f64() < 0.2,
+            has_raising_list: random.f64() < 0.1,
             pagination: [
                 Pagination::Offset,
                 Pagination::Number,
@@ -59,6 +61,7 @@ pub(crate) fn interval(mean: f64, random: &mut Rng) -> Duration {
 pub(crate) fn config(random: &mut Rng) -> Config {
     let mut config = Config::default();
     config.replay_window = [1, 2, 64][random.usize(..3)];
+    config.max_replay_window = [2, 1_024][random.usize(..2)];
     if random.bool() {
         config.outbox = Limit { count: 4, bytes: 2_000 };
         config.max_requests = 16;

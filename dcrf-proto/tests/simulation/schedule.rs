@@ -21,6 +21,8 @@ pub(crate) enum Scheduled {
     SendReply(ConnectionIndex, Value, u64),
     /// The server closes after a consumer has raised.
     Crash(ConnectionIndex),
+    /// The server restarts, and closes with this error.
+    Restart(ConnectionIndex, ConnectionError),
     AtClient(ConnectionIndex, FromServer),
     /// Another program writes.
     CommitRow,

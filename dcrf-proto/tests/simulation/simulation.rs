@@ -40,6 +40,8 @@ pub(crate) struct Simulation {
     pub(crate) is_full: bool,
     /// The status that the server answers to every dial, and until when: another version is being deployed.
     pub(crate) deployment: Option<(u16, Duration)>,
+    /// How many more connections a rolling restart hits while they are young.
+    pub(crate) restarts: u32,
     wakes: (Duration, u32),
 }
 
@@ -52,7 +54,11 @@ impl Simulation {
         let mut simulation = Self {
             session: session(config, &mut random, &clock),
             clock,
-            server: Server::new(scenario.has_poison, scenario.pagination),
+            server: Server::new(
+                scenario.has_poison,
+                scenario.has_raising_list,
+                scenario.pagination,
+            ),
             network: Network::new(scenario.delay),
             invariants: Invariants::default(),
             schedule: Schedule::default(),
@@ -63,6 +69,7 @@ impl Simulation {
             suspensions: 0,
             is_full: false,
             deployment: None,
+            restarts: 0,
             wakes: (Duration::ZERO, 0),
             scenario,
             random,
@@ -149,6 +156,10 @@ impl Simulation {
                 self.server.send_next_reply(nth, frame, at, now);
             }
             Scheduled::Crash(nth) => self.server.crash(nth),
+            Scheduled::Restart(nth, why) => {
+                self.server.forget(nth);
+                self.send_to_client(nth, FromServer::Disconnected(why));
+            }
             Scheduled::AtClient(nth, frame) => self.at_client(nth, frame),
             Scheduled::CommitRow => {
                 if !self.faults_stopped {
@@ -222,6 +233,7 @@ impl Simulation {
                 self.session.handle_connected(epoch, now);
                 if *self.session.state() == ConnectionState::Connected {
                     self.invariants.opened(nth, now);
+                    self.restart_while_young(nth);
                 }
             }
             Err(why) => {

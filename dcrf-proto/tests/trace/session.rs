@@ -260,14 +260,18 @@ fn error_reply_to_replay_is_a_warning() {
 fn poisoned_subscription_is_a_warning() {
     let collector = Collector::default();
     let _guard = collector.collect();
-    let mut c = Conversation::connected_with(|config| config.quarantine_window = secs(5));
+    let mut c = Conversation::connected_with(|config| {
+        (config.quarantine_window, config.poisoned_after) = (secs(5), secs(0));
+    });
+    c.subscribe_acked(Subscribe::instance("tasks", 8));
     c.subscribe(Subscribe::instance("tasks", 9).id("v"));
-    for _ in 0..3 {
-        while c.sent().is_empty() {
-            c.advance(millis(250));
-        }
+    for _ in 0..6 {
+        c.advance(secs(4));
+        c.sent();
         c.disconnect(dropped());
         c.wait_and_connect();
+        let frame = c.sent_one();
+        c.reply(&frame, &Value::Null);
     }
     let named = "stream=tasks action=subscribe_instance request_id=v";
     let poisoned = "WARN dcrf::subscription ended: connections die after this subscribe";

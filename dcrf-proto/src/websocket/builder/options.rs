@@ -169,15 +169,28 @@ impl<R> Builder<R> {
         self
     }
 
-    /// Sets [`Config::replay_window`]: how many replayed subscribes may be unacknowledged at a time.
+    /// Sets [`Config::replay_window`]: how many replayed subscribes may be unacknowledged at first.
     pub fn replay_window(mut self, subscribes: usize) -> Self {
         self.config.replay_window = subscribes;
         self
     }
 
-    /// Sets [`Config::quarantine_window`]: connections that end within this time after a subscribe make it a suspect.
+    /// Sets [`Config::max_replay_window`]: how far the replay window grows.
+    pub fn max_replay_window(mut self, subscribes: usize) -> Self {
+        self.config.max_replay_window = subscribes;
+        self
+    }
+
+    /// Sets [`Config::quarantine_window`]: connections that end within this time after a frame make suspects of what is
+    /// unanswered.
     pub fn quarantine_window(mut self, window: Duration) -> Self {
         self.config.quarantine_window = window;
+        self
+    }
+
+    /// Sets [`Config::poisoned_after`]: how long a subscribe must have ended connections before its subscription ends.
+    pub fn poisoned_after(mut self, time: Duration) -> Self {
+        self.config.poisoned_after = time;
         self
     }
 

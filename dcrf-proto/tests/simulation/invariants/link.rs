@@ -16,6 +16,8 @@ pub(super) struct Link {
     losses: Vec<(ConnectionError, Instant)>,
     /// Whether a connection has ever worked.
     has_worked: bool,
+    /// Whether the last connection may have died of the trial of a suspect, while it served others (L12).
+    pub(super) may_restart: bool,
     closing: Closing,
     /// When the last frame arrived or the program resumed.
     last_frame: Option<Instant>,
@@ -79,6 +81,11 @@ fn requested_wait(lost: &ConnectionError) -> (Duration, Duration) {
 impl Link {
     pub(super) fn open(&self) -> Option<ConnectionIndex> {
         self.open.map(|(nth, _)| nth)
+    }
+
+    /// How long the connection is open.
+    pub(super) fn age(&self, now: Instant) -> Duration {
+        self.open.map(|(_, since)| now.saturating_duration_since(since)).unwrap_or_default()
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -146,7 +153,10 @@ impl Link {
             "{state}"
         );
         match state {
-            ConnectionState::Waiting { until, error, .. } => {
+            ConnectionState::Waiting { attempt, until, error } => {
+                if std::mem::take(&mut self.may_restart) && *attempt == 1 {
+                    self.failures = 0;
+                }
                 let wait = until.saturating_duration_since(now);
                 let (least, most) = requested_wait(error);
                 let backoff = &session.config().backoff;

@@ -20,7 +20,7 @@ use self::requests::Requests;
 pub(crate) use self::subscriptions::Spec;
 use self::subscriptions::Subscriptions;
 use crate::ConnectionIndex;
-use crate::server::{Rows, Target};
+use crate::server::{Server, Target};
 
 #[derive(Default)]
 pub(crate) struct Invariants {
@@ -73,8 +73,14 @@ impl Invariants {
         now: Instant,
     ) {
         self.link.lost(why, now);
-        let found = why.is_none();
-        self.subscriptions.lost(nth, found, now);
+        self.link.may_restart = self.subscriptions.has_suspects() && self.subscriptions.serves(nth);
+        // A loss that the session found itself, a planned restart and an oversize message make no suspects.
+        let is_death = match why {
+            Some(ConnectionError::Closed(frame)) => !matches!(frame.code, 1001 | 1012),
+            Some(ConnectionError::TooLarge { .. }) | None => false,
+            Some(_) => true,
+        };
+        self.subscriptions.lost(nth, is_death, now);
         if let Some(ConnectionError::TooLarge { .. }) = why {
             self.subscriptions.large_refreshes += 1;
         }
@@ -112,12 +118,14 @@ impl Invariants {
         let payload = &frame["payload"];
         let action = payload["action"].as_str().expect("an action");
         let stream = frame["stream"].as_str().expect("a stream");
+        self.subscriptions.last_frame = Some(now);
         if let Some(target) = Target::of(stream, action, payload["pk"].as_u64()) {
             self.subscriptions.transmitted(nth, frame, &target, now);
             return;
         }
         if payload["number"].is_u64() {
-            self.subscriptions.check_sent_first(nth, frame, session);
+            let age = self.link.age(now);
+            self.subscriptions.check_sent_first(nth, frame, age, session);
         }
         if action == "stop" {
             self.streams.cancel_transmitted(nth, &payload["request_id"]);
@@ -167,7 +175,9 @@ impl Invariants {
     pub(crate) fn handle_event(&mut self, event: &Event, session: &Session, now: Instant) {
         match event {
             Event::Client(ClientEvent::State(state)) => self.link.handle_event(state, now, session),
-            Event::Client(ClientEvent::Unhandled(_) | ClientEvent::Lagged(_)) => {}
+            Event::Client(
+                ClientEvent::Unhandled(_) | ClientEvent::Quarantined(_) | ClientEvent::Lagged(_),
+            ) => {}
             Event::Settled { request, result } => {
                 if result.is_ok() {
                     self.link.worked();
@@ -222,14 +232,15 @@ impl Invariants {
         nth: ConnectionIndex,
         on_server: &[(Value, Target)],
         session: &Session,
+        server: &Server,
     ) -> Result<(), String> {
         self.requests.all_settled()?;
-        self.subscriptions.are_live(nth, on_server, session)
+        self.subscriptions.are_live(nth, on_server, session, server)
     }
 
     /// Whether each subscriber that refreshes knows the server's rows.
-    pub(crate) fn check_rows(&self, rows: &Rows, session: &Session) -> Result<(), String> {
-        self.subscriptions.check_rows(rows, session)
+    pub(crate) fn check_rows(&self, server: &Server, session: &Session) -> Result<(), String> {
+        self.subscriptions.check_rows(server, session)
     }
 }
 

@@ -1,11 +1,16 @@
 //! The changes that a reader must get, in order, and the rows that it knows (S5, S6, S11 to S15).
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::{Duration, Instant};
 
 use dcrf_proto::{Change, Json, OverflowPolicy, Session, SubscriptionError, SubscriptionKey};
 use serde_json::Value;
 
 use super::subscriptions::{Phase, Spec, Subscriptions};
+use crate::server::Server;
+
+/// A subscription is guilty after this time at least (L12).
+const PROOF: Duration = Duration::from_secs(60);
 
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Expected {
@@ -301,6 +306,8 @@ impl Subscriptions {
         key: SubscriptionKey,
         polled: &Result<Change, SubscriptionError>,
         session: &Session,
+        server: &Server,
+        now: Instant,
     ) -> bool {
         let subscriber = self.subscribers.get_mut(&key).expect("S9: read after its end");
         if subscriber.phase == Phase::EndedByAll {
@@ -327,6 +334,16 @@ impl Subscriptions {
                         assert!(
                             times_suspected >= 3,
                             "L12: {target:?}, suspected {times_suspected} times"
+                        );
+                        let since = subscriber.suspected_since.map(|since| now - since);
+                        assert!(since >= Some(PROOF), "L12: {target:?} after {since:?}");
+                        assert!(server.is_guilty(&target, false), "L12: {target:?} is innocent");
+                    }
+                    SubscriptionError::RefreshPoisoned { .. } => {
+                        let refreshes = subscriber.spec.refreshes;
+                        assert!(
+                            server.is_guilty(&target, refreshes),
+                            "L12: {target:?} is innocent"
                         );
                     }
                     SubscriptionError::RefreshTooLarge { .. } => {

@@ -9,10 +9,14 @@ use serde_json::Value;
 
 use super::reader::{Expected, Reader};
 use crate::ConnectionIndex;
-use crate::server::{Rows, Target};
+use crate::server::{Server, Target};
 
-/// A connection that lasts longer after the last subscribe was not killed by it (L12).
+/// A connection that lasts longer after the last frame was not killed by it (L12).
 const QUARANTINE_WINDOW: Duration = Duration::from_secs(5);
+/// A feed without acknowledgement is outlived by then.
+const WATCH: Duration = Duration::from_secs(1);
+/// How long requests wait for suspects.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 #[derive(Default)]
 pub(crate) struct Subscriptions {
@@ -28,9 +32,13 @@ pub(crate) struct Subscriptions {
     rejected: BTreeSet<String>,
     /// How many replies over the size limit may have ended a subscription that refreshes.
     pub(super) large_refreshes: u64,
-    last_subscribe: Option<Instant>,
     /// When each must be acknowledged, or have ended (S3).
     deadlines: BTreeSet<(Instant, SubscriptionKey)>,
+    /// The ids of the refreshes without a reply, and whether a connection has died of one.
+    refreshes: BTreeSet<String>,
+    has_refresh_suspects: bool,
+    /// When the last frame was sent.
+    pub(super) last_frame: Option<Instant>,
 }
 
 /// A caller's subscribe.
@@ -50,8 +58,9 @@ pub(super) struct Subscriber {
     pub(super) reader: Reader,
     /// Whether the server has rejected the subscription.
     pub(super) has_error_reply: bool,
-    /// The largest number of deaths in a row with its subscribe unanswered.
+    /// The largest number of deaths in a row with its subscribe unanswered, and when the first was.
     pub(super) times_suspected: u32,
+    pub(super) suspected_since: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,8 +78,17 @@ pub(super) struct Upstream {
     sent_on: Option<ConnectionIndex>,
     acknowledged_on: Option<ConnectionIndex>,
     is_unanswered: bool,
-    /// The number of deaths in a row with it unanswered.
+    sent_at: Option<Instant>,
+    /// The number of deaths in a row with it unanswered, and when the first was.
     times_suspected: u32,
+    suspected_since: Option<Instant>,
+}
+
+impl Upstream {
+    /// The server has answered or outlived its subscribe.
+    fn answer(&mut self) {
+        (self.is_unanswered, self.times_suspected, self.suspected_since) = (false, 0, None);
+    }
 }
 
 // Calls
@@ -97,6 +115,7 @@ impl Subscriptions {
             reader,
             has_error_reply: false,
             times_suspected: 0,
+            suspected_since: None,
         };
         assert!(self.subscribers.insert(key, subscriber).is_none(), "a key was given out twice");
     }
@@ -214,50 +233,80 @@ impl Subscriptions {
             assert!(!twice || may_be, "S1, S2: {frame} is subscribed already");
         }
         self.held.insert(id.clone(), target.clone());
-        self.last_subscribe = Some(now);
         let upstream = self.upstreams.entry(target.clone()).or_default();
         (upstream.id, upstream.sent_on) = (id, Some(nth));
-        upstream.is_unanswered = true;
+        (upstream.is_unanswered, upstream.sent_at) = (true, Some(now));
         upstream.acknowledged_on = target.is_mute().then_some(nth);
         if target.is_mute() {
             self.acknowledged(target);
         }
     }
 
-    /// Checks that all subscribes were sent before this request (R1, S4).
-    pub(super) fn check_sent_first(&self, nth: ConnectionIndex, frame: &Value, session: &Session) {
+    /// Checks that all subscribes on its stream were sent before this request (R1, S4), except suspects after a second.
+    pub(super) fn check_sent_first(
+        &self,
+        nth: ConnectionIndex,
+        frame: &Value,
+        age: Duration,
+        session: &Session,
+    ) {
         for (key, subscriber) in self.alive(session) {
-            let sent_on =
-                self.upstreams.get(&subscriber.spec.target).and_then(|upstream| upstream.sent_on);
+            let target = &subscriber.spec.target;
+            let upstream = self.upstreams.get(target);
+            let is_suspect = upstream.is_some_and(|upstream| upstream.times_suspected > 0);
+            if frame["stream"] != target.stream() || (is_suspect && age >= PATIENCE) {
+                continue;
+            }
+            let sent_on = upstream.and_then(|upstream| upstream.sent_on);
             assert!(sent_on == Some(nth), "S4: {frame} goes before the subscribe of {key:?}");
         }
     }
 
-    pub(super) fn refresh_transmitted(&self, frame: &Value) {
+    /// Whether something may wait in quarantine.
+    pub(crate) fn has_suspects(&self) -> bool {
+        self.has_refresh_suspects
+            || self.upstreams.values().any(|upstream| upstream.times_suspected > 0)
+    }
+
+    /// Whether anything was acknowledged on this connection.
+    pub(super) fn serves(&self, nth: ConnectionIndex) -> bool {
+        self.upstreams.values().any(|upstream| upstream.acknowledged_on == Some(nth))
+    }
+
+    pub(super) fn refresh_transmitted(&mut self, frame: &Value) {
+        self.refreshes.insert(frame["payload"]["request_id"].to_string());
         let is_wanted = self.subscribers.values().any(|subscriber| {
             subscriber.spec.refreshes && frame["stream"] == subscriber.spec.target.stream()
         });
         assert!(is_wanted, "S6: {frame} refreshes nothing");
     }
 
-    pub(super) fn lost(&mut self, nth: ConnectionIndex, found: bool, now: Instant) {
-        let is_recent =
-            self.last_subscribe.is_some_and(|last| now.duration_since(last) < QUARANTINE_WINDOW);
-        for upstream in self.upstreams.values_mut().filter(|upstream| upstream.sent_on == Some(nth))
-        {
-            if upstream.is_unanswered && is_recent && !found {
+    pub(super) fn lost(&mut self, nth: ConnectionIndex, is_death: bool, now: Instant) {
+        let since = |sent: Option<Instant>| sent.map(|sent| now.duration_since(sent));
+        let is_recent = since(self.last_frame).is_some_and(|since| since < QUARANTINE_WINDOW);
+        for (target, upstream) in &mut self.upstreams {
+            if upstream.sent_on != Some(nth) {
+                continue;
+            }
+            if target.is_mute() && since(upstream.sent_at).is_some_and(|since| since >= WATCH) {
+                upstream.answer();
+            }
+            if upstream.is_unanswered && is_recent && is_death {
                 upstream.times_suspected += 1;
+                upstream.suspected_since.get_or_insert(now);
             }
             upstream.acknowledged_on = None;
         }
+        self.has_refresh_suspects |= is_recent && is_death && !self.refreshes.is_empty();
+        self.refreshes.clear();
+        self.last_frame = None;
         for subscriber in self.subscribers.values_mut() {
             subscriber.reader.lose();
-            let times_suspected = self
-                .upstreams
-                .get(&subscriber.spec.target)
-                .map(|upstream| upstream.times_suspected);
-            subscriber.times_suspected =
-                times_suspected.max(Some(subscriber.times_suspected)).unwrap_or_default();
+            let Some(upstream) = self.upstreams.get(&subscriber.spec.target) else { continue };
+            if upstream.times_suspected >= subscriber.times_suspected {
+                subscriber.times_suspected = upstream.times_suspected;
+                subscriber.suspected_since = upstream.suspected_since;
+            }
         }
         self.held.clear();
         self.again.clear();
@@ -271,6 +320,7 @@ impl Subscriptions {
     pub(super) fn received(&mut self, nth: ConnectionIndex, frame: &Value) {
         let payload = &frame["payload"];
         let id = payload["request_id"].to_string();
+        self.refreshes.remove(&id);
         let Some(target) = self.held.get(&id).cloned() else { return };
         let is_current = self.upstreams.get(&target).is_some_and(|upstream| upstream.id == id);
         if !is_current || frame["stream"] != target.stream() {
@@ -308,8 +358,7 @@ impl Subscriptions {
 
     fn answered(&mut self, nth: ConnectionIndex, id: &str, target: &Target, status: Option<u64>) {
         let upstream = self.upstreams.get_mut(target).expect("an upstream subscription");
-        upstream.is_unanswered = false;
-        upstream.times_suspected = 0;
+        upstream.answer();
         match status {
             Some(200..=299) => {
                 upstream.acknowledged_on = Some(nth);
@@ -362,10 +411,24 @@ impl Subscriptions {
         nth: ConnectionIndex,
         on_server: &[(Value, Target)],
         session: &Session,
+        server: &Server,
     ) -> Result<(), String> {
+        let is_guilty = |spec: &Spec| server.is_guilty(&spec.target, spec.refreshes);
+        let serves = |subscriber: &Subscriber, but: &Target| {
+            let spec = &subscriber.spec;
+            !spec.target.is_mute() && spec.target != *but && !is_guilty(spec)
+        };
         let mut wanted = BTreeSet::new();
         for (key, subscriber) in self.alive(session) {
             let target = &subscriber.spec.target;
+            if is_guilty(&subscriber.spec) {
+                // Guilt shows only while others are served.
+                if self.alive(session).any(|(_, other)| serves(other, target)) {
+                    return Err(format!("L12: {key:?} of {target:?} is not found"));
+                }
+                wanted.insert(target);
+                continue;
+            }
             let upstream = &self.upstreams[target];
             if upstream.acknowledged_on != Some(nth) {
                 return Err(format!("{key:?} of {target:?} is not acknowledged"));
@@ -383,12 +446,15 @@ impl Subscriptions {
         }
     }
 
-    pub(super) fn check_rows(&self, rows: &Rows, session: &Session) -> Result<(), String> {
+    pub(super) fn check_rows(&self, server: &Server, session: &Session) -> Result<(), String> {
         for (key, subscriber) in
             self.alive(session).filter(|(_, subscriber)| subscriber.spec.refreshes)
         {
+            if server.is_guilty(&subscriber.spec.target, true) {
+                continue;
+            }
             let stream = subscriber.spec.target.stream();
-            let mut rows = rows.versions(stream);
+            let mut rows = server.rows.versions(stream);
             if let Some(pk) = subscriber.spec.target.pk() {
                 rows.retain(|other, _| *other == pk);
             }
