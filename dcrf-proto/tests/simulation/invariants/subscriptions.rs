@@ -414,7 +414,7 @@ impl Subscriptions {
         server: &Server,
     ) -> Result<(), String> {
         let is_guilty = |spec: &Spec| server.is_guilty(&spec.target, spec.refreshes);
-        let serves = |subscriber: &Subscriber, but: &Target| {
+        let shows_guilt = |subscriber: &Subscriber, but: &Target| {
             let spec = &subscriber.spec;
             !spec.target.is_mute() && spec.target != *but && !is_guilty(spec)
         };
@@ -423,7 +423,7 @@ impl Subscriptions {
             let target = &subscriber.spec.target;
             if is_guilty(&subscriber.spec) {
                 // Guilt shows only while others are served.
-                if self.alive(session).any(|(_, other)| serves(other, target)) {
+                if self.alive(session).any(|(_, other)| shows_guilt(other, target)) {
                     return Err(format!("L12: {key:?} of {target:?} is not found"));
                 }
                 wanted.insert(target);
