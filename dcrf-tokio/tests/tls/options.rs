@@ -46,6 +46,7 @@ async fn invalid_client_certificate_is_an_error() {
     let Identities { one, other } = Identities::new();
     let (chain, key) = (one.certificate_pem(), one.key_pem());
     let without_breaks = key.replace('\n', "");
+    let of_other_type = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap().serialize_pem();
     for tls in libraries() {
         for (chain, key, about) in [
             ("", &*key, "BEGIN CERTIFICATE"),
@@ -57,6 +58,7 @@ async fn invalid_client_certificate_is_an_error() {
             (&*chain, &*without_breaks, "line breaks"),
             // The key of another certificate.
             (&*chain, &*other.key_pem(), ""),
+            (&*chain, &*of_other_type, ""),
         ] {
             let error = error(&tls.clone().client_certificate(chain, key)).await;
             assert!(matches!(error, TlsError::ClientCertificate(_)), "{error:?}");

@@ -64,6 +64,9 @@ fn identity(client: &ClientCertificate) -> Result<Identity, TlsError> {
     // native-tls needs the key at the start of the PEM.
     let begin = client.key.windows(BEGIN.len()).position(|window| window == BEGIN);
     let key = client.key.get(begin.unwrap_or(0)..).unwrap_or_default();
+    if failure::is_other_key(&client.chain, key) {
+        return error("the private key does not belong to the certificate".to_owned());
+    }
     Identity::from_pkcs8(&client.chain, key).or_else(|cause| error(cause.to_string()))
 }
 

@@ -5,7 +5,9 @@ use std::fmt::Display;
 use std::io;
 
 use openssl::error::ErrorStack;
+use openssl::pkey::PKey;
 use openssl::ssl;
+use openssl::x509::X509;
 
 use super::super::client_rejected;
 use crate::error::ConnectionError;
@@ -29,6 +31,15 @@ pub(in crate::websocket::tls) fn tls_error(error: &io::Error) -> Option<Connecti
         Some(stack) => from_stack(stack, error, true),
         None => ConnectionError::Tls(error.to_string()),
     })
+}
+
+/// Whether the key is not that of the certificate. OpenSSL does not compare keys of different types.
+pub(super) fn is_other_key(chain: &[u8], key: &[u8]) -> bool {
+    let of_certificate = X509::from_pem(chain).and_then(|certificate| certificate.public_key());
+    match (of_certificate, PKey::private_key_from_pem(key)) {
+        (Ok(of_certificate), Ok(key)) => !of_certificate.public_eq(&key),
+        _ => false,
+    }
 }
 
 /// From OpenSSL's `err.h` and `sslerr.h`. `LibreSSL` uses the same numbers.
