@@ -7,8 +7,9 @@ use dcrf_proto::{
 };
 use serde_json::{Value, json};
 
+/// Without a timeout, it outlives its trials (S3).
 fn task(pk: u64) -> Subscribe {
-    Subscribe::instance("tasks", pk)
+    Subscribe::instance("tasks", pk).no_timeout()
 }
 
 fn connected() -> Conversation {

@@ -97,7 +97,7 @@ impl FarServer {
 
     /// Subscribes to this many tasks.
     pub(crate) fn subscribe_tasks(&mut self, count: u64) -> Vec<SubscriptionKey> {
-        (0..count).map(|pk| self.subscribe(Subscribe::instance("tasks", pk))).collect()
+        (0..count).map(|pk| self.subscribe(Subscribe::instance("tasks", pk).no_timeout())).collect()
     }
 
     pub(crate) fn subscribe(&mut self, subscribe: Subscribe) -> SubscriptionKey {
