@@ -176,7 +176,7 @@ impl Selectors {
             || of_stream.into_iter().flatten().chain(&self.any_stream).map(|(_, entry)| entry);
         let selectors = || entries().map(|entry| &entry.selector);
         let parsed = OnceCell::new();
-        let parse = || Selector::parse_frame(framing, text, selectors());
+        let parse = || Selector::parse_frame(framing, text, &selectors());
         let frame = || parsed.get_or_init(parse).as_ref();
         entries()
             .filter(|entry| entry.selector.selects(framing, stream, frame))

@@ -184,7 +184,7 @@ impl Selector {
     pub(crate) fn parse_frame<'s>(
         framing: Framing,
         text: &str,
-        selectors: impl Iterator<Item = &'s Self> + Clone,
+        selectors: &(impl Iterator<Item = &'s Self> + Clone),
     ) -> Option<Value> {
         let parse = |text: &str| {
             if text.len() <= LARGE {
@@ -309,7 +309,7 @@ mod tests {
         let twice = format!(r#"{{"a":1,"b":"{}","a":2}}"#, "x".repeat(LARGE));
         for (pattern, expected) in [(json!({"a": 1}), false), (json!({"a": 2}), true)] {
             let selector = Selector::message(&pattern);
-            let parsed = Selector::parse_frame(Framing::Bare, &twice, [&selector].into_iter());
+            let parsed = Selector::parse_frame(Framing::Bare, &twice, &[&selector].into_iter());
             assert_eq!(selector.selects(Framing::Bare, None, || parsed.as_ref()), expected);
         }
     }
@@ -319,7 +319,7 @@ mod tests {
         let payload = json!({"a": vec![1; 100_000]});
         let selectors = [Selector::any().contains(json!({"a": [1, 1, 2]}))];
         let text = json!({"payload": payload}).to_string();
-        let parsed = Selector::parse_frame(Framing::Multiplexed, &text, selectors.iter());
+        let parsed = Selector::parse_frame(Framing::Multiplexed, &text, &selectors.iter());
         assert_eq!(parsed.unwrap(), json!({"payload": {"a": [1, 1, 1]}}));
     }
 

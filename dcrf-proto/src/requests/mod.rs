@@ -45,6 +45,7 @@ pub(crate) struct Requests {
 }
 
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "they are independent of each other")]
 struct Entry {
     id: RequestId,
     stream: Cow<'static, str>,

@@ -29,6 +29,7 @@ pub(crate) struct Effects {
     pub(crate) closes: Vec<(ConnectionIndex, CloseFrame)>,
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "they are independent of each other")]
 pub(crate) struct Server {
     pub(crate) rows: Rows,
     peers: BTreeMap<ConnectionIndex, Peer>,
