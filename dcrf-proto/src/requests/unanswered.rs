@@ -1,5 +1,7 @@
 //! Requests that get no reply: it is over the size limit (F5), or the server answers only pings (L15).
 
+use std::time::Instant;
+
 use super::{Entry, Phase, Requests};
 use crate::context::Context;
 use crate::error::RequestError;
@@ -40,14 +42,27 @@ impl Requests {
         }
         // One search for all requests that time out together.
         self.searched = Some(cx.now);
-        let is_bare = cx.config.framing == Framing::Bare;
         let is_older = |other: &Entry| {
             other.is_in_flight()
                 && other.sequence < entry.sequence
-                && (is_bare || other.stream == entry.stream)
+                && is_on(cx, &entry.stream, other)
         };
         if !self.entries.iter().any(|(_, other)| is_older(other)) {
             cx.silence.prove();
         }
     }
+
+    /// Whether a request is in flight that may delay what was sent at `sent` on its stream.
+    pub(crate) fn may_delay(&self, cx: &Context, stream: &str, sent: Instant) -> bool {
+        let is_older = |other: &Entry| {
+            matches!(other.phase, Phase::InFlight { since, .. } if since <= sent)
+                && is_on(cx, stream, other)
+        };
+        self.entries.iter().any(|(_, other)| is_older(other))
+    }
+}
+
+/// Whether a request is on this stream. A consumer without a multiplexer is one stream.
+fn is_on(cx: &Context, stream: &str, request: &Entry) -> bool {
+    cx.config.framing == Framing::Bare || request.stream == stream
 }

@@ -1,5 +1,6 @@
 //! The inputs from the socket and the clock: the `handle_*` methods.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::Session;
@@ -268,7 +269,15 @@ impl Session {
                 Timer::Hold => self.subscriptions.hold_timer_fired(&mut self.cx),
                 Timer::Request(key) => self.requests.time_out(&mut self.cx, key),
                 Timer::Refresh(key) => self.subscriptions.refresh_timer_fired(&mut self.cx, key),
-                Timer::Upstream(key) => self.subscriptions.timer_fired(&mut self.cx, key),
+                Timer::Upstream(key) => {
+                    let waits = self.subscriptions.timer_fired(&mut self.cx, key);
+                    let is_oldest = |(stream, since): (Arc<str>, Instant)| {
+                        !self.requests.may_delay(&self.cx, &stream, since)
+                    };
+                    if waits.is_some_and(is_oldest) {
+                        self.cx.silence.prove();
+                    }
+                }
                 Timer::Subscription(key) => self.subscriptions.time_out(&mut self.cx, key),
             }
         }

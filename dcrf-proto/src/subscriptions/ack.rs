@@ -1,6 +1,7 @@
 //! The server's replies to subscribes and unsubscribes, and its events.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::subscriber::{ServerEvent, Subscriber};
 use super::upstream::Phase;
@@ -238,9 +239,15 @@ impl Subscriptions {
         }
     }
 
-    pub(crate) fn timer_fired(&mut self, cx: &mut Context, key: UpstreamKey) {
-        let Some(upstream) = self.registry.upstreams.get_mut(key) else { return };
-        upstream.note_silence(cx);
+    /// Returns the stream of an overdue acknowledgement and since when it waits, if that proves the server silent unless
+    /// an older request is in flight there (L15).
+    pub(crate) fn timer_fired(
+        &mut self,
+        cx: &mut Context,
+        key: UpstreamKey,
+    ) -> Option<(Arc<str>, Instant)> {
+        let upstream = self.registry.upstreams.get_mut(key)?;
+        let waits = upstream.note_silence(cx).map(|since| (upstream.stream.clone(), since));
         match upstream.phase {
             Phase::Watched => {
                 upstream.suspicion = None;
@@ -250,18 +257,21 @@ impl Subscriptions {
                 let phase = Phase::Queued { replayed };
                 self.replay.enqueue(&mut self.registry, cx, key, phase);
             }
-            Phase::Sent { .. } => {
-                upstream.trace(cx, SubscriptionEvent::Overdue);
-                self.replay.enter(&mut self.registry, cx, key, Phase::Overdue);
+            Phase::Sent { .. } | Phase::Overdue => {
+                if upstream.phase != Phase::Overdue {
+                    upstream.trace(cx, SubscriptionEvent::Overdue);
+                }
+                let again = cx.due_after(upstream.ack_timeout(&cx.config));
+                self.replay.enter_until(&mut self.registry, cx, key, Phase::Overdue, again);
             }
             Phase::Unsubscribed => self.retire_upstream(cx, key, Err(UnsubscribeError::TimedOut)),
             Phase::Offline
             | Phase::Queued { .. }
             | Phase::Quarantined
-            | Phase::Overdue
             | Phase::Live
             | Phase::Unsubscribing => {}
         }
+        waits
     }
 
     /// A subscriber was not acknowledged in time, counted from the call (S3).
@@ -272,6 +282,10 @@ impl Subscriptions {
         let Some(upstream) = upstream else { return };
         if let Some(upstream) = self.registry.upstreams.get(upstream) {
             upstream.trace(cx, SubscriptionEvent::Overdue);
+            // Its own timer is due too, unless it was sent long after the call.
+            if upstream.deadline.is_some_and(|deadline| deadline <= cx.now) {
+                upstream.note_silence(cx);
+            }
         }
         if self.registry.detach(upstream, key) {
             self.leave(cx, upstream, None);

@@ -17,6 +17,7 @@ use crate::context::Context;
 use crate::dialect::ChangeKind;
 use crate::frame::Frame;
 use crate::id::{RequestId, SubscriptionKey, UpstreamKey};
+use crate::link::Proof;
 use crate::outgoing::{self, Purpose};
 use crate::protocol::envelope::{self, Payload};
 use crate::protocol::framing::Framing;
@@ -234,18 +235,23 @@ impl Upstream {
     }
 
     /// L15: if the acknowledgement is overdue, the server may no longer answer. The first replay on a connection has
-    /// nothing slow before it on its stream.
-    pub(crate) fn note_silence(&self, cx: &mut Context) {
-        let (Phase::Sent { replayed }, Some(deadline)) = (self.phase, self.deadline) else {
-            return;
+    /// nothing slow before it on its stream. Returns since when it waits if no request in flight on its stream that is
+    /// older may be there, for this to be a proof.
+    pub(crate) fn note_silence(&self, cx: &mut Context) -> Option<Instant> {
+        let is_replay = match self.phase {
+            Phase::Sent { replayed } => replayed,
+            Phase::Overdue => false,
+            _ => return None,
         };
+        let deadline = self.deadline?;
         let timeout = cx.due_after(self.ack_timeout(&cx.config)).duration_since(cx.now);
         let sent = deadline.checked_sub(timeout).unwrap_or(deadline);
-        cx.overdue(&self.stream, sent);
-        let is_first = replayed && self.acknowledged && !self.resubscribed && self.deferrals == 0;
+        let proof = cx.overdue(&self.stream, sent);
+        let is_first = is_replay && !self.resubscribed && self.deferrals == 0;
         if is_first && cx.silence.is_silent_since(sent) {
             cx.silence.prove();
         }
+        (proof == Proof::IfOldest).then_some(sent)
     }
 
     pub(crate) fn trace(&self, cx: &mut Context, event: SubscriptionEvent) {

@@ -69,6 +69,16 @@ fn l15_overdue_requests_on_two_streams_end_the_connection() {
 }
 
 #[test]
+fn l15_subscribe_that_times_out_counts_like_a_request() {
+    let mut c = Conversation::connected();
+    c.subscribe(Subscribe::instance("tasks", 7));
+    c.subscribe(Subscribe::instance("notes", 4));
+    c.sent();
+    assert_eq!(only_pongs(&mut c, 60), Some(30));
+    assert!(is_silent(&c), "{}", c.session.state());
+}
+
+#[test]
 fn l15_one_slow_action_is_no_proof() {
     let mut c = Conversation::connected();
     let (report, slow) = c.send_request(Request::new("tools", "report").no_timeout());
