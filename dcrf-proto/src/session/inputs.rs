@@ -411,6 +411,7 @@ impl Session {
         let cause = self.link.is_open().then_some(error);
         self.cx.stats.disconnects += u64::from(cause.is_some());
         self.cx.stats.failed_attempts += u64::from(cause.is_none());
+        self.subscriptions.note_outlived(&mut self.cx);
         let is_death = cause.is_some_and(|cause| self.subscriptions.is_death(&self.cx, cause));
         let unanswered = self.requests.unanswered();
         if is_death && self.subscriptions.blame(&mut self.cx, error, unanswered) {

@@ -1,5 +1,7 @@
 //! What happens to subscriptions as connections come and go: replay, loss, close.
 
+use std::time::Instant;
+
 use super::quarantine::{Suspect, Turn};
 use super::subscriber::Subscriber;
 use super::upstream::Phase;
@@ -99,6 +101,21 @@ impl Subscriptions {
     /// Whether a connection that ends now dies of something that was sent on it (L12).
     pub(crate) fn is_death(&self, cx: &Context, cause: &ConnectionError) -> bool {
         self.quarantine.is_death(cx, cause)
+    }
+
+    /// Notes which feeds without acknowledgement the connection has outlived, although their timers have yet to fire: the
+    /// program may have been suspended.
+    pub(crate) fn note_outlived(&mut self, cx: &mut Context) {
+        let is_over =
+            |deadline: Option<Instant>| deadline.is_some_and(|deadline| deadline <= cx.now);
+        let outlived =
+            self.registry.upstreams.iter().filter(|(_, upstream)| {
+                upstream.phase == Phase::Watched && is_over(upstream.deadline)
+            });
+        let keys: Vec<UpstreamKey> = outlived.map(|(key, _)| key).collect();
+        for key in keys {
+            self.timer_fired(cx, key);
+        }
     }
 
     /// Suspects what is unanswered, besides this many requests, and ends the subscription that is proved guilty. Returns

@@ -296,6 +296,10 @@ fn l12_feed_without_ack_is_a_suspect_for_a_second() {
     c.advance(secs(1));
     die(&mut c);
     assert_eq!(c.sent().len(), 1, "the connection has outlived it");
+    // As after a suspension of the program.
+    c.now += secs(1);
+    die(&mut c);
+    assert_eq!(c.sent().len(), 1, "its timer has yet to fire");
 }
 
 #[test]
