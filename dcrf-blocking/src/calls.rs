@@ -12,6 +12,12 @@ use crate::{
 };
 
 impl Client {
+    /// Runs a call that queues a request, and sends the request on this thread.
+    fn send_here<T>(&self, call: impl FnOnce() -> T) -> T {
+        // A subscriber of `tracing` runs inside of the call, and may itself wait for this client.
+        if cfg!(feature = "tracing") { call() } else { self.1.send(call) }
+    }
+
     /// Lists the objects of a stream. If the stream is paginated, use [`list_all`](Self::list_all).
     ///
     /// ```no_run
@@ -126,7 +132,7 @@ impl Client {
     ///
     /// See [`ReplyFuture`].
     pub fn delete(&self, stream: &str, pk: impl Serialize) -> Result<(), RequestError> {
-        wait::wait(self.1.send(|| self.0.delete(stream, pk)))
+        wait::wait(self.send_here(|| self.0.delete(stream, pk)))
     }
 
     /// Makes any request and waits for the reply. With `()` as its type, the reply is ignored.
@@ -145,7 +151,7 @@ impl Client {
     ///
     /// See [`ReplyFuture`].
     pub fn call<T: DeserializeOwned>(&self, request: Request) -> Result<T, RequestError> {
-        wait::wait(self.1.send(|| self.0.call(request)))
+        wait::wait(self.send_here(|| self.0.call(request)))
     }
 
     /// Starts any request without waiting for the reply, to make several at once or to do other work in the meantime.

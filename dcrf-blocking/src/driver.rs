@@ -50,7 +50,8 @@ impl Driver {
         result
     }
 
-    /// Polls the driver. If another thread does so already, that one sees to what this one came for.
+    /// Polls the driver. If another thread is polling it and it was woken meanwhile, that thread wakes the background
+    /// thread afterwards.
     fn poll(self: &Arc<Self>) -> Poll<()> {
         let mut state = self.state();
         if state.polled_by.is_some() {

@@ -4,6 +4,7 @@
 //! is about half of the cost of an event; DESIGN.md has the measurements.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use memchr::memchr2;
 
@@ -50,11 +51,8 @@ impl<'a> Scan<'a> {
             return Some(());
         }
         loop {
-            self.expect(b'"')?;
-            let from = self.at;
-            self.string()?;
-            let key = self.text.get(from..self.at - 1)?;
-            self.expect(b':')?;
+            let key = self.key()?;
+            let key = self.text.get(key)?;
             if self.has_escapes && key.contains('\\') {
                 read_value(self, &unescape(key))?;
             } else {
@@ -120,7 +118,7 @@ impl<'a> Scan<'a> {
     fn next_value(&mut self, open: &mut Nesting) -> Option<()> {
         while open.depth > 0 {
             match (self.token()?, open.is_in_object()) {
-                (b',', true) => return self.key(),
+                (b',', true) => return self.key().map(drop),
                 (b',', false) => return Some(()),
                 (b'}', true) | (b']', false) => open.pop(),
                 _ => return None,
@@ -129,12 +127,14 @@ impl<'a> Scan<'a> {
         Some(())
     }
 
-    /// Consumes a key and its colon.
+    /// Consumes a key and its colon, and returns where the key is.
     #[inline]
-    fn key(&mut self) -> Option<()> {
+    fn key(&mut self) -> Option<Range<usize>> {
         self.expect(b'"')?;
+        let from = self.at;
         self.string()?;
-        self.expect(b':')
+        let key = from..self.at - 1;
+        self.expect(b':').map(|()| key)
     }
 
     /// Consumes the rest of a string, number or word after its first byte.
@@ -167,7 +167,7 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// Goes to the next byte that has a meaning in a string. Most strings are short: the search for long ones costs more to start.
+    /// Goes to the next byte that has a meaning in a string. `memchr2` is for long strings: it costs more to start.
     #[inline]
     fn plain_text(&mut self) -> Option<()> {
         let mut rest = self.text.as_bytes().get(self.at..)?;
@@ -434,6 +434,12 @@ mod tests {
                 check(&format!("\"{letters}{end}"));
                 check(&format!("[\"{letters}{end},\"{letters}\"]"));
             }
+        }
+        for (length, byte) in (0..20).flat_map(|length| (0..0x80).map(move |byte| (length, byte))) {
+            let text = format!("{}{}é", "x".repeat(length), char::from(byte));
+            check(&format!("\"{text}\""));
+            let encoded = serde_json::to_string(&text).expect("JSON");
+            assert_eq!(is_plain(&text), encoded.len() == text.len() + 2, "{text:?}");
         }
     }
 
