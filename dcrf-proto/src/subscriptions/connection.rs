@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::quarantine::{Suspect, Turn};
 use super::subscriber::Subscriber;
 use super::upstream::Phase;
-use super::{Fresh, Subscriptions};
+use super::{Fresh, Subscriptions, replay};
 use crate::context::Context;
 use crate::error::{CloseReason, ConnectionError, SubscriptionError};
 use crate::frame::Frame;
@@ -94,7 +94,11 @@ impl Subscriptions {
                 _ => continue,
             };
             upstream.resubscribed = upstream.is_on_server();
+            let watched = upstream.deadline.filter(|_| upstream.phase == Phase::Watched);
             self.replay.enqueue(&mut self.registry, cx, key, Phase::Queued { replayed });
+            if let Some(until) = watched {
+                replay::set_deadline(&mut self.registry, cx, key, until);
+            }
         }
     }
 
@@ -110,7 +114,8 @@ impl Subscriptions {
             |deadline: Option<Instant>| deadline.is_some_and(|deadline| deadline <= cx.now);
         let outlived =
             self.registry.upstreams.iter().filter(|(_, upstream)| {
-                upstream.phase == Phase::Watched && is_over(upstream.deadline)
+                matches!(upstream.phase, Phase::Watched | Phase::Queued { .. })
+                    && is_over(upstream.deadline)
             });
         let keys: Vec<UpstreamKey> = outlived.map(|(key, _)| key).collect();
         for key in keys {

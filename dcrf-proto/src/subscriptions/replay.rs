@@ -115,10 +115,7 @@ impl Replay {
         deadline: Instant,
     ) {
         self.enter(registry, cx, key, phase);
-        if let Some(upstream) = registry.upstreams.get_mut(key) {
-            upstream.deadline = Some(deadline);
-            cx.timers.set(deadline, Timer::Upstream(key));
-        }
+        set_deadline(registry, cx, key, deadline);
     }
 
     /// Enters a phase with a frame to send.
@@ -152,6 +149,18 @@ impl Replay {
         self.replays.clear();
         self.others.clear();
     }
+}
+
+/// Sets when the phase times out.
+pub(super) fn set_deadline(
+    registry: &mut Registry,
+    cx: &mut Context,
+    key: UpstreamKey,
+    deadline: Instant,
+) {
+    let Some(upstream) = registry.upstreams.get_mut(key) else { return };
+    upstream.deadline = Some(deadline);
+    cx.timers.set(deadline, Timer::Upstream(key));
 }
 
 /// Takes the first key, and frees a large queue that is empty.

@@ -303,6 +303,27 @@ fn l12_feed_without_ack_is_a_suspect_for_a_second() {
 }
 
 #[test]
+fn l12_feed_without_ack_that_is_to_be_resubscribed_can_be_outlived() {
+    let mut c = Conversation::connected_with(|config| {
+        config.quarantine_window = secs(5);
+        (config.replay_window, config.max_replay_window) = (1, 1);
+    });
+    c.subscribe_acked(Subscribe::instance("tasks", 1));
+    c.subscribe(Subscribe::new("tasks", "subscribe_feed").without_ack());
+    c.sent_one();
+    die(&mut c);
+    assert_eq!(pks(&mut c), [1]);
+    c.advance(secs(1));
+    assert_eq!(c.sent_actions(), ["subscribe_feed"]);
+    // It waits behind the first one, which fills the window.
+    c.session.resubscribe(c.now);
+    c.advance(secs(1));
+    assert_eq!(c.sent().len(), 0);
+    die(&mut c);
+    assert_eq!(c.sent_actions(), ["subscribe_feed"], "the first one is the only suspect");
+}
+
+#[test]
 fn l12_suspect_that_is_unsubscribed_is_gone() {
     let mut c = connected();
     let keys = subscribe_all(&mut c, 1..3);

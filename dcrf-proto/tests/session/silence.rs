@@ -79,6 +79,28 @@ fn l15_subscribe_that_times_out_counts_like_a_request() {
 }
 
 #[test]
+fn l15_server_that_acknowledges_after_minutes_is_waited_for() {
+    let mut c = Conversation::connected();
+    let key = c.subscribe(Subscribe::instance("tasks", 7).no_timeout());
+    let mut lost = Vec::new();
+    loop {
+        let frame = c.sent_one();
+        let Some(after) = only_pongs(&mut c, 400) else {
+            c.reply(&frame, &Value::Null);
+            break;
+        };
+        lost.push(after);
+        c.wait_and_connect();
+    }
+    assert!(c.session.is_acknowledged(key));
+    assert_eq!(lost, [90, 270], "each connection waits longer");
+    // From then on it is patient anew.
+    c.reconnect();
+    c.sent_one();
+    assert_eq!(only_pongs(&mut c, 60), Some(30));
+}
+
+#[test]
 fn l15_one_slow_action_is_no_proof() {
     let mut c = Conversation::connected();
     let (report, slow) = c.send_request(Request::new("tools", "report").no_timeout());

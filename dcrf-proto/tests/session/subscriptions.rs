@@ -352,7 +352,7 @@ fn s4_replay_without_timeout_does_not_delay_the_others() {
     let next = c.sent_one();
     c.reply(&next, &Value::Null);
     assert!(c.session.is_acknowledged(second));
-    c.advance(secs(1000));
+    c.advance_alive(secs(1000));
     assert_eq!(c.session.ended(silent), None);
     c.reply(&unanswered, &Value::Null);
     assert!(c.session.is_acknowledged(silent));
@@ -380,7 +380,7 @@ fn s3_subscription_without_timeout_waits_for_its_acknowledgement() {
     let mut c = Conversation::connected_with(|config| config.heartbeat = None);
     let key = c.subscribe(task().no_timeout());
     let frame = c.sent_one();
-    c.advance(secs(3_600));
+    c.advance_alive(secs(3_600));
     assert_eq!(c.session.ended(key), None);
     c.reply(&frame, &Value::Null);
     assert!(c.session.is_acknowledged(key));
@@ -428,7 +428,7 @@ fn s3_subscribe_fails_at_its_deadline_while_the_server_defers_it() {
         c.advance(secs(1));
         assert_eq!(c.end(key), SubscriptionError::TimedOut);
         c.sent();
-        c.advance(secs(600));
+        c.advance_alive(secs(600));
         let frame = c.sent().pop().expect("the other one is tried again");
         assert_eq!(frame["payload"]["action"], "subscribe_all");
         c.reply(&frame, &Value::Null);
@@ -482,7 +482,7 @@ fn s3_each_subscriber_has_its_own_deadline() {
     c.unsubscribe(dropped);
     c.advance(secs(1));
     assert_eq!(c.end(second), SubscriptionError::TimedOut);
-    c.advance(secs(600));
+    c.advance_alive(secs(600));
     assert_eq!(c.sent_actions(), [""; 0]);
     c.reply(&frame, &Value::Null);
     assert!(c.session.is_acknowledged(patient));

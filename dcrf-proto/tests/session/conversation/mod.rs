@@ -226,6 +226,15 @@ impl Conversation {
         self.receive_text(r#"{"stream": "news", "payload": {"type": "tick"}}"#);
     }
 
+    /// Lets time pass while the server is alive.
+    pub(crate) fn advance_alive(&mut self, time: Duration) {
+        let end = self.now + time;
+        while self.now < end {
+            self.advance(secs(20).min(end - self.now));
+            self.tick();
+        }
+    }
+
     /// Replies to `frame` with status 200.
     pub(crate) fn reply(&mut self, frame: &Value, data: &Value) {
         self.receive(&server_frames::reply(frame, 200, data));
