@@ -261,7 +261,6 @@ impl Subscriptions {
                 if upstream.phase != Phase::Overdue {
                     upstream.trace(cx, SubscriptionEvent::Overdue);
                 }
-                upstream.times_overdue = upstream.times_overdue.saturating_add(1);
                 let again = cx.after(upstream.patience(cx));
                 self.replay.enter_until(&mut self.registry, cx, key, Phase::Overdue, again);
             }

@@ -164,11 +164,16 @@ impl Subscriptions {
             self.last_error = Some(cause.clone());
         }
         for key in self.registry.in_order() {
-            self.upstream_disconnected(cx, key);
+            self.upstream_disconnected(cx, key, cause);
         }
     }
 
-    fn upstream_disconnected(&mut self, cx: &mut Context, key: UpstreamKey) {
+    fn upstream_disconnected(
+        &mut self,
+        cx: &mut Context,
+        key: UpstreamKey,
+        cause: Option<&ConnectionError>,
+    ) {
         let Some(upstream) = self.registry.upstreams.get_mut(key) else { return };
         if upstream.phase.is_unsubscribing() {
             return self.remove_upstream(cx, key, Ok(()));
@@ -176,7 +181,7 @@ impl Subscriptions {
         if upstream.phase.is_live() {
             upstream.confirm();
         }
-        upstream.disconnect();
+        upstream.disconnect(cause);
         let disconnect = |_, subscriber: &mut Subscriber| {
             subscriber.disconnected();
             true

@@ -15,6 +15,7 @@ use crate::command::{Arguments, Subscribe, Timeout};
 use crate::config::Config;
 use crate::context::Context;
 use crate::dialect::ChangeKind;
+use crate::error::ConnectionError;
 use crate::frame::Frame;
 use crate::id::{RequestId, SubscriptionKey, UpstreamKey};
 use crate::link::Proof;
@@ -57,8 +58,8 @@ pub(crate) struct Upstream {
     pub(super) suspicion: Option<Box<Suspicion>>,
     /// How often in a row the server deferred it (S3).
     pub(crate) deferrals: u32,
-    /// How often its acknowledgement was overdue since the last one came (L15).
-    pub(crate) times_overdue: u32,
+    /// How many connections in a row were lost as silent while its acknowledgement was overdue (L15).
+    pub(crate) times_silent: u32,
     /// The subscriber that waits for the reply to the unsubscribe.
     pub(crate) unsubscriber: Option<SubscriptionKey>,
 }
@@ -169,7 +170,7 @@ impl Upstream {
             unanswered: 0,
             suspicion: None,
             deferrals: 0,
-            times_overdue: 0,
+            times_silent: 0,
             unsubscriber: None,
         };
         upstream.adopt_unsubscribe_action(subscribe);
@@ -213,7 +214,7 @@ impl Upstream {
     /// It is or was live: from now on, a subscribe is a replay.
     pub(crate) fn confirm(&mut self) {
         self.acknowledged = true;
-        (self.deferrals, self.times_overdue) = (0, 0);
+        (self.deferrals, self.times_silent) = (0, 0);
     }
 
     /// How long the server may take to acknowledge a subscribe before it counts as overdue.
@@ -221,11 +222,11 @@ impl Upstream {
         self.timeout.or(config.request_timeout)
     }
 
-    /// How long an overdue acknowledgement is waited for until it counts again: longer each time, or a server that needs
-    /// that long would lose each connection.
+    /// How long an overdue acknowledgement is waited for until it counts again: longer on each connection, or a server that
+    /// needs that long would lose them all.
     pub(crate) fn patience(&self, cx: &Context) -> Duration {
         let timeout = cx.due_after(self.ack_timeout(&cx.config)).duration_since(cx.now);
-        timeout.saturating_mul(2_u32.saturating_pow(self.times_overdue))
+        timeout.saturating_mul(2_u32.saturating_pow(self.times_silent))
     }
 
     /// Whether the server may hold the subscription on this connection.
@@ -239,7 +240,10 @@ impl Upstream {
     }
 
     /// The connection is over, and so are the replies to what was sent on it.
-    pub(crate) fn disconnect(&mut self) {
+    pub(crate) fn disconnect(&mut self, cause: Option<&ConnectionError>) {
+        if self.phase == Phase::Overdue && matches!(cause, Some(ConnectionError::Silent(_))) {
+            self.times_silent = self.times_silent.saturating_add(1);
+        }
         self.unanswered = 0;
         self.resubscribed = false;
     }
