@@ -261,16 +261,13 @@ impl Subscriptions {
                 if upstream.phase != Phase::Overdue {
                     upstream.trace(cx, SubscriptionEvent::Overdue);
                 }
-                let again = cx.after(upstream.patience(cx));
+                let again = cx.due_after(upstream.ack_timeout(&cx.config));
                 self.replay.enter_until(&mut self.registry, cx, key, Phase::Overdue, again);
             }
             Phase::Unsubscribed => self.retire_upstream(cx, key, Err(UnsubscribeError::TimedOut)),
             // The connection has outlived the subscribe before this one (S12).
             Phase::Queued { .. } => (upstream.deadline, upstream.suspicion) = (None, None),
-            Phase::Offline
-            | Phase::Quarantined
-            | Phase::Live
-            | Phase::Unsubscribing => {}
+            Phase::Offline | Phase::Quarantined | Phase::Live | Phase::Unsubscribing => {}
         }
         waits
     }

@@ -112,11 +112,10 @@ impl Subscriptions {
     pub(crate) fn note_outlived(&mut self, cx: &mut Context) {
         let is_over =
             |deadline: Option<Instant>| deadline.is_some_and(|deadline| deadline <= cx.now);
-        let outlived =
-            self.registry.upstreams.iter().filter(|(_, upstream)| {
-                matches!(upstream.phase, Phase::Watched | Phase::Queued { .. })
-                    && is_over(upstream.deadline)
-            });
+        let outlived = self.registry.upstreams.iter().filter(|(_, upstream)| {
+            matches!(upstream.phase, Phase::Watched | Phase::Queued { .. })
+                && is_over(upstream.deadline)
+        });
         let keys: Vec<UpstreamKey> = outlived.map(|(key, _)| key).collect();
         for key in keys {
             self.timer_fired(cx, key);
@@ -164,16 +163,11 @@ impl Subscriptions {
             self.last_error = Some(cause.clone());
         }
         for key in self.registry.in_order() {
-            self.upstream_disconnected(cx, key, cause);
+            self.upstream_disconnected(cx, key);
         }
     }
 
-    fn upstream_disconnected(
-        &mut self,
-        cx: &mut Context,
-        key: UpstreamKey,
-        cause: Option<&ConnectionError>,
-    ) {
+    fn upstream_disconnected(&mut self, cx: &mut Context, key: UpstreamKey) {
         let Some(upstream) = self.registry.upstreams.get_mut(key) else { return };
         if upstream.phase.is_unsubscribing() {
             return self.remove_upstream(cx, key, Ok(()));
@@ -181,7 +175,7 @@ impl Subscriptions {
         if upstream.phase.is_live() {
             upstream.confirm();
         }
-        upstream.disconnect(cause);
+        upstream.disconnect();
         let disconnect = |_, subscriber: &mut Subscriber| {
             subscriber.disconnected();
             true

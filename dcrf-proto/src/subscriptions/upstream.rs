@@ -15,7 +15,6 @@ use crate::command::{Arguments, Subscribe, Timeout};
 use crate::config::Config;
 use crate::context::Context;
 use crate::dialect::ChangeKind;
-use crate::error::ConnectionError;
 use crate::frame::Frame;
 use crate::id::{RequestId, SubscriptionKey, UpstreamKey};
 use crate::link::Proof;
@@ -58,8 +57,6 @@ pub(crate) struct Upstream {
     pub(super) suspicion: Option<Box<Suspicion>>,
     /// How often in a row the server deferred it (S3).
     pub(crate) deferrals: u32,
-    /// How many connections in a row were lost as silent while its acknowledgement was overdue (L15).
-    pub(crate) times_silent: u32,
     /// The subscriber that waits for the reply to the unsubscribe.
     pub(crate) unsubscriber: Option<SubscriptionKey>,
 }
@@ -170,7 +167,6 @@ impl Upstream {
             unanswered: 0,
             suspicion: None,
             deferrals: 0,
-            times_silent: 0,
             unsubscriber: None,
         };
         upstream.adopt_unsubscribe_action(subscribe);
@@ -214,19 +210,12 @@ impl Upstream {
     /// It is or was live: from now on, a subscribe is a replay.
     pub(crate) fn confirm(&mut self) {
         self.acknowledged = true;
-        (self.deferrals, self.times_silent) = (0, 0);
+        self.deferrals = 0;
     }
 
     /// How long the server may take to acknowledge a subscribe before it counts as overdue.
     pub(crate) fn ack_timeout(&self, config: &Config) -> Option<Duration> {
         self.timeout.or(config.request_timeout)
-    }
-
-    /// How long an overdue acknowledgement is waited for until it counts again: longer on each connection, or a server that
-    /// needs that long would lose them all.
-    pub(crate) fn patience(&self, cx: &Context) -> Duration {
-        let timeout = cx.due_after(self.ack_timeout(&cx.config)).duration_since(cx.now);
-        timeout.saturating_mul(2_u32.saturating_pow(self.times_silent))
     }
 
     /// Whether the server may hold the subscription on this connection.
@@ -240,10 +229,7 @@ impl Upstream {
     }
 
     /// The connection is over, and so are the replies to what was sent on it.
-    pub(crate) fn disconnect(&mut self, cause: Option<&ConnectionError>) {
-        if self.phase == Phase::Overdue && matches!(cause, Some(ConnectionError::Silent(_))) {
-            self.times_silent = self.times_silent.saturating_add(1);
-        }
+    pub(crate) fn disconnect(&mut self) {
         self.unanswered = 0;
         self.resubscribed = false;
     }
@@ -252,19 +238,16 @@ impl Upstream {
     /// nothing slow before it on its stream. Returns since when it waits if no request in flight on its stream that is
     /// older may be there, for this to be a proof.
     pub(crate) fn note_silence(&self, cx: &mut Context) -> Option<Instant> {
-        let (is_replay, waited) = match self.phase {
-            Phase::Sent { replayed } => {
-                let timeout = cx.due_after(self.ack_timeout(&cx.config)).duration_since(cx.now);
-                (replayed, timeout)
-            }
-            Phase::Overdue => (false, self.patience(cx)),
+        let is_replay = match self.phase {
+            Phase::Sent { replayed } => replayed,
+            Phase::Overdue => false,
             _ => return None,
         };
         let deadline = self.deadline?;
-        let sent = deadline.checked_sub(waited).unwrap_or(deadline);
+        let timeout = cx.due_after(self.ack_timeout(&cx.config)).duration_since(cx.now);
+        let sent = deadline.checked_sub(timeout).unwrap_or(deadline);
         let proof = cx.overdue(&self.stream, sent);
-        let is_first =
-            is_replay && self.acknowledged && !self.resubscribed && self.deferrals == 0;
+        let is_first = is_replay && self.acknowledged && !self.resubscribed && self.deferrals == 0;
         if is_first && cx.silence.is_silent_since(sent) {
             cx.silence.prove();
         }

@@ -258,7 +258,10 @@ impl Subscriptions {
                 continue;
             }
             let sent_on = upstream.and_then(|upstream| upstream.sent_on);
-            assert!(sent_on == Some(nth), "S4: {frame} goes before the subscribe of {key:?} to {target:?}");
+            assert!(
+                sent_on == Some(nth),
+                "S4: {frame} goes before the subscribe of {key:?} to {target:?}"
+            );
         }
     }
 
