@@ -41,6 +41,7 @@ use crate::protocol::pk::Pk;
 ///
 /// - [`SubscriptionError::ErrorReply`]: the server replied with an error
 /// - [`SubscriptionError::TimedOut`]: the server did not acknowledge in time, by default within 30 seconds of the call
+/// - [`SubscriptionError::Suspected`]: the same, and a connection was lost right after the subscribe
 /// - [`SubscriptionError::Poisoned`]: connections kept ending right after the subscribe, and it is proved to be the cause
 /// - [`SubscriptionError::Unsubscribed`]: [`Client::unsubscribe_all`](super::Client::unsubscribe_all) was called
 /// - [`SubscriptionError::Closed`]: the client was closed

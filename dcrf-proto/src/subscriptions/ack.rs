@@ -276,7 +276,14 @@ impl Subscriptions {
     pub(crate) fn time_out(&mut self, cx: &mut Context, key: SubscriptionKey) {
         let Some(subscriber) = self.registry.subscribers.get_mut(key) else { return };
         let upstream = subscriber.upstream();
-        subscriber.end(cx, key, SubscriptionError::TimedOut);
+        let suspicion = upstream
+            .and_then(|upstream| self.registry.upstreams.get(upstream)?.suspicion.as_ref())
+            .filter(|suspicion| suspicion.was_alone());
+        let error = match (suspicion, &self.last_error) {
+            (Some(_), Some(cause)) => SubscriptionError::Suspected { cause: cause.clone() },
+            _ => SubscriptionError::TimedOut,
+        };
+        subscriber.end(cx, key, error);
         let Some(upstream) = upstream else { return };
         if let Some(upstream) = self.registry.upstreams.get(upstream) {
             upstream.trace(cx, SubscriptionEvent::Overdue);

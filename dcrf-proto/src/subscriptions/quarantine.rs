@@ -54,6 +54,11 @@ pub(super) struct Suspicion {
 }
 
 impl Suspicion {
+    /// Whether a connection has died while nothing else was unanswered.
+    pub(super) fn was_alone(&self) -> bool {
+        self.alone > 0
+    }
+
     fn record_alone(&mut self, now: Instant, served_others: bool) {
         self.alone += 1;
         if served_others {

@@ -67,6 +67,14 @@ fn replay_after_a_loss(count: u64, lost_after: Duration) -> (Duration, Duration)
 }
 
 #[test]
+fn l12_subscribe_that_kills_connections_says_so_at_its_deadline() {
+    let mut server = poisoned_by(1);
+    let key = server.c.subscribe(Subscribe::instance("tasks", 1));
+    server.run(MINUTE);
+    assert_eq!(server.c.end(key), SubscriptionError::Suspected { cause: closed(1011) });
+}
+
+#[test]
 fn l12_young_death_in_a_replay_of_5000_delays_nobody() {
     // Nothing is unanswered after 6 s. After 100 ms, a thousand are.
     let (request, all) = replay_after_a_loss(5_000, secs(6));

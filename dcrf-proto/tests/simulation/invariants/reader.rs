@@ -351,7 +351,7 @@ impl Subscriptions {
                         let left = self.large_refreshes.checked_sub(1);
                         self.large_refreshes = left.expect("F5: no reply was too large");
                     }
-                    SubscriptionError::TimedOut => {
+                    SubscriptionError::TimedOut | SubscriptionError::Suspected { .. } => {
                         let refreshed = subscriber.reader.refreshed;
                         assert!(refreshed != Refreshed::Current, "S3: it was acknowledged");
                     }
