@@ -51,3 +51,8 @@ fn repair() {
 fn handshake() {
     run_inputs("handshake", targets::handshake::handshake);
 }
+
+#[test]
+fn templates() {
+    run_inputs("templates", targets::templates::templates);
+}
