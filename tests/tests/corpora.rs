@@ -56,3 +56,8 @@ fn handshake() {
 fn templates() {
     run_inputs("templates", targets::templates::templates);
 }
+
+#[test]
+fn client() {
+    run_inputs("client", targets::client::client);
+}

@@ -2,8 +2,10 @@
 //! `tests/tests/corpora.rs` runs them over the stored inputs with a stable compiler.
 
 pub mod calls;
+pub mod client;
 pub mod envelope;
 pub mod handshake;
+mod memory;
 pub mod repair;
 pub mod selector;
 pub mod templates;
