@@ -51,3 +51,13 @@ fn repair() {
 fn handshake() {
     run_inputs("handshake", targets::handshake::handshake);
 }
+
+#[test]
+fn templates() {
+    run_inputs("templates", targets::templates::templates);
+}
+
+#[test]
+fn client() {
+    run_inputs("client", targets::client::client);
+}

@@ -1,4 +1,5 @@
-//! Any text from the server settles a request, is delivered, becomes an event, or is counted. No data is invented.
+//! Any text from the server settles a request, is delivered, becomes an event, defers a subscribe, or is counted. No data
+//! is invented.
 
 use dcrf_proto::{Change, Config, Event, Framing, Request, Subscribe};
 use serde_json::Value;
@@ -27,7 +28,9 @@ pub fn text(input: &[u8]) {
     let is_json = serde_json::from_str::<&RawValue>(text).is_ok();
     let has_nan = ["NaN", "Infinity"].iter().any(|word| text.contains(word));
     assert!(is_json || has_nan || stats.malformed == 1, "text that is not JSON was accepted");
-    let mut effects = stats.malformed + stats.unhandled + stats.late;
+    // A subscribe that is tried again later (429, 5xx) has no event yet.
+    assert!(stats.deferred == 0 || has_id(text, 1), "the frame has another id");
+    let mut effects = stats.malformed + stats.unhandled + stats.late + stats.deferred;
     while let Some(event) = session.poll_event() {
         match event {
             Event::Settled { request: key, result } => {
