@@ -6,6 +6,7 @@
 mod conversation;
 #[cfg(feature = "websocket")]
 #[path = "websocket/pipe.rs"]
+#[expect(dead_code, reason = "shared with the tests of the WebSocket")]
 mod pipe;
 #[path = "server_frames/mod.rs"]
 mod server_frames;
@@ -241,6 +242,7 @@ mod socket {
     }
 
     /// A client whose server does nothing after the handshake.
+    #[expect(clippy::disallowed_methods, reason = "the server runs on a thread")]
     fn idle() -> (Client, pipe::Control) {
         let (near, far) = pipe::new();
         let control = near.control();
