@@ -1,9 +1,13 @@
 //! The peak memory of a session that handles hostile frames of 4 MiB, the largest that the WebSocket lets through: at most
 //! the limits that they can exhaust, and 8 MiB. Each case prints its peak:
-//! `cargo test -p dcrf-proto --test peaks -- --nocapture`.
+//! `cargo test -p dcrf-proto --features websocket --test peaks -- --nocapture`.
 
 #[path = "session/conversation/mod.rs"]
 mod conversation;
+#[cfg(feature = "websocket")]
+#[path = "websocket/pipe.rs"]
+#[expect(dead_code, reason = "shared with the tests of the WebSocket")]
+mod pipe;
 #[path = "server_frames/mod.rs"]
 mod server_frames;
 
@@ -76,6 +80,8 @@ fn s6_memory_stays_within_the_limits_and_8_mib() {
     listener_and_large_frames();
     delete_event_with_many_keys();
     error_replies();
+    #[cfg(feature = "websocket")]
+    socket::measure_all();
 }
 
 fn unread_snapshot_of_small_elements() {
@@ -160,4 +166,101 @@ fn error_replies() {
         let read = measure("the messages of an error reply", 0, 0, || last[0].messages().len());
         assert_eq!(read, 1_000);
     });
+}
+
+/// The WebSocket below a session.
+#[cfg(feature = "websocket")]
+mod socket {
+    use std::future::poll_fn;
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    use async_tungstenite::tungstenite as ws;
+    use dcrf_proto::client::Socket;
+    use dcrf_proto::websocket::{self, Endpoint, MaybeTls, Options, WebSocket};
+    use dcrf_proto::{ConnectionError, Frame};
+    use futures_lite::future::block_on;
+
+    use super::*;
+
+    /// What may be unwritten.
+    const UNWRITTEN: usize = 4 * MIB;
+
+    type Client = WebSocket<MaybeTls<pipe::Near>>;
+
+    pub(super) fn measure_all() {
+        ping_flood();
+        for (name, first) in [
+            ("a message in fragments of one byte", 0),
+            ("a fragment of 100 bytes below the limit, then small ones", MESSAGE - 100),
+            ("a fragment of half the limit, then small ones", MESSAGE / 2),
+        ] {
+            let (mut client, control) = idle();
+            measure(name, MESSAGE, MESSAGE, || fragments(&mut client, &control, first));
+        }
+    }
+
+    fn ping_flood() {
+        // The pongs have up to 131 bytes, 5 MiB in total. With 127 bytes, the buffer is largest when it doubles last.
+        for size in [125, 121] {
+            let (mut client, control) = idle();
+            control.set_capacity(0);
+            let ping = [&[0x89, size], &vec![0; size.into()][..]].concat();
+            let name = format!("pings of {size} bytes, to a client whose server does not read");
+            // The buffer doubles.
+            measure(&name, UNWRITTEN, 2 * UNWRITTEN, || {
+                for _ in 0..400 {
+                    control.receive(&ping.repeat(100));
+                    while let Some(frame) = receive(&mut client) {
+                        assert!(matches!(frame, Ok(Frame::Pong)));
+                    }
+                }
+            });
+        }
+    }
+
+    /// A text message in a fragment of this size and then fragments of one byte, to the limit.
+    fn fragments(client: &mut Client, control: &pipe::Control, first: usize) {
+        control.receive(&[0x01, 127]);
+        control.receive(&(first as u64).to_be_bytes());
+        for _ in 0..first / 1024 {
+            control.receive(&[b'0'; 1024]);
+            assert!(receive(client).is_none());
+        }
+        control.receive(&vec![b'0'; first % 1024]);
+        let small = [0x00, 1, b'0'].repeat(1024);
+        let mut rest = MESSAGE - first;
+        while rest > 0 {
+            let count = rest.min(1024);
+            control.receive(&small[..3 * count]);
+            rest -= count;
+            assert!(receive(client).is_none());
+        }
+        control.receive(&[0x80, 0]);
+        let Some(Ok(Frame::Text(text))) = receive(client) else { panic!("expected the message") };
+        assert_eq!(text.as_ref().len(), MESSAGE);
+    }
+
+    /// A client whose server does nothing after the handshake.
+    #[expect(clippy::disallowed_methods, reason = "the server runs on a thread")]
+    fn idle() -> (Client, pipe::Control) {
+        let (near, far) = pipe::new();
+        let control = near.control();
+        let server = std::thread::spawn(move || ws::accept(far).unwrap());
+        let endpoint = Endpoint::parse("ws://example.com/").unwrap();
+        let client = block_on(websocket::connect(&endpoint, near, &Options::default())).unwrap();
+        control.keep(server.join().unwrap().into_inner());
+        (client, control)
+    }
+
+    type Received = Result<Frame<websocket::Text, websocket::Binary>, ConnectionError>;
+
+    /// Polls until nothing is left to read.
+    fn receive(client: &mut Client) -> Option<Received> {
+        let mut next = pin!(poll_fn(|cx| client.poll_receive(cx)));
+        match next.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(frame) => Some(frame),
+            Poll::Pending => None,
+        }
+    }
 }

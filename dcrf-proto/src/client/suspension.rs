@@ -6,8 +6,9 @@ use std::time::{Duration, Instant, SystemTime};
 /// How far the wall clock must run ahead to count as a suspension, and not as an adjustment.
 const SUSPENDED: Duration = Duration::from_secs(5);
 
-/// How often the clocks are compared while there is a connection.
-pub(super) const INTERVAL: Duration = Duration::from_secs(5);
+/// How often the clocks are compared while there is a connection. The default heartbeat wakes the driver as often, so
+/// this adds no wake to an idle client.
+pub(super) const INTERVAL: Duration = Duration::from_secs(20);
 
 /// The clocks at the last comparison.
 pub(super) struct Clocks {

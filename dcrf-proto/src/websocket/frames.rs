@@ -1,7 +1,9 @@
 //! Follows the server's frames below tungstenite, for what tungstenite does not keep: close codes that it does not
-//! know, and whose reply a message over the size limit is.
+//! know, and whose reply a message over the size limit is. It also joins fragments, for which tungstenite needs several
+//! times the memory of the message.
 
 use super::cut::Cut;
+use super::fragments::Fragments;
 use crate::command::CloseFrame;
 
 /// A larger message is not read to its end: the connection is closed.
@@ -24,6 +26,10 @@ pub(super) struct Frames {
     payload: Payload,
     /// Bytes to pass on before any other.
     pending: Vec<u8>,
+    /// How many bytes of `pending` are passed on already.
+    pending_start: usize,
+    /// The message in fragments that is being received. Boxed, because it is rarely present.
+    fragments: Option<Box<Fragments>>,
     /// The payload of the first close frame.
     close: Option<Vec<u8>>,
     /// The size of the message of which only the envelope is passed on next.
@@ -36,6 +42,7 @@ enum Payload {
     Close,
     /// Of a text message over the limit.
     TooLarge(Box<Cut>),
+    Fragment,
 }
 
 /// What to do with the bytes that were read.
@@ -56,6 +63,8 @@ impl Frames {
             remaining: 0,
             payload: Payload::Other,
             pending: Vec::new(),
+            pending_start: 0,
+            fragments: None,
             close: None,
             cut_size: None,
             has_skipped: false,
@@ -83,14 +92,15 @@ impl Frames {
 
     /// Takes bytes to pass on, if there are any.
     pub(super) fn take_pending(&mut self, buf: &mut [u8]) -> Option<usize> {
-        if self.pending.is_empty() {
+        let rest = &self.pending[self.pending_start..];
+        if rest.is_empty() {
             return None;
         }
-        let count = buf.len().min(self.pending.len());
-        buf[..count].copy_from_slice(&self.pending[..count]);
-        self.pending.drain(..count);
-        if self.pending.is_empty() {
-            self.pending = Vec::new();
+        let count = buf.len().min(rest.len());
+        buf[..count].copy_from_slice(&rest[..count]);
+        self.pending_start += count;
+        if self.pending_start == self.pending.len() {
+            (self.pending, self.pending_start) = (Vec::new(), 0);
         }
         Some(count)
     }
@@ -98,9 +108,11 @@ impl Frames {
     /// Follows the frames in `bytes`.
     pub(super) fn accept(&mut self, bytes: &[u8]) -> Step {
         let mut at = 0;
+        // The bytes up to here are of fragments. Then nothing is passed on.
+        let mut joined = 0;
         while at < bytes.len() {
             if self.remaining == 0 {
-                if let Some(step) = self.accept_header(bytes, &mut at) {
+                if let Some(step) = self.accept_header(bytes, &mut at, &mut joined) {
                     return step;
                 }
                 continue;
@@ -123,20 +135,29 @@ impl Frames {
                     }
                     return Step { consumed: count, passed: 0 };
                 }
+                Payload::Fragment => {
+                    if let Some(fragments) = &mut self.fragments {
+                        fragments.push(&rest[..count]);
+                    }
+                    joined = at + count;
+                }
             }
             self.remaining -= count as u64;
             at += count;
+            if joined == at && self.remaining == 0 && self.finish_fragment() {
+                break;
+            }
         }
-        Step { consumed: at, passed: at }
+        Step { consumed: at, passed: at - joined }
     }
 
     /// Reads a header at `at`, and moves `at` behind it. Returns a step if reading ends here.
-    fn accept_header(&mut self, bytes: &[u8], at: &mut usize) -> Option<Step> {
+    fn accept_header(&mut self, bytes: &[u8], at: &mut usize, joined: &mut usize) -> Option<Step> {
         let (start, held) = (*at, self.header_length);
         loop {
             let Some(byte) = bytes.get(*at) else {
                 // Held back until it is complete: then it shows whether the message is too large.
-                return Some(Step { consumed: *at, passed: start });
+                return Some(Step { consumed: *at, passed: start - *joined });
             };
             self.header[self.header_length] = *byte;
             self.header_length += 1;
@@ -145,13 +166,31 @@ impl Frames {
                 break;
             }
         }
-        let length = self.payload_length();
-        if self.header[0] == TEXT && length > self.limit && length <= MAX_SKIPPED {
-            if start > 0 {
-                // tungstenite first returns the messages before it.
-                self.header_length = 0;
-                return Some(Step { consumed: start, passed: start });
-            }
+        // A masked frame is an error of the server. The rest is passed on as it is.
+        let is_masked = self.header[1] & 0x80 != 0;
+        let length = if is_masked { u64::MAX } else { self.payload_length() };
+        let is_fragment = self.is_fragment();
+        let is_too_large = self.header[0] == TEXT && length > self.limit && length <= MAX_SKIPPED;
+        let is_interrupting = self.fragments.is_some() && matches!(self.header[0] & 0x0f, 1 | 2);
+        let is_passed = !is_fragment && !is_too_large && !is_interrupting;
+        if start > 0 && is_passed == (*joined > 0) {
+            // First comes what is before it: tungstenite returns the messages, or the fragments are left out.
+            self.header_length = 0;
+            return Some(Step { consumed: start, passed: start - *joined });
+        }
+        if is_fragment {
+            *joined = *at;
+            return self.begin_fragment(length).then_some(Step { consumed: *at, passed: 0 });
+        }
+        if is_interrupting {
+            // tungstenite reports that the message was not finished.
+            (self.remaining, self.payload) = (length, Payload::Other);
+            self.pending
+                .extend(self.fragments.take().iter().flat_map(|fragments| fragments.interrupted()));
+            self.pending.extend_from_slice(&self.header[..std::mem::take(&mut self.header_length)]);
+            return Some(Step { consumed: *at, passed: 0 });
+        }
+        if is_too_large {
             self.remaining = length;
             self.payload = Payload::TooLarge(Box::new(Cut::new(self.depth)));
             return Some(Step { consumed: *at, passed: 0 });
@@ -166,6 +205,40 @@ impl Frames {
         }
         self.pending.extend_from_slice(&self.header[..header]);
         Some(Step { consumed: *at, passed: 0 })
+    }
+
+    /// Whether the header is that of a fragment that can be joined.
+    fn is_fragment(&self) -> bool {
+        let [first, second, ..] = self.header;
+        match self.fragments {
+            Some(_) => Fragments::continues(first, second),
+            None => Fragments::begins(first, second),
+        }
+    }
+
+    /// Begins to join a fragment. Returns whether there is something to pass on.
+    fn begin_fragment(&mut self, length: u64) -> bool {
+        let (first, limit) = (self.header[0], self.limit);
+        self.header_length = 0;
+        let fragments =
+            self.fragments.get_or_insert_with(|| Box::new(Fragments::new(first, limit)));
+        if let Some(header) = fragments.begin_fragment(first, length) {
+            // tungstenite reports the size and ends the connection. The rest is not read.
+            self.pending.extend_from_slice(&header);
+            self.fragments = None;
+            return true;
+        }
+        (self.remaining, self.payload) = (length, Payload::Fragment);
+        length == 0 && self.finish_fragment()
+    }
+
+    /// Passes on the message if this was its last fragment. Returns whether it was.
+    fn finish_fragment(&mut self) -> bool {
+        let Some(fragments) = self.fragments.take_if(|fragments| fragments.is_last()) else {
+            return false;
+        };
+        self.pending = fragments.finish();
+        true
     }
 
     fn payload_length(&self) -> u64 {

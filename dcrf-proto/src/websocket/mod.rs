@@ -17,6 +17,7 @@ mod credentials;
 mod cut;
 mod endpoint;
 mod failure;
+mod fragments;
 mod frames;
 mod from_tungstenite;
 mod handshake;

@@ -49,6 +49,34 @@ fn text_and_binary_messages_are_exchanged() {
 }
 
 #[test]
+fn fragments_are_joined_however_they_arrive() {
+    let bytes: &[&[u8]] = &[
+        b"\x81\x01a",
+        b"\x01\x7e\x00\x03one\x00\x00\x89\x00\x00\x01 \x80\x03two",
+        b"\x01\x00\x80\x00",
+        b"\x02\x01b\x80\x01c",
+        b"\x81\x01d",
+    ];
+    let bytes = bytes.concat();
+    for size in 1..=bytes.len() {
+        let (mut client, control) = idle();
+        let mut received = Vec::new();
+        for part in bytes.chunks(size) {
+            control.receive(part);
+            while let Poll::Ready(frame) = poll_once(poll_fn(|cx| client.poll_receive(cx))) {
+                received.push(match frame.unwrap() {
+                    Frame::Text(text) => AsRef::<str>::as_ref(&text).to_owned(),
+                    Frame::Binary(bytes) => format!("{:?}", bytes.as_ref()),
+                    Frame::Pong => "pong".to_owned(),
+                    other => panic!("{other:?}"),
+                });
+            }
+        }
+        assert_eq!(received, ["a", "pong", "one two", "", "[98, 99]", "d"], "{size} at a time");
+    }
+}
+
+#[test]
 fn fragments_are_joined_to_one_message() {
     let (mut client, server) = connected(|mut server| {
         let fragment =
@@ -261,13 +289,19 @@ fn write_buffer_is_bounded() {
 
 #[test]
 fn invalid_frames_are_protocol_errors_with_a_close_code() {
-    let table: [(&[u8], u16); 6] = [
-        (b"\x81\x02\xc3\x28", 1007), // not UTF-8
-        (b"\x83\x00", 1002),         // a reserved opcode
-        (b"\xc1\x00", 1002),         // compressed without negotiation
-        (b"\x81\x80\0\0\0\0", 1002), // masked
-        (b"\x80\x00", 1002),         // a continuation without a first fragment
-        (b"\x89\x7e\x00\x7e", 1002), // a ping of 126 bytes
+    let table: [(&[u8], u16); 12] = [
+        (b"\x81\x02\xc3\x28", 1007),           // not UTF-8
+        (b"\x83\x00", 1002),                   // a reserved opcode
+        (b"\xc1\x00", 1002),                   // compressed without negotiation
+        (b"\x81\x80\0\0\0\0", 1002),           // masked
+        (b"\x81\x80\x01\x05\0\0", 1002),       // masked, and the mask looks like a fragment
+        (b"\x80\x00", 1002),                   // a continuation without a first fragment
+        (b"\x89\x7e\x00\x7e", 1002),           // a ping of 126 bytes
+        (b"\x01\x01a\x81\x01b", 1002),         // a message within one in fragments
+        (b"\x01\x01a\x02\x01b", 1002),         // another one in fragments
+        (b"\x01\x01a\xc0\x01b", 1002),         // a compressed fragment
+        (b"\x01\x01a\x80\x81\0\0\0\0b", 1002), // a masked fragment
+        (b"\x01\x01\xc3\x80\x01\x28", 1007),   // fragments that are not UTF-8
     ];
     for (bytes, code) in table {
         let (mut client, server) = connected(move |mut server| {

@@ -96,6 +96,22 @@ async fn x2_certificate_for_another_host_is_rejected() {
 }
 
 #[tokio::test]
+async fn x2_certificate_with_the_host_only_as_common_name_is_rejected() {
+    let ca = Ca::new();
+    // Without alternative names, and with some of another type.
+    for (names, host) in [(&[][..], "localhost"), (&["127.0.0.1"], "localhost")] {
+        let identity = ca.sign_as(names, |params| {
+            params.distinguished_name = rcgen::DistinguishedName::new();
+            params.distinguished_name.push(rcgen::DnType::CommonName, host);
+        });
+        for tls in libraries() {
+            let tls = tls.ca_certificate(ca.pem());
+            assert_rejected(Server::new(&identity), host, tls, &["not valid for name"]).await;
+        }
+    }
+}
+
+#[tokio::test]
 async fn x2_expired_certificate_is_rejected() {
     let ca = Ca::new();
     for tls in libraries() {

@@ -211,4 +211,16 @@ mod custom_native_tls {
         let tls = Tls::native_tls(connector).without_default_roots();
         assert_eq!(error(&tls).await, TlsError::CustomConfiguration);
     }
+
+    #[tokio::test]
+    async fn custom_connector_decides_about_the_host() {
+        let ca = Ca::new();
+        let certificate = Certificate::from_der(&ca.der()).unwrap();
+        let mut builder = TlsConnector::builder();
+        builder.add_root_certificate(certificate).danger_accept_invalid_hostnames(true);
+        let server = Server::new(&ca.sign(&["example.com"]));
+        let tls = Tls::native_tls(builder.build().unwrap());
+        drop(connect(&server, "localhost", tls).await.unwrap());
+        assert_eq!(server.stop().await, 1);
+    }
 }

@@ -27,7 +27,8 @@ pub(super) use native::NativeStream;
 /// and without `rustls` it is the operating system's library with the system's roots: OpenSSL on Linux, Secure
 /// Transport on macOS, `SChannel` on Windows.
 ///
-/// The server's certificate and host name are always verified. No option turns this off. Whether a certificate was
+/// The server's certificate and host name are always verified. No option turns this off. The host must be among the
+/// certificate's alternative names: its common name does not count. Whether a certificate was
 /// revoked is not checked.
 ///
 /// The methods can be chained: `connect` and `connect_lazy` report the first invalid option, such as a file
@@ -113,7 +114,7 @@ enum Backend {
     #[cfg(feature = "rustls")]
     Rustls(std::sync::Arc<futures_rustls::rustls::ClientConfig>),
     #[cfg(feature = "native-tls")]
-    Native(native_tls::TlsConnector),
+    Native(native::Connector),
 }
 
 impl Tls {
@@ -264,7 +265,10 @@ impl Tls {
     }
 
     /// Uses a custom native-tls connector, for everything that has no option here. It decides how certificates are
-    /// verified.
+    /// verified. Without the option
+    /// [`danger_accept_invalid_hostnames`](native_tls::TlsConnectorBuilder::danger_accept_invalid_hostnames), some
+    /// libraries such as OpenSSL still accept a certificate that has the host only as its common name; a client
+    /// without a custom connector rejects it.
     ///
     /// This needs the feature `native-tls`. Take the types from the crate `native-tls` in version 0.2, or from the
     /// module `native_tls` that each adapter re-exports, for example `dcrf_tokio::native_tls`.
@@ -284,7 +288,7 @@ impl Tls {
     /// When connecting: [`TlsError::CustomConfiguration`] if you set other options, too.
     #[cfg(feature = "native-tls")]
     pub fn native_tls(connector: native_tls::TlsConnector) -> Self {
-        Self::ready(Backend::Native(connector))
+        Self::ready(Backend::Native(native::Connector::custom(connector)))
     }
 
     /// Reports invalid options before the first attempt, and configures the library if it is `needed`.
@@ -378,7 +382,7 @@ impl Settings {
             #[cfg(feature = "rustls")]
             Library::Rustls => rustls::config(self).map(Backend::Rustls),
             #[cfg(feature = "native-tls")]
-            Library::Native => native::connector(self).map(Backend::Native),
+            Library::Native => native::Connector::new(self).map(Backend::Native),
         }
     }
 }

@@ -7,11 +7,13 @@ mod openssl_failure;
 mod stream;
 
 use std::future::poll_fn;
+use std::io::{Read, Write};
 use std::task::Poll;
 
 use futures_io::{AsyncRead, AsyncWrite};
-use native_tls::{Certificate, HandshakeError, Identity, Protocol, TlsConnector};
-use rustls_pki_types::PrivateKeyDer;
+use native_tls::{Certificate, HandshakeError, Identity, Protocol, TlsConnector, TlsStream};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use webpki::EndEntityCert;
 
 use super::{ClientCertificate, Settings, TlsError};
 use crate::error::ConnectionError;
@@ -25,8 +27,26 @@ pub(super) use failure::tls_error;
 use stream::Blocking;
 pub(in crate::websocket) use stream::NativeStream;
 
-/// Configures TLS 1.2, and 1.3 if the library supports it.
-pub(super) fn connector(settings: &Settings) -> Result<TlsConnector, TlsError> {
+/// A connector of native-tls.
+#[derive(Clone)]
+pub(super) struct Connector {
+    tls: TlsConnector,
+    /// A custom connector decides how certificates are verified.
+    is_custom: bool,
+}
+
+impl Connector {
+    /// Configures TLS 1.2, and 1.3 if the library supports it.
+    pub(super) fn new(settings: &Settings) -> Result<Self, TlsError> {
+        connector(settings).map(|tls| Self { tls, is_custom: false })
+    }
+
+    pub(super) fn custom(tls: TlsConnector) -> Self {
+        Self { tls, is_custom: true }
+    }
+}
+
+fn connector(settings: &Settings) -> Result<TlsConnector, TlsError> {
     let default_roots = !settings.without_default_roots || settings.platform_roots;
     if !default_roots && settings.ca_certificates.is_empty() {
         return Err(TlsError::NoRoots);
@@ -73,7 +93,7 @@ fn identity(client: &ClientCertificate) -> Result<Identity, TlsError> {
 pub(super) async fn handshake<S>(
     host: &str,
     stream: S,
-    connector: &TlsConnector,
+    connector: &Connector,
 ) -> Result<NativeStream<S>, ConnectionError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -86,7 +106,7 @@ where
         let result = match (start.take(), interrupted.take()) {
             (Some(mut stream), _) => {
                 stream.set_waker(cx);
-                connector.connect(host, stream)
+                connector.tls.connect(host, stream)
             }
             (None, Some(handshake)) => {
                 let mut handshake: native_tls::MidHandshakeTlsStream<Blocking<S>> = handshake;
@@ -96,7 +116,10 @@ where
             (None, None) => unreachable!("polled after completion"),
         };
         match result {
-            Ok(stream) => Poll::Ready(Ok(NativeStream::new(stream))),
+            Ok(stream) if connector.is_custom => Poll::Ready(Ok(NativeStream::new(stream))),
+            Ok(stream) => {
+                Poll::Ready(check_name(host, &stream).map(|()| NativeStream::new(stream)))
+            }
             Err(HandshakeError::Failure(error)) => Poll::Ready(Err(failure::handshake(&error))),
             Err(HandshakeError::WouldBlock(mut handshake)) => {
                 handshake.get_mut().clear_waker();
@@ -106,4 +129,24 @@ where
         }
     })
     .await
+}
+
+/// Checks that the certificate's alternative names include the host. Without names, OpenSSL and `SChannel` accept the
+/// common name (which RFC 9525 forbids), and native-tls has no option against it. Nothing has been sent yet.
+fn check_name<S: Read + Write>(host: &str, stream: &TlsStream<S>) -> Result<(), ConnectionError> {
+    let error = |cause: String| {
+        ConnectionError::Certificate(format!("the server certificate was rejected: {cause}"))
+    };
+    let certificate = stream.peer_certificate().map_err(|cause| error(cause.to_string()))?;
+    let certificate = certificate.ok_or_else(|| error("there is none".to_owned()))?;
+    let certificate = certificate.to_der().map_err(|cause| error(cause.to_string()))?;
+    let name = ServerName::try_from(host).map_err(|cause| error(cause.to_string()))?;
+    EndEntityCert::try_from(&CertificateDer::from(certificate))
+        .and_then(|certificate| certificate.verify_is_valid_for_subject_name(&name))
+        .map_err(|cause| match cause {
+            webpki::Error::CertNotValidForName(_) => error(format!(
+                "not valid for name \"{host}\": it is not among the alternative names"
+            )),
+            cause => error(cause.to_string()),
+        })
 }
