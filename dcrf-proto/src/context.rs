@@ -99,7 +99,8 @@ impl Context {
     pub(crate) fn overdue(&mut self, stream: &str, sent: Instant) -> Proof {
         // A consumer without a multiplexer is one stream.
         let stream = if self.config.framing == Framing::Bare { "" } else { stream };
-        let proof = self.silence.overdue(stream, sent, self.now);
+        let least = self.config.request_timeout.unwrap_or(DEFAULT_REPLY_TIMEOUT);
+        let proof = self.silence.overdue(stream, sent, self.now, least);
         if proof == Proof::Silent {
             self.silence.prove();
         }

@@ -1,14 +1,21 @@
 //! Notices that a server answers pings and nothing else (L15): pongs are life of the socket, not of the application.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What is overdue on the current connection, although no text has arrived since it was sent.
 #[derive(Debug)]
 pub(crate) struct Silence {
     last_text: Instant,
-    /// The stream of the first overdue reply, and when it was due.
-    first: Option<(Box<str>, Instant)>,
+    first: Option<Overdue>,
     is_proved: bool,
+}
+
+/// The first overdue reply.
+#[derive(Debug)]
+struct Overdue {
+    stream: Box<str>,
+    sent: Instant,
+    due: Instant,
 }
 
 /// What an overdue reply proves.
@@ -34,19 +41,27 @@ impl Silence {
         }
     }
 
-    /// The reply to a frame that was sent at `sent` on `stream` is overdue.
-    pub(crate) fn overdue(&mut self, stream: &str, sent: Instant, now: Instant) -> Proof {
+    /// The reply to a frame that was sent at `sent` on `stream` is overdue. It proves nothing until the first one has been
+    /// out for `least`: a request that waited for the connection has little of its time left when it is sent.
+    pub(crate) fn overdue(
+        &mut self,
+        stream: &str,
+        sent: Instant,
+        now: Instant,
+        least: Duration,
+    ) -> Proof {
         if self.is_proved || sent < self.last_text {
             return Proof::None;
         }
         match &self.first {
             None => {
-                self.first = Some((stream.into(), now));
+                self.first = Some(Overdue { stream: stream.into(), sent, due: now });
                 Proof::None
             }
-            Some((first, _)) if **first != *stream => Proof::Silent,
+            Some(first) if now.duration_since(first.sent) < least => Proof::None,
+            Some(first) if *first.stream != *stream => Proof::Silent,
             // A whole timeout later.
-            Some((_, due)) if sent >= *due => Proof::IfOldest,
+            Some(first) if sent >= first.due => Proof::IfOldest,
             Some(_) => Proof::None,
         }
     }

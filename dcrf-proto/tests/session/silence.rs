@@ -2,7 +2,8 @@
 
 use crate::conversation::{Conversation, dropped, millis, secs};
 use dcrf_proto::{
-    Change, ConnectionError, ConnectionState, Framing, Gap, Request, RequestError, Subscribe,
+    Change, Config, ConnectionError, ConnectionState, Framing, Gap, Request, RequestError,
+    Subscribe,
 };
 use serde_json::{Value, json};
 
@@ -66,6 +67,20 @@ fn l15_overdue_requests_on_two_streams_end_the_connection() {
     let results: Vec<_> = c.settled().into_iter().map(|(_, result)| result).collect();
     let timed_out = || Err(RequestError::TimedOut { sent: true });
     assert_eq!(results, [timed_out(), timed_out()]);
+}
+
+#[test]
+fn l15_requests_with_little_time_left_prove_nothing() {
+    let mut c = Conversation::connecting(Config::default());
+    c.request(Request::new("tools", "slow"));
+    c.request(Request::new("tasks", "slow"));
+    c.advance(secs(25));
+    c.connect();
+    assert_eq!(c.sent().len(), 2);
+    // They time out 5 s after they were sent.
+    assert_eq!(only_pongs(&mut c, 20), None);
+    c.send_request(Request::new("tasks", "echo").timeout(secs(11)));
+    assert_eq!(only_pongs(&mut c, 20), Some(11), "nothing has come for 31 s");
 }
 
 #[test]
