@@ -23,6 +23,9 @@ pub(crate) const FAR: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 /// The timeout of subscribes and refreshes if requests have none.
 const DEFAULT_REPLY_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// The shortest wait for the reply to a subscribe or a refresh.
+const LEAST_PATIENCE: Duration = Duration::from_secs(1);
+
 #[derive(Debug)]
 pub(crate) struct Context {
     pub(crate) config: Config,
@@ -82,12 +85,14 @@ impl Context {
 
     /// The deadline for a reply to a frame that is sent now.
     pub(crate) fn reply_due(&self) -> Instant {
-        self.due_after(self.config.request_timeout)
+        self.after(self.config.request_timeout.unwrap_or(DEFAULT_REPLY_TIMEOUT))
     }
 
-    /// The deadline for a reply to a frame that is sent now, with a given timeout.
-    pub(crate) fn due_after(&self, timeout: Option<Duration>) -> Instant {
-        self.after(timeout.unwrap_or(DEFAULT_REPLY_TIMEOUT))
+    /// How long to wait for the reply to a subscribe or a refresh with this timeout: at least for as long as it can kill
+    /// the connection (L12), and never so short that its timer fires without end.
+    pub(crate) fn patience(&self, timeout: Option<Duration>) -> Duration {
+        let timeout = timeout.unwrap_or(DEFAULT_REPLY_TIMEOUT).min(FAR);
+        timeout.max(self.config.quarantine_window.min(FAR)).max(LEAST_PATIENCE)
     }
 
     /// The reply to a frame that was sent at `sent` on `stream` is overdue (L15).

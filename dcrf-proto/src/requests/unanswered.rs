@@ -26,6 +26,17 @@ impl Requests {
         self.entries.iter().filter(|(_, entry)| entry.is_in_flight()).count()
     }
 
+    /// How many without any reply were sent so recently that the connection may die of them (L12).
+    pub(crate) fn count_recent(&self, cx: &Context) -> usize {
+        let is_recent = |entry: &Entry| match entry.phase {
+            Phase::InFlight { since, is_answered: false } => {
+                cx.now.duration_since(since) < cx.config.quarantine_window
+            }
+            _ => false,
+        };
+        self.entries.iter().filter(|(_, entry)| is_recent(entry)).count()
+    }
+
     /// A reply over the size limit has ended the connection, and only one request waited for a reply.
     pub(crate) fn fail_too_large(&mut self, cx: &mut Context, large: (usize, usize)) {
         for (_, key) in self.in_order(Entry::is_in_flight) {

@@ -413,8 +413,8 @@ impl Session {
         self.cx.stats.failed_attempts += u64::from(cause.is_none());
         self.subscriptions.note_outlived(&mut self.cx);
         let is_death = cause.is_some_and(|cause| self.subscriptions.is_death(&self.cx, cause));
-        let unanswered = self.requests.unanswered();
-        if is_death && self.subscriptions.blame(&mut self.cx, error, unanswered) {
+        let requests = self.requests.count_recent(&self.cx);
+        if is_death && self.subscriptions.blame(&mut self.cx, error, requests) {
             // L3: the suspects are held back already, and the others must not wait longer each time.
             self.link.reset_failures();
         }
@@ -449,7 +449,10 @@ impl Session {
     fn blame_too_large(&mut self, large: (usize, usize)) {
         match (self.requests.in_flight(), self.subscriptions.refreshes_in_flight()) {
             (1, 0) => self.requests.fail_too_large(&mut self.cx, large),
-            (0, 1) => self.subscriptions.fail_refreshes_too_large(&mut self.cx, large),
+            (0, 1) => {
+                self.subscriptions.fail_refreshes_too_large(&mut self.cx, large);
+                self.subscriptions.refresh_one_at_a_time(false);
+            }
             (_, 0) => {}
             _ => self.subscriptions.refresh_one_at_a_time(true),
         }

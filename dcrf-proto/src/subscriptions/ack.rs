@@ -261,7 +261,7 @@ impl Subscriptions {
                 if upstream.phase != Phase::Overdue {
                     upstream.trace(cx, SubscriptionEvent::Overdue);
                 }
-                let again = cx.due_after(upstream.ack_timeout(&cx.config));
+                let again = cx.now + upstream.patience(cx);
                 self.replay.enter_until(&mut self.registry, cx, key, Phase::Overdue, again);
             }
             Phase::Unsubscribed => self.retire_upstream(cx, key, Err(UnsubscribeError::TimedOut)),
@@ -280,8 +280,8 @@ impl Subscriptions {
         let Some(upstream) = upstream else { return };
         if let Some(upstream) = self.registry.upstreams.get(upstream) {
             upstream.trace(cx, SubscriptionEvent::Overdue);
-            // Its own timer is due too, unless it was sent long after the call.
-            if upstream.deadline.is_some_and(|deadline| deadline <= cx.now) {
+            // Unless it was sent long after the call.
+            if upstream.has_timed_out(cx) {
                 upstream.note_silence(cx);
             }
         }

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::quarantine::{Suspect, Turn};
+use super::refresh::Refresh;
 use super::subscriber::Subscriber;
 use super::upstream::Phase;
 use super::{Fresh, Subscriptions, replay};
@@ -217,9 +218,9 @@ impl Subscriptions {
         }
         while let Some(key) = self.refreshes.next(self.replay.window()) {
             let subscriber = self.registry.subscribers.get(key);
-            let refresh = subscriber.and_then(|subscriber| subscriber.refresh.as_ref());
-            if let Some(suspicion) = refresh.and_then(|refresh| refresh.suspicion.as_ref()) {
-                self.quarantine.add(cx, Suspect::Refresh(key), suspicion);
+            let refresh = subscriber.and_then(|subscriber| subscriber.refresh.as_deref());
+            if let Some((suspicion, is_first)) = refresh.and_then(Refresh::suspicion) {
+                self.quarantine.add_refresh(cx, key, suspicion, is_first);
             } else if let Some(frame) = self.refreshes.send(&mut self.registry, cx, key) {
                 return Next::Frame(frame);
             }
@@ -252,7 +253,7 @@ impl Subscriptions {
                 upstream.unanswered = upstream.unanswered.saturating_add(1);
                 cx.stats.subscribes_sent += 1;
                 cx.stats.replays += u64::from(upstream.acknowledged);
-                let due = cx.due_after(upstream.ack_timeout(&cx.config));
+                let due = cx.now + upstream.patience(cx);
                 let phase = Phase::Sent { replayed };
                 self.replay.enter_until(&mut self.registry, cx, key, phase, due);
                 if without_ack {

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::refresh;
+use super::refreshes;
 use super::registry::Registry;
 use super::subscriber::Subscriber;
 use super::upstream::Upstream;
@@ -51,6 +52,8 @@ pub(super) struct Suspicion {
     /// How many of those had acknowledged others, and when the first of them died.
     proofs: u32,
     since: Option<Instant>,
+    /// When the last connection has died while it was unanswered.
+    last: Option<Instant>,
 }
 
 impl Suspicion {
@@ -79,11 +82,14 @@ impl Suspicion {
         if self.alone == 0 || self.deaths <= LONGEST_HOLD {
             return hold;
         }
-        let slow = hold.max(config.backoff.maximum).min(FAR);
+        // Counted from its last death, since connections may never last for so long.
+        let slow = config.backoff.maximum.min(FAR);
+        let waited = self.last.map_or(Duration::ZERO, |last| now.saturating_duration_since(last));
+        let rest = slow.saturating_sub(waited).max(hold);
         // If the next trial can be the proof, don't try in vain before.
         let proof = self.since.map(|since| since + config.poisoned_after.min(FAR));
         let proof = proof.map(|proof| proof.saturating_duration_since(now));
-        slow.max(proof.unwrap_or_default().min(2 * slow))
+        rest.max(proof.unwrap_or_default().min(2 * slow))
     }
 }
 
@@ -144,6 +150,21 @@ impl Quarantine {
     pub(super) fn add(&mut self, cx: &mut Context, suspect: Suspect, suspicion: &Suspicion) {
         let due = cx.after(suspicion.hold(cx.now, &cx.config));
         self.wait(cx, (due, suspicion.deaths), suspect);
+    }
+
+    /// Holds a refresh back. A later page only waits for its turn: the first has been held back on this connection.
+    pub(super) fn add_refresh(
+        &mut self,
+        cx: &mut Context,
+        key: SubscriptionKey,
+        suspicion: &Suspicion,
+        is_first: bool,
+    ) {
+        if is_first {
+            self.add(cx, Suspect::Refresh(key), suspicion);
+        } else {
+            self.wait(cx, (cx.now, suspicion.deaths), Suspect::Refresh(key));
+        }
     }
 
     /// Holds a request back. It goes after the subscribes of the first hold.
@@ -273,7 +294,7 @@ impl Quarantine {
     }
 
     /// The connection has died: all that was unanswered is suspected. Returns who is proved guilty. `requests` is the number
-    /// of unanswered requests, which can be guilty too.
+    /// of requests that were sent of late and not answered: they can be guilty too.
     pub(super) fn blame(
         &self,
         registry: &mut Registry,
@@ -281,7 +302,7 @@ impl Quarantine {
         cause: &ConnectionError,
         requests: usize,
     ) -> Option<Suspect> {
-        let suspects = unanswered(registry);
+        let suspects = unanswered(registry, cx);
         let is_alone = suspects.len() == 1 && requests == 0;
         let mut guilty = None;
         for suspect in suspects {
@@ -294,6 +315,7 @@ impl Quarantine {
                 guilty = suspicion.is_proved(cx.now, &cx.config).then_some(suspect);
             }
             suspicion.deaths += 1;
+            suspicion.last = Some(cx.now);
             let alone = suspicion.alone;
             if is_alone && guilty.is_none() && alone >= DEATHS_FOR_REPORT {
                 report(registry, cx, suspect, alone, cause);
@@ -303,13 +325,19 @@ impl Quarantine {
     }
 }
 
-/// The subscribes and refreshes without a reply.
-fn unanswered(registry: &Registry) -> Vec<Suspect> {
-    let is_unanswered = |upstream: &Upstream| upstream.phase.is_unanswered();
+/// The subscribes and refreshes without a reply, except those that the connection has outlived: an action that never
+/// replies must not hide the guilty one.
+fn unanswered(registry: &Registry, cx: &Context) -> Vec<Suspect> {
+    let is_recent = |sent: Instant| cx.now.duration_since(sent) < cx.config.quarantine_window;
+    let is_unanswered = |upstream: &Upstream| {
+        upstream.phase.is_unanswered() && upstream.sent_at(cx).is_none_or(is_recent)
+    };
     let upstreams = registry.upstreams.iter().filter(|(_, upstream)| is_unanswered(upstream));
     let refreshes = registry.subscribers.iter().filter(|(_, subscriber)| {
-        let refresh = subscriber.refresh.as_ref();
-        refresh.is_some_and(|refresh| matches!(refresh.phase, refresh::Phase::Sent { .. }))
+        match subscriber.refresh.as_ref().map(|refresh| &refresh.phase) {
+            Some(refresh::Phase::Sent { due, .. }) => is_recent(refreshes::sent_at(*due, cx)),
+            _ => false,
+        }
     });
     let upstreams = upstreams.map(|(key, _)| Suspect::Upstream(key));
     upstreams.chain(refreshes.map(|(key, _)| Suspect::Refresh(key))).collect()

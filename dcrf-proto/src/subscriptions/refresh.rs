@@ -74,6 +74,11 @@ impl Refresh {
         }
     }
 
+    /// What speaks against it, and whether its first page is next.
+    pub(super) fn suspicion(&self) -> Option<(&Suspicion, bool)> {
+        self.suspicion.as_deref().map(|suspicion| (suspicion, self.next_page.is_none()))
+    }
+
     /// Forgets the failures and restarts of an earlier refresh.
     pub(super) fn reset(&mut self) {
         (self.restarts, self.failures) = (0, 0);

@@ -1,6 +1,7 @@
 //! Sends the refreshes of subscribers and turns their replies into snapshots (S6).
 
 use std::collections::VecDeque;
+use std::time::Instant;
 
 use serde::de::IgnoredAny;
 
@@ -137,7 +138,7 @@ impl Refreshes {
         if !matches!(refresh.phase, Phase::Queued) {
             return None;
         }
-        let due = cx.reply_due();
+        let due = cx.now + cx.patience(cx.config.request_timeout);
         let id = RequestId::random(&mut cx.random);
         let frame = refresh.encode(cx, &id);
         let destination = Destination::Refresh(key);
@@ -261,8 +262,7 @@ impl Refreshes {
         match refresh.phase {
             Phase::Sent { due, .. } => {
                 // L15
-                let timeout = cx.reply_due().duration_since(cx.now);
-                cx.overdue(&refresh.request.stream, due.checked_sub(timeout).unwrap_or(due));
+                cx.overdue(&refresh.request.stream, sent_at(due, cx));
                 self.stop(registry, cx, key);
                 defer(registry, cx, key, RefreshError::TimedOut);
             }
@@ -281,6 +281,11 @@ impl Refreshes {
             self.stop(registry, cx, key);
         }
     }
+}
+
+/// When a refresh was sent whose reply is due at `due`.
+pub(super) fn sent_at(due: Instant, cx: &Context) -> Instant {
+    due.checked_sub(cx.patience(cx.config.request_timeout)).unwrap_or(due)
 }
 
 /// The stream of a subscriber's refresh.

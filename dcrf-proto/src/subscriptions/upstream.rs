@@ -214,8 +214,21 @@ impl Upstream {
     }
 
     /// How long the server may take to acknowledge a subscribe before it counts as overdue.
-    pub(crate) fn ack_timeout(&self, config: &Config) -> Option<Duration> {
-        self.timeout.or(config.request_timeout)
+    pub(crate) fn patience(&self, cx: &Context) -> Duration {
+        cx.patience(self.timeout.or(cx.config.request_timeout))
+    }
+
+    /// When the subscribe was sent whose acknowledgement is not overdue.
+    pub(crate) fn sent_at(&self, cx: &Context) -> Option<Instant> {
+        let deadline = self.deadline.filter(|_| matches!(self.phase, Phase::Sent { .. }))?;
+        Some(deadline.checked_sub(self.patience(cx)).unwrap_or(deadline))
+    }
+
+    /// Whether the timeout of the subscribe has passed since it was sent.
+    pub(crate) fn has_timed_out(&self, cx: &Context) -> bool {
+        let timeout = self.timeout.or(cx.config.request_timeout);
+        let waited = self.sent_at(cx).map(|sent| cx.now.saturating_duration_since(sent));
+        waited.zip(timeout).is_some_and(|(waited, timeout)| waited >= timeout)
     }
 
     /// Whether the server may hold the subscription on this connection.
@@ -244,8 +257,7 @@ impl Upstream {
             _ => return None,
         };
         let deadline = self.deadline?;
-        let timeout = cx.due_after(self.ack_timeout(&cx.config)).duration_since(cx.now);
-        let sent = deadline.checked_sub(timeout).unwrap_or(deadline);
+        let sent = deadline.checked_sub(self.patience(cx)).unwrap_or(deadline);
         let proof = cx.overdue(&self.stream, sent);
         let is_first = is_replay && self.acknowledged && !self.resubscribed && self.deferrals == 0;
         if is_first && cx.silence.is_silent_since(sent) {

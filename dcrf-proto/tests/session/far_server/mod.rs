@@ -14,6 +14,8 @@ pub(crate) enum Answer {
     /// With success and no data.
     Ack,
     Data(Value),
+    /// Never.
+    Nothing,
     /// Its consumer raises: the server closes with 1011 after this time, and reads nothing more.
     Raise(Duration),
 }
@@ -224,6 +226,7 @@ impl FarServer {
         let data = match (self.behaviour)(&received) {
             Answer::Ack => Value::Null,
             Answer::Data(data) => data,
+            Answer::Nothing => return,
             Answer::Raise(late) => {
                 self.is_dead = true;
                 return self.plan(self.round_trip + late, Arriving::Lost(closed(1011)));
