@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use dcrf_proto::{Change, Config, Framing, Request, Subscribe, SubscriptionError};
+use dcrf_proto::{
+    Change, CloseFrame, CloseOptions, Config, ConnectionError, ConnectionState, Framing, Request,
+    Subscribe, SubscriptionError, SubscriptionKey,
+};
 use serde_json::json;
 
 use crate::conversation::{Conversation, closed, dropped, millis, secs};
@@ -153,10 +156,7 @@ fn l12_feed_without_acknowledgement_that_raises_late_is_found() {
 
 #[test]
 fn l12_guilty_ones_of_every_kind_are_found_together() {
-    for framing in [Framing::Multiplexed, Framing::Bare] {
-        if framing == Framing::Bare {
-            continue;
-        }
+    {
         let mut server = server_with(Config::default());
         let healthy = server.subscribe_tasks(20);
         let all: Vec<_> = [
@@ -179,4 +179,146 @@ fn l12_guilty_ones_of_every_kind_are_found_together() {
         assert_eq!(server.live.len(), 20, "{:?}", server.live);
         assert!(healthy.iter().all(|key| server.c.session.ended(*key).is_none()));
     }
+}
+
+#[test]
+fn l12_lost_network_convicts_nobody_who_is_never_answered() {
+    let mut server = server_with(Config::default());
+    server.subscribe_tasks(1);
+    let mute = server.subscribe(Subscribe::instance("mute", 1).no_timeout());
+    for _ in 0..20 {
+        for _ in 0..20 {
+            server.c.request(Request::new("tools", "echo"));
+            server.run(secs(1));
+        }
+        let connections = server.connections;
+        server.lose(dropped());
+        server.run_until(secs(60), |server| server.connections > connections);
+    }
+    assert_eq!(server.c.session.ended(mute), None);
+}
+
+#[test]
+fn l12_calls_during_a_hold_or_a_trial_lose_nothing() {
+    type Call = fn(&mut FarServer, SubscriptionKey);
+    let calls: [Call; 7] = [
+        |server, _| server.c.resubscribe(),
+        |server, _| server.c.session.force_reconnect(CloseFrame::normal(), server.c.now),
+        |server, bad| server.c.unsubscribe(bad),
+        |server, _| _ = server.subscribe(Subscribe::instance("tasks", 9).no_timeout()),
+        // The machine sleeps.
+        |server, _| server.c.now += secs(3_600),
+        |server, _| server.c.session.probe(server.c.now),
+        |server, _| server.lose(ConnectionError::TooLarge { size: 9, limit: 8 }),
+    ];
+    // In the first hold, in a trial, in the longest hold, and while it is held back slowly.
+    for after in [millis(100), millis(400), secs(9), secs(30)] {
+        for (nth, call) in calls.iter().enumerate() {
+            let mut server = server_with(Config::default());
+            let others = server.subscribe_tasks(5);
+            let bad = server.subscribe(Subscribe::instance("bad", 1).no_timeout());
+            server.run_until(secs(5), |server| server.connections == 2);
+            server.run(after);
+            for _ in 0..3 {
+                call(&mut server, bad);
+                server.exchange();
+                let request = server.c.request(Request::list("tasks"));
+                server.exchange();
+                server.run_until(secs(10), |server| {
+                    server.c.settled().iter().any(|(key, _)| *key == request)
+                });
+            }
+            if nth != 2 {
+                server.run_until(secs(300), |server| server.c.session.ended(bad).is_some());
+            }
+            server.run(secs(20));
+            assert!(server.live.len() >= 5, "call {nth} after {after:?}: {:?}", server.live);
+            assert!(others.iter().all(|key| server.c.session.ended(*key).is_none()));
+        }
+    }
+}
+
+#[test]
+fn c1_close_during_a_hold_or_a_trial_is_short() {
+    for after in [millis(100), millis(400), secs(9), secs(30)] {
+        for unsubscribe in [false, true] {
+            let mut server = server_with(Config::default());
+            server.subscribe_tasks(5);
+            let bad = server.subscribe(Subscribe::instance("bad", 1).no_timeout());
+            server.run_until(secs(5), |server| server.connections == 2);
+            server.run(after);
+            server.c.request(Request::list("bad"));
+            let close = CloseOptions::default();
+            server.c.close(if unsubscribe { close.unsubscribe() } else { close });
+            server.exchange();
+            server.run(secs(6));
+            assert!(matches!(server.c.session.state(), ConnectionState::Closed(_)));
+            assert!(server.c.changes_and_end(bad).1.is_some());
+            assert_eq!(server.c.session.stats().requests, 0);
+        }
+    }
+}
+
+#[test]
+fn l12_guilty_one_is_found_with_the_smallest_limits() {
+    for framing in [Framing::Multiplexed, Framing::Bare] {
+        let mut config = Config::default();
+        (config.replay_window, config.max_replay_window, config.max_requests) = (0, 0, 1);
+        config.framing = framing;
+        if framing == Framing::Bare {
+            config.replay_window = 1;
+        }
+        let mut server = FarServer::new(TRIP, config, |received| match received.pk() {
+            Some(3) => Answer::Raise(millis(300)),
+            _ => Answer::Ack,
+        });
+        let keys = server.subscribe_tasks(20);
+        let bad = keys[3];
+        server.run_until(secs(300), |server| server.c.session.ended(bad).is_some());
+        server.run_until_live(19, secs(20));
+    }
+}
+
+#[test]
+fn l12_request_with_a_short_timeout_behind_a_trial_settles() {
+    let mut server = server_with(Config::default());
+    server.subscribe_tasks(1);
+    server.subscribe(Subscribe::instance("bad", 1).no_timeout());
+    server.run_until(secs(5), |server| server.connections == 3);
+    let mut keys = Vec::new();
+    while server.time() < secs(100) {
+        for stream in ["bad", "tasks"] {
+            keys.push(server.c.request(Request::list(stream).timeout(millis(50))));
+        }
+        server.exchange();
+        server.run(millis(170));
+    }
+    server.run(secs(2));
+    let settled = server.c.settled();
+    assert_eq!(settled.len(), keys.len());
+}
+
+#[test]
+fn s7_credentials_are_refreshed_while_another_is_in_quarantine() {
+    let mut c = Conversation::connected_with(|config| config.quarantine_window = secs(5));
+    let (key, _) = c.subscribe_acked(Subscribe::instance("tasks", 1));
+    let bad = c.subscribe(Subscribe::instance("bad", 1).no_timeout());
+    c.sent_one();
+    c.disconnect(closed(1011));
+    c.wait_and_connect();
+    let frame = c.sent_one();
+    c.reply_error(&frame, 401);
+    c.flush();
+    c.disconnect(closed(1000));
+    c.wait_for_dial();
+    assert!(c.session.attempt().refresh);
+    c.connect();
+    let frame = c.sent_one();
+    c.reply(&frame, &json!(null));
+    assert!(c.session.is_acknowledged(key));
+    c.advance(millis(250));
+    let frame = c.sent_one();
+    assert_eq!(frame["stream"], "bad");
+    c.reply(&frame, &json!(null));
+    assert!(c.session.is_acknowledged(bad));
 }

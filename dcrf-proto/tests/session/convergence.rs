@@ -126,3 +126,91 @@ fn s6_refresh_of_a_feed_implies_create_events() {
     c.event(&frame, "create", &create(2));
     assert_eq!((c.changes(plain).len(), c.changes(key).len()), (0, 1));
 }
+
+/// The object of an instance that does not exist any more, and its subscription.
+fn missing(policy: OverflowPolicy, count: usize) -> (Conversation, SubscriptionKey, Value) {
+    let mut c = with_buffer_of(count);
+    let task = Subscribe::instance("tasks", 7).refresh().overflow_policy(policy);
+    let (key, frame) = c.subscribe_acked(task);
+    let refresh = c.sent_one();
+    c.reply(&refresh, &json!({"pk": 7}));
+    c.changes(key);
+    c.reconnect();
+    c.sent_one();
+    c.reply(&frame, &Value::Null);
+    let refresh = c.sent_one();
+    c.reply_error(&refresh, 404);
+    (c, key, frame)
+}
+
+#[test]
+fn s6_object_that_comes_back_after_its_refresh_found_none_is_known() {
+    for policy in [OverflowPolicy::DropOldest, OverflowPolicy::Conflate] {
+        for count in 1..5 {
+            let (mut c, key, frame) = missing(policy, count);
+            c.event(&frame, "delete", &json!({"pk": 7}));
+            c.event(&frame, "update", &json!({"pk": 7, "title": "back"}));
+            // The last change is its state, whatever was dropped before.
+            let mut changes = c.changes(key);
+            for refresh in c.sent() {
+                assert!(matches!(changes[0], Change::Lagged(_)), "{policy:?} {count}: {changes:?}");
+                c.reply(&refresh, &json!({"pk": 7, "title": "back"}));
+                changes.extend(c.changes(key));
+            }
+            let last = changes.iter().rev().find_map(|change| match change {
+                Change::Update(data) => Some(data.clone()),
+                Change::Snapshot(objects) => objects.first().cloned(),
+                _ => None,
+            });
+            assert_eq!(last, Some(json_of(&json!({"pk": 7, "title": "back"}))));
+            assert!(changes.iter().any(|change| matches!(change, Change::Gap(_))));
+        }
+    }
+}
+
+#[test]
+fn s6_missing_object_that_is_dropped_is_refreshed_again() {
+    let (mut c, key, frame) = missing(OverflowPolicy::DropOldest, 1);
+    c.reply_as(&frame, "update", 403, &json!(["no"]), &Value::Null);
+    let changes = c.changes(key);
+    assert!(matches!(changes[..], [Change::Lagged(1), Change::Gap(_), Change::ErrorReply(_)]));
+    let refresh = c.sent_one();
+    c.reply_error(&refresh, 404);
+    assert!(matches!(c.changes(key)[..], [Change::Delete(_)]));
+}
+
+#[test]
+fn s6_snapshot_before_an_unread_gap_is_not_the_last() {
+    for policy in [OverflowPolicy::DropOldest, OverflowPolicy::Conflate] {
+        for count in 1..7 {
+            for dropped in 0..7 {
+                let mut c = with_buffer_of(count);
+                let (key, frame) = refreshed(&mut c, feed().overflow_policy(policy));
+                for n in 0..dropped {
+                    c.event(&frame, "update", &create(n));
+                }
+                c.reconnect();
+                c.sent_one();
+                c.reply(&frame, &Value::Null);
+                let refresh = c.sent_one();
+                c.event(&frame, "update", &create(99));
+                c.reply(&refresh, &json!([create(99)]));
+                c.event(&frame, "create", &create(100));
+                let mut changes = c.changes(key);
+                for refresh in c.sent() {
+                    c.reply(&refresh, &json!([create(99), create(100)]));
+                    changes.extend(c.changes(key));
+                }
+                let is = |of: fn(&Change) -> bool| changes.iter().rposition(of);
+                let snapshot = is(|change| matches!(change, Change::Snapshot(_)));
+                let gap = is(|change| matches!(change, Change::Gap(_)));
+                assert!(
+                    snapshot > gap && gap.is_some(),
+                    "{policy:?} {count} {dropped}: {changes:?}"
+                );
+                let lagged = is(|change| matches!(change, Change::Lagged(_)));
+                assert!(snapshot > lagged, "{policy:?} {count} {dropped}: {changes:?}");
+            }
+        }
+    }
+}

@@ -214,9 +214,12 @@ impl FarServer {
 
     fn read(&mut self, text: &str) {
         let frame: Value = serde_json::from_str(text).expect("a text frame is JSON");
-        let (stream, payload) = (&frame["stream"], &frame["payload"]);
+        let (stream, payload) = match frame.get("payload") {
+            Some(payload) => (&frame["stream"], payload),
+            None => (&Value::Null, &frame),
+        };
         let received = Received {
-            stream: stream.as_str().expect("a stream"),
+            stream: stream.as_str().unwrap_or("bare"),
             action: payload["action"].as_str().expect("an action"),
             payload,
             age: self.c.now - self.opened,
@@ -232,10 +235,14 @@ impl FarServer {
                 return self.plan(self.round_trip + late, Arriving::Lost(closed(1011)));
             }
         };
-        let reply = json!({"stream": stream, "payload": {
+        let reply = json!({
             "errors": [], "data": data, "action": payload["action"],
             "response_status": 200, "request_id": payload["request_id"],
-        }});
+        });
+        let reply = match stream {
+            Value::Null => reply,
+            stream => json!({"stream": stream, "payload": reply}),
+        };
         let live = received.subscribes().then(|| name(&received));
         self.plan(self.round_trip, Arriving::Reply(reply.to_string(), live));
     }

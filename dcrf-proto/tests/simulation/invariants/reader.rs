@@ -79,6 +79,9 @@ pub(super) struct Reader {
     rows: BTreeMap<u64, u64>,
     /// What a refresh has delivered since the last gap, or the last dropped changes.
     refreshed: Refreshed,
+    /// Whether a refresh has found that the object does not exist. If changes are conflated, a newer change of it
+    /// replaces that one.
+    pub(super) is_missing: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -122,6 +125,7 @@ impl Reader {
     }
 
     pub(super) fn lose(&mut self) {
+        self.is_missing = false;
         if self.history == History::Complete {
             self.history = History::GapExpected;
         }
@@ -144,7 +148,7 @@ impl Reader {
                 self.lagged_gap = LaggedGap::None;
             }
             self.skips += count;
-            self.refreshed = Refreshed::NotYet;
+            (self.refreshed, self.is_missing) = (Refreshed::NotYet, false);
             return;
         }
         if let Change::Snapshot(objects) = change {
@@ -168,6 +172,10 @@ impl Reader {
             Expected::from_change(change).unwrap_or_else(|| panic!("{change:?} is not known"));
         if self.take_expected(&delivered, spec.overflow_policy) {
             self.is_after_gap = delivered == Expected::Gap;
+            let is_newer = self.is_missing && delivered.pk().is_some();
+            if is_newer && spec.overflow_policy == OverflowPolicy::Conflate {
+                self.refreshed = Refreshed::Current;
+            }
         } else {
             // A refresh of a missing object.
             let by_refresh = spec.refreshes && matches!(delivered, Expected::Delete(_));

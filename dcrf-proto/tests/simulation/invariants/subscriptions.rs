@@ -35,7 +35,7 @@ pub(crate) struct Subscriptions {
     /// When each must be acknowledged, or have ended (S3).
     deadlines: BTreeSet<(Instant, SubscriptionKey)>,
     /// The ids of the refreshes without a reply, and whether a connection has died of one.
-    refreshes: BTreeSet<String>,
+    refreshes: BTreeMap<String, Option<u64>>,
     has_refresh_suspects: bool,
     /// When the last frame was sent.
     pub(super) last_frame: Option<Instant>,
@@ -277,7 +277,8 @@ impl Subscriptions {
     }
 
     pub(super) fn refresh_transmitted(&mut self, frame: &Value) {
-        self.refreshes.insert(frame["payload"]["request_id"].to_string());
+        let payload = &frame["payload"];
+        self.refreshes.insert(payload["request_id"].to_string(), payload["pk"].as_u64());
         let is_wanted = self.subscribers.values().any(|subscriber| {
             subscriber.spec.refreshes && frame["stream"] == subscriber.spec.target.stream()
         });
@@ -323,7 +324,9 @@ impl Subscriptions {
     pub(super) fn received(&mut self, nth: ConnectionIndex, frame: &Value) {
         let payload = &frame["payload"];
         let id = payload["request_id"].to_string();
-        self.refreshes.remove(&id);
+        if let Some(pk) = self.refreshes.remove(&id) {
+            self.refreshed(frame, pk);
+        }
         let Some(target) = self.held.get(&id).cloned() else { return };
         let is_current = self.upstreams.get(&target).is_some_and(|upstream| upstream.id == id);
         if !is_current || frame["stream"] != target.stream() {
@@ -337,6 +340,18 @@ impl Subscriptions {
                 if subscriber.phase == Phase::Alive && subscriber.spec.target == target {
                     subscriber.reader.expect_change(&expected, &subscriber.spec);
                 }
+            }
+        }
+    }
+
+    /// A refresh of the object `pk` was answered.
+    fn refreshed(&mut self, frame: &Value, pk: Option<u64>) {
+        let is_missing = pk.is_some() && frame["payload"]["response_status"] == 404;
+        for subscriber in self.subscribers.values_mut().filter(|_| is_missing) {
+            let target = &subscriber.spec.target;
+            if subscriber.spec.refreshes && frame["stream"] == target.stream() && target.pk() == pk
+            {
+                subscriber.reader.is_missing = true;
             }
         }
     }
