@@ -91,8 +91,8 @@ impl Context {
     /// How long to wait for the reply to a subscribe or a refresh with this timeout: at least for as long as it can kill
     /// the connection (L12), and never so short that its timer fires without end.
     pub(crate) fn patience(&self, timeout: Option<Duration>) -> Duration {
-        let timeout = timeout.unwrap_or(DEFAULT_REPLY_TIMEOUT).min(FAR);
-        timeout.max(self.config.quarantine_window.min(FAR)).max(LEAST_PATIENCE)
+        let least = self.config.quarantine_window.clamp(LEAST_PATIENCE, DEFAULT_REPLY_TIMEOUT);
+        timeout.unwrap_or(DEFAULT_REPLY_TIMEOUT).min(FAR).max(least)
     }
 
     /// The reply to a frame that was sent at `sent` on `stream` is overdue (L15).

@@ -164,6 +164,7 @@ fn l12_guilty_ones_of_every_kind_are_found_together() {
             Subscribe::new("bad", "subscribe_feed").without_ack(),
             Subscribe::new("news", "subscribe_a").no_timeout().refresh_with(Request::list("bad")),
             Subscribe::new("news", "subscribe_a").no_timeout().refresh_with(Request::list("bad")),
+            Subscribe::new("bad", "feed").without_ack().refresh_with(Request::list("news")),
             Subscribe::new("news", "subscribe_b").no_timeout().refresh_with(Request::list("bad")),
         ]
         .map(|subscribe| server.subscribe(subscribe))
@@ -321,4 +322,61 @@ fn s7_credentials_are_refreshed_while_another_is_in_quarantine() {
     assert_eq!(frame["stream"], "bad");
     c.reply(&frame, &json!(null));
     assert!(c.session.is_acknowledged(bad));
+}
+
+#[test]
+fn l12_guilty_one_is_found_on_a_slow_line() {
+    for trip in [millis(900), secs(1), secs(3)] {
+        let mut server = FarServer::new(trip, Config::default(), |received| {
+            match (received.stream, received.pk()) {
+                ("tasks", Some(3)) => Answer::Raise(millis(300)),
+                ("tasks", _) => Answer::Ack,
+                _ => Answer::Nothing,
+            }
+        });
+        let keys = server.subscribe_tasks(20);
+        server.run_until(secs(600), |server| server.c.session.ended(keys[3]).is_some());
+        server.run_until_live(19, secs(30));
+        assert!(server.connections <= 20, "{trip:?}: {}", server.connections);
+    }
+}
+
+#[test]
+fn l15_short_timeouts_still_prove_silence() {
+    let mut c = Conversation::connected_with(|config| {
+        config.quarantine_window = secs(5);
+        config.request_timeout = Some(secs(1));
+    });
+    c.subscribe(Subscribe::instance("tasks", 7));
+    c.subscribe(Subscribe::instance("notes", 4));
+    c.sent();
+    c.advance(secs(1));
+    assert_ne!(*c.session.state(), ConnectionState::Connected, "two subscribes are overdue");
+
+    c.wait_and_connect();
+    c.subscribe_acked(Subscribe::instance("tasks", 7));
+    c.reconnect();
+    c.sent_one();
+    c.advance(millis(4_999));
+    assert_eq!(*c.session.state(), ConnectionState::Connected);
+    c.advance(millis(1));
+    assert_ne!(*c.session.state(), ConnectionState::Connected, "a replay is overdue");
+}
+
+#[test]
+fn l12_long_window_does_not_make_the_client_wait() {
+    let mut c = Conversation::connected_with(|config| {
+        config.quarantine_window = secs(3_600);
+        (config.replay_window, config.max_replay_window) = (1, 1);
+        config.heartbeat = None;
+    });
+    for pk in 0..2 {
+        c.subscribe_acked(Subscribe::instance("tasks", pk));
+    }
+    c.reconnect();
+    c.sent_one();
+    c.advance(secs(1));
+    c.tick();
+    c.advance(secs(30));
+    assert_eq!(c.sent().len(), 1, "the overdue replay does not hold up the next");
 }

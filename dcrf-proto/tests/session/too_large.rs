@@ -204,6 +204,30 @@ fn f5_guilty_refresh_is_found_among_others() {
 }
 
 #[test]
+fn f5_refreshes_go_together_once_the_guilty_one_is_found() {
+    let mut c = Conversation::connected();
+    let mut feeds: Vec<_> = (0..10)
+        .map(|n| {
+            let feed = Subscribe::new("rows", "subscribe_team").arg("team", n);
+            c.subscribe(feed.refresh_with(Request::list("rows").arg("team", n)))
+        })
+        .collect();
+    for refreshes in [10, 1, 9] {
+        for frame in c.sent() {
+            c.reply_with(&frame, 201, &json!([]), &Value::Null);
+        }
+        assert_eq!(c.sent().len(), refreshes);
+        if refreshes < 9 {
+            assert_eq!(c.session.stats().subscriptions_ended, 0);
+        }
+        c.disconnect(LOST);
+        c.wait_and_connect();
+    }
+    let ended = feeds.extract_if(.., |feed| c.changes_and_end(*feed).1 == Some(ENDED)).count();
+    assert_eq!(ended, 1);
+}
+
+#[test]
 fn f5_policy_can_still_stop_at_a_message_that_is_too_large() {
     let mut c = Conversation::connected();
     c.session.handle_disconnected_with(c.epoch(), LOST, dcrf_proto::FailureAction::Stop, c.now);
