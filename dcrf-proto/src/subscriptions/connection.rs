@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::quarantine::{Suspect, Turn};
+use super::quarantine::{Suspect, Suspicion, Turn};
 use super::refresh::Refresh;
 use super::subscriber::Subscriber;
 use super::upstream::Phase;
@@ -41,9 +41,8 @@ impl Subscriptions {
         for key in self.registry.in_order() {
             let Some(upstream) = self.registry.upstreams.get(key) else { continue };
             again += usize::from(upstream.acknowledged);
-            if let Some(suspicion) = &upstream.suspicion {
-                self.quarantine.add(cx, Suspect::Upstream(key), suspicion);
-                self.replay.enter(&mut self.registry, cx, key, Phase::Quarantined);
+            if let Some(suspicion) = upstream.suspicion.clone() {
+                self.hold_back(cx, key, &suspicion);
             } else {
                 let phase = Phase::Queued { replayed: true };
                 self.replay.enqueue(&mut self.registry, cx, key, phase);
@@ -55,6 +54,12 @@ impl Subscriptions {
         self.quarantine.is_ready(cx);
         self.registry.streams.free();
         cx.trace.replaying(again);
+    }
+
+    /// Lets a suspect wait for its trial.
+    pub(super) fn hold_back(&mut self, cx: &mut Context, key: UpstreamKey, suspicion: &Suspicion) {
+        self.quarantine.add(cx, Suspect::Upstream(key), suspicion);
+        self.replay.enter(&mut self.registry, cx, key, Phase::Quarantined);
     }
 
     pub(crate) fn frame_sent(&mut self, cx: &Context) {

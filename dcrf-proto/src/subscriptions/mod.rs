@@ -241,15 +241,24 @@ impl Subscriptions {
         self.next_sequence += 1;
         self.replay.added(upstream.phase);
         let (id, target) = (upstream.id.clone(), upstream.target);
+        let suspicion = self.quarantine.recall(target);
         let key = self.registry.upstreams.insert_with(|_| upstream);
         if let Some(upstream) = self.registry.upstreams.get_mut(key) {
             upstream.select(cx, key, subscribe);
+            upstream.suspicion.clone_from(&suspicion);
         }
         cx.routes.insert(id, Route::To(Destination::Upstream(key)));
         self.by_target.entry(target).or_insert(key);
-        if is_connected {
-            let phase = Phase::Queued { replayed: false };
-            self.replay.enqueue(&mut self.registry, cx, key, phase);
+        match suspicion {
+            _ if !is_connected => {}
+            Some(suspicion) => {
+                self.hold_back(cx, key, &suspicion);
+                self.quarantine.be_patient(cx);
+            }
+            None => {
+                let phase = Phase::Queued { replayed: false };
+                self.replay.enqueue(&mut self.registry, cx, key, phase);
+            }
         }
         key
     }
@@ -342,6 +351,9 @@ impl Subscriptions {
         let Some(upstream) = self.registry.upstreams.get_mut(key) else { return };
         upstream.trace(cx, SubscriptionEvent::Unsubscribed);
         upstream.unsubscriber = unsubscriber;
+        if let Some(suspicion) = upstream.suspicion.take() {
+            self.quarantine.remember(upstream.target, suspicion);
+        }
         let is_on_server = upstream.is_on_server();
         if is_on_server && upstream.can_unsubscribe() {
             // A new subscriber to the same target must not join it any more.
@@ -364,7 +376,10 @@ impl Subscriptions {
         result: Result<(), UnsubscribeError>,
     ) {
         self.replay.enter(&mut self.registry, cx, key, Phase::Offline);
-        let Some(upstream) = self.registry.upstreams.remove(key) else { return };
+        let Some(mut upstream) = self.registry.upstreams.remove(key) else { return };
+        if let Some(suspicion) = upstream.suspicion.take() {
+            self.quarantine.remember(upstream.target, suspicion);
+        }
         self.replay.removed(upstream.phase);
         cx.routes.remove(&upstream.id);
         upstream.deselect(cx, key);

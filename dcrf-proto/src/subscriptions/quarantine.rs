@@ -29,6 +29,9 @@ const FIRST_HOLD: Duration = Duration::from_millis(250);
 /// The number of the death after which the hold is the longest, 4 s.
 const LONGEST_HOLD: u32 = 5;
 
+/// How many suspects are remembered after their last subscriber has left.
+const MOST_LEFT: usize = 64;
+
 /// How long requests and other subscribes wait for a trial: the server takes up to a second to close.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -118,6 +121,8 @@ pub(super) struct Quarantine {
     /// Until then requests wait for the suspects on their stream.
     patience: Option<Instant>,
     timer: Option<Instant>,
+    /// What speaks against targets whose last subscriber has left, oldest first: a program may subscribe again and again.
+    left: VecDeque<(u64, Box<Suspicion>)>,
 }
 
 #[derive(Debug)]
@@ -149,6 +154,29 @@ impl Quarantine {
     pub(super) fn connected(&mut self, now: Instant) {
         self.acknowledged = 0;
         self.patience = Some(now + PATIENCE);
+    }
+
+    /// Lets requests wait for the suspects on their stream.
+    pub(super) fn be_patient(&mut self, cx: &mut Context) {
+        self.patience = Some(cx.now + PATIENCE);
+        self.set_timer(cx);
+    }
+
+    /// The last subscriber of a suspect has left.
+    pub(super) fn remember(&mut self, target: u64, suspicion: Box<Suspicion>) {
+        // Most of those suspected once are innocent.
+        if suspicion.deaths > 1 {
+            if self.left.len() == MOST_LEFT {
+                self.left.pop_front();
+            }
+            self.left.push_back((target, suspicion));
+        }
+    }
+
+    /// What speaks against a target that is subscribed to again.
+    pub(super) fn recall(&mut self, target: u64) -> Option<Box<Suspicion>> {
+        let index = self.left.iter().position(|(left, _)| *left == target)?;
+        self.left.remove(index).map(|(_, suspicion)| suspicion)
     }
 
     /// Holds a suspect back.

@@ -380,3 +380,26 @@ fn l12_long_window_does_not_make_the_client_wait() {
     c.advance(secs(30));
     assert_eq!(c.sent().len(), 1, "the overdue replay does not hold up the next");
 }
+
+#[test]
+fn l12_program_that_subscribes_again_and_again_harms_nobody_for_ever() {
+    let mut server = server_with(Config::default());
+    server.subscribe_tasks(5);
+    let mut bad = server.subscribe(Subscribe::instance("bad", 1));
+    let mut convicted = 0;
+    let mut again = |server: &mut FarServer, until| {
+        while server.time() < until {
+            server.run(secs(1));
+            if let Some(end) = server.c.changes_and_end(bad).1 {
+                convicted += u32::from(end == poisoned());
+                bad = server.subscribe(Subscribe::instance("bad", 1));
+            }
+        }
+    };
+    again(&mut server, secs(120));
+    let connections = server.connections;
+    again(&mut server, secs(720));
+    let more = server.connections - connections;
+    assert!(more <= 30, "{more} deaths in ten minutes");
+    assert!(convicted > 10, "its reason was reported {convicted} times");
+}

@@ -34,6 +34,8 @@ pub(crate) struct Subscriptions {
     pub(super) large_refreshes: u64,
     /// When each must be acknowledged, or have ended (S3).
     deadlines: BTreeSet<(Instant, SubscriptionKey)>,
+    /// How often targets were suspected whose last subscriber has left, and since when.
+    left: BTreeMap<Target, (u32, Option<Instant>)>,
     /// The ids of the refreshes without a reply, and whether a connection has died of one.
     refreshes: BTreeMap<String, Option<u64>>,
     has_refresh_suspects: bool,
@@ -104,7 +106,11 @@ impl Subscriptions {
         self.deadlines.extend(spec.timeout.map(|timeout| (now + timeout, key)));
         // Earlier subscribers may have ended without having read that.
         self.forget_if_unused(&spec.target, session);
+        let left = self.left.remove(&spec.target);
         let upstream = self.upstreams.entry(spec.target.clone()).or_default();
+        if let Some(suspicion) = left {
+            (upstream.times_suspected, upstream.suspected_since) = suspicion;
+        }
         let mut reader = Reader::default();
         if nth.is_some() && upstream.acknowledged_on == nth {
             reader.acknowledged();
@@ -138,7 +144,17 @@ impl Subscriptions {
     /// Forgets the upstream subscription if it has no subscriber left.
     pub(super) fn forget_if_unused(&mut self, target: &Target, session: &Session) {
         if !self.alive(session).any(|(_, subscriber)| subscriber.spec.target == *target) {
-            self.upstreams.remove(target);
+            if let Some(upstream) = self.upstreams.remove(target) {
+                self.left(target, &upstream);
+            }
+        }
+    }
+
+    /// Its last subscriber has left. What speaks against it is remembered.
+    fn left(&mut self, target: &Target, upstream: &Upstream) {
+        if upstream.times_suspected > 0 {
+            let suspicion = (upstream.times_suspected, upstream.suspected_since);
+            self.left.insert(target.clone(), suspicion);
         }
     }
 
@@ -148,7 +164,9 @@ impl Subscriptions {
         for key in &keys {
             self.subscribers.get_mut(key).expect("a subscriber").phase = Phase::EndedByAll;
         }
-        self.upstreams.clear();
+        for (target, upstream) in std::mem::take(&mut self.upstreams) {
+            self.left(&target, &upstream);
+        }
         keys.len()
     }
 
