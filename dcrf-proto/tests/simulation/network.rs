@@ -177,17 +177,16 @@ impl Network {
         }
     }
 
-    /// Releases the frames of all black holes.
+    /// Releases the frames of all black holes, behind those in flight.
     pub(crate) fn restore(&mut self, now: Duration, schedule: &mut Schedule) {
-        for (nth, connection) in self.connections.iter_mut().enumerate() {
-            for frame in connection.up.held.take().into_iter().flatten() {
-                schedule.add(now, Scheduled::AtServer(nth, frame));
+        for (nth, Connection { up, down, .. }) in self.connections.iter_mut().enumerate() {
+            (up.clear, down.clear) = (up.clear.max(now), down.clear.max(now));
+            for frame in up.held.take().into_iter().flatten() {
+                schedule.add(up.clear, Scheduled::AtServer(nth, frame));
             }
-            for frame in connection.down.held.take().into_iter().flatten() {
-                schedule.add(now, Scheduled::AtClient(nth, frame));
+            for frame in down.held.take().into_iter().flatten() {
+                schedule.add(down.clear, Scheduled::AtClient(nth, frame));
             }
-            connection.up.clear = connection.up.clear.max(now);
-            connection.down.clear = connection.down.clear.max(now);
         }
     }
 }
