@@ -43,6 +43,9 @@ pub struct Config {
     /// When to ping a silent server. `None` for never. Default: after 20 s without a frame, with 10 s for the answer.
     pub heartbeat: Option<Heartbeat>,
     /// The timeout of a request and of a subscribe, counted from the call. `None` for no timeout. Default: 30 s.
+    ///
+    /// A replayed subscribe and a refresh also count as overdue after this time, but never before
+    /// [`quarantine_window`](Self::quarantine_window) has passed.
     pub request_timeout: Option<Duration>,
     /// How many requests may wait to be sent, while offline or because the socket is slow. Default: 1,024 requests and
     /// 8 MiB.
