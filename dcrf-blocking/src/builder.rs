@@ -112,11 +112,6 @@ impl Builder {
         pub fn origin(self, origin: &str) -> Self;
 
         /// Sets [`Config::framing`]: whether the server multiplexes streams.
-        ///
-        /// ```no_run
-        /// # use dcrf_blocking::Framing;
-        /// let builder = dcrf_blocking::builder("ws://localhost:8000/ws/").framing(Framing::Bare);
-        /// ```
         pub fn framing(self, framing: Framing) -> Self;
 
         /// Sets [`Config::dialect`]: hooks for servers that deviate from DCRF's protocol.
@@ -157,11 +152,6 @@ impl Builder {
         pub fn heartbeat(self, heartbeat: impl Into<Option<Heartbeat>>) -> Self;
 
         /// Sets [`Config::request_timeout`]: the timeout of requests and subscribes. `None` for no timeout.
-        ///
-        /// ```no_run
-        /// # use std::time::Duration;
-        /// let builder = dcrf_blocking::builder("ws://localhost:8000/ws/").request_timeout(Duration::from_secs(10));
-        /// ```
         pub fn request_timeout(self, timeout: impl Into<Option<Duration>>) -> Self;
 
         /// Sets [`Config::outbox`]: how many requests may wait to be sent.
@@ -177,10 +167,6 @@ impl Builder {
         pub fn max_outgoing_message(self, bytes: usize) -> Self;
 
         /// Sets the size limit of a message from the server, in bytes. The default is 4 MiB.
-        ///
-        /// ```no_run
-        /// let builder = dcrf_blocking::builder("ws://localhost:8000/ws/").max_incoming_message(16 * 1024 * 1024);
-        /// ```
         pub fn max_incoming_message(self, bytes: usize) -> Self;
 
         /// Sets [`Config::changes`]: how many unread changes a subscription may hold.
@@ -206,10 +192,6 @@ impl Builder {
         pub fn poisoned_after(self, time: Duration) -> Self;
 
         /// Sets [`Config::pk_field`]: the serializers' name for the primary key.
-        ///
-        /// ```no_run
-        /// let builder = dcrf_blocking::builder("ws://localhost:8000/ws/").pk_field("id");
-        /// ```
         pub fn pk_field(self, name: impl Into<Cow<'static, str>>) -> Self;
 
         /// Sets [`Config::ensure_pk_field_in_delete_events`]: whether delete events name the key as the serializers do.
@@ -319,11 +301,6 @@ impl Builder {
 
     /// Builds the client and waits for its first connection. Later it reconnects automatically.
     ///
-    /// ```no_run
-    /// let client = dcrf_blocking::builder("ws://localhost:8000/ws/").connect()?;
-    /// # Ok::<(), dcrf_blocking::ConnectError>(())
-    /// ```
-    ///
     /// # Errors
     ///
     /// [`ConnectError::Failed`] if the first attempt fails, and [`ConnectError::Closed`] if the client is closed during it.
@@ -339,11 +316,6 @@ impl Builder {
 
     /// Builds the client without waiting. It connects in the background, retries if that fails, and queues requests until
     /// then.
-    ///
-    /// ```no_run
-    /// let client = dcrf_blocking::builder("ws://localhost:8000/ws/").connect_lazy()?;
-    /// # Ok::<(), dcrf_blocking::ConnectError>(())
-    /// ```
     ///
     /// # Errors
     ///

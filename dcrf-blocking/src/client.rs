@@ -48,24 +48,12 @@ impl Client {
         /// The next item of each [`Subscription`](crate::Subscription) is
         /// [`SubscriptionError::Unsubscribed`](crate::SubscriptionError::Unsubscribed); unread changes are dropped. The
         /// call does not wait for the server.
-        ///
-        /// ```no_run
-        /// # fn f(client: dcrf_blocking::Client) {
-        /// println!("{} subscriptions ended", client.unsubscribe_all());
-        /// # }
-        /// ```
         pub fn unsubscribe_all(&self) -> usize;
 
         /// Subscribes again to everything on the current connection, for a server that has lost the subscriptions.
         ///
         /// A subscription ends if the server replies with an error. While offline this does nothing, since every new
         /// connection replays the subscriptions.
-        ///
-        /// ```no_run
-        /// # fn f(client: dcrf_blocking::Client) {
-        /// client.resubscribe();
-        /// # }
-        /// ```
         pub fn resubscribe(&self);
 
         /// The current state of the connection.
@@ -112,12 +100,6 @@ impl Client {
 
         /// Checks now whether the server still responds, for example after the network has changed. If nothing arrives
         /// within 2 seconds, the client reconnects. While offline this does nothing.
-        ///
-        /// ```no_run
-        /// # fn f(client: dcrf_blocking::Client) {
-        /// client.probe();
-        /// # }
-        /// ```
         pub fn probe(&self);
 
         /// Replaces the connection with a new one. Does not wait for it.
@@ -142,12 +124,6 @@ impl Client {
         pub fn force_reconnect_with(&self, frame: CloseFrame);
 
         /// Closes the client without waiting. Pending requests and subscriptions fail at once.
-        ///
-        /// ```no_run
-        /// # fn f(client: dcrf_blocking::Client) {
-        /// client.close_now();
-        /// # }
-        /// ```
         pub fn close_now(&self);
     }
 
@@ -210,12 +186,6 @@ impl Client {
     ///
     /// It waits up to 5 seconds for requests in flight, then performs the closing handshake. The other requests fail with
     /// [`RequestError::Closed`](crate::RequestError::Closed).
-    ///
-    /// ```no_run
-    /// # fn f(client: dcrf_blocking::Client) {
-    /// client.close();
-    /// # }
-    /// ```
     pub fn close(&self) {
         self.close_with(CloseOptions::default());
     }

@@ -1,16 +1,64 @@
-//! A blocking client for Django Channels REST Framework (DCRF): requests, replies and subscriptions over one WebSocket
+//! A blocking client for [Django Channels REST Framework] (DCRF): requests, replies and subscriptions over one WebSocket
 //! that reconnects automatically.
 //!
+//! [Django Channels REST Framework]: https://github.com/NilCoalescing/djangochannelsrestframework
+//!
 //! ```no_run
+//! use dcrf_blocking::{Change, Subscribe};
 //! use serde_json::{Value, json};
 //!
-//! let client = dcrf_blocking::connect("ws://localhost:8000/ws/")?;
-//! let alex: Value = client.create("people", &json!({"name": "Alex"}))?;
-//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let client = dcrf_blocking::connect("wss://example.com/ws/")?;
+//!     let alex: Value = client.create("people", &json!({"name": "Alex"}))?;
+//!
+//!     // An iterator over changes that survives reconnects. `refresh` adds the snapshots.
+//!     let subscribe = Subscribe::instance("people", &alex["id"]).refresh();
+//!     for change in client.subscribe::<Value>(subscribe)? {
+//!         match change? {
+//!             Change::Snapshot(people) => println!("current: {}", people[0]["name"]),
+//!             Change::Update(person) => println!("updated: {}", person["name"]),
+//!             Change::Delete(_) => break,
+//!             Change::Gap(gap) => println!("reconnected: {}", gap.cause),
+//!             other => println!("{other:?}"),
+//!         }
+//!     }
+//!     client.close();
+//!     Ok(())
+//! }
 //! ```
 //!
-//! [`Client`] has the requests and subscriptions. Each client has a background thread, which sends and receives, answers
-//! the server's pings, reconnects and replays subscriptions. The thread ends when the last handle is dropped.
+//! If the server restarts in the middle, this prints:
+//!
+//! ```text
+//! current: "Alex"
+//! updated: "Jo"
+//! reconnected: the server closed the connection with code 1012
+//! current: "Jefe"
+//! ```
+//!
+//! # Contents
+//!
+//! | you want to | see |
+//! | --- | --- |
+//! | connect | [`connect`], or [`builder`] for options |
+//! | make requests | [`Client`]: [`list`](Client::list), [`create`](Client::create), [`retrieve`](Client::retrieve), [`update`](Client::update), [`patch`](Client::patch), [`delete`](Client::delete), and [`call`](Client::call) for any other action |
+//! | make several at once | [`start`](Client::start), [`start_subscribe`](Client::start_subscribe) |
+//! | read long lists, or many replies | [`list_all`](Client::list_all), [`stream`](Client::stream) |
+//! | follow changes | [`subscribe`](Client::subscribe), [`Subscribe`], [`Change`] |
+//! | wait for at most some time | the methods of [`Receiver`] and [`Pending`] |
+//! | receive unsolicited messages | [`listen`](Client::listen), [`events`](Client::events) |
+//! | handle errors | [`RequestError`], [`SubscriptionError`], [`ConnectionError`], [`CloseReason`] |
+//! | watch the connection | [`watch_state`](Client::watch_state), [`stats`](Client::stats) |
+//! | solve a task: a live list, tokens, TLS, tests, deployment, logs | [the guide](https://docs.rs/dcrf-tokio/latest/dcrf_tokio/guide/), which uses `dcrf-tokio`: the names are the same, without `.await` |
+//! | know exactly what happens | [the rules](dcrf_proto::rules) |
+//!
+//! The crate `dcrf_proto` defines most types, so their examples import from there. In your program, import them from
+//! `dcrf_blocking`.
+//!
+//! # Threads
+//!
+//! Each client has a background thread, which sends and receives, answers the server's pings, reconnects and replays
+//! subscriptions. The thread ends when the last handle is dropped. To share a client between threads, clone it.
 //!
 //! Calls block the current thread. They also work inside async runtimes, but `dcrf-tokio` and `dcrf-smol` fit better
 //! there.
@@ -19,12 +67,15 @@
 //!
 //! The features can be combined freely.
 //!
-//! - `rustls` (enabled by default): TLS for `wss://`, with ring and Mozilla's root certificates.
+//! - `rustls` (enabled by default): TLS for `wss://`, with ring and Mozilla's root certificates. `Tls::rustls` accepts a
+//!   custom configuration of `rustls` 0.23, which this crate re-exports.
 //! - `platform-roots`: lets rustls use the operating system's root certificates, see `Tls::platform_roots`.
 //! - `native-tls`: TLS with the operating system's library (OpenSSL, Secure Transport, `SChannel`). It is used if
-//!   `rustls` is disabled, or with `Tls::use_native_tls`.
+//!   `rustls` is disabled, or with `Tls::use_native_tls`. Building on Linux needs OpenSSL's headers and pkg-config.
 //! - `tracing`: spans and events for `tracing`, with the targets `dcrf::connection`, `dcrf::request`,
-//!   `dcrf::subscription` and `dcrf::frame`. The documentation of `dcrf-tokio` lists them under "Logs".
+//!   `dcrf::subscription` and `dcrf::frame`. The guide [lists them][logs].
+//!
+//! [logs]: https://docs.rs/dcrf-tokio/latest/dcrf_tokio/guide/observability/#logs
 //!
 //! Without `rustls` and `native-tls`, a `wss://` URL fails with [`UrlError::TlsNotBuiltIn`].
 

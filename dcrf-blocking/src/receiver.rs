@@ -209,14 +209,6 @@ impl<T> Receiver<client::Subscription<T>> {
     /// Succeeds without a confirmation while offline, or if the connection is lost: the server drops the subscriptions of
     /// a closed connection.
     ///
-    /// ```no_run
-    /// # use dcrf_blocking::{Subscription, UnsubscribeError};
-    /// # fn f(names: Subscription<String>) -> Result<(), UnsubscribeError> {
-    /// names.cancel()?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
     /// # Errors
     ///
     /// If the server replies with an error or does not reply in time. The subscription has ended in any case.

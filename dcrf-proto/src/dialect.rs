@@ -143,10 +143,6 @@ impl ChangeKind {
     pub(crate) const ALL: [Self; 3] = [Self::Create, Self::Update, Self::Delete];
 
     /// The action of its events in DCRF.
-    ///
-    /// ```
-    /// assert_eq!(dcrf_proto::ChangeKind::Update.action(), "update");
-    /// ```
     pub fn action(self) -> &'static str {
         match self {
             Self::Create => "create",

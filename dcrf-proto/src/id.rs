@@ -240,11 +240,6 @@ pub(crate) type IdMap<V> = OwnMap<RequestId, V>;
 ///
 /// The same seed and the same calls give the same ids and delays. Two sessions must not share a seed, so take it from
 /// the operating system outside of tests. Generated ids are unique, not secret.
-///
-/// ```
-/// let seed = dcrf_proto::Seed::from([7; 32]);
-/// # let _ = seed;
-/// ```
 #[derive(Clone)]
 pub struct Seed([u8; 32]);
 

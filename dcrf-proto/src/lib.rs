@@ -1,34 +1,48 @@
 //! The protocol core of a client for [Django Channels REST Framework] (DCRF): requests, subscriptions and reconnection
 //! as a state machine without I/O.
 //!
-//! Most programs use an adapter such as `dcrf-tokio`, which drives this core over real sockets. Use the core itself to
-//! embed a client in your own event loop: it opens no sockets, reads no clock, starts no threads and draws no
+//! Most programs use `dcrf-tokio`, `dcrf-smol` or `dcrf-blocking`, which drive this core over real sockets. Use the core
+//! itself to embed a client in your own event loop: it opens no sockets, reads no clock, starts no threads and draws no
 //! randomness.
 //!
-//! - A [`Session`] is one client. It survives reconnects: it decides when to dial, queues each [`Request`] while there
-//!   is no connection, replays each [`Subscribe`] on every new connection, and settles every request exactly once.
-//! - [`rules`] defines the behaviour, rule by rule.
-//! - The feature `client` adds the async handles and the driver that all adapters share, in the module `client`. The
-//!   feature `websocket` adds the WebSocket over any byte stream.
-//! - The feature `tracing` emits spans and events for the crate `tracing`, as `dcrf-tokio` documents under "Logs". A
-//!   session emits them during the call that causes them. Times are those that you pass as `now`.
-//!
 //! [Django Channels REST Framework]: https://github.com/NilCoalescing/djangochannelsrestframework
+//!
+//! # Contents
+//!
+//! | you want to | see |
+//! | --- | --- |
+//! | embed a client | [`Session`], which is one client: it decides when to dial, queues each request while there is no connection, replays each subscription on every new connection, and settles every request exactly once |
+//! | report what happened, and ask what to do | the `handle_*` and `poll_*` methods of [`Session`]; [`Transmit`], [`Event`] |
+//! | make requests, subscribe | [`Request`], [`Subscribe`], [`Change`] |
+//! | set options | [`Config`]; [`Dialect`] for servers that deviate from DCRF's protocol |
+//! | handle errors | [`RequestError`], [`SubscriptionError`], [`ConnectionError`], [`CloseReason`] |
+//! | know exactly what happens | [`rules`], rule by rule |
+//! | write an adapter for a runtime | the module `client` (feature `client`): the async handles and the driver that all adapters share; the module `websocket` (feature `websocket`): the WebSocket over any byte stream |
+//! | solve a task | [the guide](https://docs.rs/dcrf-tokio/latest/dcrf_tokio/guide/) of `dcrf-tokio` |
+//!
+//! The feature `tracing` emits spans and events for the crate `tracing`, which the guide [lists][logs]. A session emits them
+//! during the call that causes them. Times are those that you pass as `now`.
+//!
+//! [logs]: https://docs.rs/dcrf-tokio/latest/dcrf_tokio/guide/observability/#logs
 //!
 //! # A complete run loop
 //!
 //! Report what happened with the `handle_*` methods, and get what to do from the `poll_*` methods. Here the socket is a
-//! queue in memory, with a small server at the other end. With a real socket, the loop is the same.
+//! queue in memory, with a small server at the other end, which loses the first connection. With a real socket, the loop
+//! is the same. The folder `examples` has one for mio and one for a game.
 //!
 //! ```
 //! use std::collections::VecDeque;
-//! use std::time::Instant;
+//! use std::time::{Duration, Instant};
 //!
-//! use dcrf_proto::{Frame, Change, CloseOptions, CloseFrame, Config, Event, ConnectionError, Request, Seed, Session, Subscribe, Transmit};
+//! use dcrf_proto::{
+//!     Change, CloseFrame, CloseOptions, Config, ConnectionError, Epoch, Event, Frame, Request,
+//!     Seed, Session, Subscribe, Transmit,
+//! };
 //! use serde_json::{Value, json};
 //!
 //! /// The server: acknowledges a subscription and sends one update. Echoes every other request.
-//! fn answer(message: &str) -> Vec<String> {
+//! fn answer(message: &str, title: &str) -> Vec<String> {
 //!     let message: Value = serde_json::from_str(message).unwrap();
 //!     let (stream, asked) = (&message["stream"], &message["payload"]);
 //!     let reply = |action: &Value, status: u16, data: Value| {
@@ -36,20 +50,23 @@
 //!             "response_status": status, "request_id": asked["request_id"]}}).to_string()
 //!     };
 //!     if asked["action"] == "subscribe_instance" {
-//!         let update = reply(&json!("update"), 200, json!({"pk": asked["pk"], "title": "new"}));
+//!         let update = reply(&json!("update"), 200, json!({"pk": asked["pk"], "title": title}));
 //!         return vec![reply(&asked["action"], 201, Value::Null), update];
 //!     }
 //!     vec![reply(&asked["action"], 200, asked["data"].clone())]
 //! }
 //!
+//! let mut config = Config::default();
+//! config.backoff.maximum = Duration::from_millis(10); // to reconnect at once
 //! // A real program gets the seed from the operating system.
-//! let mut session = Session::new(Config::default(), Seed::from([7; 32]), Instant::now());
+//! let mut session = Session::new(config, Seed::from([7; 32]), Instant::now());
 //! session.open(Instant::now());
 //! let echo = session.request(Request::new("tools", "echo").arg("data", 42), Instant::now())?;
 //! let task = session.subscribe(Subscribe::instance("tasks", 7), Instant::now())?;
 //!
-//! let mut socket: Option<(dcrf_proto::Epoch, VecDeque<String>)> = None;
-//! let mut updates = Vec::new();
+//! let mut socket: Option<(Epoch, VecDeque<String>)> = None;
+//! let mut title = "draft";
+//! let mut seen = Vec::new();
 //! while !session.is_finished() {
 //!     // Input.
 //!     let now = Instant::now();
@@ -69,13 +86,16 @@
 //!         match transmit {
 //!             Transmit::Dial(epoch) => {
 //!                 socket = Some((epoch, VecDeque::new()));
-//!                 session.handle_connected(epoch, now); // or handle_disconnected, with the reason
+//!                 session.handle_connected(epoch, now); // or handle_disconnected
 //!             }
 //!             Transmit::Frame(_, Frame::Text(text)) => {
-//!                 socket.iter_mut().for_each(|(_, incoming)| incoming.extend(answer(&text)));
+//!                 if let Some((_, incoming)) = &mut socket {
+//!                     incoming.extend(answer(&text, title));
+//!                 }
 //!             }
 //!             Transmit::Frame(epoch, Frame::Close(_)) => {
-//!                 session.handle_disconnected(epoch, ConnectionError::Closed(CloseFrame::normal()), now);
+//!                 let closed = ConnectionError::Closed(CloseFrame::normal());
+//!                 session.handle_disconnected(epoch, closed, now);
 //!             }
 //!             Transmit::Frame(epoch, Frame::Ping) => session.handle_pong(epoch, now),
 //!             _ => {}
@@ -91,22 +111,35 @@
 //!             Event::ChangeReadable(subscription) => {
 //!                 assert_eq!(subscription, task);
 //!                 while let Some(Ok(change)) = session.poll_change(subscription) {
-//!                     if let Change::Update(task) = change {
-//!                         updates.push(task.decode::<Value>()?["title"].clone());
-//!                         session.close(CloseOptions::default(), now);
+//!                     match change {
+//!                         Change::Update(task) => {
+//!                             seen.push(task.decode::<Value>()?["title"].to_string());
+//!                         }
+//!                         Change::Gap(gap) => seen.push(gap.cause.to_string()),
+//!                         _ => {}
 //!                     }
 //!                 }
 //!             }
 //!             _ => {}
 //!         }
 //!     }
-//!     // With a real socket: wait here until it is readable or until `session.poll_timeout()`. Don't wait after an
-//!     // event, since it may have led to something to send.
+//!     if seen.len() == 1 && title == "draft" {
+//!         // The server restarts, and somebody changes the task meanwhile.
+//!         title = "final";
+//!         let (epoch, _) = socket.take().unwrap();
+//!         session.handle_disconnected(epoch, ConnectionError::Dropped, now);
+//!     } else if seen.len() == 3 {
+//!         session.close(CloseOptions::default(), now);
+//!     }
+//!     // With a real socket: wait here until it is readable or until `session.poll_timeout()`.
+//!     // Don't wait after an event, since it may have led to something to send.
 //! }
-//! assert_eq!(updates, ["new"]);
+//! let cause = "the connection ended without a close frame";
+//! assert_eq!(seen, [r#""draft""#, cause, r#""final""#]);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+#![doc(html_root_url = "https://docs.rs/dcrf-proto/latest")]
 #![forbid(unsafe_code)]
 
 mod arena;

@@ -1,21 +1,60 @@
-//! A client for Django Channels REST Framework (DCRF) on smol, async-std and any other executor: requests, replies and
+//! A client for [Django Channels REST Framework] (DCRF) on smol, async-std and any other executor: requests, replies and
 //! subscriptions over one WebSocket that reconnects automatically.
 //!
+//! [Django Channels REST Framework]: https://github.com/NilCoalescing/djangochannelsrestframework
+//!
 //! ```no_run
-//! # fn f() -> Result<(), Box<dyn std::error::Error>> {
+//! use dcrf_smol::{Change, Subscribe};
 //! use serde_json::{Value, json};
 //!
-//! smol::block_on(async {
-//!     let client = dcrf_smol::connect("ws://localhost:8000/ws/").await?;
-//!     let alex: Value = client.create("people", &json!({"name": "Alex"})).await?;
-//!     client.close().await;
-//!     Ok(())
-//! })
-//! # }
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     smol::block_on(async {
+//!         let client = dcrf_smol::connect("wss://example.com/ws/").await?;
+//!         let alex: Value = client.create("people", &json!({"name": "Alex"})).await?;
+//!
+//!         // A stream of changes that survives reconnects. `refresh` adds the snapshots.
+//!         let subscribe = Subscribe::instance("people", &alex["id"]).refresh();
+//!         let mut changes = client.subscribe::<Value>(subscribe).await?;
+//!         while let Some(change) = changes.next().await {
+//!             match change? {
+//!                 Change::Snapshot(people) => println!("current: {}", people[0]["name"]),
+//!                 Change::Update(person) => println!("updated: {}", person["name"]),
+//!                 Change::Delete(_) => break,
+//!                 Change::Gap(gap) => println!("reconnected: {}", gap.cause),
+//!                 other => println!("{other:?}"),
+//!             }
+//!         }
+//!         client.close().await;
+//!         Ok(())
+//!     })
+//! }
 //! ```
 //!
-//! Start with [`connect`], or with [`builder`] for options. [`Client`] has the requests and subscriptions. Sockets and timers
-//! are those of async-io, which smol and async-std use too.
+//! If the server restarts in the middle, this prints:
+//!
+//! ```text
+//! current: "Alex"
+//! updated: "Jo"
+//! reconnected: the server closed the connection with code 1012
+//! current: "Jefe"
+//! ```
+//!
+//! # Contents
+//!
+//! | you want to | see |
+//! | --- | --- |
+//! | connect | [`connect`], or [`builder`] for options |
+//! | make requests | [`Client`]: [`list`](Client::list), [`create`](Client::create), [`retrieve`](Client::retrieve), [`update`](Client::update), [`patch`](Client::patch), [`delete`](Client::delete), and [`call`](Client::call) for any other action |
+//! | read long lists, or many replies | [`list_all`](Client::list_all), [`stream`](Client::stream) |
+//! | follow changes | [`subscribe`](Client::subscribe), [`Subscribe`], [`Change`] |
+//! | receive unsolicited messages | [`listen`](Client::listen), [`events`](Client::events) |
+//! | handle errors | [`RequestError`], [`SubscriptionError`], [`ConnectionError`], [`CloseReason`] |
+//! | watch the connection | [`watch_state`](Client::watch_state), [`stats`](Client::stats) |
+//! | solve a task: a live list, tokens, TLS, tests, deployment, logs | [the guide](https://docs.rs/dcrf-tokio/latest/dcrf_tokio/guide/), which uses `dcrf-tokio`: all names are the same |
+//! | know exactly what happens | [the rules](dcrf_proto::rules) |
+//!
+//! The crate `dcrf_proto` defines most types, so their examples import from there. In your program, import them from
+//! `dcrf_smol`. Sockets and timers are those of async-io, which smol and async-std use too.
 //!
 //! # Executors
 //!
@@ -42,12 +81,15 @@
 //!
 //! The features can be combined freely.
 //!
-//! - `rustls` (enabled by default): TLS for `wss://`, with ring and Mozilla's root certificates.
+//! - `rustls` (enabled by default): TLS for `wss://`, with ring and Mozilla's root certificates. `Tls::rustls` accepts a
+//!   custom configuration of `rustls` 0.23, which this crate re-exports.
 //! - `platform-roots`: lets rustls use the operating system's root certificates, see `Tls::platform_roots`.
 //! - `native-tls`: TLS with the operating system's library (OpenSSL, Secure Transport, `SChannel`). It is used if
-//!   `rustls` is disabled, or with `Tls::use_native_tls`.
+//!   `rustls` is disabled, or with `Tls::use_native_tls`. Building on Linux needs OpenSSL's headers and pkg-config.
 //! - `tracing`: spans and events for `tracing`, with the targets `dcrf::connection`, `dcrf::request`,
-//!   `dcrf::subscription` and `dcrf::frame`. The documentation of `dcrf-tokio` lists them under "Logs".
+//!   `dcrf::subscription` and `dcrf::frame`. The guide [lists them][logs].
+//!
+//! [logs]: https://docs.rs/dcrf-tokio/latest/dcrf_tokio/guide/observability/#logs
 //!
 //! Without `rustls` and `native-tls`, a `wss://` URL fails with [`UrlError::TlsNotBuiltIn`].
 
@@ -164,13 +206,6 @@ pub fn builder(url: &str) -> Builder {
 pub type Builder = dcrf_proto::websocket::Builder<Smol>;
 
 /// async-io's sockets and timers, and this crate's executor, for the client.
-///
-/// ```
-/// use dcrf_proto::websocket::Runtime;
-///
-/// // It works everywhere.
-/// assert!(dcrf_smol::Smol::current().is_ok());
-/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Smol;
 

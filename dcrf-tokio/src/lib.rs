@@ -1,28 +1,68 @@
-//! A client for Django Channels REST Framework (DCRF) on Tokio: requests, replies and subscriptions over one WebSocket
+//! A client for [Django Channels REST Framework] (DCRF) on Tokio: requests, replies and subscriptions over one WebSocket
 //! that reconnects automatically.
 //!
+//! [Django Channels REST Framework]: https://github.com/NilCoalescing/djangochannelsrestframework
+//!
 //! ```no_run
-//! # async fn f() -> Result<(), Box<dyn std::error::Error>> {
 //! use dcrf_tokio::{Change, Subscribe};
-//! use serde_json::{Value, json};
+//! use serde::Deserialize;
+//! use serde_json::json;
 //!
-//! let client = dcrf_tokio::connect("ws://localhost:8000/ws/").await?;
-//!
-//! let alex: Value = client.create("people", &json!({"name": "Alex"})).await?;
-//!
-//! let mut changes = client.subscribe::<Value>(Subscribe::instance("people", &alex["id"])).await?;
-//! while let Some(change) = changes.next().await {
-//!     if let Change::Update(person) = change? {
-//!         println!("{person}");
-//!     }
+//! #[derive(Debug, Deserialize)]
+//! struct Person {
+//!     id: u64,
+//!     name: String,
 //! }
-//! # Ok(())
-//! # }
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let client = dcrf_tokio::connect("wss://example.com/ws/").await?;
+//!     let alex: Person = client.create("people", &json!({"name": "Alex"})).await?;
+//!
+//!     // A stream of changes that survives reconnects. `refresh` adds the snapshots.
+//!     let subscribe = Subscribe::instance("people", alex.id).refresh();
+//!     let mut changes = client.subscribe::<Person>(subscribe).await?;
+//!     while let Some(change) = changes.next().await {
+//!         match change? {
+//!             Change::Snapshot(people) => println!("current: {people:?}"),
+//!             Change::Update(person) => println!("updated: {person:?}"),
+//!             Change::Delete(_) => break,
+//!             Change::Gap(gap) => println!("reconnected: {}", gap.cause),
+//!             other => println!("{other:?}"),
+//!         }
+//!     }
+//!     client.close().await;
+//!     Ok(())
+//! }
 //! ```
 //!
-//! Start with [`connect`], or with [`builder`] for options. [`Client`] has the requests and subscriptions. The crate
-//! `dcrf_proto` defines most types, so their examples import from there. In your program, import them from
+//! If the server restarts in the middle, this prints:
+//!
+//! ```text
+//! current: [Person { id: 4, name: "Alex" }]
+//! updated: Person { id: 4, name: "Jo" }
+//! reconnected: the server closed the connection with code 1012
+//! current: [Person { id: 4, name: "Jefe" }]
+//! ```
+//!
+//! # Contents
+//!
+//! | you want to | see |
+//! | --- | --- |
+//! | connect | [`connect`], or [`builder`] for options |
+//! | make requests | [`Client`]: [`list`](Client::list), [`create`](Client::create), [`retrieve`](Client::retrieve), [`update`](Client::update), [`patch`](Client::patch), [`delete`](Client::delete), and [`call`](Client::call) for any other action |
+//! | read long lists, or many replies | [`list_all`](Client::list_all), [`stream`](Client::stream) |
+//! | follow changes | [`subscribe`](Client::subscribe), [`Subscribe`], [`Change`] |
+//! | receive unsolicited messages | [`listen`](Client::listen), [`events`](Client::events) |
+//! | handle errors | [`RequestError`], [`SubscriptionError`], [`ConnectionError`], [`CloseReason`] |
+//! | watch the connection | [`watch_state`](Client::watch_state), [`stats`](Client::stats) |
+//! | solve a task: a live list, tokens, TLS, tests, deployment, logs | the [guide] |
+//! | know exactly what happens | [the rules](dcrf_proto::rules) |
+//!
+//! The crate `dcrf_proto` defines most types, so their examples import from there. In your program, import them from
 //! `dcrf_tokio`.
+//!
+//! # Runtime
 //!
 //! The client runs on both flavors of Tokio's runtime, with I/O and time enabled, as with `#[tokio::main]` and
 //! `enable_all`. A current-thread runtime runs the client only inside of its `block_on`. While the program is elsewhere,
@@ -32,49 +72,19 @@
 //!
 //! The features can be combined freely.
 //!
-//! - `rustls` (enabled by default): TLS for `wss://`, with ring and Mozilla's root certificates.
+//! - `rustls` (enabled by default): TLS for `wss://`, with ring and Mozilla's root certificates. `Tls::rustls` accepts a
+//!   custom configuration of `rustls` 0.23, which this crate re-exports.
 //! - `platform-roots`: lets rustls use the operating system's root certificates, see `Tls::platform_roots`.
 //! - `native-tls`: TLS with the operating system's library (OpenSSL, Secure Transport, `SChannel`). It is used if
-//!   `rustls` is disabled, or with `Tls::use_native_tls`.
-//! - `tracing`: spans and events for `tracing`, see below.
+//!   `rustls` is disabled, or with `Tls::use_native_tls`. Building on Linux needs OpenSSL's headers and pkg-config.
+//! - `tracing`: spans and events for `tracing`, see [logs](guide::observability#logs).
 //!
 //! Without `rustls` and `native-tls`, a `wss://` URL fails with [`UrlError::TlsNotBuiltIn`].
-//!
-//! # Logs
-//!
-//! With the feature `tracing`, a client emits spans and events. To see them, install a `tracing` subscriber, for
-//! example from the crate `tracing-subscriber`:
-//!
-//! ```no_run
-//! use tracing::Level;
-//! use tracing_subscriber::{filter::Targets, fmt, prelude::*};
-//!
-//! let levels = Targets::new().with_default(Level::INFO).with_target("dcrf", Level::DEBUG);
-//! tracing_subscriber::registry().with(fmt::layer()).with(levels).init();
-//! ```
-//!
-//! | target | `WARN` | `INFO` | `DEBUG` | `TRACE` |
-//! | --- | --- | --- | --- | --- |
-//! | `dcrf::connection` | gave up, not authorized, closed by a failure | connected, lost and why, the first attempt that fails, closed | each attempt | |
-//! | `dcrf::request` | | | how each request ended, repeats, rejected calls | |
-//! | `dcrf::subscription` | ended by an error reply or by quarantine, suspected in quarantine, the first lag on a connection | | subscribed, error replies, deferred, resubscribing, gaps | each lag |
-//! | `dcrf::frame` | the first frame on a connection that is not a JSON object | | | each dropped frame, with its size |
-//!
-//! A request is a span (`request`, at `DEBUG`) from the call to its end. Its parent is the caller's span. It has the
-//! fields `stream`, `action`, `request_id`, `outcome` (`ok`, `error reply 404`, `timed out`, `connection lost`,
-//! `closed`, `cancelled`, `overflowed`, or `sent` for a message without a reply), `ms`, and `sent`: whether the request
-//! was sent. All other events are in the span of the client (`client`, at `INFO`), which names the server. Events of
-//! the connection have the number of the last `attempt`, how long the lost connection was open (`connected_ms`), and
-//! the wait before the next attempt (`wait_ms`). Without a `tracing` subscriber, the client emits nothing, not even to
-//! the crate `log` with `tracing`'s feature of that name.
-//!
-//! Logs contain request ids, but no payloads, queries, headers or reasons of close frames. The `tracing` subscriber is
-//! called without holding the client's lock, so it may use the client. `tungstenite` writes requests and frames to the
-//! crate `log`: keep its target at `info` if logs must not contain secrets.
 
 #![forbid(unsafe_code)]
 
 mod compat;
+pub mod guide;
 
 use std::fmt;
 use std::future::Future;
@@ -117,11 +127,6 @@ pub use dcrf_proto::{
     RequestError, RequestId, Selector, StatKind, Stats, Subscribe, SubscriptionError, Unhandled,
     UnsubscribeError,
 };
-
-// Compiles the examples of the README as tests. One of them needs TLS.
-#[cfg(all(doctest, any(feature = "rustls", feature = "native-tls")))]
-#[doc = include_str!("../../README.md")]
-struct Readme;
 
 /// Connects to a server by its `ws://` or `wss://` URL, with the default options.
 ///
@@ -189,13 +194,6 @@ pub fn builder(url: &str) -> Builder {
 pub type Builder = dcrf_proto::websocket::Builder<Tokio>;
 
 /// Tokio as the client's runtime: its sockets, timers and tasks.
-///
-/// ```
-/// use dcrf_proto::websocket::Runtime;
-///
-/// // There is no runtime here.
-/// assert!(dcrf_tokio::Tokio::current().is_err());
-/// ```
 #[derive(Clone)]
 pub struct Tokio {
     handle: Handle,

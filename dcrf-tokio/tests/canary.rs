@@ -177,7 +177,7 @@ async fn x1_no_secret_is_shown_or_logged() {
     }
 
     let records = RECORDS.0.lock().unwrap();
-    // The README warns of these. If this assertion fails because there are fewer, update the README.
+    // The guide warns of these (`guide/observability.rs`). If this assertion fails because there are fewer, update it.
     let seen = |secret: &str| {
         let mut seen: Vec<(&str, log::Level)> = records
             .iter()

@@ -17,3 +17,8 @@ pub mod proxy;
 pub mod recoveries;
 pub mod server;
 pub mod stories;
+
+// Compiles the examples of the README as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -40,14 +40,6 @@ impl Events {
 
     /// The next event. `None` once the client is closed and its socket is gone.
     ///
-    /// ```no_run
-    /// # async fn example(mut events: dcrf_proto::client::Events) {
-    /// while let Some(event) = events.next().await {
-    ///     println!("{event:?}");
-    /// }
-    /// # }
-    /// ```
-    ///
     /// # Cancel safety
     ///
     /// Dropping the future loses no event.

@@ -137,12 +137,6 @@ impl Client {
     /// Unread changes are discarded, and the next item of each [`Subscription`] is
     /// [`SubscriptionError::Unsubscribed`](crate::SubscriptionError::Unsubscribed). A [`SubscribeFuture`] fails with
     /// the same error.
-    ///
-    /// ```no_run
-    /// # async fn f(client: dcrf_proto::client::Client) {
-    /// println!("{} subscriptions ended", client.unsubscribe_all());
-    /// # }
-    /// ```
     pub fn unsubscribe_all(&self) -> usize {
         self.handle.shared().command(Session::unsubscribe_all)
     }
@@ -151,12 +145,6 @@ impl Client {
     ///
     /// If the server replies with an error, the subscription ends, as after a reconnect. Without a connection this does
     /// nothing: the next one replays all subscriptions.
-    ///
-    /// ```no_run
-    /// # async fn f(client: dcrf_proto::client::Client) {
-    /// client.resubscribe();
-    /// # }
-    /// ```
     pub fn resubscribe(&self) {
         self.handle.shared().command(Session::resubscribe);
     }
@@ -199,12 +187,6 @@ impl Client {
     ///
     /// Returns once the socket is gone.
     ///
-    /// ```no_run
-    /// # async fn f(client: dcrf_proto::client::Client) {
-    /// client.close().await;
-    /// # }
-    /// ```
-    ///
     /// # Cancel safety
     ///
     /// The client closes even if the future is dropped.
@@ -233,12 +215,6 @@ impl Client {
     }
 
     /// Closes the client without waiting. Pending requests and subscriptions fail at once.
-    ///
-    /// ```no_run
-    /// # async fn f(client: dcrf_proto::client::Client) {
-    /// client.close_now();
-    /// # }
-    /// ```
     pub fn close_now(&self) {
         self.handle.shared().command(|session, now| session.close(CloseOptions::now(), now));
     }

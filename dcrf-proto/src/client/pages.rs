@@ -82,18 +82,6 @@ impl<T: DeserializeOwned> Pages<T> {
 
     /// The number of objects in the list, as of the last page that was read. `None` before the first page, and if the
     /// list is paginated by cursor.
-    ///
-    /// ```no_run
-    /// # use dcrf_proto::{Request, client::{Client, ReplyError}};
-    /// # async fn example(client: Client) -> Result<(), ReplyError> {
-    /// let mut pages = client.list_pages::<serde_json::Value>(Request::list("rows"));
-    /// while let Some(page) = pages.next().await {
-    ///     let page = page?;
-    ///     println!("{} of {:?}", page.results.len(), pages.total());
-    /// }
-    /// # Ok(())
-    /// # }
-    /// ```
     pub fn total(&self) -> Option<u64> {
         self.total
     }
@@ -115,16 +103,6 @@ impl<T: DeserializeOwned> Pages<T> {
     }
 
     /// The next page. `None` after the last one.
-    ///
-    /// ```no_run
-    /// # use dcrf_proto::client::{Pages, ReplyError};
-    /// # async fn example(mut pages: Pages<u32>) -> Result<(), ReplyError> {
-    /// while let Some(page) = pages.next().await {
-    ///     println!("{:?}", page?.results);
-    /// }
-    /// # Ok(())
-    /// # }
-    /// ```
     ///
     /// # Errors
     ///
@@ -179,28 +157,11 @@ impl<T: DeserializeOwned> Pages<T> {
 
 impl<T: DeserializeOwned> Items<T> {
     /// The number of objects in the list, see [`Pages::total`].
-    ///
-    /// ```no_run
-    /// # use dcrf_proto::client::Items;
-    /// # fn example(rows: Items<u32>) {
-    /// println!("of {:?}", rows.total());
-    /// # }
-    /// ```
     pub fn total(&self) -> Option<u64> {
         self.pages.total
     }
 
     /// The next object. `None` after the last one.
-    ///
-    /// ```no_run
-    /// # use dcrf_proto::client::{Items, ReplyError};
-    /// # async fn example(mut rows: Items<u32>) -> Result<(), ReplyError> {
-    /// while let Some(row) = rows.next().await {
-    ///     println!("{}", row?);
-    /// }
-    /// # Ok(())
-    /// # }
-    /// ```
     ///
     /// # Errors
     ///

@@ -134,16 +134,6 @@ fn leave(handle: &Handle, key: ReplyStreamKey, leave: impl FnOnce(&mut crate::se
 impl<T: DeserializeOwned> ReplyStream<T> {
     /// The next reply. `None` after the last one.
     ///
-    /// ```no_run
-    /// # use dcrf_proto::client::{ReplyStream, ReplyError};
-    /// # async fn example(mut lines: ReplyStream<String>) -> Result<(), ReplyError> {
-    /// while let Some(line) = lines.next().await {
-    ///     println!("{}", line?);
-    /// }
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
     /// # Errors
     ///
     /// See [`ReplyError`].

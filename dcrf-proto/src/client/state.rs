@@ -153,12 +153,6 @@ impl StateWatch {
     /// The next state: the current one at first, then each one that differs from the last. `None` after
     /// [`ConnectionState::Closed`].
     ///
-    /// ```no_run
-    /// # async fn f(mut states: dcrf_proto::client::StateWatch) {
-    /// let current = states.next().await;
-    /// # }
-    /// ```
-    ///
     /// # Cancel safety
     ///
     /// Dropping the future loses no state.

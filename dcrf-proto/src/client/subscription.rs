@@ -153,18 +153,6 @@ pub enum ChangeError {
 impl<T: DeserializeOwned> Subscription<T> {
     /// The next change. `None` after the subscription has ended.
     ///
-    /// ```no_run
-    /// # use dcrf_proto::{Change, client::{ChangeError, Subscription}};
-    /// # async fn example(mut names: Subscription<String>) -> Result<(), ChangeError> {
-    /// while let Some(change) = names.next().await {
-    ///     if let Change::Update(name) = change? {
-    ///         println!("{name}");
-    ///     }
-    /// }
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
     /// # Errors
     ///
     /// The subscription has ended, or a change could not be decoded, see [`ChangeError`].
@@ -234,14 +222,6 @@ impl<T> Subscription<T> {
     ///
     /// It also succeeds while offline, or if the connection is lost meanwhile: the server drops the subscriptions of a
     /// lost connection. For a subscription [without acknowledgement](Subscribe::without_ack) it does not wait.
-    ///
-    /// ```no_run
-    /// # use dcrf_proto::{UnsubscribeError, client::Subscription};
-    /// # async fn example(names: Subscription<String>) -> Result<(), UnsubscribeError> {
-    /// names.cancel().await?;
-    /// # Ok(())
-    /// # }
-    /// ```
     ///
     /// # Errors
     ///

@@ -29,22 +29,11 @@ impl Default for CloseOptions {
 
 impl CloseOptions {
     /// Closes without waiting.
-    ///
-    /// ```
-    /// # use dcrf_proto::CloseOptions;
-    /// let close = CloseOptions::now();
-    /// ```
     pub fn now() -> Self {
         Self { wait: Duration::ZERO, ..Self::default() }
     }
 
     /// Sets how long to wait for replies to requests in flight.
-    ///
-    /// ```
-    /// # use dcrf_proto::CloseOptions;
-    /// # use std::time::Duration;
-    /// let close = CloseOptions::default().wait(Duration::from_secs(1));
-    /// ```
     pub fn wait(mut self, wait: Duration) -> Self {
         self.wait = wait;
         self
@@ -53,11 +42,6 @@ impl CloseOptions {
     /// Unsubscribes first. The server drops the subscriptions of a closed connection anyway, so this is only needed for
     /// servers that keep count of subscriptions. It happens during the wait, so it has no effect with
     /// [`CloseOptions::now`].
-    ///
-    /// ```
-    /// # use dcrf_proto::CloseOptions;
-    /// let close = CloseOptions::default().unsubscribe();
-    /// ```
     pub fn unsubscribe(mut self) -> Self {
         self.unsubscribe = true;
         self
@@ -99,10 +83,6 @@ pub struct CloseFrame {
 
 impl CloseFrame {
     /// The normal closure, code 1000 without a reason.
-    ///
-    /// ```
-    /// assert_eq!(dcrf_proto::CloseFrame::normal().code, 1000);
-    /// ```
     pub fn normal() -> Self {
         Self { code: 1000, reason: String::new() }
     }

@@ -99,23 +99,11 @@ impl Request {
 
     /// Creates a `list` request for the objects of a stream. The reply is an array, or a [page](crate::Page) if the
     /// server paginates the list.
-    ///
-    /// ```
-    /// # use dcrf_proto::Request;
-    /// assert_eq!(Request::list("people"), Request::new("people", "list"));
-    /// ```
     pub fn list(stream: &str) -> Self {
         Self::new(stream, "list")
     }
 
     /// Creates a `create` request for a new object from `data`.
-    ///
-    /// ```
-    /// # use dcrf_proto::Request;
-    /// use serde_json::json;
-    ///
-    /// let request = Request::create("people", &json!({"name": "Alex"}));
-    /// ```
     pub fn create(stream: &str, data: &(impl Serialize + ?Sized)) -> Self {
         Self::new(stream, "create").arg("data", data)
     }
@@ -132,23 +120,11 @@ impl Request {
     }
 
     /// Creates an `update` request that replaces the object with the primary key `pk` by `data`.
-    ///
-    /// ```
-    /// # use dcrf_proto::Request;
-    /// # use serde_json::json;
-    /// let request = Request::update("people", 4, &json!({"name": "Jo", "age": 41}));
-    /// ```
     pub fn update(stream: &str, pk: impl Serialize, data: &(impl Serialize + ?Sized)) -> Self {
         Self::new(stream, "update").arg("pk", pk).arg("data", data)
     }
 
     /// Creates a `patch` request that updates the fields in `data`.
-    ///
-    /// ```
-    /// # use dcrf_proto::Request;
-    /// # use serde_json::json;
-    /// let request = Request::patch("people", 4, &json!({"age": 42}));
-    /// ```
     pub fn patch(stream: &str, pk: impl Serialize, data: &(impl Serialize + ?Sized)) -> Self {
         Self::new(stream, "patch").arg("pk", pk).arg("data", data)
     }
@@ -278,19 +254,11 @@ impl Request {
     }
 
     /// The name of the stream.
-    ///
-    /// ```
-    /// assert_eq!(dcrf_proto::Request::list("people").stream(), "people");
-    /// ```
     pub fn stream(&self) -> &str {
         &self.stream
     }
 
     /// The action. Empty if the payload has none.
-    ///
-    /// ```
-    /// assert_eq!(dcrf_proto::Request::list("people").action(), "list");
-    /// ```
     pub fn action(&self) -> &str {
         &self.action
     }

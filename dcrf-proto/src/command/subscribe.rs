@@ -194,13 +194,6 @@ impl Subscribe {
     /// The time is counted from the call, and includes waiting for a connection and for a server that asks to try again
     /// later. If the server has not acknowledged the subscription by then, it ends with
     /// [`SubscriptionError::TimedOut`](crate::SubscriptionError::TimedOut). Once it was acknowledged, no outage ends it.
-    ///
-    /// ```
-    /// # use dcrf_proto::Subscribe;
-    /// use std::time::Duration;
-    ///
-    /// let all = Subscribe::new("people", "subscribe_all").timeout(Duration::from_secs(5));
-    /// ```
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Timeout::After(timeout);
         self
@@ -208,22 +201,12 @@ impl Subscribe {
 
     /// Keeps trying to subscribe without a timeout, for as long as the client is offline and the server asks to try again
     /// later.
-    ///
-    /// ```
-    /// # use dcrf_proto::Subscribe;
-    /// let all = Subscribe::new("people", "subscribe_all").no_timeout();
-    /// ```
     pub fn no_timeout(mut self) -> Self {
         self.timeout = Timeout::Never;
         self
     }
 
     /// Also delivers create events. [`refresh`](Self::refresh) does so too.
-    ///
-    /// ```
-    /// # use dcrf_proto::Subscribe;
-    /// let all = Subscribe::new("people", "subscribe_all").include_create();
-    /// ```
     pub fn include_create(mut self) -> Self {
         self.include_create = true;
         self
@@ -321,19 +304,11 @@ impl Subscribe {
     }
 
     /// The name of the stream.
-    ///
-    /// ```
-    /// assert_eq!(dcrf_proto::Subscribe::instance("people", 4).stream(), "people");
-    /// ```
     pub fn stream(&self) -> &str {
         &self.stream
     }
 
     /// The subscribe action.
-    ///
-    /// ```
-    /// assert_eq!(dcrf_proto::Subscribe::instance("people", 4).action(), "subscribe_instance");
-    /// ```
     pub fn action(&self) -> &str {
         &self.action
     }

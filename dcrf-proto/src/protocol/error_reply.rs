@@ -57,13 +57,6 @@ impl ErrorReply {
     }
 
     /// Whether the object does not exist: the status is 404.
-    ///
-    /// ```
-    /// use dcrf_proto::ErrorReply;
-    ///
-    /// assert!(ErrorReply::new(404).is_not_found());
-    /// assert!(!ErrorReply::new(403).is_not_found());
-    /// ```
     pub fn is_not_found(&self) -> bool {
         self.status == Some(404)
     }

@@ -30,13 +30,6 @@ pub enum Pk {
 
 impl Pk {
     /// The key as a number, if it is one and fits.
-    ///
-    /// ```
-    /// use dcrf_proto::Pk;
-    ///
-    /// assert_eq!(Pk::from(7).as_i64(), Some(7));
-    /// assert_eq!(Pk::from("7").as_i64(), None);
-    /// ```
     pub fn as_i64(&self) -> Option<i64> {
         match self {
             Self::Number(number) => i64::try_from(*number).ok(),
@@ -45,13 +38,6 @@ impl Pk {
     }
 
     /// The key as text, if it is text.
-    ///
-    /// ```
-    /// use dcrf_proto::Pk;
-    ///
-    /// assert_eq!(Pk::from("a113677d").as_str(), Some("a113677d"));
-    /// assert_eq!(Pk::from(7).as_str(), None);
-    /// ```
     pub fn as_str(&self) -> Option<&str> {
         match self {
             Self::Number(_) => None,

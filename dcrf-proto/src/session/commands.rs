@@ -98,15 +98,6 @@ impl Session {
     }
 
     /// Ends a reply stream after its last reply. The key becomes invalid.
-    ///
-    /// ```
-    /// # use dcrf_proto::{Config, Request, Seed, Session};
-    /// # use std::time::Instant;
-    /// # let (mut session, now) = (Session::new(Config::default(), Seed::from([7; 32]), Instant::now()), Instant::now());
-    /// # let rows = session.stream(Request::list("rows"), now)?;
-    /// session.finish_reply_stream(rows);
-    /// # Ok::<(), dcrf_proto::Rejected<Request>>(())
-    /// ```
     pub fn finish_reply_stream(&mut self, replies: ReplyStreamKey) {
         self.requests.remove_stream(&mut self.cx, replies, true);
         self.finish_close_if_idle();
@@ -114,15 +105,6 @@ impl Session {
 
     /// Cancels a reply stream. If its request was sent, its [cancel action](Request::cancel_action) is sent as well.
     /// The key becomes invalid.
-    ///
-    /// ```
-    /// # use dcrf_proto::{Config, Request, Seed, Session};
-    /// # use std::time::Instant;
-    /// # let (mut session, now) = (Session::new(Config::default(), Seed::from([7; 32]), Instant::now()), Instant::now());
-    /// # let rows = session.stream(Request::list("rows"), now)?;
-    /// session.cancel_reply_stream(rows);
-    /// # Ok::<(), dcrf_proto::Rejected<Request>>(())
-    /// ```
     pub fn cancel_reply_stream(&mut self, replies: ReplyStreamKey) {
         self.requests.remove_stream(&mut self.cx, replies, false);
         self.finish_close_if_idle();
@@ -132,14 +114,6 @@ impl Session {
     /// If the server replies nevertheless, the reply is dropped.
     ///
     /// Without a [timeout](Request::timeout) the message stays queued for as long as the session lives.
-    ///
-    /// ```
-    /// # use dcrf_proto::{Config, Request, Seed, Session};
-    /// # use std::time::Instant;
-    /// # let (mut session, now) = (Session::new(Config::default(), Seed::from([7; 32]), Instant::now()), Instant::now());
-    /// session.send(Request::new("chat", "typing"), now)?;
-    /// # Ok::<(), dcrf_proto::Rejected<Request>>(())
-    /// ```
     ///
     /// # Errors
     ///
@@ -283,15 +257,6 @@ impl Session {
     ///
     /// An error reply ends the subscription, as after a reconnect. Subscribes that are in flight are not sent twice.
     /// Does nothing without a connection, because the next one replays all subscriptions anyway.
-    ///
-    /// ```
-    /// # use dcrf_proto::{Config, Seed, Session, Subscribe};
-    /// # use std::time::Instant;
-    /// # let (mut session, now) = (Session::new(Config::default(), Seed::from([7; 32]), Instant::now()), Instant::now());
-    /// let person = session.subscribe(Subscribe::instance("people", 4), now)?;
-    /// session.resubscribe(now);
-    /// # Ok::<(), dcrf_proto::Rejected<Subscribe>>(())
-    /// ```
     pub fn resubscribe(&mut self, now: Instant) {
         self.advance(now);
         if self.link.is_open() && self.check_open().is_ok() {
@@ -353,14 +318,6 @@ impl Session {
 
     /// Closes the session because its driver stops: all requests settle, all subscriptions end, and no connection
     /// follows.
-    ///
-    /// ```
-    /// # use dcrf_proto::{CloseReason, Config, Seed, Session, ConnectionState};
-    /// # use std::time::Instant;
-    /// # let (mut session, now) = (Session::new(Config::default(), Seed::from([7; 32]), Instant::now()), Instant::now());
-    /// session.stop_driving(now);
-    /// assert_eq!(*session.state(), ConnectionState::Closed(CloseReason::DriverStopped));
-    /// ```
     pub fn stop_driving(&mut self, now: Instant) {
         self.advance(now);
         if !matches!(self.link.state(), ConnectionState::Closed(_)) {

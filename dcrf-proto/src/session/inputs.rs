@@ -172,16 +172,6 @@ impl Session {
     }
 
     /// A ping or a pong has arrived.
-    ///
-    /// ```
-    /// # use dcrf_proto::{Config, Seed, Session};
-    /// # use std::time::Instant;
-    /// # let (mut session, now) = (Session::new(Config::default(), Seed::from([7; 32]), Instant::now()), Instant::now());
-    /// # session.open(now);
-    /// # let epoch = session.epoch().unwrap();
-    /// # session.handle_connected(epoch, now);
-    /// session.handle_pong(epoch, now);
-    /// ```
     pub fn handle_pong(&mut self, epoch: Epoch, now: Instant) {
         self.frame_received(epoch, 0, now);
     }

@@ -97,13 +97,6 @@ impl Session {
     }
 
     /// The configuration.
-    ///
-    /// ```
-    /// # use dcrf_proto::{Config, Seed, Session};
-    /// # use std::time::Instant;
-    /// # let (mut session, now) = (Session::new(Config::default(), Seed::from([7; 32]), Instant::now()), Instant::now());
-    /// assert_eq!(session.config().max_attempts, None);
-    /// ```
     pub fn config(&self) -> &Config {
         &self.cx.config
     }

@@ -150,15 +150,6 @@ impl Session {
     /// [`Event::ReplyReadable`] reports that there are replies to read. It comes once for all of them, so call this
     /// method until it returns `None`.
     ///
-    /// ```
-    /// # use dcrf_proto::{Config, Request, Seed, Session};
-    /// # use std::time::Instant;
-    /// # let (mut session, now) = (Session::new(Config::default(), Seed::from([7; 32]), Instant::now()), Instant::now());
-    /// let rows = session.stream(Request::list("rows"), now)?;
-    /// assert!(session.poll_reply(rows).is_none());
-    /// # Ok::<(), dcrf_proto::Rejected<Request>>(())
-    /// ```
-    ///
     /// # Errors
     ///
     /// Returns why the stream has ended, once all replies are read. The key becomes invalid.

@@ -94,11 +94,6 @@ const RESERVED: [HeaderName; 9] = [
 
 impl Credentials {
     /// Returns empty credentials.
-    ///
-    /// ```
-    /// let credentials = dcrf_proto::websocket::Credentials::new();
-    /// # drop(credentials);
-    /// ```
     pub fn new() -> Self {
         Self {
             url: None,
@@ -317,11 +312,6 @@ pub struct CredentialsError {
 
 impl CredentialsError {
     /// Returns an error that makes this attempt fail. The client retries.
-    ///
-    /// ```
-    /// # use dcrf_proto::websocket::CredentialsError;
-    /// let error = CredentialsError::new("the token service is down");
-    /// ```
     pub fn new(message: impl fmt::Display) -> Self {
         Self { message: message.to_string(), fatal: false }
     }

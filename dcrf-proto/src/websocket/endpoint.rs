@@ -161,12 +161,6 @@ impl Endpoint {
     }
 
     /// Whether the scheme is `wss`.
-    ///
-    /// ```
-    /// # use dcrf_proto::websocket::Endpoint;
-    /// assert!(!Endpoint::parse("ws://example.com")?.is_tls());
-    /// # Ok::<(), dcrf_proto::websocket::UrlError>(())
-    /// ```
     pub fn is_tls(&self) -> bool {
         self.is_tls
     }

@@ -63,11 +63,6 @@ impl Options {
     /// Sets the size limit of a message from the server, in bytes. The default is 4 MiB. Of a larger text message only
     /// the envelope is kept ([`Frame::TooLarge`](crate::Frame::TooLarge)). If it has no small envelope, or is fragmented,
     /// binary, or over 64 MiB, it ends the connection with [`ConnectionError::TooLarge`].
-    ///
-    /// ```
-    /// # use dcrf_proto::websocket::Options;
-    /// let options = Options::default().max_incoming_message(16 * 1024 * 1024);
-    /// ```
     #[must_use]
     pub fn max_incoming_message(mut self, bytes: usize) -> Self {
         self.max_incoming_message = bytes;

@@ -1,4 +1,4 @@
-//! nginx in front of the workers, with the settings that the README recommends.
+//! nginx in front of the workers, with the settings that the guide recommends (`dcrf-tokio/src/guide/deployment.rs`).
 
 use std::fmt::Write;
 use std::fs;

@@ -269,14 +269,6 @@ impl<R> Builder<R> {
     /// The first attempt starts at once. A program that starts hundreds of clients should spread them: a server that
     /// accepts them all at the same moment can time out.
     ///
-    /// ```
-    /// # async fn f<R>(builder: dcrf_proto::websocket::Builder<R>) -> Result<(), Box<dyn std::error::Error>> {
-    /// let client = builder.connect().await?;
-    /// # drop(client);
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
     /// # Errors
     ///
     /// [`ConnectError::Failed`] if the first attempt fails, and [`ConnectError::Closed`] if the client is closed during it.
@@ -296,14 +288,6 @@ impl<R> Builder<R> {
 
     /// Builds the client without waiting. It connects in the background, retries if that fails, and queues requests
     /// until then.
-    ///
-    /// ```
-    /// # fn f<R>(builder: dcrf_proto::websocket::Builder<R>) -> Result<(), Box<dyn std::error::Error>> {
-    /// let client = builder.connect_lazy()?;
-    /// # drop(client);
-    /// # Ok(())
-    /// # }
-    /// ```
     ///
     /// # Errors
     ///

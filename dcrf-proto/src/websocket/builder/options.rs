@@ -11,26 +11,12 @@ use crate::protocol::framing::Framing;
 
 impl<R> Builder<R> {
     /// Sets all options at once. Setters called later override single ones.
-    ///
-    /// ```
-    /// # use dcrf_proto::Config;
-    /// # fn f<R>(builder: dcrf_proto::websocket::Builder<R>) {
-    /// let builder = builder.config(Config::default());
-    /// # }
-    /// ```
     pub fn config(mut self, config: Config) -> Self {
         self.config = config;
         self
     }
 
     /// Sets [`Config::framing`]: whether the server multiplexes streams.
-    ///
-    /// ```
-    /// # use dcrf_proto::Framing;
-    /// # fn f<R>(builder: dcrf_proto::websocket::Builder<R>) {
-    /// let builder = builder.framing(Framing::Bare);
-    /// # }
-    /// ```
     pub fn framing(mut self, framing: Framing) -> Self {
         self.config.framing = framing;
         self
@@ -102,13 +88,6 @@ impl<R> Builder<R> {
     }
 
     /// Sets [`Config::request_timeout`]: the timeout of requests and subscribes. `None` for no timeout.
-    ///
-    /// ```
-    /// # use std::time::Duration;
-    /// # fn f<R>(builder: dcrf_proto::websocket::Builder<R>) {
-    /// let builder = builder.request_timeout(Duration::from_secs(10));
-    /// # }
-    /// ```
     pub fn request_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.config.request_timeout = timeout.into();
         self
@@ -140,12 +119,6 @@ impl<R> Builder<R> {
 
     /// Sets the size limit of a message from the server, in bytes. The default is 4 MiB. A larger reply fails its request
     /// with [`RequestError::ReplyTooLarge`](crate::RequestError::ReplyTooLarge), and nothing else.
-    ///
-    /// ```
-    /// # fn f<R>(builder: dcrf_proto::websocket::Builder<R>) {
-    /// let builder = builder.max_incoming_message(16 * 1024 * 1024);
-    /// # }
-    /// ```
     pub fn max_incoming_message(mut self, bytes: usize) -> Self {
         self.options = self.options.max_incoming_message(bytes);
         self
@@ -195,12 +168,6 @@ impl<R> Builder<R> {
     }
 
     /// Sets [`Config::pk_field`]: the serializers' name for the primary key.
-    ///
-    /// ```
-    /// # fn f<R>(builder: dcrf_proto::websocket::Builder<R>) {
-    /// let builder = builder.pk_field("id");
-    /// # }
-    /// ```
     pub fn pk_field(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         self.config.pk_field = name.into();
         self

@@ -220,12 +220,6 @@ impl Tls {
     /// Uses the operating system's TLS library even if the feature `rustls` is enabled.
     ///
     /// This needs the feature `native-tls`. The system's roots are read from disk once, when connecting.
-    ///
-    /// ```
-    /// use dcrf_proto::websocket::Tls;
-    ///
-    /// let tls = Tls::default().use_native_tls();
-    /// ```
     #[cfg(feature = "native-tls")]
     pub fn use_native_tls(self) -> Self {
         self.with(|settings| {

@@ -1,0 +1,366 @@
+//! Recipes: short solutions for common tasks.
+//!
+//! - [A live list](#a-live-list)
+//! - [A feed with arguments](#a-feed-with-arguments)
+//! - [Start offline](#start-offline)
+//! - [Many requests at once](#many-requests-at-once)
+//! - [Share a client](#share-a-client)
+//! - [Show progress](#show-progress)
+//! - [Read a long list](#read-a-long-list)
+//! - [Unsolicited messages](#unsolicited-messages)
+//! - [Handle errors](#handle-errors)
+//! - [Other actions and replies](#other-actions-and-replies)
+//! - [Objects without `pk`](#objects-without-pk)
+//! - [Servers that differ](#servers-that-differ)
+//!
+//! # A live list
+//!
+//! [`Subscribe::refresh`] delivers the server's state at first, after each reconnect, and when your loop was too slow. A
+//! loop that applies snapshots and changes in order always reaches the state of the server:
+//!
+//! ```no_run
+//! use std::collections::BTreeMap;
+//!
+//! use dcrf_tokio::{Change, ChangeError, Client, Pk, Subscribe, SubscriptionError};
+//! use serde::Deserialize;
+//!
+//! #[derive(Debug, Deserialize)]
+//! struct Task {
+//!     pk: Pk,
+//!     title: String,
+//! }
+//!
+//! async fn show_tasks(client: &Client) -> Result<(), SubscriptionError> {
+//!     let mut tasks: BTreeMap<Pk, Task> = BTreeMap::new();
+//!     let all = Subscribe::new("tasks", "subscribe_all").refresh();
+//!     let mut changes = client.subscribe::<Task>(all).await?;
+//!     while let Some(change) = changes.next().await {
+//!         match change {
+//!             Ok(Change::Snapshot(all)) => {
+//!                 tasks = all.into_iter().map(|task| (task.pk.clone(), task)).collect();
+//!             }
+//!             Ok(Change::Create(task) | Change::Update(task)) => {
+//!                 tasks.insert(task.pk.clone(), task);
+//!             }
+//!             Ok(Change::Delete(deleted)) => {
+//!                 if let Some(pk) = deleted.pk {
+//!                     tasks.remove(&pk);
+//!                 }
+//!             }
+//!             // Changes may be missing here. A snapshot follows.
+//!             Ok(Change::Gap(_) | Change::Lagged(_)) => continue,
+//!             Ok(Change::RefreshFailed(error)) => println!("may be out of date: {error}"),
+//!             Ok(other) => println!("{other:?}"),
+//!             // The other objects of a snapshot have arrived before this error.
+//!             Err(ChangeError::Decode(error)) => println!("task {:?}: {error}", error.pk),
+//!             Err(ChangeError::Subscription(error)) => return Err(error),
+//!             Err(error) => println!("{error}"),
+//!         }
+//!         let titles: Vec<&str> = tasks.values().map(|task| &*task.title).collect();
+//!         println!("{}", titles.join(", "));
+//!     }
+//!     Ok(())
+//! }
+//! ```
+//!
+//! The list is read with the stream's `list` action, with all its pages. To read it with another request, for example with
+//! the arguments of your feed, use [`Subscribe::refresh_with`].
+//!
+//! Without `refresh`, request the state yourself after each [`Change::Gap`](crate::Change::Gap) if you must not miss a
+//! change. That request reaches the server after the subscribe, so nothing is missed in between.
+//!
+//! A table on a screen needs only the newest state of each row:
+//! [`OverflowPolicy::Conflate`](crate::OverflowPolicy::Conflate) drops superseded changes first if your loop is slow.
+//!
+//! # A feed with arguments
+//!
+//! A feed is a subscribe action that you wrote. Pass its name and arguments. The client sends `subscribe_team`, and
+//! `unsubscribe_team` when you cancel or drop the subscription:
+//!
+//! ```no_run
+//! use dcrf_tokio::{Change, Client, Subscribe};
+//! use serde_json::Value;
+//!
+//! async fn follow_team(client: &Client) -> Result<(), Box<dyn std::error::Error>> {
+//!     let team = Subscribe::new("people", "subscribe_team").arg("team", "red").include_create();
+//!     let mut changes = client.subscribe::<Value>(team).await?;
+//!     while let Some(change) = changes.next().await {
+//!         match change? {
+//!             Change::Create(person) => println!("joined: {person}"),
+//!             Change::Delete(deleted) => println!("left: {:?}", deleted.pk),
+//!             // An event with an action of your own, or without `data`.
+//!             Change::Other { action, .. } if action.as_deref() == Some("disbanded") => break,
+//!             _ => {}
+//!         }
+//!     }
+//!     changes.cancel().await?;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! A feed shows one group of objects. An object that leaves the group is a [`Change::Delete`](crate::Change::Delete). One
+//! that enters it is a [`Change::Create`](crate::Change::Create), which is delivered with
+//! [`include_create`](crate::Subscribe::include_create) or [`refresh`](crate::Subscribe::refresh).
+//!
+//! # Start offline
+//!
+//! [`connect`](crate::connect) fails if the server can't be reached.
+//! [`connect_lazy`](crate::Builder::connect_lazy) returns at once, connects in the background, and queues requests until
+//! then:
+//!
+//! ```no_run
+//! use std::time::Duration;
+//!
+//! use dcrf_tokio::ClientEvent;
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let client = dcrf_tokio::builder("wss://example.com/ws/")
+//!         .request_timeout(Duration::from_secs(10))
+//!         .connect_lazy()?;
+//!
+//!     let mut states = client.watch_state(); // begins with the current state
+//!     tokio::spawn(async move {
+//!         while let Some(state) = states.next().await {
+//!             println!("{state}");
+//!         }
+//!     });
+//!     let mut events = client.events(); // also yields frames that nothing else matches
+//!     tokio::spawn(async move {
+//!         while let Some(event) = events.next().await {
+//!             if let ClientEvent::Unhandled(message) = event {
+//!                 println!("unsolicited: {}", message.frame.as_str());
+//!             }
+//!         }
+//!     });
+//!
+//!     // Waits for the first connection, at most 10 seconds:
+//!     client.delete("people", 4).await?;
+//!     // Waits until connected, through retries:
+//!     client.connected().await?;
+//!     client.close().await;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! With [`start_closed`](crate::Builder::start_closed) the client connects only after [`Client::open`].
+//!
+//! # Many requests at once
+//!
+//! A request is queued by the call, not when its future is polled. So make all calls first, and wait for the replies
+//! afterwards:
+//!
+//! ```no_run
+//! use dcrf_tokio::{Client, RequestError};
+//! use serde_json::{Value, json};
+//!
+//! async fn create_all(client: &Client, names: &[&str]) -> Result<Vec<Value>, RequestError> {
+//!     let pending: Vec<_> =
+//!         names.iter().map(|name| client.create("people", &json!({"name": name}))).collect();
+//!     let mut created = Vec::new();
+//!     for reply in pending {
+//!         created.push(reply.await?);
+//!     }
+//!     Ok(created)
+//! }
+//! ```
+//!
+//! The requests leave in the order of the calls. Dropping a future cancels its request: if one fails here, `?` drops the
+//! others. At most 1,024 requests may wait to be sent ([`Config::outbox`](crate::Config::outbox)), so a program with more
+//! waits for some replies in between, for example with `StreamExt::buffered` of the crate `futures`.
+//!
+//! In `dcrf-blocking`, `client.start(request)` returns without waiting, and `.wait()` on its result blocks until the reply
+//! is there. `start_subscribe` does the same for a subscription.
+//!
+//! # Share a client
+//!
+//! Clone it. All clones share one connection, and so do their subscriptions: two of them to the same object are one
+//! subscription on the server.
+//!
+//! ```no_run
+//! use dcrf_tokio::{Client, Subscribe};
+//! use serde_json::Value;
+//!
+//! fn follow_all(client: &Client, pks: &[u64]) {
+//!     for &pk in pks {
+//!         let client = client.clone();
+//!         tokio::spawn(async move {
+//!             let subscribe = Subscribe::instance("people", pk);
+//!             let mut changes = client.subscribe::<Value>(subscribe).await?;
+//!             while let Some(change) = changes.next().await {
+//!                 println!("{pk}: {:?}", change?);
+//!             }
+//!             Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
+//!         });
+//!     }
+//! }
+//! ```
+//!
+//! The client closes when its last handle is dropped. Pending calls and open streams count as handles too, except
+//! [`Events`](crate::Events) and [`StateWatch`](crate::StateWatch). [`Client::close`] closes it earlier, and waits for
+//! the requests in flight.
+//!
+//! # Show progress
+//!
+//! If an action replies several times, read the replies as a stream. The server does not mark the last one, so
+//! [`until`](crate::ReplyStream::until) recognizes it:
+//!
+//! ```no_run
+//! use std::time::Duration;
+//!
+//! use dcrf_tokio::{Client, ReplyError, Request};
+//! use serde::Deserialize;
+//!
+//! #[derive(Deserialize)]
+//! struct Progress {
+//!     percent: u8,
+//! }
+//!
+//! async fn render(client: &Client) -> Result<(), ReplyError> {
+//!     let request = Request::new("reports", "render")
+//!         .arg("year", 2026)
+//!         .timeout(Duration::from_secs(60)) // for each reply
+//!         .cancel_action("cancel_render"); // sent if the stream is dropped before its end
+//!     let mut replies = client.stream::<Progress>(request).until(|last| last.percent == 100);
+//!     while let Some(reply) = replies.next().await {
+//!         println!("{:3} %", reply?.percent);
+//!     }
+//!     Ok(())
+//! }
+//! ```
+//!
+//! If the connection is lost after the first reply, the stream ends with
+//! [`ReplyStreamError::Interrupted`](crate::ReplyStreamError::Interrupted).
+//!
+//! # Read a long list
+//!
+//! [`Client::list`] decodes the whole reply: as a `Vec<Person>`, or as a [`Page<Person>`](crate::Page) if the server
+//! paginates the list. [`Client::list_all`] reads all pages as one stream. It requests the next page while you read this
+//! one, by offset, page number or cursor, as the server's pages say:
+//!
+//! ```no_run
+//! use dcrf_tokio::{Client, ReplyError, Request};
+//! use serde_json::Value;
+//!
+//! async fn print_people(client: &Client) -> Result<(), ReplyError> {
+//!     let mut people = client.list_all::<Value>(Request::list("people").arg("limit", 100));
+//!     while let Some(person) = people.next().await {
+//!         println!("{} (of {:?})", person?["name"], people.total());
+//!     }
+//!     Ok(())
+//! }
+//! ```
+//!
+//! [`Client::list_pages`] yields whole pages. For lists that the server streams (`StreamedPaginatedListMixin`), use
+//! [`Client::stream_pages`].
+//!
+//! # Unsolicited messages
+//!
+//! Listen for frames by stream and pattern. A listener also gets matching replies and events:
+//!
+//! ```no_run
+//! use dcrf_tokio::{Client, ListenerEvent, Selector};
+//! use serde_json::{Value, json};
+//!
+//! async fn print_ticks(client: &Client) -> Result<(), Box<dyn std::error::Error>> {
+//!     let selector = Selector::stream("tools").contains(json!({"type": "tick"}));
+//!     let mut ticks = client.listen::<Value>(selector)?;
+//!     while let Some(event) = ticks.next().await {
+//!         match event? {
+//!             ListenerEvent::Frame { payload, .. } => println!("{}", payload["n"]),
+//!             ListenerEvent::Lagged(count) => println!("{count} ticks were dropped"),
+//!             _ => {}
+//!         }
+//!     }
+//!     Ok(())
+//! }
+//! ```
+//!
+//! Frames that match no request, subscription or listener arrive as
+//! [`ClientEvent::Unhandled`](crate::ClientEvent::Unhandled) in [`Client::events`]. Events without a request id belong to
+//! no subscription: read them with `listen`.
+//!
+//! # Handle errors
+//!
+//! Error replies can be matched on. `Display` shows only the action and status, so it is safe to log.
+//! [`ErrorReply::messages`](crate::ErrorReply::messages) returns the server's messages as text. The fields `errors` and
+//! `data` hold the JSON:
+//!
+//! ```no_run
+//! use dcrf_tokio::{Client, RequestError};
+//! use serde_json::{Value, json};
+//!
+//! async fn create_person(client: &Client) {
+//!     match client.create::<Value>("people", &json!({})).await {
+//!         Ok(person) => println!("created {person}"),
+//!         Err(RequestError::ErrorReply(reply)) if reply.status == Some(400) => {
+//!             // name: This field is required.
+//!             println!("invalid: {}", reply.messages().join(", "));
+//!         }
+//!         Err(error) if error.may_have_happened() => println!("maybe created: {error}"),
+//!         Err(error) => println!("not created: {error}"),
+//!     }
+//! }
+//! ```
+//!
+//! # Other actions and replies
+//!
+//! [`Client::call`] makes any request, here with a timeout of its own. If you don't need the reply, use `()` as its type:
+//! `client.call::<()>(request)`.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//!
+//! use dcrf_tokio::{Client, Request, RequestError};
+//! use serde_json::Value;
+//!
+//! async fn echo(client: &Client) -> Result<Value, RequestError> {
+//!     let request = Request::new("mystream", "echo").arg("key", "value");
+//!     client.call(request.timeout(Duration::from_secs(5))).await
+//! }
+//! ```
+//!
+//! [`Client::send`] sends a message and expects no reply. [`Client::flush`] waits until everything is written to the
+//! network.
+//!
+//! # Objects without `pk`
+//!
+//! `retrieve`, `update`, `patch` and `delete` name the object by `pk`. If the consumer has another `lookup_field`, give that
+//! argument instead. Without it the server raises an exception and closes the connection.
+//!
+//! ```no_run
+//! use dcrf_tokio::{Client, Request, Subscribe};
+//! use serde_json::Value;
+//!
+//! async fn by_slug(client: &Client) -> Result<(), Box<dyn std::error::Error>> {
+//!     let row: Value = client.call(Request::new("rows", "retrieve").arg("slug", "r1")).await?;
+//!     println!("{row}");
+//!     let subscribe = Subscribe::new("rows", "subscribe_instance").arg("slug", "r1").refresh();
+//!     let mut changes = client.subscribe::<Value>(subscribe).await?;
+//!     println!("{:?}", changes.next().await);
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # Servers that differ
+//!
+//! | the server | write |
+//! | --- | --- |
+//! | has a consumer without a multiplexer | [`.framing(Framing::Bare)`](crate::Framing::Bare) on the builder; the stream name is not sent then: use any |
+//! | names the primary key `id` | `.pk_field("id")` on the builder, or [`Subscribe::pk_field`] for one subscription |
+//! | never replies to `subscribe_…`, like the feeds in DCRF's documentation | `Subscribe::new(…)` with [`without_ack`](crate::Subscribe::without_ack), and match [`Change::Other`](crate::Change::Other) for its events |
+//! | wants other payloads, or encodes messages in another way | a [`Dialect`](crate::Dialect) |
+//!
+//! [`Subscribe::refresh`]: crate::Subscribe::refresh
+//! [`Subscribe::refresh_with`]: crate::Subscribe::refresh_with
+//! [`Subscribe::pk_field`]: crate::Subscribe::pk_field
+//! [`Client::open`]: crate::Client::open
+//! [`Client::close`]: crate::Client::close
+//! [`Client::list`]: crate::Client::list
+//! [`Client::list_all`]: crate::Client::list_all
+//! [`Client::list_pages`]: crate::Client::list_pages
+//! [`Client::stream_pages`]: crate::Client::stream_pages
+//! [`Client::events`]: crate::Client::events
+//! [`Client::call`]: crate::Client::call
+//! [`Client::send`]: crate::Client::send
+//! [`Client::flush`]: crate::Client::flush

@@ -1,0 +1,34 @@
+//! Troubleshooting: common errors and their causes.
+//!
+//! | you see | likely cause |
+//! | --- | --- |
+//! | `HTTP status 500` when connecting | the path has no route, or the consumer fails in `connect` |
+//! | `HTTP status 403` when connecting | the consumer does not accept the connection, or `AllowedHostsOriginValidator` rejects the `Origin` (the URL's host, unless you set [`origin`](crate::Builder::origin)) because it is not in `ALLOWED_HOSTS` |
+//! | `HTTP status 404` when connecting | a proxy does not pass on the WebSocket, see [nginx](super::deployment#nginx) |
+//! | [`ConnectionLost`](crate::RequestError::ConnectionLost) for each request to a stream; [`Suspected`](crate::SubscriptionError::Suspected) or [`Poisoned`](crate::SubscriptionError::Poisoned) for a subscription | the multiplexer does not have that stream, or the consumer raises an exception: both close the connection |
+//! | [`TimedOut { sent: true }`](crate::RequestError::TimedOut) for each request, and [`ClientEvent::Unhandled`](crate::ClientEvent::Unhandled) with status 405 | the consumer has no multiplexer: set [`Framing::Bare`](crate::Framing::Bare) |
+//! | the connection is lost after each frame, with [`Framing::Bare`](crate::Framing::Bare) | the server has a multiplexer: keep the default framing |
+//! | [`SubscriptionError::TimedOut`](crate::SubscriptionError::TimedOut), although events arrive | the subscribe action never replies: use [`without_ack`](crate::Subscribe::without_ack) |
+//! | close code 1011 at a large `list`, or at a feed with [`refresh`](crate::Subscribe::refresh) | Daphne can't send a message over 1 MiB: paginate the list |
+//! | [`ReplyTooLarge`](crate::RequestError::ReplyTooLarge) or [`RefreshTooLarge`](crate::SubscriptionError::RefreshTooLarge) | the message is over the client's limit of 4 MiB: paginate the list, or raise [`max_incoming_message`](crate::Builder::max_incoming_message) |
+//! | [`QueueFull`](crate::RejectReason::QueueFull) | more requests wait to be sent than [`outbox`](crate::Builder::outbox) allows: wait for some replies first |
+//! | [`Change::Lagged`](crate::Change::Lagged) | your loop reads changes more slowly than they arrive, see [`OverflowPolicy`](crate::OverflowPolicy) |
+//! | a timeout of each call on a current-thread runtime | the runtime runs the client only inside of its `block_on` |
+//!
+//! To see what happens on the connection, [log it](super::observability#logs), or print
+//! [`Client::events`](crate::Client::events):
+//!
+//! ```no_run
+//! use dcrf_tokio::Client;
+//!
+//! async fn print_events(client: &Client) {
+//!     let mut events = client.events();
+//!     while let Some(event) = events.next().await {
+//!         println!("{event:?}");
+//!     }
+//! }
+//! ```
+//!
+//! The demo in the repository tries your server and only reads:
+//! `cargo run -p dcrf-tests --bin demo -- --url wss://example.com/ws/ --stream people`. `tests/server` in the repository is a
+//! complete DCRF project to compare yours with.
