@@ -65,8 +65,8 @@
 //! }
 //! ```
 //!
-//! `examples/proxy` of this crate does the same with the proxy's address and password from a URL, and with a typed error if
-//! the proxy rejects the password: copy its `connect_through.rs`.
+//! `examples/proxy` of this crate also takes the proxy's address and password from a URL, connects to IPv6 addresses, and
+//! returns a typed error if the proxy rejects the password: copy its `connect_through.rs`.
 //!
 //! # Unix sockets
 //!

@@ -44,9 +44,9 @@
 //!         # All connections of a worker share one queue. Events over its capacity (default 100)
 //!         # are silently dropped.
 //!         "capacity": 20_000,
-//!         # After this time (default 86,400 s) a connection silently gets no more events. Daphne's
-//!         # --websocket_timeout (default 86,400 s) closes it: keep that below this, and never set
-//!         # it to -1.
+//!         # After this time (default 86,400 s) a connection silently gets no more events.
+//!         # Daphne's --websocket_timeout (default 86,400 s) closes it: keep that below this,
+//!         # and never set it to -1.
 //!         "group_expiry": 2 * 86_400,
 //!     },
 //! }}

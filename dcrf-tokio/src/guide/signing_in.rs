@@ -52,7 +52,7 @@
 //! The function has 10 seconds. It runs in the task that drives the client, so it must not block. Its header or cookie
 //! replaces one of the same name that was set on the builder.
 //!
-//! If the token belongs into the query, return the whole URL:
+//! If the token belongs in the query, return the whole URL:
 //!
 //! ```no_run
 //! use dcrf_tokio::Credentials;
