@@ -116,6 +116,8 @@ impl Subscriptions {
         cause: &ConnectionError,
     ) {
         let Some(upstream) = self.registry.upstreams.get(key) else { return };
+        // Otherwise the acknowledgement refreshes.
+        let is_live = upstream.phase.is_live();
         let wants = |key: &SubscriptionKey| {
             self.registry.subscribers.get(*key).is_some_and(|subscriber| subscriber.wants(action))
         };
@@ -135,7 +137,7 @@ impl Subscriptions {
         if upstream.subscribers.is_empty() {
             return self.leave(cx, key, None);
         }
-        for key in refreshing {
+        for key in refreshing.into_iter().filter(|_| is_live) {
             self.refreshes.restart(&mut self.registry, cx, key);
         }
         self.leave_unused(cx);
