@@ -407,7 +407,10 @@ fn l12_program_that_subscribes_again_and_again_harms_nobody_for_ever() {
 #[test]
 fn l12_feed_without_ack_that_is_left_within_its_second_is_not_remembered() {
     let feed = || Subscribe::new("tasks", "subscribe_feed").without_ack();
-    let mut c = Conversation::connected_with(|config| config.quarantine_window = secs(5));
+    let mut c = Conversation::connected_with(|config| {
+        config.quarantine_window = secs(5);
+        config.heartbeat = None;
+    });
     let key = c.subscribe(feed());
     c.sent_one();
     for _ in 0..2 {
