@@ -137,8 +137,10 @@ impl Subscriptions {
         if upstream.subscribers.is_empty() {
             return self.leave(cx, key, None);
         }
-        for key in refreshing.into_iter().filter(|_| is_live) {
-            self.refreshes.restart(&mut self.registry, cx, key);
+        if is_live {
+            for key in refreshing {
+                self.refreshes.restart(&mut self.registry, cx, key);
+            }
         }
         self.leave_unused(cx);
     }
