@@ -83,9 +83,14 @@ impl Context {
         self.now + wait.min(FAR)
     }
 
+    /// The timeout of requests, or the default if they have none.
+    fn request_timeout(&self) -> Duration {
+        self.config.request_timeout.unwrap_or(DEFAULT_REPLY_TIMEOUT)
+    }
+
     /// The deadline for a reply to a frame that is sent now.
     pub(crate) fn reply_due(&self) -> Instant {
-        self.after(self.config.request_timeout.unwrap_or(DEFAULT_REPLY_TIMEOUT))
+        self.after(self.request_timeout())
     }
 
     /// How long to wait for the reply to a subscribe or a refresh with this timeout: at least for as long as it can kill
@@ -99,7 +104,7 @@ impl Context {
     pub(crate) fn overdue(&mut self, stream: &str, sent: Instant) -> Proof {
         // A consumer without a multiplexer is one stream.
         let stream = if self.config.framing == Framing::Bare { "" } else { stream };
-        let least = self.config.request_timeout.unwrap_or(DEFAULT_REPLY_TIMEOUT);
+        let least = self.request_timeout();
         let proof = self.silence.overdue(stream, sent, self.now, least);
         if proof == Proof::Silent {
             self.silence.prove();

@@ -8,7 +8,7 @@ use dcrf_tests::adapter::{
 use dcrf_tests::stories;
 
 /// A story that takes longer hangs, and fails.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(180);
 
 macro_rules! on_each {
     ($story:path) => {

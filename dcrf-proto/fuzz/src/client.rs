@@ -71,10 +71,20 @@ struct Log {
     items: usize,
 }
 
+fn number_of(object: &Value) -> usize {
+    let number = object["n"].as_u64().expect("invented data");
+    usize::try_from(number).expect("an index")
+}
+
+/// The request id of an owner.
+fn id_of(owner: u64) -> u32 {
+    u32::try_from(owner).expect("few calls")
+}
+
 impl Log {
     /// A caller has got an object.
     fn check(&mut self, owner: u64, object: &Value, in_order: bool) {
-        let number = object["n"].as_u64().expect("invented data") as usize;
+        let number = number_of(object);
         assert_eq!(self.sent.get(number), Some(&owner), "{owner} has got {object}");
         let is_last = self.got.range((owner, number)..=(owner, usize::MAX)).next().is_none();
         assert!(is_last || !in_order, "{owner} has got {object} too late");
@@ -183,7 +193,7 @@ impl World {
         let Some(client) = &self.client else { return Ok(()) };
         let (id, log) = (self.next_id, self.log.clone());
         self.next_id += 1;
-        let request = Request::new("s", "a").id(id as u32).idempotent(input.arbitrary()?);
+        let request = Request::new("s", "a").id(id_of(id)).idempotent(input.arbitrary()?);
         let reply = client.call::<Value>(request);
         self.spawn(Kind::Call, async move {
             let result = reply.await;
@@ -200,7 +210,7 @@ impl World {
         let Some(client) = &self.client else { return Ok(()) };
         let (id, log) = (self.next_id, self.log.clone());
         self.next_id += 1;
-        let subscribe = Subscribe::instance("s", id).id(id as u32);
+        let subscribe = Subscribe::instance("s", id).id(id_of(id));
         let refreshes = input.arbitrary()?;
         let subscribe = if refreshes { subscribe.refresh() } else { subscribe };
         let subscribe = if input.arbitrary()? { subscribe.without_ack() } else { subscribe };
@@ -215,7 +225,9 @@ impl World {
                         log.check(id, &object, !refreshes);
                     }
                     Ok(Change::Snapshot(objects)) => {
-                        objects.iter().for_each(|object| log.check(id, object, false));
+                        for object in &objects {
+                            log.check(id, object, false);
+                        }
                     }
                     _ => {}
                 }
@@ -244,8 +256,7 @@ impl World {
                     while let Some(heard) = listener.next().await {
                         log.borrow_mut().items += 1;
                         if let Ok(ListenerEvent::Frame { payload, .. }) = heard {
-                            let number = payload["data"]["n"].as_u64().expect("invented");
-                            assert!((number as usize) < log.borrow().sent.len());
+                            assert!(number_of(&payload["data"]) < log.borrow().sent.len());
                         }
                     }
                 });
@@ -338,10 +349,7 @@ impl World {
 
     /// From now on the network and the server work, so each call settles.
     fn recover(&mut self) {
-        let mut state = self.network.state();
-        (state.readable, state.writable, state.chunk) = (usize::MAX, usize::MAX, usize::MAX);
-        (state.deaf, state.flush_blocked, state.handshake) = (false, false, None);
-        drop(state);
+        self.network.state().recover();
         self.tasks.iter_mut().for_each(|task| task.is_paused = false);
         self.run_until("a call has not settled", |world| {
             world.tasks.iter().all(|task| task.kind != Kind::Call || task.future.is_none())

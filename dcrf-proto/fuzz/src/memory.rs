@@ -34,6 +34,7 @@ pub struct Network(Arc<Mutex<State>>);
 
 /// The current connection, and what the server has received on it.
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "they are independent of each other")]
 pub struct State {
     /// The number of connections. A stream with a lower number is dead.
     connections: usize,
@@ -66,6 +67,12 @@ pub struct State {
 }
 
 impl State {
+    /// From now on the network and the server work.
+    pub fn recover(&mut self) {
+        (self.readable, self.writable, self.chunk) = (usize::MAX, usize::MAX, usize::MAX);
+        (self.deaf, self.flush_blocked, self.handshake) = (false, false, None);
+    }
+
     /// Sends a frame, whose first byte holds its opcode.
     pub fn send(&mut self, first: u8, payload: &[u8]) {
         if !self.has_handshake || self.hung_up {
@@ -73,10 +80,11 @@ impl State {
         }
         self.to_client.push_back(first);
         match payload.len() {
-            length @ 0..=125 => self.to_client.push_back(length as u8),
+            length @ 0..=125 => self.to_client.push_back(u8::try_from(length).expect("short")),
             length => {
                 self.to_client.push_back(126);
-                self.to_client.extend((length as u16).to_be_bytes());
+                let length = u16::try_from(length).expect("no long frames");
+                self.to_client.extend(length.to_be_bytes());
             }
         }
         self.to_client.extend(payload);

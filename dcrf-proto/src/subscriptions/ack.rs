@@ -116,6 +116,8 @@ impl Subscriptions {
         cause: &ConnectionError,
     ) {
         let Some(upstream) = self.registry.upstreams.get(key) else { return };
+        // Otherwise the acknowledgement refreshes.
+        let is_live = upstream.phase.is_live();
         let wants = |key: &SubscriptionKey| {
             self.registry.subscribers.get(*key).is_some_and(|subscriber| subscriber.wants(action))
         };
@@ -135,8 +137,10 @@ impl Subscriptions {
         if upstream.subscribers.is_empty() {
             return self.leave(cx, key, None);
         }
-        for key in refreshing {
-            self.refreshes.restart(&mut self.registry, cx, key);
+        if is_live {
+            for key in refreshing {
+                self.refreshes.restart(&mut self.registry, cx, key);
+            }
         }
         self.leave_unused(cx);
     }

@@ -351,7 +351,8 @@ impl Subscriptions {
         let Some(upstream) = self.registry.upstreams.get_mut(key) else { return };
         upstream.trace(cx, SubscriptionEvent::Unsubscribed);
         upstream.unsubscriber = unsubscriber;
-        if let Some(suspicion) = upstream.suspicion.take() {
+        let is_live = upstream.phase.is_live();
+        if let Some(suspicion) = upstream.suspicion.take().filter(|_| !is_live) {
             self.quarantine.remember(upstream.target, suspicion);
         }
         let is_on_server = upstream.is_on_server();

@@ -403,3 +403,26 @@ fn l12_program_that_subscribes_again_and_again_harms_nobody_for_ever() {
     assert!(more <= 30, "{more} deaths in ten minutes");
     assert!(convicted > 10, "its reason was reported {convicted} times");
 }
+
+#[test]
+fn l12_feed_without_ack_that_is_left_within_its_second_is_not_remembered() {
+    let feed = || Subscribe::new("tasks", "subscribe_feed").without_ack();
+    let mut c = Conversation::connected_with(|config| {
+        config.quarantine_window = secs(5);
+        config.heartbeat = None;
+    });
+    let key = c.subscribe(feed());
+    c.sent_one();
+    for _ in 0..2 {
+        c.advance(millis(500));
+        c.disconnect(closed(1011));
+        c.wait_and_connect();
+        c.advance(millis(500));
+        c.sent_one();
+    }
+    c.unsubscribe(key);
+    c.advance(secs(60));
+    c.sent();
+    c.subscribe(feed());
+    assert_eq!(c.sent_actions(), ["subscribe_feed"], "the connection has outlived it");
+}

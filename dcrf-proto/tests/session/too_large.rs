@@ -115,6 +115,18 @@ fn f5_event_that_is_too_large_is_a_gap_and_a_refresh() {
 }
 
 #[test]
+fn f5_event_that_is_too_large_before_the_acknowledgement_is_a_gap_alone() {
+    let mut c = Conversation::connected();
+    let key = c.subscribe(Subscribe::new("rows", "subscribe_all").refresh());
+    let frame = c.sent_one();
+    receive_too_large(&mut c, &frame, "update");
+    assert_eq!(c.changes(key), [gap()]);
+    assert_eq!(c.sent().len(), 0, "the acknowledgement refreshes");
+    c.reply(&frame, &Value::Null);
+    assert_eq!(c.sent_actions(), ["list"]);
+}
+
+#[test]
 fn f5_acknowledgement_that_is_too_large_acknowledges() {
     let mut c = Conversation::connected();
     let key = c.subscribe(Subscribe::new("rows", "subscribe_all"));

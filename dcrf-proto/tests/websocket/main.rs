@@ -114,8 +114,8 @@ fn batch_larger_than_all_buffers_arrives() {
         }
         server
     });
-    block_on(poll_fn(|cx| client.poll_ready(cx))).unwrap();
     for _ in 0..64 {
+        block_on(poll_fn(|cx| client.poll_ready(cx))).unwrap();
         client.feed(Frame::Text("x".repeat(100_000))).unwrap();
     }
     block_on(poll_fn(|cx| client.poll_flush(cx))).unwrap();

@@ -80,7 +80,11 @@ impl Invariants {
             Some(ConnectionError::TooLarge { .. }) | None => false,
             Some(_) => true,
         };
-        self.subscriptions.lost(nth, is_death, now);
+        let is_of_a_consumer = matches!(
+            why,
+            Some(ConnectionError::Closed(frame)) if frame.code == 1011 && frame.reason.is_empty()
+        );
+        self.subscriptions.lost(nth, is_death, is_of_a_consumer, now);
         if let Some(ConnectionError::TooLarge { .. }) = why {
             self.subscriptions.large_refreshes += 1;
         }

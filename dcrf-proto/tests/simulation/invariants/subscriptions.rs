@@ -35,7 +35,7 @@ pub(crate) struct Subscriptions {
     /// When each must be acknowledged, or have ended (S3).
     deadlines: BTreeSet<(Instant, SubscriptionKey)>,
     /// How often targets were suspected whose last subscriber has left, and since when.
-    left: BTreeMap<Target, (u32, Option<Instant>)>,
+    left: BTreeMap<Target, Suspicion>,
     /// The ids of the refreshes without a reply, and whether a connection has died of one.
     refreshes: BTreeMap<String, Option<u64>>,
     has_refresh_suspects: bool,
@@ -60,9 +60,8 @@ pub(super) struct Subscriber {
     pub(super) reader: Reader,
     /// Whether the server has rejected the subscription.
     pub(super) has_error_reply: bool,
-    /// The largest number of deaths in a row with its subscribe unanswered, and when the first was.
-    pub(super) times_suspected: u32,
-    pub(super) suspected_since: Option<Instant>,
+    /// The strongest that was there against its subscribe.
+    pub(super) suspicion: Suspicion,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +73,16 @@ pub(super) enum Phase {
     EndedByAll,
 }
 
+/// The deaths in a row with a subscribe unanswered.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Suspicion {
+    pub(super) times: u32,
+    /// When the first was.
+    pub(super) since: Option<Instant>,
+    /// How many of them no consumer has caused: nothing can tell these from the others.
+    pub(super) coincidences: u32,
+}
+
 #[derive(Default)]
 pub(super) struct Upstream {
     id: String,
@@ -81,15 +90,13 @@ pub(super) struct Upstream {
     acknowledged_on: Option<ConnectionIndex>,
     is_unanswered: bool,
     sent_at: Option<Instant>,
-    /// The number of deaths in a row with it unanswered, and when the first was.
-    times_suspected: u32,
-    suspected_since: Option<Instant>,
+    suspicion: Suspicion,
 }
 
 impl Upstream {
     /// The server has answered or outlived its subscribe.
     fn answer(&mut self) {
-        (self.is_unanswered, self.times_suspected, self.suspected_since) = (false, 0, None);
+        (self.is_unanswered, self.suspicion) = (false, Suspicion::default());
     }
 }
 
@@ -109,7 +116,7 @@ impl Subscriptions {
         let left = self.left.remove(&spec.target);
         let upstream = self.upstreams.entry(spec.target.clone()).or_default();
         if let Some(suspicion) = left {
-            (upstream.times_suspected, upstream.suspected_since) = suspicion;
+            upstream.suspicion = suspicion;
         }
         let mut reader = Reader::default();
         if nth.is_some() && upstream.acknowledged_on == nth {
@@ -120,8 +127,7 @@ impl Subscriptions {
             phase: Phase::Alive,
             reader,
             has_error_reply: false,
-            times_suspected: 0,
-            suspected_since: None,
+            suspicion: Suspicion::default(),
         };
         assert!(self.subscribers.insert(key, subscriber).is_none(), "a key was given out twice");
     }
@@ -152,9 +158,8 @@ impl Subscriptions {
 
     /// Its last subscriber has left. What speaks against it is remembered.
     fn left(&mut self, target: &Target, upstream: &Upstream) {
-        if upstream.times_suspected > 0 {
-            let suspicion = (upstream.times_suspected, upstream.suspected_since);
-            self.left.insert(target.clone(), suspicion);
+        if upstream.suspicion.times > 0 {
+            self.left.insert(target.clone(), upstream.suspicion);
         }
     }
 
@@ -271,7 +276,7 @@ impl Subscriptions {
         for (key, subscriber) in self.alive(session) {
             let target = &subscriber.spec.target;
             let upstream = self.upstreams.get(target);
-            let is_suspect = upstream.is_some_and(|upstream| upstream.times_suspected > 0);
+            let is_suspect = upstream.is_some_and(|upstream| upstream.suspicion.times > 0);
             if frame["stream"] != target.stream() || (is_suspect && age >= PATIENCE) {
                 continue;
             }
@@ -286,7 +291,7 @@ impl Subscriptions {
     /// Whether something may wait in quarantine.
     pub(crate) fn has_suspects(&self) -> bool {
         self.has_refresh_suspects
-            || self.upstreams.values().any(|upstream| upstream.times_suspected > 0)
+            || self.upstreams.values().any(|upstream| upstream.suspicion.times > 0)
     }
 
     /// Whether anything was acknowledged on this connection.
@@ -303,7 +308,13 @@ impl Subscriptions {
         assert!(is_wanted, "S6: {frame} refreshes nothing");
     }
 
-    pub(super) fn lost(&mut self, nth: ConnectionIndex, is_death: bool, now: Instant) {
+    pub(super) fn lost(
+        &mut self,
+        nth: ConnectionIndex,
+        is_death: bool,
+        is_of_a_consumer: bool,
+        now: Instant,
+    ) {
         let since = |sent: Option<Instant>| sent.map(|sent| now.duration_since(sent));
         let is_recent = since(self.last_frame).is_some_and(|since| since < QUARANTINE_WINDOW);
         for (target, upstream) in &mut self.upstreams {
@@ -314,8 +325,9 @@ impl Subscriptions {
                 upstream.answer();
             }
             if upstream.is_unanswered && is_recent && is_death {
-                upstream.times_suspected += 1;
-                upstream.suspected_since.get_or_insert(now);
+                upstream.suspicion.times += 1;
+                upstream.suspicion.since.get_or_insert(now);
+                upstream.suspicion.coincidences += u32::from(!is_of_a_consumer);
             }
             upstream.acknowledged_on = None;
         }
@@ -325,9 +337,8 @@ impl Subscriptions {
         for subscriber in self.subscribers.values_mut() {
             subscriber.reader.lose();
             let Some(upstream) = self.upstreams.get(&subscriber.spec.target) else { continue };
-            if upstream.times_suspected >= subscriber.times_suspected {
-                subscriber.times_suspected = upstream.times_suspected;
-                subscriber.suspected_since = upstream.suspected_since;
+            if upstream.suspicion.times >= subscriber.suspicion.times {
+                subscriber.suspicion = upstream.suspicion;
             }
         }
         self.held.clear();

@@ -132,7 +132,7 @@ where
 }
 
 /// Checks that the certificate's alternative names include the host. Without names, OpenSSL and `SChannel` accept the
-/// common name (which RFC 9525 forbids), and native-tls has no option against it. Nothing has been sent yet.
+/// common name (which RFC 9525 forbids), and native-tls has no option against it. No request has been sent yet.
 fn check_name<S: Read + Write>(host: &str, stream: &TlsStream<S>) -> Result<(), ConnectionError> {
     let error = |cause: String| {
         ConnectionError::Certificate(format!("the server certificate was rejected: {cause}"))
