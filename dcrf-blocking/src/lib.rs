@@ -80,6 +80,7 @@
 //! Without `rustls` and `native-tls`, a `wss://` URL fails with [`UrlError::TlsNotBuiltIn`].
 
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod builder;
 mod calls;
@@ -156,3 +157,7 @@ pub fn connect(url: &str) -> Result<Client, ConnectError> {
 pub fn builder(url: &str) -> Builder {
     Builder(dcrf_smol::builder(url))
 }
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

@@ -141,6 +141,7 @@
 
 #![doc(html_root_url = "https://docs.rs/dcrf-proto/latest")]
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod arena;
 mod buffer;
@@ -198,3 +199,7 @@ pub use protocol::selector::Selector;
 pub use session::Session;
 pub use stats::{StatKind, Stats};
 pub use transmit::{Attempt, Transmit};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

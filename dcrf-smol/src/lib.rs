@@ -12,7 +12,7 @@
 //!         let client = dcrf_smol::connect("wss://example.com/ws/").await?;
 //!         let alex: Value = client.create("people", &json!({"name": "Alex"})).await?;
 //!
-//!         // A stream of changes that survives reconnects. `refresh` adds the snapshots.
+//!         // Changes, also after a reconnect. `refresh` adds the snapshots.
 //!         let subscribe = Subscribe::instance("people", &alex["id"]).refresh();
 //!         let mut changes = client.subscribe::<Value>(subscribe).await?;
 //!         while let Some(change) = changes.next().await {
@@ -94,6 +94,7 @@
 //! Without `rustls` and `native-tls`, a `wss://` URL fails with [`UrlError::TlsNotBuiltIn`].
 
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod executor;
 mod reactor;
@@ -247,3 +248,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> AdaptStream<S> for Smol
         stream
     }
 }
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

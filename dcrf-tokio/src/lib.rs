@@ -19,7 +19,7 @@
 //!     let client = dcrf_tokio::connect("wss://example.com/ws/").await?;
 //!     let alex: Person = client.create("people", &json!({"name": "Alex"})).await?;
 //!
-//!     // A stream of changes that survives reconnects. `refresh` adds the snapshots.
+//!     // Changes, also after a reconnect. `refresh` adds the snapshots.
 //!     let subscribe = Subscribe::instance("people", alex.id).refresh();
 //!     let mut changes = client.subscribe::<Person>(subscribe).await?;
 //!     while let Some(change) = changes.next().await {
@@ -82,6 +82,7 @@
 //! Without `rustls` and `native-tls`, a `wss://` URL fails with [`UrlError::TlsNotBuiltIn`].
 
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod compat;
 pub mod guide;
@@ -274,3 +275,7 @@ mod tests {
         assert!(stream.nodelay().unwrap());
     }
 }
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

@@ -300,10 +300,15 @@ mod tests {
 
     #[test]
     fn f2_large_frames_match_as_small_ones_do() {
-        let recorded = include_str!("../../tests/session/selectors.jsonl");
-        for line in recorded.lines().skip(1) {
-            let (object, pattern, expected): (Value, Value, bool) =
-                serde_json::from_str(line).unwrap();
+        for (object, pattern) in [
+            (json!({"a": {"b": [1, {"c": 2}]}, "d": 3}), json!({"a": {"b": [{"c": 2}]}})),
+            (json!({"a": {"b": [1, {"c": 2}]}, "d": 3}), json!({"a": {"b": [{"c": 3}]}})),
+            (json!({"a": [1, 2]}), json!({"a": [2, 2]})),
+            (json!([1, 2]), json!([2])),
+            (json!("a"), json!("a")),
+            (json!(null), json!({})),
+        ] {
+            let expected = Selector::any().contains(&pattern).matches(Framing::Bare, &object);
             assert_eq!(parts_contain(&object, &pattern), expected, "{object} {pattern}");
         }
         let twice = format!(r#"{{"a":1,"b":"{}","a":2}}"#, "x".repeat(LARGE));

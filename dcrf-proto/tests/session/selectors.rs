@@ -1,6 +1,7 @@
 //! Selectors (rule F2). Patterns are compared with thousands of results of lodash's `isMatch`, which
 //! `tests/peer/selectors.mjs` records.
 
+use crate::conversation::Conversation;
 use dcrf_proto::{Framing, Json, Selector};
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
@@ -71,6 +72,31 @@ fn f2_payload_and_whole_message_match_alike() {
             let frame = json!({"stream": "tools", "payload": payload});
             assert_eq!(message.matches(Framing::Multiplexed, &frame), expected, "{frame}");
             assert_eq!(contains.matches(Framing::Multiplexed, &frame), expected, "{frame}");
+        }
+    }
+}
+
+/// Of a frame over 64 KiB, only what the listeners' patterns name is parsed.
+#[test]
+fn f2_patterns_match_large_frames_as_lodash_does() {
+    let pairs: Vec<Pair> = recorded_pairs()
+        .filter(|(object, pattern, _)| object.is_object() && pattern.is_object())
+        .collect();
+    assert!(pairs.len() > 1_000, "{} pairs", pairs.len());
+    for pairs in pairs.chunks(100) {
+        let mut c = Conversation::connected();
+        let mut payload = Map::from_iter([("unused".to_owned(), json!("x".repeat(64 << 10)))]);
+        let mut listeners = Vec::new();
+        for (n, (object, pattern, expected)) in pairs.iter().enumerate() {
+            payload.insert(n.to_string(), object.clone());
+            let selector = Selector::stream("tools").contains(json!({n.to_string(): pattern}));
+            let listener = c.session.listen(selector, c.now).expect("the pattern is accepted");
+            listeners.push((listener, object, pattern, expected));
+        }
+        c.receive(&json!({"stream": "tools", "payload": payload}));
+        for (listener, object, pattern, expected) in listeners {
+            let selected = c.session.poll_listener(listener).is_some();
+            assert_eq!(selected, *expected, "{object} {pattern}");
         }
     }
 }
