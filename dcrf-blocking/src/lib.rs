@@ -11,7 +11,7 @@
 //!     let client = dcrf_blocking::connect("wss://example.com/ws/")?;
 //!     let alex: Value = client.create("people", &json!({"name": "Alex"}))?;
 //!
-//!     // An iterator over changes that survives reconnects. `refresh` adds the snapshots.
+//!     // An iterator over changes, also after a reconnect. `refresh` adds the snapshots.
 //!     let subscribe = Subscribe::instance("people", &alex["id"]).refresh();
 //!     for change in client.subscribe::<Value>(subscribe)? {
 //!         match change? {
