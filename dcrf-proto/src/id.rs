@@ -67,6 +67,11 @@ key! {
     pub(crate) UpstreamKey
 }
 
+key! {
+    /// The key of a reader of a collection.
+    pub ReaderKey
+}
+
 /// Makes the index of a key public.
 macro_rules! index {
     ($name:ident) => {

@@ -147,6 +147,7 @@ mod arena;
 mod buffer;
 #[cfg(feature = "client")]
 pub mod client;
+mod collections;
 mod command;
 mod config;
 #[cfg(any(feature = "client", feature = "tracing"))]

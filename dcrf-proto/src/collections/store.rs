@@ -1,0 +1,381 @@
+//! The local copy of a list: rows as JSON by key, what is remembered of removed ones, and what each reader has seen.
+//!
+//! A store does no I/O and knows no session. It is told what arrives, and decides what is newer.
+
+#[cfg(test)]
+mod tests;
+
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use super::row_key::RowKey;
+use super::rows::{Decoded, Row, Rows, Slot};
+use super::version::{ReadVersion, Version};
+use crate::arena::Arena;
+use crate::buffer::Held;
+use crate::id::ReaderKey;
+use crate::protocol::json::Json;
+
+pub(crate) struct Store {
+    rows: Rows,
+    /// Removed rows that an update must not bring back until the next list (V3).
+    tombstones: BTreeSet<Slot>,
+    /// Removed rows without a tombstone, which some reader may still have, by their revisions.
+    vanished: BTreeMap<u64, Slot>,
+    readers: Arena<ReaderKey, Reader>,
+    read_version: Option<ReadVersion>,
+    listing: Option<Listing>,
+}
+
+#[derive(Debug)]
+struct Reader {
+    /// The last revision that it has read, once it has read.
+    seen: Option<u64>,
+}
+
+/// A list that is built aside (V5).
+#[derive(Default)]
+struct Listing {
+    rows: BTreeMap<RowKey, Json>,
+    held: Held,
+    /// Rows that have changed since the listing began.
+    touched: BTreeSet<RowKey>,
+}
+
+/// What became of a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Applied {
+    /// The row has changed.
+    Changed,
+    /// Nothing has changed: it is known, or older than what is known.
+    Same,
+    /// Only the server knows whether it is newer than what is known: retrieve the row.
+    Doubtful,
+}
+
+/// Where a row comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// An event. It can be older than what is known.
+    Event,
+    /// The reply to a request that read or wrote the row.
+    Reply,
+}
+
+/// A row that has changed since a reader has read.
+#[derive(Debug)]
+pub(crate) struct RowChange {
+    pub(crate) key: RowKey,
+    /// `None` if it was removed.
+    pub(crate) row: Option<StoredRow>,
+}
+
+/// A row as it is stored.
+pub(crate) struct StoredRow {
+    pub(crate) json: Json,
+    /// Set once a reader has decoded it.
+    pub(crate) decoded: Option<Decoded>,
+    pub(crate) revision: u64,
+}
+
+impl fmt::Debug for StoredRow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoredRow").field("json", &self.json).finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    pub(crate) fn new(read_version: Option<ReadVersion>) -> Self {
+        Self {
+            rows: Rows::new(),
+            tombstones: BTreeSet::new(),
+            vanished: BTreeMap::new(),
+            readers: Arena::new(),
+            read_version,
+            listing: None,
+        }
+    }
+
+    /// The number and size of the rows, with those of a list that is under way.
+    pub(crate) fn held(&self) -> Held {
+        let listing = self.listing.as_ref().map(|listing| listing.held);
+        self.rows.held() + listing.unwrap_or_default()
+    }
+
+    /// The number of rows.
+    pub(crate) fn len(&self) -> usize {
+        self.rows.held().count
+    }
+
+    /// How many removed rows are remembered.
+    pub(crate) fn removed(&self) -> usize {
+        self.rows.len() - self.len()
+    }
+
+    /// Sets a row, unless it is older than what is known (V2, V3).
+    pub(crate) fn upsert(&mut self, key: &RowKey, json: Json, origin: Origin) -> Applied {
+        let version = self.read_version.as_ref().and_then(|read| read(&json));
+        let known = self.rows.find(key);
+        if let Some((slot, row)) = known {
+            let order = compare(version.as_ref(), self.rows.version(slot));
+            let is_tombstone = row.json.is_none() && self.tombstones.contains(&slot);
+            match order {
+                Some(Ordering::Less) => return Applied::Same,
+                Some(Ordering::Equal) if is_tombstone && origin == Origin::Event => {
+                    return Applied::Same;
+                }
+                None if is_tombstone && origin == Origin::Event => return Applied::Doubtful,
+                _ => {}
+            }
+            if row.json.as_ref() == Some(&json) {
+                self.touch(key);
+                return Applied::Same;
+            }
+        }
+        self.touch(key);
+        self.set(key, json, version);
+        Applied::Changed
+    }
+
+    fn set(&mut self, key: &RowKey, json: Json, version: Option<Version>) {
+        self.unmark(key);
+        let slot = self.rows.set(key, Some(json));
+        self.rows.set_version(slot, version);
+    }
+
+    /// Removes a row, or only leaves a tombstone if there is none.
+    fn bury(&mut self, key: &RowKey) -> (Slot, Applied) {
+        self.touch(key);
+        self.unmark(key);
+        let (slot, applied) = match self.rows.find(key) {
+            Some((slot, row)) if row.json.is_none() => (slot, Applied::Same),
+            known => {
+                let applied = if known.is_some() { Applied::Changed } else { Applied::Same };
+                (self.rows.set(key, None), applied)
+            }
+        };
+        self.tombstones.insert(slot);
+        (slot, applied)
+    }
+
+    /// Forgets why a removed row is remembered.
+    fn unmark(&mut self, key: &RowKey) {
+        if let Some((slot, row)) = self.rows.find(key) {
+            self.tombstones.remove(&slot);
+            self.vanished.remove(&row.revision);
+        }
+    }
+
+    /// Removes a row and leaves a tombstone. `data` is the object that the event carries, if it carries one.
+    pub(crate) fn remove(&mut self, key: &RowKey, data: Option<&Json>) -> Applied {
+        let version = self.read_version.as_ref().zip(data).and_then(|(read, data)| read(data));
+        let known = self.rows.find(key);
+        let order = known.and_then(|(slot, _)| compare(version.as_ref(), self.rows.version(slot)));
+        if order == Some(Ordering::Less) && known.is_some_and(|(_, row)| row.json.is_some()) {
+            // The deleted object is older: it was stale in the process that deleted it, or it has come back since.
+            return Applied::Doubtful;
+        }
+        let (slot, applied) = self.bury(key);
+        if order.is_none_or(Ordering::is_gt) && version.is_some() {
+            self.rows.set_version(slot, version);
+        }
+        applied
+    }
+
+    /// The server says that a row does not exist.
+    pub(crate) fn gone(&mut self, key: &RowKey) -> Applied {
+        self.bury(key).1
+    }
+
+    /// Begins to build a list aside. Changes from now on are applied behind it (V1).
+    pub(crate) fn begin_listing(&mut self) {
+        self.listing = Some(Listing::default());
+    }
+
+    /// A list that fails removes nothing (V5).
+    pub(crate) fn abandon_listing(&mut self) {
+        self.listing = None;
+    }
+
+    pub(crate) fn is_listing(&self) -> bool {
+        self.listing.is_some()
+    }
+
+    /// Adds a row of the list.
+    pub(crate) fn list_row(&mut self, key: RowKey, json: Json) {
+        let Some(listing) = &mut self.listing else { return };
+        let known = self.rows.find(&key).and_then(|(_, row)| row.json.as_ref());
+        // An unchanged row is kept once.
+        let json = known.filter(|known| **known == json).cloned().unwrap_or(json);
+        let measure = |json: &Json| Held { count: 1, bytes: json.held() + key.bytes() };
+        let after = measure(&json);
+        let before = listing.rows.get(&key).map(measure).unwrap_or_default();
+        listing.held.change(before, after);
+        listing.rows.insert(key, json);
+    }
+
+    fn touch(&mut self, key: &RowKey) {
+        if let Some(listing) = &mut self.listing {
+            if !listing.touched.contains(key) {
+                listing.touched.insert(key.clone());
+            }
+        }
+    }
+
+    /// The list is complete: replaces the rows by it, as a difference (V5).
+    pub(crate) fn finish_listing(&mut self) -> Listed {
+        let Some(Listing { mut rows, touched, .. }) = self.listing.take() else {
+            return Listed::default();
+        };
+        let mut listed = Listed::default();
+        let expired = std::mem::take(&mut self.tombstones);
+        for slot in expired {
+            let Some(row) = self.rows.get(slot) else { continue };
+            if touched.contains(&row.key) {
+                self.tombstones.insert(slot);
+            } else {
+                self.vanished.insert(row.revision, slot);
+            }
+        }
+        let missing: Vec<RowKey> = self
+            .rows
+            .iter()
+            .filter(|(_, row)| row.json.is_some())
+            .map(|(_, row)| &row.key)
+            .filter(|key| !rows.contains_key(key) && !touched.contains(key))
+            .cloned()
+            .collect();
+        for key in missing {
+            let slot = self.rows.set(&key, None);
+            self.rows.set_version(slot, None);
+            self.vanished.insert(self.rows.revision(), slot);
+            listed.changed += 1;
+        }
+        while let Some((key, json)) = rows.pop_first() {
+            match self.apply_listed(&key, json, touched.contains(&key)) {
+                Applied::Changed => listed.changed += 1,
+                Applied::Same => {}
+                Applied::Doubtful => listed.doubtful.push(key),
+            }
+        }
+        self.forget_vanished();
+        listed
+    }
+
+    /// Applies a row of the list. A row that has changed meanwhile is applied before its change.
+    fn apply_listed(&mut self, key: &RowKey, json: Json, is_touched: bool) -> Applied {
+        let known = self.rows.find(key);
+        if known.is_some_and(|(_, row)| row.json.as_ref() == Some(&json)) {
+            return Applied::Same;
+        }
+        let version = self.read_version.as_ref().and_then(|read| read(&json));
+        let known = known.filter(|(_, row)| row.json.is_some() || is_touched);
+        let order = known.map(|(slot, _)| compare(version.as_ref(), self.rows.version(slot)));
+        match order {
+            Some(Some(Ordering::Less)) => return Applied::Same,
+            Some(Some(Ordering::Equal)) if is_touched => return Applied::Same,
+            Some(None) if is_touched => return Applied::Doubtful,
+            _ => {}
+        }
+        self.set(key, json, version);
+        Applied::Changed
+    }
+
+    /// Adds a reader. Its first batch is all rows (V10).
+    pub(crate) fn add_reader(&mut self) -> ReaderKey {
+        self.readers.insert_with(|_| Reader { seen: None })
+    }
+
+    pub(crate) fn remove_reader(&mut self, reader: ReaderKey) {
+        self.readers.remove(reader);
+        self.forget_vanished();
+    }
+
+    pub(crate) fn readers(&self) -> impl Iterator<Item = ReaderKey> {
+        self.readers.iter().map(|(key, _)| key)
+    }
+
+    /// Whether a reader has not read the newest change.
+    pub(crate) fn is_behind(&self, reader: ReaderKey) -> bool {
+        let revision = self.rows.revision();
+        self.readers
+            .get(reader)
+            .is_some_and(|reader| reader.seen.is_none_or(|seen| seen < revision))
+    }
+
+    /// The rows that have changed since the reader has read, in the order of their last changes. At first, all rows.
+    pub(crate) fn read(&mut self, reader: ReaderKey) -> Vec<RowChange> {
+        let revision = self.rows.revision();
+        let Some(reader) = self.readers.get_mut(reader) else { return Vec::new() };
+        let seen = reader.seen.replace(revision);
+        let rows = self.rows.since(seen.unwrap_or(0)).map(|(_, row)| row);
+        // What was removed before its first look is nothing to it.
+        let rows = rows.filter(|row| seen.is_some() || row.json.is_some());
+        let mut changes: Vec<RowChange> =
+            rows.map(|row| RowChange { key: row.key.clone(), row: stored(row) }).collect();
+        changes.reverse();
+        self.forget_vanished();
+        changes
+    }
+
+    pub(crate) fn get(&self, key: &RowKey) -> Option<StoredRow> {
+        self.rows.find(key).and_then(|(_, row)| stored(row))
+    }
+
+    /// All rows, in the order of their keys.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&RowKey, StoredRow)> {
+        self.rows.iter().filter_map(|(_, row)| Some((&row.key, stored(row)?)))
+    }
+
+    /// Keeps what a reader has decoded, unless the row has changed since.
+    pub(crate) fn set_decoded(&mut self, key: &RowKey, revision: u64, decoded: Decoded) {
+        let Some((slot, _)) = self.rows.find(key) else { return };
+        if let Some(row) = self.rows.get_mut(slot).filter(|row| row.revision == revision) {
+            row.decoded = Some(decoded);
+        }
+    }
+
+    /// Forgets the removed rows that every reader knows to be removed.
+    fn forget_vanished(&mut self) {
+        if self.vanished.is_empty() {
+            return;
+        }
+        // A reader that has read nothing yet has no rows that could be removed.
+        let seen = self.readers.iter().filter_map(|(_, reader)| reader.seen).min();
+        let seen = seen.unwrap_or(u64::MAX);
+        while let Some(vanished) = self.vanished.first_entry().filter(|first| *first.key() <= seen)
+        {
+            self.rows.forget(vanished.remove());
+        }
+    }
+}
+
+/// What a list has changed.
+#[derive(Debug, Default)]
+pub(crate) struct Listed {
+    /// How many rows were inserted, updated or removed.
+    pub(crate) changed: usize,
+    /// Rows that have changed during the list, where only the server knows which state is newer.
+    pub(crate) doubtful: Vec<RowKey>,
+}
+
+fn compare(version: Option<&Version>, known: Option<&Version>) -> Option<Ordering> {
+    version?.compare(known?)
+}
+
+fn stored(row: &Row) -> Option<StoredRow> {
+    let json = row.json.clone()?;
+    Some(StoredRow { json, decoded: row.decoded.clone(), revision: row.revision })
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store")
+            .field("rows", &self.rows)
+            .field("readers", &self.readers.len())
+            .field("is_listing", &self.is_listing())
+            .finish_non_exhaustive()
+    }
+}
