@@ -64,6 +64,9 @@ pub struct Config {
     /// The limit of each stream of events and of each listener: how many events or frames may wait for the reader,
     /// and their total size in bytes. Default: 1,024 and 4 MiB.
     pub events: Limit,
+    /// How many rows a collection may hold, and their total size in bytes. Over it, the collection ends with
+    /// [`CollectionError::TooLarge`](crate::CollectionError::TooLarge). Default: 100,000 rows and 64 MiB.
+    pub collections: Limit,
     /// How many replayed subscribes may be unacknowledged at first on each connection. Default: 64.
     pub replay_window: usize,
     /// How far the replay window grows: it doubles each time that as many subscribes were acknowledged as it holds.
@@ -102,6 +105,7 @@ impl Default for Config {
             changes: Limit { count: 1024, bytes: 4 << 20 },
             replies: Limit { count: 1024, bytes: 4 << 20 },
             events: Limit { count: 1024, bytes: 4 << 20 },
+            collections: Limit { count: 100_000, bytes: 64 << 20 },
             replay_window: 64,
             max_replay_window: 1024,
             quarantine_window: Duration::from_secs(5),

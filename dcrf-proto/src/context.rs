@@ -37,6 +37,8 @@ pub(crate) struct Context {
     pub(crate) selectors: Selectors,
     /// Events for the caller. Bounded by [`Context::admit`].
     pub(crate) events: VecDeque<Event>,
+    /// Events for collections.
+    pub(crate) internal: VecDeque<Event>,
     pub(crate) client_events: ClientEvents,
     /// The counters. `Session::stats` adds the gauges.
     pub(crate) stats: Stats,
@@ -69,6 +71,7 @@ impl Context {
             routes: Routes::default(),
             selectors: Selectors::default(),
             events: VecDeque::new(),
+            internal: VecDeque::new(),
             stats: Stats::default(),
             unread: Unread::default(),
             silence: Silence::new(now),
@@ -81,6 +84,13 @@ impl Context {
     /// The instant after `wait`, at most [`FAR`] from now.
     pub(crate) fn after(&self, wait: Duration) -> Instant {
         self.now + wait.min(FAR)
+    }
+
+    /// The instant after a wait that is shortened by up to a tenth at random.
+    pub(crate) fn jittered(&mut self, wait: Duration) -> Instant {
+        let wait = wait.min(FAR);
+        let shortened = wait - wait.mul_f64(self.random.unit() / 10.0);
+        self.after(shortened)
     }
 
     /// The timeout of requests, or the default if they have none.

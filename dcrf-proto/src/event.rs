@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Instant;
 
 use crate::error::{CloseReason, ConnectionError, RefreshError, RequestError, UnsubscribeError};
-use crate::id::{ListenerKey, ReplyStreamKey, RequestKey, SubscriptionKey};
+use crate::id::{CollectionKey, ListenerKey, ReplyStreamKey, RequestKey, SubscriptionKey};
 use crate::protocol::error_reply::ErrorReply;
 use crate::protocol::json::Json;
 use crate::protocol::pk::Deleted;
@@ -53,6 +53,9 @@ pub enum Event {
     /// [`Session::poll_change`](crate::Session::poll_change) has changes of this subscription. The event is not
     /// repeated until it is polled.
     ChangeReadable(SubscriptionKey),
+    /// [`Session::poll_collection`](crate::Session::poll_collection) has changed rows or a new status of this collection.
+    /// The event is not repeated until it is polled.
+    CollectionReadable(CollectionKey),
     /// An unsubscribe is complete. The key of the subscription is no longer used.
     Unsubscribed {
         /// The subscription.

@@ -68,8 +68,18 @@ key! {
 }
 
 key! {
-    /// The key of a reader of a collection.
-    pub ReaderKey
+    /// The key of a collection, from [`Session::collect`](crate::Session::collect).
+    pub CollectionKey
+}
+
+key! {
+    /// The key of the local copy of a collection, which handles share.
+    pub(crate) ReplicaKey
+}
+
+key! {
+    /// The key of a reader of a store.
+    pub(crate) ReaderKey
 }
 
 /// Makes the index of a key public.
@@ -89,6 +99,7 @@ index!(RequestKey);
 index!(SubscriptionKey);
 index!(ReplyStreamKey);
 index!(ListenerKey);
+index!(CollectionKey);
 
 /// The `request_id` of a request or a subscription: a string or an integer.
 ///

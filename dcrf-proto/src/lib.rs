@@ -178,18 +178,21 @@ pub mod websocket;
 #[doc = include_str!("../RULES.md")]
 pub mod rules {}
 
-pub use command::{CloseFrame, CloseOptions, OverflowPolicy, Request, Subscribe};
+pub use collections::{CollectionBatch, CollectionStatus, RowChange, StaleCause};
+pub use command::{CloseFrame, CloseOptions, Collect, OverflowPolicy, Request, Subscribe};
 pub use config::{Backoff, Config, Heartbeat, Limit};
 pub use dialect::{ChangeKind, Dialect};
 pub use error::{
-    CloseReason, ConnectionError, RefreshError, RejectReason, Rejected, ReplyStreamError,
-    RequestError, SubscriptionError, UnsubscribeError,
+    CloseReason, CollectionError, ConnectionError, RefreshError, RejectReason, Rejected,
+    ReplyStreamError, RequestError, SubscriptionError, UnsubscribeError,
 };
 pub use event::{
     Change, ClientEvent, ConnectionState, Event, Gap, ListenerEvent, Quarantined, Unhandled,
 };
 pub use frame::Frame;
-pub use id::{Epoch, ListenerKey, ReplyStreamKey, RequestId, RequestKey, Seed, SubscriptionKey};
+pub use id::{
+    CollectionKey, Epoch, ListenerKey, ReplyStreamKey, RequestId, RequestKey, Seed, SubscriptionKey,
+};
 pub use link::FailureAction;
 pub use protocol::error_reply::ErrorReply;
 pub use protocol::framing::Framing;

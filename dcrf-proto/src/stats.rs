@@ -137,6 +137,14 @@ stats! {
         /// Changes superseded by a newer change of the same object while the reader was too slow
         /// ([`OverflowPolicy::Conflate`](crate::OverflowPolicy::Conflate)).
         superseded,
+        /// Lists requested for collections.
+        relists,
+        /// Rows retrieved for collections, one by one.
+        verifications,
+        /// Rows that a list corrected in a collection that was live: changes that the server did not report, or lost.
+        repairs,
+        /// Rows and changes of collections that were skipped, because they have no primary key.
+        rows_without_key,
         /// Events dropped because the reader was too slow.
         lagged_events,
     }
@@ -158,6 +166,12 @@ stats! {
         unread_replies,
         /// Size of the unread replies in bytes.
         unread_replies_bytes,
+        /// Open collections. Equal ones share their rows.
+        collections,
+        /// Rows in collections.
+        rows,
+        /// Size of these rows in bytes.
+        rows_bytes,
         /// Open listeners.
         listeners,
         /// Unread frames, in all listeners.

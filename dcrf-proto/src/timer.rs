@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use crate::id::{RequestKey, SubscriptionKey, UpstreamKey};
+use crate::id::{ReplicaKey, RequestKey, SubscriptionKey, UpstreamKey};
 
 /// What to do at a deadline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,6 +26,8 @@ pub(crate) enum Timer {
     Refresh(SubscriptionKey),
     /// Send a subscribe again, stop waiting for its acknowledgement, or time out an unsubscribe. The phase decides.
     Upstream(UpstreamKey),
+    /// List a collection again, or retrieve rows of it.
+    Collection(ReplicaKey),
 }
 
 /// Deadlines, sorted. Timers of the same instant fire in the order of [`Timer`].

@@ -266,6 +266,9 @@ impl Inner {
                 Event::ListenerReadable(key) => {
                     wakers.extend(self.readers.wake(Readable::Listener(key)));
                 }
+                Event::CollectionReadable(key) => {
+                    wakers.extend(self.readers.wake(Readable::Collection(key)));
+                }
                 Event::Unsubscribed { subscription, result } => {
                     let waiter = self.unsubscribes.get_mut(&subscription);
                     wakers.extend(waiter.and_then(|waiter| waiter.complete(result)));

@@ -9,7 +9,7 @@ use std::task::{Poll, Wake, Waker};
 use rustc_hash::FxBuildHasher;
 
 use crate::contain::contain;
-use crate::id::{ListenerKey, OwnMap, ReplyStreamKey, SubscriptionKey};
+use crate::id::{CollectionKey, ListenerKey, OwnMap, ReplyStreamKey, SubscriptionKey};
 
 /// The waker of a task. To wake it or to drop it runs code of the executor or the program. If that panics, only this task
 /// misses its wake.
@@ -160,6 +160,7 @@ pub(super) enum Readable {
     Subscription(SubscriptionKey),
     Replies(ReplyStreamKey),
     Listener(ListenerKey),
+    Collection(CollectionKey),
 }
 
 /// The readers of subscriptions, replies and listeners.

@@ -1,6 +1,287 @@
-//! Live collections: local copies of the server's lists that follow its changes.
+//! Live collections: local copies of the server's lists that follow its changes (V1 to V14).
+//!
+//! Each call to collect makes a [`Handle`]. Handles with equal descriptions share a [`Replica`] (V10), which keeps the rows
+//! in a [`Store`](store::Store) and uses the session's own requests and subscriptions.
 
+mod batch;
+mod fetches;
+mod listing;
+mod replica;
 mod row_key;
 mod rows;
+mod status;
 mod store;
 mod version;
+
+use std::collections::VecDeque;
+
+pub use self::batch::{CollectionBatch, RowChange};
+use self::replica::Replica;
+pub(crate) use self::row_key::RowKey;
+pub use self::status::{CollectionStatus, StaleCause};
+pub(crate) use self::store::StoredRow;
+pub(crate) use self::version::{ReadVersion, Version};
+use crate::arena::Arena;
+use crate::buffer::Held;
+use crate::command::Collect;
+use crate::context::Context;
+use crate::error::{CloseReason, CollectionError, ConnectionError, RejectReason, Rejected};
+use crate::event::Event;
+use crate::id::{CollectionKey, OwnMap, ReaderKey, ReplicaKey, RequestKey, SubscriptionKey};
+use crate::protocol::pk::Pk;
+use crate::requests::Requests;
+use crate::subscriptions::Subscriptions;
+
+/// The parts of the session that replicas use.
+pub(crate) struct Parts<'a> {
+    pub(crate) cx: &'a mut Context,
+    pub(crate) requests: &'a mut Requests,
+    pub(crate) subscriptions: &'a mut Subscriptions,
+    pub(crate) is_connected: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct Collections {
+    replicas: Arena<ReplicaKey, Replica>,
+    handles: Arena<CollectionKey, Handle>,
+    owners: Owners,
+}
+
+/// Which replica a subscription or a request belongs to.
+#[derive(Debug, Default)]
+pub(crate) struct Owners {
+    feeds: OwnMap<SubscriptionKey, ReplicaKey>,
+    requests: OwnMap<RequestKey, ReplicaKey>,
+}
+
+/// One caller's view of a replica.
+#[derive(Debug)]
+struct Handle {
+    replica: ReplicaKey,
+    reader: ReaderKey,
+    /// Whether its first batch was read, which it gets even if there are no rows.
+    has_read: bool,
+    /// Whether the status has changed since it was read.
+    status_changed: bool,
+    /// Whether the event is queued already.
+    readable_queued: bool,
+    /// Whether the error that ended the collection was read.
+    ended: bool,
+}
+
+impl Collections {
+    pub(crate) fn new() -> Self {
+        Self { replicas: Arena::new(), handles: Arena::new(), owners: Owners::default() }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.replicas.len() == 0
+    }
+
+    /// The number of handles.
+    pub(crate) fn len(&self) -> usize {
+        self.handles.len()
+    }
+
+    /// The rows of all replicas.
+    pub(crate) fn held(&self) -> Held {
+        self.replicas.iter().fold(Held::default(), |sum, (_, replica)| sum + replica.held())
+    }
+
+    pub(crate) fn collect(
+        &mut self,
+        parts: &mut Parts<'_>,
+        collect: Collect,
+    ) -> Result<CollectionKey, Rejected<Collect>> {
+        if self.handles.len() >= parts.cx.config.max_subscriptions {
+            return Err(Rejected { command: collect, reason: RejectReason::QueueFull });
+        }
+        let shared = self.replicas.iter().find(|(_, replica)| replica.can_share(&collect));
+        let replica = match shared.map(|(key, _)| key) {
+            Some(key) => key,
+            None => self.start(parts, collect)?,
+        };
+        let Some(shared) = self.replicas.get_mut(replica) else {
+            unreachable!("it was just found")
+        };
+        let reader = shared.store.add_reader();
+        let key = self.handles.insert_with(|_| Handle {
+            replica,
+            reader,
+            has_read: false,
+            status_changed: false,
+            readable_queued: false,
+            ended: false,
+        });
+        shared.handles.push(key);
+        self.notify(parts.cx, replica);
+        Ok(key)
+    }
+
+    fn start(
+        &mut self,
+        parts: &mut Parts<'_>,
+        collect: Collect,
+    ) -> Result<ReplicaKey, Rejected<Collect>> {
+        let owners = &mut self.owners;
+        let mut rejected = None;
+        let key = self.replicas.insert_with(|key| {
+            let (replica, result) = Replica::start(parts, owners, key, collect);
+            rejected = result.err();
+            replica
+        });
+        let Some(reason) = rejected else { return Ok(key) };
+        let Some(mut replica) = self.replicas.remove(key) else { unreachable!("it was just made") };
+        replica.stop(parts, &mut self.owners, key);
+        Err(Rejected { command: replica.into_description(), reason })
+    }
+
+    /// Removes a handle. With the last one, its replica goes too.
+    pub(crate) fn remove(&mut self, parts: &mut Parts<'_>, key: CollectionKey) {
+        let Some(handle) = self.handles.remove(key) else { return };
+        let Some(replica) = self.replicas.get_mut(handle.replica) else { return };
+        replica.store.remove_reader(handle.reader);
+        replica.handles.retain(|other| *other != key);
+        if replica.handles.is_empty() {
+            if let Some(mut replica) = self.replicas.remove(handle.replica) {
+                replica.stop(parts, &mut self.owners, handle.replica);
+            }
+        }
+    }
+
+    /// Handles what has happened to the replicas' own requests and subscriptions.
+    pub(crate) fn run(&mut self, parts: &mut Parts<'_>) {
+        while let Some(event) = parts.cx.internal.pop_front() {
+            let owner = match &event {
+                Event::Subscribed(key) | Event::ChangeReadable(key) => {
+                    if let Some(subscriber) = parts.subscriptions.subscriber_mut(*key) {
+                        subscriber.event_polled(&event);
+                    }
+                    self.owners.feeds.get(key).copied()
+                }
+                Event::Settled { request, .. } => self.owners.requests.remove(request),
+                _ => None,
+            };
+            let Some(key) = owner else { continue };
+            self.update(parts, key, |replica, parts, owners| match event {
+                Event::Subscribed(feed) => replica.feed_is_live(parts, owners, key, feed),
+                Event::ChangeReadable(feed) => replica.read_feed(parts, owners, key, feed),
+                Event::Settled { request, result } => {
+                    replica.settled(parts, owners, key, request, result);
+                }
+                _ => {}
+            });
+        }
+    }
+
+    fn update(
+        &mut self,
+        parts: &mut Parts<'_>,
+        key: ReplicaKey,
+        update: impl FnOnce(&mut Replica, &mut Parts<'_>, &mut Owners),
+    ) {
+        let Some(replica) = self.replicas.get_mut(key) else { return };
+        update(replica, parts, &mut self.owners);
+        replica.check_limits(parts, &mut self.owners, key);
+        self.notify(parts.cx, key);
+    }
+
+    /// Queues an event for each handle that has something to read.
+    fn notify(&mut self, cx: &mut Context, key: ReplicaKey) {
+        let Some(replica) = self.replicas.get_mut(key) else { return };
+        let status_changed = replica.take_status_changed();
+        let (has_loaded, has_ended) = (replica.has_loaded(), replica.error().is_some());
+        for key in &replica.handles {
+            let Some(handle) = self.handles.get_mut(*key) else { continue };
+            handle.status_changed |= status_changed;
+            let has_rows =
+                has_loaded && (!handle.has_read || replica.store.is_behind(handle.reader));
+            let is_readable = has_rows || handle.status_changed || (has_ended && !handle.ended);
+            if is_readable && !std::mem::replace(&mut handle.readable_queued, true) {
+                cx.events.push_back(Event::CollectionReadable(*key));
+            }
+        }
+    }
+
+    /// The caller has polled the event. Returns whether the handle is still there.
+    pub(crate) fn event_polled(&mut self, key: CollectionKey) -> bool {
+        let handle = self.handles.get_mut(key);
+        handle.map(|handle| handle.readable_queued = false).is_some()
+    }
+
+    pub(crate) fn connection_lost(&mut self, parts: &mut Parts<'_>, cause: &ConnectionError) {
+        for key in self.keys() {
+            self.update(parts, key, |replica, parts, owners| {
+                replica.connection_lost(parts, owners, key, cause);
+            });
+        }
+    }
+
+    /// Without feeds, a replica waits only for the connection.
+    pub(crate) fn connected(&mut self, parts: &mut Parts<'_>) {
+        for key in self.keys() {
+            self.update(parts, key, |replica, parts, owners| replica.connected(parts, owners, key));
+        }
+    }
+
+    pub(crate) fn timer_fired(&mut self, parts: &mut Parts<'_>, key: ReplicaKey) {
+        self.update(parts, key, |replica, parts, owners| replica.timer_fired(parts, owners, key));
+    }
+
+    pub(crate) fn resync(&mut self, parts: &mut Parts<'_>, key: CollectionKey) {
+        let Some(key) = self.handles.get(key).map(|handle| handle.replica) else { return };
+        self.update(parts, key, |replica, parts, owners| replica.resync(parts, owners, key));
+    }
+
+    /// Ends all collections because the session closes.
+    pub(crate) fn close(&mut self, parts: &mut Parts<'_>, reason: &CloseReason) {
+        for key in self.keys() {
+            self.update(parts, key, |replica, parts, owners| {
+                replica.end(parts, owners, key, CollectionError::Closed(reason.clone()));
+            });
+        }
+    }
+
+    fn keys(&self) -> VecDeque<ReplicaKey> {
+        self.replicas.iter().map(|(key, _)| key).collect()
+    }
+
+    /// What has changed since the handle has read.
+    pub(crate) fn poll(
+        &mut self,
+        key: CollectionKey,
+    ) -> Option<Result<CollectionBatch, CollectionError>> {
+        let handle = self.handles.get_mut(key)?;
+        let replica = self.replicas.get_mut(handle.replica)?;
+        let has_rows =
+            replica.has_loaded() && (!handle.has_read || replica.store.is_behind(handle.reader));
+        let status_changed = std::mem::take(&mut handle.status_changed);
+        if has_rows || status_changed {
+            let rows = if has_rows { replica.store.read(handle.reader) } else { Vec::new() };
+            let rows = rows.into_iter().map(RowChange::from).collect();
+            handle.has_read |= has_rows;
+            return Some(Ok(CollectionBatch { status: replica.status().clone(), rows }));
+        }
+        let error = replica.error().filter(|_| !handle.ended)?;
+        handle.ended = true;
+        Some(Err(error.clone()))
+    }
+
+    pub(crate) fn status(&self, key: CollectionKey) -> Option<&CollectionStatus> {
+        Some(self.replica(key)?.status())
+    }
+
+    /// A row, once the collection was live.
+    pub(crate) fn row(&self, key: CollectionKey, pk: &Pk) -> Option<StoredRow> {
+        self.replica(key).filter(|replica| replica.has_loaded())?.store.get(&RowKey::from(pk))
+    }
+
+    pub(crate) fn rows(&self, key: CollectionKey) -> impl Iterator<Item = (&RowKey, StoredRow)> {
+        let replica = self.replica(key).filter(|replica| replica.has_loaded());
+        replica.into_iter().flat_map(|replica| replica.store.iter())
+    }
+
+    fn replica(&self, key: CollectionKey) -> Option<&Replica> {
+        self.replicas.get(self.handles.get(key)?.replica)
+    }
+}

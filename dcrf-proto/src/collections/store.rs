@@ -41,6 +41,8 @@ struct Listing {
     held: Held,
     /// Rows that have changed since the listing began.
     touched: BTreeSet<RowKey>,
+    /// Whether one of them was inserted or removed.
+    has_moved: bool,
 }
 
 /// What became of a change.
@@ -134,7 +136,9 @@ impl Store {
                 return Applied::Same;
             }
         }
+        let is_new = self.rows.find(key).is_none_or(|(_, row)| row.json.is_none());
         self.touch(key);
+        self.note_moved(is_new);
         self.set(key, json, version);
         Applied::Changed
     }
@@ -153,6 +157,7 @@ impl Store {
             Some((slot, row)) if row.json.is_none() => (slot, Applied::Same),
             known => {
                 let applied = if known.is_some() { Applied::Changed } else { Applied::Same };
+                self.note_moved(true);
                 (self.rows.set(key, None), applied)
             }
         };
@@ -199,6 +204,15 @@ impl Store {
         self.listing = None;
     }
 
+    /// Whether rows were inserted or removed since the listing began.
+    pub(crate) fn has_moved(&self) -> bool {
+        self.listing.as_ref().is_some_and(|listing| listing.has_moved)
+    }
+
+    pub(crate) fn is_removed(&self, key: &RowKey) -> bool {
+        self.rows.find(key).is_some_and(|(_, row)| row.json.is_none())
+    }
+
     pub(crate) fn is_listing(&self) -> bool {
         self.listing.is_some()
     }
@@ -224,8 +238,15 @@ impl Store {
         }
     }
 
-    /// The list is complete: replaces the rows by it, as a difference (V5).
-    pub(crate) fn finish_listing(&mut self) -> Listed {
+    fn note_moved(&mut self, has_moved: bool) {
+        if let Some(listing) = &mut self.listing {
+            listing.has_moved |= has_moved;
+        }
+    }
+
+    /// The list has ended: replaces the rows by it, as a difference (V5). If it is not complete, rows that are not in it are
+    /// in doubt.
+    pub(crate) fn finish_listing(&mut self, is_complete: bool) -> Listed {
         let Some(Listing { mut rows, touched, .. }) = self.listing.take() else {
             return Listed::default();
         };
@@ -247,11 +268,10 @@ impl Store {
             .filter(|key| !rows.contains_key(key) && !touched.contains(key))
             .cloned()
             .collect();
-        for key in missing {
-            let slot = self.rows.set(&key, None);
-            self.rows.set_version(slot, None);
-            self.vanished.insert(self.rows.revision(), slot);
-            listed.changed += 1;
+        if !is_complete {
+            listed.doubtful.extend(missing);
+        } else {
+            self.remove_missing(missing, &mut listed);
         }
         while let Some((key, json)) = rows.pop_first() {
             match self.apply_listed(&key, json, touched.contains(&key)) {
@@ -262,6 +282,15 @@ impl Store {
         }
         self.forget_vanished();
         listed
+    }
+
+    fn remove_missing(&mut self, missing: Vec<RowKey>, listed: &mut Listed) {
+        for key in missing {
+            let slot = self.rows.set(&key, None);
+            self.rows.set_version(slot, None);
+            self.vanished.insert(self.rows.revision(), slot);
+            listed.changed += 1;
+        }
     }
 
     /// Applies a row of the list. A row that has changed meanwhile is applied before its change.

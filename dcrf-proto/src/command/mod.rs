@@ -5,11 +5,13 @@ use std::borrow::Cow;
 
 mod arguments;
 mod close;
+mod collect;
 mod request;
 mod subscribe;
 
 pub(crate) use self::arguments::{Arguments, InvalidArgument};
 pub use self::close::{CloseFrame, CloseOptions};
+pub use self::collect::Collect;
 pub use self::request::Request;
 pub(crate) use self::request::Timeout;
 pub use self::subscribe::{OverflowPolicy, Subscribe};

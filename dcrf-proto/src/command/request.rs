@@ -34,6 +34,8 @@ pub struct Request {
     pub(crate) idempotent: bool,
     pub(crate) fail_fast: bool,
     pub(crate) cancel_action: Option<Cow<'static, str>>,
+    /// Whether a collection gets the reply.
+    pub(crate) is_of_collection: bool,
 }
 
 /// The timeout of a request or a subscribe.
@@ -75,6 +77,7 @@ impl Request {
             timeout: Timeout::Default,
             fail_fast: false,
             cancel_action: None,
+            is_of_collection: false,
         }
     }
 
@@ -240,6 +243,11 @@ impl Request {
     pub fn cancel_action(mut self, action: &str) -> Self {
         self.cancel_action = Some(well_known(action));
         self
+    }
+
+    /// A request of a collection, which makes it anew on the next connection.
+    pub(crate) fn of_collection(self) -> Self {
+        Self { is_of_collection: true, ..self.fail_fast() }
     }
 
     /// Sets the cancel action if there is none yet.

@@ -40,6 +40,8 @@ pub struct Subscribe {
     pub(crate) pk_field: Option<Box<Cow<'static, str>>>,
     pub(crate) overflow_policy: OverflowPolicy,
     refresh: Option<Refreshing>,
+    /// Whether a collection gets the changes.
+    pub(crate) is_of_collection: bool,
 }
 
 /// How a subscription is refreshed.
@@ -108,6 +110,7 @@ impl Subscribe {
             pk: None,
             overflow_policy: OverflowPolicy::default(),
             refresh: None,
+            is_of_collection: false,
         }
     }
 

@@ -1,11 +1,13 @@
 //! The errors of connections, requests, subscriptions and rejected calls. No message contains a payload, a query or a
 //! header (X1).
 
+mod collection;
 mod subscription;
 
 use std::io;
 use std::time::Duration;
 
+pub use self::collection::CollectionError;
 pub use self::subscription::{RefreshError, SubscriptionError, UnsubscribeError};
 use crate::command::{CloseFrame, InvalidArgument, Request};
 use crate::protocol::error_reply::ErrorReply;

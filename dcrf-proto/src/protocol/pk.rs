@@ -47,9 +47,15 @@ impl Pk {
 
     /// The primary key of an object, if it has one.
     pub(crate) fn of(object: &Json, pk_field: &str) -> Option<Self> {
-        let object = without_lone_surrogates(object.as_str());
+        Self::read(object.as_str(), pk_field).map(|(pk, _)| pk)
+    }
+
+    /// The primary key of an object, and whether the object has anything else.
+    pub(crate) fn read(object: &str, pk_field: &str) -> Option<(Self, bool)> {
+        let object = without_lone_surrogates(object);
         let object: Object<'_> = serde_json::from_str(&object).ok()?;
-        object.pk_index(pk_field).and_then(|index| object.pk_at(index))
+        let pk = object.pk_index(pk_field).and_then(|index| object.pk_at(index))?;
+        Some((pk, object.0.len() > 1))
     }
 }
 

@@ -59,6 +59,7 @@ struct Entry {
     is_suspect: bool,
     /// Whether it fails in place of waiting for another connection.
     fail_fast: bool,
+    is_of_collection: bool,
     expects: Expects,
     /// The action that makes the server stop sending replies.
     cancel_action: Option<Cow<'static, str>>,
@@ -278,6 +279,7 @@ impl Requests {
             },
             is_suspect: false,
             fail_fast: request.fail_fast,
+            is_of_collection: request.is_of_collection,
             expects,
             cancel_action: request.cancel_action,
             is_list,
@@ -494,7 +496,10 @@ impl Requests {
     ) {
         let Some(entry) = self.release(cx, request, Outcome::of(&result)) else { return };
         match (entry.expects, result) {
-            (Expects::OneReply, result) => cx.events.push_back(Event::Settled { request, result }),
+            (Expects::OneReply, result) => {
+                let events = if entry.is_of_collection { &mut cx.internal } else { &mut cx.events };
+                events.push_back(Event::Settled { request, result });
+            }
             (Expects::Replies(replies), Err(error)) => self.fail_stream(cx, replies, error),
             (Expects::Replies(_), Ok(_)) | (Expects::Nothing { .. }, _) => {}
         }

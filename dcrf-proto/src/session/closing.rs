@@ -87,6 +87,7 @@ impl Session {
         if let Some(closing) = self.closing.take() {
             self.cx.timers.clear(closing.deadline, Timer::Close);
         }
+        self.close_collections(&reason);
         self.requests.close(&mut self.cx, &reason);
         self.subscriptions.close(&mut self.cx, &reason);
         self.link.close(&mut self.cx, reason, handshake);

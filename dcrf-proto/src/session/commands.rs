@@ -334,7 +334,7 @@ impl Session {
     }
 
     /// Passes a command to `submit`, unless the session is closed.
-    fn accept<C, K>(
+    pub(super) fn accept<C, K>(
         &mut self,
         command: C,
         now: Instant,

@@ -33,6 +33,7 @@ impl Session {
         self.advance(now);
         if self.link.connected(&mut self.cx, epoch) {
             self.subscriptions.connected(&mut self.cx, self.requests.suspects());
+            self.connect_collections();
         }
     }
 
@@ -109,6 +110,7 @@ impl Session {
         }
         self.cx.trace_dropped(before, text.len());
         self.refresh_credentials_if_rejected();
+        self.run_collections();
         self.finish_close_if_idle();
     }
 
@@ -168,6 +170,7 @@ impl Session {
         }
         self.cx.trace_dropped(before, bytes.len());
         self.refresh_credentials_if_rejected();
+        self.run_collections();
         self.finish_close_if_idle();
     }
 
@@ -269,12 +272,14 @@ impl Session {
                     }
                 }
                 Timer::Subscription(key) => self.subscriptions.time_out(&mut self.cx, key),
+                Timer::Collection(key) => self.collection_timer_fired(key),
             }
         }
         if let Some(last_text) = self.cx.silence.take_proved().filter(|_| self.link.is_open()) {
             let silent = self.cx.now.duration_since(last_text);
             self.connection_failed(&ConnectionError::Silent(silent), None);
         }
+        self.run_collections();
         self.finish_close_if_idle();
     }
 
@@ -429,8 +434,12 @@ impl Session {
             Some(_) => self.subscriptions.refresh_one_at_a_time(false),
             None => {}
         }
+        if let Some(cause) = cause {
+            self.disconnect_collections(cause);
+        }
         self.subscriptions.disconnected(&mut self.cx, cause);
         self.requests.connection_lost(&mut self.cx, is_death);
+        self.run_collections();
     }
 
     /// A message over the size limit has ended the connection, and nothing shows whose it was (F5). If only one request

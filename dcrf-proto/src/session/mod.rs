@@ -1,6 +1,7 @@
 //! The session: the state of one client, kept across connections.
 
 mod closing;
+mod collections;
 mod commands;
 mod inputs;
 mod polls;
@@ -9,6 +10,7 @@ use std::fmt;
 use std::time::Instant;
 
 use self::closing::Closing;
+use crate::collections::Collections;
 use crate::config::Config;
 use crate::context::Context;
 use crate::error::{CloseReason, RejectReason, SubscriptionError};
@@ -44,6 +46,7 @@ pub struct Session {
     requests: Requests,
     subscriptions: Subscriptions,
     listeners: Listeners,
+    collections: Collections,
     closing: Option<Closing>,
     templates: Templates,
 }
@@ -78,6 +81,7 @@ impl Session {
             requests: Requests::new(),
             subscriptions: Subscriptions::new(),
             listeners: Listeners::new(),
+            collections: Collections::new(),
             closing: None,
             templates: Templates::default(),
         }
@@ -114,12 +118,16 @@ impl Session {
     pub fn stats(&self) -> Stats {
         let (queued, unread) = (self.requests.queued(), &self.cx.unread);
         let events = self.cx.client_events.held();
+        let rows = self.collections.held();
         Stats {
             requests: self.requests.len(),
             waiting_requests: queued.count,
             waiting_bytes: queued.bytes,
             subscriptions: self.subscriptions.len(),
             listeners: self.listeners.len(),
+            collections: self.collections.len(),
+            rows: rows.count,
+            rows_bytes: rows.bytes,
             unread_changes: unread.changes.count,
             unread_changes_bytes: unread.changes.bytes,
             unread_replies: unread.replies.count,

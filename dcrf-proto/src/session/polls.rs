@@ -40,6 +40,8 @@ impl Session {
             return self.link.poll_command();
         };
         self.subscriptions.frame_sent(&self.cx);
+        // A feed that is never acknowledged is live once it is sent.
+        self.run_collections();
         self.cx.stats.sent += 1;
         self.cx.stats.sent_bytes += frame.len() as u64;
         Some(Transmit::Frame(epoch, frame))
@@ -111,6 +113,7 @@ impl Session {
                     self.requests.replies_mut(key).map(ReplyBuffer::event_polled).is_some()
                 }
                 Event::ListenerReadable(key) => self.listeners.event_polled(key),
+                Event::CollectionReadable(key) => self.collections.event_polled(key),
                 _ => true,
             };
             if is_valid {

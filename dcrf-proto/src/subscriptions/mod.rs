@@ -269,10 +269,12 @@ impl Subscriptions {
         self.leave_unused(cx);
         let Some(mut subscriber) = self.registry.subscribers.remove(key) else { return };
         subscriber.unsubscribed(cx, key);
+        let unsubscriber = (!subscriber.is_of_collection()).then_some(key);
         match subscriber.upstream() {
             Some(upstream) if self.registry.detach(upstream, key) => {
-                self.leave(cx, upstream, Some(key));
+                self.leave(cx, upstream, unsubscriber);
             }
+            _ if unsubscriber.is_none() => {}
             _ => cx.events.push_back(Event::Unsubscribed { subscription: key, result: Ok(()) }),
         }
     }

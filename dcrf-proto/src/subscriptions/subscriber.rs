@@ -29,6 +29,7 @@ pub(crate) struct Subscriber {
     buffer: ChangeBuffer,
     overflow_policy: OverflowPolicy,
     include_create: bool,
+    is_of_collection: bool,
     /// Boxed, because few subscriptions have their own.
     pk_field: Option<Box<Cow<'static, str>>>,
     pub(super) refresh: Option<Box<Refresh>>,
@@ -64,6 +65,7 @@ impl Subscriber {
             buffer: ChangeBuffer::new(subscribe.overflow_policy),
             overflow_policy: subscribe.overflow_policy,
             include_create: subscribe.include_create || refresh.is_some(),
+            is_of_collection: subscribe.is_of_collection,
             pk_field: subscribe.pk_field.clone(),
             refresh,
             history: History::Empty,
@@ -127,7 +129,7 @@ impl Subscriber {
             self.stop_timeout(cx, key);
         }
         if !std::mem::replace(&mut self.subscribed_queued, true) {
-            cx.events.push_back(Event::Subscribed(key));
+            self.report(cx, Event::Subscribed(key));
         }
     }
 
@@ -250,8 +252,17 @@ impl Subscriber {
 
     fn queue_readable(&mut self, cx: &mut Context, key: SubscriptionKey) {
         if !std::mem::replace(&mut self.readable_queued, true) {
-            cx.events.push_back(Event::ChangeReadable(key));
+            self.report(cx, Event::ChangeReadable(key));
         }
+    }
+
+    /// Reports to the caller, or to its collection.
+    pub(super) fn report(&self, cx: &mut Context, event: Event) {
+        if self.is_of_collection { &mut cx.internal } else { &mut cx.events }.push_back(event);
+    }
+
+    pub(super) fn is_of_collection(&self) -> bool {
+        self.is_of_collection
     }
 
     pub(super) fn disconnected(&mut self) {

@@ -4,6 +4,7 @@ mod bulk_commands;
 mod calls;
 mod changes;
 mod close;
+mod collections;
 mod combinations;
 mod convergence;
 mod conversation;

@@ -212,7 +212,7 @@ fn play(has_versions: bool, steps: Vec<Step>) {
                 }
             }
             Step::FinishListing => {
-                let listed = store.finish_listing();
+                let listed = store.finish_listing(true);
                 let doubtful: Vec<RowKey> = model.finish_listing().into_iter().map(key).collect();
                 assert_eq!(listed.doubtful, doubtful);
             }
@@ -330,7 +330,7 @@ fn v5_relist_reports_only_what_differs() {
         for (k, text) in rows {
             store.list_row(key(*k), row(*k, 0, *text));
         }
-        store.finish_listing().changed
+        store.finish_listing(true).changed
     };
     assert_eq!(list(&mut store, &[(1, 0), (2, 0), (3, 0)]), 3);
     assert_eq!(store.read(reader).len(), 3);

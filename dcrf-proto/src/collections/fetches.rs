@@ -1,0 +1,94 @@
+//! Rows that are retrieved one by one: changes without data, rows in doubt, and rows to verify (V2, V3, V4).
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Instant;
+
+use super::row_key::RowKey;
+use crate::id::RequestKey;
+
+/// How many rows are retrieved at the same time.
+const WINDOW: usize = 16;
+
+#[derive(Debug, Default)]
+pub(super) struct Fetches {
+    queue: VecDeque<RowKey>,
+    /// The same keys.
+    queued: BTreeSet<RowKey>,
+    in_flight: BTreeMap<RequestKey, RowKey>,
+    /// Those in flight, and whether the row has changed meanwhile.
+    flying: BTreeMap<RowKey, bool>,
+    /// Rows to verify when they have not changed for a while.
+    due: BTreeMap<RowKey, Instant>,
+    by_time: BTreeSet<(Instant, RowKey)>,
+}
+
+impl Fetches {
+    /// Queues a row. One that is in flight is retrieved once more.
+    pub(super) fn add(&mut self, key: RowKey) {
+        if let Some(again) = self.flying.get_mut(&key) {
+            *again = true;
+        } else if self.queued.insert(key.clone()) {
+            self.queue.push_back(key);
+        }
+    }
+
+    /// A row has changed. If it is in flight, the reply can be older than the change.
+    pub(super) fn changed(&mut self, key: &RowKey) {
+        if let Some(again) = self.flying.get_mut(key) {
+            *again = true;
+        }
+    }
+
+    /// The next row to retrieve.
+    pub(super) fn next(&mut self) -> Option<RowKey> {
+        if self.in_flight.len() >= WINDOW {
+            return None;
+        }
+        let key = self.queue.pop_front()?;
+        self.queued.remove(&key);
+        Some(key)
+    }
+
+    pub(super) fn sent(&mut self, request: RequestKey, key: RowKey) {
+        self.flying.insert(key.clone(), false);
+        self.in_flight.insert(request, key);
+    }
+
+    /// A request has settled. Returns its row, and whether it has changed meanwhile.
+    pub(super) fn settled(&mut self, request: RequestKey) -> Option<(RowKey, bool)> {
+        let key = self.in_flight.remove(&request)?;
+        let again = self.flying.remove(&key).unwrap_or(false);
+        Some((key, again))
+    }
+
+    /// Verifies a row at `at`, unless it changes before.
+    pub(super) fn verify(&mut self, key: &RowKey, at: Instant) {
+        if let Some(before) = self.due.insert(key.clone(), at) {
+            self.by_time.remove(&(before, key.clone()));
+        }
+        self.by_time.insert((at, key.clone()));
+    }
+
+    /// Queues the rows whose time has come.
+    pub(super) fn queue_due(&mut self, now: Instant) {
+        while let Some((at, _)) = self.by_time.first() {
+            if *at > now {
+                break;
+            }
+            let Some((_, key)) = self.by_time.pop_first() else { break };
+            self.due.remove(&key);
+            self.add(key);
+        }
+    }
+
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        self.by_time.first().map(|(at, _)| *at)
+    }
+
+    /// Forgets everything, because a list follows. Returns the requests in flight.
+    pub(super) fn clear(&mut self) -> Vec<RequestKey> {
+        let requests = self.in_flight.keys().copied().collect();
+        *self = Self::default();
+        requests
+    }
+}

@@ -1,0 +1,198 @@
+//! A live collection as plain data.
+
+use std::any::TypeId;
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::{Request, Subscribe};
+use crate::collections::{ReadVersion, Version};
+use crate::protocol::json::Json;
+
+/// A live collection: a list of the server, and the subscriptions that say how it changes.
+///
+/// Equal descriptions share one local copy, one list and the same upstream subscriptions (V10).
+///
+/// ```
+/// use dcrf_proto::{Collect, Request, Subscribe};
+///
+/// // All people, followed by the consumer's own feed:
+/// let people = Collect::new("people").feed(Subscribe::new("people", "subscribe_all"));
+/// // The tasks of one project:
+/// let tasks = Collect::new("tasks")
+///     .list(Request::list("tasks").arg("project", 3))
+///     .feed(Subscribe::new("tasks", "subscribe_project").arg("project", 3));
+/// ```
+#[derive(Clone)]
+#[must_use = "a `Collect` does nothing until it is passed to a client or session"]
+pub struct Collect {
+    pub(crate) list: Request,
+    pub(crate) retrieve: Request,
+    pub(crate) feeds: Vec<Subscribe>,
+    pub(crate) pk_field: Option<Cow<'static, str>>,
+    pub(crate) lookup_field: Cow<'static, str>,
+    pub(crate) version: Option<RowVersion>,
+    pub(crate) verify: Option<Duration>,
+    pub(crate) resync_every: Option<Duration>,
+    /// Collections of different row types don't share what they have decoded.
+    pub(crate) row_type: Option<TypeId>,
+}
+
+/// How to read the version of a row.
+#[derive(Clone)]
+pub(crate) struct RowVersion {
+    pub(crate) read: ReadVersion,
+    /// A function without captured values is identified by its type.
+    stateless: Option<TypeId>,
+}
+
+impl Collect {
+    /// Collects the objects of a stream: its `list`. Add a [`feed`](Self::feed) to follow their changes.
+    pub fn new(stream: &str) -> Self {
+        Self {
+            list: Request::list(stream),
+            retrieve: Request::new(stream, "retrieve"),
+            feeds: Vec::new(),
+            pk_field: None,
+            lookup_field: Cow::Borrowed("pk"),
+            version: None,
+            verify: None,
+            resync_every: None,
+            row_type: None,
+        }
+    }
+
+    /// Sets the request that lists the objects, in place of `list` without arguments. If the server paginates, all pages
+    /// are read.
+    pub fn list(mut self, request: Request) -> Self {
+        self.list = request;
+        self
+    }
+
+    /// Adds a subscription to the changes of the objects. A collection of several groups has one for each.
+    pub fn feed(mut self, subscribe: Subscribe) -> Self {
+        let mut subscribe = subscribe.include_create().no_timeout();
+        subscribe.is_of_collection = true;
+        self.feeds.push(subscribe);
+        self
+    }
+
+    /// Sets the request that retrieves one object, in place of `retrieve`. The key is added as an argument, see
+    /// [`lookup_field`](Self::lookup_field).
+    pub fn retrieve(mut self, request: Request) -> Self {
+        self.retrieve = request;
+        self
+    }
+
+    /// Sets the name of the argument with the key of an object in `retrieve`. Default: `pk`.
+    pub fn lookup_field(mut self, name: &str) -> Self {
+        self.lookup_field = super::well_known(name);
+        self
+    }
+
+    /// Sets the serializer's name for the primary key, in place of [`Config::pk_field`](crate::Config::pk_field).
+    pub fn pk_field(mut self, name: &str) -> Self {
+        self.pk_field = Some(super::well_known(name));
+        self
+    }
+
+    /// Reads the version of a row: a value that grows with each change of the row, such as the time of its last update. A
+    /// row never replaces a newer version of itself (V2).
+    ///
+    /// `read` must be quick and must not block. It gets the row's JSON, and returns `None` if it finds no version.
+    ///
+    /// ```
+    /// use dcrf_proto::{Collect, Json};
+    /// use serde::Deserialize;
+    ///
+    /// #[derive(Deserialize)]
+    /// struct Version {
+    ///     revision: u64,
+    /// }
+    ///
+    /// let rows = Collect::new("rows")
+    ///     .version(|row: &Json| row.decode().ok().map(|Version { revision }| revision));
+    /// ```
+    pub fn version<F, V>(mut self, read: F) -> Self
+    where
+        F: Fn(&Json) -> Option<V> + Send + Sync + 'static,
+        V: Ord + Send + Sync + 'static,
+    {
+        let stateless = (size_of::<F>() == 0).then(TypeId::of::<F>);
+        let read: ReadVersion = Arc::new(move |row| read(row).map(Version::new));
+        self.version = Some(RowVersion { read, stateless });
+        self
+    }
+
+    /// Retrieves a row again once it has not changed for `quiet`, so that a stale last event is corrected. For rows
+    /// without a [`version`](Self::version), if several processes write the same row.
+    pub fn verify(mut self, quiet: Duration) -> Self {
+        self.verify = Some(quiet);
+        self
+    }
+
+    /// Lists the objects again after each `interval`, shortened by up to a tenth at random. This finds what the server
+    /// does not report, such as `bulk_create`, and events that were lost.
+    pub fn resync_every(mut self, interval: Duration) -> Self {
+        self.resync_every = Some(interval);
+        self
+    }
+
+    /// The request for one object.
+    pub(crate) fn retrieve_request(&self, key: &impl Serialize) -> Request {
+        self.retrieve.clone().arg(&self.lookup_field, key)
+    }
+
+    /// Whether changes between the subscribe and the list can't be missed (V1): the server acknowledges the feed, or
+    /// serves it and the list one after the other.
+    pub(crate) fn is_gapless(&self) -> bool {
+        let is_ordered =
+            |feed: &Subscribe| !feed.without_ack || feed.stream() == self.list.stream();
+        self.feeds.iter().all(is_ordered)
+    }
+}
+
+impl PartialEq for RowVersion {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.read, &other.read)
+            || self.stateless.is_some() && self.stateless == other.stateless
+    }
+}
+
+impl PartialEq for Collect {
+    fn eq(&self, other: &Self) -> bool {
+        let Self {
+            list,
+            retrieve,
+            feeds,
+            pk_field,
+            lookup_field,
+            version,
+            verify,
+            resync_every,
+            row_type,
+        } = self;
+        *list == other.list
+            && *retrieve == other.retrieve
+            && *feeds == other.feeds
+            && *pk_field == other.pk_field
+            && *lookup_field == other.lookup_field
+            && *version == other.version
+            && *verify == other.verify
+            && *resync_every == other.resync_every
+            && *row_type == other.row_type
+    }
+}
+
+impl fmt::Debug for Collect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Collect")
+            .field("list", &self.list)
+            .field("feeds", &self.feeds)
+            .field("has_version", &self.version.is_some())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,581 @@
+//! Live collections (rules V1 to V14), with a server that the test plays.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::conversation::{Conversation, closed, value};
+use dcrf_proto::{
+    CloseOptions, CloseReason, Collect, CollectionError, CollectionKey, CollectionStatus, Event,
+    Json, Limit, Pk, RejectReason, Request, RequestError, StaleCause, Subscribe, SubscriptionError,
+};
+use serde_json::{Value, json};
+
+const FEED: &str = "subscribe_all";
+
+fn tasks() -> Collect {
+    Collect::new("tasks").feed(Subscribe::new("tasks", FEED))
+}
+
+fn versioned() -> Collect {
+    tasks().version(|row: &Json| row.decode::<Value>().ok()?["version"].as_u64())
+}
+
+fn collect(c: &mut Conversation, collect: Collect) -> CollectionKey {
+    c.session.collect(collect, c.now).expect("the collection is accepted")
+}
+
+fn task(pk: u64, title: &str) -> Value {
+    json!({"pk": pk, "title": title})
+}
+
+/// A row of `versioned`.
+fn version(pk: u64, version: u64) -> Value {
+    json!({"pk": pk, "version": version})
+}
+
+/// A collection that is live, with its feed's frame.
+fn live(c: &mut Conversation, description: Collect, rows: &Value) -> (CollectionKey, Value) {
+    let key = collect(c, description);
+    let feed = c.sent_one();
+    assert_eq!(feed["payload"]["action"], FEED);
+    c.reply(&feed, &Value::Null);
+    let list = c.sent_one();
+    assert_eq!(list["payload"]["action"], "list");
+    c.reply(&list, rows);
+    assert_eq!(c.session.collection_status(key), Some(&CollectionStatus::Live));
+    c.events();
+    (key, feed)
+}
+
+fn rows(c: &Conversation, key: CollectionKey) -> Vec<Value> {
+    c.session.collection_rows(key).map(|(_, row)| value(&row)).collect()
+}
+
+/// The changed rows of the next batches, as text of the key and the row.
+fn batch(c: &mut Conversation, key: CollectionKey) -> Vec<(Pk, Option<Value>)> {
+    let mut changes = Vec::new();
+    while let Some(batch) = c.session.poll_collection(key) {
+        let rows = batch.expect("the collection has not ended").rows;
+        changes.extend(rows.into_iter().map(|change| (change.key, change.row.as_ref().map(value))));
+    }
+    changes
+}
+
+fn status(c: &Conversation, key: CollectionKey) -> CollectionStatus {
+    c.session.collection_status(key).expect("a valid key").clone()
+}
+
+/// Reconnects, and returns the frame of the replayed feed.
+fn reconnect(c: &mut Conversation) -> Value {
+    c.reconnect();
+    c.sent_one()
+}
+
+#[test]
+fn v1_list_is_requested_once_the_feed_is_live() {
+    let mut c = Conversation::connected();
+    let key = collect(&mut c, tasks());
+    let feed = c.sent_one();
+    assert!(c.sent().is_empty(), "the list waits for the acknowledgement");
+    c.reply(&feed, &Value::Null);
+    let list = c.sent_one();
+    assert_eq!(list["payload"]["action"], "list");
+    // This change may be in the list already, or may not.
+    c.event(&feed, "update", &task(1, "new"));
+    c.event(&feed, "create", &task(3, "created"));
+    c.event(&feed, "delete", &task(2, "deleted"));
+    assert!(rows(&c, key).is_empty(), "there is no list yet");
+    assert!(batch(&mut c, key).is_empty());
+    c.reply(&list, &json!([task(1, "old"), task(2, "deleted"), task(4, "listed")]));
+    // Only the server knows which of the two is newer.
+    let retrieves = c.sent();
+    let asked: Vec<&Value> = retrieves.iter().map(|frame| &frame["payload"]["pk"]).collect();
+    assert_eq!(asked, [1, 2]);
+    assert_eq!(rows(&c, key), [task(1, "new"), task(3, "created"), task(4, "listed")]);
+    c.reply(&retrieves[0], &task(1, "newest"));
+    c.reply_error(&retrieves[1], 404);
+    assert_eq!(rows(&c, key), [task(1, "newest"), task(3, "created"), task(4, "listed")]);
+    assert_eq!(status(&c, key), CollectionStatus::Live);
+}
+
+#[test]
+fn v1_feed_without_acknowledgement_on_the_same_stream_is_proved() {
+    for (stream, expected) in
+        [("tasks", CollectionStatus::Live), ("feeds", CollectionStatus::Unproved)]
+    {
+        let mut c = Conversation::connected();
+        let feed = Subscribe::new(stream, FEED).without_ack();
+        let key = collect(&mut c, Collect::new("tasks").feed(feed));
+        let sent = c.sent();
+        let actions: Vec<&Value> = sent.iter().map(|frame| &frame["payload"]["action"]).collect();
+        assert_eq!(actions, [FEED, "list"]);
+        c.reply(&sent[1], &json!([task(1, "a")]));
+        assert_eq!(status(&c, key), expected);
+        assert!(expected.is_live());
+    }
+}
+
+#[test]
+fn v2_older_version_never_replaces_a_newer_one() {
+    let mut c = Conversation::connected();
+    let (key, feed) = live(&mut c, versioned(), &json!([version(1, 5)]));
+    c.event(&feed, "update", &version(1, 4));
+    assert_eq!(rows(&c, key), [version(1, 5)]);
+    c.event(&feed, "update", &version(1, 6));
+    assert_eq!(rows(&c, key), [version(1, 6)]);
+    c.session.resync(key, c.now);
+    let list = c.sent_one();
+    c.reply(&list, &json!([version(1, 5)]));
+    assert_eq!(rows(&c, key), [version(1, 6)]);
+}
+
+#[test]
+fn v2_row_is_verified_when_it_has_not_changed_for_a_while() {
+    let mut c = Conversation::connected();
+    let quiet = Duration::from_secs(2);
+    let (key, feed) = live(&mut c, tasks().verify(quiet), &json!([task(1, "a")]));
+    c.event(&feed, "update", &task(1, "b"));
+    c.advance(Duration::from_secs(1));
+    c.event(&feed, "update", &task(1, "stale"));
+    c.advance(Duration::from_secs(1));
+    assert!(c.sent().is_empty(), "it has changed since");
+    c.advance(Duration::from_secs(1));
+    let retrieve = c.sent_one();
+    assert_eq!(retrieve["payload"]["action"], "retrieve");
+    c.reply(&retrieve, &task(1, "b"));
+    assert_eq!(rows(&c, key), [task(1, "b")]);
+    c.advance(Duration::from_secs(10));
+    assert!(c.sent().is_empty(), "a reply is not verified");
+    assert_eq!(c.session.stats().verifications, 1);
+}
+
+#[test]
+fn v3_update_behind_a_delete_is_verified_before_it_shows() {
+    for (exists, expected) in [(false, vec![]), (true, vec![task(1, "again")])] {
+        let mut c = Conversation::connected();
+        let (key, feed) = live(&mut c, tasks(), &json!([task(1, "a")]));
+        c.event(&feed, "delete", &json!({"pk": 1}));
+        assert!(rows(&c, key).is_empty());
+        c.event(&feed, "update", &task(1, "late"));
+        assert!(rows(&c, key).is_empty());
+        let retrieve = c.sent_one();
+        if exists {
+            c.reply(&retrieve, &task(1, "again"));
+        } else {
+            c.reply_error(&retrieve, 404);
+        }
+        assert_eq!(rows(&c, key), expected);
+    }
+}
+
+#[test]
+fn v3_tombstone_of_a_version_needs_a_newer_one() {
+    let mut c = Conversation::connected();
+    let (key, feed) = live(&mut c, versioned(), &json!([version(1, 5)]));
+    c.event(&feed, "delete", &version(1, 5));
+    c.event(&feed, "update", &version(1, 5));
+    assert!(rows(&c, key).is_empty());
+    assert!(c.sent().is_empty());
+    c.event(&feed, "create", &version(1, 6));
+    assert_eq!(rows(&c, key), [version(1, 6)]);
+    // It has left its group and come back, and the events come in another order.
+    c.event(&feed, "delete", &version(1, 5));
+    assert_eq!(rows(&c, key), [version(1, 6)]);
+    let retrieve = c.sent_one();
+    c.reply(&retrieve, &version(1, 6));
+    assert_eq!(rows(&c, key), [version(1, 6)]);
+}
+
+#[test]
+fn v4_changes_without_data_are_fetched() {
+    let mut c = Conversation::connected();
+    let (key, feed) = live(&mut c, tasks(), &json!([task(1, "a"), task(2, "b")]));
+    c.event(&feed, "update", &json!({"pk": 1}));
+    let first = c.sent_one();
+    // It changes while it is read.
+    c.event(&feed, "update", &json!({"pk": 1}));
+    c.event(&feed, "update", &json!({"pk": 1}));
+    assert!(c.sent().is_empty());
+    c.reply(&first, &task(1, "b"));
+    let second = c.sent_one();
+    c.reply(&second, &task(1, "c"));
+    assert_eq!(rows(&c, key), [task(1, "c"), task(2, "b")]);
+    c.event(&feed, "create", &json!({"pk": 3}));
+    let gone = c.sent_one();
+    c.reply_error(&gone, 404);
+    assert_eq!(rows(&c, key), [task(1, "c"), task(2, "b")]);
+    assert!(c.sent().is_empty());
+}
+
+#[test]
+fn v4_sixteen_rows_are_fetched_at_once() {
+    let mut c = Conversation::connected();
+    let (key, feed) = live(&mut c, tasks(), &json!([]));
+    for pk in 0..40 {
+        c.event(&feed, "create", &json!({"pk": pk}));
+    }
+    let mut fetched = 0;
+    loop {
+        let frames = c.sent();
+        if frames.is_empty() {
+            break;
+        }
+        assert!(frames.len() <= 16, "{}", frames.len());
+        for frame in frames {
+            fetched += 1;
+            c.reply(&frame, &task(frame["payload"]["pk"].as_u64().unwrap(), "a"));
+        }
+    }
+    assert_eq!((fetched, rows(&c, key).len()), (40, 40));
+}
+
+#[test]
+fn v4_row_that_can_not_be_retrieved_is_listed() {
+    let mut c = Conversation::connected();
+    let (key, feed) = live(&mut c, tasks(), &json!([]));
+    for pk in [1, 2] {
+        c.event(&feed, "create", &json!({"pk": pk}));
+    }
+    for frame in c.sent() {
+        c.reply_error(&frame, 405);
+    }
+    assert!(c.sent().is_empty());
+    c.advance(Duration::from_secs(5));
+    let list = c.sent_one();
+    c.reply(&list, &json!([task(1, "a"), task(2, "b")]));
+    assert_eq!(rows(&c, key).len(), 2);
+    assert!(c.sent().is_empty());
+}
+
+#[test]
+fn v5_relist_is_a_difference() {
+    let mut c = Conversation::connected();
+    let (key, _) = live(&mut c, tasks(), &json!([task(1, "a"), task(2, "b"), task(3, "c")]));
+    assert_eq!(batch(&mut c, key).len(), 3);
+    c.disconnect(closed(1012));
+    let feed = reconnect(&mut c);
+    c.reply(&feed, &Value::Null);
+    let list = c.sent_one();
+    assert_eq!(rows(&c, key).len(), 3, "old rows stay visible");
+    c.reply(&list, &json!([task(1, "a"), task(2, "x"), task(4, "d")]));
+    let changes = batch(&mut c, key);
+    assert_eq!(
+        changes,
+        [(Pk::from(3), None), (Pk::from(2), Some(task(2, "x"))), (Pk::from(4), Some(task(4, "d")))]
+    );
+    assert_eq!(c.session.stats().repairs, 0, "a reconnect is no repair");
+}
+
+#[test]
+fn v5_list_that_fails_removes_nothing() {
+    let mut c = Conversation::connected();
+    let (key, _) = live(&mut c, tasks(), &json!([task(1, "a"), task(2, "b")]));
+    batch(&mut c, key);
+    c.session.resync(key, c.now);
+    let list = c.sent_one();
+    c.reply_error(&list, 500);
+    assert_eq!(rows(&c, key).len(), 2);
+    let stale = status(&c, key);
+    assert!(matches!(
+        stale,
+        CollectionStatus::Stale { cause: StaleCause::List(RequestError::ErrorReply(_)), .. }
+    ));
+    assert!(batch(&mut c, key).is_empty());
+    // It is tried again.
+    c.advance(Duration::from_secs(1));
+    let list = c.sent_one();
+    c.reply(&list, &json!([task(2, "b")]));
+    assert_eq!(status(&c, key), CollectionStatus::Live);
+    assert_eq!(batch(&mut c, key), [(Pk::from(1), None)]);
+}
+
+#[test]
+fn v5_pages_are_one_list() {
+    let mut c = Conversation::connected();
+    let key = collect(&mut c, tasks());
+    let feed = c.sent_one();
+    c.reply(&feed, &Value::Null);
+    let first = c.sent_one();
+    c.reply(
+        &first,
+        &json!({"count": 3, "limit": 2, "offset": 0, "results": [task(1, "a"), task(2, "b")]}),
+    );
+    assert!(rows(&c, key).is_empty());
+    let second = c.sent_one();
+    assert_eq!((&second["payload"]["limit"], &second["payload"]["offset"]), (&json!(2), &json!(2)));
+    c.reply(&second, &json!({"count": 3, "limit": 2, "offset": 2, "results": [task(3, "c")]}));
+    assert_eq!(rows(&c, key).len(), 3);
+    assert_eq!(status(&c, key), CollectionStatus::Live);
+}
+
+#[test]
+fn v5_rows_that_move_between_pages_are_listed_again() {
+    let mut c = Conversation::connected();
+    let key = collect(&mut c, tasks());
+    let feed = c.sent_one();
+    c.reply(&feed, &Value::Null);
+    let page = |offset: u64, rows: &[Value]| json!({"count": 3, "limit": 2, "offset": offset, "results": rows});
+    let first = c.sent_one();
+    c.reply(&first, &page(0, &[task(1, "a"), task(2, "b")]));
+    // Row 3 moves to the first page, which has been read.
+    c.event(&feed, "delete", &json!({"pk": 1}));
+    c.event(&feed, "create", &task(4, "d"));
+    let second = c.sent_one();
+    c.reply(&second, &page(2, &[task(4, "d")]));
+    assert_eq!(status(&c, key), CollectionStatus::Loading { error: None });
+    let first = c.sent_one();
+    assert!(first["payload"].get("offset").is_none());
+    c.reply(&first, &page(0, &[task(2, "b"), task(3, "c")]));
+    let second = c.sent_one();
+    c.reply(&second, &page(2, &[task(4, "d")]));
+    assert_eq!(rows(&c, key), [task(2, "b"), task(3, "c"), task(4, "d")]);
+}
+
+#[test]
+fn v6_status_follows_the_connection() {
+    let mut c = Conversation::connected();
+    let (key, _) = live(&mut c, tasks(), &json!([task(1, "a")]));
+    batch(&mut c, key);
+    let since = c.now;
+    c.disconnect(closed(1012));
+    let cause = StaleCause::Connection(closed(1012));
+    assert_eq!(status(&c, key), CollectionStatus::Stale { since, cause });
+    assert_eq!(rows(&c, key), [task(1, "a")]);
+    let readable = Event::CollectionReadable(key);
+    assert!(c.events().contains(&readable), "the status has changed");
+    let feed = reconnect(&mut c);
+    assert!(!status(&c, key).is_live());
+    c.reply(&feed, &Value::Null);
+    assert!(!status(&c, key).is_live());
+    let list = c.sent_one();
+    c.reply(&list, &json!([task(1, "a")]));
+    assert_eq!(status(&c, key), CollectionStatus::Live);
+    assert!(c.events().contains(&readable));
+    assert!(batch(&mut c, key).is_empty(), "no row has changed");
+}
+
+#[test]
+fn v6_status_says_why_a_collection_does_not_load() {
+    let mut c = Conversation::connected();
+    let key = collect(&mut c, tasks());
+    let feed = c.sent_one();
+    c.reply(&feed, &Value::Null);
+    let list = c.sent_one();
+    c.reply_error(&list, 503);
+    assert!(matches!(
+        status(&c, key),
+        CollectionStatus::Loading { error: Some(RequestError::ErrorReply(_)) }
+    ));
+}
+
+#[test]
+fn v6_collection_ends_if_its_list_or_feed_can_not_work() {
+    let mut c = Conversation::connected();
+    let key = collect(&mut c, tasks());
+    let feed = c.sent_one();
+    c.reply(&feed, &Value::Null);
+    let list = c.sent_one();
+    c.reply_error(&list, 405);
+    let error = c.session.poll_collection(key).and_then(Result::err);
+    let ended = status(&c, key);
+    assert!(matches!(ended, CollectionStatus::Ended(CollectionError::List(_))), "{ended:?}");
+    // The batch with the new status comes first.
+    assert!(error.is_none());
+    assert!(matches!(c.session.poll_collection(key), Some(Err(CollectionError::List(_)))));
+    assert_eq!(c.session.poll_collection(key).map(drop), None);
+    assert_eq!(c.sent_actions(), ["unsubscribe_all"]);
+
+    let key =
+        collect(&mut c, Collect::new("tasks").feed(Subscribe::new("tasks", "subscribe_other")));
+    let feed = c.sent_one();
+    c.reply_error(&feed, 405);
+    assert!(matches!(
+        status(&c, key),
+        CollectionStatus::Ended(CollectionError::Subscription(SubscriptionError::ErrorReply(_)))
+    ));
+}
+
+#[test]
+fn v7_answers_of_an_older_listing_are_ignored() {
+    let mut c = Conversation::connected();
+    let (key, _) = live(&mut c, tasks(), &json!([task(1, "a")]));
+    c.session.resync(key, c.now);
+    let first = c.sent_one();
+    c.session.resync(key, c.now);
+    let second = c.sent_one();
+    c.reply(&first, &json!([]));
+    assert_eq!(rows(&c, key), [task(1, "a")]);
+    c.reply(&second, &json!([task(1, "a"), task(2, "b")]));
+    assert_eq!(rows(&c, key).len(), 2);
+}
+
+#[test]
+fn v7_page_of_an_older_connection_is_not_continued() {
+    let mut c = Conversation::connected();
+    let key = collect(&mut c, tasks());
+    let feed = c.sent_one();
+    c.reply(&feed, &Value::Null);
+    let first = c.sent_one();
+    c.reply(
+        &first,
+        &json!({"count": 3, "limit": 2, "offset": 0, "results": [task(1, "old"), task(2, "old")]}),
+    );
+    c.sent_one();
+    c.disconnect(closed(1012));
+    let feed = reconnect(&mut c);
+    c.reply(&feed, &Value::Null);
+    let list = c.sent_one();
+    assert!(list["payload"].get("offset").is_none());
+    c.reply(&list, &json!([task(3, "new")]));
+    assert_eq!(rows(&c, key), [task(3, "new")]);
+}
+
+#[test]
+fn v8_row_without_a_key_harms_no_other() {
+    let mut c = Conversation::connected();
+    let (key, feed) =
+        live(&mut c, tasks(), &json!([task(1, "a"), {"title": "no key"}, 7, task(2, "b")]));
+    c.event(&feed, "update", &json!({"title": "no key"}));
+    c.event(&feed, "delete", &json!({"title": "no key"}));
+    assert_eq!(rows(&c, key).len(), 2);
+    assert_eq!(c.session.stats().rows_without_key, 4);
+}
+
+#[test]
+fn v9_only_the_collection_that_is_too_large_ends() {
+    let mut c = Conversation::connected_with(|config| {
+        config.collections = Limit { count: 3, bytes: 1 << 20 };
+    });
+    let (key, feed) = live(&mut c, tasks(), &json!([task(1, "a"), task(2, "b"), task(3, "c")]));
+    batch(&mut c, key);
+    c.event(&feed, "create", &task(4, "d"));
+    let limit = Limit { count: 3, bytes: 1 << 20 };
+    let CollectionStatus::Ended(CollectionError::TooLarge { count: 4, limit: is, .. }) =
+        status(&c, key)
+    else {
+        panic!("{:?}", status(&c, key));
+    };
+    assert_eq!(is, limit);
+    assert_eq!(c.sent_actions(), ["unsubscribe_all"]);
+    let other = collect(&mut c, Collect::new("memos"));
+    let list = c.sent_one();
+    c.reply(&list, &json!([]));
+    assert_eq!(status(&c, other), CollectionStatus::Live);
+}
+
+#[test]
+fn v9_slow_reader_gets_each_row_once() {
+    let mut c = Conversation::connected();
+    let (key, feed) = live(&mut c, tasks(), &json!([]));
+    batch(&mut c, key);
+    for n in 0..10_000_u64 {
+        c.event(&feed, "update", &task(n % 10, &n.to_string()));
+    }
+    c.event(&feed, "delete", &json!({"pk": 3}));
+    let changes = batch(&mut c, key);
+    assert_eq!(changes.len(), 10);
+    let now: BTreeMap<Pk, Option<Value>> = changes.into_iter().collect();
+    assert_eq!(now[&Pk::from(3)], None);
+    assert_eq!(now[&Pk::from(9)], Some(task(9, "9999")));
+    assert_eq!(c.session.stats().lagged, 0);
+}
+
+#[test]
+fn v10_equal_collections_share_one_list_and_one_subscription() {
+    let mut c = Conversation::connected();
+    let (first, feed) = live(&mut c, versioned(), &json!([version(1, 1)]));
+    let readers: Vec<CollectionKey> = (0..39).map(|_| collect(&mut c, versioned())).collect();
+    assert!(c.sent().is_empty());
+    c.event(&feed, "create", &version(2, 1));
+    for reader in &readers {
+        assert_eq!(batch(&mut c, *reader).len(), 2, "the state first");
+    }
+    c.event(&feed, "delete", &json!({"pk": 1}));
+    for reader in &readers {
+        assert_eq!(batch(&mut c, *reader), [(Pk::from(1), None)]);
+        c.session.end_collection(*reader, c.now);
+    }
+    assert!(c.sent().is_empty());
+    assert_eq!(c.session.stats().rows, 1);
+    c.session.end_collection(first, c.now);
+    assert_eq!(c.sent_actions(), ["unsubscribe_all"]);
+    assert_eq!((c.session.stats().rows, c.session.stats().collections), (0, 0));
+}
+
+#[test]
+fn v10_other_descriptions_do_not_share() {
+    let mut c = Conversation::connected();
+    collect(&mut c, Collect::new("tasks"));
+    collect(&mut c, Collect::new("tasks").list(Request::list("tasks").arg("project", 3)));
+    collect(&mut c, Collect::new("tasks").pk_field("id"));
+    assert_eq!(c.sent_actions(), ["list", "list", "list"]);
+}
+
+#[test]
+fn v12_resync_finds_and_counts_what_was_not_reported() {
+    let mut c = Conversation::connected();
+    let every = Duration::from_secs(60);
+    let (key, _) = live(&mut c, tasks().resync_every(every), &json!([task(1, "a")]));
+    batch(&mut c, key);
+    c.advance_alive(Duration::from_secs(53));
+    assert!(c.sent().is_empty());
+    c.advance_alive(Duration::from_secs(7));
+    let list = c.sent_one();
+    c.reply(&list, &json!([task(1, "b"), task(2, "bulk")]));
+    assert_eq!(batch(&mut c, key).len(), 2);
+    assert_eq!(c.session.stats().repairs, 2);
+    assert_eq!(status(&c, key), CollectionStatus::Live);
+    c.advance_alive(Duration::from_secs(60));
+    c.sent_one();
+}
+
+#[test]
+fn v12_gap_on_a_connection_is_listed_over() {
+    let mut c = Conversation::connected();
+    let (key, feed) = live(&mut c, tasks(), &json!([task(1, "a")]));
+    let envelope = json!({"stream": "tasks", "payload": {"action": "update", "data": {},
+        "request_id": feed["payload"]["request_id"]}});
+    c.session.handle_too_large(c.epoch(), &envelope.to_string(), 5_000_000, 4_194_304, c.now);
+    assert!(!status(&c, key).is_live());
+    let list = c.sent_one();
+    c.reply(&list, &json!([task(1, "large")]));
+    assert_eq!(status(&c, key), CollectionStatus::Live);
+    assert_eq!(rows(&c, key), [task(1, "large")]);
+}
+
+#[test]
+fn v6_list_that_ends_connections_waits_for_longer_each_time() {
+    let mut c = Conversation::connected();
+    let key = collect(&mut c, tasks());
+    let mut lists = 0;
+    for _ in 0..3 {
+        let feed = c.sent_one();
+        c.reply(&feed, &Value::Null);
+        lists += c.sent_actions().len();
+        c.disconnect(closed(1011));
+        c.reconnect();
+    }
+    let feed = c.sent_one();
+    c.reply(&feed, &Value::Null);
+    assert_eq!(lists, 3);
+    assert!(c.sent().is_empty(), "others need the connection");
+    c.advance_alive(Duration::from_secs(6));
+    let list = c.sent_one();
+    c.reply(&list, &json!([]));
+    assert_eq!(status(&c, key), CollectionStatus::Live);
+}
+
+#[test]
+fn c1_collections_end_with_the_session() {
+    let mut c = Conversation::connected();
+    let (key, _) = live(&mut c, tasks(), &json!([task(1, "a")]));
+    let loading = collect(&mut c, Collect::new("memos"));
+    batch(&mut c, key);
+    c.session.close(CloseOptions::now(), c.now);
+    let closed = CollectionStatus::Ended(CollectionError::Closed(CloseReason::ByCaller));
+    assert_eq!((status(&c, key), status(&c, loading)), (closed.clone(), closed));
+    assert_eq!(rows(&c, key), [task(1, "a")], "the rows stay readable");
+    let rejected = c.session.collect(tasks(), c.now).unwrap_err();
+    assert_eq!(rejected.reason, RejectReason::Closed(CloseReason::ByCaller));
+    assert!(c.unsubscribed().is_empty(), "the caller has no such subscription");
+}
