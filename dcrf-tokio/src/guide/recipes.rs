@@ -72,6 +72,33 @@
 //! A table on a screen needs only the newest state of each row:
 //! [`OverflowPolicy::Conflate`](crate::OverflowPolicy::Conflate) drops superseded changes first if your loop is slow.
 //!
+//! While there is no connection, the subscription yields nothing: the gap comes after the reconnect. To show that a list may
+//! be out of date, read the state of the connection in the same loop. Both `next` are cancel safe:
+//!
+//! ```no_run
+//! use dcrf_tokio::{Client, ConnectionState, Subscribe};
+//! use serde_json::Value;
+//!
+//! async fn follow(client: &Client) -> Result<(), Box<dyn std::error::Error>> {
+//!     let all = Subscribe::new("tasks", "subscribe_all").refresh();
+//!     let mut changes = client.subscribe::<Value>(all).await?;
+//!     let mut states = client.watch_state();
+//!     loop {
+//!         tokio::select! {
+//!             state = states.next() => match state {
+//!                 Some(ConnectionState::Connected) => println!("connected"),
+//!                 Some(state) => println!("out of date: {state}"),
+//!                 None => return Ok(()),
+//!             },
+//!             change = changes.next() => match change {
+//!                 Some(change) => println!("{:?}", change?), // as above
+//!                 None => return Ok(()),
+//!             },
+//!         }
+//!     }
+//! }
+//! ```
+//!
 //! # A feed with arguments
 //!
 //! A feed is a subscribe action that you wrote. Pass its name and arguments. The client sends `subscribe_team`, and
@@ -143,7 +170,11 @@
 //! }
 //! ```
 //!
-//! With [`start_closed`](crate::Builder::start_closed) the client connects only after [`Client::open`].
+//! A subscribe has a deadline too: if the server does not acknowledge it within 30 seconds of the call, for example because
+//! there is no connection, it fails with [`SubscriptionError::TimedOut`](crate::SubscriptionError::TimedOut). A program that
+//! may start before its server keeps trying with [`Subscribe::no_timeout`](crate::Subscribe::no_timeout).
+//!
+//! With [`start_idle`](crate::Builder::start_idle) the client connects only after [`Client::open`].
 //!
 //! # Many requests at once
 //!
@@ -347,7 +378,7 @@
 //! | the server | write |
 //! | --- | --- |
 //! | has a consumer without a multiplexer | [`.framing(Framing::Bare)`](crate::Framing::Bare) on the builder; the stream name is not sent then: use any |
-//! | names the primary key `id` | `.pk_field("id")` on the builder, or [`Subscribe::pk_field`] for one subscription |
+//! | names the primary key `id` | `.pk_field("id")` on the builder, or [`Subscribe::pk_field`] for one subscription: delete events then have that name too, and [`Conflate`](crate::OverflowPolicy::Conflate) and decode errors find the key |
 //! | never replies to `subscribe_…`, like the feeds in DCRF's documentation | `Subscribe::new(…)` with [`without_ack`](crate::Subscribe::without_ack), and match [`Change::Other`](crate::Change::Other) for its events |
 //! | wants other payloads, or encodes messages in another way | a [`Dialect`](crate::Dialect) |
 //!

@@ -8,6 +8,9 @@
 //! | [`ConnectionLost`](crate::RequestError::ConnectionLost) for each request to a stream; [`Suspected`](crate::SubscriptionError::Suspected) or [`Poisoned`](crate::SubscriptionError::Poisoned) for a subscription | the multiplexer does not have that stream, or the consumer raises an exception: both close the connection |
 //! | [`TimedOut { sent: true }`](crate::RequestError::TimedOut) for each request, and [`ClientEvent::Unhandled`](crate::ClientEvent::Unhandled) with status 405 | the consumer has no multiplexer: set [`Framing::Bare`](crate::Framing::Bare) |
 //! | the connection is lost after each frame, with [`Framing::Bare`](crate::Framing::Bare) | the server has a multiplexer: keep the default framing |
+//! | status 405 | the consumer has no action of that name |
+//! | `errors: Json(40 bytes)` | `Debug` shows no payload: [`ErrorReply::messages`](crate::ErrorReply::messages) has the server's words, see [handle errors](super::recipes#handle-errors) |
+//! | [`SubscriptionError::TimedOut`](crate::SubscriptionError::TimedOut) at the start of a program | there was no connection for 30 seconds, see [start offline](super::recipes#start-offline) |
 //! | [`SubscriptionError::TimedOut`](crate::SubscriptionError::TimedOut), although events arrive | the subscribe action never replies: use [`without_ack`](crate::Subscribe::without_ack) |
 //! | close code 1011 at a large `list`, or at a feed with [`refresh`](crate::Subscribe::refresh) | Daphne can't send a message over 1 MiB: paginate the list |
 //! | [`ReplyTooLarge`](crate::RequestError::ReplyTooLarge) or [`RefreshTooLarge`](crate::SubscriptionError::RefreshTooLarge) | the message is over the client's limit of 4 MiB: paginate the list, or raise [`max_incoming_message`](crate::Builder::max_incoming_message) |

@@ -58,7 +58,7 @@ pub async fn l14_connect_lazy_returns_at_once<A: Adapter>(adapter: A) {
 pub async fn l14_idle_client_connects_on_open<A: Adapter>(adapter: A) {
     let server = Server::shared();
     let mark = Mark::new("/ws/");
-    let setup = Setup::new(&mark.url(server), quick_config()).start_closed();
+    let setup = Setup::new(&mark.url(server), quick_config()).start_idle();
     let client = adapter.connect_lazy_with(setup.clone()).unwrap();
     let waiting = client.call::<Value>(Request::new("tools", "echo").arg("n", 1));
     let stats = client.stats();
