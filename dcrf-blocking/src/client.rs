@@ -185,7 +185,9 @@ impl Client {
     /// Closes the client gracefully, and returns when its socket is closed.
     ///
     /// It waits up to 5 seconds for requests in flight, then performs the closing handshake. The other requests fail with
-    /// [`RequestError::Closed`](crate::RequestError::Closed).
+    /// [`RequestError::Closed`](crate::RequestError::Closed), and subscriptions end with
+    /// [`SubscriptionError::Closed`](crate::SubscriptionError::Closed), also those that block other threads. So a
+    /// program can close a clone in its Ctrl-C handler.
     pub fn close(&self) {
         self.close_with(CloseOptions::default());
     }

@@ -5,6 +5,7 @@
 //! - [Start offline](#start-offline)
 //! - [Many requests at once](#many-requests-at-once)
 //! - [Share a client](#share-a-client)
+//! - [End a program](#end-a-program)
 //! - [Show progress](#show-progress)
 //! - [Read a long list](#read-a-long-list)
 //! - [Unsolicited messages](#unsolicited-messages)
@@ -198,10 +199,24 @@
 //!
 //! The requests leave in the order of the calls. Dropping a future cancels its request: if one fails here, `?` drops the
 //! others. At most 1,024 requests may wait to be sent ([`Config::outbox`](crate::Config::outbox)), so a program with more
-//! waits for some replies in between, for example with `StreamExt::buffered` of the crate `futures`.
+//! waits for some replies in between, for example with `StreamExt::buffered` of the crate `futures`. The timeout counts from
+//! the call, so a slow server times out the last of thousands of requests: keep a few hundred pending, or set a longer
+//! [`timeout`](crate::Request::timeout).
 //!
 //! In `dcrf-blocking`, `client.start(request)` returns without waiting, and `.wait()` on its result blocks until the reply
-//! is there. `start_subscribe` does the same for a subscription.
+//! is there:
+//!
+//! ```text
+//! for names in names.chunks(200) {
+//!     let create = |name| client.start(Request::create("people", &json!({"name": name})));
+//!     let pending: Vec<_> = names.iter().map(create).collect();
+//!     for reply in pending {
+//!         let person: Value = reply.wait()?;
+//!     }
+//! }
+//! ```
+//!
+//! `start_subscribe` does the same for a subscription.
 //!
 //! # Share a client
 //!
@@ -228,8 +243,33 @@
 //! ```
 //!
 //! The client closes when its last handle is dropped. Pending calls and open streams count as handles too, except
-//! [`Events`](crate::Events) and [`StateWatch`](crate::StateWatch). [`Client::close`] closes it earlier, and waits for
-//! the requests in flight.
+//! [`Events`](crate::Events) and [`StateWatch`](crate::StateWatch).
+//!
+//! # End a program
+//!
+//! [`Client::close`] on any clone waits for the requests in flight and closes the connection, for example after Ctrl-C.
+//! Everything that still waits ends: calls fail with [`RequestError::Closed`](crate::RequestError::Closed), and the last
+//! item of each subscription is [`SubscriptionError::Closed`](crate::SubscriptionError::Closed). In `dcrf-blocking` this
+//! also ends calls and iterators that block other threads. Tokio has Ctrl-C with its feature `signal`:
+//!
+//! ```no_run
+//! use dcrf_tokio::{Client, Subscribe};
+//! use serde_json::Value;
+//!
+//! async fn follow_until_ctrl_c(client: Client) -> Result<(), Box<dyn std::error::Error>> {
+//!     let mut changes = client.subscribe::<Value>(Subscribe::instance("people", 4)).await?;
+//!     let closer = client.clone();
+//!     tokio::spawn(async move {
+//!         if tokio::signal::ctrl_c().await.is_ok() {
+//!             closer.close().await;
+//!         }
+//!     });
+//!     while let Some(change) = changes.next().await {
+//!         println!("{:?}", change?);
+//!     }
+//!     Ok(())
+//! }
+//! ```
 //!
 //! # Show progress
 //!

@@ -154,7 +154,7 @@ pub async fn l7_other_close_codes_reconnect<A: Adapter>(adapter: A) {
         let mut events = client.events();
         let kick = Request::new("tools", "kick").arg("code", 4001).arg("reason", "bye");
         let kicked = client.call::<Value>(kick).await;
-        assert_eq!(kicked, Err(RequestError::ConnectionLost { sent: true }));
+        assert!(matches!(kicked, Err(RequestError::ConnectionLost { sent: true, .. })));
         // Daphne drops the reason.
         let bye = CloseFrame { code: 4001, reason: reason.into() };
         assert_eq!(lost(&mut events).await, ConnectionError::Closed(bye));
