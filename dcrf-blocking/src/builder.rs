@@ -203,13 +203,13 @@ impl Builder {
         /// ```no_run
         /// use dcrf_blocking::{Request, ReplyFuture};
         ///
-        /// let client = dcrf_blocking::builder("ws://localhost:8000/ws/").start_closed().connect_lazy()?;
+        /// let client = dcrf_blocking::builder("ws://localhost:8000/ws/").start_idle().connect_lazy()?;
         /// let people: ReplyFuture<serde_json::Value> = client.start(Request::list("people"));
         /// client.open();
         /// println!("{}", people.wait()?);
         /// # Ok::<(), Box<dyn std::error::Error>>(())
         /// ```
-        pub fn start_closed(self) -> Self;
+        pub fn start_idle(self) -> Self;
     }
 
     /// Sets a provider that returns credentials for each attempt to connect, in addition to those set on the builder.

@@ -34,7 +34,8 @@ impl Client {
         self.call(Request::list(stream))
     }
 
-    /// Creates an object from `data` and returns it.
+    /// Creates an object from `data` and returns it. If you don't need it, use `()` as
+    /// its type.
     ///
     /// ```no_run
     /// # fn f(client: dcrf_blocking::Client) -> Result<(), dcrf_blocking::RequestError> {
@@ -75,7 +76,8 @@ impl Client {
         self.call(Request::retrieve(stream, pk))
     }
 
-    /// Replaces the object with the primary key `pk` by `data`, and returns it.
+    /// Replaces the object with the primary key `pk` by `data`, and returns it. If you don't need it, use `()` as
+    /// its type.
     ///
     /// ```no_run
     /// # fn f(client: dcrf_blocking::Client) -> Result<(), dcrf_blocking::RequestError> {

@@ -86,7 +86,7 @@ impl Client {
         /// ```
         pub fn protocol(&self) -> Option<String>;
 
-        /// Starts to connect, for a client that was [started closed](crate::Builder::start_closed). Does nothing if the
+        /// Starts to connect, for a client that was [started idle](crate::Builder::start_idle). Does nothing if the
         /// client was already opened or closed.
         ///
         /// ```no_run
@@ -164,7 +164,7 @@ impl Client {
 
     /// Waits until the client is connected, through failed attempts and retries. Returns at once if it is connected.
     ///
-    /// If the client was [started closed](crate::Builder::start_closed), it also waits for [`open`](Self::open).
+    /// If the client was [started idle](crate::Builder::start_idle), it also waits for [`open`](Self::open).
     ///
     /// ```no_run
     /// # fn f(client: dcrf_blocking::Client) {
@@ -185,7 +185,9 @@ impl Client {
     /// Closes the client gracefully, and returns when its socket is closed.
     ///
     /// It waits up to 5 seconds for requests in flight, then performs the closing handshake. The other requests fail with
-    /// [`RequestError::Closed`](crate::RequestError::Closed).
+    /// [`RequestError::Closed`](crate::RequestError::Closed), and subscriptions end with
+    /// [`SubscriptionError::Closed`](crate::SubscriptionError::Closed), also those that block other threads. So a
+    /// program can close a clone in its Ctrl-C handler.
     pub fn close(&self) {
         self.close_with(CloseOptions::default());
     }

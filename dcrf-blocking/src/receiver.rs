@@ -23,6 +23,22 @@ use crate::{UnsubscribeError, wait};
 /// println!("next, without waiting: {:?}", names.try_recv());
 /// # }
 /// ```
+///
+/// To wait for several at once, give each a thread that forwards to a channel:
+///
+/// ```no_run
+/// # fn f(first: dcrf_blocking::Subscription<u32>, second: dcrf_blocking::Subscription<u32>) {
+/// let (sender, changes) = std::sync::mpsc::channel();
+/// for subscription in [first, second] {
+///     let sender = sender.clone();
+///     std::thread::spawn(move || subscription.into_iter().try_for_each(|change| sender.send(change)));
+/// }
+/// drop(sender);
+/// for change in changes {
+///     println!("{change:?}");
+/// }
+/// # }
+/// ```
 #[must_use = "dropping a receiver ends what it receives"]
 pub struct Receiver<S>(pub(crate) S);
 

@@ -31,10 +31,10 @@ fn serve(stream: TcpStream) {
 fn l14_without_descriptors_connect_fails_and_later_clients_work() {
     in_child("l14_without_descriptors_connect_fails_and_later_clients_work", serve, |url| {
         let held = all_descriptors();
-        let error = dcrf_blocking::builder(url).start_closed().connect_lazy().unwrap_err();
+        let error = dcrf_blocking::builder(url).start_idle().connect_lazy().unwrap_err();
         assert!(matches!(&error, ConnectError::UnusableRuntime(_)), "{error:?}");
         drop(held);
-        let client = dcrf_blocking::builder(url).start_closed().connect_lazy().unwrap();
+        let client = dcrf_blocking::builder(url).start_idle().connect_lazy().unwrap();
         client.open();
         let timeout = Duration::from_secs(2);
         assert_eq!(client.call::<u8>(Request::new("tools", "seven").timeout(timeout)), Ok(7));

@@ -34,7 +34,8 @@ impl Client {
         self.call(Request::list(stream))
     }
 
-    /// Creates an object from `data`, and returns it.
+    /// Creates an object from `data`, and returns it. If you don't need it, use `()` as
+    /// its type.
     ///
     /// ```no_run
     /// # use dcrf_proto::{RequestError, client::Client};
@@ -85,7 +86,8 @@ impl Client {
         self.call(Request::retrieve(stream, pk))
     }
 
-    /// Replaces the object with the primary key `pk` by `data`, and returns it.
+    /// Replaces the object with the primary key `pk` by `data`, and returns it. If you don't need it, use `()` as
+    /// its type.
     ///
     /// ```no_run
     /// # use dcrf_proto::{RequestError, client::Client};
@@ -112,7 +114,8 @@ impl Client {
         self.call(Request::update(stream, pk, data))
     }
 
-    /// Updates the fields in `data` of the object with the primary key `pk`, and returns the object.
+    /// Updates the fields in `data` of the object with the primary key `pk`, and returns the object. If you don't need it, use `()` as
+    /// its type.
     ///
     /// ```no_run
     /// # use dcrf_proto::{RequestError, client::Client};

@@ -24,7 +24,7 @@ impl Client {
         }
     }
 
-    /// Connects a client that was built with `start_closed`. Does nothing if it was opened or closed before.
+    /// Connects a client that was built with `start_idle`. Does nothing if it was opened or closed before.
     ///
     /// ```no_run
     /// # use dcrf_proto::{CloseReason, client::Client};
@@ -60,7 +60,7 @@ impl Client {
     /// Replaces the connection with a new one, for example to sign in as another user, and resets the backoff.
     ///
     /// An open connection is closed first, which takes at most a second. A wait between two attempts ends at once. A
-    /// client that was started closed connects. Does nothing if the client is closed.
+    /// client that was started idle connects. Does nothing if the client is closed.
     ///
     /// Requests that were sent fail with [`RequestError::ConnectionLost`](crate::RequestError::ConnectionLost), unless
     /// they are idempotent. Subscriptions continue after a [`Change::Gap`](crate::Change::Gap) with

@@ -56,7 +56,7 @@ impl Client {
 
     /// Waits until the client is connected, through failed attempts and retries. Returns at once if it is connected.
     ///
-    /// If the client was started closed, it also waits for [`open`](Self::open).
+    /// If the client was started idle, it also waits for [`open`](Self::open).
     ///
     /// ```no_run
     /// # async fn f(client: dcrf_proto::client::Client) {

@@ -19,6 +19,8 @@ pub use self::batch::{CollectionBatch, RowChange};
 use self::replica::Replica;
 pub(crate) use self::row_key::RowKey;
 pub use self::status::{CollectionStatus, StaleCause};
+#[cfg(feature = "client")]
+pub(crate) use self::rows::Decoded;
 pub(crate) use self::store::StoredRow;
 pub(crate) use self::version::{ReadVersion, Version};
 use crate::arena::Arena;
@@ -31,6 +33,10 @@ use crate::id::{CollectionKey, OwnMap, ReaderKey, ReplicaKey, RequestKey, Subscr
 use crate::protocol::pk::Pk;
 use crate::requests::Requests;
 use crate::subscriptions::Subscriptions;
+
+/// Held by the reader that decodes the rows of a replica.
+#[cfg(feature = "client")]
+pub(crate) type Decoding = std::sync::Arc<std::sync::Mutex<()>>;
 
 /// The parts of the session that replicas use.
 pub(crate) struct Parts<'a> {
@@ -101,6 +107,17 @@ impl Collections {
             Some(key) => key,
             None => self.start(parts, collect)?,
         };
+        Ok(self.join(parts.cx, replica))
+    }
+
+    /// Another handle of the same replica.
+    #[cfg(feature = "client")]
+    pub(crate) fn share(&mut self, cx: &mut Context, key: CollectionKey) -> Option<CollectionKey> {
+        let replica = self.handles.get(key)?.replica;
+        Some(self.join(cx, replica))
+    }
+
+    fn join(&mut self, cx: &mut Context, replica: ReplicaKey) -> CollectionKey {
         let Some(shared) = self.replicas.get_mut(replica) else {
             unreachable!("it was just found")
         };
@@ -114,8 +131,8 @@ impl Collections {
             ended: false,
         });
         shared.handles.push(key);
-        self.notify(parts.cx, replica);
-        Ok(key)
+        self.notify(cx, replica);
+        key
     }
 
     fn start(
@@ -269,6 +286,26 @@ impl Collections {
 
     pub(crate) fn status(&self, key: CollectionKey) -> Option<&CollectionStatus> {
         Some(self.replica(key)?.status())
+    }
+
+    /// Readers hold it while they decode rows, so that each row is decoded once.
+    #[cfg(feature = "client")]
+    pub(crate) fn decoding(&self, key: CollectionKey) -> Option<Decoding> {
+        self.replica(key).map(|replica| replica.decoding.clone())
+    }
+
+    /// Keeps decoded rows for the other readers.
+    #[cfg(feature = "client")]
+    pub(crate) fn set_decoded(
+        &mut self,
+        key: CollectionKey,
+        rows: impl IntoIterator<Item = (Pk, u64, Decoded)>,
+    ) {
+        let Some(handle) = self.handles.get(key) else { return };
+        let Some(replica) = self.replicas.get_mut(handle.replica) else { return };
+        for (pk, revision, decoded) in rows {
+            replica.store.set_decoded(&RowKey::from(&pk), revision, decoded);
+        }
     }
 
     /// A row, once the collection was live.

@@ -50,6 +50,8 @@ pub(super) struct Replica {
     /// How many connections in a row were lost during a list.
     deaths: u32,
     timer: Option<Instant>,
+    #[cfg(feature = "client")]
+    pub(super) decoding: super::Decoding,
 }
 
 #[derive(Debug)]
@@ -80,6 +82,8 @@ impl Replica {
             failures: 0,
             deaths: 0,
             timer: None,
+            #[cfg(feature = "client")]
+            decoding: super::Decoding::default(),
             description,
         };
         for feed in replica.description.feeds.clone() {

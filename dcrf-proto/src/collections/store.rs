@@ -322,10 +322,6 @@ impl Store {
         self.forget_vanished();
     }
 
-    pub(crate) fn readers(&self) -> impl Iterator<Item = ReaderKey> {
-        self.readers.iter().map(|(key, _)| key)
-    }
-
     /// Whether a reader has not read the newest change.
     pub(crate) fn is_behind(&self, reader: ReaderKey) -> bool {
         let revision = self.rows.revision();
@@ -359,6 +355,7 @@ impl Store {
     }
 
     /// Keeps what a reader has decoded, unless the row has changed since.
+    #[cfg(any(feature = "client", test))]
     pub(crate) fn set_decoded(&mut self, key: &RowKey, revision: u64, decoded: Decoded) {
         let Some((slot, _)) = self.rows.find(key) else { return };
         if let Some(row) = self.rows.get_mut(slot).filter(|row| row.revision == revision) {

@@ -3,6 +3,7 @@
 use std::any::TypeId;
 use std::borrow::Cow;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -102,7 +103,7 @@ impl Collect {
     /// Reads the version of a row: a value that grows with each change of the row, such as the time of its last update. A
     /// row never replaces a newer version of itself (V2).
     ///
-    /// `read` must be quick and must not block. It gets the row's JSON, and returns `None` if it finds no version.
+    /// `read` runs while the client is locked, so it must be quick and must not use the client. It gets the row's JSON, and returns `None` if it finds no version.
     ///
     /// ```
     /// use dcrf_proto::{Collect, Json};
@@ -122,7 +123,10 @@ impl Collect {
         V: Ord + Send + Sync + 'static,
     {
         let stateless = (size_of::<F>() == 0).then(TypeId::of::<F>);
-        let read: ReadVersion = Arc::new(move |row| read(row).map(Version::new));
+        // It runs while the session works: a panic costs only this version.
+        let read: ReadVersion = Arc::new(move |row| {
+            catch_unwind(AssertUnwindSafe(|| read(row))).ok().flatten().map(Version::new)
+        });
         self.version = Some(RowVersion { read, stateless });
         self
     }

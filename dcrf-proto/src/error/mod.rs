@@ -279,10 +279,12 @@ pub enum RequestError {
         sent: bool,
     },
     /// The connection was lost. If `sent` is true, the server may have acted on the request.
-    #[error("the connection was lost, {}", sent_or_not(*.sent))]
+    #[error("the connection was lost, {}: {cause}", sent_or_not(*.sent))]
     ConnectionLost {
         /// Whether the request was sent.
         sent: bool,
+        /// Why the connection was lost, or could not be made.
+        cause: ConnectionError,
     },
     /// The client was closed before the reply arrived.
     #[error("{reason}, {}", sent_or_not(*.sent))]
@@ -322,9 +324,9 @@ impl RequestError {
     /// Whether the server may have acted on the request. If not, it is safe to send it again.
     pub fn may_have_happened(&self) -> bool {
         match self {
-            Self::TimedOut { sent } | Self::ConnectionLost { sent } | Self::Closed { sent, .. } => {
-                *sent
-            }
+            Self::TimedOut { sent }
+            | Self::ConnectionLost { sent, .. }
+            | Self::Closed { sent, .. } => *sent,
             // A server error can follow a partial change.
             Self::ErrorReply(reply) => reply.status.is_none_or(|status| status >= 500),
             Self::Decode(_) | Self::ReplyTooLarge { .. } => true,
@@ -393,7 +395,8 @@ mod tests {
             let timed_out = RequestError::TimedOut { sent };
             assert!(timed_out.is_timeout() && !timed_out.is_closed());
             assert_eq!(timed_out.may_have_happened(), sent);
-            assert_eq!(RequestError::ConnectionLost { sent }.may_have_happened(), sent);
+            let cause = ConnectionError::Dropped;
+            assert_eq!(RequestError::ConnectionLost { sent, cause }.may_have_happened(), sent);
             assert_eq!(timed_out.status(), None);
         }
     }

@@ -40,7 +40,7 @@ pub enum SubscriptionError {
     /// Like [`TimedOut`](Self::TimedOut), and a connection was lost while nothing but this subscribe was unanswered. Most
     /// often the server does not have the stream, or its consumer raises an exception.
     #[error(
-        "the subscription was not acknowledged in time, and a connection was lost right after its subscribe: {cause}"
+        "the subscription was not acknowledged in time, and a connection was lost right after its subscribe (does the server have this stream?): {cause}"
     )]
     Suspected {
         /// Why the last connection was lost.

@@ -16,7 +16,7 @@ use crate::arena::Arena;
 use crate::buffer::Held;
 use crate::command::{Arguments, Request};
 use crate::context::Context;
-use crate::error::{CloseReason, RejectReason, Rejected, RequestError};
+use crate::error::{CloseReason, ConnectionError, RejectReason, Rejected, RequestError};
 use crate::event::Event;
 use crate::frame::Frame;
 use crate::id::{ReplyStreamKey, RequestId, RequestKey};
@@ -438,7 +438,12 @@ impl Requests {
 
     /// The connection is lost: requests in flight fail, or are queued again if they may be repeated (R4). If it is a death,
     /// they are suspects (L12).
-    pub(crate) fn connection_lost(&mut self, cx: &mut Context, is_death: bool) {
+    pub(crate) fn connection_lost(
+        &mut self,
+        cx: &mut Context,
+        cause: &ConnectionError,
+        is_death: bool,
+    ) {
         self.cancel_messages.clear();
         self.outbox.reconsider();
         for (sequence, key) in self.in_order(Entry::is_bound_to_connection) {
@@ -464,7 +469,8 @@ impl Requests {
                 cx.trace.retried(&entry.trace);
             } else {
                 let sent = entry.was_sent();
-                self.settle(cx, key, Err(RequestError::ConnectionLost { sent }));
+                let cause = cause.clone();
+                self.settle(cx, key, Err(RequestError::ConnectionLost { sent, cause }));
             }
         }
     }

@@ -4,6 +4,8 @@ use std::time::Instant;
 
 use super::Session;
 use crate::collections::{CollectionBatch, CollectionStatus, Parts};
+#[cfg(feature = "client")]
+use crate::collections::{Decoded, Decoding};
 use crate::command::Collect;
 use crate::error::{CloseReason, CollectionError, ConnectionError, Rejected};
 use crate::id::{CollectionKey, ReplicaKey};
@@ -102,6 +104,26 @@ impl Session {
         collection: CollectionKey,
     ) -> Option<Result<CollectionBatch, CollectionError>> {
         self.collections.poll(collection)
+    }
+
+    /// Another key for the same rows, which remembers by itself what it has read.
+    #[cfg(feature = "client")]
+    pub(crate) fn share_collection(&mut self, collection: CollectionKey) -> Option<CollectionKey> {
+        self.collections.share(&mut self.cx, collection)
+    }
+
+    #[cfg(feature = "client")]
+    pub(crate) fn collection_decoding(&self, collection: CollectionKey) -> Option<Decoding> {
+        self.collections.decoding(collection)
+    }
+
+    #[cfg(feature = "client")]
+    pub(crate) fn set_decoded(
+        &mut self,
+        collection: CollectionKey,
+        rows: impl IntoIterator<Item = (Pk, u64, Decoded)>,
+    ) {
+        self.collections.set_decoded(collection, rows);
     }
 
     /// Lets collections handle what has happened to their own requests and subscriptions.

@@ -312,7 +312,7 @@ impl Session {
         let deadline = self.cx.after(LINGER);
         self.link.force_reconnect(&mut self.cx, frame.sendable(), deadline);
         if was_open {
-            self.connection_lost(Some(&ConnectionError::Reconnect), false);
+            self.connection_lost(&ConnectionError::Reconnect, true, false);
         }
     }
 

@@ -120,7 +120,7 @@ impl Session {
         if self.check_open().is_ok() && self.link.is_open() {
             let deadline = self.cx.after(LINGER);
             self.link.refresh_credentials(&mut self.cx, CloseFrame::normal(), deadline);
-            self.connection_lost(Some(&ConnectionError::Unauthorized { status }), false);
+            self.connection_lost(&ConnectionError::Unauthorized { status }, true, false);
         }
     }
 
@@ -420,14 +420,20 @@ impl Session {
             }
             None => self.link.handle_failure(&mut self.cx, error, action),
         };
-        self.connection_lost(cause, is_death);
+        self.connection_lost(error, cause.is_some(), is_death);
         if let Some(reason) = stop {
             self.finish(reason, None);
         }
     }
 
     /// Fails or requeues the requests in flight (R4), and prepares the replay of subscriptions.
-    pub(super) fn connection_lost(&mut self, cause: Option<&ConnectionError>, is_death: bool) {
+    pub(super) fn connection_lost(
+        &mut self,
+        error: &ConnectionError,
+        was_open: bool,
+        is_death: bool,
+    ) {
+        let cause = was_open.then_some(error);
         self.cx.routes.forget_retired();
         match cause {
             Some(&ConnectionError::TooLarge { size, limit }) => self.blame_too_large((size, limit)),
@@ -438,7 +444,7 @@ impl Session {
             self.disconnect_collections(cause);
         }
         self.subscriptions.disconnected(&mut self.cx, cause);
-        self.requests.connection_lost(&mut self.cx, is_death);
+        self.requests.connection_lost(&mut self.cx, error, is_death);
         self.run_collections();
     }
 

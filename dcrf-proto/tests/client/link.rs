@@ -226,7 +226,8 @@ fn l13_force_reconnect_closes_the_connection_and_dials() {
     setup.settle();
     let frame = CloseFrame { code: 4000, reason: "another user".into() };
     assert_eq!(setup.network().closed_with, Some(frame));
-    assert_eq!(Setup::poll(written), Some(Err(RequestError::ConnectionLost { sent: true })));
+    let cause = ConnectionError::Reconnect;
+    assert_eq!(Setup::poll(written), Some(Err(RequestError::ConnectionLost { sent: true, cause })));
     assert!(setup.network().connected);
     setup.disconnect(closed(4000));
 

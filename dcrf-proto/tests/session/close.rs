@@ -146,7 +146,7 @@ fn c1_connection_loss_ends_the_wait() {
     let (list, _) = c.send_request(Request::list("tasks"));
     c.close(CloseOptions::default());
     c.disconnect(dropped());
-    let connection_lost = RequestError::ConnectionLost { sent: true };
+    let connection_lost = RequestError::ConnectionLost { sent: true, cause: dropped() };
     assert_eq!(c.settled(), [(create, Err(connection_lost)), (list, Err(closed(true)))]);
     assert!(c.session.is_finished());
 }

@@ -183,7 +183,8 @@ fn l13_requests_in_flight_are_lost_or_resent() {
 
     c.force_reconnect();
 
-    let connection_lost = Err(RequestError::ConnectionLost { sent: true });
+    let connection_lost =
+        Err(RequestError::ConnectionLost { sent: true, cause: ConnectionError::Reconnect });
     assert_eq!(c.settled(), [(create, connection_lost)]);
     assert_eq!(c.sent_actions(), [""; 0], "nothing follows the close frame");
     // A reply on the old connection is ignored.

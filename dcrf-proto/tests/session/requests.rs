@@ -2,7 +2,8 @@
 
 use crate::conversation::{Conversation, closed, dropped, millis, secs};
 use dcrf_proto::{
-    CloseOptions, CloseReason, Config, Limit, RejectReason, Request, RequestError, Subscribe,
+    CloseOptions, CloseReason, Config, ConnectionError, Limit, RejectReason, Request, RequestError,
+    Subscribe,
 };
 use serde_json::{Value, json};
 
@@ -14,7 +15,8 @@ fn id_of(frame: &Value) -> &str {
     frame["payload"]["request_id"].as_str().expect("a text id")
 }
 
-const LOST: RequestError = RequestError::ConnectionLost { sent: true };
+const LOST: RequestError =
+    RequestError::ConnectionLost { sent: true, cause: ConnectionError::Dropped };
 
 #[test]
 fn r1_requests_wait_for_a_connection_in_order() {
@@ -78,7 +80,7 @@ fn r1_fail_fast_request_is_not_queued_again_after_a_loss() {
 
     c.disconnect(dropped());
 
-    let failed = |sent| Err(RequestError::ConnectionLost { sent });
+    let failed = |sent| Err(RequestError::ConnectionLost { sent, cause: dropped() });
     assert_eq!(c.settled(), [(sent, failed(true)), (unsent, failed(false))]);
     assert_eq!(c.session.stats().waiting_requests, 0);
 }

@@ -34,7 +34,8 @@
 //! # Proxies
 //!
 //! To connect through a proxy, pass a [`connector`](crate::Builder::connector). It is called for each attempt, and TLS and
-//! the handshake run over the stream that it returns. This one asks an HTTP proxy for a tunnel:
+//! the handshake run over the stream that it returns. This one asks an HTTP proxy for a tunnel. It needs
+//! Tokio's feature `io-util`:
 //!
 //! ```no_run
 //! use std::io::{Error, Result};

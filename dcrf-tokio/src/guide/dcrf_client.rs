@@ -55,7 +55,7 @@
 //! | dcrf-client | here |
 //! | --- | --- |
 //! | `dcrf.connect(url, options)` | `connect(url)`; `builder(url).request_timeout(…).connect()` with options |
-//! | `createClient` + `initialize()`, `startClosed` | `builder(url).connect_lazy()`, then `client.connected()`; `.start_closed()`, then `client.open()` |
+//! | `createClient` + `initialize()`, `startClosed` | `builder(url).connect_lazy()`, then `client.connected()`; `.start_idle()`, then `client.open()` |
 //! | `list`, `create`, `retrieve`, `update`, `patch`, `delete`, with extra `data` and a request id | the same names; with extras `client.call(Request::retrieve("people", 4).arg("data", …).id("mine"))` |
 //! | `request(stream, payload, requestId)` | `client.call(Request::new(stream, action).arg(…))`, or `Request::with_payload(stream, &payload)` |
 //! | `streamingRequest(stream, payload, callback)`, `.cancel()` | `client.stream(request)`, `.until(…)`; dropping it cancels |

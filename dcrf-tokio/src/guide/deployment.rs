@@ -74,4 +74,4 @@
 //! # What no client can detect
 //!
 //! An event that the server itself loses: if a worker dies between a commit and its event, no event is sent. The writer gets
-//! `ConnectionLost { sent: true }`, and should write again.
+//! `ConnectionLost { sent: true, .. }`, and should write again.

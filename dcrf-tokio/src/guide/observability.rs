@@ -52,7 +52,12 @@
 //!  INFO client{server="wss://example.com/ws/"}: dcrf::connection: waiting for attempt 2: the server closed the connection with code 1012 attempt=1 connected_ms=81204 wait_ms=609
 //! ```
 //!
-//! To see them, install a `tracing` subscriber, for example from the crate `tracing-subscriber`:
+//! To see them, enable the feature and install a `tracing` subscriber, for example from the crate `tracing-subscriber`:
+//!
+//! ```sh
+//! cargo add dcrf-tokio --features tracing
+//! cargo add tracing tracing-subscriber
+//! ```
 //!
 //! ```no_run
 //! use tracing::Level;
@@ -64,9 +69,12 @@
 //! }
 //! ```
 //!
+//! `fmt::layer()` writes to the standard output. A command-line program writes logs to the standard error, with
+//! `fmt::layer().with_writer(std::io::stderr)`.
+//!
 //! | target | `WARN` | `INFO` | `DEBUG` | `TRACE` |
 //! | --- | --- | --- | --- | --- |
-//! | `dcrf::connection` | gave up, not authorized, closed by a failure | connected, lost and why, the first attempt that fails, closed | each attempt | |
+//! | `dcrf::connection` | closed for good by a failure: gave up, not authorized | connected, lost and why, the first attempt that fails, closed | each attempt, and why it failed | |
 //! | `dcrf::request` | | | how each request ended, repeats, rejected calls | |
 //! | `dcrf::subscription` | ended by an error reply or by quarantine, suspected in quarantine, the first lag on a connection | | subscribed, error replies, deferred, resubscribing, gaps | each lag |
 //! | `dcrf::frame` | the first frame on a connection that is not a JSON object | | | each dropped frame, with its size |

@@ -3,7 +3,7 @@
 //! | | when the connection is lost | on the next connection |
 //! | --- | --- | --- |
 //! | a waiting request | keeps waiting, up to its deadline | is sent in order, after the subscriptions |
-//! | a sent request | fails with `ConnectionLost { sent: true }`: the server may have acted on it | is not sent again |
+//! | a sent request | fails with `ConnectionLost { sent: true, .. }`: the server may have acted on it | is not sent again |
 //! | `list`, `retrieve` and requests marked [`idempotent`](crate::Request::idempotent) | wait again | are sent once more |
 //! | a subscription | waits | is replayed, once; [`Change::Gap`](crate::Change::Gap) comes before its first change |
 //! | a subscription to an object that was deleted in the meantime | waits | ends with [`SubscriptionError::Gone`]; the others continue |

@@ -5,6 +5,7 @@
 //! - [Start offline](#start-offline)
 //! - [Many requests at once](#many-requests-at-once)
 //! - [Share a client](#share-a-client)
+//! - [End a program](#end-a-program)
 //! - [Show progress](#show-progress)
 //! - [Read a long list](#read-a-long-list)
 //! - [Unsolicited messages](#unsolicited-messages)
@@ -71,6 +72,33 @@
 //!
 //! A table on a screen needs only the newest state of each row:
 //! [`OverflowPolicy::Conflate`](crate::OverflowPolicy::Conflate) drops superseded changes first if your loop is slow.
+//!
+//! While there is no connection, the subscription yields nothing: the gap comes after the reconnect. To show that a list may
+//! be out of date, read the state of the connection in the same loop. Both `next` are cancel safe:
+//!
+//! ```no_run
+//! use dcrf_tokio::{Client, ConnectionState, Subscribe};
+//! use serde_json::Value;
+//!
+//! async fn follow(client: &Client) -> Result<(), Box<dyn std::error::Error>> {
+//!     let all = Subscribe::new("tasks", "subscribe_all").refresh();
+//!     let mut changes = client.subscribe::<Value>(all).await?;
+//!     let mut states = client.watch_state();
+//!     loop {
+//!         tokio::select! {
+//!             state = states.next() => match state {
+//!                 Some(ConnectionState::Connected) => println!("connected"),
+//!                 Some(state) => println!("out of date: {state}"),
+//!                 None => return Ok(()),
+//!             },
+//!             change = changes.next() => match change {
+//!                 Some(change) => println!("{:?}", change?), // as above
+//!                 None => return Ok(()),
+//!             },
+//!         }
+//!     }
+//! }
+//! ```
 //!
 //! # A feed with arguments
 //!
@@ -143,7 +171,11 @@
 //! }
 //! ```
 //!
-//! With [`start_closed`](crate::Builder::start_closed) the client connects only after [`Client::open`].
+//! A subscribe has a deadline too: if the server does not acknowledge it within 30 seconds of the call, for example because
+//! there is no connection, it fails with [`SubscriptionError::TimedOut`](crate::SubscriptionError::TimedOut). A program that
+//! may start before its server keeps trying with [`Subscribe::no_timeout`](crate::Subscribe::no_timeout).
+//!
+//! With [`start_idle`](crate::Builder::start_idle) the client connects only after [`Client::open`].
 //!
 //! # Many requests at once
 //!
@@ -167,10 +199,24 @@
 //!
 //! The requests leave in the order of the calls. Dropping a future cancels its request: if one fails here, `?` drops the
 //! others. At most 1,024 requests may wait to be sent ([`Config::outbox`](crate::Config::outbox)), so a program with more
-//! waits for some replies in between, for example with `StreamExt::buffered` of the crate `futures`.
+//! waits for some replies in between, for example with `StreamExt::buffered` of the crate `futures`. The timeout counts from
+//! the call, so a slow server times out the last of thousands of requests: keep a few hundred pending, or set a longer
+//! [`timeout`](crate::Request::timeout).
 //!
 //! In `dcrf-blocking`, `client.start(request)` returns without waiting, and `.wait()` on its result blocks until the reply
-//! is there. `start_subscribe` does the same for a subscription.
+//! is there:
+//!
+//! ```text
+//! for names in names.chunks(200) {
+//!     let create = |name| client.start(Request::create("people", &json!({"name": name})));
+//!     let pending: Vec<_> = names.iter().map(create).collect();
+//!     for reply in pending {
+//!         let person: Value = reply.wait()?;
+//!     }
+//! }
+//! ```
+//!
+//! `start_subscribe` does the same for a subscription.
 //!
 //! # Share a client
 //!
@@ -197,8 +243,33 @@
 //! ```
 //!
 //! The client closes when its last handle is dropped. Pending calls and open streams count as handles too, except
-//! [`Events`](crate::Events) and [`StateWatch`](crate::StateWatch). [`Client::close`] closes it earlier, and waits for
-//! the requests in flight.
+//! [`Events`](crate::Events) and [`StateWatch`](crate::StateWatch).
+//!
+//! # End a program
+//!
+//! [`Client::close`] on any clone waits for the requests in flight and closes the connection, for example after Ctrl-C.
+//! Everything that still waits ends: calls fail with [`RequestError::Closed`](crate::RequestError::Closed), and the last
+//! item of each subscription is [`SubscriptionError::Closed`](crate::SubscriptionError::Closed). In `dcrf-blocking` this
+//! also ends calls and iterators that block other threads. Tokio has Ctrl-C with its feature `signal`:
+//!
+//! ```no_run
+//! use dcrf_tokio::{Client, Subscribe};
+//! use serde_json::Value;
+//!
+//! async fn follow_until_ctrl_c(client: Client) -> Result<(), Box<dyn std::error::Error>> {
+//!     let mut changes = client.subscribe::<Value>(Subscribe::instance("people", 4)).await?;
+//!     let closer = client.clone();
+//!     tokio::spawn(async move {
+//!         if tokio::signal::ctrl_c().await.is_ok() {
+//!             closer.close().await;
+//!         }
+//!     });
+//!     while let Some(change) = changes.next().await {
+//!         println!("{:?}", change?);
+//!     }
+//!     Ok(())
+//! }
+//! ```
 //!
 //! # Show progress
 //!
@@ -347,7 +418,7 @@
 //! | the server | write |
 //! | --- | --- |
 //! | has a consumer without a multiplexer | [`.framing(Framing::Bare)`](crate::Framing::Bare) on the builder; the stream name is not sent then: use any |
-//! | names the primary key `id` | `.pk_field("id")` on the builder, or [`Subscribe::pk_field`] for one subscription |
+//! | names the primary key `id` | `.pk_field("id")` on the builder, or [`Subscribe::pk_field`] for one subscription: delete events then have that name too, and [`Conflate`](crate::OverflowPolicy::Conflate) and decode errors find the key |
 //! | never replies to `subscribe_…`, like the feeds in DCRF's documentation | `Subscribe::new(…)` with [`without_ack`](crate::Subscribe::without_ack), and match [`Change::Other`](crate::Change::Other) for its events |
 //! | wants other payloads, or encodes messages in another way | a [`Dialect`](crate::Dialect) |
 //!

@@ -49,6 +49,25 @@
 //! }
 //! ```
 //!
+//! A function that uses values of your program clones them for each attempt:
+//!
+//! ```no_run
+//! # use std::path::PathBuf;
+//! # use dcrf_tokio::{Client, ConnectError, Credentials};
+//! async fn connect(path: PathBuf) -> Result<Client, ConnectError> {
+//!     dcrf_tokio::builder("wss://example.com/ws/")
+//!         .credentials(move |_| {
+//!             let path = path.clone();
+//!             async move {
+//!                 let token = tokio::task::spawn_blocking(|| std::fs::read_to_string(path)).await??;
+//!                 Ok(Credentials::new().header("authorization", &format!("Token {}", token.trim())))
+//!             }
+//!         })
+//!         .connect()
+//!         .await
+//! }
+//! ```
+//!
 //! The function has 10 seconds. It runs in the task that drives the client, so it must not block. Its header or cookie
 //! replaces one of the same name that was set on the builder.
 //!

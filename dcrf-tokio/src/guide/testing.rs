@@ -3,7 +3,12 @@
 //! # A server in the test
 //!
 //! A server for one test is a function with a WebSocket. This one drops its first connection, so the test shows what a
-//! program sees of an outage. It uses the crates `tungstenite` and `serde_json`:
+//! program sees of an outage. It uses two crates:
+//!
+//! ```sh
+//! cargo add --dev serde_json
+//! cargo add --dev tungstenite --no-default-features --features handshake
+//! ```
 //!
 //! ```
 //! use std::net::TcpListener;
@@ -57,6 +62,10 @@
 //!     Ok(())
 //! }
 //! ```
+//!
+//! A subscription with [`refresh`](crate::Subscribe::refresh) sends a second frame after the acknowledgement: `retrieve` for
+//! an instance, and otherwise `list`. Reply to it with status 200, and with the object or an array of objects as `data`. A
+//! server that expects another frame than the one that comes may wait for ever, so give your test a timeout.
 //!
 //! # The real server
 //!

@@ -2,14 +2,19 @@
 //!
 //! | you see | likely cause |
 //! | --- | --- |
-//! | `HTTP status 500` when connecting | the path has no route, or the consumer fails in `connect` |
+//! | `HTTP status 500` when connecting | the path has no route (also if only the last `/` is missing), or the consumer fails in `connect` |
 //! | `HTTP status 403` when connecting | the consumer does not accept the connection, or `AllowedHostsOriginValidator` rejects the `Origin` (the URL's host, unless you set [`origin`](crate::Builder::origin)) because it is not in `ALLOWED_HOSTS` |
 //! | `HTTP status 404` when connecting | a proxy does not pass on the WebSocket, see [nginx](super::deployment#nginx) |
-//! | [`ConnectionLost`](crate::RequestError::ConnectionLost) for each request to a stream; [`Suspected`](crate::SubscriptionError::Suspected) or [`Poisoned`](crate::SubscriptionError::Poisoned) for a subscription | the multiplexer does not have that stream, or the consumer raises an exception: both close the connection |
+//! | `Connection refused` when connecting | the server is down: to wait for it, see [start offline](super::recipes#start-offline) |
+//! | `connecting took longer than …` | no server answers at this address, or a `wss://` URL leads to a server without TLS |
+//! | `the connection was lost, after the request was sent` for each request to a stream ([`ConnectionLost`](crate::RequestError::ConnectionLost)); `not acknowledged in time, and a connection was lost` for a subscription ([`Suspected`](crate::SubscriptionError::Suspected), [`Poisoned`](crate::SubscriptionError::Poisoned)) | the multiplexer does not have that stream, an argument is missing, or the consumer raises another exception: each closes the connection, on Daphne with code 1011 |
 //! | [`TimedOut { sent: true }`](crate::RequestError::TimedOut) for each request, and [`ClientEvent::Unhandled`](crate::ClientEvent::Unhandled) with status 405 | the consumer has no multiplexer: set [`Framing::Bare`](crate::Framing::Bare) |
 //! | the connection is lost after each frame, with [`Framing::Bare`](crate::Framing::Bare) | the server has a multiplexer: keep the default framing |
+//! | status 405 | the consumer has no action of that name |
+//! | `errors: Json(40 bytes)` | `Debug` shows no payload: [`ErrorReply::messages`](crate::ErrorReply::messages) has the server's words, see [handle errors](super::recipes#handle-errors) |
+//! | [`SubscriptionError::TimedOut`](crate::SubscriptionError::TimedOut) at the start of a program | there was no connection for 30 seconds, see [start offline](super::recipes#start-offline) |
 //! | [`SubscriptionError::TimedOut`](crate::SubscriptionError::TimedOut), although events arrive | the subscribe action never replies: use [`without_ack`](crate::Subscribe::without_ack) |
-//! | close code 1011 at a large `list`, or at a feed with [`refresh`](crate::Subscribe::refresh) | Daphne can't send a message over 1 MiB: paginate the list |
+//! | close code 1011 only at a large `list`, or at a feed with [`refresh`](crate::Subscribe::refresh) | Daphne can't send a message over 1 MiB: paginate the list |
 //! | [`ReplyTooLarge`](crate::RequestError::ReplyTooLarge) or [`RefreshTooLarge`](crate::SubscriptionError::RefreshTooLarge) | the message is over the client's limit of 4 MiB: paginate the list, or raise [`max_incoming_message`](crate::Builder::max_incoming_message) |
 //! | [`QueueFull`](crate::RejectReason::QueueFull) | more requests wait to be sent than [`outbox`](crate::Builder::outbox) allows: wait for some replies first |
 //! | [`Change::Lagged`](crate::Change::Lagged) | your loop reads changes more slowly than they arrive, see [`OverflowPolicy`](crate::OverflowPolicy) |
@@ -19,12 +24,16 @@
 //! [`Client::events`](crate::Client::events):
 //!
 //! ```no_run
-//! use dcrf_tokio::Client;
+//! use dcrf_tokio::{Client, ClientEvent};
 //!
 //! async fn print_events(client: &Client) {
 //!     let mut events = client.events();
 //!     while let Some(event) = events.next().await {
-//!         println!("{event:?}");
+//!         match event {
+//!             ClientEvent::State(state) => println!("{state}"),
+//!             ClientEvent::Unhandled(unhandled) => println!("{}", unhandled.frame.as_str()),
+//!             other => println!("{other:?}"),
+//!         }
 //!     }
 //! }
 //! ```

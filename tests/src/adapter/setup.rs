@@ -35,7 +35,7 @@ pub struct Setup {
 #[derive(Clone)]
 enum Value {
     MaxIncoming(usize),
-    StartClosed,
+    StartIdle,
     Header(String, String),
     Cookie(String, String),
     Subprotocol(String),
@@ -49,7 +49,7 @@ macro_rules! apply {
         for value in &$setup.values {
             builder = match value {
                 Value::MaxIncoming(bytes) => builder.max_incoming_message(*bytes),
-                Value::StartClosed => builder.start_closed(),
+                Value::StartIdle => builder.start_idle(),
                 Value::Header(name, value) => builder.header(name, value),
                 Value::Cookie(name, value) => builder.cookie(name, value),
                 Value::Subprotocol(name) => builder.subprotocol(name),
@@ -85,8 +85,8 @@ impl Setup {
 
     /// Leaves the client idle until it is opened.
     #[must_use]
-    pub fn start_closed(self) -> Self {
-        self.value(Value::StartClosed)
+    pub fn start_idle(self) -> Self {
+        self.value(Value::StartIdle)
     }
 
     /// Adds a header to the handshake.

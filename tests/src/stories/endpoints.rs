@@ -38,7 +38,7 @@ pub async fn f1_bare_endpoint<A: Adapter>(adapter: A) {
 
     // A subscribe without its argument crashes the consumer, here as behind the multiplexer.
     let crashing: ReplyFuture<Value> = client.call(Request::new("tasks", "subscribe_priority"));
-    assert_eq!(crashing.await, Err(RequestError::ConnectionLost { sent: true }));
+    assert!(matches!(crashing.await, Err(RequestError::ConnectionLost { sent: true, .. })));
     lost(&mut events).await;
     connected(&mut events).await;
     assert!(matches!(change(&mut changes).await, Change::Gap(_)));

@@ -112,7 +112,7 @@ pub async fn f2_listener_survives_a_reconnect<A: Adapter>(adapter: A) {
 
     assert_eq!(pushed(&client, &mut ticks, 3).await, [0, 1, 2]);
     let crash = client.call::<Value>(Request::new("tools", "crash")).await;
-    assert_eq!(crash, Err(RequestError::ConnectionLost { sent: true }));
+    assert!(matches!(crash, Err(RequestError::ConnectionLost { sent: true, .. })));
     lost(&mut events).await;
     connected(&mut events).await;
     assert_eq!(pushed(&client, &mut ticks, 2).await, [0, 1]);

@@ -92,7 +92,7 @@ pub(crate) async fn endless_empty_fragments<A: Adapter>(adapter: A) {
     let request = client.call::<Value>(Request::new("tools", "echo"));
     let error = lost(&mut events).await;
     assert!(matches!(error, ConnectionError::Silent(_)), "{error:?}");
-    assert_eq!(request.await, Err(RequestError::ConnectionLost { sent: true }));
+    assert!(matches!(request.await, Err(RequestError::ConnectionLost { sent: true, .. })));
     adapter.within(Duration::from_secs(10), client.close()).await;
 }
 

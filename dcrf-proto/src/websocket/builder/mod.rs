@@ -35,7 +35,7 @@ pub struct Builder<R> {
     policy: Option<Policy>,
     config: Config,
     options: Options,
-    start_closed: bool,
+    start_idle: bool,
     /// The functions that use the runtime. As pointers, they are compiled in the adapter, and not again in each
     /// program.
     start: fn(Self) -> Result<(Client, Driver), ConnectError>,
@@ -79,7 +79,7 @@ impl<R: Runtime> Builder<R> {
             policy: None,
             config: Config::default(),
             options: Options::default(),
-            start_closed: false,
+            start_idle: false,
             start: start::<R>,
             spawn: spawn::<R>,
             enter: enter::<R>,
@@ -242,15 +242,15 @@ impl<R> Builder<R> {
     ///
     /// ```
     /// # fn f<R>(builder: dcrf_proto::websocket::Builder<R>) -> Result<(), Box<dyn std::error::Error>> {
-    /// let client = builder.start_closed().connect_lazy()?;
+    /// let client = builder.start_idle().connect_lazy()?;
     /// let people = client.list::<serde_json::Value>("people");
     /// client.open();
     /// # drop(people);
     /// # Ok(())
     /// # }
     /// ```
-    pub fn start_closed(mut self) -> Self {
-        self.start_closed = true;
+    pub fn start_idle(mut self) -> Self {
+        self.start_idle = true;
         self
     }
 
@@ -346,7 +346,7 @@ fn start<R: Runtime>(mut builder: Builder<R>) -> Result<(Client, Driver), Connec
         runtime,
     };
     let (client, driver) = client::start_idle(builder.config, seed, connector);
-    if !builder.start_closed {
+    if !builder.start_idle {
         client.open();
     }
     Ok((client, Driver(Box::pin(driver))))

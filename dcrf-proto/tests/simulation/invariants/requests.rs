@@ -144,7 +144,7 @@ impl Requests {
                 assert!(!sent || was_sent, "R3: it says that it was sent");
                 assert!(*sent || !was_sent || asked.is_repeatable, "R3: it says it was not sent");
             }
-            Err(RequestError::ConnectionLost { sent }) => {
+            Err(RequestError::ConnectionLost { sent, .. }) => {
                 assert!(*sent && was_sent, "R4: what was not sent stays queued");
                 assert!(was_lost, "R4: it may be repeated, or its connection lives");
             }

@@ -95,7 +95,7 @@ async fn outage(
     let killed = Instant::now();
     report.note("kill -9", "the server is dead");
     match in_flight.await {
-        Err(error @ RequestError::ConnectionLost { sent: true }) => {
+        Err(error @ RequestError::ConnectionLost { sent: true, .. }) => {
             report.note("the request in flight", &format!("failed: {error}"));
         }
         other => return Err(unexpected("the request in flight", &other)),

@@ -217,7 +217,7 @@ impl Follower {
 /// Whether the server may have acted on a failed request.
 fn was_sent(error: &RequestError) -> bool {
     match error {
-        RequestError::ConnectionLost { sent } | RequestError::TimedOut { sent } => *sent,
+        RequestError::ConnectionLost { sent, .. } | RequestError::TimedOut { sent } => *sent,
         other => panic!("unexpected error {other:?}"),
     }
 }
