@@ -184,7 +184,7 @@ pub use config::{Backoff, Config, Heartbeat, Limit};
 pub use dialect::{ChangeKind, Dialect};
 pub use error::{
     CloseReason, CollectionError, ConnectionError, RefreshError, RejectReason, Rejected,
-    ReplyStreamError, RequestError, SubscriptionError, UnsubscribeError,
+    ReplyStreamError, RequestError, SubscriptionError, UnsubscribeError, WaitingFor,
 };
 pub use event::{
     Change, ClientEvent, ConnectionState, Event, Gap, ListenerEvent, Quarantined, Unhandled,

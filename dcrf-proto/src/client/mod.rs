@@ -8,6 +8,7 @@
 //! between client and driver, so dropping a handle takes effect at once, on any thread.
 
 mod calls;
+mod collection;
 mod connection;
 mod driver;
 mod events;
@@ -27,6 +28,7 @@ use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
+pub use self::collection::{Collection, CollectionBuilder, CollectionChange, CollectionChanges};
 pub use self::events::Events;
 pub use self::listener::Listener;
 pub use self::pages::{Items, Pages};

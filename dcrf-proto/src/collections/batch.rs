@@ -14,6 +14,8 @@ use crate::protocol::pk::Pk;
 pub struct CollectionBatch {
     /// What is known about the rows now.
     pub status: CollectionStatus,
+    /// Whether `rows` are all rows, because this is the first batch with rows.
+    pub is_first: bool,
     /// The rows that have changed, each once, in the order of their last changes.
     pub rows: Vec<RowChange>,
 }

@@ -18,9 +18,9 @@ use std::collections::VecDeque;
 pub use self::batch::{CollectionBatch, RowChange};
 use self::replica::Replica;
 pub(crate) use self::row_key::RowKey;
-pub use self::status::{CollectionStatus, StaleCause};
 #[cfg(feature = "client")]
 pub(crate) use self::rows::Decoded;
+pub use self::status::{CollectionStatus, StaleCause};
 pub(crate) use self::store::StoredRow;
 pub(crate) use self::version::{ReadVersion, Version};
 use crate::arena::Arena;
@@ -75,6 +75,26 @@ struct Handle {
     ended: bool,
 }
 
+impl Handle {
+    fn has_rows(&self, replica: &Replica) -> bool {
+        replica.has_loaded() && (!self.has_read || replica.store.is_behind(self.reader))
+    }
+
+    /// Whether there is something to read.
+    fn is_readable(&self, replica: &Replica) -> bool {
+        let has_error = replica.error().is_some() && !self.ended;
+        self.status_changed || has_error || self.has_rows(replica)
+    }
+}
+
+/// What a caller gets who waits until a collection is live.
+#[cfg(feature = "client")]
+pub(crate) enum Awaited {
+    Pending,
+    Live,
+    Failed(CollectionError),
+}
+
 impl Collections {
     pub(crate) fn new() -> Self {
         Self { replicas: Arena::new(), handles: Arena::new(), owners: Owners::default() }
@@ -121,6 +141,7 @@ impl Collections {
         let Some(shared) = self.replicas.get_mut(replica) else {
             unreachable!("it was just found")
         };
+        shared.await_again(cx, replica);
         let reader = shared.store.add_reader();
         let key = self.handles.insert_with(|_| Handle {
             replica,
@@ -207,13 +228,11 @@ impl Collections {
     fn notify(&mut self, cx: &mut Context, key: ReplicaKey) {
         let Some(replica) = self.replicas.get_mut(key) else { return };
         let status_changed = replica.take_status_changed();
-        let (has_loaded, has_ended) = (replica.has_loaded(), replica.error().is_some());
+        let replica = &*replica;
         for key in &replica.handles {
             let Some(handle) = self.handles.get_mut(*key) else { continue };
             handle.status_changed |= status_changed;
-            let has_rows =
-                has_loaded && (!handle.has_read || replica.store.is_behind(handle.reader));
-            let is_readable = has_rows || handle.status_changed || (has_ended && !handle.ended);
+            let is_readable = handle.is_readable(replica);
             if is_readable && !std::mem::replace(&mut handle.readable_queued, true) {
                 cx.events.push_back(Event::CollectionReadable(*key));
             }
@@ -270,14 +289,13 @@ impl Collections {
     ) -> Option<Result<CollectionBatch, CollectionError>> {
         let handle = self.handles.get_mut(key)?;
         let replica = self.replicas.get_mut(handle.replica)?;
-        let has_rows =
-            replica.has_loaded() && (!handle.has_read || replica.store.is_behind(handle.reader));
+        let has_rows = handle.has_rows(replica);
         let status_changed = std::mem::take(&mut handle.status_changed);
         if has_rows || status_changed {
             let rows = if has_rows { replica.store.read(handle.reader) } else { Vec::new() };
             let rows = rows.into_iter().map(RowChange::from).collect();
-            handle.has_read |= has_rows;
-            return Some(Ok(CollectionBatch { status: replica.status().clone(), rows }));
+            let is_first = has_rows && !std::mem::replace(&mut handle.has_read, true);
+            return Some(Ok(CollectionBatch { status: replica.status().clone(), is_first, rows }));
         }
         let error = replica.error().filter(|_| !handle.ended)?;
         handle.ended = true;
@@ -286,6 +304,20 @@ impl Collections {
 
     pub(crate) fn status(&self, key: CollectionKey) -> Option<&CollectionStatus> {
         Some(self.replica(key)?.status())
+    }
+
+    /// Whether the handle has something to read.
+    #[cfg(feature = "client")]
+    pub(crate) fn is_readable(&self, key: CollectionKey) -> bool {
+        let handle = self.handles.get(key);
+        let replica = handle.and_then(|handle| self.replicas.get(handle.replica));
+        handle.zip(replica).is_some_and(|(handle, replica)| handle.is_readable(replica))
+    }
+
+    /// Whether the collection is live, can't become live, or has used up its time for that.
+    #[cfg(feature = "client")]
+    pub(crate) fn awaited(&self, key: CollectionKey) -> Awaited {
+        self.replica(key).map_or(Awaited::Pending, Replica::awaited)
     }
 
     /// Readers hold it while they decode rows, so that each row is decoded once.

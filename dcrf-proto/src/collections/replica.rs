@@ -4,6 +4,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::value::RawValue;
 
+#[cfg(feature = "client")]
+use super::Awaited;
 use super::fetches::Fetches;
 use super::listing::{Listing, Next};
 use super::row_key::RowKey;
@@ -14,7 +16,7 @@ use crate::buffer::Held;
 use crate::command::{Collect, Request};
 use crate::config::Config;
 use crate::context::Context;
-use crate::error::{CollectionError, ConnectionError, RejectReason, RequestError};
+use crate::error::{CollectionError, ConnectionError, RejectReason, RequestError, WaitingFor};
 use crate::event::Change;
 use crate::id::{CollectionKey, ReplicaKey, RequestKey, SubscriptionKey};
 use crate::protocol::json::Json;
@@ -50,6 +52,10 @@ pub(super) struct Replica {
     /// How many connections in a row were lost during a list.
     deaths: u32,
     timer: Option<Instant>,
+    /// Until when it should be live, for callers who wait for that.
+    ready_by: Option<Instant>,
+    /// What it still waited for then.
+    overdue: Option<WaitingFor>,
     #[cfg(feature = "client")]
     pub(super) decoding: super::Decoding,
 }
@@ -82,6 +88,8 @@ impl Replica {
             failures: 0,
             deaths: 0,
             timer: None,
+            ready_by: None,
+            overdue: None,
             #[cfg(feature = "client")]
             decoding: super::Decoding::default(),
             description,
@@ -126,6 +134,41 @@ impl Replica {
 
     pub(super) fn held(&self) -> Held {
         self.store.held()
+    }
+
+    /// Another caller waits until it is live.
+    pub(super) fn await_again(&mut self, cx: &mut Context, key: ReplicaKey) {
+        if !self.status.is_live() {
+            self.overdue = None;
+            self.ready_by = cx.config.request_timeout.map(|timeout| cx.after(timeout));
+            self.schedule(cx, key);
+        }
+    }
+
+    #[cfg(feature = "client")]
+    pub(super) fn awaited(&self) -> Awaited {
+        match (&self.status, self.overdue) {
+            (CollectionStatus::Ended(error), _) => Awaited::Failed(error.clone()),
+            (status, _) if status.is_live() => Awaited::Live,
+            (_, Some(waiting_for)) => Awaited::Failed(CollectionError::TimedOut { waiting_for }),
+            _ => Awaited::Pending,
+        }
+    }
+
+    /// It is not live in time.
+    fn note_overdue(&mut self, is_connected: bool) {
+        self.ready_by = None;
+        if self.status.is_live() {
+            return;
+        }
+        self.overdue = Some(if !is_connected {
+            WaitingFor::Connection
+        } else if self.feeds.iter().any(|feed| !feed.is_live) {
+            WaitingFor::Acknowledgement
+        } else {
+            WaitingFor::List
+        });
+        self.status_changed = true;
     }
 
     pub(super) fn take_status_changed(&mut self) -> bool {
@@ -487,6 +530,9 @@ impl Replica {
         key: ReplicaKey,
     ) {
         self.timer = None;
+        if self.ready_by.is_some_and(|by| by <= parts.cx.now) {
+            self.note_overdue(parts.is_connected);
+        }
         self.fetches.queue_due(parts.cx.now);
         self.fetch(parts, owners, key);
         if self.list_at.is_some_and(|at| at <= parts.cx.now) {
@@ -499,7 +545,7 @@ impl Replica {
     fn schedule(&mut self, cx: &mut Context, key: ReplicaKey) {
         let can_list = cx.now < self.list_at.unwrap_or(cx.now) && self.listing.is_none();
         let list_at = self.list_at.filter(|_| can_list);
-        let next = [list_at, self.fetches.next_due()].into_iter().flatten().min();
+        let next = [list_at, self.fetches.next_due(), self.ready_by].into_iter().flatten().min();
         let next = next.filter(|_| self.error().is_none());
         if next == self.timer {
             return;

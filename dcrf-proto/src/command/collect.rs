@@ -145,6 +145,13 @@ impl Collect {
         self
     }
 
+    /// The type that rows are decoded as.
+    #[cfg(feature = "client")]
+    pub(crate) fn of_type<T: 'static>(mut self) -> Self {
+        self.row_type = Some(TypeId::of::<T>());
+        self
+    }
+
     /// The request for one object.
     pub(crate) fn retrieve_request(&self, key: &impl Serialize) -> Request {
         self.retrieve.clone().arg(&self.lookup_field, key)

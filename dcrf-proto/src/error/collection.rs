@@ -1,5 +1,7 @@
 //! Why a collection has ended.
 
+use std::fmt;
+
 use super::{CloseReason, RejectReason, Rejected, RequestError, SubscriptionError};
 use crate::command::Collect;
 use crate::config::Limit;
@@ -18,6 +20,12 @@ pub enum CollectionError {
     /// The reply to `list` is no list.
     #[error("the reply to `list` is no list: {0}")]
     Decode(#[source] DecodeError),
+    /// It was not live in time.
+    #[error("the collection was not live in time, {waiting_for}")]
+    TimedOut {
+        /// What it still waits for.
+        waiting_for: WaitingFor,
+    },
     /// The server has more rows than [`Config::collections`](crate::Config::collections) allows.
     #[error("the collection has {count} rows with {bytes} bytes, more than the limit of {} rows and {} bytes", limit.count, limit.bytes)]
     TooLarge {
@@ -37,6 +45,31 @@ pub enum CollectionError {
         /// Why.
         reason: RejectReason,
     },
+}
+
+/// What a collection waits for before it is live.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WaitingFor {
+    /// A connection.
+    Connection,
+    /// The acknowledgement of a feed. If its action never replies, use
+    /// [`Subscribe::without_ack`](crate::Subscribe::without_ack).
+    Acknowledgement,
+    /// The list.
+    List,
+}
+
+impl fmt::Display for WaitingFor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Connection => "because there is no connection",
+            Self::Acknowledgement => {
+                "because its feed is not acknowledged (if the action never replies, use `without_ack`)"
+            }
+            Self::List => "because there is no reply to its list",
+        })
+    }
 }
 
 impl From<Rejected<Collect>> for CollectionError {

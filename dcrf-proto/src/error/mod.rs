@@ -7,7 +7,7 @@ mod subscription;
 use std::io;
 use std::time::Duration;
 
-pub use self::collection::CollectionError;
+pub use self::collection::{CollectionError, WaitingFor};
 pub use self::subscription::{RefreshError, SubscriptionError, UnsubscribeError};
 use crate::command::{CloseFrame, InvalidArgument, Request};
 use crate::protocol::error_reply::ErrorReply;

@@ -45,6 +45,12 @@ impl Pk {
         }
     }
 
+    /// The key as collections write it: to the server, 7 and "7" are the same.
+    #[cfg(feature = "client")]
+    pub(crate) fn canonical(&self) -> Self {
+        Self::from(&crate::collections::RowKey::from(self))
+    }
+
     /// The primary key of an object, if it has one.
     pub(crate) fn of(object: &Json, pk_field: &str) -> Option<Self> {
         Self::read(object.as_str(), pk_field).map(|(pk, _)| pk)
@@ -76,6 +82,12 @@ macro_rules! number_traits {
             }
         }
 
+        impl From<&$number> for Pk {
+            fn from(number: &$number) -> Self {
+                Self::from(*number)
+            }
+        }
+
         impl PartialEq<$number> for Pk {
             fn eq(&self, other: &$number) -> bool {
                 matches!(self, Self::Number(number) if *number == i128::from(*other))
@@ -95,6 +107,18 @@ number_traits!(i32 i64 u32 u64);
 impl From<&str> for Pk {
     fn from(text: &str) -> Self {
         Self::Text(text.to_owned())
+    }
+}
+
+impl From<&String> for Pk {
+    fn from(text: &String) -> Self {
+        Self::Text(text.clone())
+    }
+}
+
+impl From<&Pk> for Pk {
+    fn from(pk: &Pk) -> Self {
+        pk.clone()
     }
 }
 

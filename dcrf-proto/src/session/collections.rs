@@ -3,9 +3,9 @@
 use std::time::Instant;
 
 use super::Session;
-use crate::collections::{CollectionBatch, CollectionStatus, Parts};
 #[cfg(feature = "client")]
-use crate::collections::{Decoded, Decoding};
+use crate::collections::{Awaited, Decoded, Decoding};
+use crate::collections::{CollectionBatch, CollectionStatus, Parts};
 use crate::command::Collect;
 use crate::error::{CloseReason, CollectionError, ConnectionError, Rejected};
 use crate::id::{CollectionKey, ReplicaKey};
@@ -110,6 +110,16 @@ impl Session {
     #[cfg(feature = "client")]
     pub(crate) fn share_collection(&mut self, collection: CollectionKey) -> Option<CollectionKey> {
         self.collections.share(&mut self.cx, collection)
+    }
+
+    #[cfg(feature = "client")]
+    pub(crate) fn is_collection_readable(&self, collection: CollectionKey) -> bool {
+        self.collections.is_readable(collection)
+    }
+
+    #[cfg(feature = "client")]
+    pub(crate) fn await_collection(&self, collection: CollectionKey) -> Awaited {
+        self.collections.awaited(collection)
     }
 
     #[cfg(feature = "client")]
