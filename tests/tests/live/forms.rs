@@ -96,7 +96,7 @@ fn row_that_moves_leaves_one_feed_and_enters_the_other() {
     assert_eq!(titles(&watcher.list("issues", json!({"project": 1}))), [""; 0]);
     let last = writer.data("issues", "create", json!({"data": {"project": 1, "title": "last"}}));
     assert_eq!(watcher.event("issues"), event("create", &first, 201, &last));
-    let cancel = json!({"project": 2});
+    let cancel = json!({"project": 2, "request_id": second});
     assert_eq!(watcher.status("issues", "unsubscribe_project", cancel), 204);
 }
 
