@@ -186,22 +186,43 @@ fn events_over_the_capacity_are_lost() {
     assert_eq!(title(), "last");
 }
 
-/// The second writer keeps the first one's title. The journal counts a client's lists.
+/// The second writer keeps the first one's title, and does not bring back a deleted row.
 #[test]
 fn update_waits_for_the_row_and_reads_it_again() {
     let (server, mut watcher, mut writer) = start("live_locked");
-    let hold = json!({"name": "first", "at": "commit", "model": "card", "pk": 1, "data": {"title": "first"}});
-    writer.data("controls", "hold", hold);
-    let patch = watcher.send("cards", "patch", json!({"pk": 1, "data": {}}));
-    while server.journal().payloads("cards").count() < 1 {
-        std::thread::yield_now();
-    }
-    writer.data("controls", "release", json!({"name": "first"}));
-    assert_eq!(watcher.reply(&patch, "patch")["data"]["title"], "first");
+    let mut behind = |hold: Value, patches: usize| {
+        writer.data("controls", "hold", hold);
+        let patch = watcher.send("cards", "patch", json!({"pk": 1, "data": {}}));
+        while server.journal().payloads("cards").count() < patches {
+            std::thread::yield_now();
+        }
+        writer.data("controls", "release", json!({"name": "first"}));
+        watcher.reply(&patch, "patch")
+    };
+    let mut hold = json!({"name": "first", "at": "commit", "model": "card", "pk": 1});
+    hold["data"] = json!({"title": "first"});
+    assert_eq!(behind(hold.clone(), 1)["data"]["title"], "first");
+    hold["delete"] = true.into();
+    assert_eq!(behind(hold, 2)["response_status"], 404);
+    assert_eq!(ids(&writer.list("cards", json!({}))), [2, 3]);
+}
+
+/// How stories count the lists of one connection.
+#[test]
+fn journal_has_the_lists_of_each_connection() {
+    let (server, mut watcher, mut writer) = start("live_journal");
     watcher.list("cards", json!({}));
+    writer.list("cards", json!({}));
+    writer.list("cards", json!({}));
     let journal = server.journal();
-    let lists = journal.payloads("cards").filter(|payload| payload["action"] == "list");
-    assert_eq!(lists.count(), 1);
+    let lists: Vec<_> = journal
+        .connections("/ws/")
+        .map(|connection| {
+            let connection = journal.of(connection);
+            connection.payloads("cards").filter(|payload| payload["action"] == "list").count()
+        })
+        .collect();
+    assert_eq!(lists, [1, 2]);
 }
 
 #[test]
