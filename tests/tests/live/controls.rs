@@ -104,9 +104,8 @@ fn event_held_behind_a_delete() {
 fn events_of_two_writers_in_the_opposite_order() {
     let (_server, mut watcher, mut writer) = start("live_reverse");
     watcher.subscribe("cards", "subscribe_all", json!({}));
-    let writes =
-        json!({"model": "card", "pk": 1, "first": {"title": "a"}, "second": {"title": "b"}});
-    writer.data("controls", "reverse", writes);
+    let both = json!({"model": "card", "pk": 1, "first": {"title": "a"}, "second": {"title": "b"}});
+    writer.data("controls", "reverse", both);
     let newer = watcher.event("cards")["data"].clone();
     let older = watcher.event("cards")["data"].clone();
     assert_eq!((&newer["title"], &older["title"]), (&json!("b"), &json!("a")));

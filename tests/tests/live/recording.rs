@@ -1,4 +1,4 @@
-//! Writes a test's frames to the folder DCRF_TEST_RECORD, in the form of `transcripts/README.md`.
+//! Writes a test's frames to the folder `DCRF_TEST_RECORD`, in the form of `transcripts/README.md`.
 
 use std::env;
 use std::fs::{self, File};

@@ -15,7 +15,7 @@ const LIMIT: Duration = Duration::from_secs(15);
 
 /// A connection to the multiplexed endpoint.
 pub(crate) struct Socket {
-    socket: WebSocket<TcpStream>,
+    inner: WebSocket<TcpStream>,
     recording: Recording,
     /// Frames that arrived before a reply.
     events: VecDeque<Value>,
@@ -27,9 +27,9 @@ impl Socket {
         let stream = TcpStream::connect(server.address()).unwrap();
         stream.set_read_timeout(Some(LIMIT)).unwrap();
         recording.connecting();
-        let (socket, _) = tungstenite::client(server.url("/ws/"), stream).unwrap();
+        let (inner, _) = tungstenite::client(server.url("/ws/"), stream).unwrap();
         recording.open();
-        Self { socket, recording, events: VecDeque::new(), sent: 0 }
+        Self { inner, recording, events: VecDeque::new(), sent: 0 }
     }
 
     /// Sends a request, and returns its id: a new one, unless the arguments have one.
@@ -44,14 +44,14 @@ impl Socket {
         payload["request_id"] = id.as_str().into();
         let text = json!({"stream": stream, "payload": payload}).to_string();
         self.recording.sent(&text);
-        self.socket.send(Message::text(text)).unwrap();
+        self.inner.send(Message::text(text)).unwrap();
         id
     }
 
     /// The next frame, or `None` if the connection has ended.
     fn read(&mut self) -> Option<Value> {
         loop {
-            match self.socket.read() {
+            match self.inner.read() {
                 Ok(Message::Text(text)) => {
                     self.recording.received(&text);
                     return Some(serde_json::from_str(&text).unwrap());
