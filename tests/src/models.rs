@@ -43,3 +43,40 @@ pub struct Row {
     /// The label.
     pub label: String,
 }
+
+/// A row of `cards`, `notes`, `posts`, `anonymous_posts`, `sensors` and `entries_…`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Card {
+    /// The primary key.
+    pub id: i64,
+    /// The title.
+    pub title: String,
+    /// The time of the last save. It compares as text: `2026-01-02T03:04:05.000006Z`.
+    pub updated_at: String,
+}
+
+/// A row of `issues`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Issue {
+    /// The primary key.
+    pub id: i64,
+    /// The project, whose feed has the issue.
+    pub project: i64,
+    /// The title.
+    pub title: String,
+    /// The time of the last save, as in [`Card`].
+    pub updated_at: String,
+}
+
+/// A row of `articles`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Article {
+    /// The primary key.
+    pub id: i64,
+    /// What requests look the row up by. It can change.
+    pub slug: String,
+    /// The title.
+    pub title: String,
+    /// The time of the last save, as in [`Card`].
+    pub updated_at: String,
+}

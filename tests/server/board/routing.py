@@ -4,6 +4,13 @@ from channels.security.websocket import AllowedHostsOriginValidator
 from channelsmultiplexer import AsyncJsonWebsocketDemultiplexer
 from django.urls import path
 
+from board.connections import (
+    ConnectCrashConsumer,
+    DenyConsumer,
+    Gate,
+    KickConsumer,
+    is_authenticated,
+)
 from board.consumers import (
     DocsFeedConsumer,
     GadgetConsumer,
@@ -14,16 +21,10 @@ from board.consumers import (
     RowStreamConsumer,
     TaskConsumer,
 )
-from board.connections import (
-    ConnectCrashConsumer,
-    DenyConsumer,
-    Gate,
-    KickConsumer,
-    is_authenticated,
-)
 from board.permissions import SlowToConnect
 from board.tickets import TicketAuthentication
 from board.tools import ToolsConsumer
+from live.routing import STREAMS as LIVE_STREAMS
 
 SUBPROTOCOL = "dcrf"
 
@@ -39,6 +40,7 @@ STREAMS = {
     "tools": ToolsConsumer.as_asgi(),
     "private": PrivateTaskConsumer.as_asgi(),
     "guarded": GuardedTaskConsumer.as_asgi(),
+    **LIVE_STREAMS,
 }
 
 

@@ -7,6 +7,7 @@ from django.db import transaction
 from rest_framework.authtoken.models import Token
 
 from board.models import Gadget, Memo, Row, Task
+from live.seed import seed as seed_live
 
 
 @transaction.atomic
@@ -19,3 +20,4 @@ def seed():
     Row.objects.bulk_create(Row(label=f"row {n}") for n in range(1, 9))
     alice = User.objects.create_user("alice", password="wonderland")
     Token.objects.create(user=alice, key="tok-alice")
+    seed_live()

@@ -12,6 +12,9 @@ SECRET_KEY = "only for tests"
 ALLOWED_HOSTS = ["127.0.0.1", "localhost", "[::1]"]
 ROOT_URLCONF = "config.urls"
 USE_TZ = True
+# Times in UTC with all digits. Clients can compare such texts, also when the clocks change.
+TIME_ZONE = "UTC"
+REST_FRAMEWORK = {"DATETIME_FORMAT": "%Y-%m-%dT%H:%M:%S.%fZ"}
 
 INSTALLED_APPS = [
     "django.contrib.auth",
@@ -20,6 +23,7 @@ INSTALLED_APPS = [
     "rest_framework.authtoken",
     "channels",
     "board",
+    "live",
 ]
 MIDDLEWARE = [
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -68,7 +72,13 @@ if REDIS_URL:
         }
     }
 else:
-    CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+    CHANNEL_LAYERS = {
+        "default": {
+            "BACKEND": "channels.layers.InMemoryChannelLayer",
+            # Events beyond this many that wait for one stream of a connection are silently dropped.
+            "CONFIG": {"capacity": int(os.environ.get("DCRF_TEST_CAPACITY", "100"))},
+        }
+    }
 
 LOGGING = {
     "version": 1,
