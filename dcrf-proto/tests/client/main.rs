@@ -1,6 +1,7 @@
 //! The async client over sockets in memory: the test sets the clock and polls the driver by hand.
 #![cfg(feature = "client")]
 
+mod collections;
 mod connection;
 mod dropped_futures;
 mod ends;
