@@ -85,6 +85,7 @@
 mod builder;
 mod calls;
 mod client;
+mod collection;
 mod driver;
 mod forward;
 mod pending;
@@ -93,8 +94,9 @@ mod wait;
 
 pub use builder::{Builder, Source};
 pub use client::Client;
+pub use collection::{Collection, CollectionBuilder, CollectionChanges};
 #[doc(inline)]
-pub use dcrf_proto::client::{ChangeError, ReplyError};
+pub use dcrf_proto::client::{ChangeError, CollectionChange, ReplyError};
 #[cfg(feature = "native-tls")]
 #[doc(no_inline)]
 pub use dcrf_proto::websocket::native_tls;
@@ -111,11 +113,11 @@ pub use dcrf_proto::websocket::{Tls, TlsError};
 #[doc(inline)]
 pub use dcrf_proto::{
     Attempt, Backoff, Change, ChangeKind, ClientEvent, CloseFrame, CloseOptions, CloseReason,
-    Config, ConnectionError, ConnectionState, DecodeError, Deleted, Dialect, ErrorReply,
-    FailureAction, Frame, Framing, Gap, Heartbeat, Json, Limit, ListenerEvent, OverflowPolicy,
-    Page, Pk, Quarantined, RefreshError, RejectReason, Rejected, ReplyStreamError, Request,
-    RequestError, RequestId, Selector, StatKind, Stats, Subscribe, SubscriptionError, Unhandled,
-    UnsubscribeError,
+    Collect, CollectionError, CollectionStatus, Config, ConnectionError, ConnectionState,
+    DecodeError, Deleted, Dialect, ErrorReply, FailureAction, Frame, Framing, Gap, Heartbeat, Json,
+    Limit, ListenerEvent, OverflowPolicy, Page, Pk, Quarantined, RefreshError, RejectReason,
+    Rejected, ReplyStreamError, Request, RequestError, RequestId, Selector, StaleCause, StatKind,
+    Stats, Subscribe, SubscriptionError, Unhandled, UnsubscribeError, WaitingFor,
 };
 pub use pending::{Pending, ReplyFuture, SubscribeFuture};
 pub use receiver::{

@@ -102,8 +102,9 @@ use tokio::runtime::Handle;
 
 #[doc(inline)]
 pub use dcrf_proto::client::{
-    ChangeError, Client, Events, Items, Listener, Pages, ReplyError, ReplyFuture, ReplyStream,
-    StateWatch, SubscribeFuture, Subscription,
+    ChangeError, Client, Collection, CollectionBuilder, CollectionChange, CollectionChanges,
+    Events, Items, Listener, Pages, ReplyError, ReplyFuture, ReplyStream, StateWatch,
+    SubscribeFuture, Subscription,
 };
 #[cfg(feature = "native-tls")]
 #[doc(no_inline)]
@@ -122,11 +123,11 @@ pub use dcrf_proto::websocket::{Tls, TlsError};
 #[doc(inline)]
 pub use dcrf_proto::{
     Attempt, Backoff, Change, ChangeKind, ClientEvent, CloseFrame, CloseOptions, CloseReason,
-    Config, ConnectionError, ConnectionState, DecodeError, Deleted, Dialect, ErrorReply,
-    FailureAction, Frame, Framing, Gap, Heartbeat, Json, Limit, ListenerEvent, OverflowPolicy,
-    Page, Pk, Quarantined, RefreshError, RejectReason, Rejected, ReplyStreamError, Request,
-    RequestError, RequestId, Selector, StatKind, Stats, Subscribe, SubscriptionError, Unhandled,
-    UnsubscribeError,
+    Collect, CollectionError, CollectionStatus, Config, ConnectionError, ConnectionState,
+    DecodeError, Deleted, Dialect, ErrorReply, FailureAction, Frame, Framing, Gap, Heartbeat, Json,
+    Limit, ListenerEvent, OverflowPolicy, Page, Pk, Quarantined, RefreshError, RejectReason,
+    Rejected, ReplyStreamError, Request, RequestError, RequestId, Selector, StaleCause, StatKind,
+    Stats, Subscribe, SubscriptionError, Unhandled, UnsubscribeError, WaitingFor,
 };
 
 /// Connects to a server by its `ws://` or `wss://` URL, with the default options.
