@@ -6,12 +6,14 @@ use std::borrow::Cow;
 mod arguments;
 mod close;
 mod request;
+mod resource;
 mod subscribe;
 
 pub(crate) use self::arguments::{Arguments, InvalidArgument};
 pub use self::close::{CloseFrame, CloseOptions};
 pub use self::request::Request;
 pub(crate) use self::request::Timeout;
+pub use self::resource::ResourceDescription;
 pub use self::subscribe::{OverflowPolicy, Subscribe};
 
 /// Owns the name of an action or argument, without an allocation if it is one of DCRF's own.

@@ -40,6 +40,8 @@ pub struct Subscribe {
     pub(crate) pk_field: Option<Box<Cow<'static, str>>>,
     pub(crate) overflow_policy: OverflowPolicy,
     refresh: Option<Refreshing>,
+    /// The list that `refresh` requests, if a resource describes it.
+    list: Option<Box<Request>>,
 }
 
 /// How a subscription is refreshed.
@@ -108,11 +110,12 @@ impl Subscribe {
             pk: None,
             overflow_policy: OverflowPolicy::default(),
             refresh: None,
+            list: None,
         }
     }
 
     /// Subscribes to the object with the primary key `pk`, with DCRF's `subscribe_instance`. For a consumer with another
-    /// `lookup_field`, use [`new`](Self::new) with that action and argument.
+    /// `lookup_field`, see [`ResourceDescription::lookup_field`](crate::ResourceDescription::lookup_field).
     ///
     /// ```
     /// # use dcrf_proto::Subscribe;
@@ -136,7 +139,7 @@ impl Subscribe {
         self
     }
 
-    /// Adds each key of a map or struct as an [argument](Self::arg).
+    /// Adds each key of a map or struct as an [argument](Self::arg). `()` adds none.
     ///
     /// ```
     /// # use dcrf_proto::Subscribe;
@@ -291,6 +294,26 @@ impl Subscribe {
         self
     }
 
+    /// Sets the list that [`refresh`](Self::refresh) requests.
+    pub(super) fn list(mut self, request: Request) -> Self {
+        self.list = Some(Box::new(request));
+        self
+    }
+
+    /// Changes the list that [`refresh`](Self::refresh) requests.
+    #[cfg(feature = "client")]
+    pub(crate) fn map_list(mut self, map: impl FnOnce(Request) -> Request) -> Self {
+        self.list = self.list.map(|list| Box::new(map(*list)));
+        self
+    }
+
+    /// The feed of a resource that describes none. It is rejected.
+    pub(super) fn without_feed(stream: &str) -> Self {
+        let mut subscribe = Self::new(stream, "");
+        subscribe.arguments.reject("feed_action", "the resource describes no feed");
+        subscribe
+    }
+
     pub(crate) fn refresh_request(&self) -> Option<Request> {
         Some(match self.refresh.as_ref()? {
             Refreshing::By(request) => (**request).clone(),
@@ -299,7 +322,10 @@ impl Subscribe {
                 let arguments = self.arguments("pk").into_owned();
                 Request { arguments, ..Request::new(&self.stream, "retrieve") }
             }
-            Refreshing::ByItself => Request::list(&self.stream),
+            Refreshing::ByItself => match &self.list {
+                Some(list) => (**list).clone(),
+                None => Request::list(&self.stream),
+            },
         })
     }
 
