@@ -45,6 +45,7 @@
 //! | --- | --- |
 //! | connect | [`connect`], or [`builder`] for options |
 //! | make requests | [`Client`]: [`list`](Client::list), [`create`](Client::create), [`retrieve`](Client::retrieve), [`update`](Client::update), [`patch`](Client::patch), [`delete`](Client::delete), and [`call`](Client::call) for any other action |
+//! | name a stream, its key and its feed once, and use your type | [`resource`](Client::resource), [`Resource`] |
 //! | read long lists, or many replies | [`list_all`](Client::list_all), [`stream`](Client::stream) |
 //! | follow changes | [`subscribe`](Client::subscribe), [`Subscribe`], [`Change`] |
 //! | receive unsolicited messages | [`listen`](Client::listen), [`events`](Client::events) |
@@ -113,7 +114,7 @@ use tcp::Tcp;
 #[doc(inline)]
 pub use dcrf_proto::client::{
     ChangeError, Client, Events, Items, Listener, Pages, ReplyError, ReplyFuture, ReplyStream,
-    StateWatch, SubscribeFuture, Subscription,
+    Resource, StateWatch, SubscribeFuture, Subscription,
 };
 #[cfg(feature = "native-tls")]
 #[doc(no_inline)]
@@ -135,8 +136,8 @@ pub use dcrf_proto::{
     Config, ConnectionError, ConnectionState, DecodeError, Deleted, Dialect, ErrorReply,
     FailureAction, Frame, Framing, Gap, Heartbeat, Json, Limit, ListenerEvent, OverflowPolicy,
     Page, Pk, Quarantined, RefreshError, RejectReason, Rejected, ReplyStreamError, Request,
-    RequestError, RequestId, Selector, StatKind, Stats, Subscribe, SubscriptionError, Unhandled,
-    UnsubscribeError,
+    RequestError, RequestId, ResourceDescription, Selector, StatKind, Stats, Subscribe,
+    SubscriptionError, Unhandled, UnsubscribeError,
 };
 
 /// Connects to the server behind a `ws://` or `wss://` URL, with the default options.

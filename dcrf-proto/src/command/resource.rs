@@ -50,7 +50,9 @@ impl ResourceDescription {
     /// Default: `pk`.
     ///
     /// It is the argument of `retrieve`, `update`, `patch`, `delete`, `subscribe_instance` and `unsubscribe_instance`. A
-    /// wrong one is an exception in the consumer, which closes the connection.
+    /// wrong one is an exception in the consumer, which closes the connection. A subscription names its object by this key
+    /// on each connection: if the server changes the key, it ends after the next reconnect with
+    /// [`SubscriptionError::Gone`](crate::SubscriptionError::Gone).
     ///
     /// With a `lookup_field`, DCRF 1.3 acknowledges `subscribe_instance`, but its first update event is also such an
     /// exception: DCRF retrieves the object by `pk`. A consumer whose objects are to be subscribed to must override
