@@ -1,5 +1,4 @@
 //! Typed requests and subscriptions for the objects of one stream.
-#![expect(clippy::result_large_err, reason = "a rejected command is returned to the caller")]
 
 use std::fmt;
 
@@ -138,13 +137,13 @@ impl<T> Resource<T> {
     /// It also applies to the list with which the [`feed`](Self::feed) is refreshed. `map` runs on the caller's thread.
     ///
     /// ```no_run
-    /// # use dcrf_blocking::{Client, RequestError, Resource};
+    /// # use dcrf_blocking::{Client, Request, RequestError, Resource};
     /// # use std::time::Duration;
     /// # fn f(client: Client) -> Result<(), RequestError> {
     /// let people: Resource<serde_json::Value> = client.resource("people");
     /// let people = people.with(|request| request.timeout(Duration::from_secs(5)));
     /// // Once, and only if there is a connection:
-    /// people.with(|request| request.fail_fast()).delete(4)?;
+    /// people.with(Request::fail_fast).delete(4)?;
     /// # Ok(())
     /// # }
     /// ```
@@ -155,9 +154,9 @@ impl<T> Resource<T> {
     /// Returns a resource whose subscriptions all pass through `map`, after the maps of earlier calls.
     ///
     /// ```no_run
-    /// # use dcrf_blocking::{Resource, SubscriptionError};
+    /// # use dcrf_blocking::{Resource, Subscribe, SubscriptionError};
     /// # fn f(people: Resource<String>) -> Result<(), SubscriptionError> {
-    /// let changes = people.with_subscribe(|subscribe| subscribe.refresh()).feed()?;
+    /// let changes = people.with_subscribe(Subscribe::refresh).feed()?;
     /// # drop(changes);
     /// # Ok(())
     /// # }

@@ -248,7 +248,7 @@ fn options_of_a_resource_apply_to_its_requests() {
     let people: Resource<Value> = client.resource("people");
     let brief = people.with(|request| request.timeout(Duration::from_millis(50)));
     assert_eq!(brief.list(), Err(RequestError::TimedOut { sent: false }));
-    let Err(RequestError::Rejected(rejected)) = people.with(|r| r.fail_fast()).delete(4) else {
+    let Err(RequestError::Rejected(rejected)) = people.with(Request::fail_fast).delete(4) else {
         panic!()
     };
     assert_eq!(rejected.reason, RejectReason::NotConnected);

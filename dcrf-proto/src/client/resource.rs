@@ -148,13 +148,13 @@ impl<T> Resource<T> {
     /// It also applies to the list with which the [`feed`](Self::feed) is refreshed. `map` runs on the caller's thread.
     ///
     /// ```no_run
-    /// # use dcrf_proto::{RequestError, client::{Client, Resource}};
+    /// # use dcrf_proto::{Request, RequestError, client::{Client, Resource}};
     /// # use std::time::Duration;
     /// # async fn example(client: Client) -> Result<(), RequestError> {
     /// let people: Resource<serde_json::Value> = client.resource("people");
     /// let people = people.with(|request| request.timeout(Duration::from_secs(5)));
     /// // Once, and only if there is a connection:
-    /// people.with(|request| request.fail_fast()).delete(4).await?;
+    /// people.with(Request::fail_fast).delete(4).await?;
     /// # Ok(())
     /// # }
     /// ```
@@ -166,9 +166,9 @@ impl<T> Resource<T> {
     /// Returns a resource whose subscriptions all pass through `map`, after the maps of earlier calls.
     ///
     /// ```no_run
-    /// # use dcrf_proto::{SubscriptionError, client::Resource};
+    /// # use dcrf_proto::{Subscribe, SubscriptionError, client::Resource};
     /// # async fn example(people: Resource<String>) -> Result<(), SubscriptionError> {
-    /// let changes = people.with_subscribe(|subscribe| subscribe.refresh()).feed().await?;
+    /// let changes = people.with_subscribe(Subscribe::refresh).feed().await?;
     /// # drop(changes);
     /// # Ok(())
     /// # }
@@ -217,7 +217,7 @@ impl<T: DeserializeOwned> Resource<T> {
     /// See [`ReplyFuture`].
     pub fn list(&self) -> ReplyFuture<Vec<T>> {
         let request = self.request(self.description().list());
-        ReplyFuture::new(&self.client.handle, request, decode_list)
+        ReplyFuture::new(&self.client.handle, request, |json| decode_list(&json))
     }
 
     /// Reads all objects, paginated or not, with one request per page. See [`Pages`](super::Pages).
@@ -484,7 +484,7 @@ fn mapped<C>(map: Option<&Map<C>>, command: C) -> C {
     }
 }
 
-fn decode_list<T: DeserializeOwned>(json: Json) -> Result<Vec<T>, DecodeError> {
+fn decode_list<T: DeserializeOwned>(json: &Json) -> Result<Vec<T>, DecodeError> {
     json.decode().map_err(|error| {
         if json.is_page() {
             return DecodeError::new("this is a page: use `all`");

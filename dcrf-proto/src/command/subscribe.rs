@@ -39,17 +39,11 @@ pub struct Subscribe {
     /// Boxed because it is rare, and a rejected subscription is returned by value.
     pub(crate) pk_field: Option<Box<Cow<'static, str>>>,
     pub(crate) overflow_policy: OverflowPolicy,
-    refresh: Option<Refreshing>,
-    /// The list that `refresh` requests, if a resource describes it.
+    refresh: bool,
+    /// The custom request of a refresh.
+    refresh_with: Option<Box<Request>>,
+    /// The list that a resource describes, for a refresh without a custom request.
     list: Option<Box<Request>>,
-}
-
-/// How a subscription is refreshed.
-#[derive(Clone, Debug, PartialEq)]
-enum Refreshing {
-    /// The object by `retrieve`, or the objects by `list`.
-    ByItself,
-    By(Box<Request>),
 }
 
 /// What happens when a subscription has more unread changes than [`Config::changes`](crate::Config::changes) allows.
@@ -109,7 +103,8 @@ impl Subscribe {
             pk_field: None,
             pk: None,
             overflow_policy: OverflowPolicy::default(),
-            refresh: None,
+            refresh: false,
+            refresh_with: None,
             list: None,
         }
     }
@@ -277,7 +272,7 @@ impl Subscribe {
     /// let all = Subscribe::new("people", "subscribe_all").refresh();
     /// ```
     pub fn refresh(mut self) -> Self {
-        self.refresh = Some(Refreshing::ByItself);
+        (self.refresh, self.refresh_with) = (true, None);
         self
     }
 
@@ -290,7 +285,7 @@ impl Subscribe {
     /// let red = red.refresh_with(Request::list("people").arg("team", "red").arg("limit", 100));
     /// ```
     pub fn refresh_with(mut self, request: Request) -> Self {
-        self.refresh = Some(Refreshing::By(Box::new(request)));
+        (self.refresh, self.refresh_with) = (true, Some(Box::new(request)));
         self
     }
 
@@ -315,18 +310,19 @@ impl Subscribe {
     }
 
     pub(crate) fn refresh_request(&self) -> Option<Request> {
-        Some(match self.refresh.as_ref()? {
-            Refreshing::By(request) => (**request).clone(),
-            // The consumer finds the object by the same arguments, whatever its `lookup_field` is.
-            Refreshing::ByItself if self.action == "subscribe_instance" => {
-                let arguments = self.arguments("pk").into_owned();
-                Request { arguments, ..Request::new(&self.stream, "retrieve") }
-            }
-            Refreshing::ByItself => match &self.list {
-                Some(list) => (**list).clone(),
-                None => Request::list(&self.stream),
-            },
-        })
+        if !self.refresh {
+            return None;
+        }
+        if let Some(request) = &self.refresh_with {
+            return Some((**request).clone());
+        }
+        // The consumer finds the object by the same arguments, whatever its `lookup_field` is.
+        if self.action == "subscribe_instance" {
+            let arguments = self.arguments("pk").into_owned();
+            return Some(Request { arguments, ..Request::new(&self.stream, "retrieve") });
+        }
+        let list = self.list.as_deref().cloned();
+        Some(list.unwrap_or_else(|| Request::list(&self.stream)))
     }
 
     /// The name of the stream.

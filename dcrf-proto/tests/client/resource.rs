@@ -227,7 +227,7 @@ fn s6_refresh_of_a_feed_lists_with_the_arguments_of_the_resource() {
     let mut setup = Setup::connected();
     let notes = notes(setup.client())
         .with(|request| request.arg("a", 1))
-        .with_subscribe(|subscribe| subscribe.refresh());
+        .with_subscribe(Subscribe::refresh);
     let mut feed = pin!(notes.feed());
     setup.settle();
     setup.reply(0, 201, &Value::Null);
@@ -273,7 +273,7 @@ fn fail_fast_rejects_offline_requests() {
     let notes = notes(setup.client());
     setup.network().dial_errors.extend([const { ConnectionError::Dropped }; 9]);
     setup.disconnect(ConnectionError::Dropped);
-    let fast = notes.with(|request| request.fail_fast());
+    let fast = notes.with(Request::fail_fast);
     let Some(Err(RequestError::Rejected(rejected))) = Setup::poll(fast.delete("a")) else {
         panic!("it waits")
     };

@@ -123,8 +123,12 @@ fn s6_feed_is_refreshed_by_the_list_of_the_resource() {
     // The list arguments may be described after the feed.
     let other = ResourceDescription::new("notes").feed_action("subscribe_all");
     assert_eq!(payloads_of(other.list_arg("limit", 2).feed().refresh()), expected);
-    // A refresh with a custom request stays so.
     let newest = Request::new("notes", "newest");
+    let twice = notes.feed().refresh_with(newest.clone()).refresh();
+    assert_eq!(payloads_of(twice), expected);
+    let refreshed = Subscribe::new("notes", "subscribe_all").refresh();
+    assert_eq!(payloads_of(notes.clone().feed_with(refreshed).feed()), expected);
+    // A refresh with a custom request stays so.
     let refreshed = notes.feed_with(Subscribe::new("notes", "subscribe_all").refresh_with(newest));
     assert_eq!(payloads_of(refreshed.feed())[1], json!({"action": "newest"}));
 }

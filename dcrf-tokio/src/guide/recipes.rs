@@ -22,7 +22,7 @@
 //! ```no_run
 //! use std::time::Duration;
 //!
-//! use dcrf_tokio::{Client, ReplyError, RequestError, Resource};
+//! use dcrf_tokio::{Client, ReplyError, RequestError, Resource, Subscribe};
 //! use serde::Deserialize;
 //! use serde_json::json;
 //!
@@ -61,7 +61,7 @@
 //!
 //!     async fn follow(&self) -> Result<(), Box<dyn std::error::Error>> {
 //!         // `refresh` adds the whole list, at first and after each reconnect.
-//!         let mut changes = self.tasks.with_subscribe(|feed| feed.refresh()).feed().await?;
+//!         let mut changes = self.tasks.with_subscribe(Subscribe::refresh).feed().await?;
 //!         while let Some(change) = changes.next().await {
 //!             println!("{:?}", change?);
 //!         }
@@ -74,7 +74,7 @@
 //!   page for the whole list. [`all`](crate::Resource::all) reads both.
 //! - [`action`](crate::Resource::action) makes any other action, with a reply of its own type.
 //! - [`with`](crate::Resource::with) adds what a [`Request`](crate::Request) can have, for all requests or for one:
-//!   `tasks.with(|request| request.fail_fast()).delete(7)`. [`with_subscribe`](crate::Resource::with_subscribe) does so for
+//!   `tasks.with(Request::fail_fast).delete(7)`. [`with_subscribe`](crate::Resource::with_subscribe) does so for
 //!   subscriptions.
 //! - A feed for one group of objects, or one that never replies, is described by
 //!   [`feed_with`](crate::Resource::feed_with).

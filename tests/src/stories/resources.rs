@@ -44,27 +44,27 @@ pub async fn typed_actions<A: Adapter>(adapter: A) {
 pub async fn typed_subscriptions<A: Adapter>(adapter: A) {
     let (watcher, writer) = watcher_and_writer(&adapter).await;
     let written: Resource<Memo> = writer.resource("memos");
-    let watched: Resource<Memo> = watcher.resource("memos").pk_field("id");
-    let SubscriptionError::Rejected(rejected) = watched.feed().await.unwrap_err() else {
+    let memos: Resource<Memo> = watcher.resource("memos").pk_field("id");
+    let SubscriptionError::Rejected(rejected) = memos.feed().await.unwrap_err() else {
         panic!("there is no feed yet")
     };
     assert!(matches!(rejected.reason, RejectReason::InvalidArgument { .. }));
 
-    let watched = watched.feed_action("subscribe_all");
-    let mut feed = watched.with_subscribe(|feed| feed.refresh()).feed().await.unwrap();
-    let memos = loop {
+    let memos = memos.feed_action("subscribe_all");
+    let mut feed = memos.with_subscribe(Subscribe::refresh).feed().await.unwrap();
+    let snapshot = loop {
         match change(&mut feed).await {
-            Change::Snapshot(memos) => break memos,
+            Change::Snapshot(snapshot) => break snapshot,
             // Other stories change memos too.
             Change::Create(_) | Change::Update(_) | Change::Delete(_) => {}
             other => panic!("{other:?}"),
         }
     };
-    assert!(memos.len() >= 3, "{memos:?}");
+    assert!(snapshot.len() >= 3, "{snapshot:?}");
     let milk = written.create(json!({"text": "milk"})).await.unwrap();
     while change(&mut feed).await != Change::Create(milk.clone()) {}
 
-    let mut one = watched.subscribe(json!(milk.id)).await.unwrap();
+    let mut one = memos.subscribe(json!(milk.id)).await.unwrap();
     let eggs = written.patch(json!(milk.id), json!({"text": "eggs"})).await.unwrap();
     assert_eq!(change(&mut one).await, Change::Update(eggs));
     written.delete(json!(milk.id)).await.unwrap();
