@@ -13,7 +13,7 @@ use crate::{
 
 impl Client {
     /// Runs a call that queues a request, and sends the request on this thread.
-    fn send_here<T>(&self, call: impl FnOnce() -> T) -> T {
+    pub(crate) fn send_here<T>(&self, call: impl FnOnce() -> T) -> T {
         // A subscriber of `tracing` runs inside of the call, and may itself wait for this client.
         if cfg!(feature = "tracing") { call() } else { self.1.send(call) }
     }

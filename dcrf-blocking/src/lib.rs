@@ -42,6 +42,7 @@
 //! | --- | --- |
 //! | connect | [`connect`], or [`builder`] for options |
 //! | make requests | [`Client`]: [`list`](Client::list), [`create`](Client::create), [`retrieve`](Client::retrieve), [`update`](Client::update), [`patch`](Client::patch), [`delete`](Client::delete), and [`call`](Client::call) for any other action |
+//! | name a stream, its key and its feed once, and use your type | [`resource`](Client::resource), [`Resource`] |
 //! | make several at once | [`start`](Client::start), [`start_subscribe`](Client::start_subscribe) |
 //! | read long lists, or many replies | [`list_all`](Client::list_all), [`stream`](Client::stream) |
 //! | follow changes | [`subscribe`](Client::subscribe), [`Subscribe`], [`Change`] |
@@ -90,6 +91,7 @@ mod driver;
 mod forward;
 mod pending;
 mod receiver;
+mod resource;
 mod wait;
 
 pub use builder::{Builder, Source};
@@ -116,13 +118,15 @@ pub use dcrf_proto::{
     Collect, CollectionError, CollectionStatus, Config, ConnectionError, ConnectionState,
     DecodeError, Deleted, Dialect, ErrorReply, FailureAction, Frame, Framing, Gap, Heartbeat, Json,
     Limit, ListenerEvent, OverflowPolicy, Page, Pk, Quarantined, RefreshError, RejectReason,
-    Rejected, ReplyStreamError, Request, RequestError, RequestId, Selector, StaleCause, StatKind,
-    Stats, Subscribe, SubscriptionError, Unhandled, UnsubscribeError, WaitingFor,
+    Rejected, ReplyStreamError, Request, RequestError, RequestId, ResourceDescription, Selector,
+    StaleCause, StatKind, Stats, Subscribe, SubscriptionError, Unhandled, UnsubscribeError,
+    WaitingFor,
 };
 pub use pending::{Pending, ReplyFuture, SubscribeFuture};
 pub use receiver::{
     Events, Items, Listener, Pages, Receiver, ReplyStream, StateWatch, Subscription,
 };
+pub use resource::Resource;
 
 /// Connects to the server behind a `ws://` or `wss://` URL, with the default options.
 ///

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use dcrf_blocking::{
     Change, ChangeError, Client, ClientEvent, CloseOptions, CloseReason, Config, ConnectError,
     ConnectionError, ConnectionState, Credentials, CredentialsError, FailureAction, ListenerEvent,
-    RejectReason, ReplyFuture, Request, RequestError, Selector, Subscribe, Subscription,
+    RejectReason, ReplyFuture, Request, RequestError, Resource, Selector, Subscribe, Subscription,
     SubscriptionError, UrlError,
 };
 use serde_json::{Value, json};
@@ -201,6 +201,77 @@ fn each_action_has_a_method() {
     assert_eq!(client.update::<Value>("people", 4, &data), Ok(Value::Null));
     assert_eq!(client.patch::<Value>("people", 4, &data), Ok(Value::Null));
     assert_eq!(client.delete("people", 4), Ok(()));
+}
+
+/// A resource whose requests are replied to with `value`.
+fn resource<T>(client: &Client, value: Value) -> Resource<T> {
+    client.resource("people").with(move |request| request.arg("value", &value))
+}
+
+#[test]
+fn each_method_of_a_resource_waits_for_its_reply() {
+    let (client, _server) = connected();
+    let (people, data) = (resource::<u32>(&client, json!(7)), json!({"name": "Alex"}));
+    assert_eq!(people.retrieve(4), Ok(7));
+    assert_eq!(people.create(&data), Ok(7));
+    assert_eq!(people.update(4, &data), Ok(7));
+    assert_eq!(people.patch(4, &data), Ok(7));
+    assert_eq!(people.delete(4), Ok(()));
+    assert_eq!(people.action::<u8>("rank", &json!({"by": "age"})), Ok(7));
+    assert_eq!(people.action_on::<u8>(4, "rank", &()), Ok(7));
+    assert!(matches!(people.list(), Err(RequestError::Decode(_))));
+    let list = resource::<u32>(&client, json!([1, 2]));
+    assert_eq!(list.list(), Ok(vec![1, 2]));
+    let page = json!({"count": 2, "results": [1, 2], "limit": 2, "offset": 0});
+    let pages = resource::<u32>(&client, page);
+    assert!(matches!(pages.list(), Err(RequestError::Decode(_))));
+    assert_eq!(pages.all().collect::<Result<Vec<_>, _>>(), Ok(vec![1, 2]));
+}
+
+#[test]
+fn resource_subscribes() {
+    let (client, _server) = connected();
+    let plain: Resource<u32> = client.resource("tools");
+    assert!(matches!(plain.feed(), Err(SubscriptionError::Rejected(_))));
+    assert_eq!(plain.subscribe(4).unwrap().cancel(), Ok(()));
+    let numbers = plain.clone().feed_action("subscribe");
+    assert_eq!(numbers.feed().unwrap().recv(), Some(Ok(Change::Update(1))));
+    let brief = |subscribe: Subscribe| subscribe.timeout(Duration::from_millis(50));
+    let mute = plain.feed_action("mute").with_subscribe(brief);
+    assert_eq!(mute.feed().unwrap_err(), SubscriptionError::TimedOut);
+}
+
+#[test]
+fn options_of_a_resource_apply_to_its_requests() {
+    let (url, _server) = serve();
+    let client = dcrf_blocking::builder(&url).start_idle().connect_lazy().unwrap();
+    let people: Resource<Value> = client.resource("people");
+    let brief = people.with(|request| request.timeout(Duration::from_millis(50)));
+    assert_eq!(brief.list(), Err(RequestError::TimedOut { sent: false }));
+    let Err(RequestError::Rejected(rejected)) = people.with(Request::fail_fast).delete(4) else {
+        panic!()
+    };
+    assert_eq!(rejected.reason, RejectReason::NotConnected);
+}
+
+#[test]
+fn resource_is_kept_in_a_struct_and_shared_between_threads() {
+    #[derive(Clone)]
+    struct App {
+        people: Resource<u32>,
+    }
+    let (client, server) = connected();
+    let app = App { people: resource(&client, json!(7)) };
+    drop(client);
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            let app = app.clone();
+            scope.spawn(move || assert_eq!(app.people.retrieve(4), Ok(7)));
+        }
+    });
+    assert_eq!(app.people.description().stream(), "people");
+    drop(app);
+    server.join().unwrap();
 }
 
 #[test]

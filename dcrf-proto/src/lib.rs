@@ -13,7 +13,7 @@
 //! | --- | --- |
 //! | embed a client | [`Session`], which is one client: it decides when to dial, queues each request while there is no connection, replays each subscription on every new connection, and settles every request exactly once |
 //! | report what happened, and ask what to do | the `handle_*` and `poll_*` methods of [`Session`]; [`Transmit`], [`Event`] |
-//! | make requests, subscribe | [`Request`], [`Subscribe`], [`Change`] |
+//! | make requests, subscribe | [`Request`], [`Subscribe`], [`Change`]; [`ResourceDescription`] for the objects of a stream |
 //! | set options | [`Config`]; [`Dialect`] for servers that deviate from DCRF's protocol |
 //! | handle errors | [`RequestError`], [`SubscriptionError`], [`ConnectionError`], [`CloseReason`] |
 //! | know exactly what happens | [`rules`], rule by rule |
@@ -179,7 +179,9 @@ pub mod websocket;
 pub mod rules {}
 
 pub use collections::{CollectionBatch, CollectionStatus, RowChange, StaleCause};
-pub use command::{CloseFrame, CloseOptions, Collect, OverflowPolicy, Request, Subscribe};
+pub use command::{
+    CloseFrame, CloseOptions, Collect, OverflowPolicy, Request, ResourceDescription, Subscribe,
+};
 pub use config::{Backoff, Config, Heartbeat, Limit};
 pub use dialect::{ChangeKind, Dialect};
 pub use error::{

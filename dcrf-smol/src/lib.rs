@@ -45,6 +45,7 @@
 //! | --- | --- |
 //! | connect | [`connect`], or [`builder`] for options |
 //! | make requests | [`Client`]: [`list`](Client::list), [`create`](Client::create), [`retrieve`](Client::retrieve), [`update`](Client::update), [`patch`](Client::patch), [`delete`](Client::delete), and [`call`](Client::call) for any other action |
+//! | name a stream, its key and its feed once, and use your type | [`resource`](Client::resource), [`Resource`] |
 //! | read long lists, or many replies | [`list_all`](Client::list_all), [`stream`](Client::stream) |
 //! | follow changes | [`subscribe`](Client::subscribe), [`Subscribe`], [`Change`] |
 //! | receive unsolicited messages | [`listen`](Client::listen), [`events`](Client::events) |
@@ -113,7 +114,7 @@ use tcp::Tcp;
 #[doc(inline)]
 pub use dcrf_proto::client::{
     ChangeError, Client, Collection, CollectionBuilder, CollectionChange, CollectionChanges,
-    Events, Items, Listener, Pages, ReplyError, ReplyFuture, ReplyStream, StateWatch,
+    Events, Items, Listener, Pages, ReplyError, ReplyFuture, ReplyStream, Resource, StateWatch,
     SubscribeFuture, Subscription,
 };
 #[cfg(feature = "native-tls")]
@@ -136,8 +137,9 @@ pub use dcrf_proto::{
     Collect, CollectionError, CollectionStatus, Config, ConnectionError, ConnectionState,
     DecodeError, Deleted, Dialect, ErrorReply, FailureAction, Frame, Framing, Gap, Heartbeat, Json,
     Limit, ListenerEvent, OverflowPolicy, Page, Pk, Quarantined, RefreshError, RejectReason,
-    Rejected, ReplyStreamError, Request, RequestError, RequestId, Selector, StaleCause, StatKind,
-    Stats, Subscribe, SubscriptionError, Unhandled, UnsubscribeError, WaitingFor,
+    Rejected, ReplyStreamError, Request, RequestError, RequestId, ResourceDescription, Selector,
+    StaleCause, StatKind, Stats, Subscribe, SubscriptionError, Unhandled, UnsubscribeError,
+    WaitingFor,
 };
 
 /// Connects to the server behind a `ws://` or `wss://` URL, with the default options.

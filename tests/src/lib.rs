@@ -15,6 +15,7 @@ pub mod models;
 pub mod observe;
 pub mod proxy;
 pub mod recoveries;
+pub mod resource;
 pub mod server;
 pub mod stories;
 

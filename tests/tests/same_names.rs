@@ -41,6 +41,14 @@ fn clients_have_the_same_methods() {
 }
 
 #[test]
+fn resources_have_the_same_methods() {
+    assert_eq!(
+        function_names(&["dcrf-proto/src/client/resource.rs"], &[]),
+        function_names(&["dcrf-blocking/src/resource.rs"], &[])
+    );
+}
+
+#[test]
 fn builders_have_the_same_methods() {
     let builder = "dcrf-proto/src/websocket/builder";
     let async_builder = [&*format!("{builder}/mod.rs"), &*format!("{builder}/options.rs")];

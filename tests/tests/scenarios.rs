@@ -62,6 +62,12 @@ scenarios! {
         f2_unsolicited_message_is_an_event
         r1_requests_wait_for_the_first_connection
     }
+    resources {
+        typed_actions
+        typed_subscriptions
+        feed_of_a_group
+        r12_all_reads_the_pages_that_list_rejects
+    }
     replies {
         r12_streamed_list_is_read_to_the_end
         r12_dropped_streamed_list_is_cancelled

@@ -17,6 +17,7 @@ mod listener;
 mod pages;
 mod reply_future;
 mod reply_stream;
+mod resource;
 mod shared;
 mod state;
 mod subscription;
@@ -34,6 +35,7 @@ pub use self::listener::Listener;
 pub use self::pages::{Items, Pages};
 pub use self::reply_future::ReplyFuture;
 pub use self::reply_stream::{ReplyError, ReplyStream};
+pub use self::resource::Resource;
 use self::shared::{Handle, Shared};
 #[cfg(feature = "websocket")]
 pub(crate) use self::state::FirstAttemptError;

@@ -62,13 +62,15 @@ impl Arguments {
         object: &(impl Serialize + ?Sized),
     ) -> BTreeMap<String, Box<RawValue>> {
         let text = serde_json::to_string(object).unwrap_or_default();
-        serde_json::from_str(&text).unwrap_or_else(|_| {
+        // `()` has none.
+        let entries = serde_json::from_str::<Option<_>>(&text).unwrap_or_else(|_| {
             self.reject("arguments", "they can't be written as a JSON object");
-            BTreeMap::new()
-        })
+            None
+        });
+        entries.unwrap_or_default()
     }
 
-    fn reject(&mut self, argument: &str, reason: &'static str) {
+    pub(super) fn reject(&mut self, argument: &str, reason: &'static str) {
         self.invalid.get_or_insert_with(|| {
             Box::new(InvalidArgument { argument: argument.to_owned(), reason })
         });

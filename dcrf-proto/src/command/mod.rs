@@ -7,6 +7,7 @@ mod arguments;
 mod close;
 mod collect;
 mod request;
+mod resource;
 mod subscribe;
 
 pub(crate) use self::arguments::{Arguments, InvalidArgument};
@@ -14,6 +15,7 @@ pub use self::close::{CloseFrame, CloseOptions};
 pub use self::collect::Collect;
 pub use self::request::Request;
 pub(crate) use self::request::Timeout;
+pub use self::resource::ResourceDescription;
 pub use self::subscribe::{OverflowPolicy, Subscribe};
 
 /// Owns the name of an action or argument, without an allocation if it is one of DCRF's own.

@@ -112,7 +112,7 @@ impl Request {
     }
 
     /// Creates a `retrieve` request for the object with the primary key `pk`. For a consumer with another
-    /// `lookup_field`, use [`new`](Self::new) and give that argument.
+    /// `lookup_field`, use a [`ResourceDescription`](crate::ResourceDescription).
     ///
     /// ```
     /// # use dcrf_proto::Request;
@@ -156,7 +156,7 @@ impl Request {
         self
     }
 
-    /// Adds each key of a map or struct as an [argument](Self::arg).
+    /// Adds each key of a map or struct as an [argument](Self::arg). `()` adds none.
     ///
     /// ```
     /// # use dcrf_proto::Request;

@@ -39,17 +39,13 @@ pub struct Subscribe {
     /// Boxed because it is rare, and a rejected subscription is returned by value.
     pub(crate) pk_field: Option<Box<Cow<'static, str>>>,
     pub(crate) overflow_policy: OverflowPolicy,
-    refresh: Option<Refreshing>,
+    refresh: bool,
+    /// The custom request of a refresh.
+    refresh_with: Option<Box<Request>>,
+    /// The list that a resource describes, for a refresh without a custom request.
+    list: Option<Box<Request>>,
     /// Whether a collection gets the changes.
     pub(crate) is_of_collection: bool,
-}
-
-/// How a subscription is refreshed.
-#[derive(Clone, Debug, PartialEq)]
-enum Refreshing {
-    /// The object by `retrieve`, or the objects by `list`.
-    ByItself,
-    By(Box<Request>),
 }
 
 /// What happens when a subscription has more unread changes than [`Config::changes`](crate::Config::changes) allows.
@@ -109,13 +105,15 @@ impl Subscribe {
             pk_field: None,
             pk: None,
             overflow_policy: OverflowPolicy::default(),
-            refresh: None,
+            refresh: false,
+            refresh_with: None,
+            list: None,
             is_of_collection: false,
         }
     }
 
     /// Subscribes to the object with the primary key `pk`, with DCRF's `subscribe_instance`. For a consumer with another
-    /// `lookup_field`, use [`new`](Self::new) with that action and argument.
+    /// `lookup_field`, see [`ResourceDescription::lookup_field`](crate::ResourceDescription::lookup_field).
     ///
     /// ```
     /// # use dcrf_proto::Subscribe;
@@ -139,7 +137,7 @@ impl Subscribe {
         self
     }
 
-    /// Adds each key of a map or struct as an [argument](Self::arg).
+    /// Adds each key of a map or struct as an [argument](Self::arg). `()` adds none.
     ///
     /// ```
     /// # use dcrf_proto::Subscribe;
@@ -277,7 +275,7 @@ impl Subscribe {
     /// let all = Subscribe::new("people", "subscribe_all").refresh();
     /// ```
     pub fn refresh(mut self) -> Self {
-        self.refresh = Some(Refreshing::ByItself);
+        (self.refresh, self.refresh_with) = (true, None);
         self
     }
 
@@ -290,20 +288,44 @@ impl Subscribe {
     /// let red = red.refresh_with(Request::list("people").arg("team", "red").arg("limit", 100));
     /// ```
     pub fn refresh_with(mut self, request: Request) -> Self {
-        self.refresh = Some(Refreshing::By(Box::new(request)));
+        (self.refresh, self.refresh_with) = (true, Some(Box::new(request)));
         self
     }
 
+    /// Sets the list that [`refresh`](Self::refresh) requests.
+    pub(super) fn list(mut self, request: Request) -> Self {
+        self.list = Some(Box::new(request));
+        self
+    }
+
+    /// Changes the list that [`refresh`](Self::refresh) requests.
+    #[cfg(feature = "client")]
+    pub(crate) fn map_list(mut self, map: impl FnOnce(Request) -> Request) -> Self {
+        self.list = self.list.map(|list| Box::new(map(*list)));
+        self
+    }
+
+    /// The feed of a resource that describes none. It is rejected.
+    pub(super) fn without_feed(stream: &str) -> Self {
+        let mut subscribe = Self::new(stream, "");
+        subscribe.arguments.reject("feed_action", "the resource describes no feed");
+        subscribe
+    }
+
     pub(crate) fn refresh_request(&self) -> Option<Request> {
-        Some(match self.refresh.as_ref()? {
-            Refreshing::By(request) => (**request).clone(),
-            // The consumer finds the object by the same arguments, whatever its `lookup_field` is.
-            Refreshing::ByItself if self.action == "subscribe_instance" => {
-                let arguments = self.arguments("pk").into_owned();
-                Request { arguments, ..Request::new(&self.stream, "retrieve") }
-            }
-            Refreshing::ByItself => Request::list(&self.stream),
-        })
+        if !self.refresh {
+            return None;
+        }
+        if let Some(request) = &self.refresh_with {
+            return Some((**request).clone());
+        }
+        // The consumer finds the object by the same arguments, whatever its `lookup_field` is.
+        if self.action == "subscribe_instance" {
+            let arguments = self.arguments("pk").into_owned();
+            return Some(Request { arguments, ..Request::new(&self.stream, "retrieve") });
+        }
+        let list = self.list.as_deref().cloned();
+        Some(list.unwrap_or_else(|| Request::list(&self.stream)))
     }
 
     /// The name of the stream.

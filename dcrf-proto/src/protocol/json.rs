@@ -75,7 +75,7 @@ impl Json {
         error
     }
 
-    fn is_page(&self) -> bool {
+    pub(crate) fn is_page(&self) -> bool {
         self.0.starts_with('{') && decode::<Page<IgnoredAny>>(&self.0).is_ok()
     }
 

@@ -15,6 +15,7 @@ mod pages;
 mod panics;
 mod reply_stream;
 mod requests_and_subscriptions;
+mod resource;
 #[path = "../server_frames/mod.rs"]
 mod server_frames;
 mod snapshots;

@@ -29,6 +29,7 @@ mod refresh;
 mod refresh_pages;
 mod replies;
 mod requests;
+mod resource;
 mod secrets;
 mod selectors;
 mod sends;

@@ -1,5 +1,6 @@
 //! Recipes: short solutions for common tasks.
 //!
+//! - [Typed resources](#typed-resources)
 //! - [A live list](#a-live-list)
 //! - [A feed with arguments](#a-feed-with-arguments)
 //! - [Start offline](#start-offline)
@@ -13,6 +14,72 @@
 //! - [Other actions and replies](#other-actions-and-replies)
 //! - [Objects without `pk`](#objects-without-pk)
 //! - [Servers that differ](#servers-that-differ)
+//!
+//! # Typed resources
+//!
+//! A [`Resource`](crate::Resource) knows how the server exposes the objects of one stream, and their type. Create it once and
+//! keep it in your struct: it is cheap to clone, and keeps the client open.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//!
+//! use dcrf_tokio::{Client, ReplyError, RequestError, Resource, Subscribe};
+//! use serde::Deserialize;
+//! use serde_json::json;
+//!
+//! #[derive(Debug, Deserialize)]
+//! struct Task {
+//!     pk: u64,
+//!     title: String,
+//! }
+//!
+//! #[derive(Clone)]
+//! struct App {
+//!     tasks: Resource<Task>,
+//! }
+//!
+//! impl App {
+//!     fn new(client: &Client) -> Self {
+//!         let tasks = client.resource("tasks").list_arg("limit", 100).feed_action("subscribe_all");
+//!         Self { tasks: tasks.with(|request| request.timeout(Duration::from_secs(10))) }
+//!     }
+//!
+//!     async fn rename(&self, pk: u64, title: &str) -> Result<Option<Task>, RequestError> {
+//!         match self.tasks.patch(pk, &json!({"title": title})).await {
+//!             Ok(task) => Ok(Some(task)),
+//!             Err(RequestError::ErrorReply(reply)) if reply.is_not_found() => Ok(None),
+//!             Err(error) => Err(error),
+//!         }
+//!     }
+//!
+//!     async fn print(&self) -> Result<(), ReplyError> {
+//!         let mut all = self.tasks.all();
+//!         while let Some(task) = all.next().await {
+//!             println!("{} of {:?}", task?.title, all.total());
+//!         }
+//!         Ok(())
+//!     }
+//!
+//!     async fn follow(&self) -> Result<(), Box<dyn std::error::Error>> {
+//!         // `refresh` adds the whole list, at first and after each reconnect.
+//!         let mut changes = self.tasks.with_subscribe(Subscribe::refresh).feed().await?;
+//!         while let Some(change) = changes.next().await {
+//!             println!("{:?}", change?);
+//!         }
+//!         Ok(())
+//!     }
+//! }
+//! ```
+//!
+//! - [`list`](crate::Resource::list) is one request, and fails if the server paginates the list, so that you never take a
+//!   page for the whole list. [`all`](crate::Resource::all) reads both.
+//! - [`action`](crate::Resource::action) makes any other action, with a reply of its own type.
+//! - [`with`](crate::Resource::with) adds what a [`Request`](crate::Request) can have, for all requests or for one:
+//!   `tasks.with(Request::fail_fast).delete(7)`. [`with_subscribe`](crate::Resource::with_subscribe) does so for
+//!   subscriptions.
+//! - A feed for one group of objects, or one that never replies, is described by
+//!   [`feed_with`](crate::Resource::feed_with).
+//! - Without a client, a [`ResourceDescription`](crate::ResourceDescription) makes the plain requests and subscriptions.
 //!
 //! # A live list
 //!
@@ -397,21 +464,24 @@
 //! # Objects without `pk`
 //!
 //! `retrieve`, `update`, `patch` and `delete` name the object by `pk`. If the consumer has another `lookup_field`, give that
-//! argument instead. Without it the server raises an exception and closes the connection.
+//! argument instead. Without it the server raises an exception and closes the connection. A
+//! [resource](#typed-resources) takes the name once:
 //!
 //! ```no_run
-//! use dcrf_tokio::{Client, Request, Subscribe};
+//! use dcrf_tokio::{Client, Resource};
 //! use serde_json::Value;
 //!
 //! async fn by_slug(client: &Client) -> Result<(), Box<dyn std::error::Error>> {
-//!     let row: Value = client.call(Request::new("rows", "retrieve").arg("slug", "r1")).await?;
-//!     println!("{row}");
-//!     let subscribe = Subscribe::new("rows", "subscribe_instance").arg("slug", "r1").refresh();
-//!     let mut changes = client.subscribe::<Value>(subscribe).await?;
+//!     let rows: Resource<Value> = client.resource("rows").lookup_field("slug");
+//!     println!("{}", rows.retrieve("r1").await?);
+//!     let mut changes = rows.subscribe("r1").await?;
 //!     println!("{:?}", changes.next().await);
 //!     Ok(())
 //! }
 //! ```
+//!
+//! For `subscribe`, the consumer needs a few lines more: with a `lookup_field`, DCRF 1.3 accepts the subscription, but
+//! raises an exception at the first update. [`lookup_field`](crate::ResourceDescription::lookup_field) shows the lines.
 //!
 //! # Servers that differ
 //!

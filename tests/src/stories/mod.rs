@@ -18,6 +18,7 @@ pub mod outage;
 pub mod reconnect;
 pub mod replies;
 pub mod requests;
+pub mod resources;
 pub mod silence;
 pub mod slow_readers;
 pub mod streams;
