@@ -86,7 +86,7 @@ pub(crate) const OUTAGES: &[(&str, Counterpart)] = &[
     ("create_unanswered_at_a_loss", || request(create()).leave_unanswered("create").reconnect()),
     ("list_unanswered_at_a_loss", || request(search()).leave_unanswered("list").reconnect()),
     ("create_client_and_initialize", || Ours::idle().request(create()).open()),
-    ("start_idle", || Ours::idle().request(create()).open()),
+    ("start_closed", || Ours::idle().request(create()).open()),
 ];
 
 pub(crate) const SUBSCRIPTIONS: &[(&str, Counterpart)] = &[
