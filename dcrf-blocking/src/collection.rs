@@ -64,7 +64,7 @@ impl Client {
 
 /// Makes a [`Collection`], from [`Client::collect`].
 #[must_use = "a builder does nothing until it is started"]
-pub struct CollectionBuilder<T>(client::CollectionBuilder<T>);
+pub struct CollectionBuilder<T>(pub(crate) client::CollectionBuilder<T>);
 
 impl<T: DeserializeOwned + Send + Sync + 'static> CollectionBuilder<T> {
     forward! {

@@ -7,8 +7,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::{
-    Client, Items, Receiver, Request, RequestError, ResourceDescription, Subscribe, Subscription,
-    SubscriptionError, wait,
+    Client, CollectionBuilder, Items, Receiver, Request, RequestError, ResourceDescription,
+    Subscribe, Subscription, SubscriptionError, wait,
 };
 
 /// The objects of one stream, decoded as `T`: typed requests and subscriptions, without repeating how the server exposes
@@ -397,6 +397,28 @@ impl<T> Resource<T> {
         arguments: &(impl Serialize + ?Sized),
     ) -> Result<R, RequestError> {
         self.wait(|resource| resource.action_on(key, name, arguments))
+    }
+}
+
+impl<T: DeserializeOwned + Send + Sync + 'static> Resource<T> {
+    /// A live collection of the objects: a local copy of the list that follows the feed.
+    ///
+    /// What is created, changed or deleted through this resource is in the collection before the call returns. The requests
+    /// and subscriptions of the collection pass through the maps of [`with`](Self::with) and
+    /// [`with_subscribe`](Self::with_subscribe); collections with different maps share nothing.
+    ///
+    /// ```no_run
+    /// # use dcrf_blocking::{CollectionError, Resource};
+    /// # fn f(names: Resource<String>) -> Result<(), CollectionError> {
+    /// let names = names.collection().order_by(String::cmp).wait()?;
+    /// for name in names.snapshot().iter() {
+    ///     println!("{name}");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn collection(&self) -> CollectionBuilder<T> {
+        CollectionBuilder(self.resource.collection())
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crate::buffer::{Buffer, Held, Measure};
+use crate::command::Written;
 use crate::config::{Config, Limit};
 use crate::error::RejectReason;
 use crate::event::{ClientEvent, ConnectionState, Event, Quarantined, Unhandled};
@@ -39,6 +40,8 @@ pub(crate) struct Context {
     pub(crate) events: VecDeque<Event>,
     /// Events for collections.
     pub(crate) internal: VecDeque<Event>,
+    /// Writes that collections have not seen (V14).
+    pub(crate) written: Vec<Written>,
     pub(crate) client_events: ClientEvents,
     /// The counters. `Session::stats` adds the gauges.
     pub(crate) stats: Stats,
@@ -72,6 +75,7 @@ impl Context {
             selectors: Selectors::default(),
             events: VecDeque::new(),
             internal: VecDeque::new(),
+            written: Vec::new(),
             stats: Stats::default(),
             unread: Unread::default(),
             silence: Silence::new(now),

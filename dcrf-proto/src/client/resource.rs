@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{Client, Items, ReplyFuture, SubscribeFuture};
+use super::{Client, CollectionBuilder, Items, ReplyFuture, SubscribeFuture};
 use crate::command::{Request, ResourceDescription, Subscribe};
 use crate::protocol::json::{DecodeError, Json};
 
@@ -49,7 +49,7 @@ pub struct Resource<T> {
 
 #[derive(Clone)]
 struct Shared {
-    description: ResourceDescription,
+    description: Arc<ResourceDescription>,
     requests: Option<Map<Request>>,
     subscribes: Option<Map<Subscribe>>,
 }
@@ -83,6 +83,7 @@ impl Client {
     /// # }
     /// ```
     pub fn resource_with<T>(&self, description: ResourceDescription) -> Resource<T> {
+        let description = Arc::new(description);
         let shared = Arc::new(Shared { description, requests: None, subscribes: None });
         Resource { client: self.clone(), shared, objects: PhantomData }
     }
@@ -183,7 +184,8 @@ impl<T> Resource<T> {
 
     fn describe(self, change: impl FnOnce(ResourceDescription) -> ResourceDescription) -> Self {
         let shared = Arc::unwrap_or_clone(self.shared);
-        let shared = Shared { description: change(shared.description), ..shared };
+        let description = change(Arc::unwrap_or_clone(shared.description));
+        let shared = Shared { description: Arc::new(description), ..shared };
         Self { shared: Arc::new(shared), ..self }
     }
 
@@ -192,7 +194,7 @@ impl<T> Resource<T> {
     }
 
     fn request(&self, request: Request) -> Request {
-        mapped(self.shared.requests.as_ref(), request)
+        mapped(self.shared.requests.as_ref(), request).through(&self.shared.description)
     }
 }
 
@@ -463,6 +465,47 @@ impl<T> Resource<T> {
         arguments: &(impl Serialize + ?Sized),
     ) -> ReplyFuture<R> {
         self.client.call(self.request(self.description().action_on(key, name).args(arguments)))
+    }
+}
+
+impl<T: DeserializeOwned + Send + Sync + 'static> Resource<T> {
+    /// A live collection of the objects: a local copy of the list that follows the feed. Await it.
+    ///
+    /// What is created, changed or deleted through this resource is in the collection before the call returns. The requests
+    /// and subscriptions of the collection pass through the maps of [`with`](Self::with) and
+    /// [`with_subscribe`](Self::with_subscribe); collections with different maps share nothing.
+    ///
+    /// ```no_run
+    /// use dcrf_proto::client::{Client, Resource};
+    /// use serde::Deserialize;
+    ///
+    /// #[derive(Deserialize)]
+    /// struct Task {
+    ///     pk: u64,
+    ///     title: String,
+    ///     updated_at: String,
+    /// }
+    ///
+    /// # async fn example(client: Client) -> Result<(), dcrf_proto::CollectionError> {
+    /// let tasks: Resource<Task> = client.resource("tasks").feed_action("subscribe_all");
+    /// let board = tasks
+    ///     .collection()
+    ///     .version(|task| task.updated_at.clone())
+    ///     .order_by(|one, other| one.title.cmp(&other.title))
+    ///     .await?;
+    /// for task in board.snapshot().iter() {
+    ///     println!("{} {}", task.pk, task.title);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn collection(&self) -> CollectionBuilder<T> {
+        let (requests, subscribes) = (&self.shared.requests, &self.shared.subscribes);
+        let collect = self.description().collect().map(
+            |request| mapped(requests.as_ref(), request),
+            |subscribe| mapped(subscribes.as_ref(), subscribe),
+        );
+        self.client.collect(collect)
     }
 }
 

@@ -25,7 +25,7 @@ pub(crate) use self::store::StoredRow;
 pub(crate) use self::version::{ReadVersion, Version};
 use crate::arena::Arena;
 use crate::buffer::Held;
-use crate::command::Collect;
+use crate::command::{Collect, Written};
 use crate::context::Context;
 use crate::error::{CloseReason, CollectionError, ConnectionError, RejectReason, Rejected};
 use crate::event::Event;
@@ -119,8 +119,13 @@ impl Collections {
         parts: &mut Parts<'_>,
         collect: Collect,
     ) -> Result<CollectionKey, Rejected<Collect>> {
-        if self.handles.len() >= parts.cx.config.max_subscriptions {
-            return Err(Rejected { command: collect, reason: RejectReason::QueueFull });
+        let reason = if self.handles.len() >= parts.cx.config.max_subscriptions {
+            Some(RejectReason::QueueFull)
+        } else {
+            collect.check().err()
+        };
+        if let Some(reason) = reason {
+            return Err(Rejected { command: collect, reason });
         }
         let shared = self.replicas.iter().find(|(_, replica)| replica.can_share(&collect));
         let replica = match shared.map(|(key, _)| key) {
@@ -209,6 +214,13 @@ impl Collections {
                 }
                 _ => {}
             });
+        }
+    }
+
+    /// Shows a write to the collections of its resource, before its caller gets the reply (V14).
+    pub(crate) fn written(&mut self, parts: &mut Parts<'_>, written: &Written) {
+        for key in self.keys() {
+            self.update(parts, key, |replica, parts, _| replica.written(parts.cx, written));
         }
     }
 

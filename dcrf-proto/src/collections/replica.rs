@@ -13,7 +13,7 @@ use super::status::{CollectionStatus, StaleCause};
 use super::store::{Applied, Origin, Store};
 use super::{Owners, Parts};
 use crate::buffer::Held;
-use crate::command::{Collect, Request};
+use crate::command::{Collect, Request, Write, WriteKind, Written};
 use crate::config::Config;
 use crate::context::Context;
 use crate::error::{CollectionError, ConnectionError, RejectReason, RequestError, WaitingFor};
@@ -436,6 +436,26 @@ impl Replica {
         }
     }
 
+    /// Applies the reply to a write through the same resource (V14).
+    pub(super) fn written(&mut self, cx: &mut Context, written: &Written) {
+        let Written { write: Write { resource, kind }, reply } = written;
+        if self.error().is_some() || self.description.resource.as_ref() != Some(resource) {
+            return;
+        }
+        if let WriteKind::Delete(key) = kind {
+            self.fetches.changed(key);
+            let _ = self.store.gone(key);
+            return;
+        }
+        let pk_field = pk_field(&self.description, &cx.config);
+        let Some((key, true)) = read_key(reply.as_str(), pk_field) else { return };
+        // A row of another group does not come by being changed.
+        if *kind == WriteKind::Create || self.store.get(&key).is_some() {
+            self.fetches.changed(&key);
+            let _ = self.store.upsert(&key, reply.clone(), Origin::Reply);
+        }
+    }
+
     fn remove(&mut self, cx: &mut Context, deleted: &Deleted) {
         let Some(pk) = &deleted.pk else {
             cx.stats.rows_without_key += 1;
@@ -453,7 +473,12 @@ impl Replica {
         // Before the list, it knows better.
         while self.status.is_live() && parts.is_connected {
             let Some(row) = self.fetches.next() else { return };
-            let retrieve = self.description.retrieve_request(&Pk::from(&row));
+            let known = self.store.get(&row).map(|row| row.json);
+            let retrieve = self.description.retrieve_request(&Pk::from(&row), known.as_ref());
+            let Some(retrieve) = retrieve else {
+                self.list_at.get_or_insert(parts.cx.after(SOON));
+                continue;
+            };
             match request(parts, owners, key, retrieve) {
                 Ok(request) => {
                     parts.cx.stats.verifications += 1;

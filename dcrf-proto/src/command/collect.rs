@@ -7,11 +7,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde_json::{Map, Value};
 
-use super::{Request, Subscribe};
+use super::{Request, ResourceDescription, Subscribe};
 use crate::collections::{ReadVersion, Version};
+use crate::error::RejectReason;
 use crate::protocol::json::Json;
+use crate::protocol::pk::Pk;
 
 /// A live collection: a list of the server, and the subscriptions that say how it changes.
 ///
@@ -38,6 +40,8 @@ pub struct Collect {
     pub(crate) version: Option<RowVersion>,
     pub(crate) verify: Option<Duration>,
     pub(crate) resync_every: Option<Duration>,
+    /// The resource whose writes it sees (V14).
+    pub(crate) resource: Option<Arc<ResourceDescription>>,
     /// Collections of different row types don't share what they have decoded.
     pub(crate) row_type: Option<TypeId>,
 }
@@ -51,7 +55,8 @@ pub(crate) struct RowVersion {
 }
 
 impl Collect {
-    /// Collects the objects of a stream: its `list`. Add a [`feed`](Self::feed) to follow their changes.
+    /// Collects the objects of a stream: its `list`. Add a [`feed`](Self::feed) to follow their changes, or
+    /// [`resync_every`](Self::resync_every) if the server has none.
     pub fn new(stream: &str) -> Self {
         Self {
             list: Request::list(stream),
@@ -62,6 +67,7 @@ impl Collect {
             version: None,
             verify: None,
             resync_every: None,
+            resource: None,
             row_type: None,
         }
     }
@@ -145,6 +151,24 @@ impl Collect {
         self
     }
 
+    pub(super) fn of_resource(mut self, resource: Arc<ResourceDescription>) -> Self {
+        self.resource = Some(resource);
+        self
+    }
+
+    /// Changes its requests and its subscriptions.
+    #[cfg(feature = "client")]
+    pub(crate) fn map(
+        mut self,
+        requests: impl Fn(Request) -> Request,
+        subscribes: impl Fn(Subscribe) -> Subscribe,
+    ) -> Self {
+        self.list = requests(self.list);
+        self.retrieve = requests(self.retrieve);
+        self.feeds = self.feeds.into_iter().map(subscribes).collect();
+        self
+    }
+
     /// The type that rows are decoded as.
     #[cfg(feature = "client")]
     pub(crate) fn of_type<T: 'static>(mut self) -> Self {
@@ -152,9 +176,24 @@ impl Collect {
         self
     }
 
-    /// The request for one object.
-    pub(crate) fn retrieve_request(&self, key: &impl Serialize) -> Request {
-        self.retrieve.clone().arg(&self.lookup_field, key)
+    /// Checks that something tells how the list changes.
+    pub(crate) fn check(&self) -> Result<(), RejectReason> {
+        if self.feeds.is_empty() && self.resync_every.is_none() {
+            let reason = "without a feed, the collection needs `resync_every`".to_owned();
+            return Err(RejectReason::InvalidArgument { argument: "feed".to_owned(), reason });
+        }
+        Ok(())
+    }
+
+    /// The request for the object with a primary key. With another lookup field, its value is in the `row`. `None` if that
+    /// is not known.
+    pub(crate) fn retrieve_request(&self, key: &Pk, row: Option<&Json>) -> Option<Request> {
+        let retrieve = self.retrieve.clone();
+        if self.lookup_field == "pk" {
+            return Some(retrieve.arg("pk", key));
+        }
+        let row: Map<String, Value> = row?.decode().ok()?;
+        Some(retrieve.arg(&self.lookup_field, row.get(&*self.lookup_field)?))
     }
 
     /// Whether changes between the subscribe and the list can't be missed (V1): the server acknowledges the feed, or
@@ -184,6 +223,7 @@ impl PartialEq for Collect {
             version,
             verify,
             resync_every,
+            resource,
             row_type,
         } = self;
         *list == other.list
@@ -194,6 +234,7 @@ impl PartialEq for Collect {
             && *version == other.version
             && *verify == other.verify
             && *resync_every == other.resync_every
+            && *resource == other.resource
             && *row_type == other.row_type
     }
 }

@@ -9,6 +9,7 @@ mod collect;
 mod request;
 mod resource;
 mod subscribe;
+mod write;
 
 pub(crate) use self::arguments::{Arguments, InvalidArgument};
 pub use self::close::{CloseFrame, CloseOptions};
@@ -17,6 +18,7 @@ pub use self::request::Request;
 pub(crate) use self::request::Timeout;
 pub use self::resource::ResourceDescription;
 pub use self::subscribe::{OverflowPolicy, Subscribe};
+pub(crate) use self::write::{Write, WriteKind, Written};
 
 /// Owns the name of an action or argument, without an allocation if it is one of DCRF's own.
 fn well_known(name: &str) -> Cow<'static, str> {

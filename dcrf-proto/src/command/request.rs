@@ -1,12 +1,16 @@
 //! A request as plain data.
 
 use std::borrow::Cow;
+#[cfg(feature = "client")]
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{Arguments, well_known};
+#[cfg(feature = "client")]
+use super::ResourceDescription;
+use super::{Arguments, Write, well_known};
 use crate::id::RequestId;
 
 /// A request: an action of a stream, with arguments. The server replies once, or several times if the request is made
@@ -36,6 +40,8 @@ pub struct Request {
     pub(crate) cancel_action: Option<Cow<'static, str>>,
     /// Whether a collection gets the reply.
     pub(crate) is_of_collection: bool,
+    /// What it writes, for collections.
+    pub(crate) write: Option<Box<Write>>,
 }
 
 /// The timeout of a request or a subscribe.
@@ -78,6 +84,7 @@ impl Request {
             fail_fast: false,
             cancel_action: None,
             is_of_collection: false,
+            write: None,
         }
     }
 
@@ -242,6 +249,13 @@ impl Request {
     /// ```
     pub fn cancel_action(mut self, action: &str) -> Self {
         self.cancel_action = Some(well_known(action));
+        self
+    }
+
+    /// A request through a resource: its collections see the reply (V14).
+    #[cfg(feature = "client")]
+    pub(crate) fn through(mut self, resource: &Arc<ResourceDescription>) -> Self {
+        self.write = Write::of(&self, resource).map(Box::new);
         self
     }
 

@@ -1,8 +1,10 @@
 //! How the server exposes the objects of a stream, as plain data.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
-use super::{Arguments, Request, Subscribe, well_known};
+use super::{Arguments, Collect, Request, Subscribe, well_known};
 
 /// How the server exposes the objects of one stream: described once, it makes the requests and subscriptions for them.
 ///
@@ -104,6 +106,25 @@ impl ResourceDescription {
     pub fn feed_with(mut self, feed: Subscribe) -> Self {
         self.feed = Some(Box::new(feed));
         self
+    }
+
+    pub(crate) fn is_looked_up_by_pk(&self) -> bool {
+        self.lookup_field == "pk"
+    }
+
+    /// The live collection of all objects: the [`list`](Self::list), followed by the [feed](Self::feed_action).
+    pub fn collect(&self) -> Collect {
+        let mut collect = Collect::new(&self.stream)
+            .list(self.list())
+            .retrieve(self.action("retrieve"))
+            .lookup_field(&self.lookup_field);
+        if let Some(name) = &self.pk_field {
+            collect = collect.pk_field(name);
+        }
+        if let Some(feed) = &self.feed {
+            collect = collect.feed(self.with_pk_field((**feed).clone()));
+        }
+        collect.of_resource(Arc::new(self.clone()))
     }
 
     /// The name of the stream.

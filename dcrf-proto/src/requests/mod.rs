@@ -14,7 +14,7 @@ use self::reply_stream::CancelMessage;
 pub(crate) use self::reply_stream::ReplyBuffer;
 use crate::arena::Arena;
 use crate::buffer::Held;
-use crate::command::{Arguments, Request};
+use crate::command::{Arguments, Request, Write, Written};
 use crate::context::Context;
 use crate::error::{CloseReason, ConnectionError, RejectReason, Rejected, RequestError};
 use crate::event::Event;
@@ -60,6 +60,8 @@ struct Entry {
     /// Whether it fails in place of waiting for another connection.
     fail_fast: bool,
     is_of_collection: bool,
+    /// What it writes, for collections (V14).
+    write: Option<Box<Write>>,
     expects: Expects,
     /// The action that makes the server stop sending replies.
     cancel_action: Option<Cow<'static, str>>,
@@ -280,6 +282,7 @@ impl Requests {
             is_suspect: false,
             fail_fast: request.fail_fast,
             is_of_collection: request.is_of_collection,
+            write: request.write,
             expects,
             cancel_action: request.cancel_action,
             is_list,
@@ -501,6 +504,9 @@ impl Requests {
         result: Result<Json, RequestError>,
     ) {
         let Some(entry) = self.release(cx, request, Outcome::of(&result)) else { return };
+        if let (Some(write), Ok(reply)) = (entry.write, &result) {
+            cx.written.push(Written { write: *write, reply: reply.clone() });
+        }
         match (entry.expects, result) {
             (Expects::OneReply, result) => {
                 let events = if entry.is_of_collection { &mut cx.internal } else { &mut cx.events };

@@ -138,6 +138,11 @@ impl Session {
 
     /// Lets collections handle what has happened to their own requests and subscriptions.
     pub(super) fn run_collections(&mut self) {
+        if !self.cx.written.is_empty() {
+            for written in std::mem::take(&mut self.cx.written) {
+                self.collections.written(&mut parts!(self), &written);
+            }
+        }
         if !self.cx.internal.is_empty() {
             self.collections.run(&mut parts!(self));
         }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::memory::Setup;
 use crate::server_frames::event;
-use dcrf_proto::client::{Collection, CollectionChange, CollectionChanges};
+use dcrf_proto::client::{Collection, CollectionChange, CollectionChanges, Resource};
 use dcrf_proto::{
     CloseReason, Collect, CollectionError, CollectionStatus, Config, ConnectionError, Pk,
     Subscribe, WaitingFor,
@@ -245,6 +245,63 @@ fn v11_rows_that_pass_no_longer_are_removed() {
     assert!(board.get(1).is_none());
     send(&mut setup, "update", &task(1, "xb"));
     assert!(next(&mut changes).is_none(), "nothing that passes has changed");
+}
+
+#[test]
+fn v14_own_writes_are_seen_before_the_call_returns() {
+    let mut setup = Setup::connected();
+    let tasks: Resource<Task> = setup.client().resource("tasks").feed_action("subscribe_all");
+    let mut collecting = pin!(tasks.collection().into_future());
+    load(&mut setup, &json!([task(1, "a"), task(2, "b")]));
+    let board = Setup::poll(collecting.as_mut()).unwrap().unwrap();
+    let mut changes = board.changes();
+    next(&mut changes).unwrap();
+
+    let mut creating = pin!(tasks.create(&json!({"title": "c"})));
+    let mut patching = pin!(tasks.patch(1, &json!({"title": "x"})));
+    let mut deleting = pin!(tasks.delete(2));
+    let mut unknown = pin!(tasks.patch(7, &json!({"title": "elsewhere"})));
+    setup.settle();
+    setup.reply(2, 201, &task(3, "c"));
+    setup.reply(3, 200, &task(1, "x"));
+    setup.reply(4, 204, &Value::Null);
+    setup.reply(5, 200, &task(7, "elsewhere"));
+    setup.settle();
+    // Before the reply was polled.
+    assert_eq!(titles(&board), ["x", "c"]);
+    assert_eq!(Setup::poll(creating.as_mut()).unwrap().unwrap().title, "c");
+    assert_eq!(Setup::poll(patching.as_mut()).unwrap().unwrap().title, "x");
+    assert_eq!(Setup::poll(deleting.as_mut()), Some(Ok(())));
+    assert_eq!(Setup::poll(unknown.as_mut()).unwrap().unwrap().title, "elsewhere");
+    assert!(board.get(7).is_none(), "a row of another group does not come by being changed");
+    assert_eq!(next(&mut changes).unwrap().len(), 3);
+
+    // Their events change nothing more.
+    send(&mut setup, "create", &task(3, "c"));
+    send(&mut setup, "update", &task(1, "x"));
+    send(&mut setup, "delete", &json!({"pk": 2}));
+    assert!(next(&mut changes).is_none());
+    assert_eq!(setup.sent_actions().len(), 6, "nothing is in doubt");
+}
+
+#[test]
+fn v14_writes_through_another_resource_are_not_seen() {
+    let mut setup = Setup::connected();
+    let tasks: Resource<Task> = setup.client().resource("tasks").feed_action("subscribe_all");
+    let mut collecting = pin!(tasks.collection().into_future());
+    load(&mut setup, &json!([]));
+    let board = Setup::poll(collecting.as_mut()).unwrap().unwrap();
+    // It has another list, so its rows may not belong into this one.
+    let others = tasks.clone().list_arg("project", 3);
+    let failing = pin!(tasks.create(&json!({"title": ""})));
+    let creating = pin!(others.create(&json!({"title": "c"})));
+    setup.settle();
+    setup.reply(2, 400, &Value::Null);
+    setup.reply(3, 201, &task(3, "c"));
+    setup.settle();
+    assert!(Setup::poll(failing).unwrap().is_err());
+    assert!(Setup::poll(creating).unwrap().is_ok());
+    assert!(board.is_empty());
 }
 
 #[test]

@@ -24,6 +24,10 @@ fn collect(c: &mut Conversation, collect: Collect) -> CollectionKey {
     c.session.collect(collect, c.now).expect("the collection is accepted")
 }
 
+fn without_feed(stream: &str) -> Collect {
+    Collect::new(stream).resync_every(Duration::from_secs(60))
+}
+
 fn task(pk: u64, title: &str) -> Value {
     json!({"pk": pk, "title": title})
 }
@@ -457,7 +461,7 @@ fn v9_only_the_collection_that_is_too_large_ends() {
     };
     assert_eq!(is, limit);
     assert_eq!(c.sent_actions(), ["unsubscribe_all"]);
-    let other = collect(&mut c, Collect::new("memos"));
+    let other = collect(&mut c, without_feed("memos"));
     let list = c.sent_one();
     c.reply(&list, &json!([]));
     assert_eq!(status(&c, other), CollectionStatus::Live);
@@ -505,10 +509,52 @@ fn v10_equal_collections_share_one_list_and_one_subscription() {
 #[test]
 fn v10_other_descriptions_do_not_share() {
     let mut c = Conversation::connected();
-    collect(&mut c, Collect::new("tasks"));
-    collect(&mut c, Collect::new("tasks").list(Request::list("tasks").arg("project", 3)));
-    collect(&mut c, Collect::new("tasks").pk_field("id"));
+    collect(&mut c, without_feed("tasks"));
+    collect(&mut c, without_feed("tasks").list(Request::list("tasks").arg("project", 3)));
+    collect(&mut c, without_feed("tasks").pk_field("id"));
     assert_eq!(c.sent_actions(), ["list", "list", "list"]);
+}
+
+#[test]
+fn v13_without_a_feed_it_is_listed_again() {
+    let mut c = Conversation::connected();
+    let rejected = c.session.collect(Collect::new("tasks"), c.now).unwrap_err();
+    let expected = "argument `feed`: without a feed, the collection needs `resync_every`";
+    assert_eq!(rejected.to_string(), expected);
+    assert_eq!(rejected.command, Collect::new("tasks"));
+    let key = collect(&mut c, without_feed("tasks"));
+    let list = c.sent_one();
+    c.reply(&list, &json!([task(1, "a")]));
+    assert_eq!(batch(&mut c, key).len(), 1);
+    c.advance_alive(Duration::from_secs(60));
+    let list = c.sent_one();
+    c.reply(&list, &json!([task(2, "b")]));
+    assert_eq!(batch(&mut c, key).len(), 2);
+    c.disconnect(closed(1012));
+    c.reconnect();
+    let list = c.sent_one();
+    c.reply(&list, &json!([]));
+    assert_eq!(batch(&mut c, key), [(Pk::from(2), None)]);
+}
+
+#[test]
+fn v4_row_is_retrieved_by_its_lookup_field() {
+    let mut c = Conversation::connected();
+    let slugs = tasks().lookup_field("slug").verify(Duration::from_secs(1));
+    let row = |title: &str| json!({"pk": 1, "slug": "one", "title": title});
+    let (key, feed) = live(&mut c, slugs, &json!([row("a")]));
+    c.event(&feed, "update", &row("b"));
+    c.advance(Duration::from_secs(1));
+    let retrieve = c.sent_one();
+    assert_eq!(retrieve["payload"]["slug"], "one");
+    assert!(retrieve["payload"].get("pk").is_none());
+    c.reply(&retrieve, &row("c"));
+    assert_eq!(rows(&c, key), [row("c")]);
+    // The slug of a row that is not known can't be asked for.
+    c.event(&feed, "create", &json!({"pk": 2}));
+    assert!(c.sent().is_empty());
+    c.advance(Duration::from_secs(5));
+    assert_eq!(c.sent_actions(), ["list"]);
 }
 
 #[test]
@@ -569,7 +615,7 @@ fn v6_list_that_ends_connections_waits_for_longer_each_time() {
 fn c1_collections_end_with_the_session() {
     let mut c = Conversation::connected();
     let (key, _) = live(&mut c, tasks(), &json!([task(1, "a")]));
-    let loading = collect(&mut c, Collect::new("memos"));
+    let loading = collect(&mut c, without_feed("memos"));
     batch(&mut c, key);
     c.session.close(CloseOptions::now(), c.now);
     let closed = CollectionStatus::Ended(CollectionError::Closed(CloseReason::ByCaller));
