@@ -18,7 +18,7 @@ const FOLDERS: [&str; 7] = [
 /// The number at the beginning of a test's name, such as `r4` of `r4_sent_request_fails_once`.
 fn number_of(name: &str) -> Option<&str> {
     let (number, _) = name.split_once('_')?;
-    let digits = number.strip_prefix(['l', 'r', 's', 'f', 'c', 'x'])?;
+    let digits = number.strip_prefix(['l', 'r', 's', 'v', 'f', 'c', 'x'])?;
     (!digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())).then_some(number)
 }
 
