@@ -81,6 +81,9 @@ impl<T: DeserializeOwned + Send + Sync + 'static> CollectionBuilder<T> {
         /// Retrieves a row again once it has not changed for `quiet`. See [`Collect::verify`].
         pub fn verify(self, quiet: Duration) -> Self;
 
+        /// Follows each row with `subscribe_instance`, for a server without a feed. See [`Collect::instances`].
+        pub fn instances(self) -> Self;
+
         /// Lists the rows again after each `interval`. See [`Collect::resync_every`].
         pub fn resync_every(self, interval: Duration) -> Self;
     }

@@ -45,6 +45,7 @@
 //! | name a stream, its key and its feed once, and use your type | [`resource`](Client::resource), [`Resource`] |
 //! | make several at once | [`start`](Client::start), [`start_subscribe`](Client::start_subscribe) |
 //! | read long lists, or many replies | [`list_all`](Client::list_all), [`stream`](Client::stream) |
+//! | keep a local copy of a list that is always right | [`collection`](Resource::collection), [`Collection`] |
 //! | follow changes | [`subscribe`](Client::subscribe), [`Subscribe`], [`Change`] |
 //! | wait for at most some time | the methods of [`Receiver`] and [`Pending`] |
 //! | receive unsolicited messages | [`listen`](Client::listen), [`events`](Client::events) |

@@ -47,6 +47,7 @@
 //! | make requests | [`Client`]: [`list`](Client::list), [`create`](Client::create), [`retrieve`](Client::retrieve), [`update`](Client::update), [`patch`](Client::patch), [`delete`](Client::delete), and [`call`](Client::call) for any other action |
 //! | name a stream, its key and its feed once, and use your type | [`resource`](Client::resource), [`Resource`] |
 //! | read long lists, or many replies | [`list_all`](Client::list_all), [`stream`](Client::stream) |
+//! | keep a local copy of a list that is always right | [`collection`](Resource::collection), [`Collection`] |
 //! | follow changes | [`subscribe`](Client::subscribe), [`Subscribe`], [`Change`] |
 //! | receive unsolicited messages | [`listen`](Client::listen), [`events`](Client::events) |
 //! | handle errors | [`RequestError`], [`SubscriptionError`], [`ConnectionError`], [`CloseReason`] |

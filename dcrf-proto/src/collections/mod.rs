@@ -4,6 +4,7 @@
 //! in a [`Store`](store::Store) and uses the session's own requests and subscriptions.
 
 mod batch;
+mod feeds;
 mod fetches;
 mod listing;
 mod replica;

@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 
 #[cfg(feature = "client")]
 use super::Awaited;
+use super::feeds::{Feeds, Subject};
 use super::fetches::Fetches;
 use super::listing::{Listing, Next};
 use super::row_key::RowKey;
@@ -13,7 +14,7 @@ use super::status::{CollectionStatus, StaleCause};
 use super::store::{Applied, Origin, Store};
 use super::{Owners, Parts};
 use crate::buffer::Held;
-use crate::command::{Collect, Request, Write, WriteKind, Written};
+use crate::command::{Collect, Request, Subscribe, Write, WriteKind, Written};
 use crate::config::Config;
 use crate::context::Context;
 use crate::error::{CollectionError, ConnectionError, RejectReason, RequestError, WaitingFor};
@@ -40,7 +41,7 @@ pub(super) struct Replica {
     description: Collect,
     pub(super) store: Store,
     pub(super) handles: Vec<CollectionKey>,
-    feeds: Vec<Feed>,
+    feeds: Feeds,
     status: CollectionStatus,
     status_changed: bool,
     has_loaded: bool,
@@ -60,12 +61,6 @@ pub(super) struct Replica {
     pub(super) decoding: super::Decoding,
 }
 
-#[derive(Debug)]
-struct Feed {
-    key: SubscriptionKey,
-    is_live: bool,
-}
-
 impl Replica {
     /// Subscribes, and lists the objects once that is live. If a subscribe is rejected, the reason comes beside what has
     /// to be stopped.
@@ -78,7 +73,7 @@ impl Replica {
         let mut replica = Self {
             store: Store::new(description.version.as_ref().map(|version| version.read.clone())),
             handles: Vec::new(),
-            feeds: Vec::new(),
+            feeds: Feeds::default(),
             status: CollectionStatus::Loading { error: None },
             status_changed: false,
             has_loaded: false,
@@ -95,13 +90,8 @@ impl Replica {
             description,
         };
         for feed in replica.description.feeds.clone() {
-            let subscribed = parts.subscriptions.subscribe(parts.cx, feed, parts.is_connected);
-            match subscribed {
-                Ok(feed) => {
-                    owners.feeds.insert(feed, key);
-                    replica.feeds.push(Feed { key: feed, is_live: false });
-                }
-                Err(rejected) => return (replica, Err(rejected.reason)),
+            if let Err(reason) = replica.feeds.add(parts, owners, key, feed) {
+                return (replica, Err(reason));
             }
         }
         replica.connected(parts, owners, key);
@@ -163,7 +153,7 @@ impl Replica {
         }
         self.overdue = Some(if !is_connected {
             WaitingFor::Connection
-        } else if self.feeds.iter().any(|feed| !feed.is_live) {
+        } else if !self.feeds.are_live() {
             WaitingFor::Acknowledgement
         } else {
             WaitingFor::List
@@ -195,16 +185,18 @@ impl Replica {
         });
     }
 
-    /// A connection is open. Without a feed, that is enough to list.
+    /// A connection is open. Without a feed, that is enough to list. Rows that are not subscribed to again soon must not
+    /// keep the list back.
     pub(super) fn connected(
         &mut self,
         parts: &mut Parts<'_>,
         owners: &mut Owners,
         key: ReplicaKey,
     ) {
-        if self.feeds.is_empty() {
-            self.list_if_ready(parts, owners, key);
+        if !self.feeds.are_instances_live() {
+            self.list_at.get_or_insert(parts.cx.after(SOON));
         }
+        self.list_if_ready(parts, owners, key);
     }
 
     /// The server has acknowledged a feed on this connection.
@@ -215,19 +207,25 @@ impl Replica {
         key: ReplicaKey,
         feed: SubscriptionKey,
     ) {
-        for known in &mut self.feeds {
-            known.is_live |= known.key == feed;
+        match self.feeds.set_live(feed) {
+            // The row may have changed since it was listed.
+            Subject::Row(row) if self.status.is_live() || self.listing.is_some() => {
+                self.fetches.add(row);
+                return self.fetch(parts, owners, key);
+            }
+            Subject::Row(_) => {}
+            // It may have been lost on the server before.
+            Subject::Rows => self.cancel_listing(parts, owners),
         }
-        // It may have been lost on the server before.
-        self.cancel_listing(parts, owners);
         self.list_if_ready(parts, owners, key);
     }
 
     /// Lists the objects if all feeds are live (V1), unless a list is under way or has to wait.
     fn list_if_ready(&mut self, parts: &mut Parts<'_>, owners: &mut Owners, key: ReplicaKey) {
-        let has_to_wait = self.failures > 0 || self.deaths >= DEATHS;
+        let has_to_wait =
+            self.failures > 0 || self.deaths >= DEATHS || !self.feeds.are_instances_live();
         let must_wait = has_to_wait && self.list_at.is_some_and(|at| parts.cx.now < at);
-        let is_ready = parts.is_connected && self.feeds.iter().all(|feed| feed.is_live);
+        let is_ready = parts.is_connected && self.feeds.are_live();
         if self.error().is_some() || !is_ready || must_wait || self.listing.is_some() {
             return self.schedule(parts.cx, key);
         }
@@ -371,6 +369,28 @@ impl Replica {
         });
         listed.doubtful.into_iter().for_each(|row| self.fetches.add(row));
         self.fetch(parts, owners, key);
+        self.follow_rows(parts, owners, key);
+    }
+
+    /// Subscribes to each row, if there is no feed (V13).
+    fn follow_rows(&mut self, parts: &mut Parts<'_>, owners: &mut Owners, key: ReplicaKey) {
+        if !self.description.instances {
+            return;
+        }
+        let Self { feeds, store, description, .. } = self;
+        feeds.retain_instances(parts, owners, |row| store.get(row).is_some());
+        let rows = store.iter().filter(|(row, _)| !feeds.has_instance(row));
+        let new: Vec<(RowKey, Subscribe)> = rows
+            .filter_map(|(row, stored)| {
+                let subscribe = description.instance(&Pk::from(row), &stored.json)?;
+                Some((row.clone(), subscribe))
+            })
+            .collect();
+        for instance in new {
+            if let Err(reason) = self.feeds.add_instance(parts, owners, key, instance) {
+                return self.end(parts, owners, key, CollectionError::Rejected { reason });
+            }
+        }
     }
 
     /// Applies the changes of a feed.
@@ -386,20 +406,30 @@ impl Replica {
                 Ok(Change::Create(row) | Change::Update(row)) => self.upsert(parts.cx, row),
                 Ok(Change::Delete(deleted)) => self.remove(parts.cx, &deleted),
                 // A reconnect lists anyway. Otherwise changes are missing on this connection.
-                Ok(Change::Gap(gap)) => {
-                    self.missed(parts, owners, key, StaleCause::Connection(gap.cause));
-                }
+                Ok(Change::Gap(gap)) => match self.feeds.row(feed).cloned() {
+                    Some(row) => self.doubt(row),
+                    None => self.missed(parts, owners, key, StaleCause::Connection(gap.cause)),
+                },
                 Ok(Change::Lagged(_)) => self.resync(parts, owners, key),
                 Ok(_) => {}
-                Err(error) => {
-                    owners.feeds.remove(&feed);
-                    self.feeds.retain(|known| known.key != feed);
-                    self.end(parts, owners, key, CollectionError::Subscription(error));
-                }
+                Err(error) => match self.feeds.ended(owners, feed) {
+                    Subject::Rows => {
+                        self.end(parts, owners, key, CollectionError::Subscription(error));
+                    }
+                    // It is gone, or may no longer be seen.
+                    Subject::Row(row) => self.doubt(row),
+                },
             }
         }
         self.fetch(parts, owners, key);
         self.schedule(parts.cx, key);
+    }
+
+    /// Only the server knows the state of a row. Before the list, that is so for all rows.
+    fn doubt(&mut self, row: RowKey) {
+        if self.status.is_live() || self.listing.is_some() {
+            self.fetches.add(row);
+        }
     }
 
     /// Changes are missing on this connection, unless it is new and not listed yet.
@@ -413,7 +443,7 @@ impl Replica {
         if self.status.is_live() {
             self.set_stale(parts.cx, cause);
         }
-        if self.listing.is_some() || self.feeds.iter().all(|feed| feed.is_live) {
+        if self.listing.is_some() || self.feeds.are_live() {
             self.resync(parts, owners, key);
         }
     }
@@ -524,9 +554,7 @@ impl Replica {
         if self.error().is_some() {
             return;
         }
-        for feed in &mut self.feeds {
-            feed.is_live = false;
-        }
+        self.feeds.connection_lost();
         if self.listing.is_some() {
             self.deaths += 1;
             let penance = SOON.saturating_mul(1 << self.deaths.saturating_sub(DEATHS).min(7));
@@ -619,10 +647,7 @@ impl Replica {
     /// Stops following the server.
     pub(super) fn stop(&mut self, parts: &mut Parts<'_>, owners: &mut Owners, key: ReplicaKey) {
         self.cancel_requests(parts, owners);
-        for feed in std::mem::take(&mut self.feeds) {
-            owners.feeds.remove(&feed.key);
-            parts.subscriptions.unsubscribe(parts.cx, feed.key);
-        }
+        self.feeds.stop(parts, owners);
         if let Some(timer) = self.timer.take() {
             parts.cx.timers.clear(timer, Timer::Collection(key));
         }

@@ -40,6 +40,8 @@ pub struct Collect {
     pub(crate) version: Option<RowVersion>,
     pub(crate) verify: Option<Duration>,
     pub(crate) resync_every: Option<Duration>,
+    /// Whether each row is subscribed to.
+    pub(crate) instances: bool,
     /// The resource whose writes it sees (V14).
     pub(crate) resource: Option<Arc<ResourceDescription>>,
     /// Collections of different row types don't share what they have decoded.
@@ -67,6 +69,7 @@ impl Collect {
             version: None,
             verify: None,
             resync_every: None,
+            instances: false,
             resource: None,
             row_type: None,
         }
@@ -144,6 +147,15 @@ impl Collect {
         self
     }
 
+    /// Follows each row with `subscribe_instance`, for a server without a feed. New rows come with the next list, so add
+    /// [`resync_every`](Self::resync_every).
+    ///
+    /// Each row takes one subscription of [`Config::max_subscriptions`](crate::Config::max_subscriptions).
+    pub fn instances(mut self) -> Self {
+        self.instances = true;
+        self
+    }
+
     /// Lists the objects again after each `interval`, shortened by up to a tenth at random. This finds what the server
     /// does not report, such as `bulk_create`, and events that were lost.
     pub fn resync_every(mut self, interval: Duration) -> Self {
@@ -178,11 +190,30 @@ impl Collect {
 
     /// Checks that something tells how the list changes.
     pub(crate) fn check(&self) -> Result<(), RejectReason> {
-        if self.feeds.is_empty() && self.resync_every.is_none() {
-            let reason = "without a feed, the collection needs `resync_every`".to_owned();
+        if self.feeds.is_empty() && self.resync_every.is_none() && !self.instances {
+            let reason =
+                "without a feed, the collection needs `instances` or `resync_every`".to_owned();
             return Err(RejectReason::InvalidArgument { argument: "feed".to_owned(), reason });
         }
         Ok(())
+    }
+
+    /// The subscription to one row. `None` if its lookup field is not in the row.
+    pub(crate) fn instance(&self, key: &Pk, row: &Json) -> Option<Subscribe> {
+        let stream = self.retrieve.stream();
+        let mut instance = if self.lookup_field == "pk" {
+            Subscribe::instance(stream, key)
+        } else {
+            let row: Map<String, Value> = row.decode().ok()?;
+            let lookup = row.get(&*self.lookup_field)?;
+            Subscribe::new(stream, "subscribe_instance").arg(&self.lookup_field, lookup)
+        };
+        instance = instance.no_timeout();
+        if let Some(name) = &self.pk_field {
+            instance = instance.pk_field(name);
+        }
+        instance.is_of_collection = true;
+        Some(instance)
     }
 
     /// The request for the object with a primary key. With another lookup field, its value is in the `row`. `None` if that
@@ -223,6 +254,7 @@ impl PartialEq for Collect {
             version,
             verify,
             resync_every,
+            instances,
             resource,
             row_type,
         } = self;
@@ -234,6 +266,7 @@ impl PartialEq for Collect {
             && *version == other.version
             && *verify == other.verify
             && *resync_every == other.resync_every
+            && *instances == other.instances
             && *resource == other.resource
             && *row_type == other.row_type
     }

@@ -3,6 +3,7 @@
 //! | page | contents |
 //! | --- | --- |
 //! | [Recipes](recipes) | a live list, a feed, many requests at once, sharing a client, progress bars, long lists, unsolicited messages, errors |
+//! | [Live data](live_data) | a local copy of a list that follows the server: the recipe, the server's side, what can't be known |
 //! | [Outages](outages) | what happens when the connection is lost, what closes the client for good, how to help it |
 //! | [Signing in](signing_in) | headers, cookies, tokens that expire, another user |
 //! | [Connecting](connecting) | TLS, client certificates, proxies, Unix sockets |
@@ -25,6 +26,7 @@ pub mod dcrf_client;
 pub mod deployment;
 pub mod embedding;
 pub mod limits;
+pub mod live_data;
 pub mod observability;
 pub mod outages;
 pub mod performance;

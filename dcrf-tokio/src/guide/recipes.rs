@@ -83,6 +83,9 @@
 //!
 //! # A live list
 //!
+//! For a list on a screen or in a service, use a [live collection](super::live_data): one call, and it is always right. This
+//! recipe is for programs that need each change as it arrives.
+//!
 //! [`Subscribe::refresh`] delivers the server's state at first, after each reconnect, and when your loop was too slow. A
 //! loop that applies snapshots and changes in order always reaches the state of the server:
 //!

@@ -67,6 +67,12 @@ impl<T: DeserializeOwned + Send + Sync + 'static> CollectionBuilder<T> {
         self
     }
 
+    /// Follows each row with `subscribe_instance`, for a server without a feed. See [`Collect::instances`].
+    pub fn instances(mut self) -> Self {
+        self.collect = self.collect.instances();
+        self
+    }
+
     /// Lists the rows again after each `interval`. See [`Collect::resync_every`].
     pub fn resync_every(mut self, interval: Duration) -> Self {
         self.collect = self.collect.resync_every(interval);

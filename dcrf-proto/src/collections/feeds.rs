@@ -1,0 +1,157 @@
+//! The subscriptions of a replica: its feeds, or one for each row (V1, V13).
+
+use std::collections::BTreeMap;
+
+use super::row_key::RowKey;
+use super::{Owners, Parts};
+use crate::command::Subscribe;
+use crate::error::RejectReason;
+use crate::id::{ReplicaKey, SubscriptionKey};
+
+#[derive(Debug, Default)]
+pub(super) struct Feeds {
+    feeds: Vec<Feed>,
+    /// The rows that are subscribed to one by one.
+    instances: BTreeMap<RowKey, Feed>,
+    rows: BTreeMap<SubscriptionKey, RowKey>,
+    /// How many instances are not live on this connection.
+    pending: usize,
+}
+
+#[derive(Debug)]
+struct Feed {
+    key: SubscriptionKey,
+    is_live: bool,
+}
+
+/// What a subscription that is live again, or has ended, is about.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Subject {
+    /// All rows, or a group of them.
+    Rows,
+    Row(RowKey),
+}
+
+impl Feeds {
+    pub(super) fn add(
+        &mut self,
+        parts: &mut Parts<'_>,
+        owners: &mut Owners,
+        replica: ReplicaKey,
+        feed: Subscribe,
+    ) -> Result<(), RejectReason> {
+        let key = subscribe(parts, owners, replica, feed)?;
+        self.feeds.push(Feed { key, is_live: false });
+        Ok(())
+    }
+
+    /// The row that a subscription is about, if it is about one.
+    pub(super) fn row(&self, key: SubscriptionKey) -> Option<&RowKey> {
+        self.rows.get(&key)
+    }
+
+    /// Whether all feeds are live on this connection.
+    pub(super) fn are_live(&self) -> bool {
+        self.feeds.iter().all(|feed| feed.is_live)
+    }
+
+    /// Whether all instances are live on this connection.
+    pub(super) fn are_instances_live(&self) -> bool {
+        self.pending == 0
+    }
+
+    /// The server has acknowledged a subscription on this connection.
+    pub(super) fn set_live(&mut self, key: SubscriptionKey) -> Subject {
+        if let Some(row) = self.rows.get(&key) {
+            if let Some(feed) = self.instances.get_mut(row) {
+                self.pending -= usize::from(!std::mem::replace(&mut feed.is_live, true));
+            }
+            return Subject::Row(row.clone());
+        }
+        for feed in &mut self.feeds {
+            feed.is_live |= feed.key == key;
+        }
+        Subject::Rows
+    }
+
+    pub(super) fn connection_lost(&mut self) {
+        self.feeds
+            .iter_mut()
+            .chain(self.instances.values_mut())
+            .for_each(|feed| feed.is_live = false);
+        self.pending = self.instances.len();
+    }
+
+    /// A subscription has ended by itself.
+    pub(super) fn ended(&mut self, owners: &mut Owners, key: SubscriptionKey) -> Subject {
+        owners.feeds.remove(&key);
+        self.feeds.retain(|feed| feed.key != key);
+        let Some(row) = self.rows.remove(&key) else { return Subject::Rows };
+        self.forget(&row);
+        Subject::Row(row)
+    }
+
+    fn forget(&mut self, row: &RowKey) -> Option<SubscriptionKey> {
+        let feed = self.instances.remove(row)?;
+        self.pending -= usize::from(!feed.is_live);
+        self.rows.remove(&feed.key);
+        Some(feed.key)
+    }
+
+    /// Whether a row is subscribed to.
+    pub(super) fn has_instance(&self, row: &RowKey) -> bool {
+        self.instances.contains_key(row)
+    }
+
+    /// Subscribes to a row.
+    pub(super) fn add_instance(
+        &mut self,
+        parts: &mut Parts<'_>,
+        owners: &mut Owners,
+        replica: ReplicaKey,
+        (row, instance): (RowKey, Subscribe),
+    ) -> Result<(), RejectReason> {
+        let key = subscribe(parts, owners, replica, instance)?;
+        self.rows.insert(key, row.clone());
+        self.instances.insert(row, Feed { key, is_live: false });
+        self.pending += 1;
+        Ok(())
+    }
+
+    /// Unsubscribes from the rows for which `keep` returns false.
+    pub(super) fn retain_instances(
+        &mut self,
+        parts: &mut Parts<'_>,
+        owners: &mut Owners,
+        keep: impl Fn(&RowKey) -> bool,
+    ) {
+        let gone: Vec<RowKey> = self.instances.keys().filter(|row| !keep(row)).cloned().collect();
+        for row in gone {
+            if let Some(key) = self.forget(&row) {
+                owners.feeds.remove(&key);
+                parts.subscriptions.unsubscribe(parts.cx, key);
+            }
+        }
+    }
+
+    /// Unsubscribes from everything.
+    pub(super) fn stop(&mut self, parts: &mut Parts<'_>, owners: &mut Owners) {
+        let Self { feeds, instances, .. } = std::mem::take(self);
+        for feed in feeds.into_iter().chain(instances.into_values()) {
+            owners.feeds.remove(&feed.key);
+            parts.subscriptions.unsubscribe(parts.cx, feed.key);
+        }
+    }
+}
+
+fn subscribe(
+    parts: &mut Parts<'_>,
+    owners: &mut Owners,
+    replica: ReplicaKey,
+    subscribe: Subscribe,
+) -> Result<SubscriptionKey, RejectReason> {
+    let subscribed = parts.subscriptions.subscribe(parts.cx, subscribe, parts.is_connected);
+    let key = subscribed.map_err(|rejected| rejected.reason)?;
+    owners.feeds.insert(key, replica);
+    Ok(key)
+}
