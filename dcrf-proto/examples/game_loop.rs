@@ -23,7 +23,9 @@ use std::sync::mpsc::{self, Receiver, TryRecvError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use dcrf_proto::{Config, ConnectionError, Json, Seed, Session};
+use dcrf_proto::{
+    Collect, CollectionKey, Config, ConnectionError, Json, Rejected, Seed, Session, Subscribe,
+};
 use embedding::{Arguments, Dial, Follow, Transport, connection_error, limits};
 use tungstenite::handshake::HandshakeError;
 use tungstenite::http::Uri;
@@ -39,9 +41,9 @@ fn run(arguments: Arguments) -> Result<bool, Box<dyn Error>> {
     let mut session = Session::new(Config::default(), Seed::from(seed), Instant::now());
     let timeout = session.config().dial_timeout;
     let mut transport = Transport::new(|| start_dial(address.clone(), url.clone(), timeout));
+    let mut screen = Screen::new(&mut session, &stream)?;
     let mut follow = Follow::start(&mut session, stream, pk, Instant::now())?;
 
-    let mut screen = Screen::default();
     let mut pace = Pace::new();
     for frame in 1_u64.. {
         let now = pace.start_frame();
@@ -54,7 +56,7 @@ fn run(arguments: Arguments) -> Result<bool, Box<dyn Error>> {
         if session.is_finished() && !has_events {
             break;
         }
-        screen.draw(frame, &follow, now.elapsed());
+        screen.draw(frame, &follow, &session, now.elapsed());
         pace.end_frame();
     }
     Ok(follow.is_deleted)
@@ -110,21 +112,34 @@ fn connect(address: &(String, u16), url: Uri, timeout: Duration) -> Connection {
     }
 }
 
-/// In place of a screen, it prints a line per second.
-#[derive(Default)]
+/// In place of a screen, it prints a line per second: the object, and how many objects the stream has.
 struct Screen {
+    all: CollectionKey,
     frames: u32,
     slowest: Duration,
 }
 
 impl Screen {
-    fn draw(&mut self, frame: u64, follow: &Follow, elapsed: Duration) {
+    /// A live collection of all objects. It can be read in each frame.
+    fn new(session: &mut Session, stream: &str) -> Result<Self, Rejected<Collect>> {
+        let collect = Collect::new(stream).feed(Subscribe::new(stream, "subscribe_all"));
+        let all = session.collect(collect, Instant::now())?;
+        Ok(Self { all, frames: 0, slowest: Duration::ZERO })
+    }
+
+    fn draw(&mut self, frame: u64, follow: &Follow, session: &Session, elapsed: Duration) {
         self.frames += 1;
         self.slowest = self.slowest.max(elapsed);
         if self.frames == FRAMES_PER_SECOND {
             let object = follow.object.as_ref().map_or("nothing", Json::as_str);
-            println!("frame {frame}: shows {object}; the slowest frame took {:.1?}", self.slowest);
-            *self = Self::default();
+            let count = session.collection_rows(self.all).count();
+            let status = session.collection_status(self.all).map(ToString::to_string);
+            let status = status.unwrap_or_default();
+            println!(
+                "frame {frame}: shows {object}; {count} objects, {status}; the slowest frame took {:.1?}",
+                self.slowest
+            );
+            (self.frames, self.slowest) = (0, Duration::ZERO);
         }
     }
 }

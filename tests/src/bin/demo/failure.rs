@@ -3,7 +3,9 @@
 use std::process::ExitCode;
 
 use dcrf_proto::client::ChangeError;
-use dcrf_proto::{ConnectionError, RequestError, SubscriptionError, UnsubscribeError};
+use dcrf_proto::{
+    CollectionError, ConnectionError, RequestError, SubscriptionError, UnsubscribeError,
+};
 use dcrf_tests::server::StartError;
 use dcrf_tokio::ConnectError;
 
@@ -23,6 +25,8 @@ pub(crate) enum Failure {
     Subscription(#[from] SubscriptionError),
     #[error("the subscription failed: {0}")]
     Change(#[from] ChangeError),
+    #[error("the live list failed: {0}")]
+    Collection(#[from] CollectionError),
     #[error("{0}")]
     Unsubscribe(#[from] UnsubscribeError),
     #[error("could not stop the server: {0}")]

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use dcrf_proto::client::{Client, Events, Subscription};
+use dcrf_proto::client::{Client, Collection, CollectionChanges, Events, Resource, Subscription};
 use dcrf_proto::{Backoff, Change, ClientEvent, ConnectionState, Request, RequestError, Subscribe};
 use dcrf_tests::models::Task;
 use dcrf_tests::server::Server;
@@ -23,11 +23,13 @@ pub(crate) async fn run(report: &mut Report) -> Result<(), Failure> {
 
     let task = requests(report, &client).await?;
     let mut changes = subscription(report, &client, &url, &task).await?;
-    let _server = outage(report, &client, server, &task, &mut changes).await?;
+    let board = live_list(report, &client).await?;
+    let _server = outage(report, &client, server, &task, &mut changes, &board).await?;
 
     report.part("Cleaning up");
     changes.cancel().await?;
     report.step("unsubscribe", "unsubscribed");
+    drop(board);
     client.delete("tasks", task.pk).await?;
     report.step(&format!("delete tasks {}", task.pk), "deleted");
     client.close().await;
@@ -76,6 +78,31 @@ async fn subscription(
     Ok(changes)
 }
 
+async fn live_list(report: &mut Report, client: &Client) -> Result<Collection<Task>, Failure> {
+    report.part("A live list: a local copy that is always right");
+    let tasks: Resource<Task> = client.resource("tasks").feed_action("subscribe_all");
+    let board = tasks.collection().order_by(|one, other| one.title.cmp(&other.title)).await?;
+    report.step("collect tasks", &describe_list(&board));
+    let mut changes = board.changes();
+    next_batch(&mut changes).await?;
+    let task = tasks.create(&json!({"title": "A new row"})).await?;
+    report.step("create a task: it is in the list at once", &describe_list(&board));
+    tasks.delete(task.pk).await?;
+    report.step("delete it", &describe_list(&board));
+    Ok(board)
+}
+
+fn describe_list(board: &Collection<Task>) -> String {
+    format!("{} tasks, {}", board.len(), board.status())
+}
+
+async fn next_batch(changes: &mut CollectionChanges<Task>) -> Result<(), Failure> {
+    match changes.next().await {
+        Some(Ok(_)) => Ok(()),
+        other => Err(unexpected("the live list", &other)),
+    }
+}
+
 /// Kills and restarts the server while a request is in flight and a subscription is live.
 async fn outage(
     report: &mut Report,
@@ -83,6 +110,7 @@ async fn outage(
     mut server: Server,
     task: &Task,
     changes: &mut Subscription<Task>,
+    board: &Collection<Task>,
 ) -> Result<Server, Failure> {
     report.part("The server is killed (kill -9), and restarted on the same port");
     let mut events = client.events();
@@ -100,6 +128,7 @@ async fn outage(
         }
         other => return Err(unexpected("the request in flight", &other)),
     }
+    report.note("the live list keeps its rows", &describe_list(board));
     let queued = client.create::<Task>("tasks", &json!({"title": "Made offline"}));
     let called = Instant::now();
     report.note(r#"create tasks {"title": "Made offline"}"#, "waits for the connection");
@@ -125,6 +154,13 @@ async fn outage(
     report.note("the other client renames the task", "renamed");
     next_update(report, changes).await?;
     other.close().await;
+
+    let mut rows = board.changes();
+    while board.get(task.pk).is_none_or(|row| row.title != "Paint the door green") {
+        next_batch(&mut rows).await?;
+    }
+    board.ready().await?;
+    report.step_since(killed, "the live list is the server's again", &describe_list(board));
 
     client.delete("tasks", made.pk).await?;
     report.step(&format!("delete tasks {}", made.pk), "deleted");
