@@ -81,6 +81,9 @@ impl<T: DeserializeOwned + Send + Sync + 'static> CollectionBuilder<T> {
         /// Retrieves a row again once it has not changed for `quiet`. See [`Collect::verify`].
         pub fn verify(self, quiet: Duration) -> Self;
 
+        /// Says where the primary key stands in events without `data`. See [`Collect::key_at`].
+        pub fn key_at(self, pointer: &str) -> Self;
+
         /// Follows each row with `subscribe_instance`, for a server without a feed. See [`Collect::instances`].
         pub fn instances(self) -> Self;
 

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use serde::Deserialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 #[cfg(feature = "client")]
@@ -411,6 +413,9 @@ impl Replica {
                     None => self.missed(parts, owners, key, StaleCause::Connection(gap.cause)),
                 },
                 Ok(Change::Lagged(_)) => self.resync(parts, owners, key),
+                Ok(Change::Other { action, payload }) => {
+                    self.event_without_data(action.as_deref(), &payload);
+                }
                 Ok(_) => {}
                 Err(error) => match self.feeds.ended(owners, feed) {
                     Subject::Rows => {
@@ -483,6 +488,21 @@ impl Replica {
         if *kind == WriteKind::Create || self.store.get(&key).is_some() {
             self.fetches.changed(&key);
             let _ = self.store.upsert(&key, reply.clone(), Origin::Reply);
+        }
+    }
+
+    /// An event that only names its row (V4).
+    fn event_without_data(&mut self, action: Option<&str>, payload: &Json) {
+        let Some(pointer) = &self.description.key_at else { return };
+        let payload: Option<Value> = payload.decode().ok();
+        let pk = payload.as_ref().and_then(|payload| payload.pointer(pointer));
+        let Some(pk) = pk.and_then(|pk| Pk::deserialize(pk).ok()) else { return };
+        let key = RowKey::from(&pk);
+        self.fetches.changed(&key);
+        if action == Some("delete") {
+            let _ = self.store.gone(&key);
+        } else {
+            self.fetches.add(key);
         }
     }
 

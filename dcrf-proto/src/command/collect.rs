@@ -40,6 +40,8 @@ pub struct Collect {
     pub(crate) version: Option<RowVersion>,
     pub(crate) verify: Option<Duration>,
     pub(crate) resync_every: Option<Duration>,
+    /// Where the primary key stands in events without data: a JSON pointer into the payload.
+    pub(crate) key_at: Option<String>,
     /// Whether each row is subscribed to.
     pub(crate) instances: bool,
     /// The resource whose writes it sees (V14).
@@ -69,6 +71,7 @@ impl Collect {
             version: None,
             verify: None,
             resync_every: None,
+            key_at: None,
             instances: false,
             resource: None,
             row_type: None,
@@ -144,6 +147,21 @@ impl Collect {
     /// without a [`version`](Self::version), if several processes write the same row.
     pub fn verify(mut self, quiet: Duration) -> Self {
         self.verify = Some(quiet);
+        self
+    }
+
+    /// Says where the primary key stands in events without `data`, as a JSON pointer (RFC 6901) into the payload. Such rows
+    /// are retrieved.
+    ///
+    /// ```
+    /// use dcrf_proto::{Collect, Subscribe};
+    ///
+    /// // The form of DCRF's documentation: {"message": {"pk": 6}, "action": "create", "request_id": …}
+    /// let feed = Subscribe::new("posts", "subscribe_all").without_ack();
+    /// let posts = Collect::new("posts").feed(feed).key_at("/message/pk");
+    /// ```
+    pub fn key_at(mut self, pointer: &str) -> Self {
+        self.key_at = Some(pointer.to_owned());
         self
     }
 
@@ -254,6 +272,7 @@ impl PartialEq for Collect {
             version,
             verify,
             resync_every,
+            key_at,
             instances,
             resource,
             row_type,
@@ -266,6 +285,7 @@ impl PartialEq for Collect {
             && *version == other.version
             && *verify == other.verify
             && *resync_every == other.resync_every
+            && *key_at == other.key_at
             && *instances == other.instances
             && *resource == other.resource
             && *row_type == other.row_type

@@ -212,6 +212,29 @@ fn v4_changes_without_data_are_fetched() {
 }
 
 #[test]
+fn v4_events_in_the_form_of_the_documentation_are_fetched() {
+    let mut c = Conversation::connected();
+    let feed = Subscribe::new("tasks", FEED).without_ack();
+    let key = collect(&mut c, Collect::new("tasks").feed(feed).key_at("/message/pk"));
+    let sent = c.sent();
+    c.reply(&sent[1], &json!([task(1, "a"), task(2, "b")]));
+    let event = |c: &mut Conversation, action: &str, message: &Value| {
+        let id = &sent[0]["payload"]["request_id"];
+        let payload = json!({"message": message, "action": action, "request_id": id});
+        c.receive(&json!({"stream": "tasks", "payload": payload}));
+    };
+    event(&mut c, "update", &json!({"pk": 1}));
+    let retrieve = c.sent_one();
+    c.reply(&retrieve, &task(1, "c"));
+    event(&mut c, "delete", &json!({"pk": 2}));
+    for nothing in [json!({"id": 1}), json!(null), json!({"pk": [1]})] {
+        event(&mut c, "update", &nothing);
+    }
+    assert!(c.sent().is_empty());
+    assert_eq!(rows(&c, key), [task(1, "c")]);
+}
+
+#[test]
 fn v4_sixteen_rows_are_fetched_at_once() {
     let mut c = Conversation::connected();
     let (key, feed) = live(&mut c, tasks(), &json!([]));

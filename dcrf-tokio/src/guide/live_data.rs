@@ -87,6 +87,7 @@
 //! | has no such field, and several processes write the same rows | [`verify`](crate::CollectionBuilder::verify): retrieves a row again when it is quiet |
 //! | has a feed for each group | [`list_arg`](crate::Resource::list_arg) and [`feed_with`](crate::Resource::feed_with) with the group; [`Collect::feed`](crate::Collect::feed) for several groups |
 //! | sends only keys, such as `{"pk": 7}` | nothing: rows are retrieved |
+//! | sends events without `data`, as in DCRF's documentation | [`key_at("/message/pk")`](crate::CollectionBuilder::key_at) |
 //! | never replies to the subscribe | [`Subscribe::without_ack`](crate::Subscribe::without_ack) on the feed |
 //! | has no feed | [`instances`](crate::CollectionBuilder::instances), and [`resync_every`](crate::CollectionBuilder::resync_every) for new rows |
 //! | paginates the list | nothing: all pages are read. Prefer a cursor for tables that change all the time |

@@ -67,6 +67,12 @@ impl<T: DeserializeOwned + Send + Sync + 'static> CollectionBuilder<T> {
         self
     }
 
+    /// Says where the primary key stands in events without `data`. See [`Collect::key_at`].
+    pub fn key_at(mut self, pointer: &str) -> Self {
+        self.collect = self.collect.key_at(pointer);
+        self
+    }
+
     /// Follows each row with `subscribe_instance`, for a server without a feed. See [`Collect::instances`].
     pub fn instances(mut self) -> Self {
         self.collect = self.collect.instances();
