@@ -92,9 +92,8 @@ impl Context {
 
     /// The instant after a wait that is shortened by up to a tenth at random.
     pub(crate) fn jittered(&mut self, wait: Duration) -> Instant {
-        let wait = wait.min(FAR);
-        let shortened = wait - wait.mul_f64(self.random.unit() / 10.0);
-        self.after(shortened)
+        let share = 1.0 - self.random.unit() / 10.0;
+        self.after(wait.min(FAR).mul_f64(share))
     }
 
     /// The timeout of requests, or the default if they have none.

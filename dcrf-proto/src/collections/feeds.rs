@@ -10,7 +10,8 @@ use crate::id::{ReplicaKey, SubscriptionKey};
 
 #[derive(Debug, Default)]
 pub(super) struct Feeds {
-    feeds: Vec<Feed>,
+    /// Those to all rows, or to a group of them.
+    all: Vec<Feed>,
     /// The rows that are subscribed to one by one.
     instances: BTreeMap<RowKey, Feed>,
     rows: BTreeMap<SubscriptionKey, RowKey>,
@@ -41,7 +42,7 @@ impl Feeds {
         feed: Subscribe,
     ) -> Result<(), RejectReason> {
         let key = subscribe(parts, owners, replica, feed)?;
-        self.feeds.push(Feed { key, is_live: false });
+        self.all.push(Feed { key, is_live: false });
         Ok(())
     }
 
@@ -52,7 +53,7 @@ impl Feeds {
 
     /// Whether all feeds are live on this connection.
     pub(super) fn are_live(&self) -> bool {
-        self.feeds.iter().all(|feed| feed.is_live)
+        self.all.iter().all(|feed| feed.is_live)
     }
 
     /// Whether all instances are live on this connection.
@@ -68,14 +69,14 @@ impl Feeds {
             }
             return Subject::Row(row.clone());
         }
-        for feed in &mut self.feeds {
+        for feed in &mut self.all {
             feed.is_live |= feed.key == key;
         }
         Subject::Rows
     }
 
     pub(super) fn connection_lost(&mut self) {
-        self.feeds
+        self.all
             .iter_mut()
             .chain(self.instances.values_mut())
             .for_each(|feed| feed.is_live = false);
@@ -85,7 +86,7 @@ impl Feeds {
     /// A subscription has ended by itself.
     pub(super) fn ended(&mut self, owners: &mut Owners, key: SubscriptionKey) -> Subject {
         owners.feeds.remove(&key);
-        self.feeds.retain(|feed| feed.key != key);
+        self.all.retain(|feed| feed.key != key);
         let Some(row) = self.rows.remove(&key) else { return Subject::Rows };
         self.forget(&row);
         Subject::Row(row)
@@ -136,8 +137,8 @@ impl Feeds {
 
     /// Unsubscribes from everything.
     pub(super) fn stop(&mut self, parts: &mut Parts<'_>, owners: &mut Owners) {
-        let Self { feeds, instances, .. } = std::mem::take(self);
-        for feed in feeds.into_iter().chain(instances.into_values()) {
+        let Self { all, instances, .. } = std::mem::take(self);
+        for feed in all.into_iter().chain(instances.into_values()) {
             owners.feeds.remove(&feed.key);
             parts.subscriptions.unsubscribe(parts.cx, feed.key);
         }

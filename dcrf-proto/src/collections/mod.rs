@@ -63,6 +63,7 @@ pub(crate) struct Owners {
 
 /// One caller's view of a replica.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "they are independent of each other")]
 struct Handle {
     replica: ReplicaKey,
     reader: ReaderKey,

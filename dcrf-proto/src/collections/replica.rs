@@ -73,7 +73,7 @@ impl Replica {
         description: Collect,
     ) -> (Self, Result<(), RejectReason>) {
         let mut replica = Self {
-            store: Store::new(description.version.as_ref().map(|version| version.read.clone())),
+            store: Store::new(description.0.version.as_ref().map(|version| version.read.clone())),
             handles: Vec::new(),
             feeds: Feeds::default(),
             status: CollectionStatus::Loading { error: None },
@@ -91,7 +91,7 @@ impl Replica {
             decoding: super::Decoding::default(),
             description,
         };
-        for feed in replica.description.feeds.clone() {
+        for feed in replica.description.0.feeds.clone() {
             if let Err(reason) = replica.feeds.add(parts, owners, key, feed) {
                 return (replica, Err(reason));
             }
@@ -236,7 +236,7 @@ impl Replica {
     }
 
     fn list(&mut self, parts: &mut Parts<'_>, owners: &mut Owners, key: ReplicaKey, restarts: u32) {
-        let first = self.description.list.clone();
+        let first = self.description.0.list.clone();
         match request(parts, owners, key, first.clone()) {
             Ok(request) => {
                 parts.cx.stats.relists += 1;
@@ -358,7 +358,7 @@ impl Replica {
             parts.cx.stats.repairs += listed.changed as u64;
         }
         (self.failures, self.deaths, self.has_loaded) = (0, 0, true);
-        self.list_at = match self.description.resync_every {
+        self.list_at = match self.description.0.resync_every {
             _ if !is_complete => Some(parts.cx.after(SOON)),
             Some(interval) => Some(parts.cx.jittered(interval)),
             None => None,
@@ -376,7 +376,7 @@ impl Replica {
 
     /// Subscribes to each row, if there is no feed (V13).
     fn follow_rows(&mut self, parts: &mut Parts<'_>, owners: &mut Owners, key: ReplicaKey) {
-        if !self.description.instances {
+        if !self.description.0.instances {
             return;
         }
         let Self { feeds, store, description, .. } = self;
@@ -464,7 +464,7 @@ impl Replica {
             return self.fetches.add(key); // V4
         }
         let applied = self.store.upsert(&key, row, Origin::Event);
-        match (applied, self.description.verify) {
+        match (applied, self.description.0.verify) {
             (Applied::Doubtful, _) => self.fetches.add(key),
             (Applied::Changed, Some(quiet)) => self.fetches.verify(&key, cx.after(quiet)),
             _ => {}
@@ -474,7 +474,7 @@ impl Replica {
     /// Applies the reply to a write through the same resource (V14).
     pub(super) fn written(&mut self, cx: &mut Context, written: &Written) {
         let Written { write: Write { resource, kind }, reply } = written;
-        if self.error().is_some() || self.description.resource.as_ref() != Some(resource) {
+        if self.error().is_some() || self.description.0.resource.as_ref() != Some(resource) {
             return;
         }
         if let WriteKind::Delete(key) = kind {
@@ -493,7 +493,7 @@ impl Replica {
 
     /// An event that only names its row (V4).
     fn event_without_data(&mut self, action: Option<&str>, payload: &Json) {
-        let Some(pointer) = &self.description.key_at else { return };
+        let Some(pointer) = &self.description.0.key_at else { return };
         let payload: Option<Value> = payload.decode().ok();
         let pk = payload.as_ref().and_then(|payload| payload.pointer(pointer));
         let Some(pk) = pk.and_then(|pk| Pk::deserialize(pk).ok()) else { return };
@@ -675,7 +675,7 @@ impl Replica {
 }
 
 fn pk_field<'a>(description: &'a Collect, config: &'a Config) -> &'a str {
-    description.pk_field.as_deref().unwrap_or(&config.pk_field)
+    description.0.pk_field.as_deref().unwrap_or(&config.pk_field)
 }
 
 /// The key of a row, and whether the row has anything else.

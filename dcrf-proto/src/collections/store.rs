@@ -268,10 +268,10 @@ impl Store {
             .filter(|key| !rows.contains_key(key) && !touched.contains(key))
             .cloned()
             .collect();
-        if !is_complete {
-            listed.doubtful.extend(missing);
-        } else {
+        if is_complete {
             self.remove_missing(missing, &mut listed);
+        } else {
+            listed.doubtful.extend(missing);
         }
         while let Some((key, json)) = rows.pop_first() {
             match self.apply_listed(&key, json, touched.contains(&key)) {

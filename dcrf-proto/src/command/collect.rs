@@ -29,9 +29,13 @@ use crate::protocol::pk::Pk;
 ///     .list(Request::list("tasks").arg("project", 3))
 ///     .feed(Subscribe::new("tasks", "subscribe_project").arg("project", 3));
 /// ```
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 #[must_use = "a `Collect` does nothing until it is passed to a client or session"]
-pub struct Collect {
+// Boxed, because a rejected collection is returned by value.
+pub struct Collect(pub(crate) Box<Fields>);
+
+#[derive(Clone, PartialEq)]
+pub(crate) struct Fields {
     pub(crate) list: Request,
     pub(crate) retrieve: Request,
     pub(crate) feeds: Vec<Subscribe>,
@@ -62,7 +66,7 @@ impl Collect {
     /// Collects the objects of a stream: its `list`. Add a [`feed`](Self::feed) to follow their changes, or
     /// [`resync_every`](Self::resync_every) if the server has none.
     pub fn new(stream: &str) -> Self {
-        Self {
+        Self(Box::new(Fields {
             list: Request::list(stream),
             retrieve: Request::new(stream, "retrieve"),
             feeds: Vec::new(),
@@ -75,13 +79,13 @@ impl Collect {
             instances: false,
             resource: None,
             row_type: None,
-        }
+        }))
     }
 
     /// Sets the request that lists the objects, in place of `list` without arguments. If the server paginates, all pages
     /// are read.
     pub fn list(mut self, request: Request) -> Self {
-        self.list = request;
+        self.0.list = request;
         self
     }
 
@@ -89,26 +93,26 @@ impl Collect {
     pub fn feed(mut self, subscribe: Subscribe) -> Self {
         let mut subscribe = subscribe.include_create().no_timeout();
         subscribe.is_of_collection = true;
-        self.feeds.push(subscribe);
+        self.0.feeds.push(subscribe);
         self
     }
 
     /// Sets the request that retrieves one object, in place of `retrieve`. The key is added as an argument, see
     /// [`lookup_field`](Self::lookup_field).
     pub fn retrieve(mut self, request: Request) -> Self {
-        self.retrieve = request;
+        self.0.retrieve = request;
         self
     }
 
     /// Sets the name of the argument with the key of an object in `retrieve`. Default: `pk`.
     pub fn lookup_field(mut self, name: &str) -> Self {
-        self.lookup_field = super::well_known(name);
+        self.0.lookup_field = super::well_known(name);
         self
     }
 
     /// Sets the serializer's name for the primary key, in place of [`Config::pk_field`](crate::Config::pk_field).
     pub fn pk_field(mut self, name: &str) -> Self {
-        self.pk_field = Some(super::well_known(name));
+        self.0.pk_field = Some(super::well_known(name));
         self
     }
 
@@ -139,14 +143,14 @@ impl Collect {
         let read: ReadVersion = Arc::new(move |row| {
             catch_unwind(AssertUnwindSafe(|| read(row))).ok().flatten().map(Version::new)
         });
-        self.version = Some(RowVersion { read, stateless });
+        self.0.version = Some(RowVersion { read, stateless });
         self
     }
 
     /// Retrieves a row again once it has not changed for `quiet`, so that a stale last event is corrected. For rows
     /// without a [`version`](Self::version), if several processes write the same row.
     pub fn verify(mut self, quiet: Duration) -> Self {
-        self.verify = Some(quiet);
+        self.0.verify = Some(quiet);
         self
     }
 
@@ -161,7 +165,7 @@ impl Collect {
     /// let posts = Collect::new("posts").feed(feed).key_at("/message/pk");
     /// ```
     pub fn key_at(mut self, pointer: &str) -> Self {
-        self.key_at = Some(pointer.to_owned());
+        self.0.key_at = Some(pointer.to_owned());
         self
     }
 
@@ -170,19 +174,19 @@ impl Collect {
     ///
     /// Each row takes one subscription of [`Config::max_subscriptions`](crate::Config::max_subscriptions).
     pub fn instances(mut self) -> Self {
-        self.instances = true;
+        self.0.instances = true;
         self
     }
 
     /// Lists the objects again after each `interval`, shortened by up to a tenth at random. This finds what the server
     /// does not report, such as `bulk_create`, and events that were lost.
     pub fn resync_every(mut self, interval: Duration) -> Self {
-        self.resync_every = Some(interval);
+        self.0.resync_every = Some(interval);
         self
     }
 
     pub(super) fn of_resource(mut self, resource: Arc<ResourceDescription>) -> Self {
-        self.resource = Some(resource);
+        self.0.resource = Some(resource);
         self
     }
 
@@ -193,22 +197,22 @@ impl Collect {
         requests: impl Fn(Request) -> Request,
         subscribes: impl Fn(Subscribe) -> Subscribe,
     ) -> Self {
-        self.list = requests(self.list);
-        self.retrieve = requests(self.retrieve);
-        self.feeds = self.feeds.into_iter().map(subscribes).collect();
+        self.0.list = requests(self.0.list);
+        self.0.retrieve = requests(self.0.retrieve);
+        self.0.feeds = self.0.feeds.into_iter().map(subscribes).collect();
         self
     }
 
     /// The type that rows are decoded as.
     #[cfg(feature = "client")]
     pub(crate) fn of_type<T: 'static>(mut self) -> Self {
-        self.row_type = Some(TypeId::of::<T>());
+        self.0.row_type = Some(TypeId::of::<T>());
         self
     }
 
     /// Checks that something tells how the list changes.
     pub(crate) fn check(&self) -> Result<(), RejectReason> {
-        if self.feeds.is_empty() && self.resync_every.is_none() && !self.instances {
+        if self.0.feeds.is_empty() && self.0.resync_every.is_none() && !self.0.instances {
             let reason =
                 "without a feed, the collection needs `instances` or `resync_every`".to_owned();
             return Err(RejectReason::InvalidArgument { argument: "feed".to_owned(), reason });
@@ -218,16 +222,16 @@ impl Collect {
 
     /// The subscription to one row. `None` if its lookup field is not in the row.
     pub(crate) fn instance(&self, key: &Pk, row: &Json) -> Option<Subscribe> {
-        let stream = self.retrieve.stream();
-        let mut instance = if self.lookup_field == "pk" {
+        let stream = self.0.retrieve.stream();
+        let mut instance = if self.0.lookup_field == "pk" {
             Subscribe::instance(stream, key)
         } else {
             let row: Map<String, Value> = row.decode().ok()?;
-            let lookup = row.get(&*self.lookup_field)?;
-            Subscribe::new(stream, "subscribe_instance").arg(&self.lookup_field, lookup)
+            let lookup = row.get(&*self.0.lookup_field)?;
+            Subscribe::new(stream, "subscribe_instance").arg(&self.0.lookup_field, lookup)
         };
         instance = instance.no_timeout();
-        if let Some(name) = &self.pk_field {
+        if let Some(name) = &self.0.pk_field {
             instance = instance.pk_field(name);
         }
         instance.is_of_collection = true;
@@ -237,20 +241,20 @@ impl Collect {
     /// The request for the object with a primary key. With another lookup field, its value is in the `row`. `None` if that
     /// is not known.
     pub(crate) fn retrieve_request(&self, key: &Pk, row: Option<&Json>) -> Option<Request> {
-        let retrieve = self.retrieve.clone();
-        if self.lookup_field == "pk" {
+        let retrieve = self.0.retrieve.clone();
+        if self.0.lookup_field == "pk" {
             return Some(retrieve.arg("pk", key));
         }
         let row: Map<String, Value> = row?.decode().ok()?;
-        Some(retrieve.arg(&self.lookup_field, row.get(&*self.lookup_field)?))
+        Some(retrieve.arg(&self.0.lookup_field, row.get(&*self.0.lookup_field)?))
     }
 
     /// Whether changes between the subscribe and the list can't be missed (V1): the server acknowledges the feed, or
     /// serves it and the list one after the other.
     pub(crate) fn is_gapless(&self) -> bool {
         let is_ordered =
-            |feed: &Subscribe| !feed.without_ack || feed.stream() == self.list.stream();
-        self.feeds.iter().all(is_ordered)
+            |feed: &Subscribe| !feed.without_ack || feed.stream() == self.0.list.stream();
+        self.0.feeds.iter().all(is_ordered)
     }
 }
 
@@ -261,43 +265,12 @@ impl PartialEq for RowVersion {
     }
 }
 
-impl PartialEq for Collect {
-    fn eq(&self, other: &Self) -> bool {
-        let Self {
-            list,
-            retrieve,
-            feeds,
-            pk_field,
-            lookup_field,
-            version,
-            verify,
-            resync_every,
-            key_at,
-            instances,
-            resource,
-            row_type,
-        } = self;
-        *list == other.list
-            && *retrieve == other.retrieve
-            && *feeds == other.feeds
-            && *pk_field == other.pk_field
-            && *lookup_field == other.lookup_field
-            && *version == other.version
-            && *verify == other.verify
-            && *resync_every == other.resync_every
-            && *key_at == other.key_at
-            && *instances == other.instances
-            && *resource == other.resource
-            && *row_type == other.row_type
-    }
-}
-
 impl fmt::Debug for Collect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Collect")
-            .field("list", &self.list)
-            .field("feeds", &self.feeds)
-            .field("has_version", &self.version.is_some())
+            .field("list", &self.0.list)
+            .field("feeds", &self.0.feeds)
+            .field("has_version", &self.0.version.is_some())
             .finish_non_exhaustive()
     }
 }

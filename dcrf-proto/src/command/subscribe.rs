@@ -25,6 +25,7 @@ use crate::protocol::json::Json;
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 #[must_use = "a `Subscribe` does nothing until it is passed to a client or session"]
+#[expect(clippy::struct_excessive_bools, reason = "they are independent of each other")]
 pub struct Subscribe {
     pub(crate) stream: Cow<'static, str>,
     pub(crate) action: Cow<'static, str>,

@@ -21,6 +21,7 @@ use crate::shown;
 use crate::timer::Timer;
 
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "they are independent of each other")]
 pub(crate) struct Subscriber {
     phase: Phase,
     /// When it times out, while it is not acknowledged.

@@ -76,6 +76,9 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 0..60)
 }
 
+/// The listed rows, and the keys that have changed since.
+type ListingModel = (BTreeMap<i64, (u64, u8)>, BTreeSet<i64>);
+
 /// The rules with maps that are copied as a whole.
 #[derive(Default)]
 struct Model {
@@ -83,7 +86,7 @@ struct Model {
     rows: BTreeMap<i64, (u64, u8)>,
     /// The versions of removed rows.
     tombstones: BTreeMap<i64, Option<u64>>,
-    listing: Option<(BTreeMap<i64, (u64, u8)>, BTreeSet<i64>)>,
+    listing: Option<ListingModel>,
 }
 
 impl Model {
@@ -126,18 +129,14 @@ impl Model {
             }
         }
         self.touch(key);
-        match self.rows.remove(&key) {
-            Some(known) => {
-                let known = self.has_versions.then_some(known.0);
-                self.tombstones.insert(key, version.max(known));
-                Applied::Changed
-            }
-            None => {
-                let known = self.tombstones.get(&key).copied().flatten();
-                self.tombstones.insert(key, version.max(known));
-                Applied::Same
-            }
+        if let Some(known) = self.rows.remove(&key) {
+            let known = self.has_versions.then_some(known.0);
+            self.tombstones.insert(key, version.max(known));
+            return Applied::Changed;
         }
+        let known = self.tombstones.get(&key).copied().flatten();
+        self.tombstones.insert(key, version.max(known));
+        Applied::Same
     }
 
     fn finish_listing(&mut self) -> Vec<i64> {
@@ -294,9 +293,10 @@ proptest! {
         let mut doubtful = BTreeSet::new();
         let mut newest: BTreeMap<i64, u64> = BTreeMap::new();
         for (k, data, is_delete) in late.into_iter().chain(events) {
-            let applied = match is_delete {
-                true => store.remove(&key(k), Some(&data)),
-                false => store.upsert(&key(k), data, Origin::Event),
+            let applied = if is_delete {
+                store.remove(&key(k), Some(&data))
+            } else {
+                store.upsert(&key(k), data, Origin::Event)
             };
             if applied == Applied::Doubtful {
                 doubtful.insert(k);

@@ -5,6 +5,7 @@
 //! dcrf-client on Node, and `--growth` prints the points of the curves in `dcrf-proto/benches/growth` instead.
 
 mod allocations;
+mod collections;
 mod core;
 mod echo;
 mod frames;
@@ -32,7 +33,7 @@ const USAGE: &str = "usage: ratios [--peer] [--only NAME]... | --growth\n";
 /// The name of a line, and the function that measures it.
 type Measure = (&'static str, fn(&Echo) -> io::Result<Line>);
 
-const LINES: [Measure; 14] = [
+const LINES: [Measure; 19] = [
     ("event_small", |_| Ok(core::event_small())),
     ("event_large", |_| Ok(core::event_large())),
     ("event_100k", |_| Ok(core::event_100k())),
@@ -47,6 +48,11 @@ const LINES: [Measure; 14] = [
     ("bytes_per_client", memory::bytes_per_client),
     ("allocations_event", |_| Ok(allocations::event())),
     ("allocations_request", |echo| Ok(allocations::request(echo))),
+    ("collection_event_1k", |_| Ok(collections::event_1k())),
+    ("collection_event_100k", |_| Ok(collections::event_100k())),
+    ("collection_relist_10k", |_| Ok(collections::relist())),
+    ("collection_bytes_per_row", |_| Ok(collections::bytes_per_row())),
+    ("collection_reader", |_| Ok(collections::per_reader())),
 ];
 
 /// The lines that need Node.
