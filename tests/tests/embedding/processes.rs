@@ -145,7 +145,9 @@ fn assert_follows_an_object_through_an_outage(program: &str, actions: &[&str]) {
     assert!(!output.contains("client="), "the query is secret: {output}");
 
     let mut sent = mark.actions(&server);
-    sent.iter_mut().for_each(|actions| actions.sort_unstable());
+    for actions in &mut sent {
+        actions.sort_unstable();
+    }
     assert_eq!(sent, [actions, actions]);
     let deadline = Instant::now() + LIMIT;
     while mark.close_codes(&server) != [1000] {
