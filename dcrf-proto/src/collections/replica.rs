@@ -94,7 +94,7 @@ impl Replica {
             decoding: super::Decoding::default(),
             description,
         };
-        for feed in replica.description.feeds.clone() {
+        for feed in replica.description.subscribes() {
             let subscribed = parts.subscriptions.subscribe(parts.cx, feed, parts.is_connected);
             match subscribed {
                 Ok(feed) => {
@@ -428,7 +428,9 @@ impl Replica {
         if !has_data {
             return self.fetches.add(key); // V4
         }
-        let applied = self.store.upsert(&key, row, Origin::Event);
+        let is_of_group = self.feeds.len() > 1;
+        let origin = if is_of_group { Origin::GroupEvent } else { Origin::Event };
+        let applied = self.store.upsert(&key, row, origin);
         match (applied, self.description.verify) {
             (Applied::Doubtful, _) => self.fetches.add(key),
             (Applied::Changed, Some(quiet)) => self.fetches.verify(&key, cx.after(quiet)),
