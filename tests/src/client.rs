@@ -462,7 +462,9 @@ async fn result<R>(mut pending: Pending<R>) -> R {
 }
 
 /// Polls a receiver of the blocking client for its next item; `None` after the end.
-async fn received<S: FusedStream + Unpin>(receiver: &mut Receiver<S>) -> Option<S::Item> {
+pub(crate) async fn received<S: FusedStream + Unpin>(
+    receiver: &mut Receiver<S>,
+) -> Option<S::Item> {
     loop {
         let next = receiver.try_recv();
         if next.is_some() || receiver.is_ended() {

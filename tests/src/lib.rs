@@ -11,6 +11,7 @@
 pub mod adapter;
 pub mod authority;
 pub mod client;
+pub mod collection;
 pub mod models;
 pub mod observe;
 pub mod proxy;

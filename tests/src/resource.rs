@@ -57,6 +57,12 @@ impl<T: DeserializeOwned + Send + 'static> Resource<T> {
         change!(self.pk_field(name))
     }
 
+    /// Names the argument by which objects are looked up.
+    #[must_use]
+    pub fn lookup_field(self, name: &str) -> Self {
+        change!(self.lookup_field(name))
+    }
+
     /// Adds an argument of each list.
     #[must_use]
     pub fn list_arg(self, name: &str, value: impl Serialize) -> Self {

@@ -68,6 +68,26 @@ scenarios! {
         feed_of_a_group
         r12_all_reads_the_pages_that_list_rejects
     }
+    collections {
+        v1_thousand_rows_equal_the_database
+        v1_rows_that_move_between_pages
+        v2_older_event_behind_a_newer_one_is_ignored_by_version
+        v2_race_is_corrected_by_verify
+        v2_race_without_version_or_verify_stays_until_the_next_resync
+        v2_rows_looked_up_by_slug
+        v3_moved_row_leaves_its_group_and_enters_the_other
+        v3_moved_row_stays_in_a_collection_of_both_groups
+        v4_keys_are_fetched
+        v4_row_deleted_while_fetched
+        v6_server_killed_during_a_list
+        v9_sleeping_reader_gets_each_row_once
+        v10_forty_readers_need_one_list_per_connection
+        v11_order_and_filter_of_a_thousand_rows
+        v12_bulk_create_is_found_by_a_resync
+        v12_resync_every_finds_silent_changes
+        v12_silent_move_is_found_by_a_resync
+        v14_own_writes_are_seen_when_the_call_returns
+    }
     replies {
         r12_streamed_list_is_read_to_the_end
         r12_dropped_streamed_list_is_cancelled

@@ -51,6 +51,11 @@ impl Feeds {
         self.rows.get(&key)
     }
 
+    /// Whether there is no more than one feed, so that a row can't move between them.
+    pub(super) fn is_one(&self) -> bool {
+        self.all.len() <= 1
+    }
+
     /// Whether all feeds are live on this connection.
     pub(super) fn are_live(&self) -> bool {
         self.all.iter().all(|feed| feed.is_live)

@@ -91,7 +91,7 @@ impl Replica {
             decoding: super::Decoding::default(),
             description,
         };
-        for feed in replica.description.0.feeds.clone() {
+        for feed in replica.description.subscribes() {
             if let Err(reason) = replica.feeds.add(parts, owners, key, feed) {
                 return (replica, Err(reason));
             }
@@ -463,7 +463,8 @@ impl Replica {
         if !has_data {
             return self.fetches.add(key); // V4
         }
-        let applied = self.store.upsert(&key, row, Origin::Event);
+        let origin = if self.feeds.is_one() { Origin::Event } else { Origin::GroupEvent };
+        let applied = self.store.upsert(&key, row, origin);
         match (applied, self.description.0.verify) {
             (Applied::Doubtful, _) => self.fetches.add(key),
             (Applied::Changed, Some(quiet)) => self.fetches.verify(&key, cx.after(quiet)),

@@ -62,6 +62,8 @@ pub(crate) enum Applied {
 pub(crate) enum Origin {
     /// An event. It can be older than what is known.
     Event,
+    /// An event of one of several feeds. A row that has left the group of another may have moved to this one.
+    GroupEvent,
     /// The reply to a request that read or wrote the row.
     Reply,
 }
@@ -128,7 +130,9 @@ impl Store {
                 Some(Ordering::Equal) if is_tombstone && origin == Origin::Event => {
                     return Applied::Same;
                 }
-                None if is_tombstone && origin == Origin::Event => return Applied::Doubtful,
+                Some(Ordering::Equal) | None if is_tombstone && origin != Origin::Reply => {
+                    return Applied::Doubtful;
+                }
                 _ => {}
             }
             if row.json.as_ref() == Some(&json) {
@@ -257,7 +261,9 @@ impl Store {
             if touched.contains(&row.key) {
                 self.tombstones.insert(slot);
             } else {
+                // From now on, any state of the row is new.
                 self.vanished.insert(row.revision, slot);
+                self.rows.set_version(slot, None);
             }
         }
         let missing: Vec<RowKey> = self

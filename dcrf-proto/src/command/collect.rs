@@ -210,6 +210,17 @@ impl Collect {
         self
     }
 
+    /// Its subscriptions, which name the primary key as it does.
+    pub(crate) fn subscribes(&self) -> Vec<Subscribe> {
+        let mut feeds = self.0.feeds.clone();
+        for feed in &mut feeds {
+            if feed.pk_field.is_none() {
+                feed.pk_field = self.0.pk_field.clone().map(Box::new);
+            }
+        }
+        feeds
+    }
+
     /// Checks that something tells how the list changes.
     pub(crate) fn check(&self) -> Result<(), RejectReason> {
         if self.0.feeds.is_empty() && self.0.resync_every.is_none() && !self.0.instances {

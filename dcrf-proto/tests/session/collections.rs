@@ -190,6 +190,52 @@ fn v3_tombstone_of_a_version_needs_a_newer_one() {
     assert_eq!(rows(&c, key), [version(1, 6)]);
 }
 
+/// A feed sends whole objects, and calls the key as the serializer does.
+#[test]
+fn v3_delete_of_a_whole_row_has_the_key_of_the_collection() {
+    let row = |id: u64| json!({"id": id, "title": "a"});
+    let own = Subscribe::new("tasks", FEED).pk_field("uid");
+    let own = Collect::new("tasks").pk_field("id").feed(own);
+    for (description, key_of_deletes) in [(tasks().pk_field("id"), "id"), (own, "uid")] {
+        let mut c = Conversation::connected();
+        let (key, feed) = live(&mut c, description, &json!([row(1), row(2)]));
+        c.event(&feed, "delete", &json!({key_of_deletes: 1, "title": "a"}));
+        assert_eq!(rows(&c, key), [row(2)]);
+        assert_eq!(c.session.stats().rows_without_key, 0);
+    }
+}
+
+#[test]
+fn v3_row_that_moves_between_two_feeds_stays() {
+    for exists in [true, false] {
+        let mut c = Conversation::connected();
+        let of = |project: u64| Subscribe::new("tasks", FEED).arg("project", project);
+        let both = Collect::new("tasks").feed(of(1)).feed(of(2));
+        let both = both.version(|row: &Json| row.decode::<Value>().ok()?["version"].as_u64());
+        let key = collect(&mut c, both);
+        let feeds = c.sent();
+        feeds.iter().for_each(|feed| c.reply(feed, &Value::Null));
+        let list = c.sent_one();
+        c.reply(&list, &json!([version(1, 5)]));
+        // Both events have the same state of the row.
+        c.event(&feeds[0], "delete", &version(1, 6));
+        c.event(&feeds[1], "create", &version(1, 6));
+        let retrieve = c.sent_one();
+        if exists {
+            c.reply(&retrieve, &version(1, 6));
+            assert_eq!(rows(&c, key), [version(1, 6)]);
+        } else {
+            c.reply_error(&retrieve, 404);
+            assert!(rows(&c, key).is_empty());
+        }
+        // An older event says nothing about where it is now.
+        c.event(&feeds[0], "delete", &version(1, 7));
+        c.event(&feeds[0], "update", &version(1, 5));
+        assert!(rows(&c, key).is_empty());
+        assert!(c.sent().is_empty());
+    }
+}
+
 #[test]
 fn v4_changes_without_data_are_fetched() {
     let mut c = Conversation::connected();

@@ -9,6 +9,7 @@ pub mod actions;
 pub mod all_at_once;
 pub mod chaos;
 pub mod close;
+pub mod collections;
 pub mod connect;
 pub mod credentials;
 pub mod endpoints;

@@ -380,3 +380,16 @@ fn v10_decoded_rows_are_kept_until_they_change() {
     store.set_decoded(&key(1), revision, Arc::new(1_u8));
     assert!(store.read(first)[0].row.as_ref().unwrap().decoded.is_none());
 }
+
+#[test]
+fn v3_tombstone_counts_until_the_next_list() {
+    let mut store = versioned();
+    // It has read, so the removed row is remembered for it.
+    let reader = store.add_reader();
+    assert!(store.read(reader).is_empty());
+    let _ = store.remove(&key(4), Some(&row(4, 3, 0)));
+    assert_eq!(store.upsert(&key(4), row(4, 0, 0), Origin::Event), Applied::Same);
+    store.begin_listing();
+    store.finish_listing(true);
+    assert_eq!(store.upsert(&key(4), row(4, 0, 0), Origin::Event), Applied::Changed);
+}
