@@ -30,7 +30,9 @@ pub struct RowChange {
     pub key: Pk,
     /// The row as it is now. `None` if it was removed.
     pub row: Option<Json>,
+    #[cfg_attr(not(feature = "client"), allow(dead_code, reason = "only typed readers decode"))]
     pub(crate) decoded: Option<Decoded>,
+    #[cfg_attr(not(feature = "client"), allow(dead_code, reason = "only typed readers decode"))]
     pub(crate) revision: u64,
 }
 

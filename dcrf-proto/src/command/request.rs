@@ -1,16 +1,13 @@
 //! A request as plain data.
 
 use std::borrow::Cow;
-#[cfg(feature = "client")]
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-#[cfg(feature = "client")]
-use super::ResourceDescription;
-use super::{Arguments, Write, well_known};
+use super::{Arguments, ResourceDescription, Write, well_known};
 use crate::id::RequestId;
 
 /// A request: an action of a stream, with arguments. The server replies once, or several times if the request is made
@@ -252,9 +249,18 @@ impl Request {
         self
     }
 
-    /// A request through a resource: its collections see the reply (V14).
-    #[cfg(feature = "client")]
-    pub(crate) fn through(mut self, resource: &Arc<ResourceDescription>) -> Self {
+    /// Makes the collections of `resource` see what this request creates, changes or deletes, as soon as the reply arrives.
+    /// The requests of a client's `Resource` do that by themselves.
+    ///
+    /// ```
+    /// # use dcrf_proto::ResourceDescription;
+    /// use std::sync::Arc;
+    ///
+    /// let people = Arc::new(ResourceDescription::new("people").feed_action("subscribe_all"));
+    /// let collect = people.collect();
+    /// let create = people.create(&serde_json::json!({"name": "Alex"})).through(&people);
+    /// ```
+    pub fn through(mut self, resource: &Arc<ResourceDescription>) -> Self {
         self.write = Write::of(&self, resource).map(Box::new);
         self
     }

@@ -214,7 +214,9 @@ fn v3_row_that_moves_between_two_feeds_stays() {
         let both = both.version(|row: &Json| row.decode::<Value>().ok()?["version"].as_u64());
         let key = collect(&mut c, both);
         let feeds = c.sent();
-        feeds.iter().for_each(|feed| c.reply(feed, &Value::Null));
+        for feed in &feeds {
+            c.reply(feed, &Value::Null);
+        }
         let list = c.sent_one();
         c.reply(&list, &json!([version(1, 5)]));
         // Both events have the same state of the row.
