@@ -7,8 +7,11 @@ use dcrf_tests::adapter::{
 };
 use dcrf_tests::stories;
 
-/// A story that takes longer hangs, and fails.
-const LIMIT: Duration = Duration::from_secs(180);
+/// A story that takes longer hangs, and fails. `DCRF_TEST_LIMIT` sets another limit, in seconds.
+fn limit() -> Duration {
+    let limit = std::env::var("DCRF_TEST_LIMIT").map_or(180, |limit| limit.parse().unwrap());
+    Duration::from_secs(limit)
+}
 
 macro_rules! on_each {
     ($story:path) => {
@@ -21,7 +24,7 @@ macro_rules! on_each {
     ($story:path, $name:ident, $adapter:expr) => {
         #[test]
         fn $name() {
-            $adapter.run($adapter.within(LIMIT, $story($adapter)));
+            $adapter.run($adapter.within(limit(), $story($adapter)));
         }
     };
 }

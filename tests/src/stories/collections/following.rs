@@ -7,11 +7,11 @@ use dcrf_proto::{CollectionStatus, Pk};
 use serde_json::{Value, json};
 
 use super::{
-    Screen, batch, brief, cards, control, create, equal, follower_and_writer, retitle,
+    Batch, Screen, batch, brief, cards, control, create, equal, follower_and_writer, retitle,
     roomy_server, rows, table, until_inserted, updated_at,
 };
 use crate::adapter::Adapter;
-use crate::collection::Collection;
+use crate::collection::{Collection, CollectionChanges};
 use crate::models::Card;
 use crate::observe::eventually;
 use crate::resource::Resource;
@@ -183,10 +183,7 @@ pub async fn v14_own_writes_are_seen_when_the_call_returns<A: Adapter>(adapter: 
 }
 
 /// The changes of one row, until there is one. Other stories change cards too.
-async fn until(
-    changes: &mut crate::collection::CollectionChanges<Card>,
-    id: i64,
-) -> super::Batch<Card> {
+async fn until(changes: &mut CollectionChanges<Card>, id: i64) -> Batch<Card> {
     loop {
         let mut batch = batch(changes).await;
         batch.retain(|change| *change.key() == id);

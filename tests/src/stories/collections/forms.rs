@@ -42,10 +42,10 @@ pub async fn v4_row_deleted_while_fetched<A: Adapter>(adapter: A) {
     let name = format!("create behind {}", known.id);
     let data = json!({"title": "short-lived"});
     let hold = json!({"name": name, "model": "note", "at": "event", "data": data});
-    let held = control(&writer, "hold", hold).await["pk"].as_i64().unwrap();
-    writer.delete("notes", held).await.unwrap();
+    let brief_note = control(&writer, "hold", hold).await["pk"].as_i64().unwrap();
+    writer.delete("notes", brief_note).await.unwrap();
     control(&writer, "release", json!({"name": name})).await;
-    eventually(&adapter, "it is asked for", || retrieves(&mark, server, held) == 1).await;
+    eventually(&adapter, "it is asked for", || retrieves(&mark, server, brief_note) == 1).await;
 
     // A row that is shown is deleted, and an event of an earlier change comes before that of the delete.
     let update = format!("update of {}", known.id);
@@ -62,9 +62,9 @@ pub async fn v4_row_deleted_while_fetched<A: Adapter>(adapter: A) {
     control(&writer, "release", json!({"name": delete})).await;
 
     let last: Card = create(&writer, "notes", "last").await;
-    let changes = until_inserted(&mut changes, &[held, known.id], last.id).await;
+    let changes = until_inserted(&mut changes, &[brief_note, known.id], last.id).await;
     assert_eq!(brief(&changes), [("- known".to_owned(), Pk::from(known.id))]);
-    assert_eq!(notes.get(held), None);
+    assert_eq!(notes.get(brief_note), None);
 }
 
 fn retrieves(mark: &Mark, server: &Server, id: i64) -> usize {

@@ -24,6 +24,7 @@ async fn project(writer: &Client) -> (i64, Collect, Vec<i64>) {
     (project, issues, serde_json::from_value(pks).unwrap())
 }
 
+/// The project's issues in the database.
 async fn table(writer: &Client, project: i64) -> Vec<Issue> {
     writer.call(Request::list("issues").arg("project", project)).await.unwrap()
 }
@@ -62,8 +63,7 @@ pub async fn v12_bulk_create_is_found_by_a_resync<A: Adapter>(adapter: A) {
     assert_eq!(batch(&mut changes).await.len(), 2);
     assert_eq!(rows(&board), table(&writer, project).await);
     assert_eq!(client.stats().repairs, 7);
-    let list = Some("issues/list");
-    let lists = || mark.count(server, list.unwrap());
+    let lists = || mark.count(server, "issues/list");
     assert_eq!(lists(), 3);
 
     // Nothing to repair: nothing is reported.
