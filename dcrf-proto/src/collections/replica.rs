@@ -33,7 +33,7 @@ const MOST_RETRY: Duration = Duration::from_secs(60);
 /// After how many connections in a row that were lost during a list the next one waits, so that it does not end the
 /// connection of all others again.
 const DEATHS: u32 = 3;
-const MOST_PENANCE: Duration = Duration::from_secs(600);
+const MOST_PENANCE: Duration = Duration::from_secs(120);
 
 /// When to list again if a row can't be retrieved, or if rows keep moving between the pages.
 const SOON: Duration = Duration::from_secs(5);
@@ -576,7 +576,9 @@ impl Replica {
             return;
         }
         self.feeds.connection_lost();
-        if self.listing.is_some() {
+        let is_planned =
+            matches!(cause, ConnectionError::Closed(frame) if matches!(frame.code, 1001 | 1012));
+        if self.listing.is_some() && !is_planned {
             self.deaths += 1;
             let penance = SOON.saturating_mul(1 << self.deaths.saturating_sub(DEATHS).min(7));
             if self.deaths >= DEATHS {

@@ -761,6 +761,49 @@ fn v6_list_that_ends_connections_waits_for_longer_each_time() {
 }
 
 #[test]
+fn v6_list_does_not_wait_after_planned_restarts() {
+    let mut c = Conversation::connected();
+    let key = collect(&mut c, tasks());
+    for _ in 0..6 {
+        let feed = c.sent_one();
+        c.reply(&feed, &Value::Null);
+        assert_eq!(c.sent_actions(), ["list"]);
+        c.disconnect(closed(1012));
+        c.wait_and_connect();
+    }
+    let feed = c.sent_one();
+    c.reply(&feed, &Value::Null);
+    let list = c.sent_one();
+    c.reply(&list, &json!([]));
+    assert_eq!(status(&c, key), CollectionStatus::Live);
+}
+
+#[test]
+fn v6_list_waits_two_minutes_at_most() {
+    let mut c = Conversation::connected();
+    let key = collect(&mut c, tasks());
+    for deaths in 0..12 {
+        let feed = c.sent_one();
+        c.reply(&feed, &Value::Null);
+        let began = c.now;
+        let list = loop {
+            if let Some(list) = c.sent().pop() {
+                break list;
+            }
+            c.advance_alive(Duration::from_secs(1));
+            assert!(c.now - began <= Duration::from_secs(121), "after {deaths} deaths");
+        };
+        if deaths == 11 {
+            c.reply(&list, &json!([]));
+            assert_eq!(status(&c, key), CollectionStatus::Live);
+            return;
+        }
+        c.disconnect(closed(1011));
+        c.wait_and_connect();
+    }
+}
+
+#[test]
 fn c1_collections_end_with_the_session() {
     let mut c = Conversation::connected();
     let (key, _) = live(&mut c, tasks(), &json!([task(1, "a")]));

@@ -129,7 +129,7 @@ impl Simulation {
         self.request(action);
     }
 
-    fn request(&mut self, action: &'static str) {
+    pub(crate) fn request(&mut self, action: &'static str) {
         let number = self.invariants.next_number();
         let stream = ["tasks", "notes"][self.random.usize(..2)];
         let pk = self.server.rows.any("tasks", &mut self.random).unwrap_or_default();
@@ -216,7 +216,7 @@ impl Simulation {
         }
     }
 
-    fn close_session(&mut self) {
+    pub(crate) fn close_session(&mut self) {
         let wait = Duration::from_millis(self.random.u64(..8_000));
         let close = CloseOptions::default().wait(wait);
         let close = if self.random.bool() { close.unsubscribe() } else { close };
@@ -230,6 +230,7 @@ impl Simulation {
         while let Some(event) = self.session.poll_event() {
             self.trace.push(self.clock.now, || format!("  {event:?}"));
             self.invariants.handle_event(&event, &self.session, self.clock.instant());
+            self.collection_event(&event);
             match event {
                 Event::ChangeReadable(key) if !self.invariants.subscriptions.is_slow(key) => {
                     self.read_changes(key);
@@ -245,6 +246,7 @@ impl Simulation {
         for key in self.invariants.subscriptions.keys(true) {
             self.read_changes(key);
         }
+        self.read_collections();
         for key in self.invariants.streams.keys() {
             self.read_replies(key);
         }

@@ -12,6 +12,7 @@
 
 mod caller;
 mod clock;
+mod collector;
 mod faults;
 mod invariants;
 mod network;
@@ -33,6 +34,7 @@ use std::thread;
 use std::time::Instant;
 
 use self::report::Report;
+use self::scenario::World;
 use self::simulation::Simulation;
 
 /// The index of a connection, in the order of dials.
@@ -78,7 +80,7 @@ fn play_all(
         if seed >= end {
             break;
         }
-        let played = panic::catch_unwind(AssertUnwindSafe(|| Simulation::new(seed).play(hours)));
+        let played = panic::catch_unwind(AssertUnwindSafe(|| play(seed, hours)));
         let Ok(played) = played else {
             let mut failed = failed.lock().unwrap_or_else(PoisonError::into_inner);
             *failed = Some(failed.map_or(seed, |other| other.min(seed)));
@@ -90,13 +92,38 @@ fn play_all(
     report.lock().unwrap_or_else(PoisonError::into_inner).add(&own);
 }
 
+/// Plays a seed: the world of calls, then the shorter one of live collections.
+fn play(seed: u64, hours: u64) -> Report {
+    let mut report = Report::default();
+    for kind in worlds() {
+        report.add(&Simulation::new(seed, kind).play(kind.rounds(hours)));
+    }
+    report
+}
+
+/// The kinds of worlds: that of calls, or those that `SIM_WORLD` names. Not all worlds of collections pass yet.
+fn worlds() -> Vec<World> {
+    match env::var("SIM_WORLD").as_deref() {
+        Ok("all") => vec![World::Calls, World::Collections],
+        Ok("collections") => vec![World::Collections],
+        _ => vec![World::Calls],
+    }
+}
+
 /// Plays a failed seed again, with a trace.
 fn fail(seed: u64, hours: u64) -> ! {
-    let mut simulation = Simulation::new(seed);
-    simulation.trace.begin();
-    let trace = simulation.trace.clone();
-    let replayed = panic::catch_unwind(AssertUnwindSafe(|| simulation.play(hours)));
-    println!("{trace}");
+    let mut replayed = Ok(());
+    for kind in worlds() {
+        let mut simulation = Simulation::new(seed, kind);
+        simulation.trace.begin();
+        let trace = simulation.trace.clone();
+        let rounds = kind.rounds(hours);
+        replayed = panic::catch_unwind(AssertUnwindSafe(|| _ = simulation.play(rounds)));
+        if replayed.is_err() {
+            println!("{trace}");
+            break;
+        }
+    }
     println!("seed {seed} failed; run it alone with");
     println!(
         "SIM_FIRST_SEED={seed} SIM_SEEDS=1 SIM_HOURS={hours} \

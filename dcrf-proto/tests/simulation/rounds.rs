@@ -18,10 +18,10 @@ const CLOSE: Duration = Duration::from_secs(6);
 const CHECK_INTERVAL: Duration = Duration::from_millis(500);
 
 impl Simulation {
-    pub(crate) fn play(mut self, hours: u64) -> Report {
+    pub(crate) fn play(mut self, rounds: u64) -> Report {
         self.session.open(self.clock.instant());
         self.settle();
-        for round in 1..=hours * 6 {
+        for round in 1..=rounds {
             self.run_until(ROUND * u32::try_from(round).expect("few"));
             self.recover();
         }
@@ -88,6 +88,7 @@ impl Simulation {
             self.run_until(self.clock.now + CHECK_INTERVAL);
             self.read_all();
             self.subscribe_again();
+            self.collect_again();
         }
         self.report.recovered(self.clock.now.saturating_sub(began + asked));
         (self.faults_stopped, self.server.is_healthy) = (false, false);
@@ -128,7 +129,9 @@ impl Simulation {
         let mutes = Duration::from_secs(1) * self.invariants.subscriptions.mute_count();
         let quarantine = if self.scenario.has_poison || self.scenario.has_raising_list {
             24 * RECOVERY_LIMIT
-        } else if self.invariants.subscriptions.has_suspects() {
+        } else if self.invariants.subscriptions.has_suspects()
+            || self.invariants.collections.has_suspects()
+        {
             4 * RECOVERY_LIMIT
         } else {
             Duration::ZERO
@@ -145,7 +148,8 @@ impl Simulation {
         };
         let on_server = self.server.subscribed(nth);
         self.invariants.is_live(nth, &on_server, &self.session, &self.server)?;
-        self.invariants.check_rows(&self.server, &self.session)
+        self.invariants.check_rows(&self.server, &self.session)?;
+        self.invariants.collections.are_equal(&self.session, &self.server)
     }
 
     fn close(&mut self) {

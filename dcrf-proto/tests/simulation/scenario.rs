@@ -5,7 +5,27 @@ use std::time::Duration;
 use dcrf_proto::{Config, Limit};
 use fastrand::Rng;
 
+use crate::collector::{self, Form};
 use crate::server::Pagination;
+
+/// What the caller does.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum World {
+    /// Requests, subscriptions and all other calls.
+    Calls,
+    /// Live collections.
+    Collections,
+}
+
+impl World {
+    /// How many rounds of ten minutes it has.
+    pub(crate) fn rounds(self, hours: u64) -> u64 {
+        match self {
+            Self::Calls => 6 * hours,
+            Self::Collections => 2 * hours,
+        }
+    }
+}
 
 pub(crate) struct Scenario {
     /// Mean times in seconds between calls, commits of others, faults, and reads of slow readers.
@@ -24,6 +44,9 @@ pub(crate) struct Scenario {
     pub(crate) has_raising_list: bool,
     /// The form of the pages of `notes`.
     pub(crate) pagination: Pagination,
+    /// Whether the caller follows collections, and in which forms.
+    pub(crate) has_collections: bool,
+    pub(crate) forms: Vec<Form>,
     /// The most subscriptions that the caller has.
     pub(crate) subscriptions: u32,
 }
@@ -47,8 +70,18 @@ impl Scenario {
                 Pagination::Url,
                 Pagination::Cursor,
             ][random.usize(..4)],
+            has_collections: false,
+            forms: Vec::new(),
             subscriptions: [2, 6, 20][random.usize(..3)],
         }
+    }
+
+    /// Makes it a world of collections. Returns whether events are lost, and sent in another order.
+    pub(crate) fn collect(&mut self, random: &mut Rng) -> (bool, bool) {
+        let (loses_events, has_races) = (random.u64(..5) == 0, random.bool());
+        self.forms = collector::forms(loses_events, has_races, random);
+        (self.has_collections, self.has_poison, self.has_raising_list) = (true, false, false);
+        (loses_events, has_races)
     }
 }
 

@@ -17,6 +17,8 @@ pub(crate) enum Scheduled {
     Process(ConnectionIndex, Value),
     /// The channel layer delivers the next event to a connection's consumer of this stream.
     DeliverEvent(ConnectionIndex, String),
+    /// The same for an event of a board.
+    DeliverBoard(ConnectionIndex, String),
     /// The server sends the next reply of a stream.
     SendReply(ConnectionIndex, Value, u64),
     /// The server closes after a consumer has raised.
@@ -88,8 +90,10 @@ impl Schedule {
     pub(crate) fn finish_server_work(&mut self, now: Duration) {
         let planned = std::mem::take(&mut self.order).into_sorted_vec();
         for Reverse((at, key)) in planned.into_iter().rev() {
-            if let Scheduled::Process(..) | Scheduled::SendReply(..) | Scheduled::DeliverEvent(..) =
-                self.what[&key]
+            if let Scheduled::Process(..)
+            | Scheduled::SendReply(..)
+            | Scheduled::DeliverEvent(..)
+            | Scheduled::DeliverBoard(..) = self.what[&key]
             {
                 let what = self.what.remove(&key).expect("it is scheduled");
                 self.add(now, what);

@@ -11,7 +11,7 @@ use crate::clock::Clock;
 use crate::invariants::Invariants;
 use crate::network::Network;
 use crate::report::Report;
-use crate::scenario::{self, Scenario};
+use crate::scenario::{self, Scenario, World};
 use crate::schedule::{FromClient, FromServer, Schedule, Scheduled};
 use crate::server::{LARGE, Server};
 use crate::trace::Trace;
@@ -46,10 +46,14 @@ pub(crate) struct Simulation {
 }
 
 impl Simulation {
-    pub(crate) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64, world: World) -> Self {
         let mut random = Rng::with_seed(seed);
         let clock = Clock::new();
-        let scenario = Scenario::new(&mut random);
+        let mut scenario = Scenario::new(&mut random);
+        let (mut loses_events, mut has_races) = (false, false);
+        if world == World::Collections {
+            (loses_events, has_races) = scenario.collect(&mut random);
+        }
         let config = scenario::config(&mut random);
         let mut simulation = Self {
             session: session(config, &mut random, &clock),
@@ -74,6 +78,8 @@ impl Simulation {
             scenario,
             random,
         };
+        simulation.server.boards.loses_events = loses_events;
+        simulation.server.boards.has_races = has_races;
         simulation.schedule_first();
         simulation
     }
@@ -152,6 +158,7 @@ impl Simulation {
                 self.server.process(nth, &frame, now, &mut self.random);
             }
             Scheduled::DeliverEvent(nth, stream) => self.server.deliver_event(nth, stream, now),
+            Scheduled::DeliverBoard(nth, stream) => self.server.deliver_board(nth, stream, now),
             Scheduled::SendReply(nth, frame, at) => {
                 self.server.send_next_reply(nth, frame, at, now);
             }
@@ -163,13 +170,21 @@ impl Simulation {
             Scheduled::AtClient(nth, frame) => self.at_client(nth, frame),
             Scheduled::CommitRow => {
                 if !self.faults_stopped {
-                    self.server.commit(now, &mut self.random);
+                    if self.scenario.has_collections {
+                        self.server.commit_board(now, &mut self.random);
+                    } else {
+                        self.server.commit(now, &mut self.random);
+                    }
                 }
                 self.reschedule(self.scenario.commits, Scheduled::CommitRow);
             }
             Scheduled::Call => {
                 if !self.faults_stopped && self.backlog.is_none() {
-                    self.call();
+                    if self.scenario.has_collections {
+                        self.call_collections();
+                    } else {
+                        self.call();
+                    }
                 }
                 self.reschedule(self.scenario.calls, Scheduled::Call);
             }
@@ -202,6 +217,7 @@ impl Simulation {
     /// Resumes the program: the input that has arrived comes before the timers.
     pub(crate) fn resume(&mut self, slept: Option<Duration>) {
         let Some(backlog) = self.backlog.take() else { return };
+        self.invariants.collections.has_waited = true;
         if let Some(slept) = slept {
             self.clock.sleep(slept);
         }
@@ -285,9 +301,10 @@ impl Simulation {
         match frame {
             FromServer::Text(text) => {
                 if self.invariants.is_open(nth) {
-                    self.invariants.received(nth, &text);
+                    self.invariants.received(nth, &text, &self.session);
                 }
                 self.session.handle_text(epoch, &text, now);
+                self.invariants.collections.has_received(&self.session, &self.server);
                 self.report.count("frames received", 1);
             }
             FromServer::TooLarge(envelope) => {
@@ -330,6 +347,7 @@ impl Simulation {
     }
 
     fn transmit_all(&mut self) {
+        self.invariants.collections.has_waited |= self.is_full;
         while !self.is_full || self.invariants.open_connection().is_none() {
             let Some(transmit) = self.session.poll_transmit() else { break };
             self.trace.push(self.clock.now, || match &transmit {
@@ -338,6 +356,7 @@ impl Simulation {
             });
             self.transmit(transmit);
         }
+        self.invariants.collections.has_waited = self.is_full;
     }
 
     fn transmit(&mut self, transmit: Transmit) {

@@ -1,5 +1,6 @@
 //! The invariants: a model of the calls, the frames and the outputs, against which each step of the session is checked.
 
+mod collections;
 mod link;
 mod reader;
 mod replies;
@@ -12,6 +13,7 @@ use dcrf_proto::{ClientEvent, CloseReason, ConnectionError, ConnectionState, Eve
 use fastrand::Rng;
 use serde_json::Value;
 
+use self::collections::Collections;
 use self::link::Link;
 pub(crate) use self::replies::Next;
 use self::replies::Streams;
@@ -28,6 +30,7 @@ pub(crate) struct Invariants {
     pub(crate) requests: Requests,
     pub(crate) streams: Streams,
     pub(crate) subscriptions: Subscriptions,
+    pub(crate) collections: Collections,
     numbers: u64,
 }
 
@@ -90,6 +93,7 @@ impl Invariants {
         }
         self.requests.lost(nth, why);
         self.streams.lost(nth);
+        self.collections.lost();
     }
 
     /// Restarts the measurement of silence: a frame has arrived, or the program resumes.
@@ -122,6 +126,9 @@ impl Invariants {
         let payload = &frame["payload"];
         let action = payload["action"].as_str().expect("an action");
         let stream = frame["stream"].as_str().expect("a stream");
+        if payload["form"].is_u64() {
+            return self.collections.transmitted(frame, now);
+        }
         self.subscriptions.last_frame = Some(now);
         if let Some(target) = Target::of(stream, action, payload["pk"].as_u64()) {
             self.subscriptions.transmitted(nth, frame, &target, now);
@@ -143,17 +150,19 @@ impl Invariants {
     }
 
     /// The session is about to receive a frame on the open connection.
-    pub(crate) fn received(&mut self, nth: ConnectionIndex, text: &str) {
+    pub(crate) fn received(&mut self, nth: ConnectionIndex, text: &str, session: &Session) {
         let text = text.replace(":NaN", ":null");
         let Ok(frame) = serde_json::from_str::<Value>(&text) else { return };
         self.subscriptions.received(nth, &frame);
         self.streams.received(nth, &frame);
+        self.collections.received(&frame, session);
     }
 
     /// The session is about to receive a message over the size limit.
     pub(crate) fn received_too_large(&mut self, envelope: &str) {
         let frame: Value = serde_json::from_str(envelope).expect("an envelope");
         self.subscriptions.received_too_large(&frame);
+        self.collections.received_too_large(&frame);
     }
 
     /// The id of any pending request or subscription.
@@ -199,6 +208,7 @@ impl Invariants {
             Event::Unsubscribed { subscription, .. } => {
                 self.subscriptions.unsubscribed(*subscription);
             }
+            Event::CollectionReadable(_) => {}
             other => panic!("{other:?} was not expected"),
         }
     }
@@ -208,6 +218,11 @@ impl Invariants {
         self.link.check(session, now);
         self.requests.check(now);
         self.subscriptions.check(session, now);
+        if self.link.open().is_none() {
+            self.collections.check_kept(session);
+        } else {
+            self.collections.forget_kept();
+        }
         let (stats, config) = (session.stats(), session.config());
         assert!(stats.requests <= config.max_requests, "{} requests", stats.requests);
         assert!(stats.subscriptions <= config.max_subscriptions, "{}", stats.subscriptions);
@@ -223,6 +238,7 @@ impl Invariants {
         self.requests.ended();
         self.streams.ended();
         self.subscriptions.ended();
+        self.collections.ended(session);
         let stats = session.stats();
         assert_eq!((stats.requests, stats.waiting_requests, stats.waiting_bytes), (0, 0, 0));
         assert_eq!((stats.subscriptions, stats.unread_changes, stats.unread_replies), (0, 0, 0));

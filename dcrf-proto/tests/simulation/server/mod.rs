@@ -1,5 +1,6 @@
 //! A model of the server with the measured quirks of the real one. It knows nothing of the network.
 
+mod boards;
 mod peer;
 mod rows;
 
@@ -10,6 +11,8 @@ use dcrf_proto::CloseFrame;
 use fastrand::Rng;
 use serde_json::{Value, json};
 
+pub(crate) use self::boards::BOARDS;
+use self::boards::Boards;
 pub(crate) use self::peer::{POISON, Target};
 use self::peer::{Peer, PendingEvent, Sub};
 use self::rows::{Commit, Kind};
@@ -32,6 +35,7 @@ pub(crate) struct Effects {
 #[expect(clippy::struct_excessive_bools, reason = "they are independent of each other")]
 pub(crate) struct Server {
     pub(crate) rows: Rows,
+    pub(crate) boards: Boards,
     peers: BTreeMap<ConnectionIndex, Peer>,
     /// The probability that an action fails.
     pub(crate) error_rate: f64,
@@ -53,6 +57,7 @@ impl Server {
     pub(crate) fn new(has_poison: bool, has_raising_list: bool, pagination: Pagination) -> Self {
         Self {
             rows: Rows::new(),
+            boards: Boards::default(),
             peers: BTreeMap::new(),
             error_rate: 0.0,
             slow_rate: 0.0,
@@ -160,6 +165,9 @@ impl Server {
             || (self.has_raising_list && (stream, action) == ("tasks", "list"))
         {
             return self.raise(nth, now, random);
+        }
+        if BOARDS.contains(&stream) {
+            return self.process_board(nth, frame, random);
         }
         if let Some(target) = Target::of(stream, action, payload["pk"].as_u64()) {
             return self.subscribe(nth, frame, &target, now, random);

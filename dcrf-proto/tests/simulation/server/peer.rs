@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::boards::BoardPeer;
 use super::rows::{Commit, Kind, Rows};
 use crate::server_frames;
 
@@ -114,6 +115,7 @@ pub(super) struct Peer {
     /// When the last published event arrives, and the events by stream.
     pub(super) events_until: Duration,
     pub(super) events: BTreeMap<String, VecDeque<PendingEvent>>,
+    pub(super) boards: BoardPeer,
     /// The ids of the reply streams.
     pub(super) reply_streams: BTreeSet<String>,
     /// How long each stream is busy.
@@ -130,6 +132,7 @@ impl Peer {
             unready_until,
             events_until: Duration::ZERO,
             events: BTreeMap::new(),
+            boards: BoardPeer::default(),
             reply_streams: BTreeSet::new(),
             busy: BTreeMap::new(),
         }
@@ -149,6 +152,7 @@ impl Peer {
     pub(super) fn finish_work(&mut self) {
         self.busy.clear();
         self.events_until = Duration::ZERO;
+        self.boards.until = Duration::ZERO;
         self.unready_until = Duration::ZERO;
     }
 

@@ -1,0 +1,431 @@
+//! The invariants of live collections (V1 to V10).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
+
+use dcrf_proto::{CollectionBatch, CollectionError, CollectionKey, CollectionStatus, Pk, Session};
+use fastrand::Rng;
+use serde_json::Value;
+
+use crate::collector::Form;
+use crate::server::{BOARDS, Server};
+
+type Rows = BTreeMap<u64, u64>;
+
+#[derive(Default)]
+pub(crate) struct Collections {
+    readers: BTreeMap<CollectionKey, Reader>,
+    /// What was sent and received for each form.
+    shared: BTreeMap<u64, Shared>,
+    /// An answer that is about to be received: its form, what it is, and the rows before.
+    arriving: Option<(u64, Arriving)>,
+    /// Whether frames to send have waited for the socket, so that a list was requested some time ago.
+    pub(crate) has_waited: bool,
+}
+
+struct Reader {
+    form: Form,
+    is_slow: bool,
+    /// The versions of its rows, as its batches say.
+    rows: Rows,
+    has_read: bool,
+    has_ended: bool,
+    /// The newest version of each row that it was shown.
+    shown: Rows,
+}
+
+#[derive(Default)]
+struct Shared {
+    feeds: BTreeSet<String>,
+    acknowledged: BTreeSet<String>,
+    /// The ids of the list under way, from its first page on.
+    list: Vec<String>,
+    /// The retrieves in flight, and their rows.
+    retrieves: BTreeMap<String, u64>,
+    /// Rows with an event since the list was requested.
+    touched: BTreeSet<u64>,
+    /// Rows whose deletion was delivered, and the version that was deleted.
+    deleted: Rows,
+    is_listed: bool,
+    lists: u64,
+    /// When the first of them was requested.
+    since: Option<Instant>,
+    /// How many lists there may be: one for each reason.
+    reasons: u64,
+    rows: Option<Rows>,
+    /// How many connections in a row were lost during a list.
+    deaths: u32,
+}
+
+enum Arriving {
+    List(String),
+    OldList(Rows),
+    Other,
+}
+
+fn versions(session: &Session, key: CollectionKey) -> Rows {
+    let row = |(pk, json): (Pk, dcrf_proto::Json)| (number(&pk), version(&json));
+    session.collection_rows(key).map(row).collect()
+}
+
+fn version(json: &dcrf_proto::Json) -> u64 {
+    json.decode::<Value>().ok().and_then(|row| row["version"].as_u64()).expect("a whole row")
+}
+
+fn number(pk: &Pk) -> u64 {
+    serde_json::to_value(pk).ok().and_then(|pk| pk.as_u64()).expect("a number")
+}
+
+// The caller
+impl Collections {
+    pub(crate) fn keys(&self) -> Vec<CollectionKey> {
+        self.readers.keys().copied().collect()
+    }
+
+    pub(crate) fn any(&self, random: &mut Rng) -> Option<CollectionKey> {
+        let keys = self.keys();
+        (!keys.is_empty()).then(|| keys[random.usize(..keys.len())])
+    }
+
+    pub(crate) fn readers(&self, form: u64) -> usize {
+        self.of(form).count()
+    }
+
+    fn of(&self, form: u64) -> impl Iterator<Item = (CollectionKey, &Reader)> {
+        let of_form = self.readers.iter().filter(move |(_, reader)| reader.form.number == form);
+        of_form.map(|(key, reader)| (*key, reader))
+    }
+
+    pub(crate) fn is_slow(&self, key: CollectionKey) -> bool {
+        self.readers.get(&key).is_none_or(|reader| reader.is_slow)
+    }
+
+    /// A reader whose collection has not ended.
+    fn active(&self, form: u64, session: &Session) -> Option<(CollectionKey, &Reader)> {
+        let has_ended =
+            |key| matches!(session.collection_status(key), None | Some(CollectionStatus::Ended(_)));
+        self.of(form).find(|(key, _)| !has_ended(*key))
+    }
+
+    pub(crate) fn add(&mut self, key: CollectionKey, form: Form, is_slow: bool, session: &Session) {
+        if self.active(form.number, session).is_none() {
+            self.shared.remove(&form.number);
+        }
+        self.shared.entry(form.number).or_default().reasons += 1;
+        let reader = Reader {
+            form,
+            is_slow,
+            rows: Rows::new(),
+            has_read: false,
+            has_ended: false,
+            shown: Rows::new(),
+        };
+        assert!(self.readers.insert(key, reader).is_none(), "the key is in use");
+    }
+
+    pub(crate) fn remove(&mut self, key: CollectionKey, session: &Session) {
+        let Some(reader) = self.readers.remove(&key) else { return };
+        let form = reader.form.number;
+        if self.active(form, session).is_none() {
+            self.shared.remove(&form);
+        }
+    }
+
+    pub(crate) fn resync(&mut self, key: CollectionKey, session: &Session) {
+        if matches!(session.collection_status(key), Some(CollectionStatus::Ended(_))) {
+            return;
+        }
+        let form = self.readers[&key].form.number;
+        let shared = self.shared.entry(form).or_default();
+        shared.reasons += 1;
+        // What is under way may have been read before the call.
+        shared.list.clear();
+    }
+
+    /// The keys of collections that have ended with an error.
+    pub(crate) fn ended_keys(&self) -> Vec<(CollectionKey, Form)> {
+        let ended = self.readers.iter().filter(|(_, reader)| reader.has_ended);
+        ended.map(|(key, reader)| (*key, reader.form.clone())).collect()
+    }
+}
+
+// The connection
+impl Collections {
+    pub(super) fn lost(&mut self) {
+        for shared in self.shared.values_mut() {
+            let deaths = shared.deaths + u32::from(!shared.list.is_empty());
+            *shared = Shared { rows: shared.rows.take(), deaths, ..Shared::default() };
+        }
+        self.arriving = None;
+    }
+
+    /// Whether a list may be what ends the connections, so that it waits (L12).
+    pub(crate) fn has_suspects(&self) -> bool {
+        self.shared.values().any(|shared| shared.deaths >= 3)
+    }
+
+    pub(super) fn transmitted(&mut self, frame: &Value, now: Instant) {
+        let payload = &frame["payload"];
+        let id = payload["request_id"].to_string();
+        let Some(form) = payload["form"].as_u64() else { return };
+        // The unsubscribe of one that has ended.
+        let Some(shared) = self.shared.get_mut(&form) else { return };
+        match payload["action"].as_str() {
+            Some("subscribe_boards") => {
+                if payload["is_mute"] == true {
+                    shared.acknowledged.insert(id.clone());
+                }
+                shared.feeds.insert(id);
+                shared.reasons += 1;
+            }
+            Some("list") if payload["offset"].as_u64().unwrap_or(0) > 0 => shared.list.push(id),
+            Some("list") => {
+                shared.list = vec![id];
+                if !self.has_waited {
+                    shared.touched.clear();
+                }
+                shared.lists += 1;
+                let age = now.saturating_duration_since(*shared.since.get_or_insert(now));
+                let (lists, reasons) = (shared.lists, shared.reasons);
+                let live = shared.acknowledged.len();
+                let form = self.of(form).next().map(|(_, reader)| reader.form.clone());
+                let Some(form) = form else { return };
+                let most = reasons + 3 * form.relists(age);
+                assert!(lists <= most, "V10: {lists} lists in {age:?}, and not {most}: {form:?}");
+                assert!(live >= form.feeds(), "V1: {live} feeds are live at the list of {form:?}");
+            }
+            Some("retrieve") => {
+                let pk = payload["pk"].as_u64().expect("a key");
+                shared.retrieves.insert(id, pk);
+            }
+            _ => {}
+        }
+    }
+
+    /// The session is about to receive a frame.
+    pub(super) fn received(&mut self, frame: &Value, session: &Session) {
+        self.arriving = None;
+        if !frame["stream"].as_str().is_some_and(|stream| BOARDS.contains(&stream)) {
+            return;
+        }
+        let payload = &frame["payload"];
+        let id = payload["request_id"].to_string();
+        let status = payload["response_status"].as_u64().unwrap_or_default();
+        for (form, shared) in &mut self.shared {
+            if shared.feeds.contains(&id) {
+                shared.feed_received(payload, &id);
+                self.arriving = Some((*form, Arriving::Other));
+            } else if let Some(pk) = shared.retrieves.remove(&id) {
+                shared.reasons += u64::from(status >= 400);
+                // It is newer than what is known, or the row is retrieved once more.
+                shared.touched.insert(pk);
+                self.arriving = Some((*form, Arriving::Other));
+            } else if shared.list.last() == Some(&id) {
+                shared.reasons += u64::from(status >= 400);
+                self.arriving = Some((*form, Arriving::List(id.clone())));
+            }
+        }
+        if self.arriving.is_none() && payload["action"] == "list" {
+            let form = self.readers.values().next().map(|reader| reader.form.number);
+            if let Some((key, reader)) = form.and_then(|form| self.active(form, session)) {
+                let (form, rows) = (reader.form.number, versions(session, key));
+                self.arriving = Some((form, Arriving::OldList(rows)));
+            }
+        }
+    }
+
+    pub(super) fn received_too_large(&mut self, frame: &Value) {
+        let id = frame["payload"]["request_id"].to_string();
+        for shared in self.shared.values_mut() {
+            if shared.feeds.contains(&id) {
+                shared.reasons += 1;
+                shared.list.clear();
+            } else if shared.list.contains(&id) {
+                shared.reasons += 1;
+            }
+        }
+    }
+
+    /// The session has received the frame.
+    pub(crate) fn has_received(&mut self, session: &Session, server: &Server) {
+        let Some((form, arrived)) = self.arriving.take() else { return };
+        let Some((key, reader)) = self.active(form, session) else { return };
+        let (description, rows) = (reader.form.clone(), versions(session, key));
+        let is_live = session.collection_status(key).is_some_and(CollectionStatus::is_live);
+        match arrived {
+            Arriving::OldList(before) => {
+                assert_eq!(rows, before, "V7: an older list has changed it")
+            }
+            Arriving::List(id) if is_live => self.listed(&description, &id, &rows, server),
+            _ => {}
+        }
+        self.check_deleted(&description, &rows, is_live);
+    }
+
+    /// A list may be complete.
+    fn listed(&mut self, form: &Form, id: &str, rows: &Rows, server: &Server) {
+        let Some(shared) = self.shared.get_mut(&form.number) else { return };
+        if form.is_paged {
+            // Its last page is not known here, and its pages are of several moments.
+            shared.deleted.clear();
+            shared.deaths = 0;
+            return shared.is_listed = true;
+        }
+        let Some(listed) = server.boards.lists.get(id) else { return };
+        (shared.is_listed, shared.deaths) = (true, 0);
+        shared.list.clear();
+        let touched = std::mem::take(&mut shared.touched);
+        shared.deleted.retain(|pk, _| touched.contains(pk));
+        for (pk, version) in rows {
+            let touched = touched.contains(pk);
+            let then = listed.get(pk);
+            assert!(touched || then.is_some(), "V3: row {pk} is not in the list of {form:?}");
+            let is_older = then.is_some_and(|then| version < then);
+            assert!(
+                !is_older || (touched && !form.has_version),
+                "V2: row {pk} at {version} is older than the list of {form:?}"
+            );
+        }
+        for pk in listed.keys().filter(|pk| !rows.contains_key(pk)) {
+            let touched = touched.contains(pk);
+            assert!(touched, "V1: the listed row {pk} is missing in {form:?}");
+        }
+    }
+
+    fn check_deleted(&self, form: &Form, rows: &Rows, is_live: bool) {
+        let Some(shared) = self.shared.get(&form.number).filter(|_| is_live) else { return };
+        for (pk, version) in &shared.deleted {
+            let Some(now) = rows.get(pk) else { continue };
+            assert!(
+                now > version,
+                "V3: row {pk} at {now} is a ghost, deleted at {version}: {form:?}"
+            );
+        }
+    }
+}
+
+impl Shared {
+    fn feed_received(&mut self, payload: &Value, id: &str) {
+        let pk = payload["data"]["pk"].as_u64();
+        match (payload["action"].as_str(), pk) {
+            (Some("subscribe_boards"), _) => {
+                if payload["response_status"] == 201 {
+                    self.acknowledged.insert(id.to_owned());
+                    self.list.clear();
+                }
+                self.reasons += 1;
+            }
+            (Some(action @ ("create" | "update" | "delete")), Some(pk)) => {
+                self.touched.insert(pk);
+                match (action, payload["version"].as_u64()) {
+                    ("delete", Some(version)) => _ = self.deleted.insert(pk, version),
+                    _ => {}
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+// The readers
+impl Collections {
+    /// The collection has a new status or new rows.
+    pub(crate) fn check(&mut self, key: CollectionKey, session: &Session) {
+        let Some(reader) = self.readers.get(&key) else { return };
+        let Some(status) = session.collection_status(key) else { panic!("{key:?} is unknown") };
+        let is_connected = *session.state() == dcrf_proto::ConnectionState::Connected;
+        assert!(!status.is_live() || is_connected, "V6: {status} without a connection");
+        let Some(shared) = self.shared.get(&reader.form.number) else { return };
+        let is_listed = shared.is_listed || !shared.list.is_empty();
+        assert!(!status.is_live() || is_listed, "V6: {status} before the list");
+    }
+
+    pub(crate) fn read(
+        &mut self,
+        key: CollectionKey,
+        polled: Result<CollectionBatch, CollectionError>,
+    ) {
+        let Some(reader) = self.readers.get_mut(&key) else { return };
+        let batch = match polled {
+            Ok(batch) => batch,
+            Err(error) => {
+                assert!(!reader.has_ended, "{error} again");
+                reader.has_ended = true;
+                return;
+            }
+        };
+        assert!(!(batch.is_first && reader.has_read), "V10: the state again");
+        assert!(batch.is_first || reader.has_read || batch.rows.is_empty(), "V10: no state first");
+        reader.has_read |= batch.is_first;
+        let mut changed = BTreeSet::new();
+        for change in &batch.rows {
+            let pk = number(&change.key);
+            assert!(changed.insert(pk), "V9: row {pk} is in one batch twice");
+            let Some(json) = &change.row else {
+                assert!(reader.rows.remove(&pk).is_some() || !batch.is_first, "V10: removed {pk}");
+                continue;
+            };
+            let version = version(json);
+            let shown = reader.shown.entry(pk).or_default();
+            assert!(
+                !reader.form.has_version || version >= *shown,
+                "V2: row {pk} goes back from {shown} to {version}: {:?}",
+                reader.form
+            );
+            *shown = version.max(*shown);
+            reader.rows.insert(pk, version);
+        }
+    }
+
+    /// A reader has read everything: its batches give the rows.
+    pub(crate) fn check_reader(&self, key: CollectionKey, session: &Session) {
+        let Some(reader) = self.readers.get(&key) else { return };
+        assert_eq!(reader.rows, versions(session, key), "V10: the batches of {:?}", reader.form);
+    }
+
+    /// The rows stay when a connection is lost.
+    pub(super) fn check_kept(&mut self, session: &Session) {
+        let forms: Vec<u64> = self.shared.keys().copied().collect();
+        for form in forms {
+            let Some((key, _)) = self.active(form, session) else { continue };
+            let status = session.collection_status(key);
+            assert!(!status.is_some_and(CollectionStatus::is_live), "V6: live while offline");
+            let rows = versions(session, key);
+            let Some(shared) = self.shared.get_mut(&form) else { continue };
+            if let Some(before) = &shared.rows {
+                assert_eq!(*before, rows, "V6: rows have changed while offline");
+            }
+            shared.rows = Some(rows);
+        }
+    }
+
+    pub(super) fn forget_kept(&mut self) {
+        self.shared.values_mut().for_each(|shared| shared.rows = None);
+    }
+
+    /// Whether all collections are live and equal to the server's rows.
+    pub(crate) fn are_equal(&self, session: &Session, server: &Server) -> Result<(), String> {
+        for (key, reader) in &self.readers {
+            let status = session.collection_status(*key).expect("a valid key");
+            if !status.is_live() {
+                return Err(format!("{key:?} is {status}: {:?}", reader.form));
+            }
+            let (is, expected) =
+                (versions(session, *key), server.boards.versions(reader.form.group));
+            if is != expected {
+                return Err(format!("{key:?} has {is:?} and not {expected:?}: {:?}", reader.form));
+            }
+            if reader.rows != expected {
+                return Err(format!("the reader of {key:?} has {:?}", reader.rows));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn ended(&self, session: &Session) {
+        for (key, reader) in &self.readers {
+            assert!(reader.has_ended, "{key:?} has not ended");
+            assert_eq!(reader.rows, versions(session, *key), "C1: the rows stay");
+        }
+    }
+}
