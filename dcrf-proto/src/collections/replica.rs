@@ -28,7 +28,7 @@ use crate::timer::Timer;
 
 /// The wait before a list that has failed is requested again grows from this with each failure.
 const LEAST_RETRY: Duration = Duration::from_secs(1);
-const MOST_RETRY: Duration = Duration::from_secs(60);
+const MOST_RETRY: Duration = Duration::from_secs(30);
 
 /// After how many connections in a row that were lost during a list the next one waits, so that it does not end the
 /// connection of all others again.
@@ -514,8 +514,11 @@ impl Replica {
         };
         let key = RowKey::from(pk);
         self.fetches.changed(&key);
-        if self.store.remove(&key, Some(&deleted.data)) == Applied::Doubtful {
-            self.fetches.add(key);
+        match (self.store.remove(&key, Some(&deleted.data)), self.description.0.verify) {
+            (Applied::Doubtful, _) => self.fetches.add(key),
+            // The events of a delete and a create can be swapped, too.
+            (Applied::Changed, Some(quiet)) => self.fetches.verify(&key, cx.after(quiet)),
+            _ => {}
         }
     }
 
@@ -576,9 +579,7 @@ impl Replica {
             return;
         }
         self.feeds.connection_lost();
-        let is_planned =
-            matches!(cause, ConnectionError::Closed(frame) if matches!(frame.code, 1001 | 1012));
-        if self.listing.is_some() && !is_planned {
+        if self.listing.is_some() && can_be_caused(cause) {
             self.deaths += 1;
             let penance = SOON.saturating_mul(1 << self.deaths.saturating_sub(DEATHS).min(7));
             if self.deaths >= DEATHS {
@@ -713,6 +714,18 @@ fn is_final(error: &RequestError, has_loaded: bool) -> bool {
             !matches!(rejected.reason, RejectReason::QueueFull | RejectReason::NotConnected)
         }
         _ => false,
+    }
+}
+
+/// Whether what was sent can have ended the connection. A silent server, a reconnect that was asked for and a planned restart
+/// have other causes.
+fn can_be_caused(cause: &ConnectionError) -> bool {
+    match cause {
+        ConnectionError::Closed(frame) => !matches!(frame.code, 1001 | 1012),
+        ConnectionError::Silent(_)
+        | ConnectionError::Reconnect
+        | ConnectionError::Unauthorized { .. } => false,
+        _ => true,
     }
 }
 

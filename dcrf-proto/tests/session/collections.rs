@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use crate::conversation::{Conversation, closed, value};
 use dcrf_proto::{
-    CloseOptions, CloseReason, Collect, CollectionError, CollectionKey, CollectionStatus, Event,
-    Json, Limit, Pk, RejectReason, Request, RequestError, StaleCause, Subscribe, SubscriptionError,
+    CloseOptions, CloseReason, Collect, CollectionError, CollectionKey, CollectionStatus, Config,
+    Event, Json, Limit, Pk, RejectReason, Request, RequestError, StaleCause, Subscribe,
+    SubscriptionError,
 };
 use serde_json::{Value, json};
 
@@ -151,6 +152,21 @@ fn v2_row_is_verified_when_it_has_not_changed_for_a_while() {
     c.advance(Duration::from_secs(10));
     assert!(c.sent().is_empty(), "a reply is not verified");
     assert_eq!(c.session.stats().verifications, 1);
+}
+
+#[test]
+fn v2_delete_is_verified_too() {
+    let mut c = Conversation::connected();
+    let quiet = Duration::from_secs(2);
+    let (key, feed) = live(&mut c, tasks().verify(quiet), &json!([task(1, "a")]));
+    // It was deleted and created again, and the events have come in the other order.
+    c.event(&feed, "create", &task(1, "again"));
+    c.event(&feed, "delete", &json!({"pk": 1}));
+    assert!(rows(&c, key).is_empty());
+    c.advance(quiet);
+    let retrieve = c.sent_one();
+    c.reply(&retrieve, &task(1, "again"));
+    assert_eq!(rows(&c, key), [task(1, "again")]);
 }
 
 #[test]
@@ -740,7 +756,9 @@ fn v12_gap_on_a_connection_is_listed_over() {
 
 #[test]
 fn v6_list_that_ends_connections_waits_for_longer_each_time() {
-    let mut c = Conversation::connected();
+    // Shorter than the wait of the list.
+    let backoff = |config: &mut Config| config.backoff.maximum = Duration::from_millis(100);
+    let mut c = Conversation::connected_with(backoff);
     let key = collect(&mut c, tasks());
     let mut lists = 0;
     for _ in 0..3 {
