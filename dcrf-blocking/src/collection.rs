@@ -32,6 +32,10 @@ use crate::{Client, Collect, CollectionError, CollectionStatus, Pk, Receiver, wa
 /// ```
 pub type CollectionChanges<T> = Receiver<client::CollectionChanges<T>>;
 
+/// The statuses of a collection: a blocking iterator from [`Collection::watch_status`]. It ends after
+/// [`Ended`](CollectionStatus::Ended).
+pub type CollectionStatusWatch = Receiver<client::CollectionStatusWatch>;
+
 impl Client {
     /// Follows a list of the server: keeps a local copy of its rows, decoded as `T`.
     ///
@@ -162,6 +166,11 @@ impl<T> Collection<T> {
         /// Lists the rows again, as soon as there is a connection: finds what the server did not report. Only differences
         /// are changes.
         pub fn resync(&self);
+    }
+
+    /// Watches the status: begins with the current one and yields each later one, for a status line.
+    pub fn watch_status(&self) -> CollectionStatusWatch {
+        Receiver(self.0.watch_status())
     }
 
     /// Waits until the collection is live.

@@ -97,7 +97,7 @@ mod wait;
 
 pub use builder::{Builder, Source};
 pub use client::Client;
-pub use collection::{Collection, CollectionBuilder, CollectionChanges};
+pub use collection::{Collection, CollectionBuilder, CollectionChanges, CollectionStatusWatch};
 #[doc(inline)]
 pub use dcrf_proto::client::{ChangeError, CollectionChange, ReplyError};
 #[cfg(feature = "native-tls")]

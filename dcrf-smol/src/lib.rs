@@ -115,8 +115,8 @@ use tcp::Tcp;
 #[doc(inline)]
 pub use dcrf_proto::client::{
     ChangeError, Client, Collection, CollectionBuilder, CollectionChange, CollectionChanges,
-    Events, Items, Listener, Pages, ReplyError, ReplyFuture, ReplyStream, Resource, StateWatch,
-    SubscribeFuture, Subscription,
+    CollectionStatusWatch, Events, Items, Listener, Pages, ReplyError, ReplyFuture, ReplyStream,
+    Resource, StateWatch, SubscribeFuture, Subscription,
 };
 #[cfg(feature = "native-tls")]
 #[doc(no_inline)]

@@ -105,8 +105,8 @@ use tokio::runtime::Handle;
 #[doc(inline)]
 pub use dcrf_proto::client::{
     ChangeError, Client, Collection, CollectionBuilder, CollectionChange, CollectionChanges,
-    Events, Items, Listener, Pages, ReplyError, ReplyFuture, ReplyStream, Resource, StateWatch,
-    SubscribeFuture, Subscription,
+    CollectionStatusWatch, Events, Items, Listener, Pages, ReplyError, ReplyFuture, ReplyStream,
+    Resource, StateWatch, SubscribeFuture, Subscription,
 };
 #[cfg(feature = "native-tls")]
 #[doc(no_inline)]

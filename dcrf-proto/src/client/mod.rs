@@ -29,7 +29,9 @@ use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
-pub use self::collection::{Collection, CollectionBuilder, CollectionChange, CollectionChanges};
+pub use self::collection::{
+    Collection, CollectionBuilder, CollectionChange, CollectionChanges, CollectionStatusWatch,
+};
 pub use self::events::Events;
 pub use self::listener::Listener;
 pub use self::pages::{Items, Pages};

@@ -66,7 +66,8 @@ pub(crate) struct Owners {
 #[expect(clippy::struct_excessive_bools, reason = "they are independent of each other")]
 struct Handle {
     replica: ReplicaKey,
-    reader: ReaderKey,
+    /// `None` if it only watches the status.
+    reader: Option<ReaderKey>,
     /// Whether its first batch was read, which it gets even if there are no rows.
     has_read: bool,
     /// Whether the status has changed since it was read.
@@ -79,7 +80,8 @@ struct Handle {
 
 impl Handle {
     fn has_rows(&self, replica: &Replica) -> bool {
-        replica.has_loaded() && (!self.has_read || replica.store.is_behind(self.reader))
+        let is_behind = |reader| !self.has_read || replica.store.is_behind(reader);
+        replica.has_loaded() && self.reader.is_some_and(is_behind)
     }
 
     /// Whether there is something to read.
@@ -134,22 +136,27 @@ impl Collections {
             Some(key) => key,
             None => self.start(parts, collect)?,
         };
-        Ok(self.join(parts.cx, replica))
+        Ok(self.join(parts.cx, replica, true))
     }
 
     /// Another handle of the same replica.
     #[cfg(feature = "client")]
-    pub(crate) fn share(&mut self, cx: &mut Context, key: CollectionKey) -> Option<CollectionKey> {
+    pub(crate) fn share(
+        &mut self,
+        cx: &mut Context,
+        key: CollectionKey,
+        wants_rows: bool,
+    ) -> Option<CollectionKey> {
         let replica = self.handles.get(key)?.replica;
-        Some(self.join(cx, replica))
+        Some(self.join(cx, replica, wants_rows))
     }
 
-    fn join(&mut self, cx: &mut Context, replica: ReplicaKey) -> CollectionKey {
+    fn join(&mut self, cx: &mut Context, replica: ReplicaKey, wants_rows: bool) -> CollectionKey {
         let Some(shared) = self.replicas.get_mut(replica) else {
             unreachable!("it was just found")
         };
         shared.await_again(cx, replica);
-        let reader = shared.store.add_reader();
+        let reader = wants_rows.then(|| shared.store.add_reader());
         let key = self.handles.insert_with(|_| Handle {
             replica,
             reader,
@@ -185,7 +192,9 @@ impl Collections {
     pub(crate) fn remove(&mut self, parts: &mut Parts<'_>, key: CollectionKey) {
         let Some(handle) = self.handles.remove(key) else { return };
         let Some(replica) = self.replicas.get_mut(handle.replica) else { return };
-        replica.store.remove_reader(handle.reader);
+        if let Some(reader) = handle.reader {
+            replica.store.remove_reader(reader);
+        }
         replica.handles.retain(|other| *other != key);
         if replica.handles.is_empty() {
             if let Some(mut replica) = self.replicas.remove(handle.replica) {
@@ -306,7 +315,8 @@ impl Collections {
         let has_rows = handle.has_rows(replica);
         let status_changed = std::mem::take(&mut handle.status_changed);
         if has_rows || status_changed {
-            let rows = if has_rows { replica.store.read(handle.reader) } else { Vec::new() };
+            let reader = handle.reader.filter(|_| has_rows);
+            let rows = reader.map(|reader| replica.store.read(reader)).unwrap_or_default();
             let rows = rows.into_iter().map(RowChange::from).collect();
             let is_first = has_rows && !std::mem::replace(&mut handle.has_read, true);
             return Some(Ok(CollectionBatch { status: replica.status().clone(), is_first, rows }));
@@ -326,6 +336,14 @@ impl Collections {
         let handle = self.handles.get(key);
         let replica = handle.and_then(|handle| self.replicas.get(handle.replica));
         handle.zip(replica).is_some_and(|(handle, replica)| handle.is_readable(replica))
+    }
+
+    /// The status, and whether the handle has not seen it.
+    #[cfg(feature = "client")]
+    pub(crate) fn take_status(&mut self, key: CollectionKey) -> Option<(CollectionStatus, bool)> {
+        let handle = self.handles.get_mut(key)?;
+        let is_new = std::mem::take(&mut handle.status_changed);
+        Some((self.replicas.get(handle.replica)?.status().clone(), is_new))
     }
 
     /// Whether the collection is live, can't become live, or has used up its time for that.

@@ -106,10 +106,22 @@ impl Session {
         self.collections.poll(collection)
     }
 
-    /// Another key for the same rows, which remembers by itself what it has read.
+    /// Another key for the same rows, which remembers by itself what it has read; or for the status alone.
     #[cfg(feature = "client")]
-    pub(crate) fn share_collection(&mut self, collection: CollectionKey) -> Option<CollectionKey> {
-        self.collections.share(&mut self.cx, collection)
+    pub(crate) fn share_collection(
+        &mut self,
+        collection: CollectionKey,
+        wants_rows: bool,
+    ) -> Option<CollectionKey> {
+        self.collections.share(&mut self.cx, collection, wants_rows)
+    }
+
+    #[cfg(feature = "client")]
+    pub(crate) fn take_collection_status(
+        &mut self,
+        collection: CollectionKey,
+    ) -> Option<(CollectionStatus, bool)> {
+        self.collections.take_status(collection)
     }
 
     #[cfg(feature = "client")]

@@ -348,6 +348,32 @@ fn v6_reader_waits_through_an_outage() {
     assert_eq!(titles(&board), ["b"]);
 }
 
+#[test]
+fn v6_status_is_watched_through_an_outage() {
+    let mut setup = Setup::connected();
+    let board = live::<Task>(&mut setup, &json!([task(1, "a")]));
+    let mut statuses = board.watch_status();
+    assert_eq!(Setup::poll(statuses.next()), Some(Some(CollectionStatus::Live)));
+    send(&mut setup, "update", &task(1, "b"));
+    assert_eq!(Setup::poll(statuses.next()), None, "a row is no status");
+    setup.disconnect(ConnectionError::Dropped);
+    setup.settle();
+    let stale = Setup::poll(statuses.next()).unwrap().unwrap();
+    assert!(matches!(stale, CollectionStatus::Stale { .. }), "{stale}");
+    setup.advance(Duration::from_secs(2));
+    setup.settle();
+    let sent = setup.sent_actions().len();
+    setup.reply(sent - 1, 201, &Value::Null);
+    setup.settle();
+    setup.reply(sent, 200, &json!([task(1, "b")]));
+    setup.settle();
+    assert_eq!(Setup::poll(statuses.next()), Some(Some(CollectionStatus::Live)));
+    setup.client().close_now();
+    let error = CollectionError::Closed(CloseReason::ByCaller);
+    assert_eq!(Setup::poll(statuses.next()), Some(Some(CollectionStatus::Ended(error))));
+    assert_eq!(Setup::poll(statuses.next()), Some(None));
+}
+
 /// A change of a row, or a look of a reader.
 #[derive(Clone, Debug)]
 enum Step {

@@ -75,6 +75,16 @@ impl<T> CollectionChange<T> {
     }
 }
 
+impl<T> CollectionChange<T> {
+    /// The row as it is now. `None` if it is gone, or can't be decoded.
+    pub fn row(&self) -> Option<&Arc<T>> {
+        match self {
+            Self::Inserted { row, .. } | Self::Updated { row, .. } => Some(row),
+            Self::Removed { .. } | Self::Undecodable { .. } => None,
+        }
+    }
+}
+
 impl<T> fmt::Debug for CollectionChange<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -3,6 +3,7 @@
 mod builder;
 mod changes;
 mod reader;
+mod status_watch;
 mod view;
 
 use std::fmt;
@@ -14,6 +15,7 @@ use serde::de::DeserializeOwned;
 pub use self::builder::CollectionBuilder;
 pub use self::changes::{CollectionChange, CollectionChanges};
 use self::reader::Reader;
+pub use self::status_watch::CollectionStatusWatch;
 use self::view::View;
 use super::Client;
 use crate::collections::CollectionStatus;
@@ -122,6 +124,11 @@ impl<T> Collection<T> {
         self.inner.reader.status()
     }
 
+    /// Watches the status: a stream that begins with the current one and yields each later one, for a status line.
+    pub fn watch_status(&self) -> CollectionStatusWatch {
+        CollectionStatusWatch::new(self.inner.reader.watch())
+    }
+
     /// Waits until the collection is live.
     ///
     /// # Errors
@@ -134,7 +141,7 @@ impl<T> Collection<T> {
     /// Dropping the future has no effect on the collection.
     pub fn ready(&self) -> impl Future<Output = Result<(), CollectionError>> + Send + use<T> {
         // A reader of its own, so that several tasks can wait.
-        let reader = self.inner.reader.share();
+        let reader = self.inner.reader.watch();
         poll_fn(move |cx| reader.poll_ready(cx))
     }
 

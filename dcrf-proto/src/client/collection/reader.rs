@@ -13,6 +13,7 @@ use crate::error::CollectionError;
 use crate::id::CollectionKey;
 use crate::protocol::json::{DecodeError, Json};
 use crate::protocol::pk::Pk;
+use crate::session::Session;
 
 /// Ends its key when it is dropped.
 pub(super) struct Reader {
@@ -36,7 +37,17 @@ impl Reader {
 
     /// Another reader of the same rows.
     pub(super) fn share(&self) -> Self {
-        let key = self.handle.shared().command(|session, _| session.share_collection(self.key));
+        self.share_for(true)
+    }
+
+    /// A reader of the status alone.
+    pub(super) fn watch(&self) -> Self {
+        self.share_for(false)
+    }
+
+    fn share_for(&self, wants_rows: bool) -> Self {
+        let share = |session: &mut Session, _| session.share_collection(self.key, wants_rows);
+        let key = self.handle.shared().command(share);
         // The session keeps a key until it is dropped here.
         Self {
             handle: self.handle.clone(),
@@ -60,6 +71,18 @@ impl Reader {
                 return Poll::Ready(());
             }
             inner.readers.register(readable, task)
+        })
+    }
+
+    /// Waits for a status that it has not returned.
+    pub(super) fn poll_status(&self, cx: &Context<'_>, is_first: bool) -> Poll<CollectionStatus> {
+        let readable = Readable::Collection(self.key);
+        self.handle.shared().poll_with(cx, |inner, task| {
+            inner.readers.mark_polled(readable);
+            match inner.session.take_collection_status(self.key) {
+                Some((status, is_new)) if is_first || is_new => Poll::Ready(status),
+                _ => inner.readers.register(readable, task),
+            }
         })
     }
 
