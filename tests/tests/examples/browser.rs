@@ -1,4 +1,4 @@
-//! A page in Chromium, driven over the DevTools protocol.
+//! A page in Chromium, driven over the `DevTools` protocol.
 
 use std::env;
 use std::fs;
