@@ -78,7 +78,7 @@ fn v6_collection_is_live_when_it_was_awaited() {
     assert_eq!((board.len(), board.is_empty()), (2, false));
     assert_eq!(board.get(1).unwrap().title, "a");
     let key = 2_u64;
-    assert_eq!(board.get(&Pk::from(&key)).unwrap().title, "b");
+    assert_eq!(board.get(Pk::from(&key)).unwrap().title, "b");
     assert_eq!(board.get("2").unwrap().title, "b", "the server does not tell 2 from \"2\"");
     assert!(board.get(3).is_none());
     send(&mut setup, "update", &task(1, "c"));

@@ -11,6 +11,7 @@ use crate::simulation::Simulation;
 
 /// A form of a collection.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "they are independent of each other")]
 pub(crate) struct Form {
     /// Its index, which all of its frames carry.
     pub(crate) number: u64,
@@ -95,8 +96,10 @@ impl Form {
     pub(crate) fn relists(&self, time: Duration) -> u64 {
         let soon = self.is_paged.then_some(Duration::from_secs(5));
         let interval = [self.resync_every, soon].into_iter().flatten().min();
-        let relists = |interval: Duration| time.as_secs_f64() / (0.9 * interval.as_secs_f64());
-        interval.map_or(0, |interval| relists(interval).floor() as u64) + 1
+        // An interval is shortened by up to a tenth.
+        let relists = |interval: Duration| time.as_millis() * 10 / (9 * interval.as_millis());
+        let relists = interval.map_or(0, relists) + 1;
+        u64::try_from(relists).unwrap_or(u64::MAX)
     }
 
     pub(crate) fn feeds(&self) -> usize {

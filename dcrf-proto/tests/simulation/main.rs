@@ -132,6 +132,6 @@ fn fail(seed: u64, hours: u64) -> ! {
     match replayed {
         // Its message is printed above.
         Err(panicked) => panic::resume_unwind(panicked),
-        Ok(_) => panic!("seed {seed} failed once but not the second time"),
+        Ok(()) => panic!("seed {seed} failed once but not the second time"),
     }
 }

@@ -254,7 +254,7 @@ impl Collections {
         let is_live = session.collection_status(key).is_some_and(CollectionStatus::is_live);
         match arrived {
             Arriving::OldList(before) => {
-                assert_eq!(rows, before, "V7: an older list has changed it")
+                assert_eq!(rows, before, "V7: an older list has changed it");
             }
             Arriving::List(id) if is_live => self.listed(&description, &id, &rows, server),
             _ => {}
@@ -317,9 +317,8 @@ impl Shared {
             }
             (Some(action @ ("create" | "update" | "delete")), Some(pk)) => {
                 self.touched.insert(pk);
-                match (action, payload["version"].as_u64()) {
-                    ("delete", Some(version)) => _ = self.deleted.insert(pk, version),
-                    _ => {}
+                if let ("delete", Some(version)) = (action, payload["version"].as_u64()) {
+                    self.deleted.insert(pk, version);
                 }
             }
             _ => {}

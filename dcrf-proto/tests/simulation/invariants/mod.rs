@@ -190,7 +190,8 @@ impl Invariants {
             Event::Client(ClientEvent::State(state)) => self.link.handle_event(state, now, session),
             Event::Client(
                 ClientEvent::Unhandled(_) | ClientEvent::Quarantined(_) | ClientEvent::Lagged(_),
-            ) => {}
+            )
+            | Event::CollectionReadable(_) => {}
             Event::Settled { request, result } => {
                 if result.is_ok() {
                     self.link.worked();
@@ -208,7 +209,6 @@ impl Invariants {
             Event::Unsubscribed { subscription, .. } => {
                 self.subscriptions.unsubscribed(*subscription);
             }
-            Event::CollectionReadable(_) => {}
             other => panic!("{other:?} was not expected"),
         }
     }

@@ -178,8 +178,8 @@ impl Server {
                 let list = self.boards.list(payload);
                 self.reply(nth, frame, 200, if is_large { &Value::Null } else { &list });
                 if is_large {
-                    let (_, last) = self.effects.frames.last_mut().expect("the reply");
-                    last["payload"]["data"] = json!(super::LARGE);
+                    let (_, reply) = self.effects.frames.last_mut().expect("the reply");
+                    reply["payload"]["data"] = json!(super::LARGE);
                 }
             }
             "retrieve" => {
