@@ -44,8 +44,9 @@
 //!         .await
 //! }
 //!
-//! async fn fetch_token(fresh: bool) -> std::io::Result<Option<String>> {
-//!     todo!("ask your server for a token")
+//! /// A real program asks its server, and returns `None` once the user has signed out.
+//! async fn fetch_token(_fresh: bool) -> std::io::Result<Option<String>> {
+//!     Ok(Some("9944b091".to_owned()))
 //! }
 //! ```
 //!
