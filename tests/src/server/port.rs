@@ -38,6 +38,8 @@ impl Port {
 mod tests {
     use std::net::{TcpListener, TcpStream};
 
+    use rustix::net::{Shutdown, shutdown};
+
     use super::*;
 
     #[test]
@@ -47,8 +49,10 @@ mod tests {
         assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
         // The standard library sets SO_REUSEADDR, like Daphne and Uvicorn.
         for _ in 0..2 {
-            let _server = TcpListener::bind(port.address()).unwrap();
+            let server = TcpListener::bind(port.address()).unwrap();
             TcpStream::connect(port.address()).unwrap();
+            // A child that another test forks has a copy of the socket until it calls exec; the copy must not listen.
+            shutdown(&server, Shutdown::Both).unwrap();
         }
     }
 }
