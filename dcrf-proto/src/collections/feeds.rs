@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use super::host::Host;
 use super::row_key::RowKey;
-use super::{Owners, Parts};
 use crate::command::Subscribe;
 use crate::error::RejectReason;
-use crate::id::{ReplicaKey, SubscriptionKey};
+use crate::id::SubscriptionKey;
 
 #[derive(Debug, Default)]
 pub(super) struct Feeds {
@@ -34,14 +34,8 @@ pub(super) enum Subject {
 }
 
 impl Feeds {
-    pub(super) fn add(
-        &mut self,
-        parts: &mut Parts<'_>,
-        owners: &mut Owners,
-        replica: ReplicaKey,
-        feed: Subscribe,
-    ) -> Result<(), RejectReason> {
-        let key = subscribe(parts, owners, replica, feed)?;
+    pub(super) fn add(&mut self, host: &mut Host<'_>, feed: Subscribe) -> Result<(), RejectReason> {
+        let key = host.subscribe(feed)?;
         self.all.push(Feed { key, is_live: false });
         Ok(())
     }
@@ -89,8 +83,8 @@ impl Feeds {
     }
 
     /// A subscription has ended by itself.
-    pub(super) fn ended(&mut self, owners: &mut Owners, key: SubscriptionKey) -> Subject {
-        owners.feeds.remove(&key);
+    pub(super) fn ended(&mut self, host: &mut Host<'_>, key: SubscriptionKey) -> Subject {
+        host.forget(key);
         self.all.retain(|feed| feed.key != key);
         let Some(row) = self.rows.remove(&key) else { return Subject::Rows };
         self.forget(&row);
@@ -112,12 +106,10 @@ impl Feeds {
     /// Subscribes to a row.
     pub(super) fn add_instance(
         &mut self,
-        parts: &mut Parts<'_>,
-        owners: &mut Owners,
-        replica: ReplicaKey,
+        host: &mut Host<'_>,
         (row, instance): (RowKey, Subscribe),
     ) -> Result<(), RejectReason> {
-        let key = subscribe(parts, owners, replica, instance)?;
+        let key = host.subscribe(instance)?;
         self.rows.insert(key, row.clone());
         self.instances.insert(row, Feed { key, is_live: false });
         self.pending += 1;
@@ -125,39 +117,20 @@ impl Feeds {
     }
 
     /// Unsubscribes from the rows for which `keep` returns false.
-    pub(super) fn retain_instances(
-        &mut self,
-        parts: &mut Parts<'_>,
-        owners: &mut Owners,
-        keep: impl Fn(&RowKey) -> bool,
-    ) {
+    pub(super) fn retain_instances(&mut self, host: &mut Host<'_>, keep: impl Fn(&RowKey) -> bool) {
         let gone: Vec<RowKey> = self.instances.keys().filter(|row| !keep(row)).cloned().collect();
         for row in gone {
             if let Some(key) = self.forget(&row) {
-                owners.feeds.remove(&key);
-                parts.subscriptions.unsubscribe(parts.cx, key);
+                host.unsubscribe(key);
             }
         }
     }
 
     /// Unsubscribes from everything.
-    pub(super) fn stop(&mut self, parts: &mut Parts<'_>, owners: &mut Owners) {
+    pub(super) fn stop(&mut self, host: &mut Host<'_>) {
         let Self { all, instances, .. } = std::mem::take(self);
         for feed in all.into_iter().chain(instances.into_values()) {
-            owners.feeds.remove(&feed.key);
-            parts.subscriptions.unsubscribe(parts.cx, feed.key);
+            host.unsubscribe(feed.key);
         }
     }
-}
-
-fn subscribe(
-    parts: &mut Parts<'_>,
-    owners: &mut Owners,
-    replica: ReplicaKey,
-    subscribe: Subscribe,
-) -> Result<SubscriptionKey, RejectReason> {
-    let subscribed = parts.subscriptions.subscribe(parts.cx, subscribe, parts.is_connected);
-    let key = subscribed.map_err(|rejected| rejected.reason)?;
-    owners.feeds.insert(key, replica);
-    Ok(key)
 }

@@ -6,6 +6,7 @@
 mod batch;
 mod feeds;
 mod fetches;
+mod host;
 mod listing;
 mod replica;
 mod row_key;
@@ -17,6 +18,7 @@ mod version;
 use std::collections::VecDeque;
 
 pub use self::batch::{CollectionBatch, RowChange};
+use self::host::{Host, Owners};
 use self::replica::Replica;
 pub(crate) use self::row_key::RowKey;
 #[cfg(feature = "client")]
@@ -30,7 +32,7 @@ use crate::command::{Collect, Written};
 use crate::context::Context;
 use crate::error::{CloseReason, CollectionError, ConnectionError, RejectReason, Rejected};
 use crate::event::Event;
-use crate::id::{CollectionKey, OwnMap, ReaderKey, ReplicaKey, RequestKey, SubscriptionKey};
+use crate::id::{CollectionKey, ReaderKey, ReplicaKey};
 use crate::protocol::pk::Pk;
 use crate::requests::Requests;
 use crate::subscriptions::Subscriptions;
@@ -52,13 +54,6 @@ pub(crate) struct Collections {
     replicas: Arena<ReplicaKey, Replica>,
     handles: Arena<CollectionKey, Handle>,
     owners: Owners,
-}
-
-/// Which replica a subscription or a request belongs to.
-#[derive(Debug, Default)]
-pub(crate) struct Owners {
-    feeds: OwnMap<SubscriptionKey, ReplicaKey>,
-    requests: OwnMap<RequestKey, ReplicaKey>,
 }
 
 /// One caller's view of a replica.
@@ -136,26 +131,31 @@ impl Collections {
             Some(key) => key,
             None => self.start(parts, collect)?,
         };
-        Ok(self.join(parts.cx, replica, true))
+        Ok(self.join(parts, replica, true))
     }
 
     /// Another handle of the same replica.
     #[cfg(feature = "client")]
     pub(crate) fn share(
         &mut self,
-        cx: &mut Context,
+        parts: &mut Parts<'_>,
         key: CollectionKey,
         wants_rows: bool,
     ) -> Option<CollectionKey> {
         let replica = self.handles.get(key)?.replica;
-        Some(self.join(cx, replica, wants_rows))
+        Some(self.join(parts, replica, wants_rows))
     }
 
-    fn join(&mut self, cx: &mut Context, replica: ReplicaKey, wants_rows: bool) -> CollectionKey {
+    fn join(
+        &mut self,
+        parts: &mut Parts<'_>,
+        replica: ReplicaKey,
+        wants_rows: bool,
+    ) -> CollectionKey {
         let Some(shared) = self.replicas.get_mut(replica) else {
             unreachable!("it was just found")
         };
-        shared.await_again(cx, replica);
+        shared.await_again(&mut Host::new(parts, &mut self.owners, replica));
         let reader = wants_rows.then(|| shared.store.add_reader());
         let key = self.handles.insert_with(|_| Handle {
             replica,
@@ -166,7 +166,7 @@ impl Collections {
             ended: false,
         });
         shared.handles.push(key);
-        self.notify(cx, replica);
+        self.notify(parts.cx, replica);
         key
     }
 
@@ -178,13 +178,13 @@ impl Collections {
         let owners = &mut self.owners;
         let mut rejected = None;
         let key = self.replicas.insert_with(|key| {
-            let (replica, result) = Replica::start(parts, owners, key, collect);
+            let (replica, result) = Replica::start(&mut Host::new(parts, owners, key), collect);
             rejected = result.err();
             replica
         });
         let Some(reason) = rejected else { return Ok(key) };
         let Some(mut replica) = self.replicas.remove(key) else { unreachable!("it was just made") };
-        replica.stop(parts, &mut self.owners, key);
+        replica.stop(&mut Host::new(parts, &mut self.owners, key));
         Err(Rejected { command: replica.into_description(), reason })
     }
 
@@ -198,7 +198,7 @@ impl Collections {
         replica.handles.retain(|other| *other != key);
         if replica.handles.is_empty() {
             if let Some(mut replica) = self.replicas.remove(handle.replica) {
-                replica.stop(parts, &mut self.owners, handle.replica);
+                replica.stop(&mut Host::new(parts, &mut self.owners, handle.replica));
             }
         }
     }
@@ -217,11 +217,11 @@ impl Collections {
                 _ => None,
             };
             let Some(key) = owner else { continue };
-            self.update(parts, key, |replica, parts, owners| match event {
-                Event::Subscribed(feed) => replica.feed_is_live(parts, owners, key, feed),
-                Event::ChangeReadable(feed) => replica.read_feed(parts, owners, key, feed),
+            self.update(parts, key, |replica, host| match event {
+                Event::Subscribed(feed) => replica.feed_is_live(host, feed),
+                Event::ChangeReadable(feed) => replica.read_feed(host, feed),
                 Event::Settled { request, result } => {
-                    replica.settled(parts, owners, key, request, result);
+                    replica.settled(host, request, result);
                 }
                 _ => {}
             });
@@ -231,7 +231,7 @@ impl Collections {
     /// Shows a write to the collections of its resource, before its caller gets the reply (V14).
     pub(crate) fn written(&mut self, parts: &mut Parts<'_>, written: &Written) {
         for key in self.keys() {
-            self.update(parts, key, |replica, parts, _| replica.written(parts.cx, written));
+            self.update(parts, key, |replica, host| replica.written(host.cx, written));
         }
     }
 
@@ -239,11 +239,12 @@ impl Collections {
         &mut self,
         parts: &mut Parts<'_>,
         key: ReplicaKey,
-        update: impl FnOnce(&mut Replica, &mut Parts<'_>, &mut Owners),
+        update: impl FnOnce(&mut Replica, &mut Host<'_>),
     ) {
         let Some(replica) = self.replicas.get_mut(key) else { return };
-        update(replica, parts, &mut self.owners);
-        replica.check_limits(parts, &mut self.owners, key);
+        let host = &mut Host::new(parts, &mut self.owners, key);
+        update(replica, host);
+        replica.check_limits(host);
         self.notify(parts.cx, key);
     }
 
@@ -270,8 +271,8 @@ impl Collections {
 
     pub(crate) fn connection_lost(&mut self, parts: &mut Parts<'_>, cause: &ConnectionError) {
         for key in self.keys() {
-            self.update(parts, key, |replica, parts, owners| {
-                replica.connection_lost(parts, owners, key, cause);
+            self.update(parts, key, |replica, host| {
+                replica.connection_lost(host, cause);
             });
         }
     }
@@ -279,24 +280,24 @@ impl Collections {
     /// Without feeds, a replica waits only for the connection.
     pub(crate) fn connected(&mut self, parts: &mut Parts<'_>) {
         for key in self.keys() {
-            self.update(parts, key, |replica, parts, owners| replica.connected(parts, owners, key));
+            self.update(parts, key, |replica, host| replica.connected(host));
         }
     }
 
     pub(crate) fn timer_fired(&mut self, parts: &mut Parts<'_>, key: ReplicaKey) {
-        self.update(parts, key, |replica, parts, owners| replica.timer_fired(parts, owners, key));
+        self.update(parts, key, |replica, host| replica.timer_fired(host));
     }
 
     pub(crate) fn resync(&mut self, parts: &mut Parts<'_>, key: CollectionKey) {
         let Some(key) = self.handles.get(key).map(|handle| handle.replica) else { return };
-        self.update(parts, key, |replica, parts, owners| replica.resync(parts, owners, key));
+        self.update(parts, key, |replica, host| replica.resync(host));
     }
 
     /// Ends all collections because the session closes.
     pub(crate) fn close(&mut self, parts: &mut Parts<'_>, reason: &CloseReason) {
         for key in self.keys() {
-            self.update(parts, key, |replica, parts, owners| {
-                replica.end(parts, owners, key, CollectionError::Closed(reason.clone()));
+            self.update(parts, key, |replica, host| {
+                replica.end(host, CollectionError::Closed(reason.clone()));
             });
         }
     }

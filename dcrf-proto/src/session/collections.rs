@@ -113,7 +113,7 @@ impl Session {
         collection: CollectionKey,
         wants_rows: bool,
     ) -> Option<CollectionKey> {
-        self.collections.share(&mut self.cx, collection, wants_rows)
+        self.collections.share(&mut parts!(self), collection, wants_rows)
     }
 
     #[cfg(feature = "client")]

@@ -1,0 +1,181 @@
+//! What feeds, writes and retrieved rows change in a replica (V2 to V5, V14).
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{Replica, SOON, is_rejection, pk_field, read_key};
+use crate::collections::feeds::Subject;
+use crate::collections::host::Host;
+use crate::collections::row_key::RowKey;
+use crate::collections::status::StaleCause;
+use crate::collections::store::{Applied, Origin};
+use crate::command::{Write, WriteKind, Written};
+use crate::context::Context;
+use crate::error::{CollectionError, RequestError};
+use crate::event::Change;
+use crate::id::SubscriptionKey;
+use crate::protocol::json::Json;
+use crate::protocol::pk::{Deleted, Pk};
+
+impl Replica {
+    /// Applies the changes of a feed.
+    pub(in crate::collections) fn read_feed(&mut self, host: &mut Host<'_>, feed: SubscriptionKey) {
+        while let Some(change) = host.poll_change(feed) {
+            match change {
+                Ok(Change::Create(row) | Change::Update(row)) => self.upsert(host.cx, row),
+                Ok(Change::Delete(deleted)) => self.remove(host.cx, &deleted),
+                // A reconnect lists anyway. Otherwise changes are missing on this connection.
+                Ok(Change::Gap(gap)) => match self.feeds.row(feed).cloned() {
+                    Some(row) => self.doubt(row),
+                    None => self.missed(host, StaleCause::Connection(gap.cause)),
+                },
+                Ok(Change::Lagged(_)) => self.resync(host),
+                Ok(Change::Other { action, payload }) => {
+                    self.event_without_data(action.as_deref(), &payload);
+                }
+                Ok(_) => {}
+                Err(error) => match self.feeds.ended(host, feed) {
+                    Subject::Rows => {
+                        self.end(host, CollectionError::Subscription(error));
+                    }
+                    // It is gone, or may no longer be seen.
+                    Subject::Row(row) => self.doubt(row),
+                },
+            }
+        }
+        self.fetch(host);
+        self.schedule(host);
+    }
+
+    /// Only the server knows the state of a row. Before the list, that is so for all rows.
+    fn doubt(&mut self, row: RowKey) {
+        if self.status.is_live() || self.listing.is_some() {
+            self.fetches.add(row);
+        }
+    }
+
+    /// Changes are missing on this connection, unless it is new and not listed yet.
+    fn missed(&mut self, host: &mut Host<'_>, cause: StaleCause) {
+        if self.status.is_live() {
+            self.set_stale(host.cx, cause);
+        }
+        if self.listing.is_some() || self.feeds.are_live() {
+            self.resync(host);
+        }
+    }
+
+    fn upsert(&mut self, cx: &mut Context, row: Json) {
+        let pk_field = pk_field(&self.description, &cx.config);
+        let Some((key, has_data)) = read_key(row.as_str(), pk_field) else {
+            cx.stats.rows_without_key += 1;
+            return;
+        };
+        self.fetches.changed(&key);
+        if !has_data {
+            return self.fetches.add(key); // V4
+        }
+        let origin = if self.feeds.is_one() { Origin::Event } else { Origin::GroupEvent };
+        let applied = self.store.upsert(&key, row, origin);
+        match (applied, self.description.0.verify) {
+            (Applied::Doubtful, _) => self.fetches.add(key),
+            (Applied::Changed, Some(quiet)) => self.fetches.verify(&key, cx.after(quiet)),
+            _ => {}
+        }
+    }
+
+    /// Applies the reply to a write through the same resource (V14).
+    pub(in crate::collections) fn written(&mut self, cx: &mut Context, written: &Written) {
+        let Written { write: Write { resource, kind }, reply } = written;
+        if self.error().is_some() || self.description.0.resource.as_ref() != Some(resource) {
+            return;
+        }
+        if let WriteKind::Delete(key) = kind {
+            self.fetches.changed(key);
+            let _ = self.store.gone(key);
+            return;
+        }
+        let pk_field = pk_field(&self.description, &cx.config);
+        let Some((key, true)) = read_key(reply.as_str(), pk_field) else { return };
+        // A row of another group does not come by being changed.
+        if *kind == WriteKind::Create || self.store.get(&key).is_some() {
+            self.fetches.changed(&key);
+            let _ = self.store.upsert(&key, reply.clone(), Origin::Reply);
+        }
+    }
+
+    /// An event that only names its row (V4).
+    fn event_without_data(&mut self, action: Option<&str>, payload: &Json) {
+        let Some(pointer) = &self.description.0.key_at else { return };
+        let payload: Option<Value> = payload.decode().ok();
+        let pk = payload.as_ref().and_then(|payload| payload.pointer(pointer));
+        let Some(pk) = pk.and_then(|pk| Pk::deserialize(pk).ok()) else { return };
+        let key = RowKey::from(&pk);
+        self.fetches.changed(&key);
+        if action == Some("delete") {
+            let _ = self.store.gone(&key);
+        } else {
+            self.fetches.add(key);
+        }
+    }
+
+    fn remove(&mut self, cx: &mut Context, deleted: &Deleted) {
+        let Some(pk) = &deleted.pk else {
+            cx.stats.rows_without_key += 1;
+            return;
+        };
+        let key = RowKey::from(pk);
+        self.fetches.changed(&key);
+        match (self.store.remove(&key, Some(&deleted.data)), self.description.0.verify) {
+            (Applied::Doubtful, _) => self.fetches.add(key),
+            // The events of a delete and a create can be swapped, too.
+            (Applied::Changed, Some(quiet)) => self.fetches.verify(&key, cx.after(quiet)),
+            _ => {}
+        }
+    }
+
+    /// Retrieves rows, as many as may be in flight.
+    pub(super) fn fetch(&mut self, host: &mut Host<'_>) {
+        // Before the list, it knows better.
+        while self.status.is_live() && host.is_connected {
+            let Some(row) = self.fetches.next() else { return };
+            let known = self.store.get(&row).map(|row| row.json);
+            let retrieve = self.description.retrieve_request(&Pk::from(&row), known.as_ref());
+            let Some(retrieve) = retrieve else {
+                self.list_at.get_or_insert(host.cx.after(SOON));
+                continue;
+            };
+            match host.request(retrieve) {
+                Ok(request) => {
+                    host.cx.stats.verifications += 1;
+                    self.fetches.sent(request, row);
+                }
+                Err(_) => return self.fetches.verify(&row, host.cx.after(SOON)),
+            }
+        }
+    }
+
+    /// The reply to a retrieve has arrived. `again`: the row has changed meanwhile, and is retrieved once more.
+    pub(super) fn fetched(
+        &mut self,
+        cx: &Context,
+        row: &RowKey,
+        again: bool,
+        result: Result<Json, RequestError>,
+    ) {
+        match result {
+            // The reply can be older than the delete event that came before it.
+            Ok(_) if again && self.store.is_removed(row) => {}
+            Ok(json) => _ = self.store.upsert(row, json, Origin::Reply),
+            Err(RequestError::ErrorReply(reply)) if reply.status == Some(404) => {
+                let _ = self.store.gone(row);
+            }
+            Err(RequestError::ErrorReply(reply)) if is_rejection(reply.status) => {
+                self.list_at.get_or_insert(cx.after(SOON));
+            }
+            Err(_) => self.fetches.verify(row, cx.after(SOON)),
+        }
+        if again {
+            self.fetches.add(row.clone());
+        }
+    }
+}

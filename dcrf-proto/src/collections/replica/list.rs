@@ -1,0 +1,175 @@
+//! The list of a replica: when it is requested, its pages, and what follows from it (V1, V6, V7).
+
+use std::time::Duration;
+
+use serde_json::value::RawValue;
+
+use super::{DEATHS, Replica, SOON, is_rejection, pk_field, read_key};
+use crate::collections::host::Host;
+use crate::collections::listing::{Listing, Next};
+use crate::collections::row_key::RowKey;
+use crate::collections::status::{CollectionStatus, StaleCause};
+use crate::command::Subscribe;
+use crate::error::{CollectionError, RejectReason, RequestError};
+use crate::protocol::json::Json;
+use crate::protocol::pk::Pk;
+
+/// The wait before a list that has failed is requested again grows from this with each failure.
+const LEAST_RETRY: Duration = Duration::from_secs(1);
+const MOST_RETRY: Duration = Duration::from_secs(30);
+
+impl Replica {
+    /// A connection is open. Without a feed, that is enough to list. Rows that are not subscribed to again soon must not
+    /// keep the list back.
+    pub(in crate::collections) fn connected(&mut self, host: &mut Host<'_>) {
+        if !self.feeds.are_instances_live() {
+            self.list_at.get_or_insert(host.cx.after(SOON));
+        }
+        self.list_if_ready(host);
+    }
+
+    /// Lists the objects if all feeds are live (V1), unless a list is under way or has to wait.
+    pub(super) fn list_if_ready(&mut self, host: &mut Host<'_>) {
+        let has_to_wait =
+            self.failures > 0 || self.deaths >= DEATHS || !self.feeds.are_instances_live();
+        let must_wait = has_to_wait && self.list_at.is_some_and(|at| host.cx.now < at);
+        let is_ready = host.is_connected && self.feeds.are_live();
+        if self.error().is_some() || !is_ready || must_wait || self.listing.is_some() {
+            return self.schedule(host);
+        }
+        self.list_at = None;
+        self.list(host, 0);
+    }
+
+    fn list(&mut self, host: &mut Host<'_>, restarts: u32) {
+        let first = self.description.0.list.clone();
+        match host.request(first.clone()) {
+            Ok(request) => {
+                host.cx.stats.relists += 1;
+                self.store.begin_listing();
+                let is_repair = self.status.is_live();
+                self.listing = Some(Listing::new(request, first, restarts, is_repair));
+                self.schedule(host);
+            }
+            Err(error) => self.list_failed(host, error),
+        }
+    }
+
+    /// Lists again as soon as possible (V12).
+    pub(in crate::collections) fn resync(&mut self, host: &mut Host<'_>) {
+        if self.listing.is_some() {
+            // The list may have been read before the call.
+            self.cancel_listing(host);
+        }
+        self.failures = 0;
+        self.list_if_ready(host);
+    }
+
+    pub(super) fn list_failed(&mut self, host: &mut Host<'_>, error: RequestError) {
+        self.store.abandon_listing();
+        self.listing = None;
+        if is_final(&error, self.has_loaded) {
+            return self.end(host, CollectionError::List(error));
+        }
+        let wait = LEAST_RETRY.saturating_mul(1 << self.failures.min(6)).min(MOST_RETRY);
+        self.failures += 1;
+        self.list_at = Some(host.cx.jittered(wait));
+        self.set_stale(host.cx, StaleCause::List(error));
+        self.schedule(host);
+    }
+
+    pub(super) fn cancel_listing(&mut self, host: &mut Host<'_>) {
+        if let Some(listing) = self.listing.take() {
+            host.cancel(listing.request);
+            self.store.abandon_listing();
+        }
+    }
+
+    pub(super) fn read_page(&mut self, host: &mut Host<'_>, page: &Json) {
+        let Some(mut listing) = self.listing.take() else { return };
+        let (pk_field, store) = (pk_field(&self.description, &host.cx.config), &mut self.store);
+        let (has_moved, mut without_key) = (store.has_moved(), 0);
+        let row = |value: &RawValue| match read_key(value.get(), pk_field) {
+            Some((row, _)) => store.list_row(row, Json::from(value)),
+            None => without_key += 1,
+        };
+        let next = listing.read(page, row, has_moved);
+        host.cx.stats.rows_without_key += without_key;
+        match next {
+            Ok(Next::Page(next)) => match host.request(next.clone()) {
+                Ok(request) => {
+                    listing.advance(request, next);
+                    self.listing = Some(listing);
+                }
+                Err(error) => self.list_failed(host, error),
+            },
+            Ok(Next::Restart) => {
+                self.store.abandon_listing();
+                self.list(host, listing.restarts() + 1);
+            }
+            Ok(Next::End { is_complete }) => {
+                self.loaded(host, listing.is_repair, is_complete);
+            }
+            Err(error) => {
+                self.store.abandon_listing();
+                self.end(host, CollectionError::Decode(error));
+            }
+        }
+    }
+
+    /// The list is complete.
+    fn loaded(&mut self, host: &mut Host<'_>, is_repair: bool, is_complete: bool) {
+        let listed = self.store.finish_listing(is_complete);
+        if is_repair {
+            host.cx.stats.repairs += listed.changed as u64;
+        }
+        (self.failures, self.deaths, self.has_loaded) = (0, 0, true);
+        self.list_at = match self.description.0.resync_every {
+            _ if !is_complete => Some(host.cx.after(SOON)),
+            Some(interval) => Some(host.cx.jittered(interval)),
+            None => None,
+        };
+        let is_proved = self.description.is_gapless();
+        self.set_status(if is_proved {
+            CollectionStatus::Live
+        } else {
+            CollectionStatus::Unproved
+        });
+        listed.doubtful.into_iter().for_each(|row| self.fetches.add(row));
+        self.fetch(host);
+        self.follow_rows(host);
+    }
+
+    /// Subscribes to each row, if there is no feed (V13).
+    fn follow_rows(&mut self, host: &mut Host<'_>) {
+        if !self.description.0.instances {
+            return;
+        }
+        let Self { feeds, store, description, .. } = self;
+        feeds.retain_instances(host, |row| store.get(row).is_some());
+        let rows = store.iter().filter(|(row, _)| !feeds.has_instance(row));
+        let new: Vec<(RowKey, Subscribe)> = rows
+            .filter_map(|(row, stored)| {
+                let subscribe = description.instance(&Pk::from(row), &stored.json)?;
+                Some((row.clone(), subscribe))
+            })
+            .collect();
+        for instance in new {
+            if let Err(reason) = self.feeds.add_instance(host, instance) {
+                return self.end(host, CollectionError::Rejected { reason });
+            }
+        }
+    }
+}
+
+/// Whether listing again can't help. What has worked before is tried again, except a list that has become too large.
+fn is_final(error: &RequestError, has_loaded: bool) -> bool {
+    match error {
+        RequestError::ReplyTooLarge { .. } => true,
+        RequestError::ErrorReply(reply) => !has_loaded && is_rejection(reply.status),
+        RequestError::Rejected(rejected) => {
+            !matches!(rejected.reason, RejectReason::QueueFull | RejectReason::NotConnected)
+        }
+        _ => false,
+    }
+}

@@ -1,0 +1,318 @@
+//! The local copy of one collection, and what keeps it right: its feeds, its list, and rows that are retrieved again.
+
+mod changes;
+mod list;
+
+use std::time::{Duration, Instant};
+
+#[cfg(feature = "client")]
+use super::Awaited;
+use super::feeds::{Feeds, Subject};
+use super::fetches::Fetches;
+use super::host::Host;
+use super::listing::Listing;
+use super::row_key::RowKey;
+use super::status::{CollectionStatus, StaleCause};
+use super::store::Store;
+use crate::buffer::Held;
+use crate::command::Collect;
+use crate::config::Config;
+use crate::context::Context;
+use crate::error::{CollectionError, ConnectionError, RejectReason, RequestError, WaitingFor};
+use crate::id::{CollectionKey, RequestKey, SubscriptionKey};
+use crate::protocol::json::Json;
+use crate::protocol::pk::Pk;
+
+/// After how many connections in a row that were lost during a list the next one waits, so that it does not end the
+/// connection of all others again.
+const DEATHS: u32 = 3;
+const MOST_PENANCE: Duration = Duration::from_secs(120);
+
+/// When to list again if a row can't be retrieved, or if rows keep moving between the pages.
+const SOON: Duration = Duration::from_secs(5);
+
+#[derive(Debug)]
+pub(super) struct Replica {
+    description: Collect,
+    pub(super) store: Store,
+    pub(super) handles: Vec<CollectionKey>,
+    feeds: Feeds,
+    status: CollectionStatus,
+    status_changed: bool,
+    has_loaded: bool,
+    listing: Option<Listing>,
+    fetches: Fetches,
+    /// When to list again, after a failure or to find what was not reported.
+    list_at: Option<Instant>,
+    failures: u32,
+    /// How many connections in a row were lost during a list.
+    deaths: u32,
+    timer: Option<Instant>,
+    /// Until when it should be live, for callers who wait for that.
+    ready_by: Option<Instant>,
+    /// What it still waited for then.
+    overdue: Option<WaitingFor>,
+    #[cfg(feature = "client")]
+    pub(super) decoding: super::Decoding,
+}
+
+impl Replica {
+    /// Subscribes, and lists the objects once that is live. If a subscribe is rejected, the reason comes beside what has
+    /// to be stopped.
+    pub(super) fn start(
+        host: &mut Host<'_>,
+        description: Collect,
+    ) -> (Self, Result<(), RejectReason>) {
+        let mut replica = Self {
+            store: Store::new(description.0.version.as_ref().map(|version| version.read.clone())),
+            handles: Vec::new(),
+            feeds: Feeds::default(),
+            status: CollectionStatus::Loading { error: None },
+            status_changed: false,
+            has_loaded: false,
+            listing: None,
+            fetches: Fetches::default(),
+            list_at: None,
+            failures: 0,
+            deaths: 0,
+            timer: None,
+            ready_by: None,
+            overdue: None,
+            #[cfg(feature = "client")]
+            decoding: super::Decoding::default(),
+            description,
+        };
+        for feed in replica.description.subscribes() {
+            if let Err(reason) = replica.feeds.add(host, feed) {
+                return (replica, Err(reason));
+            }
+        }
+        replica.connected(host);
+        (replica, Ok(()))
+    }
+
+    pub(super) fn into_description(self) -> Collect {
+        self.description
+    }
+
+    pub(super) fn can_share(&self, collect: &Collect) -> bool {
+        self.error().is_none() && self.description == *collect
+    }
+
+    pub(super) fn status(&self) -> &CollectionStatus {
+        &self.status
+    }
+
+    pub(super) fn error(&self) -> Option<&CollectionError> {
+        match &self.status {
+            CollectionStatus::Ended(error) => Some(error),
+            _ => None,
+        }
+    }
+
+    /// Whether it was live at least once. Before that, the rows are no list.
+    pub(super) fn has_loaded(&self) -> bool {
+        self.has_loaded
+    }
+
+    pub(super) fn held(&self) -> Held {
+        self.store.held()
+    }
+
+    /// Another caller waits until it is live.
+    pub(super) fn await_again(&mut self, host: &mut Host<'_>) {
+        if !self.status.is_live() {
+            self.overdue = None;
+            let timeout = host.cx.config.request_timeout;
+            self.ready_by = timeout.map(|timeout| host.cx.after(timeout));
+            self.schedule(host);
+        }
+    }
+
+    #[cfg(feature = "client")]
+    pub(super) fn awaited(&self) -> Awaited {
+        match (&self.status, self.overdue) {
+            (CollectionStatus::Ended(error), _) => Awaited::Failed(error.clone()),
+            (status, _) if status.is_live() => Awaited::Live,
+            (_, Some(waiting_for)) => Awaited::Failed(CollectionError::TimedOut { waiting_for }),
+            _ => Awaited::Pending,
+        }
+    }
+
+    /// It is not live in time.
+    fn note_overdue(&mut self, is_connected: bool) {
+        self.ready_by = None;
+        if self.status.is_live() {
+            return;
+        }
+        self.overdue = Some(if !is_connected {
+            WaitingFor::Connection
+        } else if !self.feeds.are_live() {
+            WaitingFor::Acknowledgement
+        } else {
+            WaitingFor::List
+        });
+        self.status_changed = true;
+    }
+
+    pub(super) fn take_status_changed(&mut self) -> bool {
+        std::mem::take(&mut self.status_changed)
+    }
+
+    fn set_status(&mut self, status: CollectionStatus) {
+        if self.error().is_none() && self.status != status {
+            self.status = status;
+            self.status_changed = true;
+        }
+    }
+
+    /// The rows may be out of date from now on.
+    fn set_stale(&mut self, cx: &Context, cause: StaleCause) {
+        let since = match &self.status {
+            CollectionStatus::Stale { since, .. } => *since,
+            _ => cx.now,
+        };
+        self.set_status(match (self.has_loaded, cause) {
+            (true, cause) => CollectionStatus::Stale { since, cause },
+            (false, StaleCause::List(error)) => CollectionStatus::Loading { error: Some(error) },
+            (false, StaleCause::Connection(_)) => return,
+        });
+    }
+
+    /// The server has acknowledged a feed on this connection.
+    pub(super) fn feed_is_live(&mut self, host: &mut Host<'_>, feed: SubscriptionKey) {
+        match self.feeds.set_live(feed) {
+            // The row may have changed since it was listed.
+            Subject::Row(row) if self.status.is_live() || self.listing.is_some() => {
+                self.fetches.add(row);
+                return self.fetch(host);
+            }
+            Subject::Row(_) => {}
+            // It may have been lost on the server before.
+            Subject::Rows => self.cancel_listing(host),
+        }
+        self.list_if_ready(host);
+    }
+
+    /// One of its requests has settled.
+    pub(super) fn settled(
+        &mut self,
+        host: &mut Host<'_>,
+        request: RequestKey,
+        result: Result<Json, RequestError>,
+    ) {
+        if self.listing.as_ref().is_some_and(|listing| listing.request == request) {
+            match result {
+                Ok(page) => self.read_page(host, &page),
+                Err(error) => self.list_failed(host, error),
+            }
+        } else if let Some((row, again)) = self.fetches.settled(request) {
+            self.fetched(host.cx, &row, again, result);
+            self.fetch(host);
+        }
+        self.schedule(host);
+    }
+
+    pub(super) fn connection_lost(&mut self, host: &mut Host<'_>, cause: &ConnectionError) {
+        if self.error().is_some() {
+            return;
+        }
+        self.feeds.connection_lost();
+        if self.listing.is_some() && can_be_caused(cause) {
+            self.deaths += 1;
+            let penance = SOON.saturating_mul(1 << self.deaths.saturating_sub(DEATHS).min(7));
+            if self.deaths >= DEATHS {
+                self.list_at = Some(host.cx.jittered(penance.min(MOST_PENANCE)));
+            }
+        }
+        self.cancel_requests(host);
+        if self.status.is_live() {
+            self.set_stale(host.cx, StaleCause::Connection(cause.clone()));
+        }
+        self.schedule(host);
+    }
+
+    fn cancel_requests(&mut self, host: &mut Host<'_>) {
+        self.cancel_listing(host);
+        for request in self.fetches.clear() {
+            host.cancel(request);
+        }
+    }
+
+    pub(super) fn timer_fired(&mut self, host: &mut Host<'_>) {
+        self.timer = None;
+        if self.ready_by.is_some_and(|by| by <= host.cx.now) {
+            self.note_overdue(host.is_connected);
+        }
+        self.fetches.queue_due(host.cx.now);
+        self.fetch(host);
+        if self.list_at.is_some_and(|at| at <= host.cx.now) {
+            self.list_if_ready(host);
+        }
+        self.schedule(host);
+    }
+
+    /// Sets the timer for what is due next.
+    fn schedule(&mut self, host: &mut Host<'_>) {
+        let list_at = self.list_at.filter(|at| host.cx.now < *at && self.listing.is_none());
+        let next = [list_at, self.fetches.next_due(), self.ready_by].into_iter().flatten().min();
+        let next = next.filter(|_| self.error().is_none());
+        host.set_timer(&mut self.timer, next);
+    }
+
+    /// Ends the collection if it holds too much (V9).
+    pub(super) fn check_limits(&mut self, host: &mut Host<'_>) {
+        let (held, limit) = (self.held(), host.cx.config.collections);
+        if self.error().is_some() {
+            return;
+        }
+        if held.count > limit.count || held.bytes > limit.bytes {
+            let Held { count, bytes } = held;
+            self.end(host, CollectionError::TooLarge { count, bytes, limit });
+        } else if self.store.removed() > limit.count && self.listing.is_none() {
+            // A list forgets what was removed before it.
+            self.resync(host);
+        }
+    }
+
+    pub(super) fn end(&mut self, host: &mut Host<'_>, error: CollectionError) {
+        if self.error().is_none() {
+            self.set_status(CollectionStatus::Ended(error));
+            self.stop(host);
+        }
+    }
+
+    /// Stops following the server.
+    pub(super) fn stop(&mut self, host: &mut Host<'_>) {
+        self.cancel_requests(host);
+        self.feeds.stop(host);
+        host.set_timer(&mut self.timer, None);
+    }
+}
+
+fn pk_field<'a>(description: &'a Collect, config: &'a Config) -> &'a str {
+    description.0.pk_field.as_deref().unwrap_or(&config.pk_field)
+}
+
+/// The key of a row, and whether the row has anything else.
+fn read_key(row: &str, pk_field: &str) -> Option<(RowKey, bool)> {
+    let (pk, has_data) = Pk::read(row, pk_field)?;
+    Some((RowKey::from(&pk), has_data))
+}
+
+/// Whether what was sent can have ended the connection. A silent server, a reconnect that was asked for and a planned restart
+/// have other causes.
+fn can_be_caused(cause: &ConnectionError) -> bool {
+    match cause {
+        ConnectionError::Closed(frame) => !matches!(frame.code, 1001 | 1012),
+        ConnectionError::Silent(_)
+        | ConnectionError::Reconnect
+        | ConnectionError::Unauthorized { .. } => false,
+        _ => true,
+    }
+}
+
+/// Whether the status says that the request is wrong.
+fn is_rejection(status: Option<u16>) -> bool {
+    status.is_some_and(|status| (400..500).contains(&status) && !matches!(status, 408 | 425 | 429))
+}
