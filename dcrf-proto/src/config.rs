@@ -65,7 +65,8 @@ pub struct Config {
     /// and their total size in bytes. Default: 1,024 and 4 MiB.
     pub events: Limit,
     /// How many rows a collection may hold, and their total size in bytes. Over it, the collection ends with
-    /// [`CollectionError::TooLarge`](crate::CollectionError::TooLarge). Default: 100,000 rows and 64 MiB.
+    /// [`CollectionError::TooLarge`](crate::CollectionError::TooLarge). While a list is read that replaces all rows, the
+    /// collection holds up to twice as much. Default: 100,000 rows and 64 MiB.
     pub collections: Limit,
     /// How many replayed subscribes may be unacknowledged at first on each connection. Default: 64.
     pub replay_window: usize,

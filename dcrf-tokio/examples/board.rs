@@ -9,7 +9,6 @@
 //! dcrf-tokio's own tests don't build ratatui.
 
 use std::error::Error;
-use std::time::Duration;
 
 use crossterm::event::{Event, EventStream, KeyCode, KeyEvent};
 use dcrf_tokio::{Collection, ReplyFuture, Resource};
@@ -127,7 +126,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let (errors, mut failed) = unbounded_channel();
     let (mut changes, mut keys) = (rows.changes(), EventStream::new());
-    let mut tick = tokio::time::interval(Duration::from_millis(200));
+    let mut statuses = rows.watch_status();
     let (selected, message) = ((0, None), String::new());
     let mut board = Board { tasks, rows, selected, input: None, message, errors };
     let mut terminal = ratatui::init();
@@ -141,8 +140,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
                     }
                 }
                 Some(_) = changes.next() => {}
-                // The status can change without a change of a row.
-                _ = tick.tick() => {}
+                Some(_) = statuses.next() => {}
                 Some(error) = failed.recv() => board.message = error,
             }
         }

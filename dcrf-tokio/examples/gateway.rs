@@ -17,7 +17,7 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use dcrf_tokio::{Client, Collection, CollectionChange, Request, RequestError, Resource};
+use dcrf_tokio::{Collection, Request, RequestError, Resource};
 use futures_lite::{Stream, StreamExt, stream};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -28,7 +28,7 @@ const PAGE: &str = r#"<!doctype html>
 <h1>Cards</h1>
 <ul id="cards"></ul>
 <form id="add"><input id="title" placeholder="title" required><button>Add</button></form>
-<p id="connection"></p>
+<p id="status"></p>
 <script>
 const list = document.getElementById("cards");
 const cards = new Map();
@@ -44,8 +44,8 @@ const apply = event => {
 // The browser reconnects to the gateway by itself, and gets the state again.
 source.addEventListener("state", event => { cards.clear(); apply(event); });
 source.addEventListener("changes", apply);
-source.addEventListener("connection", event => {
-  document.getElementById("connection").textContent = event.data;
+source.addEventListener("status", event => {
+  document.getElementById("status").textContent = event.data;
 });
 document.getElementById("add").onsubmit = event => {
   event.preventDefault();
@@ -65,7 +65,6 @@ struct Card {
 
 #[derive(Clone)]
 struct Gateway {
-    client: Client,
     cards: Resource<Card>,
     rows: Collection<Card>,
 }
@@ -131,20 +130,13 @@ async fn events(
 ) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
     let changes =
         gateway.rows.changes().map_while(Result::ok).enumerate().map(|(number, batch)| {
-            let rows: Vec<_> = batch.iter().map(|change| (change.key(), row(change))).collect();
+            let rows: Vec<_> = batch.iter().map(|change| (change.key(), change.row())).collect();
             let name = if number == 0 { "state" } else { "changes" };
             Event::default().event(name).data(json!(rows).to_string())
         });
-    let states = gateway.client.watch_state();
-    let states = states.map(|state| Event::default().event("connection").data(state.to_string()));
-    Sse::new(stream::or(changes, states).map(Ok)).keep_alive(KeepAlive::default())
-}
-
-fn row(change: &CollectionChange<Card>) -> Option<&Card> {
-    match change {
-        CollectionChange::Inserted { row, .. } | CollectionChange::Updated { row, .. } => Some(row),
-        _ => None,
-    }
+    let statuses = gateway.rows.watch_status();
+    let statuses = statuses.map(|status| Event::default().event("status").data(status.to_string()));
+    Sse::new(stream::or(changes, statuses).map(Ok)).keep_alive(KeepAlive::default())
 }
 
 #[tokio::main]
@@ -164,7 +156,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .route("/cards", get(list).post(create))
         .route("/cards/{id}", get(retrieve).patch(patch).delete(delete))
         .route("/events", get(events))
-        .with_state(Gateway { client, cards, rows });
+        .with_state(Gateway { cards, rows });
     let listener = tokio::net::TcpListener::bind(address).await?;
     println!("listening on http://{}", listener.local_addr()?);
     axum::serve(listener, app).await?;

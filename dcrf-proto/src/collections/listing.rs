@@ -54,6 +54,11 @@ impl Listing {
         }
     }
 
+    /// Whether rows can have moved from one of its pages to another.
+    pub(super) fn can_shift(&self) -> bool {
+        self.pages > 1 && self.by_position
+    }
+
     pub(super) fn restarts(&self) -> u32 {
         self.restarts
     }
@@ -86,7 +91,7 @@ impl Listing {
         if let Some(next) = page.next_request(&self.page) {
             return Ok(Next::Page(next));
         }
-        let is_complete = self.pages == 1 || !self.by_position || !(self.has_shifted || has_moved);
+        let is_complete = !self.can_shift() || !(self.has_shifted || has_moved);
         if !is_complete && self.restarts < MOST_RESTARTS {
             return Ok(Next::Restart);
         }

@@ -26,6 +26,8 @@ pub(crate) struct Store {
     readers: Arena<ReaderKey, Reader>,
     read_version: Option<ReadVersion>,
     listing: Option<Listing>,
+    /// How many rows were inserted or removed by changes.
+    moves: u64,
 }
 
 #[derive(Debug)]
@@ -41,8 +43,8 @@ struct Listing {
     held: Held,
     /// Rows that have changed since the listing began.
     touched: BTreeSet<RowKey>,
-    /// Whether one of them was inserted or removed.
-    has_moved: bool,
+    /// `Store::moves` when the listing began.
+    moves: u64,
 }
 
 /// What became of a change.
@@ -99,13 +101,28 @@ impl Store {
             readers: Arena::new(),
             read_version,
             listing: None,
+            moves: 0,
         }
     }
 
     /// The number and size of the rows, with those of a list that is under way.
     pub(crate) fn held(&self) -> Held {
-        let listing = self.listing.as_ref().map(|listing| listing.held);
-        self.rows.held() + listing.unwrap_or_default()
+        self.rows.held() + self.listing_size()
+    }
+
+    /// The number and size of the rows, or of those of the list that is to replace them, if they are more.
+    pub(crate) fn size(&self) -> Held {
+        let (rows, listing) = (self.rows.held(), self.listing_size());
+        Held { count: rows.count.max(listing.count), bytes: rows.bytes.max(listing.bytes) }
+    }
+
+    fn listing_size(&self) -> Held {
+        self.listing.as_ref().map(|listing| listing.held).unwrap_or_default()
+    }
+
+    /// How many rows the list that is under way has so far.
+    pub(crate) fn listed(&self) -> usize {
+        self.listing_size().count
     }
 
     /// The number of rows.
@@ -142,7 +159,7 @@ impl Store {
         }
         let is_new = self.rows.find(key).is_none_or(|(_, row)| row.json.is_none());
         self.touch(key);
-        self.note_moved(is_new);
+        self.moves += u64::from(is_new);
         self.set(key, json, version);
         Applied::Changed
     }
@@ -161,7 +178,7 @@ impl Store {
             Some((slot, row)) if row.json.is_none() => (slot, Applied::Same),
             known => {
                 let applied = if known.is_some() { Applied::Changed } else { Applied::Same };
-                self.note_moved(true);
+                self.moves += 1;
                 (self.rows.set(key, None), applied)
             }
         };
@@ -178,12 +195,18 @@ impl Store {
     }
 
     /// Removes a row and leaves a tombstone. `data` is the object that the event carries, if it carries one.
-    pub(crate) fn remove(&mut self, key: &RowKey, data: Option<&Json>) -> Applied {
+    pub(crate) fn remove(&mut self, key: &RowKey, data: Option<&Json>, origin: Origin) -> Applied {
         let version = self.read_version.as_ref().zip(data).and_then(|(read, data)| read(data));
         let known = self.rows.find(key);
         let order = known.and_then(|(slot, _)| compare(version.as_ref(), self.rows.version(slot)));
-        if order == Some(Ordering::Less) && known.is_some_and(|(_, row)| row.json.is_some()) {
+        let is_doubtful = match order {
             // The deleted object is older: it was stale in the process that deleted it, or it has come back since.
+            Some(Ordering::Less) => true,
+            Some(Ordering::Greater) => false,
+            // It may have come to the group of another feed before it has left that of this one.
+            Some(Ordering::Equal) | None => origin == Origin::GroupEvent,
+        };
+        if is_doubtful && known.is_some_and(|(_, row)| row.json.is_some()) {
             return Applied::Doubtful;
         }
         let (slot, applied) = self.bury(key);
@@ -200,7 +223,7 @@ impl Store {
 
     /// Begins to build a list aside. Changes from now on are applied behind it (V1).
     pub(crate) fn begin_listing(&mut self) {
-        self.listing = Some(Listing::default());
+        self.listing = Some(Listing { moves: self.moves, ..Listing::default() });
     }
 
     /// A list that fails removes nothing (V5).
@@ -210,7 +233,12 @@ impl Store {
 
     /// Whether rows were inserted or removed since the listing began.
     pub(crate) fn has_moved(&self) -> bool {
-        self.listing.as_ref().is_some_and(|listing| listing.has_moved)
+        self.listing.as_ref().is_some_and(|listing| listing.moves != self.moves)
+    }
+
+    /// How many rows were inserted or removed by changes, ever.
+    pub(crate) fn moves(&self) -> u64 {
+        self.moves
     }
 
     pub(crate) fn is_removed(&self, key: &RowKey) -> bool {
@@ -239,12 +267,6 @@ impl Store {
             if !listing.touched.contains(key) {
                 listing.touched.insert(key.clone());
             }
-        }
-    }
-
-    fn note_moved(&mut self, has_moved: bool) {
-        if let Some(listing) = &mut self.listing {
-            listing.has_moved |= has_moved;
         }
     }
 

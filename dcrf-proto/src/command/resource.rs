@@ -116,7 +116,7 @@ impl ResourceDescription {
     pub fn collect(&self) -> Collect {
         let mut collect = Collect::new(&self.stream)
             .list(self.list())
-            .retrieve(self.action("retrieve"))
+            .retrieve(Request { arguments: self.list_arguments.clone(), ..self.action("retrieve") })
             .lookup_field(&self.lookup_field);
         if let Some(name) = &self.pk_field {
             collect = collect.pk_field(name);

@@ -20,6 +20,14 @@ pub enum CollectionError {
     /// The reply to `list` is no list.
     #[error("the reply to `list` is no list: {0}")]
     Decode(#[source] DecodeError),
+    /// No row of the list has a primary key. Rows without one are skipped, but not all of them.
+    #[error(
+        "no row of the list has a primary key in the field `{pk_field}` (`pk_field` says where it is)"
+    )]
+    WithoutKeys {
+        /// Where the key was looked for.
+        pk_field: String,
+    },
     /// It was not live in time.
     #[error("the collection was not live in time, {waiting_for}")]
     TimedOut {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::conversation::{Conversation, update, value};
 use dcrf_proto::{
-    Change, ChangeKind, Dialect, Event, Frame, Framing, ListenerEvent, Request, RequestId,
+    Change, ChangeKind, Collect, Dialect, Event, Frame, Framing, ListenerEvent, Request, RequestId,
     Selector, Subscribe, Transmit,
 };
 use serde_json::{Map, Value, json};
@@ -202,6 +202,38 @@ impl Dialect for Selecting {
 
 fn frame(payload: &Value) -> Value {
     json!({"stream": "tasks", "payload": payload})
+}
+
+/// The form of DCRF's documentation whose events have no request id: `{"message": {"pk": 1}, "action": "update"}`.
+struct Documented;
+
+impl Dialect for Documented {
+    fn change_selector(
+        &self,
+        kind: ChangeKind,
+        subscribe: &Subscribe,
+        _: &RequestId,
+    ) -> Option<Selector> {
+        let action = json!({"action": kind.action()});
+        Some(Selector::stream(subscribe.stream()).contains(action))
+    }
+}
+
+#[test]
+fn v4_events_without_a_request_id_are_found_by_the_selectors() {
+    let mut c = connected(Documented);
+    let feed = Subscribe::new("tasks", "subscribe_all").without_ack();
+    let tasks = Collect::new("tasks").feed(feed).key_at("/message/pk");
+    let tasks = c.session.collect(tasks, c.now).unwrap();
+    let row = |title: &str| json!({"pk": 1, "title": title});
+    let list = c.sent().pop().unwrap();
+    c.reply(&list, &json!([row("a"), {"pk": 2}]));
+    c.receive(&frame(&json!({"message": {"pk": 1}, "action": "update"})));
+    let retrieve = c.sent_one();
+    c.reply(&retrieve, &row("b"));
+    c.receive(&frame(&json!({"message": {"pk": 2}, "action": "delete"})));
+    let rows: Vec<Value> = c.session.collection_rows(tasks).map(|(_, row)| value(&row)).collect();
+    assert_eq!(rows, [row("b")]);
 }
 
 #[test]

@@ -5,6 +5,7 @@
 //! - [Which options?](#which-options)
 //! - [Changes](#changes)
 //! - [During an outage](#during-an-outage)
+//! - [When it ends](#when-it-ends)
 //! - [What can't be known](#what-cant-be-known)
 //!
 //! # In the program
@@ -85,9 +86,10 @@
 //! | --- | --- |
 //! | sends a field that grows with each change | [`version`](crate::CollectionBuilder::version): the best protection |
 //! | has no such field, and several processes write the same rows | [`verify`](crate::CollectionBuilder::verify): retrieves a row again when it is quiet |
-//! | has a feed for each group | [`list_arg`](crate::Resource::list_arg) and [`feed_with`](crate::Resource::feed_with) with the group; [`Collect::feed`](crate::Collect::feed) for several groups |
+//! | has a feed for each group | [`list_arg`](crate::Resource::list_arg) and [`feed_with`](crate::Resource::feed_with) with the group; [`Collect::feed`](crate::Collect::feed) for several groups. The arguments of the list are sent with `retrieve` too: it should not find rows of other groups |
 //! | sends only keys, such as `{"pk": 7}` | nothing: rows are retrieved |
 //! | sends events without `data`, as in DCRF's documentation | [`key_at("/message/pk")`](crate::CollectionBuilder::key_at) |
+//! | sends events without a request id | a [`Dialect`](crate::Dialect) with [`change_selector`](crate::Dialect::change_selector) |
 //! | never replies to the subscribe | [`Subscribe::without_ack`](crate::Subscribe::without_ack) on the feed |
 //! | has no feed | [`instances`](crate::CollectionBuilder::instances), and [`resync_every`](crate::CollectionBuilder::resync_every) for new rows |
 //! | paginates the list | nothing: all pages are read. Prefer a cursor for tables that change all the time |
@@ -118,13 +120,23 @@
 //! }
 //! ```
 //!
+//! A snapshot has the rows as `Arc<T>`. To serialize it as a whole, enable serde's feature `rc`.
+//!
 //! In `dcrf-blocking`, `wait()` takes the place of `.await`, and `changes()` is an iterator.
 //!
 //! # During an outage
 //!
 //! The rows stay. [`status`](crate::Collection::status) is [`Stale`](crate::CollectionStatus::Stale), with since when and
 //! why. After the reconnect, the client subscribes, lists again, and reports only what differs. A list that fails removes
-//! nothing.
+//! nothing. [`watch_status`](crate::Collection::watch_status) is a stream of the statuses, for a status line.
+//!
+//! # When it ends
+//!
+//! A collection goes on through every outage. It ends if going on can't help: the server refuses its feed or its first list,
+//! no row has a primary key (see [`pk_field`](crate::Resource::pk_field)), it becomes
+//! [too large](crate::Config::collections), or the client is closed. Then the status is
+//! [`Ended`](crate::CollectionStatus::Ended) with the reason, which is also the last item of the changes. The rows stay
+//! readable. To begin again, make another collection: an ended one is never shared.
 //!
 //! # What can't be known
 //!

@@ -27,7 +27,7 @@ fn page_of_the_gateway_is_live_through_a_restart_of_django() {
     let mut browser = Browser::open(line.strip_prefix("listening on ").unwrap());
     let page = &mut browser;
     page.expect_text("card 3");
-    page.expect("document.getElementById('connection').textContent === 'connected'");
+    page.expect("document.getElementById('status').textContent === 'live'");
 
     // The page's own writes, and those of another client.
     page.evaluate("document.getElementById('title').value = 'from the page'");
@@ -51,7 +51,7 @@ fn page_of_the_gateway_is_live_through_a_restart_of_django() {
         other.create(&json!({"title": "made in the outage"})).unwrap();
         other.delete(1).unwrap();
     });
-    page.expect("document.getElementById('connection').textContent !== 'connected'");
+    page.expect("document.getElementById('status').textContent !== 'live'");
     page.expect_text("card 1");
     // Without Django, the gateway still serves reads.
     assert_eq!(fetch(page, "GET", "/cards/1", None), 200);
@@ -60,7 +60,7 @@ fn page_of_the_gateway_is_live_through_a_restart_of_django() {
     server.restart().unwrap();
     page.expect_text("made in the outage");
     page.expect("!document.body.innerText.includes('card 1')");
-    page.expect("document.getElementById('connection').textContent === 'connected'");
+    page.expect("document.getElementById('status').textContent === 'live'");
     cards.patch(2, &json!({"title": "after the outage"})).unwrap();
     page.expect_text("after the outage");
 }

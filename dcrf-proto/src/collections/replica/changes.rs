@@ -74,8 +74,7 @@ impl Replica {
         if !has_data {
             return self.fetches.add(key); // V4
         }
-        let origin = if self.feeds.is_one() { Origin::Event } else { Origin::GroupEvent };
-        let applied = self.store.upsert(&key, row, origin);
+        let applied = self.store.upsert(&key, row, self.event_origin());
         match (applied, self.description.0.verify) {
             (Applied::Doubtful, _) => self.fetches.add(key),
             (Applied::Changed, Some(quiet)) => self.fetches.verify(&key, cx.after(quiet)),
@@ -118,6 +117,10 @@ impl Replica {
         }
     }
 
+    fn event_origin(&self) -> Origin {
+        if self.feeds.is_one() { Origin::Event } else { Origin::GroupEvent }
+    }
+
     fn remove(&mut self, cx: &mut Context, deleted: &Deleted) {
         let Some(pk) = &deleted.pk else {
             cx.stats.rows_without_key += 1;
@@ -125,7 +128,8 @@ impl Replica {
         };
         let key = RowKey::from(pk);
         self.fetches.changed(&key);
-        match (self.store.remove(&key, Some(&deleted.data)), self.description.0.verify) {
+        let applied = self.store.remove(&key, Some(&deleted.data), self.event_origin());
+        match (applied, self.description.0.verify) {
             (Applied::Doubtful, _) => self.fetches.add(key),
             // The events of a delete and a create can be swapped, too.
             (Applied::Changed, Some(quiet)) => self.fetches.verify(&key, cx.after(quiet)),
@@ -141,7 +145,7 @@ impl Replica {
             let known = self.store.get(&row).map(|row| row.json);
             let retrieve = self.description.retrieve_request(&Pk::from(&row), known.as_ref());
             let Some(retrieve) = retrieve else {
-                self.list_at.get_or_insert(host.cx.after(SOON));
+                self.list_by(host.cx.after(SOON));
                 continue;
             };
             match host.request(retrieve) {
@@ -170,7 +174,7 @@ impl Replica {
                 let _ = self.store.gone(row);
             }
             Err(RequestError::ErrorReply(reply)) if is_rejection(reply.status) => {
-                self.list_at.get_or_insert(cx.after(SOON));
+                self.list_by(cx.after(SOON));
             }
             Err(_) => self.fetches.verify(row, cx.after(SOON)),
         }

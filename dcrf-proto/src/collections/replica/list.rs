@@ -23,7 +23,7 @@ impl Replica {
     /// keep the list back.
     pub(in crate::collections) fn connected(&mut self, host: &mut Host<'_>) {
         if !self.feeds.are_instances_live() {
-            self.list_at.get_or_insert(host.cx.after(SOON));
+            self.list_by(host.cx.after(SOON));
         }
         self.list_if_ready(host);
     }
@@ -107,9 +107,12 @@ impl Replica {
                 self.store.abandon_listing();
                 self.list(host, listing.restarts() + 1);
             }
-            Ok(Next::End { is_complete }) => {
-                self.loaded(host, listing.is_repair, is_complete);
+            Ok(Next::End { .. }) if without_key > 0 && self.store.listed() == 0 => {
+                self.store.abandon_listing();
+                let pk_field = pk_field.to_owned();
+                self.end(host, CollectionError::WithoutKeys { pk_field });
             }
+            Ok(Next::End { is_complete }) => self.loaded(host, &listing, is_complete),
             Err(error) => {
                 self.store.abandon_listing();
                 self.end(host, CollectionError::Decode(error));
@@ -118,17 +121,19 @@ impl Replica {
     }
 
     /// The list is complete.
-    fn loaded(&mut self, host: &mut Host<'_>, is_repair: bool, is_complete: bool) {
+    fn loaded(&mut self, host: &mut Host<'_>, listing: &Listing, is_complete: bool) {
         let listed = self.store.finish_listing(is_complete);
-        if is_repair {
+        if listing.is_repair {
             host.cx.stats.repairs += listed.changed as u64;
         }
         (self.failures, self.deaths, self.has_loaded) = (0, 0, true);
-        self.list_at = match self.description.0.resync_every {
-            _ if !is_complete => Some(host.cx.after(SOON)),
-            Some(interval) => Some(host.cx.jittered(interval)),
-            None => None,
-        };
+        self.list_at = self.description.0.resync_every.map(|interval| host.cx.jittered(interval));
+        if !is_complete {
+            let wait = self.shifts.note();
+            self.list_by(host.cx.after(wait));
+        } else if listing.can_shift() {
+            self.shifts.listed(&self.store, host.cx.now);
+        }
         let is_proved = self.description.is_gapless();
         self.set_status(if is_proved {
             CollectionStatus::Live

@@ -2,9 +2,11 @@
 
 mod changes;
 mod list;
+mod shifts;
 
 use std::time::{Duration, Instant};
 
+use self::shifts::Shifts;
 #[cfg(feature = "client")]
 use super::Awaited;
 use super::feeds::{Feeds, Subject};
@@ -41,6 +43,8 @@ pub(super) struct Replica {
     status_changed: bool,
     has_loaded: bool,
     listing: Option<Listing>,
+    /// Whether rows have moved between the pages of its last list after all, which their late events tell.
+    shifts: Shifts,
     fetches: Fetches,
     /// When to list again, after a failure or to find what was not reported.
     list_at: Option<Instant>,
@@ -71,6 +75,7 @@ impl Replica {
             status_changed: false,
             has_loaded: false,
             listing: None,
+            shifts: Shifts::default(),
             fetches: Fetches::default(),
             list_at: None,
             failures: 0,
@@ -252,8 +257,16 @@ impl Replica {
         self.schedule(host);
     }
 
+    /// Lists again at `at`, if not before.
+    fn list_by(&mut self, at: Instant) {
+        self.list_at = Some(self.list_at.map_or(at, |list_at| list_at.min(at)));
+    }
+
     /// Sets the timer for what is due next.
     fn schedule(&mut self, host: &mut Host<'_>) {
+        if let Some(wait) = self.shifts.observe(&self.store, host.cx.now) {
+            self.list_by(host.cx.after(wait));
+        }
         let list_at = self.list_at.filter(|at| host.cx.now < *at && self.listing.is_none());
         let next = [list_at, self.fetches.next_due(), self.ready_by].into_iter().flatten().min();
         let next = next.filter(|_| self.error().is_none());
@@ -262,7 +275,7 @@ impl Replica {
 
     /// Ends the collection if it holds too much (V9).
     pub(super) fn check_limits(&mut self, host: &mut Host<'_>) {
-        let (held, limit) = (self.held(), host.cx.config.collections);
+        let (held, limit) = (self.store.size(), host.cx.config.collections);
         if self.error().is_some() {
             return;
         }

@@ -194,7 +194,7 @@ fn play(has_versions: bool, steps: Vec<Step>) {
             }
             Step::Remove { key: k, version } => {
                 let data = version.map(|version| row(k, version, 0));
-                let applied = store.remove(&key(k), data.as_ref());
+                let applied = store.remove(&key(k), data.as_ref(), Origin::Event);
                 assert_eq!(applied, model.remove(k, version));
             }
             Step::Gone { key: k } => {
@@ -294,7 +294,7 @@ proptest! {
         let mut newest: BTreeMap<i64, u64> = BTreeMap::new();
         for (k, data, is_delete) in late.into_iter().chain(events) {
             let applied = if is_delete {
-                store.remove(&key(k), Some(&data))
+                store.remove(&key(k), Some(&data), Origin::Event)
             } else {
                 store.upsert(&key(k), data, Origin::Event)
             };
@@ -387,7 +387,7 @@ fn v3_tombstone_counts_until_the_next_list() {
     // It has read, so the removed row is remembered for it.
     let reader = store.add_reader();
     assert!(store.read(reader).is_empty());
-    let _ = store.remove(&key(4), Some(&row(4, 3, 0)));
+    let _ = store.remove(&key(4), Some(&row(4, 3, 0)), Origin::Event);
     assert_eq!(store.upsert(&key(4), row(4, 0, 0), Origin::Event), Applied::Same);
     store.begin_listing();
     store.finish_listing(true);

@@ -1,5 +1,7 @@
 //! Live collections (rules V1 to V14), with a server that the test plays.
 
+mod lists;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
