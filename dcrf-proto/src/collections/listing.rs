@@ -6,6 +6,7 @@ use crate::command::Request;
 use crate::id::RequestKey;
 use crate::protocol::json::{self, DecodeError, Json};
 use crate::protocol::page::Page;
+use crate::protocol::scan::Scan;
 
 /// How often a list is begun anew because rows have moved between its pages.
 const MOST_RESTARTS: u32 = 2;
@@ -69,15 +70,21 @@ impl Listing {
         self.page = page;
     }
 
-    /// Reads a page. `row` gets each of its rows. `has_moved` says whether rows were inserted or removed since the listing
-    /// began.
+    /// Reads a page. `row` consumes each of its rows. `has_moved` says whether rows were inserted or removed since the
+    /// listing began.
     pub(super) fn read(
         &mut self,
         reply: &Json,
-        mut row: impl FnMut(&RawValue),
+        mut row: impl FnMut(&mut Scan<'_>) -> Option<()>,
         has_moved: bool,
     ) -> Result<Next, DecodeError> {
         let text = json::without_lone_surrogates(reply.as_str());
+        let mut scan = Scan::new(&text);
+        // The whole list, which is read in one pass. The session has validated it.
+        if self.pages == 0 && scan.is_array() {
+            scan.elements(row).ok_or_else(|| DecodeError::new("a list"))?;
+            return Ok(Next::End { is_complete: true });
+        }
         let page: Page<&RawValue> =
             serde_json::from_str(&text).map_err(|error| DecodeError::from(&error))?;
         if self.pages > 0 {
@@ -87,7 +94,9 @@ impl Listing {
         self.count = page.count;
         self.pages += 1;
         self.by_position |= page.count.is_some();
-        page.results.iter().for_each(|value| row(value));
+        for value in &page.results {
+            row(&mut Scan::new(value.get()));
+        }
         if let Some(next) = page.next_request(&self.page) {
             return Ok(Next::Page(next));
         }

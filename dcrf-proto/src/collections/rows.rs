@@ -73,8 +73,12 @@ impl Rows {
         self.slots.len()
     }
 
+    pub(super) fn slot(&self, key: &RowKey) -> Option<Slot> {
+        self.by_key.get(key).copied()
+    }
+
     pub(super) fn find(&self, key: &RowKey) -> Option<(Slot, &Row)> {
-        let slot = *self.by_key.get(key)?;
+        let slot = self.slot(key)?;
         Some((slot, self.get(slot)?))
     }
 
@@ -113,11 +117,7 @@ impl Rows {
     }
 
     /// Sets or removes a row: a change that readers see.
-    pub(super) fn set(&mut self, key: &RowKey, json: Option<Json>) -> Slot {
-        let slot = match self.by_key.get(key) {
-            Some(slot) => *slot,
-            None => self.insert(key.clone()),
-        };
+    pub(super) fn set(&mut self, slot: Slot, json: Option<Json>) {
         self.revision += 1;
         self.unlink(slot);
         let revision = self.revision;
@@ -129,10 +129,15 @@ impl Rows {
             self.held.change(before, held(row));
         }
         self.link_newest(slot);
-        slot
     }
 
-    fn insert(&mut self, key: RowKey) -> Slot {
+    /// Reserves room for new rows.
+    pub(super) fn reserve(&mut self, rows: usize) {
+        self.slots.reserve_exact(rows);
+    }
+
+    /// The place of a new row, which is yet to be set.
+    pub(super) fn insert(&mut self, key: RowKey) -> Slot {
         make_room(&mut self.slots);
         let row = Row {
             key: key.clone(),

@@ -2,6 +2,7 @@
 //!
 //! A store does no I/O and knows no session. It is told what arrives, and decides what is newer.
 
+mod listing;
 #[cfg(test)]
 mod tests;
 
@@ -9,6 +10,7 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use self::listing::Listing;
 use super::row_key::RowKey;
 use super::rows::{Decoded, Row, Rows, Slot};
 use super::version::{ReadVersion, Version};
@@ -34,17 +36,6 @@ pub(crate) struct Store {
 struct Reader {
     /// The last revision that it has read, once it has read.
     seen: Option<u64>,
-}
-
-/// A list that is built aside (V5).
-#[derive(Default)]
-struct Listing {
-    rows: BTreeMap<RowKey, Json>,
-    held: Held,
-    /// Rows that have changed since the listing began.
-    touched: BTreeSet<RowKey>,
-    /// `Store::moves` when the listing began.
-    moves: u64,
 }
 
 /// What became of a change.
@@ -107,7 +98,7 @@ impl Store {
 
     /// The number and size of the rows, with those of a list that is under way.
     pub(crate) fn held(&self) -> Held {
-        self.rows.held() + self.listing_size()
+        self.rows.held() + self.listing.as_ref().map(Listing::held).unwrap_or_default()
     }
 
     /// The number and size of the rows, or of those of the list that is to replace them, if they are more.
@@ -117,7 +108,7 @@ impl Store {
     }
 
     fn listing_size(&self) -> Held {
-        self.listing.as_ref().map(|listing| listing.held).unwrap_or_default()
+        self.listing.as_ref().map(Listing::size).unwrap_or_default()
     }
 
     /// How many rows the list that is under way has so far.
@@ -138,11 +129,11 @@ impl Store {
     /// Sets a row, unless it is older than what is known (V2, V3).
     pub(crate) fn upsert(&mut self, key: &RowKey, json: Json, origin: Origin) -> Applied {
         let version = self.read_version.as_ref().and_then(|read| read(&json));
-        let known = self.rows.find(key);
+        let slot = self.rows.slot(key);
+        let known = slot.and_then(|slot| Some((slot, self.rows.get(slot)?)));
         if let Some((slot, row)) = known {
-            let order = compare(version.as_ref(), self.rows.version(slot));
             let is_tombstone = row.json.is_none() && self.tombstones.contains(&slot);
-            match order {
+            match self.compare(version.as_ref(), slot) {
                 Some(Ordering::Less) => return Applied::Same,
                 Some(Ordering::Equal) if is_tombstone && origin == Origin::Event => {
                     return Applied::Same;
@@ -153,52 +144,60 @@ impl Store {
                 _ => {}
             }
             if row.json.as_ref() == Some(&json) {
-                self.touch(key);
+                self.touch(key, Some(slot));
                 return Applied::Same;
             }
         }
-        let is_new = self.rows.find(key).is_none_or(|(_, row)| row.json.is_none());
-        self.touch(key);
-        self.moves += u64::from(is_new);
-        self.set(key, json, version);
+        self.moves += u64::from(known.is_none_or(|(_, row)| row.json.is_none()));
+        self.touch(key, slot);
+        let slot = slot.unwrap_or_else(|| self.rows.insert(key.clone()));
+        self.set(slot, json, version);
         Applied::Changed
     }
 
-    fn set(&mut self, key: &RowKey, json: Json, version: Option<Version>) {
-        self.unmark(key);
-        let slot = self.rows.set(key, Some(json));
+    fn set(&mut self, slot: Slot, json: Json, version: Option<Version>) {
+        self.unmark(slot);
+        self.rows.set(slot, Some(json));
         self.rows.set_version(slot, version);
     }
 
     /// Removes a row, or only leaves a tombstone if there is none.
     fn bury(&mut self, key: &RowKey) -> (Slot, Applied) {
-        self.touch(key);
-        self.unmark(key);
-        let (slot, applied) = match self.rows.find(key) {
-            Some((slot, row)) if row.json.is_none() => (slot, Applied::Same),
-            known => {
-                let applied = if known.is_some() { Applied::Changed } else { Applied::Same };
-                self.moves += 1;
-                (self.rows.set(key, None), applied)
-            }
-        };
+        let known = self.rows.slot(key);
+        self.touch(key, known);
+        let slot = known.unwrap_or_else(|| self.rows.insert(key.clone()));
+        self.unmark(slot);
+        let is_buried =
+            known.is_some() && self.rows.get(slot).is_some_and(|row| row.json.is_none());
+        if !is_buried {
+            self.moves += 1;
+            self.rows.set(slot, None);
+        }
         self.tombstones.insert(slot);
+        let applied = if is_buried || known.is_none() { Applied::Same } else { Applied::Changed };
         (slot, applied)
     }
 
     /// Forgets why a removed row is remembered.
-    fn unmark(&mut self, key: &RowKey) {
-        if let Some((slot, row)) = self.rows.find(key) {
-            self.tombstones.remove(&slot);
-            self.vanished.remove(&row.revision);
+    fn unmark(&mut self, slot: Slot) {
+        self.tombstones.remove(&slot);
+        if !self.vanished.is_empty() {
+            if let Some(row) = self.rows.get(slot) {
+                self.vanished.remove(&row.revision);
+            }
         }
+    }
+
+    /// Compares a version with that of a known row.
+    fn compare(&self, version: Option<&Version>, slot: Slot) -> Option<Ordering> {
+        version?.compare(self.rows.version(slot)?)
     }
 
     /// Removes a row and leaves a tombstone. `data` is the object that the event carries, if it carries one.
     pub(crate) fn remove(&mut self, key: &RowKey, data: Option<&Json>, origin: Origin) -> Applied {
         let version = self.read_version.as_ref().zip(data).and_then(|(read, data)| read(data));
         let known = self.rows.find(key);
-        let order = known.and_then(|(slot, _)| compare(version.as_ref(), self.rows.version(slot)));
+        let order = known.and_then(|(slot, _)| self.compare(version.as_ref(), slot));
         let is_doubtful = match order {
             // The deleted object is older: it was stale in the process that deleted it, or it has come back since.
             Some(Ordering::Less) => true,
@@ -221,16 +220,6 @@ impl Store {
         self.bury(key).1
     }
 
-    /// Begins to build a list aside. Changes from now on are applied behind it (V1).
-    pub(crate) fn begin_listing(&mut self) {
-        self.listing = Some(Listing { moves: self.moves, ..Listing::default() });
-    }
-
-    /// A list that fails removes nothing (V5).
-    pub(crate) fn abandon_listing(&mut self) {
-        self.listing = None;
-    }
-
     /// Whether rows were inserted or removed since the listing began.
     pub(crate) fn has_moved(&self) -> bool {
         self.listing.as_ref().is_some_and(|listing| listing.moves != self.moves)
@@ -243,101 +232,6 @@ impl Store {
 
     pub(crate) fn is_removed(&self, key: &RowKey) -> bool {
         self.rows.find(key).is_some_and(|(_, row)| row.json.is_none())
-    }
-
-    pub(crate) fn is_listing(&self) -> bool {
-        self.listing.is_some()
-    }
-
-    /// Adds a row of the list.
-    pub(crate) fn list_row(&mut self, key: RowKey, json: Json) {
-        let Some(listing) = &mut self.listing else { return };
-        let known = self.rows.find(&key).and_then(|(_, row)| row.json.as_ref());
-        // An unchanged row is kept once.
-        let json = known.filter(|known| **known == json).cloned().unwrap_or(json);
-        let measure = |json: &Json| Held { count: 1, bytes: json.held() + key.bytes() };
-        let after = measure(&json);
-        let before = listing.rows.get(&key).map(measure).unwrap_or_default();
-        listing.held.change(before, after);
-        listing.rows.insert(key, json);
-    }
-
-    fn touch(&mut self, key: &RowKey) {
-        if let Some(listing) = &mut self.listing {
-            if !listing.touched.contains(key) {
-                listing.touched.insert(key.clone());
-            }
-        }
-    }
-
-    /// The list has ended: replaces the rows by it, as a difference (V5). If it is not complete, rows that are not in it are
-    /// in doubt.
-    pub(crate) fn finish_listing(&mut self, is_complete: bool) -> Listed {
-        let Some(Listing { mut rows, touched, .. }) = self.listing.take() else {
-            return Listed::default();
-        };
-        let mut listed = Listed::default();
-        let expired = std::mem::take(&mut self.tombstones);
-        for slot in expired {
-            let Some(row) = self.rows.get(slot) else { continue };
-            if touched.contains(&row.key) {
-                self.tombstones.insert(slot);
-            } else {
-                // From now on, any state of the row is new.
-                self.vanished.insert(row.revision, slot);
-                self.rows.set_version(slot, None);
-            }
-        }
-        let missing: Vec<RowKey> = self
-            .rows
-            .iter()
-            .filter(|(_, row)| row.json.is_some())
-            .map(|(_, row)| &row.key)
-            .filter(|key| !rows.contains_key(key) && !touched.contains(key))
-            .cloned()
-            .collect();
-        if is_complete {
-            self.remove_missing(missing, &mut listed);
-        } else {
-            listed.doubtful.extend(missing);
-        }
-        while let Some((key, json)) = rows.pop_first() {
-            match self.apply_listed(&key, json, touched.contains(&key)) {
-                Applied::Changed => listed.changed += 1,
-                Applied::Same => {}
-                Applied::Doubtful => listed.doubtful.push(key),
-            }
-        }
-        self.forget_vanished();
-        listed
-    }
-
-    fn remove_missing(&mut self, missing: Vec<RowKey>, listed: &mut Listed) {
-        for key in missing {
-            let slot = self.rows.set(&key, None);
-            self.rows.set_version(slot, None);
-            self.vanished.insert(self.rows.revision(), slot);
-            listed.changed += 1;
-        }
-    }
-
-    /// Applies a row of the list. A row that has changed meanwhile is applied before its change.
-    fn apply_listed(&mut self, key: &RowKey, json: Json, is_touched: bool) -> Applied {
-        let known = self.rows.find(key);
-        if known.is_some_and(|(_, row)| row.json.as_ref() == Some(&json)) {
-            return Applied::Same;
-        }
-        let version = self.read_version.as_ref().and_then(|read| read(&json));
-        let known = known.filter(|(_, row)| row.json.is_some() || is_touched);
-        let order = known.map(|(slot, _)| compare(version.as_ref(), self.rows.version(slot)));
-        match order {
-            Some(Some(Ordering::Less)) => return Applied::Same,
-            Some(Some(Ordering::Equal)) if is_touched => return Applied::Same,
-            Some(None) if is_touched => return Applied::Doubtful,
-            _ => {}
-        }
-        self.set(key, json, version);
-        Applied::Changed
     }
 
     /// Adds a reader. Its first batch is all rows (V10).
@@ -404,19 +298,6 @@ impl Store {
             self.rows.forget(vanished.remove());
         }
     }
-}
-
-/// What a list has changed.
-#[derive(Debug, Default)]
-pub(crate) struct Listed {
-    /// How many rows were inserted, updated or removed.
-    pub(crate) changed: usize,
-    /// Rows that have changed during the list, where only the server knows which state is newer.
-    pub(crate) doubtful: Vec<RowKey>,
-}
-
-fn compare(version: Option<&Version>, known: Option<&Version>) -> Option<Ordering> {
-    version?.compare(known?)
 }
 
 fn stored(row: &Row) -> Option<StoredRow> {

@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::protocol::json::{self, Json, without_lone_surrogates};
+use crate::protocol::scan::Scan;
 
 /// The primary key of an object: an integer, or text such as a UUID.
 ///
@@ -56,12 +57,24 @@ impl Pk {
         Self::read(object.as_str(), pk_field).map(|(pk, _)| pk)
     }
 
-    /// The primary key of an object, and whether the object has anything else.
+    /// The primary key of an object, and whether the object has anything else. The object must be valid: what comes
+    /// behind the key is not read.
     pub(crate) fn read(object: &str, pk_field: &str) -> Option<(Self, bool)> {
-        let object = without_lone_surrogates(object);
-        let object: Object<'_> = serde_json::from_str(&object).ok()?;
-        let pk = object.pk_index(pk_field).and_then(|index| object.pk_at(index))?;
-        Some((pk, object.0.len() > 1))
+        let (mut named, mut pk, mut keys) = (None, None, 0_u32);
+        let _ = Scan::new(object).entries(|scan, key| {
+            keys += 1;
+            if named.is_some() {
+                return None;
+            }
+            let value = scan.raw()?;
+            if key == pk_field {
+                named = Some(value);
+            } else if key == "pk" && pk.is_none() {
+                pk = Some(value);
+            }
+            Some(())
+        });
+        Some((read_pk(named.or(pk)?)?, keys > 1))
     }
 }
 
@@ -250,7 +263,7 @@ impl Deleted {
         let mut pk = index.and_then(|index| object.pk_at(index));
         let mut is_changed = false;
         if let (None, Some(subscribed)) = (&pk, subscribed) {
-            pk = read_pk(subscribed);
+            pk = read_pk(subscribed.get());
             is_changed = pk.is_some();
         }
         let index = match (index, subscribed) {
@@ -281,7 +294,7 @@ impl Deleted {
         let mut pk = None;
         let arguments = arguments.map(|(name, value)| match name {
             "pk" => {
-                pk = read_pk(value);
+                pk = read_pk(value.get());
                 (Cow::Borrowed(pk_field), value)
             }
             other => (Cow::Borrowed(other), value),
@@ -292,10 +305,13 @@ impl Deleted {
 }
 
 /// Reads a key. Integers of more than 64 bits are read here: `serde_json` makes them floats.
-fn read_pk(value: &RawValue) -> Option<Pk> {
-    match value.get().parse() {
+fn read_pk(value: &str) -> Option<Pk> {
+    if let Ok(number) = value.parse::<i64>() {
+        return Some(Pk::from(number));
+    }
+    match value.parse() {
         Ok(number) => Some(Pk::Number(number)),
-        Err(_) => json::decode(value.get()).ok(),
+        Err(_) => json::decode(&without_lone_surrogates(value)).ok(),
     }
 }
 
@@ -313,7 +329,7 @@ impl Object<'_> {
     }
 
     fn pk_at(&self, index: usize) -> Option<Pk> {
-        read_pk(self.0[index].1)
+        read_pk(self.0[index].1.get())
     }
 }
 

@@ -30,6 +30,11 @@ impl<'a> Scan<'a> {
         self.at
     }
 
+    /// Whether an array begins here.
+    pub(crate) fn is_array(&mut self) -> bool {
+        self.peek() == Some(b'[')
+    }
+
     /// Whether an object begins here.
     pub(crate) fn is_object(&mut self) -> bool {
         self.peek() == Some(b'{')
@@ -64,6 +69,37 @@ impl<'a> Scan<'a> {
                 _ => return None,
             }
         }
+    }
+
+    /// Reads an array. `read_value` must consume the value.
+    #[inline]
+    pub(crate) fn elements(
+        &mut self,
+        mut read_value: impl FnMut(&mut Self) -> Option<()>,
+    ) -> Option<()> {
+        self.expect(b'[')?;
+        if self.accept(b']') {
+            return Some(());
+        }
+        loop {
+            self.peek()?;
+            read_value(self)?;
+            match self.token()? {
+                b',' => {}
+                b']' => return Some(()),
+                _ => return None,
+            }
+        }
+    }
+
+    /// The text that is not consumed.
+    pub(crate) fn rest(&self) -> &'a str {
+        self.text.get(self.at..).unwrap_or_default()
+    }
+
+    /// Consumes `length` bytes of valid JSON.
+    pub(crate) fn advance(&mut self, length: usize) {
+        self.at += length;
     }
 
     /// Consumes a value and returns its text.

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use serde_json::value::RawValue;
-
 use super::{DEATHS, Replica, SOON, is_rejection, pk_field, read_key};
 use crate::collections::host::Host;
 use crate::collections::listing::{Listing, Next};
@@ -13,6 +11,7 @@ use crate::command::Subscribe;
 use crate::error::{CollectionError, RejectReason, RequestError};
 use crate::protocol::json::Json;
 use crate::protocol::pk::Pk;
+use crate::protocol::scan::Scan;
 
 /// The wait before a list that has failed is requested again grows from this with each failure.
 const LEAST_RETRY: Duration = Duration::from_secs(1);
@@ -89,9 +88,17 @@ impl Replica {
         let Some(mut listing) = self.listing.take() else { return };
         let (pk_field, store) = (pk_field(&self.description, &host.cx.config), &mut self.store);
         let (has_moved, mut without_key) = (store.has_moved(), 0);
-        let row = |value: &RawValue| match read_key(value.get(), pk_field) {
-            Some((row, _)) => store.list_row(row, Json::from(value)),
-            None => without_key += 1,
+        let row = |scan: &mut Scan<'_>| {
+            if let Some(length) = store.list_unchanged(scan.rest()) {
+                scan.advance(length);
+                return Some(());
+            }
+            let row = scan.raw()?;
+            match read_key(row, pk_field) {
+                Some((key, _)) => store.list_row(key, row),
+                None => without_key += 1,
+            }
+            Some(())
         };
         let next = listing.read(page, row, has_moved);
         host.cx.stats.rows_without_key += without_key;
