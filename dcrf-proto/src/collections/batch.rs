@@ -2,9 +2,10 @@
 
 use std::fmt;
 
+use super::row_key::RowKey;
 use super::rows::Decoded;
 use super::status::CollectionStatus;
-use super::store::{RowChange as StoreChange, StoredRow};
+use super::store::StoredRow;
 use crate::protocol::json::Json;
 use crate::protocol::pk::Pk;
 
@@ -36,9 +37,9 @@ pub struct RowChange {
     pub(crate) revision: u64,
 }
 
-impl From<StoreChange> for RowChange {
-    fn from(StoreChange { key, row }: StoreChange) -> Self {
-        let key = Pk::from(&key);
+impl RowChange {
+    pub(super) fn new(key: &RowKey, row: Option<StoredRow>) -> Self {
+        let key = Pk::from(key);
         match row {
             Some(StoredRow { json, decoded, revision }) => {
                 Self { key, row: Some(json), decoded, revision }

@@ -318,7 +318,6 @@ impl Collections {
         if has_rows || status_changed {
             let reader = handle.reader.filter(|_| has_rows);
             let rows = reader.map(|reader| replica.store.read(reader)).unwrap_or_default();
-            let rows = rows.into_iter().map(RowChange::from).collect();
             let is_first = has_rows && !std::mem::replace(&mut handle.has_read, true);
             return Some(Ok(CollectionBatch { status: replica.status().clone(), is_first, rows }));
         }

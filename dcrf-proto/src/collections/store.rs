@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use self::listing::Listing;
+use super::batch::RowChange;
 use super::row_key::RowKey;
 use super::rows::{Decoded, Row, Rows, Slot};
 use super::version::{ReadVersion, Version};
@@ -59,14 +60,6 @@ pub(crate) enum Origin {
     GroupEvent,
     /// The reply to a request that read or wrote the row.
     Reply,
-}
-
-/// A row that has changed since a reader has read.
-#[derive(Debug)]
-pub(crate) struct RowChange {
-    pub(crate) key: RowKey,
-    /// `None` if it was removed.
-    pub(crate) row: Option<StoredRow>,
 }
 
 /// A row as it is stored.
@@ -257,11 +250,14 @@ impl Store {
         let revision = self.rows.revision();
         let Some(reader) = self.readers.get_mut(reader) else { return Vec::new() };
         let seen = reader.seen.replace(revision);
-        let rows = self.rows.since(seen.unwrap_or(0)).map(|(_, row)| row);
-        // What was removed before its first look is nothing to it.
-        let rows = rows.filter(|row| seen.is_some() || row.json.is_some());
-        let mut changes: Vec<RowChange> =
-            rows.map(|row| RowChange { key: row.key.clone(), row: stored(row) }).collect();
+        // Most readers keep up, so one change is what they read.
+        let mut changes = Vec::with_capacity(1);
+        for (_, row) in self.rows.since(seen.unwrap_or(0)) {
+            // What was removed before its first look is nothing to it.
+            if seen.is_some() || row.json.is_some() {
+                changes.push(RowChange::new(&row.key, stored(row)));
+            }
+        }
         changes.reverse();
         self.forget_vanished();
         changes

@@ -38,9 +38,10 @@ fn texts(store: &Store) -> BTreeMap<RowKey, String> {
 }
 
 fn apply(rows: &mut BTreeMap<RowKey, String>, changes: Vec<RowChange>) {
-    for RowChange { key, row } in changes {
+    for RowChange { key, row, .. } in changes {
+        let key = RowKey::from(&key);
         match row {
-            Some(row) => _ = rows.insert(key, row.json.as_str().to_owned()),
+            Some(row) => _ = rows.insert(key, row.as_str().to_owned()),
             None => _ = rows.remove(&key),
         }
     }
@@ -233,7 +234,7 @@ fn play(has_versions: bool, steps: Vec<Step>) {
                 let Some((reader, rows)) = readers.get_mut(reader) else { continue };
                 let changes = store.read(*reader);
                 let keys: BTreeSet<RowKey> =
-                    changes.iter().map(|change| change.key.clone()).collect();
+                    changes.iter().map(|change| RowKey::from(&change.key)).collect();
                 assert_eq!(keys.len(), changes.len(), "a key comes once");
                 apply(rows, changes);
                 assert_eq!(*rows, texts(&store));
@@ -344,8 +345,11 @@ fn v5_relist_reports_only_what_differs() {
     assert_eq!(list(&mut store, &[(1, 0), (2, 0), (3, 0)]), 3);
     assert_eq!(store.read(reader).len(), 3);
     assert_eq!(list(&mut store, &[(1, 0), (2, 1), (4, 0)]), 3);
-    let changes: Vec<(RowKey, bool)> =
-        store.read(reader).into_iter().map(|change| (change.key, change.row.is_some())).collect();
+    let changes: Vec<(RowKey, bool)> = store
+        .read(reader)
+        .into_iter()
+        .map(|change| (RowKey::from(&change.key), change.row.is_some()))
+        .collect();
     assert_eq!(changes, [(key(3), false), (key(2), true), (key(4), true)]);
     assert_eq!(list(&mut store, &[(1, 0), (2, 1), (4, 0)]), 0);
     assert!(!store.is_behind(reader));
@@ -364,9 +368,9 @@ fn v9_a_slow_reader_gets_each_row_once() {
     }
     let changes = store.read(reader);
     assert_eq!(changes.len(), 1_000);
-    assert!(changes.iter().all(|change| change.row.as_ref().unwrap().json
+    assert!(changes.iter().all(|change| *change.row.as_ref().unwrap()
         == row(
-            match change.key {
+            match RowKey::from(&change.key) {
                 RowKey::Number(k) => k,
                 RowKey::Text(_) => unreachable!(),
             },
@@ -380,14 +384,14 @@ fn v10_decoded_rows_are_kept_until_they_change() {
     let mut store = Store::new(None);
     let (first, second) = (store.add_reader(), store.add_reader());
     let _ = store.upsert(&key(1), row(1, 0, 0), Origin::Event);
-    let revision = store.read(first)[0].row.as_ref().unwrap().revision;
+    let revision = store.read(first)[0].revision;
     store.set_decoded(&key(1), revision, Arc::new(1_u8));
-    let decoded = store.read(second).remove(0).row.unwrap().decoded.unwrap();
+    let decoded = store.read(second).remove(0).decoded.unwrap();
     assert_eq!(decoded.downcast_ref(), Some(&1_u8));
     let _ = store.upsert(&key(1), row(1, 0, 1), Origin::Event);
     // It was decoded before the change.
     store.set_decoded(&key(1), revision, Arc::new(1_u8));
-    assert!(store.read(first)[0].row.as_ref().unwrap().decoded.is_none());
+    assert!(store.read(first)[0].decoded.is_none());
 }
 
 #[test]
