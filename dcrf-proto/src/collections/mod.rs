@@ -280,17 +280,17 @@ impl Collections {
     /// Without feeds, a replica waits only for the connection.
     pub(crate) fn connected(&mut self, parts: &mut Parts<'_>) {
         for key in self.keys() {
-            self.update(parts, key, |replica, host| replica.connected(host));
+            self.update(parts, key, Replica::connected);
         }
     }
 
     pub(crate) fn timer_fired(&mut self, parts: &mut Parts<'_>, key: ReplicaKey) {
-        self.update(parts, key, |replica, host| replica.timer_fired(host));
+        self.update(parts, key, Replica::timer_fired);
     }
 
     pub(crate) fn resync(&mut self, parts: &mut Parts<'_>, key: CollectionKey) {
         let Some(key) = self.handles.get(key).map(|handle| handle.replica) else { return };
-        self.update(parts, key, |replica, host| replica.resync(host));
+        self.update(parts, key, Replica::resync);
     }
 
     /// Ends all collections because the session closes.

@@ -1,20 +1,21 @@
 //! Requests: the outbox, the requests in flight, their replies and deadlines. Every request ends exactly once, in
 //! `release` (R5).
 
+mod entry;
 mod outbox;
 mod reply_stream;
 mod unanswered;
 
-use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use self::entry::{Entry, Expects, Phase, Repeat};
 use self::outbox::Outbox;
 use self::reply_stream::CancelMessage;
 pub(crate) use self::reply_stream::ReplyBuffer;
 use crate::arena::Arena;
 use crate::buffer::Held;
-use crate::command::{Arguments, Request, Write, Written};
+use crate::command::{Request, Written};
 use crate::context::Context;
 use crate::error::{CloseReason, ConnectionError, RejectReason, Rejected, RequestError};
 use crate::event::Event;
@@ -26,7 +27,6 @@ use crate::protocol::envelope::Payload;
 use crate::protocol::json::Json;
 use crate::routing::{Destination, Route};
 use crate::timer::Timer;
-use crate::trace::RequestTrace;
 
 #[derive(Debug)]
 pub(crate) struct Requests {
@@ -42,93 +42,6 @@ pub(crate) struct Requests {
     first_unsent: Option<u64>,
     /// How many are in flight without any reply.
     unanswered: usize,
-}
-
-#[derive(Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "they are independent of each other")]
-struct Entry {
-    id: RequestId,
-    stream: Cow<'static, str>,
-    sequence: u64,
-    phase: Phase,
-    /// How long to wait for the reply, or for the next one of a stream.
-    timeout: Option<Duration>,
-    deadline: Option<Instant>,
-    repeat: Repeat,
-    /// Whether a connection has died while it was unanswered (L12).
-    is_suspect: bool,
-    /// Whether it fails in place of waiting for another connection.
-    fail_fast: bool,
-    is_of_collection: bool,
-    /// What it writes, for collections (V14).
-    write: Option<Box<Write>>,
-    expects: Expects,
-    /// The action that makes the server stop sending replies.
-    cancel_action: Option<Cow<'static, str>>,
-    is_list: bool,
-    /// Whether a selector of the dialect finds its replies.
-    has_selector: bool,
-    trace: RequestTrace,
-}
-
-/// What the caller expects.
-#[derive(Clone, Copy, Debug)]
-enum Expects {
-    OneReply,
-    /// Any number of replies (R12).
-    Replies(ReplyStreamKey),
-    /// No reply (R10). If `now_or_never`, the message fails with the current connection.
-    Nothing {
-        now_or_never: bool,
-    },
-}
-
-impl Expects {
-    fn is_nothing(self) -> bool {
-        matches!(self, Self::Nothing { .. })
-    }
-}
-
-/// Whether a request may be sent again after the connection is lost (R4).
-#[derive(Debug)]
-enum Repeat {
-    Never,
-    /// Encoded again from its parts, so that the hooks of the dialect run again.
-    Once {
-        action: Cow<'static, str>,
-        arguments: Arguments,
-    },
-    /// It was sent on an earlier connection.
-    Spent,
-}
-
-#[derive(Debug)]
-enum Phase {
-    Queued(Frame),
-    /// Handed to the socket of the current connection.
-    InFlight {
-        since: Instant,
-        /// Whether a first reply has come.
-        is_answered: bool,
-    },
-}
-
-impl Entry {
-    /// Whether the server may have seen it.
-    fn was_sent(&self) -> bool {
-        self.is_in_flight() || matches!(self.repeat, Repeat::Spent)
-    }
-
-    /// Whether it can't just stay queued when the connection is lost.
-    fn is_bound_to_connection(&self) -> bool {
-        self.is_in_flight()
-            || self.fail_fast
-            || matches!(self.expects, Expects::Nothing { now_or_never: true })
-    }
-
-    fn is_in_flight(&self) -> bool {
-        matches!(self.phase, Phase::InFlight { .. })
-    }
 }
 
 impl Requests {

@@ -185,7 +185,10 @@ impl Store {
             let keys = missing.into_iter().filter_map(|slot| self.rows.get(slot));
             listed.doubtful.extend(keys.map(|row| row.key.clone()));
         }
-        self.rows.reserve(listing.places.len());
+        if self.rows.len() == 0 {
+            let keys = listing.rows.iter().flatten().map(|(key, _)| key.clone());
+            self.rows.fill(keys.collect());
+        }
         for (key, json) in listing.rows.into_iter().flatten() {
             match self.apply_listed(&key, json, listing.touched.contains(&key)) {
                 Applied::Changed => listed.changed += 1,
