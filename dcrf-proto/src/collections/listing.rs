@@ -54,6 +54,11 @@ impl Listing {
         }
     }
 
+    /// Whether no page has arrived.
+    pub(super) fn is_first(&self) -> bool {
+        self.pages == 0
+    }
+
     pub(super) fn restarts(&self) -> u32 {
         self.restarts
     }

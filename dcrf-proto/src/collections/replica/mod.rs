@@ -254,7 +254,8 @@ impl Replica {
 
     /// Sets the timer for what is due next.
     fn schedule(&mut self, host: &mut Host<'_>) {
-        let list_at = self.list_at.filter(|at| host.cx.now < *at && self.listing.is_none());
+        let can_list = host.is_connected && self.feeds.are_live() && self.listing.is_none();
+        let list_at = self.list_at.filter(|_| can_list);
         let next = [list_at, self.fetches.next_due(), self.ready_by].into_iter().flatten().min();
         let next = next.filter(|_| self.error().is_none());
         host.set_timer(&mut self.timer, next);
