@@ -46,6 +46,11 @@ impl<'a> Host<'a> {
         Ok(key)
     }
 
+    /// Whether a request was not handed to the socket yet.
+    pub(super) fn is_queued(&self, request: RequestKey) -> bool {
+        self.requests.is_queued(request)
+    }
+
     pub(super) fn cancel(&mut self, request: RequestKey) {
         self.owners.requests.remove(&request);
         self.requests.cancel(self.cx, request);

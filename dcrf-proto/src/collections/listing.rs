@@ -60,6 +60,11 @@ impl Listing {
         self.pages > 1 && self.by_position
     }
 
+    /// Whether no page has arrived.
+    pub(super) fn is_first(&self) -> bool {
+        self.pages == 0
+    }
+
     pub(super) fn restarts(&self) -> u32 {
         self.restarts
     }

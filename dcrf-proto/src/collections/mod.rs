@@ -231,7 +231,7 @@ impl Collections {
     /// Shows a write to the collections of its resource, before its caller gets the reply (V14).
     pub(crate) fn written(&mut self, parts: &mut Parts<'_>, written: &Written) {
         for key in self.keys() {
-            self.update(parts, key, |replica, host| replica.written(host.cx, written));
+            self.update(parts, key, |replica, host| replica.written(host, written));
         }
     }
 

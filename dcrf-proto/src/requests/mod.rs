@@ -80,6 +80,11 @@ impl Requests {
             && self.cancel_messages.is_empty()
     }
 
+    /// Whether it waits to be handed to a socket.
+    pub(crate) fn is_queued(&self, key: RequestKey) -> bool {
+        self.entries.get(key).is_some_and(|entry| matches!(entry.phase, Phase::Queued(_)))
+    }
+
     pub(crate) fn stream_of(&self, key: RequestKey) -> Option<&str> {
         self.entries.get(key).map(|entry| &*entry.stream)
     }

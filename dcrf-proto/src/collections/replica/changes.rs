@@ -43,6 +43,7 @@ impl Replica {
                 },
             }
         }
+        self.restart_unsent_listing(host);
         self.fetch(host);
         self.schedule(host);
     }
@@ -83,7 +84,12 @@ impl Replica {
     }
 
     /// Applies the reply to a write through the same resource (V14).
-    pub(in crate::collections) fn written(&mut self, cx: &mut Context, written: &Written) {
+    pub(in crate::collections) fn written(&mut self, host: &mut Host<'_>, written: &Written) {
+        self.apply_written(host.cx, written);
+        self.restart_unsent_listing(host);
+    }
+
+    fn apply_written(&mut self, cx: &Context, written: &Written) {
         let Written { write: Write { resource, kind }, reply } = written;
         if self.error().is_some() || self.description.0.resource.as_ref() != Some(resource) {
             return;

@@ -84,6 +84,14 @@ impl Replica {
         }
     }
 
+    /// Changes that came before the list was sent are in it.
+    pub(super) fn restart_unsent_listing(&mut self, host: &Host<'_>) {
+        if self.listing.as_ref().is_some_and(|list| list.is_first() && host.is_queued(list.request))
+        {
+            self.store.begin_listing();
+        }
+    }
+
     pub(super) fn read_page(&mut self, host: &mut Host<'_>, page: &Json) {
         let Some(mut listing) = self.listing.take() else { return };
         let (pk_field, store) = (pk_field(&self.description, &host.cx.config), &mut self.store);

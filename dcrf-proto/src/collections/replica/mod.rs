@@ -267,7 +267,8 @@ impl Replica {
         if let Some(wait) = self.shifts.observe(&self.store, host.cx.now) {
             self.list_by(host.cx.after(wait));
         }
-        let list_at = self.list_at.filter(|at| host.cx.now < *at && self.listing.is_none());
+        let can_list = host.is_connected && self.feeds.are_live() && self.listing.is_none();
+        let list_at = self.list_at.filter(|_| can_list);
         let next = [list_at, self.fetches.next_due(), self.ready_by].into_iter().flatten().min();
         let next = next.filter(|_| self.error().is_none());
         host.set_timer(&mut self.timer, next);

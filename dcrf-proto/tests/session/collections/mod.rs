@@ -123,6 +123,22 @@ fn v1_feed_without_acknowledgement_on_the_same_stream_is_proved() {
 }
 
 #[test]
+fn v1_change_before_the_list_is_sent_is_in_the_list() {
+    let mut c = Conversation::connected();
+    let key = collect(&mut c, tasks());
+    let feed = c.sent_one();
+    c.reply(&feed, &Value::Null);
+    // The socket is full, so the list is not sent yet.
+    c.event(&feed, "delete", &task(1, "deleted"));
+    c.event(&feed, "update", &task(2, "older"));
+    let list = c.sent_one();
+    let listed = [task(1, "created again"), task(2, "newer")];
+    c.reply(&list, &json!(listed));
+    assert_eq!(rows(&c, key), listed);
+    assert!(c.sent().is_empty(), "nothing is in doubt");
+}
+
+#[test]
 fn v2_older_version_never_replaces_a_newer_one() {
     let mut c = Conversation::connected();
     let (key, feed) = live(&mut c, versioned(), &json!([version(1, 5)]));
@@ -740,6 +756,19 @@ fn v12_resync_finds_and_counts_what_was_not_reported() {
     assert_eq!(status(&c, key), CollectionStatus::Live);
     c.advance_alive(Duration::from_secs(60));
     c.sent_one();
+}
+
+#[test]
+fn v12_resync_that_is_due_is_not_lost_by_an_event() {
+    let mut c = Conversation::connected();
+    let interval = Duration::from_secs(60);
+    let (_, feed) = live(&mut c, tasks().resync_every(interval), &json!([task(1, "a")]));
+    c.advance_alive(interval / 2);
+    // The program is suspended: then frames are read before timers fire.
+    c.now += interval;
+    c.event(&feed, "update", &task(1, "b"));
+    c.advance(Duration::ZERO);
+    assert_eq!(c.sent_actions(), ["list"]);
 }
 
 #[test]
