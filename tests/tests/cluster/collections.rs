@@ -18,8 +18,10 @@ use crate::workers::Workers;
 use crate::{CLIENTS, LIMIT, REST, WORKERS};
 
 const ROWS: usize = 500;
-/// The time between two changes. Each costs the workers a millisecond or two for each client.
-const PACE: Duration = Duration::from_millis(700);
+/// An endpoint without the multiplexer: its twenty other streams would cost the workers more than the events.
+const ENDPOINT: &str = "/ws/bare/cards/";
+/// The time between two changes. Each costs the workers a millisecond for each client.
+const PACE: Duration = Duration::from_secs(1);
 /// The time between two looks at all collections.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -37,7 +39,7 @@ async fn collections_are_never_empty_and_end_with_the_rows_of_the_database() {
     let started = Instant::now();
     let mut followers = Vec::new();
     for _ in 0..CLIENTS {
-        followers.push(Follower::start(&nginx.url("/ws/"), ROWS).await);
+        followers.push(Follower::start(&nginx.url(ENDPOINT), ROWS).await);
     }
     println!("collections: {CLIENTS} of {ROWS} rows in {:.1?}", started.elapsed());
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use dcrf_tests::models::Card;
 use dcrf_tests::recoveries::Recoveries;
 use dcrf_tokio::{
-    Client, Collection, CollectionChange, CollectionError, CollectionStatus, Pk, Stats,
+    Client, Collection, CollectionChange, CollectionError, CollectionStatus, Framing, Pk, Stats,
 };
 use tokio::task::JoinHandle;
 
@@ -37,7 +37,7 @@ struct Outage {
 
 impl Follower {
     pub(crate) async fn start(url: &str, permanent: usize) -> Self {
-        let client = dcrf_tokio::connect(url).await.unwrap();
+        let client = dcrf_tokio::builder(url).framing(Framing::Bare).connect().await.unwrap();
         let resource = client.resource("cards").pk_field("id").feed_action("subscribe_all");
         let collection = resource.collection().version(|card: &Card| card.updated_at.clone());
         let cards = collection.await.unwrap();
