@@ -4,6 +4,8 @@
 //!
 //! `cargo test -p dcrf-tests --features cluster --test cluster -- --nocapture` needs redis-server and nginx.
 
+mod collections;
+mod follower;
 mod ledger;
 mod nginx;
 mod redis;
@@ -15,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use dcrf_tests::recoveries::Recoveries;
 use dcrf_tokio::{Client, Subscribe};
+use tokio::sync::Mutex;
 
 use self::ledger::Ledger;
 use self::nginx::Nginx;
@@ -32,11 +35,15 @@ const PACE: Duration = Duration::from_millis(30);
 /// The time between two restarts. It lets all clients reconnect, and stay connected long enough to reset their
 /// backoff (L3).
 const REST: Duration = Duration::from_secs(12);
-/// A subscriber that takes longer to converge fails the test.
+/// A client that takes longer to converge fails its test.
 const LIMIT: Duration = Duration::from_secs(60);
+
+/// The tests take turns, since each needs the whole machine.
+static TURN: Mutex<()> = Mutex::const_new(());
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn subscribers_converge_and_every_loss_is_announced() {
+    let _turn = TURN.lock().await;
     let redis = Redis::start();
     let workers = Workers::start(WORKERS, &redis.url());
     let nginx = Nginx::in_front_of(&workers.addresses());

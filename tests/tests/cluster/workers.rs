@@ -17,6 +17,11 @@ impl Workers {
         Self(workers)
     }
 
+    /// A worker with the same database that is not restarted.
+    pub(crate) fn start_another(&self) -> Server {
+        self.0[0].start_another().unwrap()
+    }
+
     pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
         self.0.iter().map(Server::address).collect()
     }

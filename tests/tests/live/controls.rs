@@ -145,16 +145,19 @@ fn held_list_is_older_than_the_event_behind_it() {
 fn every_row_is_saved_in_every_round() {
     let server = Server::builder().env("DCRF_TEST_CAPACITY", "10000").start().unwrap();
     let (mut watcher, mut writer) = connect(&server, "live_save_all");
-    watcher.subscribe("cards", "subscribe_all", json!({}));
+    let id = watcher.subscribe("cards", "subscribe_all", json!({}));
     writer.data("controls", "bulk_create", json!({"model": "card", "count": 17}));
     let saved = writer.data("controls", "save_all", json!({"model": "card", "rounds": 20}));
     assert_eq!(saved, json!({"saved": 400}));
     let mut events = |rounds: usize| {
         let mut last = Vec::new();
         for round in 1..=rounds {
-            last = (1..=20).map(|_| watcher.event("cards")["data"].clone()).collect();
+            let payloads: Vec<_> = (1..=20).map(|_| watcher.event("cards")).collect();
+            last = payloads.iter().map(|payload| payload["data"].clone()).collect();
             assert_eq!(ids(&last), (1..=20).collect::<Vec<_>>());
             assert!(last.iter().all(|row| row["title"] == format!("change {round}")));
+            let expected: Vec<_> = last.iter().map(|row| event("update", &id, 200, row)).collect();
+            assert_eq!(payloads, expected);
         }
         last
     };
@@ -163,6 +166,32 @@ fn every_row_is_saved_in_every_round() {
     let sent = writer.data("controls", "flood", json!({"rounds": 30}));
     assert_eq!(sent, json!({"sent": 600}));
     assert_eq!(events(30), writer.list("cards", json!({})));
+}
+
+/// The flood's events are those of an ordinary save, for each subscription that gets them.
+#[test]
+fn flood_sends_the_events_of_a_save() {
+    let (_server, mut watcher, mut writer) = start("live_flood");
+    let ids = [(); 2].map(|()| watcher.subscribe("cards", "subscribe_all", json!({})));
+    // Each subscription's event, without the time of the save.
+    let mut events = || {
+        let mut events = [(); 2].map(|()| watcher.event("cards"));
+        events.sort_by_key(|event| event["request_id"].to_string());
+        events.map(|mut event| (event["data"]["updated_at"].take().to_string(), event))
+    };
+    let patch = json!({"pk": 1, "data": {"title": "change 1"}});
+    let mut row = writer.data("cards", "patch", patch);
+    let saved = events();
+    assert_eq!(saved[0].0, row["updated_at"].take().to_string());
+    for (nth, id) in ids.iter().enumerate() {
+        assert_eq!(saved[nth].1, event("update", id, 200, &row));
+    }
+    writer.data("controls", "flood", json!({"rounds": 1}));
+    for ((saved_at, saved), (flooded_at, flooded)) in saved.into_iter().zip(events()) {
+        assert_eq!(flooded, saved);
+        assert_eq!(flooded_at.len(), saved_at.len());
+        assert!(flooded_at > saved_at);
+    }
 }
 
 /// While its stream is blocked, a connection keeps one event and the capacity of the channel layer.

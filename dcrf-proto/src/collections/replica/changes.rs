@@ -172,11 +172,18 @@ impl Replica {
         again: bool,
         result: Result<Json, RequestError>,
     ) {
+        let pk_field = pk_field(&self.description, &cx.config);
+        let is_by_pk = self.description.0.lookup_field == "pk";
         match result {
             // The reply can be older than the delete event that came before it.
             Ok(_) if again && self.store.is_removed(row) => {}
+            // Another row has its lookup value by now.
+            Ok(json) if read_key(json.as_str(), pk_field).is_some_and(|(key, _)| key != *row) => {
+                self.list_by(cx.after(SOON));
+            }
             Ok(json) => _ = self.store.upsert(row, json, Origin::Reply),
-            Err(RequestError::ErrorReply(reply)) if reply.status == Some(404) => {
+            // With another lookup field, the row may exist and have another value by now.
+            Err(RequestError::ErrorReply(reply)) if reply.status == Some(404) && is_by_pk => {
                 let _ = self.store.gone(row);
             }
             Err(RequestError::ErrorReply(reply)) if is_rejection(reply.status) => {

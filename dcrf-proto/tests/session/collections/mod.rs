@@ -1,6 +1,7 @@
 //! Live collections (rules V1 to V14), with a server that the test plays.
 
 mod lists;
+mod lookups;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
