@@ -51,17 +51,17 @@ impl Follower {
         assert!(!self.watching.is_finished(), "a follower has stopped");
     }
 
-    /// Waits until the collection has these rows, closes the client, and returns what it has seen.
+    /// Waits until the collection is live and has these rows, closes the client, and returns what it has seen.
     pub(crate) async fn converge(self, table: &[Card], limit: Duration) -> (History, Stats) {
         let deadline = Instant::now() + limit;
         let is_equal = || self.cards.snapshot().iter().map(|row| &**row).eq(table);
-        while !is_equal() {
+        while !is_equal() || self.cards.status() != CollectionStatus::Live {
             let status = self.cards.status();
             assert!(Instant::now() < deadline, "{status}: {} rows", self.cards.len());
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         let stats = self.client.stats();
-        assert_eq!((self.cards.status(), stats.rows), (CollectionStatus::Live, table.len()));
+        assert_eq!(stats.rows, table.len());
         self.client.close().await;
         let history = self.watching.await.unwrap();
         assert!(history.rows.values().map(|row| &**row).eq(table), "changes are missing");
@@ -117,8 +117,11 @@ impl History {
     fn note(&mut self, status: &CollectionStatus) {
         let now = Instant::now();
         match status {
+            // It can become stale for another cause before it is live.
             CollectionStatus::Stale { since, .. } => {
-                self.outages.push(Outage { since: *since, until: now });
+                if self.outages.last().is_none_or(|outage| outage.since != *since) {
+                    self.outages.push(Outage { since: *since, until: now });
+                }
             }
             // The first status, or the end of an outage.
             CollectionStatus::Live => {
