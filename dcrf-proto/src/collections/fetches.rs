@@ -32,6 +32,17 @@ impl Fetches {
         }
     }
 
+    /// How many rows wait to be retrieved or verified.
+    pub(super) fn waiting(&self) -> usize {
+        self.queue.len() + self.due.len()
+    }
+
+    /// Forgets those that wait, because a list has been requested after they have changed.
+    pub(super) fn forget_waiting(&mut self) {
+        let Self { in_flight, flying, .. } = std::mem::take(self);
+        (self.in_flight, self.flying) = (in_flight, flying);
+    }
+
     /// A row has changed. If it is in flight, the reply can be older than the change.
     pub(super) fn changed(&mut self, key: &RowKey) {
         if let Some(again) = self.flying.get_mut(key) {

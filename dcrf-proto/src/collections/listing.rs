@@ -83,15 +83,21 @@ impl Listing {
         mut row: impl FnMut(&mut Scan<'_>) -> Option<()>,
         has_moved: bool,
     ) -> Result<Next, DecodeError> {
-        let text = json::without_lone_surrogates(reply.as_str());
-        let mut scan = Scan::new(&text);
+        // Rows are kept as they are, so that they are equal to those of events.
+        let mut scan = Scan::new(reply.as_str());
         // The whole list, which is read in one pass. The session has validated it.
         if self.pages == 0 && scan.is_array() {
             scan.elements(row).ok_or_else(|| DecodeError::new("a list"))?;
             return Ok(Next::End { is_complete: true });
         }
-        let page: Page<&RawValue> =
-            serde_json::from_str(&text).map_err(|error| DecodeError::from(&error))?;
+        let text;
+        let page: Page<&RawValue> = match serde_json::from_str(reply.as_str()) {
+            Ok(page) => page,
+            Err(_) => {
+                text = json::without_lone_surrogates(reply.as_str());
+                serde_json::from_str(&text).map_err(|error| DecodeError::from(&error))?
+            }
+        };
         if self.pages > 0 {
             page.check_follows(&self.page)?;
         }

@@ -29,6 +29,8 @@ pub(super) struct Row {
     pub(super) decoded: Option<Decoded>,
     /// Grows with each change of the store.
     pub(super) revision: u64,
+    /// A reader that has seen less than this revision never had the row.
+    pub(super) inserted: u64,
     older: Slot,
     newer: Slot,
 }
@@ -148,8 +150,15 @@ impl Rows {
     }
 
     fn add(&mut self, key: RowKey) -> Slot {
-        let row = Row { key, json: None, decoded: None, revision: 0, older: NONE, newer: NONE };
-        let slot = self.slots.insert(row);
+        let slot = self.slots.insert(Row {
+            key,
+            json: None,
+            decoded: None,
+            revision: 0,
+            inserted: u64::MAX,
+            older: NONE,
+            newer: NONE,
+        });
         Slot::try_from(slot).expect("limits keep a store below 2^32 rows")
     }
 

@@ -7,7 +7,7 @@ mod listing;
 mod tests;
 
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 
 use self::listing::Listing;
@@ -22,8 +22,9 @@ use crate::protocol::json::Json;
 
 pub(crate) struct Store {
     rows: Rows,
-    /// Removed rows that an update must not bring back until the next list (V3).
-    tombstones: BTreeSet<Slot>,
+    /// Removed rows that an update must not bring back until the next list (V3), and whether their versions are those of
+    /// their last states.
+    tombstones: BTreeMap<Slot, bool>,
     /// Removed rows without a tombstone, which some reader may still have, by their revisions.
     vanished: BTreeMap<u64, Slot>,
     readers: Arena<ReaderKey, Reader>,
@@ -80,7 +81,7 @@ impl Store {
     pub(crate) fn new(read_version: Option<ReadVersion>) -> Self {
         Self {
             rows: Rows::new(),
-            tombstones: BTreeSet::new(),
+            tombstones: BTreeMap::new(),
             vanished: BTreeMap::new(),
             readers: Arena::new(),
             read_version,
@@ -114,9 +115,9 @@ impl Store {
         self.rows.held().count
     }
 
-    /// How many removed rows are remembered.
-    pub(crate) fn removed(&self) -> usize {
-        self.rows.len() - self.len()
+    /// How many removed rows are remembered until the next list.
+    pub(crate) fn tombstones(&self) -> usize {
+        self.tombstones.len()
     }
 
     /// Sets a row, unless it is older than what is known (V2, V3).
@@ -125,16 +126,17 @@ impl Store {
         let slot = self.rows.slot(key);
         let known = slot.and_then(|slot| Some((slot, self.rows.get(slot)?)));
         if let Some((slot, row)) = known {
-            let is_tombstone = row.json.is_none() && self.tombstones.contains(&slot);
-            match self.compare(version.as_ref(), slot) {
-                Some(Ordering::Less) => return Applied::Same,
-                Some(Ordering::Equal) if is_tombstone && origin == Origin::Event => {
+            let order = self.compare(version.as_ref(), slot);
+            if order == Some(Ordering::Less) {
+                return Applied::Same;
+            }
+            let tombstone = self.tombstones.get(&slot).filter(|_| origin != Origin::Reply);
+            match (tombstone, order) {
+                (Some(_), Some(Ordering::Equal)) if origin == Origin::Event => {
                     return Applied::Same;
                 }
-                Some(Ordering::Equal) | None if is_tombstone && origin != Origin::Reply => {
-                    return Applied::Doubtful;
-                }
-                _ => {}
+                (None, _) | (Some(true), Some(Ordering::Greater)) => {}
+                (Some(_), _) => return Applied::Doubtful,
             }
             if row.json.as_ref() == Some(&json) {
                 self.touch(key, Some(slot));
@@ -150,12 +152,24 @@ impl Store {
 
     fn set(&mut self, slot: Slot, json: Json, version: Option<Version>) {
         self.unmark(slot);
+        self.note_insert(slot);
         self.rows.set(slot, Some(json));
         self.rows.set_version(slot, version);
     }
 
-    /// Removes a row, or only leaves a tombstone if there is none.
-    fn bury(&mut self, key: &RowKey) -> (Slot, Applied) {
+    /// A row is about to be set. If it is new to all readers, its removal will be nothing to those who never read it (V9).
+    fn note_insert(&mut self, slot: Slot) {
+        let Some(row) = self.rows.get(slot).filter(|row| row.json.is_none()) else { return };
+        if row.revision == 0 || self.least_seen() >= row.revision {
+            let next = self.rows.revision() + 1;
+            if let Some(row) = self.rows.get_mut(slot) {
+                row.inserted = next;
+            }
+        }
+    }
+
+    /// Removes a row, or only leaves a tombstone if there is none. `is_exact`: its version is that of its last state.
+    fn bury(&mut self, key: &RowKey, is_exact: bool) -> (Slot, Applied) {
         let known = self.rows.slot(key);
         self.touch(key, known);
         let slot = known.unwrap_or_else(|| self.rows.insert(key.clone()));
@@ -166,7 +180,7 @@ impl Store {
             self.moves += 1;
             self.rows.set(slot, None);
         }
-        self.tombstones.insert(slot);
+        self.tombstones.insert(slot, is_exact);
         let applied = if is_buried || known.is_none() { Applied::Same } else { Applied::Changed };
         (slot, applied)
     }
@@ -201,7 +215,7 @@ impl Store {
         if is_doubtful && known.is_some_and(|(_, row)| row.json.is_some()) {
             return Applied::Doubtful;
         }
-        let (slot, applied) = self.bury(key);
+        let (slot, applied) = self.bury(key, version.is_some() && order != Some(Ordering::Less));
         if order.is_none_or(Ordering::is_gt) && version.is_some() {
             self.rows.set_version(slot, version);
         }
@@ -210,7 +224,7 @@ impl Store {
 
     /// The server says that a row does not exist.
     pub(crate) fn gone(&mut self, key: &RowKey) -> Applied {
-        self.bury(key).1
+        self.bury(key, false).1
     }
 
     /// Whether rows were inserted or removed since the listing began.
@@ -253,8 +267,8 @@ impl Store {
         // Most readers keep up, so one change is what they read.
         let mut changes = Vec::with_capacity(1);
         for (_, row) in self.rows.since(seen.unwrap_or(0)) {
-            // What was removed before its first look is nothing to it.
-            if seen.is_some() || row.json.is_some() {
+            // A removed row that it never had is nothing to it.
+            if row.json.is_some() || seen.is_some_and(|seen| row.inserted <= seen) {
                 changes.push(RowChange::new(&row.key, stored(row)));
             }
         }
@@ -286,13 +300,37 @@ impl Store {
         if self.vanished.is_empty() {
             return;
         }
-        // A reader that has read nothing yet has no rows that could be removed.
-        let seen = self.readers.iter().filter_map(|(_, reader)| reader.seen).min();
-        let seen = seen.unwrap_or(u64::MAX);
+        let seen = self.least_seen();
         while let Some(vanished) = self.vanished.first_entry().filter(|first| *first.key() <= seen)
         {
             self.rows.forget(vanished.remove());
         }
+    }
+
+    /// What every reader has read. One that has read nothing yet has no rows that could be removed.
+    fn least_seen(&self) -> u64 {
+        self.seen().min().unwrap_or(u64::MAX)
+    }
+
+    fn seen(&self) -> impl Iterator<Item = u64> {
+        self.readers.iter().filter_map(|(_, reader)| reader.seen)
+    }
+
+    /// Forgets the removed rows that no reader has: those of a reader that stops reading are no more than it had.
+    fn forget_unknown(&mut self) {
+        if self.vanished.is_empty() {
+            return;
+        }
+        let seen: Vec<u64> = self.seen().collect();
+        let Self { rows, vanished, .. } = self;
+        vanished.retain(|removed, slot| {
+            let inserted = rows.get(*slot).map_or(u64::MAX, |row| row.inserted);
+            let is_known = seen.iter().any(|seen| (inserted..*removed).contains(seen));
+            if !is_known {
+                rows.forget(*slot);
+            }
+            is_known
+        });
     }
 }
 

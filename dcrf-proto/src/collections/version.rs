@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::cmp::Ordering;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use crate::protocol::json::Json;
@@ -20,7 +21,9 @@ trait Comparable: Send + Sync {
 
 impl<V: Ord + Send + Sync + 'static> Comparable for V {
     fn compare(&self, other: &dyn Any) -> Option<Ordering> {
-        Some(self.cmp(other.downcast_ref()?))
+        let other = other.downcast_ref()?;
+        // It runs while the session works, as what has read it.
+        catch_unwind(AssertUnwindSafe(|| self.cmp(other))).ok()
     }
 
     fn as_any(&self) -> &dyn Any {
@@ -33,7 +36,7 @@ impl Version {
         Self(Box::new(version))
     }
 
-    /// `None` if the versions have different types.
+    /// `None` if the versions have different types, or can't be compared.
     pub(super) fn compare(&self, other: &Self) -> Option<Ordering> {
         self.0.compare(other.0.as_any())
     }

@@ -38,6 +38,8 @@ pub struct Collect(pub(crate) Box<Fields>);
 pub(crate) struct Fields {
     pub(crate) list: Request,
     pub(crate) retrieve: Request,
+    /// Whether `retrieve` was given, and so does not follow `list`.
+    has_retrieve: bool,
     pub(crate) feeds: Vec<Subscribe>,
     pub(crate) pk_field: Option<Cow<'static, str>>,
     pub(crate) lookup_field: Cow<'static, str>,
@@ -69,6 +71,7 @@ impl Collect {
         Self(Box::new(Fields {
             list: Request::list(stream),
             retrieve: Request::new(stream, "retrieve"),
+            has_retrieve: false,
             feeds: Vec::new(),
             pk_field: None,
             lookup_field: Cow::Borrowed("pk"),
@@ -85,6 +88,9 @@ impl Collect {
     /// Sets the request that lists the objects, in place of `list` without arguments. If the server paginates, all pages
     /// are read.
     pub fn list(mut self, request: Request) -> Self {
+        if !self.0.has_retrieve {
+            self.0.retrieve.arguments.clone_from(&request.arguments);
+        }
         self.0.list = request;
         self
     }
@@ -97,10 +103,13 @@ impl Collect {
         self
     }
 
-    /// Sets the request that retrieves one object, in place of `retrieve`. The key is added as an argument, see
-    /// [`lookup_field`](Self::lookup_field).
+    /// Sets the request that retrieves one object, in place of `retrieve` with the arguments of the list. The key is added
+    /// as an argument, see [`lookup_field`](Self::lookup_field).
+    ///
+    /// If the list has only a group of the objects, the server must not find one of another group: filter both alike, for
+    /// example in the consumer's `filter_queryset`.
     pub fn retrieve(mut self, request: Request) -> Self {
-        self.0.retrieve = request;
+        (self.0.retrieve, self.0.has_retrieve) = (request, true);
         self
     }
 

@@ -114,10 +114,8 @@ impl ResourceDescription {
 
     /// The live collection of all objects: the [`list`](Self::list), followed by the [feed](Self::feed_action).
     pub fn collect(&self) -> Collect {
-        let mut collect = Collect::new(&self.stream)
-            .list(self.list())
-            .retrieve(Request { arguments: self.list_arguments.clone(), ..self.action("retrieve") })
-            .lookup_field(&self.lookup_field);
+        let mut collect =
+            Collect::new(&self.stream).list(self.list()).lookup_field(&self.lookup_field);
         if let Some(name) = &self.pk_field {
             collect = collect.pk_field(name);
         }

@@ -23,7 +23,10 @@ impl Replica {
         while let Some(change) = host.poll_change(feed) {
             match change {
                 Ok(Change::Create(row) | Change::Update(row)) => self.upsert(host.cx, row),
-                Ok(Change::Delete(deleted)) => self.remove(host.cx, &deleted),
+                Ok(Change::Delete(Deleted { pk: Some(pk), data })) => {
+                    self.remove(host.cx, RowKey::from(&pk), Some(&data));
+                }
+                Ok(Change::Delete(_)) => host.cx.stats.rows_without_key += 1,
                 // A reconnect lists anyway. Otherwise changes are missing on this connection.
                 Ok(Change::Gap(gap)) => match self.feeds.row(feed).cloned() {
                     Some(row) => self.doubt(row),
@@ -31,7 +34,7 @@ impl Replica {
                 },
                 Ok(Change::Lagged(_)) => self.resync(host),
                 Ok(Change::Other { action, payload }) => {
-                    self.event_without_data(action.as_deref(), &payload);
+                    self.event_without_data(host.cx, action.as_deref(), &payload);
                 }
                 Ok(_) => {}
                 Err(error) => match self.feeds.ended(host, feed) {
@@ -109,16 +112,16 @@ impl Replica {
     }
 
     /// An event that only names its row (V4).
-    fn event_without_data(&mut self, action: Option<&str>, payload: &Json) {
+    fn event_without_data(&mut self, cx: &Context, action: Option<&str>, payload: &Json) {
         let Some(pointer) = &self.description.0.key_at else { return };
         let payload: Option<Value> = payload.decode().ok();
         let pk = payload.as_ref().and_then(|payload| payload.pointer(pointer));
         let Some(pk) = pk.and_then(|pk| Pk::deserialize(pk).ok()) else { return };
         let key = RowKey::from(&pk);
-        self.fetches.changed(&key);
         if action == Some("delete") {
-            let _ = self.store.gone(&key);
+            self.remove(cx, key, None);
         } else {
+            self.fetches.changed(&key);
             self.fetches.add(key);
         }
     }
@@ -127,14 +130,10 @@ impl Replica {
         if self.feeds.is_one() { Origin::Event } else { Origin::GroupEvent }
     }
 
-    fn remove(&mut self, cx: &mut Context, deleted: &Deleted) {
-        let Some(pk) = &deleted.pk else {
-            cx.stats.rows_without_key += 1;
-            return;
-        };
-        let key = RowKey::from(pk);
+    /// A delete event has come. `data`: the object, if the event carries it.
+    fn remove(&mut self, cx: &Context, key: RowKey, data: Option<&Json>) {
         self.fetches.changed(&key);
-        let applied = self.store.remove(&key, Some(&deleted.data), self.event_origin());
+        let applied = self.store.remove(&key, data, self.event_origin());
         match (applied, self.description.0.verify) {
             (Applied::Doubtful, _) => self.fetches.add(key),
             // The events of a delete and a create can be swapped, too.

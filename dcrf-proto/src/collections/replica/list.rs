@@ -142,7 +142,10 @@ impl Replica {
             host.cx.stats.repairs += listed.changed as u64;
         }
         (self.failures, self.deaths, self.has_loaded) = (0, 0, true);
-        self.list_at = self.description.0.resync_every.map(|interval| host.cx.jittered(interval));
+        // Another list may have been asked for meanwhile.
+        if let Some(interval) = self.description.0.resync_every {
+            self.list_by(host.cx.jittered(interval));
+        }
         if !is_complete {
             let wait = self.shifts.note();
             self.list_by(host.cx.after(wait));

@@ -264,8 +264,10 @@ impl Replica {
 
     /// Sets the timer for what is due next.
     fn schedule(&mut self, host: &mut Host<'_>) {
-        if let Some(wait) = self.shifts.observe(&self.store, host.cx.now) {
-            self.list_by(host.cx.after(wait));
+        if self.listing.is_none() {
+            if let Some(wait) = self.shifts.observe(&self.store, host.cx.now) {
+                self.list_by(host.cx.after(wait));
+            }
         }
         let can_list = host.is_connected && self.feeds.are_live() && self.listing.is_none();
         let list_at = self.list_at.filter(|_| can_list);
@@ -283,9 +285,18 @@ impl Replica {
         if held.count > limit.count || held.bytes > limit.bytes {
             let Held { count, bytes } = held;
             self.end(host, CollectionError::TooLarge { count, bytes, limit });
-        } else if self.store.removed() > limit.count && self.listing.is_none() {
-            // A list forgets what was removed before it.
-            self.resync(host);
+        } else if self.store.tombstones() + self.fetches.waiting() > limit.count {
+            self.list_instead(host);
+        }
+    }
+
+    /// Lists the rows, which is less than everything that is remembered about single ones.
+    fn list_instead(&mut self, host: &mut Host<'_>) {
+        if self.listing.is_none() {
+            self.list_if_ready(host);
+            if self.listing.is_some() {
+                self.fetches.forget_waiting();
+            }
         }
     }
 

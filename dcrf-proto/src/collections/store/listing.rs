@@ -196,16 +196,16 @@ impl Store {
                 Applied::Doubtful => listed.doubtful.push(key),
             }
         }
-        self.forget_vanished();
+        self.forget_unknown();
         listed
     }
 
     fn expire_tombstones(&mut self, touched: &BTreeSet<RowKey>) {
         let expired = std::mem::take(&mut self.tombstones);
-        for slot in expired {
+        for (slot, is_exact) in expired {
             let Some(row) = self.rows.get(slot) else { continue };
             if touched.contains(&row.key) {
-                self.tombstones.insert(slot);
+                self.tombstones.insert(slot, is_exact);
             } else {
                 // From now on, any state of the row is new.
                 self.vanished.insert(row.revision, slot);
@@ -247,6 +247,10 @@ impl Store {
             Some(Some(Ordering::Less)) => return Applied::Same,
             Some(Some(Ordering::Equal)) if is_touched => return Applied::Same,
             Some(None) if is_touched => return Applied::Doubtful,
+            // What was deleted can have been newer.
+            Some(_) if slot.is_some_and(|slot| self.tombstones.get(&slot) == Some(&false)) => {
+                return Applied::Doubtful;
+            }
             _ => {}
         }
         let slot = slot.unwrap_or_else(|| self.rows.insert(key.clone()));

@@ -1,5 +1,6 @@
 //! Live collections (rules V1 to V14), with a server that the test plays.
 
+mod attacks;
 mod lists;
 mod lookups;
 
@@ -583,9 +584,9 @@ fn v9_slow_reader_gets_each_row_once() {
     }
     c.event(&feed, "delete", &json!({"pk": 3}));
     let changes = batch(&mut c, key);
-    assert_eq!(changes.len(), 10);
+    assert_eq!(changes.len(), 9, "an insert and a delete are nothing");
     let now: BTreeMap<Pk, Option<Value>> = changes.into_iter().collect();
-    assert_eq!(now[&Pk::from(3)], None);
+    assert!(!now.contains_key(&Pk::from(3)));
     assert_eq!(now[&Pk::from(9)], Some(task(9, "9999")));
     assert_eq!(c.session.stats().lagged, 0);
 }
