@@ -46,6 +46,7 @@ impl Replica {
             Ok(request) => {
                 host.cx.stats.relists += 1;
                 self.store.begin_listing();
+                self.fetches.list_requested();
                 let is_repair = self.status.is_live();
                 self.listing = Some(Listing::new(request, first, restarts, is_repair));
                 self.schedule(host);
