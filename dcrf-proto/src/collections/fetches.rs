@@ -15,18 +15,26 @@ pub(super) struct Fetches {
     /// The same keys.
     queued: BTreeSet<RowKey>,
     in_flight: BTreeMap<RequestKey, RowKey>,
-    /// Those in flight, and whether the row has changed meanwhile.
-    flying: BTreeMap<RowKey, bool>,
+    flying: BTreeMap<RowKey, Flight>,
     /// Rows to verify when they have not changed for a while.
     due: BTreeMap<RowKey, Instant>,
     by_time: BTreeSet<(Instant, RowKey)>,
 }
 
+/// What has happened since a row was requested.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Flight {
+    /// The row has changed, so it is retrieved once more.
+    pub(super) again: bool,
+    /// A list was requested, which is newer than the reply.
+    pub(super) is_before_list: bool,
+}
+
 impl Fetches {
     /// Queues a row. One that is in flight is retrieved once more.
     pub(super) fn add(&mut self, key: RowKey) {
-        if let Some(again) = self.flying.get_mut(&key) {
-            *again = true;
+        if let Some(flight) = self.flying.get_mut(&key) {
+            flight.again = true;
         } else if self.queued.insert(key.clone()) {
             self.queue.push_back(key);
         }
@@ -45,9 +53,14 @@ impl Fetches {
 
     /// A row has changed. If it is in flight, the reply can be older than the change.
     pub(super) fn changed(&mut self, key: &RowKey) {
-        if let Some(again) = self.flying.get_mut(key) {
-            *again = true;
+        if let Some(flight) = self.flying.get_mut(key) {
+            flight.again = true;
         }
+    }
+
+    /// A list is requested.
+    pub(super) fn list_requested(&mut self) {
+        self.flying.values_mut().for_each(|flight| flight.is_before_list = true);
     }
 
     /// The next row to retrieve.
@@ -61,15 +74,15 @@ impl Fetches {
     }
 
     pub(super) fn sent(&mut self, request: RequestKey, key: RowKey) {
-        self.flying.insert(key.clone(), false);
+        self.flying.insert(key.clone(), Flight::default());
         self.in_flight.insert(request, key);
     }
 
-    /// A request has settled. Returns its row, and whether it has changed meanwhile.
-    pub(super) fn settled(&mut self, request: RequestKey) -> Option<(RowKey, bool)> {
+    /// A request has settled. Returns its row.
+    pub(super) fn settled(&mut self, request: RequestKey) -> Option<(RowKey, Flight)> {
         let key = self.in_flight.remove(&request)?;
-        let again = self.flying.remove(&key).unwrap_or(false);
-        Some((key, again))
+        let flight = self.flying.remove(&key).unwrap_or_default();
+        Some((key, flight))
     }
 
     /// Verifies a row at `at`, unless it changes before.

@@ -5,6 +5,9 @@
 //! --nocapture` runs 10,000 seeds and prints a report; a debug build runs a hundred. `SIM_SEEDS` sets the number,
 //! `SIM_FIRST_SEED` the first, `SIM_HOURS` the length. A seed that fails prints its last events, and how to run it
 //! alone.
+//!
+//! `SIM_WORLD=collections` plays the world of live collections of every seed, and nothing else; with `SIM_WORLD=all`, each
+//! tenth seed plays it beside its other world.
 #![expect(
     clippy::disallowed_methods,
     reason = "the environment chooses the seeds, and the report has the real time"
@@ -92,28 +95,29 @@ fn play_all(
     report.lock().unwrap_or_else(PoisonError::into_inner).add(&own);
 }
 
-/// Plays a seed: the world of calls, then the shorter one of live collections.
+/// Plays the worlds of a seed.
 fn play(seed: u64, hours: u64) -> Report {
     let mut report = Report::default();
-    for kind in worlds() {
+    for kind in worlds(seed) {
         report.add(&Simulation::new(seed, kind).play(kind.rounds(hours)));
     }
     report
 }
 
-/// The kinds of worlds: that of calls, or those that `SIM_WORLD` names. Not all worlds of collections pass yet.
-fn worlds() -> Vec<World> {
+/// The kinds of worlds of a seed. Some worlds of collections still fail, so they are played only on request.
+fn worlds(seed: u64) -> Vec<World> {
     match env::var("SIM_WORLD").as_deref() {
-        Ok("all") => vec![World::Calls, World::Collections],
         Ok("collections") => vec![World::Collections],
-        _ => vec![World::Calls],
+        Ok("all") => World::of(seed),
+        Ok(other) => panic!("SIM_WORLD must be `collections` or `all`, not `{other}`"),
+        Err(_) => vec![World::Calls],
     }
 }
 
 /// Plays a failed seed again, with a trace.
 fn fail(seed: u64, hours: u64) -> ! {
     let mut replayed = Ok(());
-    for kind in worlds() {
+    for kind in worlds(seed) {
         let mut simulation = Simulation::new(seed, kind);
         simulation.trace.begin();
         let trace = simulation.trace.clone();
@@ -125,8 +129,9 @@ fn fail(seed: u64, hours: u64) -> ! {
         }
     }
     println!("seed {seed} failed; run it alone with");
+    let world = env::var("SIM_WORLD").map_or(String::new(), |world| format!("SIM_WORLD={world} "));
     println!(
-        "SIM_FIRST_SEED={seed} SIM_SEEDS=1 SIM_HOURS={hours} \
+        "{world}SIM_FIRST_SEED={seed} SIM_SEEDS=1 SIM_HOURS={hours} \
          cargo test --release -p dcrf-proto --test simulation -- --nocapture"
     );
     match replayed {

@@ -6,7 +6,7 @@ use dcrf_proto::{Config, Limit};
 use fastrand::Rng;
 
 use crate::collector::{self, Form};
-use crate::server::Pagination;
+use crate::server::{KEYS, Pagination};
 
 /// What the caller does.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -18,6 +18,11 @@ pub(crate) enum World {
 }
 
 impl World {
+    /// The kinds of worlds that a seed has: that of calls and, for each tenth seed, that of collections.
+    pub(crate) fn of(seed: u64) -> Vec<Self> {
+        if seed % 10 == 0 { vec![Self::Calls, Self::Collections] } else { vec![Self::Calls] }
+    }
+
     /// How many rounds of ten minutes it has.
     pub(crate) fn rounds(self, hours: u64) -> u64 {
         match self {
@@ -108,6 +113,7 @@ pub(crate) fn config(random: &mut Rng) -> Config {
     if random.f64() < 0.1 {
         config.request_timeout = None;
     }
+    config.collections.count = usize::try_from(KEYS).unwrap_or(usize::MAX);
     config.refresh_credentials = random.bool();
     config
 }

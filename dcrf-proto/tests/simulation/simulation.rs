@@ -217,7 +217,6 @@ impl Simulation {
     /// Resumes the program: the input that has arrived comes before the timers.
     pub(crate) fn resume(&mut self, slept: Option<Duration>) {
         let Some(backlog) = self.backlog.take() else { return };
-        self.invariants.collections.has_waited = true;
         if let Some(slept) = slept {
             self.clock.sleep(slept);
         }
@@ -302,6 +301,8 @@ impl Simulation {
             FromServer::Text(text) => {
                 if self.invariants.is_open(nth) {
                     self.invariants.received(nth, &text, &self.session);
+                } else {
+                    self.invariants.collections.received_late(&self.session);
                 }
                 self.session.handle_text(epoch, &text, now);
                 self.invariants.collections.has_received(&self.session, &self.server);
@@ -347,7 +348,6 @@ impl Simulation {
     }
 
     fn transmit_all(&mut self) {
-        self.invariants.collections.has_waited |= self.is_full;
         while !self.is_full || self.invariants.open_connection().is_none() {
             let Some(transmit) = self.session.poll_transmit() else { break };
             self.trace.push(self.clock.now, || match &transmit {
@@ -356,7 +356,6 @@ impl Simulation {
             });
             self.transmit(transmit);
         }
-        self.invariants.collections.has_waited = self.is_full;
     }
 
     fn transmit(&mut self, transmit: Transmit) {

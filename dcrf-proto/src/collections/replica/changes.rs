@@ -5,7 +5,9 @@ use serde_json::Value;
 
 use super::{Replica, SOON, is_rejection, pk_field, read_key};
 use crate::collections::feeds::Subject;
+use crate::collections::fetches::Flight;
 use crate::collections::host::Host;
+use crate::collections::listing::Listing;
 use crate::collections::row_key::RowKey;
 use crate::collections::status::StaleCause;
 use crate::collections::store::{Applied, Origin};
@@ -163,34 +165,45 @@ impl Replica {
         }
     }
 
-    /// The reply to a retrieve has arrived. `again`: the row has changed meanwhile, and is retrieved once more.
+    /// The reply to a retrieve has arrived.
     pub(super) fn fetched(
         &mut self,
         cx: &Context,
         row: &RowKey,
-        again: bool,
+        flight: Flight,
         result: Result<Json, RequestError>,
     ) {
         let pk_field = pk_field(&self.description, &cx.config);
         let is_by_pk = self.description.0.lookup_field == "pk";
+        let is_older =
+            flight.is_before_list && self.listing.as_ref().is_some_and(Listing::is_first);
+        let store = &mut self.store;
         match result {
             // The reply can be older than the delete event that came before it.
-            Ok(_) if again && self.store.is_removed(row) => {}
+            Ok(_) if flight.again && store.is_removed(row) => {}
             // Another row has its lookup value by now.
             Ok(json) if read_key(json.as_str(), pk_field).is_some_and(|(key, _)| key != *row) => {
                 self.list_by(cx.after(SOON));
             }
-            Ok(json) => _ = self.store.upsert(row, json, Origin::Reply),
+            // The list decides.
+            Ok(json) if is_older => {
+                let _ = store.before_listing(|store| store.upsert(row, json, Origin::Reply));
+            }
+            Ok(json) => _ = store.upsert(row, json, Origin::Reply),
             // With another lookup field, the row may exist and have another value by now.
             Err(RequestError::ErrorReply(reply)) if reply.status == Some(404) && is_by_pk => {
-                let _ = self.store.gone(row);
+                if is_older {
+                    let _ = store.before_listing(|store| store.gone(row));
+                } else {
+                    let _ = store.gone(row);
+                }
             }
             Err(RequestError::ErrorReply(reply)) if is_rejection(reply.status) => {
                 self.list_by(cx.after(SOON));
             }
             Err(_) => self.fetches.verify(row, cx.after(SOON)),
         }
-        if again {
+        if flight.again {
             self.fetches.add(row.clone());
         }
     }

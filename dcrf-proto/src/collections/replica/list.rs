@@ -46,6 +46,10 @@ impl Replica {
             Ok(request) => {
                 host.cx.stats.relists += 1;
                 self.store.begin_listing();
+                // The server replies to the requests of a stream in their order.
+                if self.description.0.retrieve.stream() == self.description.0.list.stream() {
+                    self.fetches.list_requested();
+                }
                 let is_repair = self.status.is_live();
                 self.listing = Some(Listing::new(request, first, restarts, is_repair));
                 self.schedule(host);

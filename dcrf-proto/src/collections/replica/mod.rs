@@ -211,8 +211,9 @@ impl Replica {
                 Ok(page) => self.read_page(host, &page),
                 Err(error) => self.list_failed(host, error),
             }
-        } else if let Some((row, again)) = self.fetches.settled(request) {
-            self.fetched(host.cx, &row, again, result);
+        } else if let Some((row, flight)) = self.fetches.settled(request) {
+            self.fetched(host.cx, &row, flight, result);
+            self.restart_unsent_listing(host);
             self.fetch(host);
         }
         self.schedule(host);

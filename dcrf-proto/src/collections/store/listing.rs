@@ -106,6 +106,14 @@ impl Store {
         self.listing = Some(Listing { moves: self.moves, ..Listing::default() });
     }
 
+    /// Applies what is older than the list that is under way, of which no row is known yet.
+    pub(crate) fn before_listing<T>(&mut self, apply: impl FnOnce(&mut Self) -> T) -> T {
+        let listing = self.listing.take();
+        let applied = apply(self);
+        self.listing = listing;
+        applied
+    }
+
     /// A list that fails removes nothing (V5).
     pub(crate) fn abandon_listing(&mut self) {
         self.listing = None;

@@ -141,6 +141,23 @@ fn v1_change_before_the_list_is_sent_is_in_the_list() {
 }
 
 #[test]
+fn v1_row_that_was_retrieved_before_the_list_is_older() {
+    let mut c = Conversation::connected();
+    let (key, feed) = live(&mut c, tasks(), &json!([task(1, "a"), task(2, "b")]));
+    c.event(&feed, "update", &json!({"pk": 1}));
+    c.event(&feed, "update", &json!({"pk": 2}));
+    let retrieves = c.sent();
+    c.session.resync(key, c.now);
+    let list = c.sent_one();
+    c.reply(&retrieves[0], &task(1, "older"));
+    c.reply(&retrieves[1], &task(2, "deleted since"));
+    assert_eq!(rows(&c, key), [task(1, "older"), task(2, "deleted since")]);
+    c.reply(&list, &json!([task(1, "newer")]));
+    assert_eq!(rows(&c, key), [task(1, "newer")]);
+    assert!(c.sent().is_empty(), "nothing is in doubt");
+}
+
+#[test]
 fn v2_older_version_never_replaces_a_newer_one() {
     let mut c = Conversation::connected();
     let (key, feed) = live(&mut c, versioned(), &json!([version(1, 5)]));

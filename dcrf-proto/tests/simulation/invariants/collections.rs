@@ -17,10 +17,10 @@ pub(crate) struct Collections {
     readers: BTreeMap<CollectionKey, Reader>,
     /// What was sent and received for each form.
     shared: BTreeMap<u64, Shared>,
-    /// An answer that is about to be received: its form, what it is, and the rows before.
-    arriving: Option<(u64, Arriving)>,
-    /// Whether frames to send have waited for the socket, so that a list was requested some time ago.
-    pub(crate) has_waited: bool,
+    /// An answer that is about to be received.
+    arriving: Option<Arriving>,
+    /// How many lists, and frames that nobody waited for, there were before.
+    before: (u64, u64),
 }
 
 struct Reader {
@@ -40,9 +40,9 @@ struct Shared {
     acknowledged: BTreeSet<String>,
     /// The ids of the list under way, from its first page on.
     list: Vec<String>,
-    /// The retrieves in flight, and their rows.
-    retrieves: BTreeMap<String, u64>,
-    /// Rows with an event since the list was requested.
+    /// The retrieves in flight.
+    retrieves: BTreeMap<String, Retrieve>,
+    /// Rows with an event since the first page was requested.
     touched: BTreeSet<u64>,
     /// Rows whose deletion was delivered, and the version that was deleted.
     deleted: Rows,
@@ -55,12 +55,32 @@ struct Shared {
     rows: Option<Rows>,
     /// How many connections in a row were lost during a list.
     deaths: u32,
+    /// Whether one was lost while a feed was not acknowledged, so that it waits (L12).
+    is_suspect: bool,
+}
+
+struct Retrieve {
+    pk: u64,
+    /// Whether it was sent behind the first page of a list.
+    is_behind: bool,
 }
 
 enum Arriving {
-    List(String),
-    OldList(Rows),
-    Other,
+    /// The page of a form's list, and whether it is the last one.
+    Page {
+        form: u64,
+        is_last: bool,
+    },
+    /// A reply that belongs to no list and no retrieve, with the rows of all forms before.
+    Old(BTreeMap<u64, Rows>),
+    /// The server says that a row of a form does not exist.
+    Gone(u64, u64),
+    Other(u64),
+}
+
+fn counts(session: &Session) -> (u64, u64) {
+    let stats = session.stats();
+    (stats.relists, stats.unhandled + stats.late)
 }
 
 fn versions(session: &Session, key: CollectionKey) -> Rows {
@@ -154,14 +174,16 @@ impl Collections {
     pub(super) fn lost(&mut self) {
         for shared in self.shared.values_mut() {
             let deaths = shared.deaths + u32::from(!shared.list.is_empty());
-            *shared = Shared { rows: shared.rows.take(), deaths, ..Shared::default() };
+            let is_suspect = shared.is_suspect || shared.feeds.len() > shared.acknowledged.len();
+            let rows = shared.rows.take();
+            *shared = Shared { rows, deaths, is_suspect, ..Shared::default() };
         }
         self.arriving = None;
     }
 
-    /// Whether a list may be what ends the connections, so that it waits (L12).
+    /// Whether a feed or a list may be what ends the connections, so that it waits (L12).
     pub(crate) fn has_suspects(&self) -> bool {
-        self.shared.values().any(|shared| shared.deaths >= 3)
+        self.shared.values().any(|shared| shared.is_suspect || shared.deaths >= 3)
     }
 
     pub(super) fn transmitted(&mut self, frame: &Value, now: Instant) {
@@ -181,9 +203,8 @@ impl Collections {
             Some("list") if payload["offset"].as_u64().unwrap_or(0) > 0 => shared.list.push(id),
             Some("list") => {
                 shared.list = vec![id];
-                if !self.has_waited {
-                    shared.touched.clear();
-                }
+                shared.touched.clear();
+                shared.retrieves.values_mut().for_each(|retrieve| retrieve.is_behind = false);
                 shared.lists += 1;
                 let age = now.saturating_duration_since(*shared.since.get_or_insert(now));
                 let (lists, reasons) = (shared.lists, shared.reasons);
@@ -196,7 +217,7 @@ impl Collections {
             }
             Some("retrieve") => {
                 let pk = payload["pk"].as_u64().expect("a key");
-                shared.retrieves.insert(id, pk);
+                shared.retrieves.insert(id, Retrieve { pk, is_behind: true });
             }
             _ => {}
         }
@@ -205,6 +226,7 @@ impl Collections {
     /// The session is about to receive a frame.
     pub(super) fn received(&mut self, frame: &Value, session: &Session) {
         self.arriving = None;
+        self.before = counts(session);
         if !frame["stream"].as_str().is_some_and(|stream| BOARDS.contains(&stream)) {
             return;
         }
@@ -213,25 +235,45 @@ impl Collections {
         let status = payload["response_status"].as_u64().unwrap_or_default();
         for (form, shared) in &mut self.shared {
             if shared.feeds.contains(&id) {
-                shared.feed_received(payload, &id);
-                self.arriving = Some((*form, Arriving::Other));
-            } else if let Some(pk) = shared.retrieves.remove(&id) {
+                let mut readers = self.readers.values();
+                let is_one = readers.all(|its| its.form.number != *form || its.form.feeds() == 1);
+                shared.feed_received(payload, &id, is_one);
+                self.arriving = Some(Arriving::Other(*form));
+            } else if let Some(Retrieve { pk, is_behind }) = shared.retrieves.remove(&id) {
                 shared.reasons += u64::from(status >= 400);
-                // It is newer than what is known, or the row is retrieved once more.
-                shared.touched.insert(pk);
-                self.arriving = Some((*form, Arriving::Other));
+                if is_behind && !shared.list.is_empty() {
+                    shared.touched.insert(pk);
+                }
+                self.arriving = Some(match status {
+                    404 => Arriving::Gone(*form, pk),
+                    _ => Arriving::Other(*form),
+                });
             } else if shared.list.last() == Some(&id) {
                 shared.reasons += u64::from(status >= 400);
-                self.arriving = Some((*form, Arriving::List(id.clone())));
+                let data = &payload["data"];
+                let number = |name: &str| data[name].as_u64().unwrap_or_default();
+                let results = data["results"].as_array().map_or(0, Vec::len) as u64;
+                let is_last = data.is_array() || number("offset") + results >= number("count");
+                self.arriving = (status < 400).then_some(Arriving::Page { form: *form, is_last });
             }
         }
-        if self.arriving.is_none() && payload["action"] == "list" {
-            let form = self.readers.values().next().map(|reader| reader.form.number);
-            if let Some((key, reader)) = form.and_then(|form| self.active(form, session)) {
-                let (form, rows) = (reader.form.number, versions(session, key));
-                self.arriving = Some((form, Arriving::OldList(rows)));
-            }
+        // Also a list that fails (V5).
+        if self.arriving.is_none()
+            && matches!(payload["action"].as_str(), Some("list" | "retrieve"))
+        {
+            self.arriving = Some(Arriving::Old(self.rows(session)));
         }
+    }
+
+    /// The session is about to receive a frame of a connection that is over.
+    pub(crate) fn received_late(&mut self, session: &Session) {
+        self.arriving = Some(Arriving::Old(self.rows(session)));
+    }
+
+    /// The rows of each form.
+    fn rows(&self, session: &Session) -> BTreeMap<u64, Rows> {
+        let active = |form: &u64| Some((*form, versions(session, self.active(*form, session)?.0)));
+        self.shared.keys().filter_map(active).collect()
     }
 
     pub(super) fn received_too_large(&mut self, frame: &Value) {
@@ -248,38 +290,63 @@ impl Collections {
 
     /// The session has received the frame.
     pub(crate) fn has_received(&mut self, session: &Session, server: &Server) {
-        let Some((form, arrived)) = self.arriving.take() else { return };
+        let (relists, ignored) = counts(session);
+        // A request can have timed out before.
+        let is_ignored = ignored > self.before.1;
+        let mut gone = None;
+        let (form, is_last) = match self.arriving.take() {
+            None => return,
+            Some(Arriving::Old(before)) => {
+                let (mut before, now) = (before, self.rows(session));
+                // An error can end a collection.
+                before.retain(|form, _| now.contains_key(form));
+                return assert_eq!(
+                    now, before,
+                    "V5, V7: an older answer, or an error, has changed them"
+                );
+            }
+            Some(Arriving::Page { form, is_last }) => (form, is_last),
+            Some(Arriving::Gone(form, pk)) => {
+                gone = Some(pk).filter(|_| !is_ignored);
+                (form, false)
+            }
+            Some(Arriving::Other(form)) => (form, false),
+        };
         let Some((key, reader)) = self.active(form, session) else { return };
         let (description, rows) = (reader.form.clone(), versions(session, key));
         let is_live = session.collection_status(key).is_some_and(CollectionStatus::is_live);
-        match arrived {
-            Arriving::OldList(before) => {
-                assert_eq!(rows, before, "V7: an older list has changed it");
-            }
-            Arriving::List(id) if is_live => self.listed(&description, &id, &rows, server),
-            _ => {}
+        assert!(gone.is_none_or(|pk| !rows.contains_key(&pk)), "V3: row {gone:?} is a ghost");
+        // Otherwise it begins anew.
+        let is_complete = is_last && !is_ignored && relists == self.before.0;
+        if is_complete && is_live {
+            self.listed(&description, &rows, server);
         }
         self.check_deleted(&description, &rows, is_live);
     }
 
-    /// A list may be complete.
-    fn listed(&mut self, form: &Form, id: &str, rows: &Rows, server: &Server) {
+    /// A list is complete.
+    fn listed(&mut self, form: &Form, rows: &Rows, server: &Server) {
         let Some(shared) = self.shared.get_mut(&form.number) else { return };
-        if form.is_paged {
-            // Its last page is not known here, and its pages are of several moments.
-            shared.deleted.clear();
-            shared.deaths = 0;
-            return shared.is_listed = true;
+        let ids = std::mem::take(&mut shared.list);
+        // The table, when each of the pages was read.
+        let tables: Vec<&Rows> = ids.iter().filter_map(|id| server.boards.lists.get(id)).collect();
+        let [listed, others @ ..] = tables.as_slice() else { return };
+        (shared.is_listed, shared.is_suspect, shared.deaths) = (true, false, 0);
+        if others.iter().any(|table| table != listed) {
+            // Its pages are of several moments.
+            return shared.deleted.clear();
         }
-        let Some(listed) = server.boards.lists.get(id) else { return };
-        (shared.is_listed, shared.deaths) = (true, 0);
-        shared.list.clear();
         let touched = std::mem::take(&mut shared.touched);
         shared.deleted.retain(|pk, _| touched.contains(pk));
+        // V5: rows that may have moved to another page are retrieved before they are removed.
+        let has_doubts = !others.is_empty() && !touched.is_empty();
         for (pk, version) in rows {
             let touched = touched.contains(pk);
             let then = listed.get(pk);
-            assert!(touched || then.is_some(), "V3: row {pk} is not in the list of {form:?}");
+            assert!(
+                touched || has_doubts || then.is_some(),
+                "V3: row {pk} is not in the list of {form:?}"
+            );
             let is_older = then.is_some_and(|then| version < then);
             assert!(
                 !is_older || (touched && !form.has_version),
@@ -305,7 +372,7 @@ impl Collections {
 }
 
 impl Shared {
-    fn feed_received(&mut self, payload: &Value, id: &str) {
+    fn feed_received(&mut self, payload: &Value, id: &str, is_one: bool) {
         let pk = payload["data"]["pk"].as_u64();
         match (payload["action"].as_str(), pk) {
             (Some("subscribe_boards"), _) => {
@@ -317,7 +384,9 @@ impl Shared {
             }
             (Some(action @ ("create" | "update" | "delete")), Some(pk)) => {
                 self.touched.insert(pk);
-                if let ("delete", Some(version)) = (action, payload["version"].as_u64()) {
+                let version = payload["version"].as_u64();
+                // It may have moved to the group of another feed, and is retrieved.
+                if let ("delete", Some(version), true) = (action, version, is_one) {
                     self.deleted.insert(pk, version);
                 }
             }
@@ -343,12 +412,16 @@ impl Collections {
         &mut self,
         key: CollectionKey,
         polled: Result<CollectionBatch, CollectionError>,
+        is_connected: bool,
     ) {
+        let before = self.readers.get(&key).map_or(0, |reader| reader.rows.len());
         let Some(reader) = self.readers.get_mut(&key) else { return };
         let batch = match polled {
             Ok(batch) => batch,
             Err(error) => {
                 assert!(!reader.has_ended, "{error} again");
+                let is_too_large = matches!(error, CollectionError::TooLarge { .. });
+                assert!(!is_too_large, "V9: {error}, which is not more than the limit");
                 reader.has_ended = true;
                 return;
             }
@@ -374,6 +447,8 @@ impl Collections {
             *shown = version.max(*shown);
             reader.rows.insert(pk, version);
         }
+        let is_emptied = before > 2 && reader.rows.is_empty();
+        assert!(is_connected || reader.is_slow || !is_emptied, "V6: a loss removes the rows");
     }
 
     /// A reader has read everything: its batches give the rows.

@@ -16,7 +16,7 @@ pub(crate) const BOARDS: [&str; 2] = ["boards", "board_feeds"];
 
 const PAGE: usize = 3;
 /// Keys are used again, so that rows come back.
-const KEYS: u64 = 12;
+pub(crate) const KEYS: u64 = 12;
 
 #[derive(Clone, Copy)]
 pub(crate) struct Board {
@@ -153,6 +153,11 @@ impl Server {
             return;
         }
         let pk = payload["data"]["pk"].as_u64().unwrap_or_default();
+        if pk == KEYS && !self.is_healthy {
+            let mut other = payload.clone();
+            other["data"] = json!({"title": "a row without a key"});
+            self.effects.frames.push((nth, json!({"stream": stream, "payload": other})));
+        }
         if self.has_large && !self.is_healthy && pk % 4 == 0 {
             payload["data"] = json!(super::LARGE);
         }
@@ -175,7 +180,11 @@ impl Server {
             "list" => {
                 self.boards.lists.insert(id.to_string(), self.boards.versions(group));
                 let is_large = self.has_large && !self.is_healthy && random.u64(..8) == 0;
-                let list = self.boards.list(payload);
+                let mut list = self.boards.list(payload);
+                let rows = list.as_array_mut().filter(|rows| !rows.is_empty());
+                if let Some(rows) = rows.filter(|_| !self.is_healthy && random.u64(..16) == 0) {
+                    rows.insert(0, json!({"title": "a row without a key"}));
+                }
                 self.reply(nth, frame, 200, if is_large { &Value::Null } else { &list });
                 if is_large {
                     let (_, reply) = self.effects.frames.last_mut().expect("the reply");

@@ -11,8 +11,8 @@ use dcrf_proto::CloseFrame;
 use fastrand::Rng;
 use serde_json::{Value, json};
 
-pub(crate) use self::boards::BOARDS;
 use self::boards::Boards;
+pub(crate) use self::boards::{BOARDS, KEYS};
 pub(crate) use self::peer::{POISON, Target};
 use self::peer::{Peer, PendingEvent, Sub};
 use self::rows::{Commit, Kind};
