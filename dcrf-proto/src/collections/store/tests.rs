@@ -414,3 +414,18 @@ fn v3_tombstone_counts_until_the_next_list() {
     store.finish_listing(true);
     assert_eq!(store.upsert(&key(4), row(4, 0, 0), Origin::Event), Applied::Changed);
 }
+
+#[test]
+fn v9_removal_of_a_row_that_began_as_a_tombstone_is_read() {
+    let mut store = Store::new(None);
+    let reader = store.add_reader();
+    let _ = store.upsert(&key(1), row(1, 0, 0), Origin::Event);
+    store.read(reader);
+    let _ = store.gone(&key(2));
+    let _ = store.upsert(&key(2), row(2, 0, 0), Origin::Reply);
+    assert_eq!(store.read(reader).len(), 1);
+    let _ = store.gone(&key(2));
+    let changes = store.read(reader);
+    assert_eq!(changes.len(), 1);
+    assert!(changes[0].row.is_none());
+}
