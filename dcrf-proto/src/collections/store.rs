@@ -160,7 +160,7 @@ impl Store {
     /// A row is about to be set. If it is new to all readers, its removal will be nothing to those who never read it (V9).
     fn note_insert(&mut self, slot: Slot) {
         let Some(row) = self.rows.get(slot).filter(|row| row.json.is_none()) else { return };
-        if row.revision == 0 || self.least_seen() >= row.revision {
+        if row.inserted == u64::MAX || self.least_seen() >= row.revision {
             let next = self.rows.revision() + 1;
             if let Some(row) = self.rows.get_mut(slot) {
                 row.inserted = next;

@@ -48,6 +48,26 @@ fn v9_reader_that_stops_reading_causes_no_lists_and_keeps_few_removed_rows() {
 }
 
 #[test]
+fn v9_row_that_was_deleted_before_it_came_is_removed_from_who_has_it() {
+    let mut c = Conversation::connected();
+    let (key, feed) = live(&mut c, versioned(), &json!([]));
+    let lagging = collect(&mut c, versioned());
+    let (mut state, mut other) = (BTreeMap::new(), BTreeMap::new());
+    catch_up(&mut c, key, &mut state);
+    catch_up(&mut c, lagging, &mut other);
+    c.event(&feed, "delete", &version(1, 1));
+    for n in 1..4 {
+        c.event(&feed, "create", &version(1, 2 * n));
+        catch_up(&mut c, key, &mut state);
+        assert_eq!(state.len(), 1);
+        c.event(&feed, "delete", &version(1, 2 * n));
+        catch_up(&mut c, key, &mut state);
+        assert!(state.is_empty());
+    }
+    assert!(batch(&mut c, lagging).is_empty());
+}
+
+#[test]
 fn v4_list_that_is_asked_for_during_a_list_is_not_lost() {
     let mut c = Conversation::connected();
     let slugs = tasks().lookup_field("slug");
