@@ -50,6 +50,11 @@ impl Fetches {
         }
     }
 
+    /// A list has arrived. The replies in flight can be older, if the server serves them by another task.
+    pub(super) fn overtaken(&mut self) {
+        self.flying.values_mut().for_each(|again| *again = true);
+    }
+
     /// The next row to retrieve.
     pub(super) fn next(&mut self) -> Option<RowKey> {
         if self.in_flight.len() >= WINDOW {
