@@ -188,6 +188,8 @@ impl Replica {
             Err(RequestError::ErrorReply(reply)) if is_rejection(reply.status) => {
                 self.list_by(cx.after(SOON));
             }
+            // It will be too large again. The list may have less of each row.
+            Err(RequestError::ReplyTooLarge { .. }) => self.list_by(cx.after(SOON)),
             Err(_) => self.fetches.verify(row, cx.after(SOON)),
         }
         if again {

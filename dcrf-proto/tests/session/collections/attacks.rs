@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 
 use super::*;
+use dcrf_proto::ConnectionError;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -341,4 +342,39 @@ fn v5_pages_that_repeat_for_ever_end_the_collection() {
     }
     let status = status(&c, key);
     assert!(matches!(status, CollectionStatus::Ended(CollectionError::Decode(_))), "{status}");
+}
+
+#[test]
+fn v4_row_that_is_too_large_to_be_retrieved_is_not_retrieved_for_ever() {
+    let mut c = Conversation::connected();
+    let (key, feed) = live(&mut c, tasks(), &json!([task(1, "a")]));
+    c.event(&feed, "update", &json!({"pk": 1}));
+    let retrieve = c.sent_one();
+    let envelope = json!({"stream": "tasks", "payload": {"action": "retrieve", "data": {},
+        "request_id": retrieve["payload"]["request_id"], "response_status": 200}});
+    c.session.handle_too_large(c.epoch(), &envelope.to_string(), 5_000_000, 4_194_304, c.now);
+    assert_eq!(rows(&c, key), [task(1, "a")]);
+    c.advance(Duration::from_secs(5));
+    // The list may have less of each row.
+    let list = c.sent_one();
+    assert_eq!(list["payload"]["action"], "list");
+    c.reply(&list, &json!([task(1, "b")]));
+    assert_eq!(rows(&c, key), [task(1, "b")]);
+    c.advance_alive(HOUR);
+    assert!(c.sent().is_empty());
+}
+
+#[test]
+fn f5_list_whose_message_is_too_large_to_be_read_is_not_repeated() {
+    let mut c = Conversation::connected();
+    let (key, _) = live(&mut c, tasks(), &json!([task(1, "a")]));
+    c.session.resync(key, c.now);
+    assert_eq!(c.sent_actions(), ["list"]);
+    let (size, limit) = (100 << 20, 64 << 20);
+    c.disconnect(ConnectionError::TooLarge { size, limit });
+    let error = CollectionError::List(RequestError::ReplyTooLarge { size, limit });
+    assert_eq!(status(&c, key), CollectionStatus::Ended(error));
+    assert_eq!(rows(&c, key), [task(1, "a")]);
+    c.reconnect();
+    assert!(c.sent().is_empty());
 }
