@@ -1,4 +1,4 @@
-//! Contains panics of the program's code that this crate calls: wakers and `tracing` subscribers.
+//! Contains panics of the program's code that this crate calls: wakers, `tracing` subscribers, and functions over rows.
 
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -150,7 +150,6 @@ pub mod client;
 mod collections;
 mod command;
 mod config;
-#[cfg(any(feature = "client", feature = "tracing"))]
 mod contain;
 mod context;
 mod dialect;

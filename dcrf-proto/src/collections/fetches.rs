@@ -63,6 +63,11 @@ impl Fetches {
         self.flying.values_mut().for_each(|flight| flight.is_before_list = true);
     }
 
+    /// A list has arrived. The replies in flight can be older, if the server serves them by another task.
+    pub(super) fn overtaken(&mut self) {
+        self.flying.values_mut().for_each(|flight| flight.again = true);
+    }
+
     /// The next row to retrieve.
     pub(super) fn next(&mut self) -> Option<RowKey> {
         if self.in_flight.len() >= WINDOW {

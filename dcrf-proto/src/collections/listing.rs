@@ -11,6 +11,9 @@ use crate::protocol::scan::Scan;
 /// How often a list is begun anew because rows have moved between its pages.
 const MOST_RESTARTS: u32 = 2;
 
+/// After how many pages in a row without a new row the server repeats itself.
+const MOST_REPEATS: u32 = 100;
+
 #[derive(Debug)]
 pub(super) struct Listing {
     /// The request in flight.
@@ -18,6 +21,10 @@ pub(super) struct Listing {
     /// What it asks for.
     page: Request,
     pages: u32,
+    /// How many rows its pages have so far.
+    listed: usize,
+    /// How many pages in a row had no new one.
+    repeats: u32,
     /// How many rows the list has, as the first page says.
     count: Option<u64>,
     /// Whether rows can move from one page to another.
@@ -47,6 +54,8 @@ impl Listing {
             request,
             page,
             pages: 0,
+            listed: 0,
+            repeats: 0,
             count: None,
             by_position: false,
             has_shifted: false,
@@ -67,6 +76,13 @@ impl Listing {
 
     pub(super) fn restarts(&self) -> u32 {
         self.restarts
+    }
+
+    /// Whether the pages go round in a circle. `listed`: how many rows there are with the last page.
+    pub(super) fn repeats(&mut self, listed: usize) -> bool {
+        self.repeats = if listed > self.listed { 0 } else { self.repeats + 1 };
+        self.listed = listed;
+        self.repeats >= MOST_REPEATS
     }
 
     /// The next page is requested.

@@ -29,7 +29,7 @@ pub(super) struct Row {
     pub(super) decoded: Option<Decoded>,
     /// Grows with each change of the store.
     pub(super) revision: u64,
-    /// A reader that has seen less than this revision never had the row.
+    /// A reader that has seen less than this revision never had the row. `u64::MAX` if there never was one.
     pub(super) inserted: u64,
     older: Slot,
     newer: Slot,

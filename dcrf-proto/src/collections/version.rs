@@ -3,9 +3,9 @@
 use std::any::Any;
 use std::cmp::Ordering;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use crate::contain::contain;
 use crate::protocol::json::Json;
 
 /// The version of a row, of a type that the program chooses.
@@ -23,7 +23,7 @@ impl<V: Ord + Send + Sync + 'static> Comparable for V {
     fn compare(&self, other: &dyn Any) -> Option<Ordering> {
         let other = other.downcast_ref()?;
         // It runs while the session works, as what has read it.
-        catch_unwind(AssertUnwindSafe(|| self.cmp(other))).ok()
+        contain(|| self.cmp(other))
     }
 
     fn as_any(&self) -> &dyn Any {

@@ -3,7 +3,6 @@
 use std::any::TypeId;
 use std::borrow::Cow;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +10,7 @@ use serde_json::{Map, Value};
 
 use super::{Request, ResourceDescription, Subscribe};
 use crate::collections::{ReadVersion, Version};
+use crate::contain::contain;
 use crate::error::RejectReason;
 use crate::protocol::json::Json;
 use crate::protocol::pk::Pk;
@@ -149,9 +149,8 @@ impl Collect {
     {
         let stateless = (size_of::<F>() == 0).then(TypeId::of::<F>);
         // It runs while the session works: a panic costs only this version.
-        let read: ReadVersion = Arc::new(move |row| {
-            catch_unwind(AssertUnwindSafe(|| read(row))).ok().flatten().map(Version::new)
-        });
+        let read: ReadVersion =
+            Arc::new(move |row| contain(|| read(row)).flatten().map(Version::new));
         self.0.version = Some(RowVersion { read, stateless });
         self
     }

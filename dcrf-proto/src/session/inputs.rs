@@ -436,7 +436,11 @@ impl Session {
         let cause = was_open.then_some(error);
         self.cx.routes.forget_retired();
         match cause {
-            Some(&ConnectionError::TooLarge { size, limit }) => self.blame_too_large((size, limit)),
+            Some(&ConnectionError::TooLarge { size, limit }) => {
+                self.blame_too_large((size, limit));
+                // Before collections forget their requests: a list that was to blame must not be repeated.
+                self.run_collections();
+            }
             Some(_) => self.subscriptions.refresh_one_at_a_time(false),
             None => {}
         }

@@ -87,6 +87,120 @@ fn v6_collection_is_live_when_it_was_awaited() {
     assert!(Arc::ptr_eq(&one, &other));
 }
 
+/// Panics like the program's own code.
+fn panics() -> ! {
+    panic!("expected in the output of this test")
+}
+
+#[test]
+fn v11_filter_that_panics_hides_only_its_row() {
+    let mut setup = Setup::connected();
+    let filter = |task: &Task| if task.title == "boom" { panics() } else { true };
+    let mut collecting = pin!(setup.client().collect::<Task>(tasks()).filter(filter).into_future());
+    load(&mut setup, &json!([task(1, "a"), task(2, "boom"), task(3, "c")]));
+    let board = Setup::poll(collecting.as_mut()).expect("it is live").unwrap();
+    assert_eq!(titles(&board), ["a", "c"]);
+    let mut changes = board.changes();
+    assert_eq!(next(&mut changes).unwrap().len(), 2);
+    send(&mut setup, "update", &task(1, "boom"));
+    send(&mut setup, "update", &task(3, "d"));
+    assert_eq!(next(&mut changes).unwrap().len(), 2);
+    assert_eq!(titles(&board), ["d"]);
+    send(&mut setup, "update", &task(1, "a"));
+    assert_eq!(titles(&board), ["a", "d"]);
+}
+
+#[test]
+fn v11_order_that_contradicts_itself_or_panics_loses_no_row() {
+    let calls = AtomicUsize::new(1);
+    let random = move |_: &Task, _: &Task| {
+        let call = calls.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        (call >> 32).cmp(&(1 << 31))
+    };
+    let panicking = |one: &Task, other: &Task| {
+        if [one, other].iter().any(|task| task.title == "7") {
+            panics()
+        }
+        one.title.cmp(&other.title)
+    };
+    let orders: [Box<dyn Fn(&Task, &Task) -> std::cmp::Ordering + Send + Sync>; 2] =
+        [Box::new(random), Box::new(panicking)];
+    for order in orders {
+        let mut setup = Setup::connected();
+        let mut collecting =
+            pin!(setup.client().collect::<Task>(tasks()).order_by(order).into_future());
+        let all: Vec<Value> = (0..500).map(|pk| task(pk, &pk.to_string())).collect();
+        load(&mut setup, &json!(all));
+        let board = Setup::poll(collecting.as_mut()).expect("it is live").unwrap();
+        let mut changes = board.changes();
+        let mut state: Vec<String> = Vec::new();
+        let mut expected: BTreeMap<u64, String> = (0..500).map(|pk| (pk, pk.to_string())).collect();
+        for pk in 0..500 {
+            if pk % 3 == 0 {
+                send(&mut setup, "delete", &json!({"pk": pk}));
+                expected.remove(&pk);
+            } else {
+                send(&mut setup, "update", &task(pk, &format!("x{pk}")));
+                expected.insert(pk, format!("x{pk}"));
+            }
+            for change in next(&mut changes).into_iter().flatten() {
+                match change {
+                    CollectionChange::Inserted { row, index, .. } => {
+                        state.insert(index.unwrap(), row.title.clone());
+                    }
+                    CollectionChange::Updated { old, row, old_index, index, .. } => {
+                        assert_eq!(state.remove(old_index.unwrap()), old.title);
+                        state.insert(index.unwrap(), row.title.clone());
+                    }
+                    CollectionChange::Removed { old, index, .. } => {
+                        assert_eq!(state.remove(index.unwrap()), old.title);
+                    }
+                    other => panic!("{other:?}"),
+                }
+            }
+        }
+        let mut expected: Vec<String> = expected.into_values().collect();
+        expected.sort();
+        for mut titles in [state, titles(&board)] {
+            titles.sort();
+            assert_eq!(titles, expected);
+        }
+    }
+}
+
+/// Its own code panics while it is decoded.
+#[derive(Debug, PartialEq)]
+struct Explosive(String);
+
+impl<'de> Deserialize<'de> for Explosive {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Task { title } = Task::deserialize(deserializer)?;
+        if title == "boom" {
+            panics()
+        }
+        Ok(Self(title))
+    }
+}
+
+#[test]
+fn v8_row_whose_decoding_panics_harms_no_other() {
+    let mut setup = Setup::connected();
+    let board = live::<Explosive>(&mut setup, &json!([task(1, "a"), task(2, "boom")]));
+    let titles = |board: &Collection<Explosive>| -> Vec<String> {
+        board.iter().map(|row| row.0.clone()).collect()
+    };
+    assert_eq!(titles(&board), ["a"]);
+    let mut changes = board.changes();
+    let first = next(&mut changes).unwrap();
+    assert!(matches!(
+        &first[1],
+        CollectionChange::Undecodable { key, error } if *key == 2 && error.pk == Some(Pk::from(2))
+    ));
+    send(&mut setup, "update", &task(2, "b"));
+    send(&mut setup, "update", &task(1, "boom"));
+    assert_eq!(titles(&board), ["b"]);
+}
+
 #[test]
 fn v6_collection_that_is_not_live_in_time_says_what_it_waits_for() {
     let fails = |setup: &mut Setup, waiting_for, timeout| {

@@ -39,14 +39,14 @@ impl<T: DeserializeOwned + Send + Sync + 'static> CollectionBuilder<T> {
         Self { client: client.clone(), collect, order: None, filter: None }
     }
 
-    /// Sorts the rows of this reader. Rows that compare as equal are in the order of their keys. `order` must not use the
-    /// collection.
+    /// Sorts the rows of this reader. Rows that compare as equal are in the order of their keys. If `order` contradicts
+    /// itself or panics, rows are misplaced, but none is lost. It must not use the collection.
     pub fn order_by(mut self, order: impl Fn(&T, &T) -> Ordering + Send + Sync + 'static) -> Self {
         self.order = Some(Arc::new(order));
         self
     }
 
-    /// Hides rows from this reader: those for which `filter` returns false. `filter` must not use the collection.
+    /// Hides rows from this reader: those for which `filter` returns false or panics. It must not use the collection.
     pub fn filter(mut self, filter: impl Fn(&T) -> bool + Send + Sync + 'static) -> Self {
         self.filter = Some(Arc::new(filter));
         self

@@ -9,6 +9,7 @@ use super::view::Row;
 use crate::client::shared::Handle;
 use crate::client::wake::Readable;
 use crate::collections::{Awaited, CollectionStatus, Decoded, Decoding};
+use crate::contain::contain;
 use crate::error::CollectionError;
 use crate::id::CollectionKey;
 use crate::protocol::json::{DecodeError, Json};
@@ -133,7 +134,9 @@ impl Reader {
 }
 
 fn decode<T: DeserializeOwned>(row: &Json, key: &Pk) -> Result<Arc<T>, DecodeError> {
-    let decoded = row.decode().map(Arc::new);
+    let decoded = contain(|| row.decode().map(Arc::new));
+    let decoded =
+        decoded.unwrap_or_else(|| Err(DecodeError::new("a row whose decoding does not panic")));
     decoded.map_err(|error| DecodeError { pk: Some(key.clone()), ..error })
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::changes::CollectionChange;
+use crate::contain::contain;
 use crate::protocol::json::DecodeError;
 use crate::protocol::pk::Pk;
 
@@ -82,7 +83,8 @@ impl<T> View<T> {
                 Some(Ok(_)) | None => {}
             }
         }
-        sorted.sort_by(|one, other| self.compare(one, other));
+        // An order that contradicts itself can make the sort panic, which leaves all rows in some order.
+        let _ = contain(|| sorted.sort_by(|one, other| self.compare(one, other)));
         self.rows = sorted.iter().map(|(row, key)| (key.clone(), row.clone())).collect();
         self.snapshot = None;
         let inserted = sorted.iter().enumerate().map(|(index, (row, key))| {
@@ -113,11 +115,12 @@ impl<T> View<T> {
     }
 
     fn passes(&self, row: &T) -> bool {
-        self.filter.as_ref().is_none_or(|filter| filter(row))
+        self.filter.as_ref().is_none_or(|filter| contain(|| filter(row)).unwrap_or(false))
     }
 
     fn compare(&self, one: &(Arc<T>, Pk), other: &(Arc<T>, Pk)) -> Ordering {
-        let order = self.order.as_ref().map_or(Ordering::Equal, |order| order(&one.0, &other.0));
+        let order = self.order.as_ref().and_then(|order| contain(|| order(&one.0, &other.0)));
+        let order = order.unwrap_or(Ordering::Equal);
         order.then_with(|| one.1.cmp(&other.1))
     }
 

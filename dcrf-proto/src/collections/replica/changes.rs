@@ -181,8 +181,8 @@ impl Replica {
         match result {
             // The reply can be older than the delete event that came before it.
             Ok(_) if flight.again && store.is_removed(row) => {}
-            // Another row has its lookup value by now.
-            Ok(json) if read_key(json.as_str(), pk_field).is_some_and(|(key, _)| key != *row) => {
+            // It is no row, or another one that has its lookup value by now.
+            Ok(json) if !can_be(&json, row, pk_field) => {
                 self.list_by(cx.after(SOON));
             }
             // The list decides.
@@ -201,10 +201,18 @@ impl Replica {
             Err(RequestError::ErrorReply(reply)) if is_rejection(reply.status) => {
                 self.list_by(cx.after(SOON));
             }
+            // It will be too large again. The list may have less of each row.
+            Err(RequestError::ReplyTooLarge { .. }) => self.list_by(cx.after(SOON)),
             Err(_) => self.fetches.verify(row, cx.after(SOON)),
         }
         if flight.again {
             self.fetches.add(row.clone());
         }
     }
+}
+
+/// Whether a reply can be a row. Its serializer may leave out the key.
+fn can_be(json: &Json, row: &RowKey, pk_field: &str) -> bool {
+    json.as_str().starts_with('{')
+        && read_key(json.as_str(), pk_field).is_none_or(|(key, _)| key == *row)
 }

@@ -9,7 +9,7 @@ use crate::collections::row_key::RowKey;
 use crate::collections::status::{CollectionStatus, StaleCause};
 use crate::command::Subscribe;
 use crate::error::{CollectionError, RejectReason, RequestError};
-use crate::protocol::json::Json;
+use crate::protocol::json::{DecodeError, Json};
 use crate::protocol::pk::Pk;
 use crate::protocol::scan::Scan;
 
@@ -21,7 +21,7 @@ impl Replica {
     /// A connection is open. Without a feed, that is enough to list. Rows that are not subscribed to again soon must not
     /// keep the list back.
     pub(in crate::collections) fn connected(&mut self, host: &mut Host<'_>) {
-        if !self.feeds.are_instances_live() {
+        if !self.feeds.are_instances_live() && self.deaths < DEATHS {
             self.list_by(host.cx.after(SOON));
         }
         self.list_if_ready(host);
@@ -115,6 +115,11 @@ impl Replica {
         let next = listing.read(page, row, has_moved);
         host.cx.stats.rows_without_key += without_key;
         match next {
+            Ok(Next::Page(_)) if listing.repeats(self.store.listed()) => {
+                self.store.abandon_listing();
+                let error = DecodeError::new("another page, the server repeats those before");
+                self.end(host, CollectionError::Decode(error));
+            }
             Ok(Next::Page(next)) => match host.request(next.clone()) {
                 Ok(request) => {
                     listing.advance(request, next);
@@ -142,6 +147,7 @@ impl Replica {
     /// The list is complete.
     fn loaded(&mut self, host: &mut Host<'_>, listing: &Listing, is_complete: bool) {
         let listed = self.store.finish_listing(is_complete);
+        self.fetches.overtaken();
         if listing.is_repair {
             host.cx.stats.repairs += listed.changed as u64;
         }

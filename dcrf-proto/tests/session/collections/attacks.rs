@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 
 use super::*;
+use dcrf_proto::ConnectionError;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -45,6 +46,26 @@ fn v9_reader_that_stops_reading_causes_no_lists_and_keeps_few_removed_rows() {
     c.event(&feed, "delete", &json!({"pk": 1}));
     let changes = batch(&mut c, key);
     assert_eq!(changes, [(Pk::from(1), None)], "what it never had is nothing to it");
+}
+
+#[test]
+fn v9_row_that_was_deleted_before_it_came_is_removed_from_who_has_it() {
+    let mut c = Conversation::connected();
+    let (key, feed) = live(&mut c, versioned(), &json!([]));
+    let lagging = collect(&mut c, versioned());
+    let (mut state, mut other) = (BTreeMap::new(), BTreeMap::new());
+    catch_up(&mut c, key, &mut state);
+    catch_up(&mut c, lagging, &mut other);
+    c.event(&feed, "delete", &version(1, 1));
+    for n in 1..4 {
+        c.event(&feed, "create", &version(1, 2 * n));
+        catch_up(&mut c, key, &mut state);
+        assert_eq!(state.len(), 1);
+        c.event(&feed, "delete", &version(1, 2 * n));
+        catch_up(&mut c, key, &mut state);
+        assert!(state.is_empty());
+    }
+    assert!(batch(&mut c, lagging).is_empty());
 }
 
 #[test]
@@ -237,4 +258,123 @@ fn v5_row_with_a_lone_surrogate_is_unchanged_in_the_next_list() {
     c.session.handle_text(c.epoch(), &text, c.now);
     assert!(batch(&mut c, key).is_empty());
     assert_eq!(c.session.stats().repairs, 0);
+}
+
+#[test]
+fn v7_retrieve_that_is_overtaken_by_a_list_is_repeated() {
+    let mut c = Conversation::connected();
+    let (key, feed) = live(&mut c, tasks(), &json!([task(1, "a")]));
+    c.event(&feed, "update", &json!({"pk": 1}));
+    let retrieve = c.sent_one();
+    c.session.resync(key, c.now);
+    let list = c.sent_one();
+    // The two are served by different tasks of the server.
+    c.reply(&list, &json!([task(1, "newest")]));
+    c.reply(&retrieve, &task(1, "newer"));
+    let again = c.sent_one();
+    c.reply(&again, &task(1, "newest"));
+    assert_eq!(rows(&c, key), [task(1, "newest")]);
+    assert!(c.sent().is_empty());
+}
+
+#[test]
+fn v8_retrieve_that_returns_no_object_is_listed_instead() {
+    for reply in [json!(null), json!([]), json!("gone"), json!(7)] {
+        let mut c = Conversation::connected();
+        let (key, feed) = live(&mut c, tasks(), &json!([task(1, "a")]));
+        c.event(&feed, "update", &json!({"pk": 1}));
+        let retrieve = c.sent_one();
+        c.reply(&retrieve, &reply);
+        assert_eq!(rows(&c, key), [task(1, "a")], "{reply}");
+        c.advance(Duration::from_secs(5));
+        let list = c.sent_one();
+        c.reply(&list, &json!([task(1, "b")]));
+        assert_eq!(rows(&c, key), [task(1, "b")]);
+    }
+}
+
+#[test]
+fn v6_list_with_instances_that_ends_connections_waits_for_as_long() {
+    let backoff = |config: &mut Config| config.backoff.maximum = Duration::from_millis(100);
+    let mut c = Conversation::connected_with(backoff);
+    let key = collect(&mut c, Collect::new("tasks").instances().resync_every(HOUR));
+    let list = c.sent_one();
+    c.reply(&list, &json!([task(1, "a")]));
+    for death in 0..6 {
+        c.disconnect(closed(1011));
+        c.reconnect();
+        let mut instance = c.sent_one();
+        let began = c.now;
+        if death < 3 {
+            c.reply(&instance, &Value::Null);
+            assert_eq!(c.sent_actions(), ["list"]);
+            continue;
+        }
+        // The row is not live in time.
+        loop {
+            c.advance_alive(Duration::from_secs(1));
+            let sent = c.sent();
+            if sent.iter().any(|frame| frame["payload"]["action"] == "list") {
+                break;
+            }
+            instance = sent.into_iter().next().unwrap_or(instance);
+        }
+        let waited = c.now - began;
+        let least = Duration::from_secs(4 << (death - 3));
+        assert!(waited >= least, "only {waited:?} after {death} deaths");
+    }
+    assert!(!status(&c, key).is_live());
+}
+
+#[test]
+fn v5_pages_that_repeat_for_ever_end_the_collection() {
+    let mut c = Conversation::connected();
+    let key = collect(&mut c, tasks());
+    let feed = c.sent_one();
+    c.reply(&feed, &Value::Null);
+    for n in 0..200 {
+        let Some(list) = c.sent().pop().filter(|sent| sent["payload"]["action"] == "list") else {
+            break;
+        };
+        // Each page names the other as the next one.
+        let (next, pk) = if n % 2 == 0 { ("b", 1) } else { ("a", 2) };
+        c.reply(&list, &json!({"next": next, "previous": null, "results": [task(pk, "a")]}));
+    }
+    let status = status(&c, key);
+    assert!(matches!(status, CollectionStatus::Ended(CollectionError::Decode(_))), "{status}");
+}
+
+#[test]
+fn v4_row_that_is_too_large_to_be_retrieved_is_not_retrieved_for_ever() {
+    let mut c = Conversation::connected();
+    let (key, feed) = live(&mut c, tasks(), &json!([task(1, "a")]));
+    c.event(&feed, "update", &json!({"pk": 1}));
+    let retrieve = c.sent_one();
+    let envelope = json!({"stream": "tasks", "payload": {"action": "retrieve", "data": {},
+        "request_id": retrieve["payload"]["request_id"], "response_status": 200}});
+    c.session.handle_too_large(c.epoch(), &envelope.to_string(), 5_000_000, 4_194_304, c.now);
+    assert_eq!(rows(&c, key), [task(1, "a")]);
+    c.advance(Duration::from_secs(5));
+    // The list may have less of each row.
+    let list = c.sent_one();
+    assert_eq!(list["payload"]["action"], "list");
+    c.reply(&list, &json!([task(1, "b")]));
+    assert_eq!(rows(&c, key), [task(1, "b")]);
+    c.advance_alive(HOUR);
+    assert!(c.sent().is_empty());
+}
+
+#[test]
+fn f5_list_whose_message_is_too_large_to_be_read_is_not_repeated() {
+    let mut c = Conversation::connected();
+    let (key, _) = live(&mut c, tasks(), &json!([task(1, "a")]));
+    c.session.resync(key, c.now);
+    assert_eq!(c.sent_actions(), ["list"]);
+    let (size, limit) = (100 << 20, 64 << 20);
+    c.disconnect(ConnectionError::TooLarge { size, limit });
+    let error = CollectionError::List(RequestError::ReplyTooLarge { size, limit });
+    assert_eq!(status(&c, key), CollectionStatus::Ended(error));
+    assert_eq!(rows(&c, key), [task(1, "a")]);
+    c.reconnect();
+    assert!(c.sent().is_empty());
 }
