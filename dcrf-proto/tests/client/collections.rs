@@ -488,6 +488,27 @@ fn v6_status_is_watched_through_an_outage() {
     assert_eq!(Setup::poll(statuses.next()), Some(None));
 }
 
+#[test]
+fn v6_status_that_has_not_changed_is_not_reported_again() {
+    // Less than the heartbeat's.
+    let timeout = Duration::from_secs(4);
+    let mut config = Config::default();
+    config.request_timeout = Some(timeout);
+    let mut setup = Setup::connected_with(config);
+    let board = setup.client().collect::<Task>(tasks()).start().unwrap();
+    let mut statuses = board.watch_status();
+    let loading = Some(Some(CollectionStatus::Loading { error: None }));
+    assert_eq!(Setup::poll(statuses.next()), loading);
+    let mut ready = pin!(board.ready());
+    setup.settle();
+    setup.advance(timeout);
+    setup.settle();
+    assert!(matches!(Setup::poll(ready.as_mut()), Some(Err(_))));
+    assert_eq!(Setup::poll(statuses.next()), None);
+    load(&mut setup, &json!([]));
+    assert_eq!(Setup::poll(statuses.next()), Some(Some(CollectionStatus::Live)));
+}
+
 /// A change of a row, or a look of a reader.
 #[derive(Clone, Debug)]
 enum Step {
