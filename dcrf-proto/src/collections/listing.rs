@@ -107,13 +107,12 @@ impl Listing {
             return Ok(Next::End { is_complete: true });
         }
         let text;
-        let page: Page<&RawValue> = match serde_json::from_str(reply.as_str()) {
-            Ok(page) => page,
-            Err(_) => {
-                text = json::without_lone_surrogates(reply.as_str());
-                serde_json::from_str(&text).map_err(|error| DecodeError::from(&error))?
-            }
-        };
+        let mut page: Result<Page<&RawValue>, _> = serde_json::from_str(reply.as_str());
+        if page.is_err() {
+            text = json::without_lone_surrogates(reply.as_str());
+            page = serde_json::from_str(&text);
+        }
+        let page = page.map_err(|error| DecodeError::from(&error))?;
         if self.pages > 0 {
             page.check_follows(&self.page)?;
         }

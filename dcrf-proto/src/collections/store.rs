@@ -25,6 +25,8 @@ pub(crate) struct Store {
     /// Removed rows that an update must not bring back until the next list (V3), and whether their versions are those of
     /// their last states.
     tombstones: BTreeMap<Slot, bool>,
+    /// The number and size of their keys.
+    buried: Held,
     /// Removed rows without a tombstone, which some reader may still have, by their revisions.
     vanished: BTreeMap<u64, Slot>,
     readers: Arena<ReaderKey, Reader>,
@@ -82,6 +84,7 @@ impl Store {
         Self {
             rows: Rows::new(),
             tombstones: BTreeMap::new(),
+            buried: Held::default(),
             vanished: BTreeMap::new(),
             readers: Arena::new(),
             read_version,
@@ -115,9 +118,19 @@ impl Store {
         self.rows.held().count
     }
 
-    /// How many removed rows are remembered until the next list.
-    pub(crate) fn tombstones(&self) -> usize {
-        self.tombstones.len()
+    /// How many removed rows are remembered until the next list, and the size of their keys.
+    pub(crate) fn buried(&self) -> Held {
+        self.buried
+    }
+
+    fn add_tombstone(&mut self, slot: Slot, is_exact: bool) {
+        if self.tombstones.insert(slot, is_exact).is_none() {
+            self.buried.change(Held::default(), self.key_size(slot));
+        }
+    }
+
+    fn key_size(&self, slot: Slot) -> Held {
+        Held { count: 1, bytes: self.rows.get(slot).map_or(0, |row| row.key.bytes()) }
     }
 
     /// Sets a row, unless it is older than what is known (V2, V3).
@@ -180,14 +193,16 @@ impl Store {
             self.moves += 1;
             self.rows.set(slot, None);
         }
-        self.tombstones.insert(slot, is_exact);
+        self.add_tombstone(slot, is_exact);
         let applied = if is_buried || known.is_none() { Applied::Same } else { Applied::Changed };
         (slot, applied)
     }
 
     /// Forgets why a removed row is remembered.
     fn unmark(&mut self, slot: Slot) {
-        self.tombstones.remove(&slot);
+        if self.tombstones.remove(&slot).is_some() {
+            self.buried.change(self.key_size(slot), Held::default());
+        }
         if !self.vanished.is_empty() {
             if let Some(row) = self.rows.get(slot) {
                 self.vanished.remove(&row.revision);

@@ -110,6 +110,8 @@ fn v11_filter_that_panics_hides_only_its_row() {
     assert_eq!(titles(&board), ["a", "d"]);
 }
 
+type Order = Box<dyn Fn(&Task, &Task) -> std::cmp::Ordering + Send + Sync>;
+
 #[test]
 fn v11_order_that_contradicts_itself_or_panics_loses_no_row() {
     let calls = AtomicUsize::new(1);
@@ -123,8 +125,7 @@ fn v11_order_that_contradicts_itself_or_panics_loses_no_row() {
         }
         one.title.cmp(&other.title)
     };
-    let orders: [Box<dyn Fn(&Task, &Task) -> std::cmp::Ordering + Send + Sync>; 2] =
-        [Box::new(random), Box::new(panicking)];
+    let orders: [Order; 2] = [Box::new(random), Box::new(panicking)];
     for order in orders {
         let mut setup = Setup::connected();
         let mut collecting =
@@ -486,6 +487,27 @@ fn v6_status_is_watched_through_an_outage() {
     let error = CollectionError::Closed(CloseReason::ByCaller);
     assert_eq!(Setup::poll(statuses.next()), Some(Some(CollectionStatus::Ended(error))));
     assert_eq!(Setup::poll(statuses.next()), Some(None));
+}
+
+#[test]
+fn v6_status_that_has_not_changed_is_not_reported_again() {
+    // Less than the heartbeat's.
+    let timeout = Duration::from_secs(4);
+    let mut config = Config::default();
+    config.request_timeout = Some(timeout);
+    let mut setup = Setup::connected_with(config);
+    let board = setup.client().collect::<Task>(tasks()).start().unwrap();
+    let mut statuses = board.watch_status();
+    let loading = Some(Some(CollectionStatus::Loading { error: None }));
+    assert_eq!(Setup::poll(statuses.next()), loading);
+    let mut ready = pin!(board.ready());
+    setup.settle();
+    setup.advance(timeout);
+    setup.settle();
+    assert!(matches!(Setup::poll(ready.as_mut()), Some(Err(_))));
+    assert_eq!(Setup::poll(statuses.next()), None);
+    load(&mut setup, &json!([]));
+    assert_eq!(Setup::poll(statuses.next()), Some(Some(CollectionStatus::Live)));
 }
 
 /// A change of a row, or a look of a reader.

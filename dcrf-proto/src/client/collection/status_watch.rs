@@ -26,13 +26,13 @@ use crate::collections::CollectionStatus;
 #[must_use = "the statuses are read with `next`"]
 pub struct CollectionStatusWatch {
     reader: Reader,
-    has_begun: bool,
+    last: Option<CollectionStatus>,
     ended: bool,
 }
 
 impl CollectionStatusWatch {
     pub(super) fn new(reader: Reader) -> Self {
-        Self { reader, has_begun: false, ended: false }
+        Self { reader, last: None, ended: false }
     }
 
     /// The next status. `None` after the collection has ended.
@@ -46,13 +46,16 @@ impl CollectionStatusWatch {
     }
 
     fn poll(&mut self, cx: &Context<'_>) -> Poll<Option<CollectionStatus>> {
-        if self.ended {
-            return Poll::Ready(None);
+        while !self.ended {
+            let status = ready!(self.reader.poll_status(cx, self.last.is_none()));
+            // It may be as before again.
+            if self.last.as_ref() != Some(&status) {
+                self.ended = matches!(status, CollectionStatus::Ended(_));
+                self.last = Some(status.clone());
+                return Poll::Ready(Some(status));
+            }
         }
-        let status = ready!(self.reader.poll_status(cx, !self.has_begun));
-        self.has_begun = true;
-        self.ended = matches!(status, CollectionStatus::Ended(_));
-        Poll::Ready(Some(status))
+        Poll::Ready(None)
     }
 }
 

@@ -279,14 +279,16 @@ impl Replica {
 
     /// Ends the collection if it holds too much (V9).
     pub(super) fn check_limits(&mut self, host: &mut Host<'_>) {
-        let (held, limit) = (self.store.size(), host.cx.config.collections);
+        let (held, buried) = (self.store.size(), self.store.buried());
+        let limit = host.cx.config.collections;
         if self.error().is_some() {
             return;
         }
         if held.count > limit.count || held.bytes > limit.bytes {
             let Held { count, bytes } = held;
             self.end(host, CollectionError::TooLarge { count, bytes, limit });
-        } else if self.store.tombstones() + self.fetches.waiting() > limit.count {
+        } else if buried.count + self.fetches.waiting() > limit.count || buried.bytes > limit.bytes
+        {
             self.list_instead(host);
         }
     }

@@ -210,10 +210,11 @@ impl Store {
 
     fn expire_tombstones(&mut self, touched: &BTreeSet<RowKey>) {
         let expired = std::mem::take(&mut self.tombstones);
+        self.buried = Held::default();
         for (slot, is_exact) in expired {
             let Some(row) = self.rows.get(slot) else { continue };
             if touched.contains(&row.key) {
-                self.tombstones.insert(slot, is_exact);
+                self.add_tombstone(slot, is_exact);
             } else {
                 // From now on, any state of the row is new.
                 self.vanished.insert(row.revision, slot);

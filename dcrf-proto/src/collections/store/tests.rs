@@ -262,6 +262,7 @@ fn play(has_versions: bool, steps: Vec<Step>) {
             .collect();
         assert_eq!(rows, (0..6).map(|k| model.state(k)).collect::<Vec<_>>());
         assert_eq!(store.len(), model.rows.len());
+        assert_eq!(store.buried().count, store.tombstones.len());
         if store.listing.is_none() {
             let bytes: usize = store.iter().map(|(key, row)| row.json.held() + key.bytes()).sum();
             assert_eq!(store.held(), Held { count: store.len(), bytes });

@@ -378,3 +378,111 @@ fn f5_list_whose_message_is_too_large_to_be_read_is_not_repeated() {
     c.reconnect();
     assert!(c.sent().is_empty());
 }
+
+#[test]
+fn v12_intervals_of_any_length_are_accepted() {
+    for interval in [Duration::MAX, Duration::from_secs(u64::MAX / 2), Duration::ZERO] {
+        let mut c = Conversation::connected();
+        let description = tasks().resync_every(interval).verify(interval);
+        let (key, feed) = live(&mut c, description, &json!([task(1, "a")]));
+        c.event(&feed, "update", &task(1, "b"));
+        c.advance_alive(Duration::from_secs(1));
+        // No more than one list and one retrieve are in flight.
+        assert_eq!(c.sent().len(), if interval.is_zero() { 2 } else { 0 });
+        assert_eq!(rows(&c, key), [task(1, "b")]);
+    }
+}
+
+#[test]
+fn v5_row_that_is_listed_twice_is_as_it_was_listed_last() {
+    for moved in [false, true] {
+        let mut c = Conversation::connected();
+        let all = [task(1, "a"), task(2, "b"), task(3, "c")];
+        let (key, feed) = live(&mut c, tasks(), &json!(all));
+        let mut state = BTreeMap::new();
+        catch_up(&mut c, key, &mut state);
+        c.session.resync(key, c.now);
+        let list = c.sent_one();
+        if moved {
+            // The row goes and comes while it is listed, and another takes the place of one that is gone.
+            c.event(&feed, "delete", &json!({"pk": 2}));
+            c.event(&feed, "create", &task(4, "d"));
+            c.event(&feed, "create", &task(2, "b"));
+            for frame in c.sent() {
+                c.reply(&frame, &task(2, "b"));
+            }
+        }
+        let page =
+            [task(1, "x"), task(1, "a"), task(2, "b"), task(3, "c"), task(3, "y"), task(1, "a")];
+        c.reply(&list, &json!(page));
+        let kept = if moved { vec![task(4, "d")] } else { Vec::new() };
+        let expected = [vec![task(1, "a"), task(2, "b"), task(3, "y")], kept].concat();
+        for frame in c.sent() {
+            let pk = frame["payload"]["pk"].as_u64().unwrap();
+            c.reply(&frame, &expected[usize::try_from(pk).unwrap() - 1]);
+        }
+        assert_eq!(rows(&c, key), expected);
+        catch_up(&mut c, key, &mut state);
+        assert_eq!(state.into_values().collect::<Vec<_>>(), expected);
+    }
+}
+
+#[test]
+fn v5_connection_that_is_lost_in_every_state_of_a_list_leaves_a_sound_copy() {
+    let page = |offset: u64, rows: &[Value]| json!({"count": 4, "limit": 2, "offset": offset, "results": rows});
+    for step in 0..5 {
+        let mut c = Conversation::connected();
+        let (key, feed) = live(&mut c, tasks(), &json!([task(1, "a"), task(2, "b"), task(3, "c")]));
+        let mut state = BTreeMap::new();
+        catch_up(&mut c, key, &mut state);
+        c.event(&feed, "update", &json!({"pk": 1}));
+        let retrieve = c.sent_one();
+        c.session.resync(key, c.now);
+        let mut list = c.sent_one();
+        if step > 0 {
+            c.reply(&list, &page(0, &[task(1, "x"), task(5, "new")]));
+            list = c.sent_one();
+        }
+        if step > 1 {
+            c.event(&feed, "delete", &json!({"pk": 2}));
+        }
+        if step > 2 {
+            c.event(&feed, "create", &json!({"pk": 6}));
+        }
+        if step > 3 {
+            c.session.resync(key, c.now);
+        }
+        c.disconnect(closed(1012));
+        catch_up(&mut c, key, &mut state);
+        let feed = reconnect(&mut c);
+        // Late answers of the connection before are answers to nothing.
+        c.reply(&retrieve, &task(1, "late"));
+        c.reply(&list, &page(2, &[]));
+        c.reply(&feed, &Value::Null);
+        let list = c.sent_one();
+        let all = [task(1, "z"), task(5, "new"), task(6, "newer")];
+        c.reply(&list, &json!(all));
+        assert_eq!(rows(&c, key), all);
+        catch_up(&mut c, key, &mut state);
+        assert_eq!(state.into_values().collect::<Vec<_>>(), all);
+        assert!(c.sent().is_empty());
+    }
+}
+
+#[test]
+fn v9_keys_of_removed_rows_are_bounded() {
+    let limit = Limit { count: 1_000, bytes: 10_000 };
+    let mut c = Conversation::connected_with(|config| config.collections = limit);
+    let (key, feed) = live(&mut c, tasks(), &json!([task(1, "a")]));
+    let mut lists = 0;
+    for n in 0..100 {
+        let long = format!("{n}{}", "k".repeat(1_000));
+        c.event(&feed, "delete", &json!({"pk": long}));
+        for list in c.sent() {
+            lists += 1;
+            c.reply(&list, &json!([task(1, "a")]));
+        }
+    }
+    assert!((5..=20).contains(&lists), "{lists}");
+    assert_eq!(status(&c, key), CollectionStatus::Live);
+}
