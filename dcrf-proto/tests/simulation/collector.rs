@@ -185,8 +185,7 @@ impl Simulation {
         while let Some(polled) = self.session.poll_collection(key) {
             self.trace.push(self.clock.now, || format!("    {key:?}: {polled:?}"));
             self.report.count("batches read", 1);
-            let is_connected = self.invariants.open_connection().is_some();
-            self.invariants.collections.read(key, polled, is_connected);
+            self.invariants.collections.read(key, polled);
         }
         self.invariants.collections.check_reader(key, &self.session);
     }
