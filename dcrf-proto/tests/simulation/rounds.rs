@@ -68,8 +68,12 @@ impl Simulation {
         self.complete_dials();
         self.settle();
         let deaf = self.invariants.open_connection().filter(|nth| self.server.is_deaf(*nth));
-        if let Some(nth) = deaf.filter(|_| self.invariants.subscriptions.mute_count() > 0) {
-            // Nothing shows that the server has not read a subscribe that it never acknowledges.
+        let has_mutes = self.invariants.subscriptions.mute_count() > 0;
+        let may_wait = self.session.config().request_timeout.is_none()
+            && !self.invariants.collections.is_empty();
+        if let Some(nth) = deaf.filter(|_| has_mutes || may_wait) {
+            // Nothing shows that the server has not read a subscribe that it never acknowledges, or a list that may take
+            // any time.
             self.server.crash(nth);
         }
         let began = self.clock.now;

@@ -108,9 +108,12 @@ impl Store {
 
     /// Applies what is older than the list that is under way, of which no row is known yet.
     pub(crate) fn before_listing<T>(&mut self, apply: impl FnOnce(&mut Self) -> T) -> T {
-        let listing = self.listing.take();
+        let (listing, moves) = (self.listing.take(), self.moves);
         let applied = apply(self);
         self.listing = listing;
+        if let Some(listing) = &mut self.listing {
+            listing.moves += self.moves - moves;
+        }
         applied
     }
 

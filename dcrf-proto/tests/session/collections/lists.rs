@@ -159,3 +159,20 @@ fn v9_pages_of_a_relist_do_not_count_beside_the_rows() {
         CollectionStatus::Ended(CollectionError::TooLarge { count: 4, .. })
     ));
 }
+
+#[test]
+fn v5_row_that_was_gone_before_the_list_moves_no_page() {
+    let mut c = Conversation::connected();
+    let (key, feed) = live(&mut c, tasks(), &json!([task(1, "a"), task(2, "b"), task(3, "c")]));
+    c.event(&feed, "update", &json!({"pk": 1}));
+    let retrieve = c.sent_one();
+    c.session.resync(key, c.now);
+    let list = c.sent_one();
+    c.reply_error(&retrieve, 404);
+    let page = |offset: u64, rows: &[Value]| json!({"count": 3, "limit": 2, "offset": offset, "results": rows});
+    c.reply(&list, &page(0, &[task(2, "b"), task(3, "c")]));
+    let second = c.sent_one();
+    c.reply(&second, &page(2, &[task(4, "d")]));
+    assert_eq!(rows(&c, key), [task(2, "b"), task(3, "c"), task(4, "d")]);
+    assert!(c.sent().is_empty(), "it is not listed again");
+}

@@ -271,6 +271,10 @@ impl Collections {
         self.arriving = Some(Arriving::Old(self.rows(session)));
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.readers.is_empty()
+    }
+
     /// The rows of each form.
     pub(crate) fn rows(&self, session: &Session) -> BTreeMap<u64, Rows> {
         let active = |form: &u64| Some((*form, versions(session, self.active(*form, session)?.0)));
