@@ -75,8 +75,9 @@ impl ResourceDescription {
         self
     }
 
-    /// Adds an argument of the list requests, such as a filter, or the `limit` of a page. See [`Request::arg`] for
-    /// invalid names and values.
+    /// Adds an argument of the list requests, such as a filter, or the `limit` of a page. A collection retrieves single rows
+    /// with it too. It is not sent with other requests, such as `create` and `patch`. See [`Request::arg`] for invalid names
+    /// and values.
     ///
     /// ```
     /// # use dcrf_proto::{Request, ResourceDescription};

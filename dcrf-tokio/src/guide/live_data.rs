@@ -43,7 +43,8 @@
 //! one copy of the rows, and the server sees one list and one subscription. [`get`](crate::Collection::get) finds a row by its
 //! key, [`status`](crate::Collection::status) says whether the rows are current, and
 //! [`ready`](crate::Collection::ready) waits for that. What is created, changed or deleted through the same resource, or
-//! one of the same description, is in the collection before the call returns.
+//! one of the same description, is in the collection before the call returns. If the list has arguments, such as a project,
+//! what can belong to another group is retrieved first, and comes a moment later.
 //!
 //! A program that may start before its server uses [`start`](crate::CollectionBuilder::start) instead of `.await`: it returns
 //! at once, and the rows come when there is a connection.

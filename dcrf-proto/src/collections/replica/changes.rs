@@ -90,26 +90,38 @@ impl Replica {
 
     /// Applies the reply to a write through the same resource (V14).
     pub(in crate::collections) fn written(&mut self, host: &mut Host<'_>, written: &Written) {
-        self.apply_written(host.cx, written);
-        self.restart_unsent_listing(host);
-    }
-
-    fn apply_written(&mut self, cx: &Context, written: &Written) {
         let Written { write: Write { resource, kind }, reply } = written;
         if self.error().is_some() || self.description.0.resource.as_ref() != Some(resource) {
             return;
         }
-        if let WriteKind::Delete(key) = kind {
-            self.fetches.changed(key);
-            let _ = self.store.gone(key);
-            return;
+        match kind {
+            WriteKind::Delete(key) => {
+                self.fetches.changed(key);
+                let _ = self.store.gone(key);
+            }
+            WriteKind::Create => self.saved(host.cx, reply, true),
+            WriteKind::Change => self.saved(host.cx, reply, false),
         }
+        self.restart_unsent_listing(host);
+        self.fetch(host);
+        self.schedule(host);
+    }
+
+    /// A row was created or changed through the same resource.
+    fn saved(&mut self, cx: &Context, reply: &Json, is_new: bool) {
         let pk_field = pk_field(&self.description, &cx.config);
         let Some((key, true)) = read_key(reply.as_str(), pk_field) else { return };
-        // A row of another group does not come by being changed.
-        if *kind == WriteKind::Create || self.store.get(&key).is_some() {
-            self.fetches.changed(&key);
+        let is_ours = match self.store.get(&key) {
+            Some(known) => self.description.keeps(&known.json, reply),
+            None if is_new => !self.description.is_part(),
+            // A row of another group does not come by being changed.
+            None => return,
+        };
+        self.fetches.changed(&key);
+        if is_ours {
             let _ = self.store.upsert(&key, reply.clone(), Origin::Reply);
+        } else {
+            self.doubt(key);
         }
     }
 

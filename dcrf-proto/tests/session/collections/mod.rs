@@ -3,6 +3,7 @@
 mod attacks;
 mod lists;
 mod lookups;
+mod writes;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
