@@ -109,8 +109,9 @@ impl ResourceDescription {
         self
     }
 
-    pub(crate) fn is_looked_up_by_pk(&self) -> bool {
-        self.lookup_field == "pk"
+    /// The argument that names an object.
+    pub(crate) fn looked_up_by(&self) -> &str {
+        &self.lookup_field
     }
 
     /// The live collection of all objects: the [`list`](Self::list), followed by the [feed](Self::feed_action).

@@ -95,16 +95,35 @@ impl Replica {
             return;
         }
         match kind {
-            WriteKind::Delete(key) => {
-                self.fetches.changed(key);
-                let _ = self.store.gone(key);
-            }
+            WriteKind::Delete(key) => self.deleted(host.cx, resource.looked_up_by(), key),
             WriteKind::Create => self.saved(host.cx, reply, true),
             WriteKind::Change => self.saved(host.cx, reply, false),
         }
         self.restart_unsent_listing(host);
         self.fetch(host);
         self.schedule(host);
+    }
+
+    /// The row with a value of its lookup field was deleted through the same resource.
+    fn deleted(&mut self, cx: &Context, lookup_field: &str, value: &RowKey) {
+        let is_key = ["pk", pk_field(&self.description, &cx.config)].contains(&lookup_field);
+        let keys = if is_key { vec![value.clone()] } else { self.find(lookup_field, value) };
+        match &keys[..] {
+            [] => {}
+            [key] => {
+                self.fetches.changed(key);
+                let _ = self.store.gone(key);
+            }
+            // One of them has another value by now.
+            _ => self.list_by(cx.after(SOON)),
+        }
+    }
+
+    /// The rows that have a value in a field.
+    fn find(&self, field: &str, value: &RowKey) -> Vec<RowKey> {
+        let value_of = |row: &Json| Pk::in_field(row.as_str(), field).map(|pk| RowKey::from(&pk));
+        let rows = self.store.iter().filter(|(_, row)| value_of(&row.json).as_ref() == Some(value));
+        rows.map(|(key, _)| key.clone()).collect()
     }
 
     /// A row was created or changed through the same resource.

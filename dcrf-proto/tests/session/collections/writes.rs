@@ -144,3 +144,56 @@ fn v14_row_that_is_written_before_the_list_is_decided_by_it() {
     c.reply_error(&retrieve, 404);
     assert_eq!(rows(&c, key), [of(1, 3)]);
 }
+
+fn slugs() -> Arc<ResourceDescription> {
+    Arc::new(resource().lookup_field("slug"))
+}
+
+fn named(pk: u64, slug: &Value) -> Value {
+    json!({"pk": pk, "slug": slug, "title": "a"})
+}
+
+#[test]
+fn v14_row_that_is_deleted_by_another_field_is_gone() {
+    let mut c = Conversation::connected();
+    let tasks = slugs();
+    let listed = [named(1, &json!("2")), named(2, &json!("one")), named(3, &json!(3))];
+    let (key, feed) = live(&mut c, tasks.collect(), &json!(listed));
+    write(&mut c, &tasks, tasks.delete("one"), &Value::Null);
+    assert_eq!(rows(&c, key), [named(1, &json!("2")), named(3, &json!(3))]);
+    // To the server, 2 and "2" are the same.
+    write(&mut c, &tasks, tasks.delete(2), &Value::Null);
+    assert_eq!(rows(&c, key), [named(3, &json!(3))]);
+    write(&mut c, &tasks, tasks.delete("unknown"), &Value::Null);
+    assert_eq!(rows(&c, key), [named(3, &json!(3))]);
+    // Their events change nothing more.
+    batch(&mut c, key);
+    c.event(&feed, "delete", &named(2, &json!("one")));
+    assert_eq!(batch(&mut c, key), []);
+    assert!(c.sent().is_empty());
+}
+
+#[test]
+fn v14_row_without_its_lookup_field_is_not_taken_for_another() {
+    let mut c = Conversation::connected();
+    let tasks = slugs();
+    let (key, _) = live(&mut c, tasks.collect(), &json!([task(7, "a")]));
+    write(&mut c, &tasks, tasks.delete(7), &Value::Null);
+    assert_eq!(rows(&c, key), [task(7, "a")]);
+}
+
+/// One of them has another value by now, whose event has not arrived.
+#[test]
+fn v14_delete_that_two_rows_can_mean_is_decided_by_the_list() {
+    let mut c = Conversation::connected();
+    let tasks = slugs();
+    let slug = json!("one");
+    let listed = [named(1, &slug), named(2, &slug)];
+    let (key, _) = live(&mut c, tasks.collect(), &json!(listed));
+    write(&mut c, &tasks, tasks.delete("one"), &Value::Null);
+    assert_eq!(rows(&c, key), listed);
+    c.advance(Duration::from_secs(5));
+    let list = c.sent_one();
+    c.reply(&list, &json!([named(1, &json!("other"))]));
+    assert_eq!(rows(&c, key), [named(1, &json!("other"))]);
+}
