@@ -186,8 +186,8 @@ impl Collect {
         self
     }
 
-    /// Follows each row with `subscribe_instance`, for a server without a feed. New rows come with the next list, so add
-    /// [`resync_every`](Self::resync_every).
+    /// Follows each row with `subscribe_instance`, for a server without a feed. New rows of others come with the next list, so
+    /// add [`resync_every`](Self::resync_every).
     ///
     /// Each row takes one subscription of [`Config::max_subscriptions`](crate::Config::max_subscriptions).
     pub fn instances(mut self) -> Self {

@@ -96,8 +96,8 @@ impl Replica {
         }
         match kind {
             WriteKind::Delete(key) => self.deleted(host.cx, resource.looked_up_by(), key),
-            WriteKind::Create => self.saved(host.cx, reply, true),
-            WriteKind::Change => self.saved(host.cx, reply, false),
+            WriteKind::Create => self.saved(host, reply, true),
+            WriteKind::Change => self.saved(host, reply, false),
         }
         self.restart_unsent_listing(host);
         self.fetch(host);
@@ -127,8 +127,8 @@ impl Replica {
     }
 
     /// A row was created or changed through the same resource.
-    fn saved(&mut self, cx: &Context, reply: &Json, is_new: bool) {
-        let pk_field = pk_field(&self.description, &cx.config);
+    fn saved(&mut self, host: &mut Host<'_>, reply: &Json, is_new: bool) {
+        let pk_field = pk_field(&self.description, &host.cx.config);
         let Some((key, true)) = read_key(reply.as_str(), pk_field) else { return };
         let is_ours = match self.store.get(&key) {
             Some(known) => self.description.keeps(&known.json, reply),
@@ -139,6 +139,7 @@ impl Replica {
         self.fetches.changed(&key);
         if is_ours {
             let _ = self.store.upsert(&key, reply.clone(), Origin::Reply);
+            self.follow(host, &key);
         } else {
             self.doubt(key);
         }

@@ -197,3 +197,49 @@ fn v14_delete_that_two_rows_can_mean_is_decided_by_the_list() {
     c.reply(&list, &json!([named(1, &json!("other"))]));
     assert_eq!(rows(&c, key), [named(1, &json!("other"))]);
 }
+
+#[test]
+fn v13_row_that_is_created_is_followed() {
+    let mut c = Conversation::connected();
+    let tasks = Arc::new(ResourceDescription::new("tasks"));
+    let key = collect(&mut c, tasks.collect().instances());
+    let list = c.sent_one();
+    c.reply(&list, &json!([]));
+    write(&mut c, &tasks, tasks.create(&json!({"title": "a"})), &task(1, "a"));
+    let instance = c.sent_one();
+    let payload = &instance["payload"];
+    assert_eq!((&payload["action"], &payload["pk"]), (&json!("subscribe_instance"), &json!(1)));
+    c.reply(&instance, &Value::Null);
+    // It may have changed since it was created.
+    let retrieve = c.sent_one();
+    c.reply(&retrieve, &task(1, "a"));
+    c.event(&instance, "update", &task(1, "b"));
+    assert_eq!(rows(&c, key), [task(1, "b")]);
+    write(&mut c, &tasks, tasks.patch(1, &json!({"title": "c"})), &task(1, "c"));
+    assert_eq!(rows(&c, key), [task(1, "c")]);
+    assert!(c.sent().is_empty(), "it is followed already");
+}
+
+#[test]
+fn v13_row_that_is_retrieved_after_its_create_is_followed() {
+    let mut c = Conversation::connected();
+    let tasks = Arc::new(ResourceDescription::new("tasks").list_arg("project", 1));
+    let key = collect(&mut c, tasks.collect().instances());
+    let list = c.sent_one();
+    c.reply(&list, &json!([]));
+    write(&mut c, &tasks, tasks.create(&json!({"project": 1})), &of(1, 1));
+    let retrieve = c.sent_one();
+    c.reply(&retrieve, &of(1, 1));
+    assert_eq!(rows(&c, key), [of(1, 1)]);
+    let instance = c.sent_one();
+    // A server that can't be subscribed to is not asked for ever.
+    for _ in 0..3 {
+        c.reply_error(&instance, 405);
+        for retrieve in c.sent() {
+            assert_eq!(retrieve["payload"]["action"], "retrieve");
+            c.reply(&retrieve, &of(1, 1));
+        }
+    }
+    assert!(c.sent().is_empty());
+    assert_eq!(rows(&c, key), [of(1, 1)]);
+}
