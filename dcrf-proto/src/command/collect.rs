@@ -174,6 +174,8 @@ impl Collect {
     /// Says where the primary key stands in events without `data`, as a JSON pointer (RFC 6901) into the payload. Such rows
     /// are retrieved.
     ///
+    /// An event with no key there costs a list, and is counted in [`Stats::rows_without_key`](crate::Stats::rows_without_key).
+    ///
     /// ```
     /// use dcrf_proto::{Collect, Subscribe};
     ///
@@ -238,8 +240,13 @@ impl Collect {
         feeds
     }
 
-    /// Checks that something tells how the list changes.
+    /// Checks that something tells how the list changes, and where keys are.
     pub(crate) fn check(&self) -> Result<(), RejectReason> {
+        if let Some(pointer) = self.0.key_at.as_deref().filter(|pointer| !pointer.starts_with('/'))
+        {
+            let reason = format!("`{pointer}` is no JSON pointer such as `/message/pk`");
+            return Err(RejectReason::InvalidArgument { argument: "key_at".to_owned(), reason });
+        }
         if self.0.feeds.is_empty() && self.0.resync_every.is_none() && !self.0.instances {
             let reason =
                 "without a feed, the collection needs `instances` or `resync_every`".to_owned();

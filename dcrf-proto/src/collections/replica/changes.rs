@@ -24,11 +24,11 @@ impl Replica {
     pub(in crate::collections) fn read_feed(&mut self, host: &mut Host<'_>, feed: SubscriptionKey) {
         while let Some(change) = host.poll_change(feed) {
             match change {
-                Ok(Change::Create(row) | Change::Update(row)) => self.upsert(host.cx, row),
+                Ok(Change::Create(row) | Change::Update(row)) => self.upsert(host.cx, feed, row),
                 Ok(Change::Delete(Deleted { pk: Some(pk), data })) => {
                     self.remove(host.cx, RowKey::from(&pk), Some(&data));
                 }
-                Ok(Change::Delete(_)) => host.cx.stats.rows_without_key += 1,
+                Ok(Change::Delete(_)) => self.unnamed(host.cx, feed),
                 // A reconnect lists anyway. Otherwise changes are missing on this connection.
                 Ok(Change::Gap(gap)) => match self.feeds.row(feed).cloned() {
                     Some(row) => self.doubt(row),
@@ -36,8 +36,9 @@ impl Replica {
                 },
                 Ok(Change::Lagged(_)) => self.resync(host),
                 Ok(Change::Other { action, payload }) => {
-                    self.event_without_data(host.cx, action.as_deref(), &payload);
+                    self.event_without_data(host.cx, feed, action.as_deref(), &payload);
                 }
+                Ok(Change::ErrorReply(_)) => self.lost(host.cx, feed),
                 Ok(_) => {}
                 Err(error) => match self.feeds.ended(host, feed) {
                     Subject::Rows => {
@@ -70,11 +71,25 @@ impl Replica {
         }
     }
 
-    fn upsert(&mut self, cx: &mut Context, row: Json) {
+    /// A change does not say which row it is about.
+    fn unnamed(&mut self, cx: &mut Context, feed: SubscriptionKey) {
+        cx.stats.rows_without_key += 1;
+        self.lost(cx, feed);
+    }
+
+    /// A change of the rows of a feed is not known.
+    fn lost(&mut self, cx: &Context, feed: SubscriptionKey) {
+        match self.feeds.row(feed).cloned() {
+            Some(row) => self.doubt(row),
+            None if self.status.is_live() || self.listing.is_some() => self.list_by(cx.after(SOON)),
+            None => {}
+        }
+    }
+
+    fn upsert(&mut self, cx: &mut Context, feed: SubscriptionKey, row: Json) {
         let pk_field = pk_field(&self.description, &cx.config);
         let Some((key, has_data)) = read_key(row.as_str(), pk_field) else {
-            cx.stats.rows_without_key += 1;
-            return;
+            return self.unnamed(cx, feed);
         };
         self.fetches.changed(&key);
         if !has_data {
@@ -146,11 +161,19 @@ impl Replica {
     }
 
     /// An event that only names its row (V4).
-    fn event_without_data(&mut self, cx: &Context, action: Option<&str>, payload: &Json) {
-        let Some(pointer) = &self.description.0.key_at else { return };
-        let payload: Option<Value> = payload.decode().ok();
-        let pk = payload.as_ref().and_then(|payload| payload.pointer(pointer));
-        let Some(pk) = pk.and_then(|pk| Pk::deserialize(pk).ok()) else { return };
+    fn event_without_data(
+        &mut self,
+        cx: &mut Context,
+        feed: SubscriptionKey,
+        action: Option<&str>,
+        payload: &Json,
+    ) {
+        let pointer = self.description.0.key_at.as_deref();
+        let payload: Option<Value> = pointer.and_then(|_| payload.decode().ok());
+        let pk = payload.as_ref().zip(pointer).and_then(|(payload, key)| payload.pointer(key));
+        let Some(pk) = pk.and_then(|pk| Pk::deserialize(pk).ok()) else {
+            return self.unnamed(cx, feed);
+        };
         let key = RowKey::from(&pk);
         if action == Some("delete") {
             self.remove(cx, key, None);

@@ -3,6 +3,7 @@
 mod attacks;
 mod lists;
 mod lookups;
+mod unnamed;
 mod writes;
 
 use std::collections::BTreeMap;
