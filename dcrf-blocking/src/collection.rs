@@ -128,7 +128,8 @@ impl<T: DeserializeOwned + Send + Sync + 'static> CollectionBuilder<T> {
 ///
 /// It survives reconnects: rows are never dropped because a connection is lost, and what has changed meanwhile comes as a
 /// difference. Clones share their rows, and so do collections with the same description: the server sees one list and one
-/// subscription. Dropping the last one unsubscribes.
+/// subscription. It counts as a handle of its [`Client`]: the client stays open while there is a collection. Dropping the last
+/// one unsubscribes, and so must its [`changes`](Self::changes) and [`watch_status`](Self::watch_status) be dropped.
 pub struct Collection<T>(client::Collection<T>);
 
 impl<T: DeserializeOwned + Send + Sync + 'static> Collection<T> {

@@ -28,7 +28,9 @@ use crate::session::Session;
 ///
 /// It survives reconnects: rows are never dropped because a connection is lost, and what has changed meanwhile comes as a
 /// difference. Clones share their rows, and so do collections with the same description: the server sees one list and one
-/// subscription. Dropping the last one unsubscribes.
+/// subscription. It counts as a handle of its [`Client`](super::Client): the client stays open while there is a collection.
+/// Dropping the last one unsubscribes, and so must its [`changes`](Self::changes) and [`watch_status`](Self::watch_status) be
+/// dropped.
 ///
 /// ```no_run
 /// use dcrf_proto::client::{Client, Collection};
