@@ -9,7 +9,7 @@ use dcrf_proto::client;
 use serde::de::DeserializeOwned;
 
 use crate::forward::forward;
-use crate::{Client, Collect, CollectionError, CollectionStatus, Pk, Receiver, wait};
+use crate::{Client, Collect, CollectionError, CollectionStatus, DecodeError, Pk, Receiver, wait};
 
 /// The changes of a collection in batches: a blocking iterator from [`Collection::changes`].
 ///
@@ -135,17 +135,22 @@ pub struct Collection<T>(client::Collection<T>);
 impl<T: DeserializeOwned + Send + Sync + 'static> Collection<T> {
     forward! {
         /// All rows, in the order of [`order_by`](CollectionBuilder::order_by), or of their keys. Empty until the
-        /// collection was live. Without changes since the last call, it costs nothing.
+        /// collection was live. Rows that don't decode are not in it: see [`undecodable`](Self::undecodable). Without changes
+        /// since the last call, it costs nothing.
         pub fn snapshot(&self) -> Arc<[Arc<T>]>;
 
-        /// The row with a primary key, if it passes the filter. A key of digits is a number.
+        /// The row with a primary key, if it decodes and passes the filter. A key of digits is a number.
         pub fn get(&self, key: impl Into<Pk>) -> Option<Arc<T>>;
 
-        /// The number of rows.
+        /// The number of rows that decode and pass the filter.
         pub fn len(&self) -> usize;
 
         /// Whether there are no rows.
         pub fn is_empty(&self) -> bool;
+
+        /// Why rows could not be decoded as `T`, with their keys. These rows are not in the collection, whatever the filter
+        /// says.
+        pub fn undecodable(&self) -> Vec<DecodeError>;
     }
 
     /// Iterates over a [`snapshot`](Self::snapshot).

@@ -4,6 +4,7 @@
 //! - [On the server](#on-the-server)
 //! - [Which options?](#which-options)
 //! - [Changes](#changes)
+//! - [Rows that don't decode](#rows-that-dont-decode)
 //! - [During an outage](#during-an-outage)
 //! - [When it ends](#when-it-ends)
 //! - [What can't be known](#what-cant-be-known)
@@ -138,6 +139,20 @@
 //! A snapshot has the rows as `Arc<T>`. To serialize it as a whole, enable serde's feature `rc`.
 //!
 //! In `dcrf-blocking`, `wait()` takes the place of `.await`, and `changes()` is an iterator.
+//!
+//! # Rows that don't decode
+//!
+//! A row that does not decode as the row type harms no other: it is left out, and its earlier state too. So with a wrong row
+//! type a collection is live, and empty. [`undecodable`](crate::Collection::undecodable) has these rows' keys and errors, and the
+//! changes have them as [`Undecodable`](crate::CollectionChange::Undecodable):
+//!
+//! ```no_run
+//! # fn example(board: dcrf_tokio::Collection<String>) {
+//! for error in board.undecodable() {
+//!     eprintln!("row {:?}: {error}", error.pk);
+//! }
+//! # }
+//! ```
 //!
 //! # During an outage
 //!
