@@ -178,6 +178,9 @@ impl Builder {
         /// Sets [`Config::events`]: how many unread client events, and unread frames of each listener, are kept.
         pub fn events(self, limit: Limit) -> Self;
 
+        /// Sets [`Config::collections`]: how many rows a collection may hold.
+        pub fn collections(self, limit: Limit) -> Self;
+
         /// Sets [`Config::replay_window`]: how many replayed subscribes may be unacknowledged at first.
         pub fn replay_window(self, subscribes: usize) -> Self;
 

@@ -9,7 +9,7 @@ use dcrf_proto::client;
 use serde::de::DeserializeOwned;
 
 use crate::forward::forward;
-use crate::{Client, Collect, CollectionError, CollectionStatus, Pk, Receiver, wait};
+use crate::{Client, Collect, CollectionError, CollectionStatus, DecodeError, Pk, Receiver, wait};
 
 /// The changes of a collection in batches: a blocking iterator from [`Collection::changes`].
 ///
@@ -128,23 +128,29 @@ impl<T: DeserializeOwned + Send + Sync + 'static> CollectionBuilder<T> {
 ///
 /// It survives reconnects: rows are never dropped because a connection is lost, and what has changed meanwhile comes as a
 /// difference. Clones share their rows, and so do collections with the same description: the server sees one list and one
-/// subscription. Dropping the last one unsubscribes.
+/// subscription. It counts as a handle of its [`Client`]: the client stays open while there is a collection. Dropping the last
+/// one unsubscribes, and so must its [`changes`](Self::changes) and [`watch_status`](Self::watch_status) be dropped.
 pub struct Collection<T>(client::Collection<T>);
 
 impl<T: DeserializeOwned + Send + Sync + 'static> Collection<T> {
     forward! {
         /// All rows, in the order of [`order_by`](CollectionBuilder::order_by), or of their keys. Empty until the
-        /// collection was live. Without changes since the last call, it costs nothing.
+        /// collection was live. Rows that don't decode are not in it: see [`undecodable`](Self::undecodable). Without changes
+        /// since the last call, it costs nothing.
         pub fn snapshot(&self) -> Arc<[Arc<T>]>;
 
-        /// The row with a primary key, if it passes the filter. A key of digits is a number.
+        /// The row with a primary key, if it decodes and passes the filter. A key of digits is a number.
         pub fn get(&self, key: impl Into<Pk>) -> Option<Arc<T>>;
 
-        /// The number of rows.
+        /// The number of rows that decode and pass the filter.
         pub fn len(&self) -> usize;
 
         /// Whether there are no rows.
         pub fn is_empty(&self) -> bool;
+
+        /// Why rows could not be decoded as `T`, with their keys. These rows are not in the collection, whatever the filter
+        /// says.
+        pub fn undecodable(&self) -> Vec<DecodeError>;
     }
 
     /// Iterates over a [`snapshot`](Self::snapshot).

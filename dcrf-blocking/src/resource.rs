@@ -89,7 +89,9 @@ impl<T> Resource<T> {
         Self { resource: self.resource.lookup_field(name), ..self }
     }
 
-    /// Adds an argument of [`list`](Self::list) and [`all`](Self::all), such as a filter, or the `limit` of a page.
+    /// Adds an argument of [`list`](Self::list) and [`all`](Self::all), such as a filter, or the `limit` of a page. A
+    /// [`collection`](Self::collection) retrieves single rows with it too. It is not sent with other requests, such as
+    /// [`create`](Self::create), [`patch`](Self::patch) and [`delete`](Self::delete).
     pub fn list_arg(self, name: &str, value: impl Serialize) -> Self {
         Self { resource: self.resource.list_arg(name, value), ..self }
     }

@@ -143,7 +143,8 @@ stats! {
         verifications,
         /// Rows that a list corrected in a collection that was live: changes that the server did not report, or lost.
         repairs,
-        /// Rows and changes of collections that were skipped, because they have no primary key.
+        /// Rows and events of collections that have no primary key where it should be. Such a row is skipped, and such an event
+        /// costs a list. See [`Collect::pk_field`](crate::Collect::pk_field) and [`Collect::key_at`](crate::Collect::key_at).
         rows_without_key,
         /// Events dropped because the reader was too slow.
         lagged_events,

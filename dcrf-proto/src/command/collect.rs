@@ -40,6 +40,8 @@ pub(crate) struct Fields {
     pub(crate) retrieve: Request,
     /// Whether `retrieve` was given, and so does not follow `list`.
     has_retrieve: bool,
+    /// The arguments of the list that may choose rows.
+    listed_by: Vec<Cow<'static, str>>,
     pub(crate) feeds: Vec<Subscribe>,
     pub(crate) pk_field: Option<Cow<'static, str>>,
     pub(crate) lookup_field: Cow<'static, str>,
@@ -55,6 +57,9 @@ pub(crate) struct Fields {
     /// Collections of different row types don't share what they have decoded.
     pub(crate) row_type: Option<TypeId>,
 }
+
+/// The arguments of a list that choose its pages.
+const OF_PAGES: [&str; 5] = ["limit", "offset", "page", "page_size", "cursor"];
 
 /// How to read the version of a row.
 #[derive(Clone)]
@@ -72,6 +77,7 @@ impl Collect {
             list: Request::list(stream),
             retrieve: Request::new(stream, "retrieve"),
             has_retrieve: false,
+            listed_by: Vec::new(),
             feeds: Vec::new(),
             pk_field: None,
             lookup_field: Cow::Borrowed("pk"),
@@ -91,6 +97,9 @@ impl Collect {
         if !self.0.has_retrieve {
             self.0.retrieve.arguments.clone_from(&request.arguments);
         }
+        let names = request.arguments.iter().map(|(name, _)| name);
+        let names = names.filter(|name| !OF_PAGES.contains(name));
+        self.0.listed_by = names.map(super::well_known).collect();
         self.0.list = request;
         self
     }
@@ -165,6 +174,8 @@ impl Collect {
     /// Says where the primary key stands in events without `data`, as a JSON pointer (RFC 6901) into the payload. Such rows
     /// are retrieved.
     ///
+    /// An event with no key there costs a list, and is counted in [`Stats::rows_without_key`](crate::Stats::rows_without_key).
+    ///
     /// ```
     /// use dcrf_proto::{Collect, Subscribe};
     ///
@@ -177,8 +188,8 @@ impl Collect {
         self
     }
 
-    /// Follows each row with `subscribe_instance`, for a server without a feed. New rows come with the next list, so add
-    /// [`resync_every`](Self::resync_every).
+    /// Follows each row with `subscribe_instance`, for a server without a feed. New rows of others come with the next list, so
+    /// add [`resync_every`](Self::resync_every).
     ///
     /// Each row takes one subscription of [`Config::max_subscriptions`](crate::Config::max_subscriptions).
     pub fn instances(mut self) -> Self {
@@ -229,8 +240,13 @@ impl Collect {
         feeds
     }
 
-    /// Checks that something tells how the list changes.
+    /// Checks that something tells how the list changes, and where keys are.
     pub(crate) fn check(&self) -> Result<(), RejectReason> {
+        if let Some(pointer) = self.0.key_at.as_deref().filter(|pointer| !pointer.starts_with('/'))
+        {
+            let reason = format!("`{pointer}` is no JSON pointer such as `/message/pk`");
+            return Err(RejectReason::InvalidArgument { argument: "key_at".to_owned(), reason });
+        }
         if self.0.feeds.is_empty() && self.0.resync_every.is_none() && !self.0.instances {
             let reason =
                 "without a feed, the collection needs `instances` or `resync_every`".to_owned();
@@ -266,6 +282,23 @@ impl Collect {
         }
         let row: Map<String, Value> = row?.decode().ok()?;
         Some(retrieve.arg(&self.0.lookup_field, row.get(&*self.0.lookup_field)?))
+    }
+
+    /// Whether the list may not have all objects.
+    pub(crate) fn is_part(&self) -> bool {
+        !self.0.listed_by.is_empty()
+    }
+
+    /// Whether a row of the list stays in it: nothing that it is listed by has changed. If that is not in the row, only the
+    /// server knows.
+    pub(crate) fn keeps(&self, row: &Json, changed: &Json) -> bool {
+        if !self.is_part() {
+            return true;
+        }
+        let fields = |row: &Json| row.decode::<Map<String, Value>>().unwrap_or_default();
+        let (row, changed) = (fields(row), fields(changed));
+        let is_same = |name: &str| row.contains_key(name) && row.get(name) == changed.get(name);
+        self.0.listed_by.iter().all(|name| is_same(name))
     }
 
     /// Whether changes between the subscribe and the list can't be missed (V1): the server acknowledges the feed, or

@@ -250,7 +250,8 @@ impl Request {
     }
 
     /// Makes the collections of `resource` see what this request creates, changes or deletes, as soon as the reply arrives.
-    /// The requests of a client's `Resource` do that by themselves.
+    /// The requests of a client's `Resource` do that by themselves. Rows that can belong to another group are retrieved first
+    /// (V14).
     ///
     /// ```
     /// # use dcrf_proto::ResourceDescription;

@@ -75,8 +75,9 @@ impl ResourceDescription {
         self
     }
 
-    /// Adds an argument of the list requests, such as a filter, or the `limit` of a page. See [`Request::arg`] for
-    /// invalid names and values.
+    /// Adds an argument of the list requests, such as a filter, or the `limit` of a page. A collection retrieves single rows
+    /// with it too. It is not sent with other requests, such as `create` and `patch`. See [`Request::arg`] for invalid names
+    /// and values.
     ///
     /// ```
     /// # use dcrf_proto::{Request, ResourceDescription};
@@ -108,8 +109,9 @@ impl ResourceDescription {
         self
     }
 
-    pub(crate) fn is_looked_up_by_pk(&self) -> bool {
-        self.lookup_field == "pk"
+    /// The argument that names an object.
+    pub(crate) fn looked_up_by(&self) -> &str {
+        &self.lookup_field
     }
 
     /// The live collection of all objects: the [`list`](Self::list), followed by the [feed](Self::feed_action).

@@ -20,6 +20,7 @@ pub(crate) enum WriteKind {
     Create,
     /// The reply is the row as it is now.
     Change,
+    /// The value of the resource's lookup field in the row.
     Delete(RowKey),
 }
 
@@ -36,9 +37,8 @@ impl Write {
         let kind = match request.action() {
             "create" => WriteKind::Create,
             "update" | "patch" => WriteKind::Change,
-            // Another lookup field does not say which row it is.
             "delete" => {
-                let key = request.argument("pk").filter(|_| resource.is_looked_up_by_pk())?;
+                let key = request.argument(resource.looked_up_by())?;
                 WriteKind::Delete(RowKey::from(&serde_json::from_str::<Pk>(key.get()).ok()?))
             }
             _ => return None,

@@ -73,7 +73,7 @@ impl fmt::Display for WaitingFor {
         f.write_str(match self {
             Self::Connection => "because there is no connection",
             Self::Acknowledgement => {
-                "because its feed is not acknowledged (if the action never replies, use `without_ack`)"
+                "because its feed is not acknowledged (if the action never replies, use `without_ack`, and `key_at` if its events have no `data`)"
             }
             Self::List => "because there is no reply to its list",
         })

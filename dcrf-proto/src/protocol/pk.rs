@@ -76,6 +76,17 @@ impl Pk {
         });
         Some((read_pk(named.or(pk)?)?, keys > 1))
     }
+
+    /// The value of a field of an object, if it can be a key.
+    pub(crate) fn in_field(object: &str, field: &str) -> Option<Self> {
+        let mut value = None;
+        let _ = Scan::new(object).entries(|scan, key| {
+            let raw = scan.raw().filter(|_| value.is_none())?;
+            value = (key == field).then_some(raw);
+            Some(())
+        });
+        read_pk(value?)
+    }
 }
 
 impl fmt::Display for Pk {

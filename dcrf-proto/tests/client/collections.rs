@@ -268,6 +268,34 @@ fn v8_row_that_does_not_decode_is_reported_and_not_kept() {
 }
 
 #[test]
+fn v8_rows_that_do_not_decode_are_told() {
+    let bad = |pk: u64| json!({"pk": pk, "title": 7});
+    for is_sorted in [false, true] {
+        let mut setup = Setup::connected();
+        let mut collecting = setup.client().collect::<Task>(tasks());
+        if is_sorted {
+            collecting = collecting.order_by(|one, other| one.title.cmp(&other.title));
+        }
+        let mut collecting = pin!(collecting.into_future());
+        load(&mut setup, &json!([bad(1), bad(2)]));
+        let board = Setup::poll(collecting.as_mut()).expect("it is live").unwrap();
+        let keys = |board: &Collection<Task>| -> Vec<Pk> {
+            board.undecodable().into_iter().map(|error| error.pk.unwrap()).collect()
+        };
+        assert_eq!(keys(&board), [Pk::from(1), Pk::from(2)]);
+        assert!(board.undecodable()[0].expected.contains("expected a string"));
+        assert_eq!((board.len(), board.status()), (0, CollectionStatus::Live));
+        send(&mut setup, "update", &task(1, "a"));
+        send(&mut setup, "delete", &json!({"pk": 2}));
+        assert!(keys(&board).is_empty());
+        assert_eq!(titles(&board), ["a"]);
+        send(&mut setup, "update", &bad(1));
+        assert_eq!(keys(&board), [Pk::from(1)]);
+        assert!(board.is_empty());
+    }
+}
+
+#[test]
 fn v9_slow_reader_gets_fewer_and_newer_changes() {
     let mut setup = Setup::connected();
     let board = live::<Task>(&mut setup, &json!([task(1, "a")]));

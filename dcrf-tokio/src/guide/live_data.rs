@@ -4,6 +4,7 @@
 //! - [On the server](#on-the-server)
 //! - [Which options?](#which-options)
 //! - [Changes](#changes)
+//! - [Rows that don't decode](#rows-that-dont-decode)
 //! - [During an outage](#during-an-outage)
 //! - [When it ends](#when-it-ends)
 //! - [What can't be known](#what-cant-be-known)
@@ -40,10 +41,13 @@
 //! ```
 //!
 //! [`Collection`](crate::Collection) can be cloned and shared. All clones, and all collections of the same description, have
-//! one copy of the rows, and the server sees one list and one subscription. [`get`](crate::Collection::get) finds a row by its
+//! one copy of the rows, and the server sees one list and one subscription. A closure is the same only if it comes from the same
+//! place in the code and captures nothing: for `version` in two places, write a function, as `.version(updated_at)`. Order and
+//! filter may differ. [`get`](crate::Collection::get) finds a row by its
 //! key, [`status`](crate::Collection::status) says whether the rows are current, and
 //! [`ready`](crate::Collection::ready) waits for that. What is created, changed or deleted through the same resource, or
-//! one of the same description, is in the collection before the call returns.
+//! one of the same description, is in the collection before the call returns. If the list has arguments, such as a project,
+//! what can belong to another group is retrieved first, and comes a moment later.
 //!
 //! A program that may start before its server uses [`start`](crate::CollectionBuilder::start) instead of `.await`: it returns
 //! at once, and the rows come when there is a connection.
@@ -90,7 +94,7 @@
 //! | sends only keys, such as `{"pk": 7}` | nothing: rows are retrieved |
 //! | sends events without `data`, as in DCRF's documentation | [`key_at("/message/pk")`](crate::CollectionBuilder::key_at) |
 //! | sends events without a request id | a [`Dialect`](crate::Dialect) with [`change_selector`](crate::Dialect::change_selector) |
-//! | never replies to the subscribe | [`Subscribe::without_ack`](crate::Subscribe::without_ack) on the feed |
+//! | never replies to the subscribe, as in DCRF's documentation | [`Subscribe::without_ack`](crate::Subscribe::without_ack) on the feed; the events of that form need `key_at` too |
 //! | has no feed | [`instances`](crate::CollectionBuilder::instances), and [`resync_every`](crate::CollectionBuilder::resync_every) for new rows |
 //! | paginates the list | nothing: all pages are read. Prefer a cursor for tables that change all the time |
 //! | changes rows without events, with `bulk_create` or `QuerySet.update` | [`resync_every`](crate::CollectionBuilder::resync_every) |
@@ -98,35 +102,64 @@
 //! # Changes
 //!
 //! A program that shows a list needs no snapshots: [`changes`](crate::Collection::changes) begins with the rows, and then
-//! yields what has changed, with the places of the rows if the collection has an order. A slow reader gets fewer batches with
-//! newer rows, and misses nothing.
+//! yields what has changed, with the old and the new rows. A slow reader gets fewer batches with newer rows, and misses nothing.
+//!
+//! With an order, each change also has its place. Apply the changes of a batch one after another: take a row from `old_index`,
+//! or from the `index` of `Removed`, and then put it at `index`.
 //!
 //! ```no_run
 //! use dcrf_tokio::{Collection, CollectionChange, CollectionError};
+//! use std::sync::Arc;
 //!
-//! async fn print_changes(names: &Collection<String>) -> Result<(), CollectionError> {
+//! /// `names` has an order.
+//! async fn show(names: &Collection<String>) -> Result<(), CollectionError> {
+//!     let mut list: Vec<Arc<String>> = Vec::new();
 //!     let mut changes = names.changes();
 //!     while let Some(batch) = changes.next().await {
 //!         for change in batch? {
 //!             match change {
-//!                 CollectionChange::Inserted { row, .. } => println!("+ {row}"),
-//!                 CollectionChange::Updated { old, row, .. } => println!("{old} -> {row}"),
-//!                 CollectionChange::Removed { old, .. } => println!("- {old}"),
+//!                 CollectionChange::Inserted { row, index: Some(index), .. } => list.insert(index, row),
+//!                 CollectionChange::Updated { row, old_index: Some(old), index: Some(index), .. } => {
+//!                     list.remove(old);
+//!                     list.insert(index, row);
+//!                 }
+//!                 CollectionChange::Removed { index: Some(index), .. } => _ = list.remove(index),
 //!                 other => println!("{other:?}"), // a row that does not decode
 //!             }
 //!         }
+//!         println!("{list:?}");
 //!     }
 //!     Ok(())
 //! }
 //! ```
 //!
+//! The last item is an error that says why the collection has ended. It is
+//! [`Closed(ByCaller)`](crate::CollectionError::Closed) if the program has closed the client.
+//!
 //! A snapshot has the rows as `Arc<T>`. To serialize it as a whole, enable serde's feature `rc`.
 //!
 //! In `dcrf-blocking`, `wait()` takes the place of `.await`, and `changes()` is an iterator.
 //!
+//! # Rows that don't decode
+//!
+//! A row that does not decode as the row type harms no other: it is left out, and its earlier state too. So with a wrong row
+//! type a collection is live, and empty. [`undecodable`](crate::Collection::undecodable) has these rows' keys and errors, and the
+//! changes have them as [`Undecodable`](crate::CollectionChange::Undecodable):
+//!
+//! ```no_run
+//! # fn example(board: dcrf_tokio::Collection<String>) {
+//! for error in board.undecodable() {
+//!     eprintln!("row {:?}: {error}", error.pk);
+//! }
+//! # }
+//! ```
+//!
 //! # During an outage
 //!
-//! The rows stay. [`status`](crate::Collection::status) is [`Stale`](crate::CollectionStatus::Stale), with since when and
+//! Before the first list, the status is [`Loading`](crate::CollectionStatus::Loading). Why there is no connection is in
+//! [`Client::watch_state`](crate::Client::watch_state).
+//!
+//! After it, the rows stay. [`status`](crate::Collection::status) is [`Stale`](crate::CollectionStatus::Stale), with since when and
 //! why. After the reconnect, the client subscribes, lists again, and reports only what differs. A list that fails removes
 //! nothing. [`watch_status`](crate::Collection::watch_status) is a stream of the statuses, for a status line.
 //!
@@ -134,7 +167,8 @@
 //!
 //! A collection goes on through every outage. It ends if going on can't help: the server refuses its feed or its first list,
 //! no row has a primary key (see [`pk_field`](crate::Resource::pk_field)), it becomes
-//! [too large](crate::Config::collections), or the client is closed. Then the status is
+//! [too large](crate::Builder::collections), or the client is closed. A list whose message is over
+//! [`max_incoming_message`](crate::Builder::max_incoming_message) ends it too, also one that was live: paginate the list. Then the status is
 //! [`Ended`](crate::CollectionStatus::Ended) with the reason, which is also the last item of the changes. The rows stay
 //! readable. To begin again, make another collection: an ended one is never shared.
 //!

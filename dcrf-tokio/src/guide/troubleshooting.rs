@@ -18,6 +18,12 @@
 //! | [`ReplyTooLarge`](crate::RequestError::ReplyTooLarge) or [`RefreshTooLarge`](crate::SubscriptionError::RefreshTooLarge) | the message is over the client's limit of 4 MiB: paginate the list, or raise [`max_incoming_message`](crate::Builder::max_incoming_message) |
 //! | [`QueueFull`](crate::RejectReason::QueueFull) | more requests wait to be sent than [`outbox`](crate::Builder::outbox) allows: wait for some replies first |
 //! | [`Change::Lagged`](crate::Change::Lagged) | your loop reads changes more slowly than they arrive, see [`OverflowPolicy`](crate::OverflowPolicy) |
+//! | a collection that is `loading` for ever | there is no connection: [`watch_state`](crate::Client::watch_state) says why. Or each subscribe ends the connection, see `ConnectionLost` above |
+//! | [`TimedOut`](crate::CollectionError::TimedOut), `because its feed is not acknowledged` | the subscribe action never replies: use [`without_ack`](crate::Subscribe::without_ack), and [`key_at`](crate::CollectionBuilder::key_at) if its events have no `data` |
+//! | [`TimedOut`](crate::CollectionError::TimedOut), `because there is no reply to its list` | the list takes longer than [`request_timeout`](crate::Builder::request_timeout), has too many pages, or fails: the [status](crate::Collection::status) has the error |
+//! | [`WithoutKeys`](crate::CollectionError::WithoutKeys) | the serializer calls the primary key otherwise, such as `id`: use [`pk_field`](crate::Resource::pk_field) |
+//! | a collection that is live, and empty | the rows do not decode: see [live data](super::live_data#rows-that-dont-decode). Or the server filters the list |
+//! | a collection that is live, and never changes | the feed sends nothing, or to another group. If [`Stats::rows_without_key`](crate::Stats::rows_without_key) grows, its events name no row where the client looks: use [`key_at`](crate::CollectionBuilder::key_at) |
 //! | a timeout of each call on a current-thread runtime | the runtime runs the client only inside of its `block_on` |
 //!
 //! To see what happens on the connection, [log it](super::observability#logs), or print

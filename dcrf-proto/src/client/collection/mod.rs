@@ -21,6 +21,7 @@ use super::Client;
 use crate::collections::CollectionStatus;
 use crate::command::Collect;
 use crate::error::CollectionError;
+use crate::protocol::json::DecodeError;
 use crate::protocol::pk::Pk;
 use crate::session::Session;
 
@@ -28,7 +29,9 @@ use crate::session::Session;
 ///
 /// It survives reconnects: rows are never dropped because a connection is lost, and what has changed meanwhile comes as a
 /// difference. Clones share their rows, and so do collections with the same description: the server sees one list and one
-/// subscription. Dropping the last one unsubscribes.
+/// subscription. It counts as a handle of its [`Client`](super::Client): the client stays open while there is a collection.
+/// Dropping the last one unsubscribes, and so must its [`changes`](Self::changes) and [`watch_status`](Self::watch_status) be
+/// dropped.
 ///
 /// ```no_run
 /// use dcrf_proto::client::{Client, Collection};
@@ -85,7 +88,8 @@ impl<T: DeserializeOwned + Send + Sync + 'static> Collection<T> {
     }
 
     /// All rows, in the order of [`order_by`](CollectionBuilder::order_by), or of their keys. Empty until the collection
-    /// was live. Without changes since the last call, it costs nothing.
+    /// was live. Rows that don't decode are not in it: see [`undecodable`](Self::undecodable). Without changes since the last
+    /// call, it costs nothing.
     pub fn snapshot(&self) -> Arc<[Arc<T>]> {
         self.view().snapshot()
     }
@@ -96,12 +100,12 @@ impl<T: DeserializeOwned + Send + Sync + 'static> Collection<T> {
         (0..snapshot.len()).map(move |index| snapshot[index].clone())
     }
 
-    /// The row with a primary key, if it passes the filter. A key of digits is a number.
+    /// The row with a primary key, if it decodes and passes the filter. A key of digits is a number.
     pub fn get(&self, key: impl Into<Pk>) -> Option<Arc<T>> {
         self.view().get(&key.into().canonical())
     }
 
-    /// The number of rows.
+    /// The number of rows that decode and pass the filter.
     pub fn len(&self) -> usize {
         self.view().len()
     }
@@ -109,6 +113,11 @@ impl<T: DeserializeOwned + Send + Sync + 'static> Collection<T> {
     /// Whether there are no rows.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Why rows could not be decoded as `T`, with their keys. These rows are not in the collection, whatever the filter says.
+    pub fn undecodable(&self) -> Vec<DecodeError> {
+        self.view().undecodable()
     }
 
     /// The changes from now on, in batches. The first batch is the state, and every change behind it follows.

@@ -22,6 +22,8 @@ pub(super) struct View<T> {
     /// The same rows in their order, if there is one. Rows that compare as equal are in the order of their keys.
     sorted: Vec<(Arc<T>, Pk)>,
     snapshot: Option<Arc<[Arc<T>]>>,
+    /// Rows that could not be decoded.
+    undecodable: BTreeMap<Pk, DecodeError>,
 }
 
 /// A row as it arrives: `None` if it was removed.
@@ -29,7 +31,14 @@ pub(super) type Row<T> = Option<Result<Arc<T>, DecodeError>>;
 
 impl<T> View<T> {
     pub(super) fn new(order: Option<Order<T>>, filter: Option<Filter<T>>) -> Self {
-        Self { order, filter, rows: BTreeMap::new(), sorted: Vec::new(), snapshot: None }
+        Self {
+            order,
+            filter,
+            rows: BTreeMap::new(),
+            sorted: Vec::new(),
+            snapshot: None,
+            undecodable: BTreeMap::new(),
+        }
     }
 
     /// An empty view with the same order and filter.
@@ -55,8 +64,23 @@ impl<T> View<T> {
         snapshot.clone()
     }
 
+    pub(super) fn undecodable(&self) -> Vec<DecodeError> {
+        self.undecodable.values().cloned().collect()
+    }
+
+    fn note_undecodable(&mut self, rows: &[(Pk, Row<T>)]) {
+        for (key, row) in rows {
+            if let Some(Err(error)) = row {
+                self.undecodable.insert(key.clone(), error.clone());
+            } else if !self.undecodable.is_empty() {
+                self.undecodable.remove(key);
+            }
+        }
+    }
+
     /// Applies rows, and returns what has changed.
     pub(super) fn apply(&mut self, rows: Vec<(Pk, Row<T>)>) -> Vec<CollectionChange<T>> {
+        self.note_undecodable(&rows);
         if self.rows.is_empty() && self.order.is_some() {
             return self.fill(rows);
         }

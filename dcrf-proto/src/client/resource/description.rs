@@ -22,7 +22,9 @@ impl<T> Resource<T> {
         self.describe(|description| description.lookup_field(name))
     }
 
-    /// Adds an argument of [`list`](Self::list) and [`all`](Self::all), such as a filter, or the `limit` of a page.
+    /// Adds an argument of [`list`](Self::list) and [`all`](Self::all), such as a filter, or the `limit` of a page. A
+    /// [`collection`](Self::collection) retrieves single rows with it too. It is not sent with other requests, such as
+    /// [`create`](Self::create), [`patch`](Self::patch) and [`delete`](Self::delete).
     pub fn list_arg(self, name: &str, value: impl Serialize) -> Self {
         self.describe(|description| description.list_arg(name, value))
     }

@@ -364,8 +364,10 @@ impl<T> Resource<T> {
 impl<T: DeserializeOwned + Send + Sync + 'static> Resource<T> {
     /// A live collection of the objects: a local copy of the list that follows the feed. Await it.
     ///
-    /// What is created, changed or deleted through this resource is in the collection before the call returns. The requests
-    /// and subscriptions of the collection pass through the maps of [`with`](Self::with) and
+    /// What is created, changed or deleted through this resource is in the collection before the call returns. If the list has
+    /// [arguments](Self::list_arg), other than those of pages, what can belong to another group is retrieved first.
+    ///
+    /// The requests and subscriptions of the collection pass through the maps of [`with`](Self::with) and
     /// [`with_subscribe`](Self::with_subscribe); collections with different maps share nothing.
     ///
     /// ```no_run

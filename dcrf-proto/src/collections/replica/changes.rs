@@ -24,11 +24,11 @@ impl Replica {
     pub(in crate::collections) fn read_feed(&mut self, host: &mut Host<'_>, feed: SubscriptionKey) {
         while let Some(change) = host.poll_change(feed) {
             match change {
-                Ok(Change::Create(row) | Change::Update(row)) => self.upsert(host.cx, row),
+                Ok(Change::Create(row) | Change::Update(row)) => self.upsert(host.cx, feed, row),
                 Ok(Change::Delete(Deleted { pk: Some(pk), data })) => {
                     self.remove(host.cx, RowKey::from(&pk), Some(&data));
                 }
-                Ok(Change::Delete(_)) => host.cx.stats.rows_without_key += 1,
+                Ok(Change::Delete(_)) => self.unnamed(host.cx, feed),
                 // A reconnect lists anyway. Otherwise changes are missing on this connection.
                 Ok(Change::Gap(gap)) => match self.feeds.row(feed).cloned() {
                     Some(row) => self.doubt(row),
@@ -36,8 +36,9 @@ impl Replica {
                 },
                 Ok(Change::Lagged(_)) => self.resync(host),
                 Ok(Change::Other { action, payload }) => {
-                    self.event_without_data(host.cx, action.as_deref(), &payload);
+                    self.event_without_data(host.cx, feed, action.as_deref(), &payload);
                 }
+                Ok(Change::ErrorReply(_)) => self.lost(host.cx, feed),
                 Ok(_) => {}
                 Err(error) => match self.feeds.ended(host, feed) {
                     Subject::Rows => {
@@ -70,11 +71,25 @@ impl Replica {
         }
     }
 
-    fn upsert(&mut self, cx: &mut Context, row: Json) {
+    /// A change does not say which row it is about.
+    fn unnamed(&mut self, cx: &mut Context, feed: SubscriptionKey) {
+        cx.stats.rows_without_key += 1;
+        self.lost(cx, feed);
+    }
+
+    /// A change of the rows of a feed is not known.
+    fn lost(&mut self, cx: &Context, feed: SubscriptionKey) {
+        match self.feeds.row(feed).cloned() {
+            Some(row) => self.doubt(row),
+            None if self.status.is_live() || self.listing.is_some() => self.list_by(cx.after(SOON)),
+            None => {}
+        }
+    }
+
+    fn upsert(&mut self, cx: &mut Context, feed: SubscriptionKey, row: Json) {
         let pk_field = pk_field(&self.description, &cx.config);
         let Some((key, has_data)) = read_key(row.as_str(), pk_field) else {
-            cx.stats.rows_without_key += 1;
-            return;
+            return self.unnamed(cx, feed);
         };
         self.fetches.changed(&key);
         if !has_data {
@@ -90,35 +105,75 @@ impl Replica {
 
     /// Applies the reply to a write through the same resource (V14).
     pub(in crate::collections) fn written(&mut self, host: &mut Host<'_>, written: &Written) {
-        self.apply_written(host.cx, written);
-        self.restart_unsent_listing(host);
-    }
-
-    fn apply_written(&mut self, cx: &Context, written: &Written) {
         let Written { write: Write { resource, kind }, reply } = written;
         if self.error().is_some() || self.description.0.resource.as_ref() != Some(resource) {
             return;
         }
-        if let WriteKind::Delete(key) = kind {
-            self.fetches.changed(key);
-            let _ = self.store.gone(key);
-            return;
+        match kind {
+            WriteKind::Delete(key) => self.deleted(host.cx, resource.looked_up_by(), key),
+            WriteKind::Create => self.saved(host, reply, true),
+            WriteKind::Change => self.saved(host, reply, false),
         }
-        let pk_field = pk_field(&self.description, &cx.config);
+        self.restart_unsent_listing(host);
+        self.fetch(host);
+        self.schedule(host);
+    }
+
+    /// The row with a value of its lookup field was deleted through the same resource.
+    fn deleted(&mut self, cx: &Context, lookup_field: &str, value: &RowKey) {
+        let is_key = ["pk", pk_field(&self.description, &cx.config)].contains(&lookup_field);
+        let keys = if is_key { vec![value.clone()] } else { self.find(lookup_field, value) };
+        match &keys[..] {
+            [] => {}
+            [key] => {
+                self.fetches.changed(key);
+                let _ = self.store.gone(key);
+            }
+            // One of them has another value by now.
+            _ => self.list_by(cx.after(SOON)),
+        }
+    }
+
+    /// The rows that have a value in a field.
+    fn find(&self, field: &str, value: &RowKey) -> Vec<RowKey> {
+        let value_of = |row: &Json| Pk::in_field(row.as_str(), field).map(|pk| RowKey::from(&pk));
+        let rows = self.store.iter().filter(|(_, row)| value_of(&row.json).as_ref() == Some(value));
+        rows.map(|(key, _)| key.clone()).collect()
+    }
+
+    /// A row was created or changed through the same resource.
+    fn saved(&mut self, host: &mut Host<'_>, reply: &Json, is_new: bool) {
+        let pk_field = pk_field(&self.description, &host.cx.config);
         let Some((key, true)) = read_key(reply.as_str(), pk_field) else { return };
-        // A row of another group does not come by being changed.
-        if *kind == WriteKind::Create || self.store.get(&key).is_some() {
-            self.fetches.changed(&key);
+        let is_ours = match self.store.get(&key) {
+            Some(known) => self.description.keeps(&known.json, reply),
+            None if is_new => !self.description.is_part(),
+            // A row of another group does not come by being changed.
+            None => return,
+        };
+        self.fetches.changed(&key);
+        if is_ours {
             let _ = self.store.upsert(&key, reply.clone(), Origin::Reply);
+            self.follow(host, &key);
+        } else {
+            self.doubt(key);
         }
     }
 
     /// An event that only names its row (V4).
-    fn event_without_data(&mut self, cx: &Context, action: Option<&str>, payload: &Json) {
-        let Some(pointer) = &self.description.0.key_at else { return };
-        let payload: Option<Value> = payload.decode().ok();
-        let pk = payload.as_ref().and_then(|payload| payload.pointer(pointer));
-        let Some(pk) = pk.and_then(|pk| Pk::deserialize(pk).ok()) else { return };
+    fn event_without_data(
+        &mut self,
+        cx: &mut Context,
+        feed: SubscriptionKey,
+        action: Option<&str>,
+        payload: &Json,
+    ) {
+        let pointer = self.description.0.key_at.as_deref();
+        let payload: Option<Value> = pointer.and_then(|_| payload.decode().ok());
+        let pk = payload.as_ref().zip(pointer).and_then(|(payload, key)| payload.pointer(key));
+        let Some(pk) = pk.and_then(|pk| Pk::deserialize(pk).ok()) else {
+            return self.unnamed(cx, feed);
+        };
         let key = RowKey::from(&pk);
         if action == Some("delete") {
             self.remove(cx, key, None);

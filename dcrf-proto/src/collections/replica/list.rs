@@ -7,7 +7,6 @@ use crate::collections::host::Host;
 use crate::collections::listing::{Listing, Next};
 use crate::collections::row_key::RowKey;
 use crate::collections::status::{CollectionStatus, StaleCause};
-use crate::command::Subscribe;
 use crate::error::{CollectionError, RejectReason, RequestError};
 use crate::protocol::json::{DecodeError, Json};
 use crate::protocol::pk::Pk;
@@ -178,19 +177,26 @@ impl Replica {
         if !self.description.0.instances {
             return;
         }
-        let Self { feeds, store, description, .. } = self;
+        let Self { feeds, store, .. } = self;
         feeds.retain_instances(host, |row| store.get(row).is_some());
-        let rows = store.iter().filter(|(row, _)| !feeds.has_instance(row));
-        let new: Vec<(RowKey, Subscribe)> = rows
-            .filter_map(|(row, stored)| {
-                let subscribe = description.instance(&Pk::from(row), &stored.json)?;
-                Some((row.clone(), subscribe))
-            })
-            .collect();
-        for instance in new {
-            if let Err(reason) = self.feeds.add_instance(host, instance) {
-                return self.end(host, CollectionError::Rejected { reason });
-            }
+        let new = store.iter().map(|(row, _)| row).filter(|row| !feeds.has_instance(row));
+        let new: Vec<RowKey> = new.cloned().collect();
+        for row in new {
+            self.follow(host, &row);
+        }
+    }
+
+    /// Subscribes to a row that is new, if there is no feed. Before the list, it knows better.
+    pub(super) fn follow(&mut self, host: &mut Host<'_>, row: &RowKey) {
+        let is_due = self.description.0.instances && self.status.is_live();
+        if !is_due || self.feeds.has_instance(row) {
+            return;
+        }
+        let Some(stored) = self.store.get(row) else { return };
+        let subscribe = self.description.instance(&Pk::from(row), &stored.json);
+        let Some(instance) = subscribe.map(|subscribe| (row.clone(), subscribe)) else { return };
+        if let Err(reason) = self.feeds.add_instance(host, instance) {
+            self.end(host, CollectionError::Rejected { reason });
         }
     }
 }

@@ -212,7 +212,11 @@ impl Replica {
                 Err(error) => self.list_failed(host, error),
             }
         } else if let Some((row, flight)) = self.fetches.settled(request) {
+            let is_new = self.store.get(&row).is_none();
             self.fetched(host.cx, &row, flight, result);
+            if is_new {
+                self.follow(host, &row);
+            }
             self.restart_unsent_listing(host);
             self.fetch(host);
         }

@@ -142,6 +142,12 @@ impl<R> Builder<R> {
         self
     }
 
+    /// Sets [`Config::collections`]: how many rows a collection may hold.
+    pub fn collections(mut self, limit: Limit) -> Self {
+        self.config.collections = limit;
+        self
+    }
+
     /// Sets [`Config::replay_window`]: how many replayed subscribes may be unacknowledged at first.
     pub fn replay_window(mut self, subscribes: usize) -> Self {
         self.config.replay_window = subscribes;

@@ -3,6 +3,8 @@
 mod attacks;
 mod lists;
 mod lookups;
+mod unnamed;
+mod writes;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
