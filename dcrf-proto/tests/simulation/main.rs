@@ -6,8 +6,8 @@
 //! `SIM_FIRST_SEED` the first, `SIM_HOURS` the length. A seed that fails prints its last events, and how to run it
 //! alone.
 //!
-//! `SIM_WORLD=collections` plays the world of live collections of every seed, and nothing else; with `SIM_WORLD=all`, each
-//! tenth seed plays it beside its other world.
+//! Each tenth seed plays a world of live collections, too. `SIM_WORLD=collections` plays that of every seed, and nothing
+//! else.
 #![expect(
     clippy::disallowed_methods,
     reason = "the environment chooses the seeds, and the report has the real time"
@@ -104,13 +104,12 @@ fn play(seed: u64, hours: u64) -> Report {
     report
 }
 
-/// The kinds of worlds of a seed. Some worlds of collections still fail, so they are played only on request.
+/// The kinds of worlds of a seed, or the one that `SIM_WORLD` names.
 fn worlds(seed: u64) -> Vec<World> {
     match env::var("SIM_WORLD").as_deref() {
         Ok("collections") => vec![World::Collections],
-        Ok("all") => World::of(seed),
-        Ok(other) => panic!("SIM_WORLD must be `collections` or `all`, not `{other}`"),
-        Err(_) => vec![World::Calls],
+        Ok(other) => panic!("SIM_WORLD must be `collections`, not `{other}`"),
+        Err(_) => World::of(seed),
     }
 }
 
