@@ -176,3 +176,167 @@ fn v5_row_that_was_gone_before_the_list_moves_no_page() {
     assert_eq!(rows(&c, key), [task(2, "b"), task(3, "c"), task(4, "d")]);
     assert!(c.sent().is_empty(), "it is not listed again");
 }
+
+#[test]
+fn v5_relist_is_a_difference() {
+    let mut c = Conversation::connected();
+    let (key, _) = live(&mut c, tasks(), &json!([task(1, "a"), task(2, "b"), task(3, "c")]));
+    assert_eq!(batch(&mut c, key).len(), 3);
+    c.disconnect(closed(1012));
+    let feed = reconnect(&mut c);
+    c.reply(&feed, &Value::Null);
+    let list = c.sent_one();
+    assert_eq!(rows(&c, key).len(), 3, "old rows stay visible");
+    c.reply(&list, &json!([task(1, "a"), task(2, "x"), task(4, "d")]));
+    let changes = batch(&mut c, key);
+    assert_eq!(
+        changes,
+        [(Pk::from(3), None), (Pk::from(2), Some(task(2, "x"))), (Pk::from(4), Some(task(4, "d")))]
+    );
+    assert_eq!(c.session.stats().repairs, 0, "a reconnect is no repair");
+}
+
+#[test]
+fn v5_list_that_fails_removes_nothing() {
+    let mut c = Conversation::connected();
+    let (key, _) = live(&mut c, tasks(), &json!([task(1, "a"), task(2, "b")]));
+    batch(&mut c, key);
+    c.session.resync(key, c.now);
+    let list = c.sent_one();
+    c.reply_error(&list, 500);
+    assert_eq!(rows(&c, key).len(), 2);
+    let stale = status(&c, key);
+    assert!(matches!(
+        stale,
+        CollectionStatus::Stale { cause: StaleCause::List(RequestError::ErrorReply(_)), .. }
+    ));
+    assert!(batch(&mut c, key).is_empty());
+    // It is tried again.
+    c.advance(Duration::from_secs(1));
+    let list = c.sent_one();
+    c.reply(&list, &json!([task(2, "b")]));
+    assert_eq!(status(&c, key), CollectionStatus::Live);
+    assert_eq!(batch(&mut c, key), [(Pk::from(1), None)]);
+}
+
+#[test]
+fn v5_pages_are_one_list() {
+    let mut c = Conversation::connected();
+    let key = collect(&mut c, tasks());
+    let feed = c.sent_one();
+    c.reply(&feed, &Value::Null);
+    let first = c.sent_one();
+    c.reply(
+        &first,
+        &json!({"count": 3, "limit": 2, "offset": 0, "results": [task(1, "a"), task(2, "b")]}),
+    );
+    assert!(rows(&c, key).is_empty());
+    let second = c.sent_one();
+    assert_eq!((&second["payload"]["limit"], &second["payload"]["offset"]), (&json!(2), &json!(2)));
+    c.reply(&second, &json!({"count": 3, "limit": 2, "offset": 2, "results": [task(3, "c")]}));
+    assert_eq!(rows(&c, key).len(), 3);
+    assert_eq!(status(&c, key), CollectionStatus::Live);
+}
+
+#[test]
+fn v5_rows_that_move_between_pages_are_listed_again() {
+    let mut c = Conversation::connected();
+    let key = collect(&mut c, tasks());
+    let feed = c.sent_one();
+    c.reply(&feed, &Value::Null);
+    let page = |offset: u64, rows: &[Value]| json!({"count": 3, "limit": 2, "offset": offset, "results": rows});
+    let first = c.sent_one();
+    c.reply(&first, &page(0, &[task(1, "a"), task(2, "b")]));
+    // Row 3 moves to the first page, which has been read.
+    c.event(&feed, "delete", &json!({"pk": 1}));
+    c.event(&feed, "create", &task(4, "d"));
+    let second = c.sent_one();
+    c.reply(&second, &page(2, &[task(4, "d")]));
+    assert_eq!(status(&c, key), CollectionStatus::Loading { error: None });
+    let first = c.sent_one();
+    assert!(first["payload"].get("offset").is_none());
+    c.reply(&first, &page(0, &[task(2, "b"), task(3, "c")]));
+    let second = c.sent_one();
+    c.reply(&second, &page(2, &[task(4, "d")]));
+    assert_eq!(rows(&c, key), [task(2, "b"), task(3, "c"), task(4, "d")]);
+}
+
+#[test]
+fn v7_answers_of_an_older_listing_are_ignored() {
+    let mut c = Conversation::connected();
+    let (key, _) = live(&mut c, tasks(), &json!([task(1, "a")]));
+    c.session.resync(key, c.now);
+    let first = c.sent_one();
+    c.session.resync(key, c.now);
+    let second = c.sent_one();
+    c.reply(&first, &json!([]));
+    assert_eq!(rows(&c, key), [task(1, "a")]);
+    c.reply(&second, &json!([task(1, "a"), task(2, "b")]));
+    assert_eq!(rows(&c, key).len(), 2);
+}
+
+#[test]
+fn v7_page_of_an_older_connection_is_not_continued() {
+    let mut c = Conversation::connected();
+    let key = collect(&mut c, tasks());
+    let feed = c.sent_one();
+    c.reply(&feed, &Value::Null);
+    let first = c.sent_one();
+    c.reply(
+        &first,
+        &json!({"count": 3, "limit": 2, "offset": 0, "results": [task(1, "old"), task(2, "old")]}),
+    );
+    c.sent_one();
+    c.disconnect(closed(1012));
+    let feed = reconnect(&mut c);
+    c.reply(&feed, &Value::Null);
+    let list = c.sent_one();
+    assert!(list["payload"].get("offset").is_none());
+    c.reply(&list, &json!([task(3, "new")]));
+    assert_eq!(rows(&c, key), [task(3, "new")]);
+}
+
+#[test]
+fn v12_resync_finds_and_counts_what_was_not_reported() {
+    let mut c = Conversation::connected();
+    let every = Duration::from_secs(60);
+    let (key, _) = live(&mut c, tasks().resync_every(every), &json!([task(1, "a")]));
+    batch(&mut c, key);
+    c.advance_alive(Duration::from_secs(53));
+    assert!(c.sent().is_empty());
+    c.advance_alive(Duration::from_secs(7));
+    let list = c.sent_one();
+    c.reply(&list, &json!([task(1, "b"), task(2, "bulk")]));
+    assert_eq!(batch(&mut c, key).len(), 2);
+    assert_eq!(c.session.stats().repairs, 2);
+    assert_eq!(status(&c, key), CollectionStatus::Live);
+    c.advance_alive(Duration::from_secs(60));
+    c.sent_one();
+}
+
+#[test]
+fn v12_resync_that_is_due_is_not_lost_by_an_event() {
+    let mut c = Conversation::connected();
+    let interval = Duration::from_secs(60);
+    let (_, feed) = live(&mut c, tasks().resync_every(interval), &json!([task(1, "a")]));
+    c.advance_alive(interval / 2);
+    // The program is suspended: then frames are read before timers fire.
+    c.now += interval;
+    c.event(&feed, "update", &task(1, "b"));
+    c.advance(Duration::ZERO);
+    assert_eq!(c.sent_actions(), ["list"]);
+}
+
+#[test]
+fn v12_gap_on_a_connection_is_listed_over() {
+    let mut c = Conversation::connected();
+    let (key, feed) = live(&mut c, tasks(), &json!([task(1, "a")]));
+    let envelope = json!({"stream": "tasks", "payload": {"action": "update", "data": {},
+        "request_id": feed["payload"]["request_id"]}});
+    c.session.handle_too_large(c.epoch(), &envelope.to_string(), 5_000_000, 4_194_304, c.now);
+    assert!(!status(&c, key).is_live());
+    let list = c.sent_one();
+    c.reply(&list, &json!([task(1, "large")]));
+    assert_eq!(status(&c, key), CollectionStatus::Live);
+    assert_eq!(rows(&c, key), [task(1, "large")]);
+}
