@@ -404,7 +404,8 @@ impl Shared {
                     self.seen(pk, version);
                 }
             }
-            _ => {}
+            // It names no row, so the rows are listed again (V4).
+            _ => self.reasons += 1,
         }
     }
 }
