@@ -107,12 +107,11 @@ impl Listing {
             return Ok(Next::End { is_complete: true });
         }
         let text;
-        let page: Page<&RawValue> = match serde_json::from_str(reply.as_str()) {
-            Ok(page) => page,
-            Err(_) => {
-                text = json::without_lone_surrogates(reply.as_str());
-                serde_json::from_str(&text).map_err(|error| DecodeError::from(&error))?
-            }
+        let page: Page<&RawValue> = if let Ok(page) = serde_json::from_str(reply.as_str()) {
+            page
+        } else {
+            text = json::without_lone_surrogates(reply.as_str());
+            serde_json::from_str(&text).map_err(|error| DecodeError::from(&error))?
         };
         if self.pages > 0 {
             page.check_follows(&self.page)?;

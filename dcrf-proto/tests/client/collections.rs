@@ -109,6 +109,8 @@ fn v11_filter_that_panics_hides_only_its_row() {
     assert_eq!(titles(&board), ["a", "d"]);
 }
 
+type Order = Box<dyn Fn(&Task, &Task) -> std::cmp::Ordering + Send + Sync>;
+
 #[test]
 fn v11_order_that_contradicts_itself_or_panics_loses_no_row() {
     let calls = AtomicUsize::new(1);
@@ -122,8 +124,7 @@ fn v11_order_that_contradicts_itself_or_panics_loses_no_row() {
         }
         one.title.cmp(&other.title)
     };
-    let orders: [Box<dyn Fn(&Task, &Task) -> std::cmp::Ordering + Send + Sync>; 2] =
-        [Box::new(random), Box::new(panicking)];
+    let orders: [Order; 2] = [Box::new(random), Box::new(panicking)];
     for order in orders {
         let mut setup = Setup::connected();
         let mut collecting =
