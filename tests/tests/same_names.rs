@@ -42,9 +42,22 @@ fn clients_have_the_same_methods() {
 
 #[test]
 fn resources_have_the_same_methods() {
+    let resource = "dcrf-proto/src/client/resource";
+    let async_resource = [&*format!("{resource}/mod.rs"), &*format!("{resource}/description.rs")];
     assert_eq!(
-        function_names(&["dcrf-proto/src/client/resource.rs"], &[]),
+        function_names(&async_resource, &[]),
         function_names(&["dcrf-blocking/src/resource.rs"], &[])
+    );
+}
+
+#[test]
+fn collections_have_the_same_methods() {
+    let collection = "dcrf-proto/src/client/collection";
+    let async_collection = [&*format!("{collection}/mod.rs"), &*format!("{collection}/builder.rs")];
+    assert_eq!(
+        function_names(&async_collection, &[]),
+        // The async builder is awaited.
+        function_names(&["dcrf-blocking/src/collection.rs"], &["wait"])
     );
 }
 

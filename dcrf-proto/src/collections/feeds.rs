@@ -55,6 +55,11 @@ impl Feeds {
         self.all.iter().all(|feed| feed.is_live)
     }
 
+    /// The feeds that are not live on this connection.
+    pub(super) fn waiting(&self) -> impl Iterator<Item = SubscriptionKey> {
+        self.all.iter().filter(|feed| !feed.is_live).map(|feed| feed.key)
+    }
+
     /// Whether all instances are live on this connection.
     pub(super) fn are_instances_live(&self) -> bool {
         self.pending == 0

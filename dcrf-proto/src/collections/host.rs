@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::Parts;
 use crate::command::{Request, Subscribe};
 use crate::context::Context;
-use crate::error::{RejectReason, RequestError, SubscriptionError};
+use crate::error::{ConnectionError, RejectReason, RequestError, SubscriptionError};
 use crate::event::Change;
 use crate::id::{OwnMap, ReplicaKey, RequestKey, SubscriptionKey};
 use crate::requests::Requests;
@@ -81,6 +81,14 @@ impl<'a> Host<'a> {
         feed: SubscriptionKey,
     ) -> Option<Result<Change, SubscriptionError>> {
         self.subscriptions.poll_change(self.cx, feed)
+    }
+
+    /// The stream and the action of a subscribe after which connections end, and why the last one did.
+    pub(super) fn suspicion(
+        &self,
+        feed: SubscriptionKey,
+    ) -> Option<(&str, &str, &ConnectionError)> {
+        self.subscriptions.suspicion(feed)
     }
 
     /// Sets the replica's timer to `next`. `timer` is when it fires now.

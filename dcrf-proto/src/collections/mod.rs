@@ -277,6 +277,12 @@ impl Collections {
         }
     }
 
+    pub(crate) fn dial_failed(&mut self, parts: &mut Parts<'_>, error: &ConnectionError) {
+        for key in self.keys() {
+            self.update(parts, key, |replica, host| replica.dial_failed(host, error));
+        }
+    }
+
     /// Without feeds, a replica waits only for the connection.
     pub(crate) fn connected(&mut self, parts: &mut Parts<'_>) {
         for key in self.keys() {

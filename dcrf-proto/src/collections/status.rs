@@ -11,10 +11,10 @@ use crate::error::{CollectionError, ConnectionError, RequestError};
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum CollectionStatus {
-    /// The rows are not known yet. If listing them has failed, this says why; it is tried again.
+    /// The rows are not known yet. If there is no connection, or listing them has failed, this says why; it is tried again.
     Loading {
         /// Why the last attempt failed.
-        error: Option<RequestError>,
+        error: Option<StaleCause>,
     },
     /// The rows are those of the server, and follow its changes.
     Live,
@@ -32,13 +32,14 @@ pub enum CollectionStatus {
     Ended(CollectionError),
 }
 
-/// Why the rows of a collection may be out of date.
+/// Why the rows of a collection are not known, or may be out of date.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum StaleCause {
-    /// The connection was lost, or changes were lost on it. The rows are listed again.
+    /// There is no connection, it was lost, or changes were lost on it. The rows are listed again.
     Connection(ConnectionError),
-    /// The rows could not be listed again. It is tried again later.
+    /// The rows could not be listed. It is tried again later. If several connections in a row were lost during the list, it is
+    /// [`RequestError::ConnectionLost`].
     List(RequestError),
 }
 
@@ -66,7 +67,7 @@ impl fmt::Display for StaleCause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Connection(error) => error.fmt(f),
-            Self::List(error) => error.fmt(f),
+            Self::List(error) => write!(f, "the list failed: {error}"),
         }
     }
 }

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use super::{CloseReason, RejectReason, Rejected, RequestError, SubscriptionError};
+use super::{
+    CloseReason, ConnectionError, RejectReason, Rejected, RequestError, SubscriptionError,
+};
 use crate::command::Collect;
 use crate::config::Limit;
 use crate::protocol::json::DecodeError;
@@ -56,11 +58,24 @@ pub enum CollectionError {
 }
 
 /// What a collection waits for before it is live.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WaitingFor {
     /// A connection.
-    Connection,
+    Connection {
+        /// Why the last attempt failed, or why the last connection was lost.
+        error: Option<ConnectionError>,
+    },
+    /// A reply to its subscribe or its list, after which connections end: the server does not have the stream, its consumer
+    /// raises an exception, or it can't send so large a reply.
+    Suspected {
+        /// The stream.
+        stream: String,
+        /// The action.
+        action: String,
+        /// Why the last connection ended.
+        cause: ConnectionError,
+    },
     /// The acknowledgement of a feed. If its action never replies, use
     /// [`Subscribe::without_ack`](crate::Subscribe::without_ack).
     Acknowledgement,
@@ -71,7 +86,17 @@ pub enum WaitingFor {
 impl fmt::Display for WaitingFor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Connection => "because there is no connection",
+            Self::Connection { error: None } => "because there is no connection",
+            Self::Connection { error: Some(error) } => {
+                return write!(f, "because there is no connection: {error}");
+            }
+            Self::Suspected { stream, action, cause } => {
+                let hint = "does the server have it, and can it send its reply?";
+                return write!(
+                    f,
+                    "because connections end after `{action}` on `{stream}` ({hint}): {cause}"
+                );
+            }
             Self::Acknowledgement => {
                 "because its feed is not acknowledged (if the action never replies, use `without_ack`, and `key_at` if its events have no `data`)"
             }

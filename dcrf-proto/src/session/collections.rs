@@ -172,6 +172,12 @@ impl Session {
         }
     }
 
+    pub(super) fn report_failed_dial(&mut self, error: &ConnectionError) {
+        if !self.collections.is_empty() {
+            self.collections.dial_failed(&mut parts!(self), error);
+        }
+    }
+
     pub(super) fn collection_timer_fired(&mut self, key: ReplicaKey) {
         self.collections.timer_fired(&mut parts!(self), key);
     }

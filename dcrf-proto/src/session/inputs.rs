@@ -444,8 +444,9 @@ impl Session {
             Some(_) => self.subscriptions.refresh_one_at_a_time(false),
             None => {}
         }
-        if let Some(cause) = cause {
-            self.disconnect_collections(cause);
+        match cause {
+            Some(cause) => self.disconnect_collections(cause),
+            None => self.report_failed_dial(error),
         }
         self.subscriptions.disconnected(&mut self.cx, cause);
         self.requests.connection_lost(&mut self.cx, error, is_death);

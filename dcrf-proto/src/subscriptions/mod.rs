@@ -83,6 +83,14 @@ impl Subscriptions {
         self.registry.upstreams.get(key).map(|upstream| &*upstream.stream)
     }
 
+    /// The stream and the action of a subscribe that was alone when a connection died, and why the last one died.
+    pub(crate) fn suspicion(&self, key: SubscriptionKey) -> Option<(&str, &str, &ConnectionError)> {
+        let upstream = self.registry.subscribers.get(key)?.upstream()?;
+        let upstream = self.registry.upstreams.get(upstream)?;
+        upstream.suspicion.as_ref().filter(|suspicion| suspicion.was_alone())?;
+        Some((&upstream.stream, upstream.action(), self.last_error.as_ref()?))
+    }
+
     pub(crate) fn refresh_stream(&self, key: SubscriptionKey) -> Option<&str> {
         refreshes::stream(&self.registry, key)
     }

@@ -11,8 +11,7 @@ use crate::memory::Setup;
 use crate::server_frames::event;
 use dcrf_proto::client::{Collection, CollectionChange, CollectionChanges, Resource};
 use dcrf_proto::{
-    CloseReason, Collect, CollectionError, CollectionStatus, Config, ConnectionError, Pk,
-    Subscribe, WaitingFor,
+    CloseReason, Collect, CollectionError, CollectionStatus, Config, ConnectionError, Pk, Subscribe,
 };
 use proptest::prelude::*;
 use serde::Deserialize;
@@ -200,41 +199,6 @@ fn v8_row_whose_decoding_panics_harms_no_other() {
     send(&mut setup, "update", &task(2, "b"));
     send(&mut setup, "update", &task(1, "boom"));
     assert_eq!(titles(&board), ["b"]);
-}
-
-#[test]
-fn v6_collection_that_is_not_live_in_time_says_what_it_waits_for() {
-    let fails = |setup: &mut Setup, waiting_for, timeout| {
-        let board = setup.client().collect::<Task>(tasks()).start().unwrap();
-        let mut ready = pin!(board.ready());
-        setup.settle();
-        if waiting_for == WaitingFor::List {
-            setup.reply(0, 201, &Value::Null);
-        }
-        assert_eq!(Setup::poll(ready.as_mut()), None);
-        setup.advance(timeout);
-        setup.settle();
-        let error = CollectionError::TimedOut { waiting_for };
-        assert_eq!(Setup::poll(ready.as_mut()), Some(Err(error)));
-        assert!(!board.status().is_live());
-        board
-    };
-    let mut config = Config::default();
-    let mut setup = Setup::idle();
-    let board = fails(&mut setup, WaitingFor::Connection, config.request_timeout.unwrap());
-    assert_eq!(board.status(), CollectionStatus::Loading { error: None });
-
-    // Less than the heartbeat's.
-    let timeout = Duration::from_secs(4);
-    config.request_timeout = Some(timeout);
-    let mut setup = Setup::connected_with(config.clone());
-    let board = fails(&mut setup, WaitingFor::Acknowledgement, timeout);
-    // It still goes on.
-    load(&mut setup, &json!([task(1, "late")]));
-    assert_eq!(titles(&board), ["late"]);
-
-    let mut setup = Setup::connected_with(config);
-    fails(&mut setup, WaitingFor::List, timeout);
 }
 
 #[test]

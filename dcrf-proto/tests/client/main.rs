@@ -19,4 +19,5 @@ mod resource;
 #[path = "../server_frames/mod.rs"]
 mod server_frames;
 mod snapshots;
+mod waiting;
 mod wakers;

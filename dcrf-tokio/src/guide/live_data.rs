@@ -156,8 +156,8 @@
 //!
 //! # During an outage
 //!
-//! Before the first list, the status is [`Loading`](crate::CollectionStatus::Loading). Why there is no connection is in
-//! [`Client::watch_state`](crate::Client::watch_state).
+//! Before the first list, the status is [`Loading`](crate::CollectionStatus::Loading), with the reason if connecting or listing
+//! has failed.
 //!
 //! After it, the rows stay. [`status`](crate::Collection::status) is [`Stale`](crate::CollectionStatus::Stale), with since when and
 //! why. After the reconnect, the client subscribes, lists again, and reports only what differs. A list that fails removes
@@ -170,7 +170,15 @@
 //! [too large](crate::Builder::collections), or the client is closed. A list whose message is over
 //! [`max_incoming_message`](crate::Builder::max_incoming_message) ends it too, also one that was live: paginate the list. Then the status is
 //! [`Ended`](crate::CollectionStatus::Ended) with the reason, which is also the last item of the changes. The rows stay
-//! readable. To begin again, make another collection: an ended one is never shared.
+//! readable.
+//!
+//! It does not end if that can't be proved. A subscribe to a stream that the server does not have ends the connection, and so
+//! does a list over Daphne's limit of 1 MiB. The client tries more and more slowly, at most every 2 minutes. Meanwhile
+//! [`ready`](crate::Collection::ready) fails, and names the
+//! [suspect](crate::WaitingFor::Suspected). With other subscriptions on the client, a wrong stream is proved, and ends the
+//! collection, after [`poisoned_after`](crate::Builder::poisoned_after).
+//!
+//! To begin again, make another collection: an ended one is never shared.
 //!
 //! # What can't be known
 //!

@@ -18,7 +18,8 @@
 //! | [`ReplyTooLarge`](crate::RequestError::ReplyTooLarge) or [`RefreshTooLarge`](crate::SubscriptionError::RefreshTooLarge) | the message is over the client's limit of 4 MiB: paginate the list, or raise [`max_incoming_message`](crate::Builder::max_incoming_message) |
 //! | [`QueueFull`](crate::RejectReason::QueueFull) | more requests wait to be sent than [`outbox`](crate::Builder::outbox) allows: wait for some replies first |
 //! | [`Change::Lagged`](crate::Change::Lagged) | your loop reads changes more slowly than they arrive, see [`OverflowPolicy`](crate::OverflowPolicy) |
-//! | a collection that is `loading` for ever | there is no connection: [`watch_state`](crate::Client::watch_state) says why. Or each subscribe ends the connection, see `ConnectionLost` above |
+//! | a collection that is `loading` for ever | the [status](crate::CollectionStatus::Loading) says why there is no connection, or why the list fails |
+//! | [`TimedOut`](crate::CollectionError::TimedOut), `because connections end after …` | a subscribe: see `ConnectionLost` above. A list: Daphne can't send a message over 1 MiB, so paginate it |
 //! | [`TimedOut`](crate::CollectionError::TimedOut), `because its feed is not acknowledged` | the subscribe action never replies: use [`without_ack`](crate::Subscribe::without_ack), and [`key_at`](crate::CollectionBuilder::key_at) if its events have no `data` |
 //! | [`TimedOut`](crate::CollectionError::TimedOut), `because there is no reply to its list` | the list takes longer than [`request_timeout`](crate::Builder::request_timeout), has too many pages, or fails: the [status](crate::Collection::status) has the error |
 //! | [`WithoutKeys`](crate::CollectionError::WithoutKeys) | the serializer calls the primary key otherwise, such as `id`: use [`pk_field`](crate::Resource::pk_field) |

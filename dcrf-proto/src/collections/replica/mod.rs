@@ -136,7 +136,7 @@ impl Replica {
 
     #[cfg(feature = "client")]
     pub(super) fn awaited(&self) -> Awaited {
-        match (&self.status, self.overdue) {
+        match (&self.status, self.overdue.clone()) {
             (CollectionStatus::Ended(error), _) => Awaited::Failed(error.clone()),
             (status, _) if status.is_live() => Awaited::Live,
             (_, Some(waiting_for)) => Awaited::Failed(CollectionError::TimedOut { waiting_for }),
@@ -145,19 +145,43 @@ impl Replica {
     }
 
     /// It is not live in time.
-    fn note_overdue(&mut self, is_connected: bool) {
+    fn note_overdue(&mut self, host: &Host<'_>) {
         self.ready_by = None;
         if self.status.is_live() {
             return;
         }
-        self.overdue = Some(if !is_connected {
-            WaitingFor::Connection
+        self.overdue = Some(if let Some(suspect) = self.suspect(host) {
+            suspect
+        } else if !host.is_connected {
+            let error = match &self.status {
+                CollectionStatus::Loading { error: Some(StaleCause::Connection(error)) }
+                | CollectionStatus::Stale { cause: StaleCause::Connection(error), .. } => {
+                    Some(error.clone())
+                }
+                _ => None,
+            };
+            WaitingFor::Connection { error }
         } else if !self.feeds.are_live() {
             WaitingFor::Acknowledgement
         } else {
             WaitingFor::List
         });
         self.status_changed = true;
+    }
+
+    /// What connections keep ending after.
+    fn suspect(&self, host: &Host<'_>) -> Option<WaitingFor> {
+        let (stream, action, cause) = match &self.status {
+            CollectionStatus::Loading { error: Some(StaleCause::List(error)) }
+            | CollectionStatus::Stale { cause: StaleCause::List(error), .. } => {
+                let RequestError::ConnectionLost { cause, .. } = error else { return None };
+                let list = &self.description.0.list;
+                (list.stream(), list.action(), cause)
+            }
+            _ => self.feeds.waiting().find_map(|feed| host.suspicion(feed))?,
+        };
+        let (stream, action) = (stream.to_owned(), action.to_owned());
+        Some(WaitingFor::Suspected { stream, action, cause: cause.clone() })
     }
 
     pub(super) fn take_status_changed(&mut self) -> bool {
@@ -177,10 +201,10 @@ impl Replica {
             CollectionStatus::Stale { since, .. } => *since,
             _ => cx.now,
         };
-        self.set_status(match (self.has_loaded, cause) {
-            (true, cause) => CollectionStatus::Stale { since, cause },
-            (false, StaleCause::List(error)) => CollectionStatus::Loading { error: Some(error) },
-            (false, StaleCause::Connection(_)) => return,
+        self.set_status(if self.has_loaded {
+            CollectionStatus::Stale { since, cause }
+        } else {
+            CollectionStatus::Loading { error: Some(cause) }
         });
     }
 
@@ -228,18 +252,33 @@ impl Replica {
             return;
         }
         self.feeds.connection_lost();
-        if self.listing.is_some() && can_be_caused(cause) {
-            self.deaths += 1;
-            let penance = SOON.saturating_mul(1 << self.deaths.saturating_sub(DEATHS).min(7));
-            if self.deaths >= DEATHS {
-                self.list_at = Some(host.cx.jittered(penance.min(MOST_PENANCE)));
-            }
-        }
+        let is_suspect = self.listing.is_some() && can_be_caused(cause) && self.list_died(host.cx);
         self.cancel_requests(host);
-        if self.status.is_live() {
-            self.set_stale(host.cx, StaleCause::Connection(cause.clone()));
+        let cause = cause.clone();
+        if is_suspect {
+            let lost = RequestError::ConnectionLost { sent: true, cause };
+            self.set_stale(host.cx, StaleCause::List(lost));
+        } else if self.status.is_live() || !self.has_loaded {
+            self.set_stale(host.cx, StaleCause::Connection(cause));
         }
         self.schedule(host);
+    }
+
+    /// A connection was lost during the list. Returns whether that was so often that the next one has to wait.
+    fn list_died(&mut self, cx: &mut Context) -> bool {
+        self.deaths += 1;
+        let penance = SOON.saturating_mul(1 << self.deaths.saturating_sub(DEATHS).min(7));
+        if self.deaths >= DEATHS {
+            self.list_at = Some(cx.jittered(penance.min(MOST_PENANCE)));
+        }
+        self.deaths >= DEATHS
+    }
+
+    /// An attempt to connect has failed.
+    pub(super) fn dial_failed(&mut self, host: &Host<'_>, error: &ConnectionError) {
+        if !self.has_loaded {
+            self.set_stale(host.cx, StaleCause::Connection(error.clone()));
+        }
     }
 
     fn cancel_requests(&mut self, host: &mut Host<'_>) {
@@ -252,7 +291,7 @@ impl Replica {
     pub(super) fn timer_fired(&mut self, host: &mut Host<'_>) {
         self.timer = None;
         if self.ready_by.is_some_and(|by| by <= host.cx.now) {
-            self.note_overdue(host.is_connected);
+            self.note_overdue(host);
         }
         self.fetches.queue_due(host.cx.now);
         self.fetch(host);

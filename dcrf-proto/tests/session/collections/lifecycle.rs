@@ -35,7 +35,7 @@ fn v6_status_says_why_a_collection_does_not_load() {
     c.reply_error(&list, 503);
     assert!(matches!(
         status(&c, key),
-        CollectionStatus::Loading { error: Some(RequestError::ErrorReply(_)) }
+        CollectionStatus::Loading { error: Some(StaleCause::List(RequestError::ErrorReply(_))) }
     ));
 }
 
