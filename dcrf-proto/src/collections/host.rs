@@ -51,6 +51,11 @@ impl<'a> Host<'a> {
         self.requests.is_queued(request)
     }
 
+    /// Whether a connection that dies now can have died of this request alone, and has served others (L12).
+    pub(super) fn is_suspect(&self, request: RequestKey) -> bool {
+        self.requests.is_only_recent(self.cx, request) && self.subscriptions.are_answered(self.cx)
+    }
+
     pub(super) fn cancel(&mut self, request: RequestKey) {
         self.owners.requests.remove(&request);
         self.requests.cancel(self.cx, request);

@@ -16,7 +16,8 @@ pub enum CollectionError {
     /// A subscription to its changes has ended.
     #[error("the subscription of the collection has ended: {0}")]
     Subscription(#[source] SubscriptionError),
-    /// The objects could not be listed, and trying again can't help.
+    /// The objects could not be listed, and trying again can't help. It is [`RequestError::ConnectionLost`] if the list is
+    /// proved to end connections, for example because the server can't send so large a message.
     #[error("the objects could not be listed: {0}")]
     List(#[source] RequestError),
     /// The reply to `list` is no list.

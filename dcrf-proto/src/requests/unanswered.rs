@@ -28,13 +28,13 @@ impl Requests {
 
     /// How many without any reply were sent so recently that the connection may die of them (L12).
     pub(crate) fn count_recent(&self, cx: &Context) -> usize {
-        let is_recent = |entry: &Entry| match entry.phase {
-            Phase::InFlight { since, is_answered: false } => {
-                cx.now.duration_since(since) < cx.config.quarantine_window
-            }
-            _ => false,
-        };
-        self.entries.iter().filter(|(_, entry)| is_recent(entry)).count()
+        self.entries.iter().filter(|(_, entry)| is_recent(entry, cx)).count()
+    }
+
+    /// Whether it is the only one of these.
+    pub(crate) fn is_only_recent(&self, cx: &Context, key: RequestKey) -> bool {
+        self.count_recent(cx) == 1
+            && self.entries.get(key).is_some_and(|entry| is_recent(entry, cx))
     }
 
     /// A reply over the size limit has ended the connection, and only one request waited for a reply.
@@ -76,4 +76,13 @@ impl Requests {
 /// Whether a request is on this stream. A consumer without a multiplexer is one stream.
 fn is_on(cx: &Context, stream: &str, request: &Entry) -> bool {
     cx.config.framing == Framing::Bare || request.stream == stream
+}
+
+fn is_recent(entry: &Entry, cx: &Context) -> bool {
+    match entry.phase {
+        Phase::InFlight { since, is_answered: false } => {
+            cx.now.duration_since(since) < cx.config.quarantine_window
+        }
+        _ => false,
+    }
 }

@@ -148,6 +148,11 @@ impl Subscriptions {
         guilty.is_some() || self.quarantine.dies_of_a_trial()
     }
 
+    /// Whether subscribes were acknowledged on this connection, and none is unanswered.
+    pub(crate) fn are_answered(&self, cx: &Context) -> bool {
+        self.quarantine.are_answered(&self.registry, cx)
+    }
+
     /// Ends one subscriber, whose refresh kills connections.
     fn end_refreshing(&mut self, cx: &mut Context, key: SubscriptionKey, cause: &ConnectionError) {
         let Some(subscriber) = self.registry.subscribers.get_mut(key) else { return };

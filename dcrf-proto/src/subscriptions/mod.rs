@@ -18,6 +18,7 @@ mod upstream;
 
 pub(crate) use self::connection::Next;
 use self::quarantine::Quarantine;
+pub(crate) use self::quarantine::Suspicion;
 use self::refreshes::Refreshes;
 use self::registry::Registry;
 use self::replay::Replay;

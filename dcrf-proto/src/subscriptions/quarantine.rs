@@ -47,7 +47,7 @@ pub(super) enum Suspect {
 
 /// What speaks against a suspect.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Suspicion {
+pub(crate) struct Suspicion {
     /// How many connections have died while it was unanswered.
     deaths: u32,
     /// At how many of them it was the only one.
@@ -63,6 +63,15 @@ impl Suspicion {
     /// Whether a connection has died while nothing else was unanswered.
     pub(super) fn was_alone(&self) -> bool {
         self.alone > 0
+    }
+
+    /// A connection has died while the list of a collection was all that was unanswered, and it had acknowledged others.
+    /// Returns whether the list is guilty.
+    pub(crate) fn record_list(&mut self, now: Instant, config: &Config) -> bool {
+        self.record_alone(now, true);
+        let is_proved = self.is_proved(now, config);
+        self.deaths += 1;
+        is_proved
     }
 
     fn record_alone(&mut self, now: Instant, served_others: bool) {
@@ -328,6 +337,11 @@ impl Quarantine {
 
     /// The connection has died: all that was unanswered is suspected. Returns who is proved guilty. `requests` is the number
     /// of requests that were sent of late and not answered: they can be guilty too.
+    /// Whether subscribes were acknowledged on this connection, and none is unanswered.
+    pub(super) fn are_answered(&self, registry: &Registry, cx: &Context) -> bool {
+        self.acknowledged > 0 && unanswered(registry, cx).is_empty()
+    }
+
     pub(super) fn blame(
         &self,
         registry: &mut Registry,

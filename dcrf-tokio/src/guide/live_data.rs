@@ -173,10 +173,10 @@
 //! readable.
 //!
 //! It does not end if that can't be proved. A subscribe to a stream that the server does not have ends the connection, and so
-//! does a list over Daphne's limit of 1 MiB. The client tries more and more slowly, at most every 2 minutes. Meanwhile
-//! [`ready`](crate::Collection::ready) fails, and names the
-//! [suspect](crate::WaitingFor::Suspected). With other subscriptions on the client, a wrong stream is proved, and ends the
-//! collection, after [`poisoned_after`](crate::Builder::poisoned_after).
+//! does a list over Daphne's limit of 1 MiB. The client tries more and more slowly, at least every 2 minutes. Meanwhile
+//! [`ready`](crate::Collection::ready) fails, and names the [suspect](crate::WaitingFor::Suspected). If the server answers
+//! everything else, it is proved after [`poisoned_after`](crate::Builder::poisoned_after), and the collection ends, unless it was
+//! live before.
 //!
 //! To begin again, make another collection: an ended one is never shared.
 //!

@@ -24,6 +24,7 @@ use crate::error::{CollectionError, ConnectionError, RejectReason, RequestError,
 use crate::id::{CollectionKey, RequestKey, SubscriptionKey};
 use crate::protocol::json::Json;
 use crate::protocol::pk::Pk;
+use crate::subscriptions::Suspicion;
 
 /// After how many connections in a row that were lost during a list the next one waits, so that it does not end the
 /// connection of all others again.
@@ -51,6 +52,8 @@ pub(super) struct Replica {
     failures: u32,
     /// How many connections in a row were lost during a list.
     deaths: u32,
+    /// What speaks against its list.
+    suspicion: Suspicion,
     timer: Option<Instant>,
     /// Until when it should be live, for callers who wait for that.
     ready_by: Option<Instant>,
@@ -80,6 +83,7 @@ impl Replica {
             list_at: None,
             failures: 0,
             deaths: 0,
+            suspicion: Suspicion::default(),
             timer: None,
             ready_by: None,
             overdue: None,
@@ -252,16 +256,27 @@ impl Replica {
             return;
         }
         self.feeds.connection_lost();
+        let is_guilty = self.is_list_guilty(host, cause);
         let is_suspect = self.listing.is_some() && can_be_caused(cause) && self.list_died(host.cx);
         self.cancel_requests(host);
         let cause = cause.clone();
         if is_suspect {
             let lost = RequestError::ConnectionLost { sent: true, cause };
+            if is_guilty {
+                return self.end(host, CollectionError::List(lost));
+            }
             self.set_stale(host.cx, StaleCause::List(lost));
         } else if self.status.is_live() || !self.has_loaded {
             self.set_stale(host.cx, StaleCause::Connection(cause));
         }
         self.schedule(host);
+    }
+
+    /// Whether the list is proved to end connections (L12), and has never worked.
+    fn is_list_guilty(&mut self, host: &Host<'_>, cause: &ConnectionError) -> bool {
+        let list = self.listing.as_ref().map(|listing| listing.request);
+        let is_alone = can_be_caused(cause) && list.is_some_and(|list| host.is_suspect(list));
+        is_alone && !self.has_loaded && self.suspicion.record_list(host.cx.now, &host.cx.config)
     }
 
     /// A connection was lost during the list. Returns whether that was so often that the next one has to wait.

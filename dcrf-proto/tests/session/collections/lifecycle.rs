@@ -181,7 +181,9 @@ fn v6_list_does_not_wait_after_planned_restarts() {
 #[test]
 fn v6_list_waits_two_minutes_at_most() {
     let mut c = Conversation::connected();
-    let key = collect(&mut c, tasks());
+    let (key, _) = live(&mut c, tasks(), &json!([]));
+    c.disconnect(closed(1012));
+    c.wait_and_connect();
     for deaths in 0..12 {
         let feed = c.sent_one();
         c.reply(&feed, &Value::Null);
@@ -200,6 +202,53 @@ fn v6_list_waits_two_minutes_at_most() {
         }
         c.disconnect(closed(1011));
         c.wait_and_connect();
+    }
+}
+
+/// As of Daphne, if the list is larger than 1 MiB. The others on the connection are served.
+#[test]
+fn l12_list_that_is_proved_to_end_connections_ends_its_collection() {
+    for (is_acknowledged, is_alone) in [(true, true), (false, true), (true, false)] {
+        let mut c = Conversation::connected_with(|config| {
+            config.quarantine_window = Duration::from_secs(5);
+        });
+        let feed = Subscribe::new("tasks", FEED);
+        let feed = if is_acknowledged { feed } else { feed.without_ack() };
+        let key = collect(&mut c, Collect::new("tasks").feed(feed));
+        let began = c.now;
+        while !matches!(status(&c, key), CollectionStatus::Ended(_))
+            && c.now - began < Duration::from_secs(1200)
+        {
+            let mut has_listed = false;
+            for frame in c.sent() {
+                match frame["payload"]["action"].as_str().unwrap() {
+                    "list" => has_listed = true,
+                    _ if is_acknowledged => c.reply(&frame, &Value::Null),
+                    _ => {}
+                }
+            }
+            if has_listed || c.sent_actions().contains(&"list".to_owned()) {
+                if !is_alone {
+                    c.request(Request::new("other", "action"));
+                    c.sent();
+                }
+                c.disconnect(closed(1011));
+                c.wait_and_connect();
+            } else {
+                c.advance_alive(Duration::from_secs(1));
+            }
+        }
+        let waited = c.now - began;
+        let lost = RequestError::ConnectionLost { sent: true, cause: closed(1011) };
+        if is_acknowledged && is_alone {
+            let error = CollectionError::List(lost);
+            assert_eq!(status(&c, key), CollectionStatus::Ended(error));
+            let time = Duration::from_secs(60)..Duration::from_secs(200);
+            assert!(time.contains(&waited), "{waited:?}");
+        } else {
+            let error = Some(StaleCause::List(lost));
+            assert_eq!(status(&c, key), CollectionStatus::Loading { error }, "it is not proved");
+        }
     }
 }
 
