@@ -257,7 +257,8 @@ impl Replica {
         }
         self.feeds.connection_lost();
         let is_guilty = self.is_list_guilty(host, cause);
-        let is_suspect = self.listing.is_some() && can_be_caused(cause) && self.list_died(host.cx);
+        let was_sent = self.listing.as_ref().is_some_and(|list| !host.is_queued(list.request));
+        let is_suspect = was_sent && can_be_caused(cause) && self.list_died(host.cx);
         self.cancel_requests(host);
         let cause = cause.clone();
         if is_suspect {

@@ -205,6 +205,27 @@ fn v6_list_waits_two_minutes_at_most() {
     }
 }
 
+/// It waits behind the subscribes on its stream that may have ended connections.
+#[test]
+fn l12_list_that_was_not_sent_is_not_blamed() {
+    let mut c = Conversation::connected_with(|config| {
+        config.quarantine_window = Duration::from_secs(5);
+    });
+    let (key, _) = live(&mut c, tasks(), &json!([task(1, "a")]));
+    c.subscribe(Subscribe::new("tasks", "subscribe_other"));
+    for _ in 0..6 {
+        assert!(!c.sent_actions().contains(&"list".to_owned()));
+        c.disconnect(closed(1011));
+        c.wait_and_connect();
+        let feed = c.sent_one();
+        c.reply(&feed, &Value::Null);
+    }
+    let CollectionStatus::Stale { cause, .. } = status(&c, key) else { panic!("it is live") };
+    assert_eq!(cause, StaleCause::Connection(closed(1011)));
+    c.advance_alive(Duration::from_secs(1));
+    assert!(c.sent_actions().contains(&"list".to_owned()), "it waits for nothing else");
+}
+
 /// As of Daphne, if the list is larger than 1 MiB. The others on the connection are served.
 #[test]
 fn l12_list_that_is_proved_to_end_connections_ends_its_collection() {

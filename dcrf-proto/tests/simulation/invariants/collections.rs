@@ -7,6 +7,7 @@ use dcrf_proto::{CollectionBatch, CollectionError, CollectionKey, CollectionStat
 use fastrand::Rng;
 use serde_json::Value;
 
+use super::subscriptions::WATCH;
 use crate::collector::Form;
 use crate::server::{BOARDS, Server};
 
@@ -38,6 +39,8 @@ struct Reader {
 struct Shared {
     feeds: BTreeSet<String>,
     acknowledged: BTreeSet<String>,
+    /// When a feed that is never acknowledged was subscribed to.
+    mute_since: Option<Instant>,
     /// The ids of the list under way, from its first page on.
     list: Vec<String>,
     /// The retrieves in flight.
@@ -171,10 +174,12 @@ impl Collections {
 
 // The connection
 impl Collections {
-    pub(super) fn lost(&mut self) {
+    pub(super) fn lost(&mut self, now: Instant) {
         for shared in self.shared.values_mut() {
             let deaths = shared.deaths + u32::from(!shared.list.is_empty());
-            let is_suspect = shared.is_suspect || shared.feeds.len() > shared.acknowledged.len();
+            let is_mute = shared.mute_since.is_some_and(|since| now - since < WATCH);
+            let is_unanswered = is_mute || shared.feeds.len() > shared.acknowledged.len();
+            let is_suspect = shared.is_suspect || is_unanswered;
             let rows = shared.rows.take();
             *shared = Shared { rows, deaths, is_suspect, ..Shared::default() };
         }
@@ -196,6 +201,7 @@ impl Collections {
             Some("subscribe_boards") => {
                 if payload["is_mute"] == true {
                     shared.acknowledged.insert(id.clone());
+                    shared.mute_since = Some(now);
                 }
                 shared.feeds.insert(id);
                 shared.reasons += 1;
@@ -211,7 +217,9 @@ impl Collections {
                 let live = shared.acknowledged.len();
                 let form = self.of(form).next().map(|(_, reader)| reader.form.clone());
                 let Some(form) = form else { return };
-                let most = reasons + 3 * form.relists(age);
+                // One with pages may begin anew twice.
+                let restarts = if form.is_paged { 2 } else { 0 };
+                let most = (1 + restarts) * (reasons + form.relists(age));
                 assert!(lists <= most, "V10: {lists} lists in {age:?}, and not {most}: {form:?}");
                 assert!(live >= form.feeds(), "V1: {live} feeds are live at the list of {form:?}");
             }

@@ -93,7 +93,7 @@ impl Invariants {
         }
         self.requests.lost(nth, why);
         self.streams.lost(nth);
-        self.collections.lost();
+        self.collections.lost(now);
     }
 
     /// Restarts the measurement of silence: a frame has arrived, or the program resumes.

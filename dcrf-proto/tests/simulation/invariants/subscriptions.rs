@@ -14,7 +14,7 @@ use crate::server::{Server, Target};
 /// A connection that lasts longer after the last frame was not killed by it (L12).
 const QUARANTINE_WINDOW: Duration = Duration::from_secs(5);
 /// A feed without acknowledgement is outlived by then.
-const WATCH: Duration = Duration::from_secs(1);
+pub(super) const WATCH: Duration = Duration::from_secs(1);
 /// How long requests wait for suspects.
 const PATIENCE: Duration = Duration::from_secs(1);
 
