@@ -1,7 +1,7 @@
 //! The invariants of live collections (V1 to V10).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use dcrf_proto::{CollectionBatch, CollectionError, CollectionKey, CollectionStatus, Pk, Session};
 use fastrand::Rng;
@@ -43,6 +43,8 @@ struct Shared {
     mute_since: Option<Instant>,
     /// The ids of the list under way, from its first page on.
     list: Vec<String>,
+    /// When its last page was requested.
+    list_sent: Option<Instant>,
     /// The retrieves in flight.
     retrieves: BTreeMap<String, Retrieve>,
     /// Rows with an event since the first page was requested.
@@ -191,7 +193,7 @@ impl Collections {
         self.shared.values().any(|shared| shared.is_suspect || shared.deaths >= 3)
     }
 
-    pub(super) fn transmitted(&mut self, frame: &Value, now: Instant) {
+    pub(super) fn transmitted(&mut self, frame: &Value, timeout: Option<Duration>, now: Instant) {
         let payload = &frame["payload"];
         let id = payload["request_id"].to_string();
         let Some(form) = payload["form"].as_u64() else { return };
@@ -206,8 +208,14 @@ impl Collections {
                 shared.feeds.insert(id);
                 shared.reasons += 1;
             }
-            Some("list") if payload["offset"].as_u64().unwrap_or(0) > 0 => shared.list.push(id),
+            Some("list") if payload["offset"].as_u64().unwrap_or(0) > 0 => {
+                shared.list.push(id);
+                shared.list_sent = Some(now);
+            }
             Some("list") => {
+                let sent = shared.list_sent.replace(now).filter(|_| !shared.list.is_empty());
+                let has_timed_out = sent.zip(timeout).is_some_and(|(sent, it)| now - sent >= it);
+                shared.reasons += u64::from(has_timed_out);
                 shared.list = vec![id];
                 shared.touched.clear();
                 shared.retrieves.values_mut().for_each(|retrieve| retrieve.is_behind = false);

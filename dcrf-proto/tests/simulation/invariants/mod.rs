@@ -127,7 +127,7 @@ impl Invariants {
         let action = payload["action"].as_str().expect("an action");
         let stream = frame["stream"].as_str().expect("a stream");
         if payload["form"].is_u64() {
-            return self.collections.transmitted(frame, now);
+            return self.collections.transmitted(frame, session.config().request_timeout, now);
         }
         self.subscriptions.last_frame = Some(now);
         if let Some(target) = Target::of(stream, action, payload["pk"].as_u64()) {
