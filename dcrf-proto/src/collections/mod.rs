@@ -7,6 +7,7 @@ mod batch;
 mod feeds;
 mod fetches;
 mod host;
+mod index;
 mod listing;
 mod replica;
 mod row_key;

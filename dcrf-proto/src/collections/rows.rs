@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use slab::Slab;
 
+use super::index::Index;
 use super::row_key::RowKey;
 use super::version::Version;
 use crate::arena::make_room;
@@ -19,7 +20,8 @@ pub(crate) type Decoded = Arc<dyn Any + Send + Sync>;
 /// The place of a row.
 pub(super) type Slot = u32;
 
-const NONE: Slot = Slot::MAX;
+/// How many changes are kept before the first look for those that no reader needs.
+const FEW: usize = 64;
 
 /// A row, or the memory of one that was removed.
 pub(super) struct Row {
@@ -31,17 +33,17 @@ pub(super) struct Row {
     pub(super) revision: u64,
     /// A reader that has seen less than this revision never had the row. `u64::MAX` if there never was one.
     pub(super) inserted: u64,
-    older: Slot,
-    newer: Slot,
 }
 
-/// Rows by key, linked from the oldest to the newest change. A change moves its row to the end, so a reader that remembers
-/// the last revision it has seen finds each row that has changed since, once (V9).
+/// Rows by key, and the changes that some reader has not read. Of these, only the last one of a row counts: a reader that
+/// remembers the last revision it has seen finds each row that has changed since, once (V9).
 pub(super) struct Rows {
     slots: Slab<Row>,
-    // Servers choose the keys, so a hash table could be attacked.
-    by_key: BTreeMap<RowKey, Slot>,
-    newest: Slot,
+    by_key: Index,
+    /// From the oldest to the newest. The row of an older change has another revision by now.
+    changes: Vec<(u64, Slot)>,
+    /// How many changes there may be before those that no reader needs are forgotten.
+    most_changes: usize,
     revision: u64,
     held: Held,
     /// Of rows that have one. In a table of its own, because most collections have none.
@@ -52,8 +54,9 @@ impl Rows {
     pub(super) fn new() -> Self {
         Self {
             slots: Slab::new(),
-            by_key: BTreeMap::new(),
-            newest: NONE,
+            by_key: Index::default(),
+            changes: Vec::new(),
+            most_changes: FEW,
             revision: 0,
             held: Held::default(),
             versions: BTreeMap::new(),
@@ -76,7 +79,7 @@ impl Rows {
     }
 
     pub(super) fn slot(&self, key: &RowKey) -> Option<Slot> {
-        self.by_key.get(key).copied()
+        self.by_key.get(key)
     }
 
     pub(super) fn find(&self, key: &RowKey) -> Option<(Slot, &Row)> {
@@ -105,23 +108,43 @@ impl Rows {
 
     /// All rows in the order of their keys, with removed ones that are remembered.
     pub(super) fn iter(&self) -> impl Iterator<Item = (Slot, &Row)> {
-        self.by_key.values().filter_map(|slot| Some((*slot, self.get(*slot)?)))
+        self.by_key.slots().filter_map(|slot| Some((slot, self.get(slot)?)))
     }
 
-    /// The rows that have changed since a revision, newest first.
-    pub(super) fn since(&self, revision: u64) -> impl Iterator<Item = (Slot, &Row)> {
-        let mut slot = self.newest;
-        std::iter::from_fn(move || {
-            let row = self.get(slot).filter(|row| row.revision > revision)?;
-            let this = std::mem::replace(&mut slot, row.older);
-            Some((this, row))
-        })
+    /// The rows in the order of their last changes.
+    pub(super) fn by_change(&self) -> impl Iterator<Item = &Row> {
+        let mut rows: Vec<&Row> = self.slots.iter().map(|(_, row)| row).collect();
+        rows.sort_unstable_by_key(|row| row.revision);
+        rows.into_iter()
+    }
+
+    /// The rows that have changed since a revision that a reader has seen, in the order of their last changes.
+    pub(super) fn since(&self, revision: u64) -> impl Iterator<Item = &Row> {
+        let newer = self.changes.iter().rev().take_while(|(change, _)| *change > revision).count();
+        let (_, changes) = self.changes.split_at(self.changes.len() - newer);
+        changes
+            .iter()
+            .filter_map(|(change, slot)| self.get(*slot).filter(|row| row.revision == *change))
+    }
+
+    /// Whether to look for changes that no reader needs.
+    pub(super) fn has_many_changes(&self) -> bool {
+        self.changes.len() >= self.most_changes
+    }
+
+    /// Forgets the changes that every reader has read, and those that later ones have replaced.
+    pub(super) fn forget_changes(&mut self, seen: u64) {
+        let slots = &self.slots;
+        self.changes.retain(|(change, slot)| {
+            *change > seen && slots.get(*slot as usize).is_some_and(|row| row.revision == *change)
+        });
+        self.most_changes = FEW.max(2 * self.changes.len());
+        self.changes.shrink_to(self.most_changes);
     }
 
     /// Sets or removes a row: a change that readers see.
     pub(super) fn set(&mut self, slot: Slot, json: Option<Json>) {
         self.revision += 1;
-        self.unlink(slot);
         let revision = self.revision;
         if let Some(row) = self.slots.get_mut(slot as usize) {
             let before = held(row);
@@ -130,10 +153,10 @@ impl Rows {
             row.revision = revision;
             self.held.change(before, held(row));
         }
-        self.link_newest(slot);
+        self.changes.push((revision, slot));
     }
 
-    /// Makes places for the first rows. An index that is built at once takes half of the memory of one that has grown.
+    /// Makes places for the first rows.
     pub(super) fn fill(&mut self, keys: Vec<RowKey>) {
         self.slots.reserve_exact(keys.len());
         let places: Vec<(RowKey, Slot)> =
@@ -156,44 +179,16 @@ impl Rows {
             decoded: None,
             revision: 0,
             inserted: u64::MAX,
-            older: NONE,
-            newer: NONE,
         });
         Slot::try_from(slot).expect("limits keep a store below 2^32 rows")
     }
 
     /// Forgets a row that was removed.
     pub(super) fn forget(&mut self, slot: Slot) {
-        self.unlink(slot);
         if let Some(row) = self.slots.try_remove(slot as usize) {
             self.held.change(held(&row), Held::default());
             self.by_key.remove(&row.key);
             self.versions.remove(&slot);
-        }
-    }
-
-    fn unlink(&mut self, slot: Slot) {
-        let newest = self.newest;
-        let Some(row) = self.get_mut(slot) else { return };
-        let older = std::mem::replace(&mut row.older, NONE);
-        let newer = std::mem::replace(&mut row.newer, NONE);
-        if let Some(row) = self.get_mut(older) {
-            row.newer = newer;
-        }
-        match self.get_mut(newer) {
-            Some(row) => row.older = older,
-            None if newest == slot => self.newest = older,
-            None => {}
-        }
-    }
-
-    fn link_newest(&mut self, slot: Slot) {
-        let older = std::mem::replace(&mut self.newest, slot);
-        if let Some(row) = self.get_mut(older) {
-            row.newer = slot;
-        }
-        if let Some(row) = self.get_mut(slot) {
-            row.older = older;
         }
     }
 }

@@ -166,8 +166,16 @@ impl Store {
     fn set(&mut self, slot: Slot, json: Json, version: Option<Version>) {
         self.unmark(slot);
         self.note_insert(slot);
-        self.rows.set(slot, Some(json));
+        self.change(slot, Some(json));
         self.rows.set_version(slot, version);
+    }
+
+    /// Sets or removes a row, for all readers to read.
+    fn change(&mut self, slot: Slot, json: Option<Json>) {
+        self.rows.set(slot, json);
+        if self.rows.has_many_changes() {
+            self.rows.forget_changes(self.least_seen());
+        }
     }
 
     /// A row is about to be set. If it is new to all readers, its removal will be nothing to those who never read it (V9).
@@ -191,7 +199,7 @@ impl Store {
             known.is_some() && self.rows.get(slot).is_some_and(|row| row.json.is_none());
         if !is_buried {
             self.moves += 1;
-            self.rows.set(slot, None);
+            self.change(slot, None);
         }
         self.add_tombstone(slot, is_exact);
         let applied = if is_buried || known.is_none() { Applied::Same } else { Applied::Changed };
@@ -281,13 +289,17 @@ impl Store {
         let seen = reader.seen.replace(revision);
         // Most readers keep up, so one change is what they read.
         let mut changes = Vec::with_capacity(1);
-        for (_, row) in self.rows.since(seen.unwrap_or(0)) {
-            // A removed row that it never had is nothing to it.
-            if row.json.is_some() || seen.is_some_and(|seen| row.inserted <= seen) {
-                changes.push(RowChange::new(&row.key, stored(row)));
+        if let Some(seen) = seen {
+            for row in self.rows.since(seen) {
+                // A removed row that it never had is nothing to it.
+                if row.json.is_some() || row.inserted <= seen {
+                    changes.push(RowChange::new(&row.key, stored(row)));
+                }
             }
+        } else {
+            let rows = self.rows.by_change().filter(|row| row.json.is_some());
+            changes.extend(rows.map(|row| RowChange::new(&row.key, stored(row))));
         }
-        changes.reverse();
         self.forget_vanished();
         changes
     }

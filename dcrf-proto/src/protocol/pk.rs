@@ -60,21 +60,20 @@ impl Pk {
     /// The primary key of an object, and whether the object has anything else. The object must be valid: what comes
     /// behind the key is not read.
     pub(crate) fn read(object: &str, pk_field: &str) -> Option<(Self, bool)> {
-        let (mut named, mut pk, mut keys) = (None, None, 0_u32);
+        let (mut named, mut pk, mut has_data) = (None, None, false);
         let _ = Scan::new(object).entries(|scan, key| {
-            keys += 1;
-            if named.is_some() {
-                return None;
-            }
             let value = scan.raw()?;
+            has_data |= !scan.is_end_of_object();
             if key == pk_field {
                 named = Some(value);
-            } else if key == "pk" && pk.is_none() {
+                return None;
+            }
+            if key == "pk" && pk.is_none() {
                 pk = Some(value);
             }
             Some(())
         });
-        Some((read_pk(named.or(pk)?)?, keys > 1))
+        Some((read_pk(named.or(pk)?)?, has_data))
     }
 
     /// The value of a field of an object, if it can be a key.

@@ -43,6 +43,11 @@ impl<'a> Scan<'a> {
         self.peek() == Some(b'{')
     }
 
+    /// Whether the object that is being read ends here.
+    pub(crate) fn is_end_of_object(&mut self) -> bool {
+        self.peek() == Some(b'}')
+    }
+
     /// Whether only white space is left.
     pub(crate) fn is_at_end(&mut self) -> bool {
         self.peek().is_none()

@@ -239,7 +239,7 @@ impl Store {
 
     fn remove_missing(&mut self, missing: Vec<Slot>) {
         for slot in missing {
-            self.rows.set(slot, None);
+            self.change(slot, None);
             self.rows.set_version(slot, None);
             self.vanished.insert(self.rows.revision(), slot);
         }
