@@ -114,8 +114,13 @@ impl Server {
         let writes = self.boards.write(random);
         for (nth, peer) in &mut self.peers {
             let peer = &mut peer.boards;
-            for (action, row, group) in &writes {
+            // Between the feeds of two groups, nothing orders what a row leaves and enters.
+            let is_swapped = writes.len() > 1 && random.u64(..3) == 0;
+            for at in 0..writes.len() {
                 for sub in &peer.subs {
+                    let is_last_first = is_swapped && sub.group.is_some();
+                    let at = if is_last_first { writes.len() - 1 - at } else { at };
+                    let (action, row, group) = &writes[at];
                     let is_lost = self.boards.loses_events && random.u64(..10) == 0;
                     if is_lost || sub.group.is_some_and(|its| its != *group) {
                         continue;
