@@ -1,0 +1,107 @@
+//! What arrived, and assertions on it.
+
+use std::fmt::Write;
+
+use serde_json::Value;
+
+use super::{Call, FakeServer};
+
+impl FakeServer {
+    /// The calls of an action so far, in order.
+    ///
+    /// ```
+    /// # use dcrf_proto::fake_server::FakeServer;
+    /// # let server = FakeServer::new();
+    /// assert_eq!(server.calls("tasks", "create").len(), 0);
+    /// ```
+    pub fn calls(&self, stream: &str, action: &str) -> Vec<Call> {
+        let mut calls = self.all_calls();
+        calls.retain(|call| call.stream == stream && call.action == action);
+        calls
+    }
+
+    /// All calls so far, in order.
+    pub fn all_calls(&self) -> Vec<Call> {
+        self.with(|state| state.calls.iter().map(|(call, _)| call.clone()).collect())
+    }
+
+    /// Asserts that an action was called with these arguments, among others: every call is asserted once, the oldest
+    /// first. Returns the call.
+    ///
+    /// ```should_panic
+    /// # use dcrf_proto::fake_server::FakeServer;
+    /// # use serde_json::json;
+    /// # let server = FakeServer::new();
+    /// server.assert_called("tasks", "create", json!({"data": {"title": "Paint"}}));
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If there is no such call. The message lists the calls that have arrived.
+    #[track_caller]
+    pub fn assert_called(&self, stream: &str, action: &str, arguments: Value) -> Call {
+        let found = self.with(|state| {
+            let mut calls = state.calls.iter_mut().filter(|(_, is_asserted)| !is_asserted);
+            let is_meant = |call: &Call| {
+                call.stream == stream && call.action == action && contains(call, &arguments)
+            };
+            calls.find(|(call, _)| is_meant(call)).map(|(call, is_asserted)| {
+                *is_asserted = true;
+                call.clone()
+            })
+        });
+        found.unwrap_or_else(|| {
+            let others = self.unasserted();
+            panic!("`{action}` on `{stream}` was not called with {arguments}. {others}")
+        })
+    }
+
+    /// Asserts that every call was asserted.
+    ///
+    /// # Panics
+    ///
+    /// If there is another one. The message lists them.
+    #[track_caller]
+    pub fn assert_nothing_else(&self) {
+        let is_clean = self.with(|state| state.calls.iter().all(|(_, is_asserted)| *is_asserted));
+        assert!(is_clean, "{}", self.unasserted());
+    }
+
+    /// Forgets the calls so far, for the assertions and [`calls`](Self::calls).
+    pub fn forget_calls(&self) {
+        self.with(|state| state.calls.clear());
+    }
+
+    fn unasserted(&self) -> String {
+        let rest = self.with(|state| {
+            let calls = state.calls.iter().filter(|(_, is_asserted)| !is_asserted);
+            calls.map(|(call, _)| call.clone()).collect::<Vec<_>>()
+        });
+        if rest.is_empty() {
+            return "No other call has arrived.".to_owned();
+        }
+        let mut text = "Other calls that have arrived:".to_owned();
+        for call in rest {
+            let arguments = Value::Object(call.arguments);
+            let _ = write!(
+                text,
+                "\n  `{}` on `{}` with {arguments}, connection {}",
+                call.action, call.stream, call.connection
+            );
+        }
+        text
+    }
+}
+
+/// Whether the call has these arguments. An object in them may have further members.
+fn contains(call: &Call, arguments: &Value) -> bool {
+    fn is_within(part: &Value, whole: &Value) -> bool {
+        match (part, whole) {
+            (Value::Object(part), Value::Object(whole)) => part
+                .iter()
+                .all(|(name, value)| whole.get(name).is_some_and(|its| is_within(value, its))),
+            _ => part == whole,
+        }
+    }
+    is_within(arguments, &Value::Object(call.arguments.clone()))
+}

@@ -1,0 +1,295 @@
+//! The rows of the models, and what each write commits.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use rand_xoshiro::Xoshiro256PlusPlus;
+use rand_xoshiro::rand_core::{Rng, SeedableRng};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use super::Model;
+use super::field::python_int;
+use super::model::KeyForm;
+
+/// A row without its key.
+pub(super) type Fields = Map<String, Value>;
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Key {
+    Integer(i64),
+    Text(String),
+}
+
+/// A write, with the row before and after it as the serializer shows it.
+#[derive(Clone, Debug)]
+pub(super) struct Commit {
+    pub(super) model: String,
+    pub(super) pk: Value,
+    pub(super) old: Option<Fields>,
+    pub(super) new: Option<Fields>,
+}
+
+pub(super) struct Table {
+    pub(super) model: Model,
+    rows: BTreeMap<Key, Fields>,
+    next_key: i64,
+}
+
+pub(super) struct Tables {
+    tables: BTreeMap<String, Table>,
+    /// What has been committed and not sent yet.
+    pub(super) commits: Vec<Commit>,
+    random: Xoshiro256PlusPlus,
+    /// The time since the server started, and the last value of an `updated_at`.
+    pub(super) time: Duration,
+    last_stamp: Duration,
+}
+
+impl Tables {
+    pub(super) fn new() -> Self {
+        Self {
+            tables: BTreeMap::new(),
+            commits: Vec::new(),
+            random: Xoshiro256PlusPlus::seed_from_u64(1),
+            time: Duration::ZERO,
+            last_stamp: Duration::ZERO,
+        }
+    }
+
+    pub(super) fn add(&mut self, name: &str, mut model: Model) {
+        let rows = std::mem::take(&mut model.rows);
+        let table = Table { model, rows: BTreeMap::new(), next_key: 1 };
+        self.tables.insert(name.to_owned(), table);
+        for row in &rows {
+            self.insert(name, row);
+        }
+        self.table_mut(name).model.rows = rows;
+        self.commits.clear();
+    }
+
+    /// Brings back the rows that the models had at first.
+    pub(super) fn reset(&mut self) {
+        for (name, table) in std::mem::take(&mut self.tables) {
+            self.add(&name, table.model);
+        }
+    }
+
+    pub(super) fn table(&self, model: &str) -> &Table {
+        self.tables.get(model).unwrap_or_else(|| panic!("the fake server has no model `{model}`"))
+    }
+
+    fn table_mut(&mut self, model: &str) -> &mut Table {
+        let table = self.tables.get_mut(model);
+        table.unwrap_or_else(|| panic!("the fake server has no model `{model}`"))
+    }
+
+    /// The key of the row that a client's `pk` names.
+    pub(super) fn find(&self, model: &str, pk: &Value) -> Option<Value> {
+        let table = self.table(model);
+        let key = table.key(pk)?;
+        table.rows.contains_key(&key).then(|| key.to_value())
+    }
+
+    /// The key of the row whose field has a value.
+    pub(super) fn find_by(&self, model: &str, field: &str, value: &Value) -> Option<Value> {
+        let matches = |fields: &Fields| fields.get(field).is_some_and(|its| is_same(its, value));
+        let mut rows = self.table(model).rows.iter();
+        rows.find(|(_, fields)| matches(fields)).map(|(key, _)| key.to_value())
+    }
+
+    /// Whether another row than `of` has the value.
+    pub(super) fn has_other(&self, model: &str, field: &str, value: &Value, of: Option<&str>) -> bool {
+        let is_other = |key: &Key| of != Some(key.to_value().to_string().as_str());
+        let mut rows = self.table(model).rows.iter();
+        rows.any(|(key, fields)| is_other(key) && fields.get(field) == Some(value))
+    }
+
+    /// The row as the serializer shows it.
+    pub(super) fn get(&self, model: &str, pk: &Value) -> Option<Fields> {
+        let table = self.table(model);
+        let key = table.key(pk)?;
+        table.rows.get(&key).map(|fields| table.serialize(&key, fields))
+    }
+
+    /// All rows in the model's order, with their keys.
+    pub(super) fn all(&self, model: &str) -> Vec<(Value, Value)> {
+        let table = self.table(model);
+        let serialize = |(key, fields)| (key, table.serialize(key, fields));
+        let mut rows: Vec<_> = table.rows.iter().map(serialize).collect();
+        if let Some(order) = &table.model.order {
+            let text = |row: &Fields| row[order].as_str().map(str::to_owned);
+            let number = |row: &Fields| row[order].as_i64();
+            rows.sort_by_key(|(_, row)| (text(row), number(row)));
+        }
+        rows.into_iter().map(|(key, row)| (key.to_value(), Value::Object(row))).collect()
+    }
+
+    /// Saves a new row. Its key, if it has one, may be that of a deleted row.
+    pub(super) fn insert(&mut self, model: &str, row: &Value) -> Value {
+        let key_form = self.table(model).model.key_form;
+        let pk_field = self.table(model).model.pk_field.clone();
+        let given = row.get(&pk_field).and_then(|pk| self.table(model).key(pk));
+        let key = given.unwrap_or_else(|| self.next_key(model, key_form));
+        let table = self.table_mut(model);
+        if let Key::Integer(number) = key {
+            table.next_key = table.next_key.max(number + 1);
+        }
+        let value = |field: &super::Field| row.get(&field.name).cloned();
+        let fields = table.model.fields.iter();
+        let mut fields: Fields = fields
+            .map(|field| (field.name.clone(), value(field).unwrap_or_else(|| field.default())))
+            .collect();
+        self.stamp(model, &mut fields);
+        let table = self.table_mut(model);
+        let replaced = table.rows.insert(key.clone(), fields.clone());
+        assert!(replaced.is_none(), "`{model}` has a row with the key {:?}", key.to_value());
+        let new = Some(table.serialize(&key, &fields));
+        self.commits.push(Commit { model: model.to_owned(), pk: key.to_value(), old: None, new });
+        key.to_value()
+    }
+
+    /// Saves fields of a row. Returns whether there is such a row.
+    pub(super) fn update(&mut self, model: &str, pk: &Value, changed: &Fields) -> bool {
+        let table = self.table(model);
+        let Some(key) = table.key(pk) else { return false };
+        let Some(mut fields) = table.rows.get(&key).cloned() else { return false };
+        let old = Some(table.serialize(&key, &fields));
+        fields.extend(changed.clone());
+        self.stamp(model, &mut fields);
+        let table = self.table_mut(model);
+        let new = Some(table.serialize(&key, &fields));
+        let pk = key.to_value();
+        table.rows.insert(key, fields);
+        self.commits.push(Commit { model: model.to_owned(), pk, old, new });
+        true
+    }
+
+    /// Deletes a row, and those that refer to it. Returns whether there was such a row.
+    pub(super) fn delete(&mut self, model: &str, pk: &Value) -> bool {
+        let Some(pk) = self.find(model, pk) else { return false };
+        for (other, pk) in self.referring(model, &pk) {
+            self.delete(&other, &pk);
+        }
+        let table = self.table_mut(model);
+        let Some(key) = table.key(&pk) else { return false };
+        let Some(fields) = table.rows.remove(&key) else { return false };
+        let old = Some(table.serialize(&key, &fields));
+        self.commits.push(Commit { model: model.to_owned(), pk, old, new: None });
+        true
+    }
+
+    /// The rows that refer to a row.
+    fn referring(&self, model: &str, pk: &Value) -> Vec<(String, Value)> {
+        let mut found = Vec::new();
+        for (name, table) in &self.tables {
+            for field in table.model.fields.iter().filter(|its| its.references() == Some(model)) {
+                let refers = |fields: &Fields| fields.get(&field.name) == Some(pk);
+                let rows = table.rows.iter().filter(|(_, fields)| refers(fields));
+                found.extend(rows.map(|(key, _)| (name.clone(), key.to_value())));
+            }
+        }
+        found
+    }
+
+    /// Changes a row without an event, and without a new `updated_at`.
+    pub(super) fn update_silently(&mut self, model: &str, pk: &Value, changed: &Fields) -> bool {
+        let table = self.table_mut(model);
+        let row = table.key(pk).and_then(|key| table.rows.get_mut(&key));
+        row.map(|fields| fields.extend(changed.clone())).is_some()
+    }
+
+    /// Drops a row without an event.
+    pub(super) fn delete_silently(&mut self, model: &str, pk: &Value) -> bool {
+        let table = self.table_mut(model);
+        table.key(pk).is_some_and(|key| table.rows.remove(&key).is_some())
+    }
+
+    fn next_key(&mut self, model: &str, form: KeyForm) -> Key {
+        match form {
+            KeyForm::Integer => Key::Integer(self.table(model).next_key),
+            KeyForm::Uuid => {
+                let mut bytes = [0; 16];
+                self.random.fill_bytes(&mut bytes);
+                Key::Text(uuid::Builder::from_random_bytes(bytes).into_uuid().to_string())
+            }
+        }
+    }
+
+    fn stamp(&mut self, model: &str, fields: &mut Fields) {
+        let Some(name) = self.table(model).model.updated_at.clone() else { return };
+        self.last_stamp = self.time.max(self.last_stamp + Duration::from_micros(1));
+        fields.insert(name, timestamp(self.last_stamp).into());
+    }
+}
+
+impl Table {
+    fn key(&self, pk: &Value) -> Option<Key> {
+        match self.model.key_form {
+            KeyForm::Integer => python_int(pk).map(Key::Integer),
+            KeyForm::Uuid => {
+                let uuid = Uuid::try_parse(pk.as_str()?).ok()?;
+                Some(Key::Text(uuid.to_string()))
+            }
+        }
+    }
+
+    fn serialize(&self, key: &Key, fields: &Fields) -> Fields {
+        let mut row = fields.clone();
+        row.insert(self.model.pk_field.clone(), key.to_value());
+        row
+    }
+}
+
+impl Key {
+    fn to_value(&self) -> Value {
+        match self {
+            Self::Integer(number) => (*number).into(),
+            Self::Text(text) => text.clone().into(),
+        }
+    }
+}
+
+/// Django converts an argument to the type of the field.
+pub(super) fn is_same(field: &Value, argument: &Value) -> bool {
+    match (field, argument) {
+        (Value::Number(_), argument) => {
+            python_int(argument).is_some_and(|argument| field.as_i64() == Some(argument))
+        }
+        (Value::String(text), Value::Number(number)) => *text == number.to_string(),
+        _ => field == argument,
+    }
+}
+
+/// A time as Django writes it: the time since the server started, from the first of January 2026 on.
+fn timestamp(time: Duration) -> String {
+    let seconds = time.as_secs();
+    let (mut day, mut month, mut year) = (seconds / 86_400, 0, 2026_u64);
+    loop {
+        let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+        let days = [31, if is_leap { 29 } else { 28 }, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31][month];
+        if day < days {
+            break;
+        }
+        day -= days;
+        month = (month + 1) % 12;
+        year += u64::from(month == 0);
+    }
+    let (hour, minute, second) = (seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60);
+    let (month, day, micros) = (month + 1, day + 1, time.subsec_micros());
+    format!("{year}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micros:06}Z")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timestamps_pass_months_and_leap_days() {
+        let at = |days: u64| timestamp(Duration::new(days * 86_400, 1_000));
+        assert_eq!(at(0), "2026-01-01T00:00:00.000001Z");
+        assert_eq!(at(31), "2026-02-01T00:00:00.000001Z");
+        assert_eq!(at(365), "2027-01-01T00:00:00.000001Z");
+        assert_eq!(at(365 * 2 + 59), "2028-02-29T00:00:00.000001Z");
+    }
+}
