@@ -71,6 +71,22 @@ pub enum Preset {
     Uvicorn,
 }
 
+/// A subscription that the server holds, see [`FakeServer::subscriptions`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Subscribed {
+    /// The connection.
+    pub connection: ConnectionId,
+    /// The stream.
+    pub stream: String,
+    /// The action that has subscribed: `subscribe_instance`, or the feed's.
+    pub subscribe: String,
+    /// The key of the instance, or the group. Empty for a feed without groups.
+    pub group: String,
+    /// The id of the subscribe.
+    pub request_id: Value,
+}
+
 /// A DCRF server in memory. Clones are handles of the same server.
 ///
 /// ```
@@ -264,9 +280,8 @@ impl FakeServer {
         self.with(|state| state.open_connections().len())
     }
 
-    /// The subscriptions of all connections: the stream, the name of the feed's or instance's group, and the request id.
-    #[doc(hidden)]
-    pub fn subscriptions(&self) -> Vec<(ConnectionId, String, String, Value)> {
+    /// The subscriptions that the server holds, by connection and stream.
+    pub fn subscriptions(&self) -> Vec<Subscribed> {
         self.with(|state| state.subscriptions())
     }
 

@@ -3,12 +3,12 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::call::{Answer, Call, End, Reply};
 use super::consumer::{Consumer, Item, Waiting, Work};
 use super::server::{HeldAt, Job, State};
-use super::{Action, ConnectionId, Step, frames, in_closure};
+use super::{Action, ConnectionId, Step, Subscribed, frames, in_closure};
 
 impl State {
     pub(super) fn consumer(&mut self, id: ConnectionId, stream: &str) -> Option<&mut Consumer> {
@@ -220,13 +220,17 @@ impl State {
         }
     }
 
-    pub(super) fn subscriptions(&self) -> Vec<(ConnectionId, String, String, Value)> {
+    pub(super) fn subscriptions(&self) -> Vec<Subscribed> {
         let mut found = Vec::new();
         for (id, connection) in self.connections.iter().filter(|(_, its)| !its.is_over) {
             for (stream, consumer) in &connection.consumers {
                 let subscriptions = consumer.subscriptions();
-                found.extend(subscriptions.map(|(observer, group, request_id)| {
-                    (*id, stream.clone(), format!("{observer}/{group}"), request_id.clone())
+                found.extend(subscriptions.map(|(observer, group, request_id)| Subscribed {
+                    connection: *id,
+                    stream: stream.clone(),
+                    subscribe: observer.to_owned(),
+                    group: group.to_owned(),
+                    request_id: request_id.clone(),
                 }));
             }
         }
