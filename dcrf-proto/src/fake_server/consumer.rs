@@ -48,12 +48,12 @@ pub(super) struct Waiting {
 }
 
 pub(super) enum Work {
-    Perform(Box<Call>),
-    End(Box<Call>, Box<Answer>),
+    Perform(Arc<Call>),
+    End(Arc<Call>, Box<Answer>),
 }
 
 pub(super) enum Item {
-    Call(Box<Call>),
+    Call(Arc<Call>),
     /// A call without a usable action.
     NoAction {
         action: Value,
@@ -100,7 +100,7 @@ impl Item {
             Some(Value::String(action)) => {
                 let stream = stream.to_owned();
                 let call = Call { connection, handshake, stream, action, arguments, request_id };
-                return Self::Call(Box::new(call));
+                return Self::Call(Arc::new(call));
             }
             Some(Value::Array(_) | Value::Object(_)) => return Self::Raise,
             Some(action) => {
@@ -112,7 +112,7 @@ impl Item {
         Self::NoAction { action, error, request_id }
     }
 
-    pub(super) fn call(&self) -> Option<&Call> {
+    pub(super) fn call(&self) -> Option<&Arc<Call>> {
         match self {
             Self::Call(call) => Some(call),
             _ => None,

@@ -175,6 +175,15 @@ impl FakeServer {
         self.with(|state| state.tables.all(model).into_iter().map(|(_, row)| row).collect())
     }
 
+    /// The keys of a model's rows, in the order of the keys.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such model.
+    pub fn keys(&self, model: &str) -> Vec<Value> {
+        self.with(|state| state.tables.keys(model))
+    }
+
     /// The row of a model with this key.
     ///
     /// # Panics
@@ -261,7 +270,7 @@ impl FakeServer {
         let payload = payload.into();
         self.with(|state| {
             for connection in state.open_connections() {
-                state.send(connection, stream, payload.clone());
+                state.send(connection, stream, &payload);
             }
         });
     }

@@ -115,6 +115,7 @@ impl Server {
 
     /// What the server sends.
     pub(crate) fn outputs(&mut self) -> Vec<(ConnectionIndex, FromServer)> {
+        self.fake.forget_calls();
         let mut outputs = Vec::new();
         let mut ended = Vec::new();
         for (nth, connection) in &self.connections {
@@ -134,7 +135,9 @@ impl Server {
                 outputs.push((*nth, FromServer::Disconnected(lost)));
             }
         }
-        ended.into_iter().for_each(|nth| self.forget(nth));
+        for nth in ended {
+            self.forget(nth);
+        }
         outputs
     }
 
@@ -168,8 +171,8 @@ impl Server {
     }
 
     pub(crate) fn any(&self, stream: &str, random: &mut Rng) -> Option<u64> {
-        let pks: Vec<u64> = self.versions(stream).into_keys().collect();
-        (!pks.is_empty()).then(|| pks[random.usize(..pks.len())])
+        let pks = self.fake.keys(stream);
+        (!pks.is_empty()).then(|| pks[random.usize(..pks.len())].as_u64())?
     }
 }
 

@@ -157,7 +157,7 @@ impl Server {
         let Some(pk) = self.any(stream, random) else { return };
         let version = json!({"version": self.dice().next_version()});
         match random.u64(..20) {
-            0 | 1 if self.versions(stream).len() < MAX_ROWS => {
+            0 | 1 if self.fake.keys(stream).len() < MAX_ROWS => {
                 self.fake.insert(stream, version);
             }
             // Notes are read in pages, and a delete would shift the following pages.
