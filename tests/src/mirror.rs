@@ -41,10 +41,12 @@ fn add_models(server: &FakeServer) {
         .field(Field::key_of("task", "task").nullable())
         .rows((1..=3).map(|n| json!({"text": format!("memo {n}")})));
     server.model("memo", memo);
-    let gadget = Model::new().uuid_keys().field(Field::text("name").max_length(50)).order_by("name");
-    let gadgets = ["anvil", "bell"].into_iter().zip(1..).map(|(name, n)| {
-        json!({"id": format!("00000000-0000-0000-0000-{n:012}"), "name": name})
-    });
+    let gadget =
+        Model::new().uuid_keys().field(Field::text("name").max_length(50)).order_by("name");
+    let gadgets = ["anvil", "bell"]
+        .into_iter()
+        .zip(1..)
+        .map(|(name, n)| json!({"id": format!("00000000-0000-0000-0000-{n:012}"), "name": name}));
     server.model("gadget", gadget.rows(gadgets));
     let row = Model::new().field(Field::text("label").max_length(50));
     server.model("row", row.rows((1..=8).map(|n| json!({"label": format!("row {n}")}))));
@@ -52,18 +54,18 @@ fn add_models(server: &FakeServer) {
         server.model(name, record().rows(titles(name, 3)));
     }
     server.model("entry", record().rows(titles("entry", 100)));
-    let issues = [1, 1, 2, 2].into_iter().zip(1..).map(|(project, n)| {
-        json!({"title": format!("issue {n}"), "project": project})
-    });
+    let issues = [1, 1, 2, 2]
+        .into_iter()
+        .zip(1..)
+        .map(|(project, n)| json!({"title": format!("issue {n}"), "project": project}));
     let project = Field::integer("project").default_value(1);
     server.model("issue", record().field(project).rows(issues));
     let slug = Field::slug("slug").unique().default_with(|| {
         let number = fastrand::u64(..);
         format!("{number:016x}").into()
     });
-    let articles = (1..=3).map(|n| {
-        json!({"title": format!("article {n}"), "slug": format!("article-{n}")})
-    });
+    let articles =
+        (1..=3).map(|n| json!({"title": format!("article {n}"), "slug": format!("article-{n}")}));
     server.model("article", record().field(slug).rows(articles));
 }
 
@@ -187,7 +189,8 @@ fn tools() -> View {
 
 fn slept(action: &Action<'_>) -> Option<(Duration, Answer)> {
     let seconds = action.argument("seconds")?;
-    let duration = Duration::try_from_secs_f64(seconds.as_f64()?).ok()?;
+    // Python doesn't sleep for a negative time.
+    let duration = Duration::try_from_secs_f64(seconds.as_f64()?.max(0.0)).ok()?;
     Some((duration, Answer::ok(json!({"slept": seconds}))))
 }
 

@@ -71,7 +71,8 @@ impl Pairs {
         let may_lose = real.end == Some(RAISED);
         let streams = real.streams.keys().chain(fake.streams.keys());
         for stream in streams {
-            let of = |side: &Received| in_order(side.streams.get(stream).cloned().unwrap_or_default());
+            let of =
+                |side: &Received| in_order(side.streams.get(stream).cloned().unwrap_or_default());
             let (real, fake) = (of(real), of(fake));
             if real.len() != fake.len() && !may_lose {
                 return false;

@@ -116,8 +116,15 @@ impl Generator {
     /// A call without a usable action.
     fn odd(&mut self) -> Map<String, Value> {
         let rng = &mut self.rng;
-        let actions =
-            [json!("nosuch"), json!(""), json!(5), json!(null), json!(true), json!("é"), json!(1.5)];
+        let actions = [
+            json!("nosuch"),
+            json!(""),
+            json!(5),
+            json!(null),
+            json!(true),
+            json!("é"),
+            json!(1.5),
+        ];
         let mut payload = object(json!({"pk": 1, "data": {"title": "a"}}));
         if chance(rng, 80) {
             payload.insert("action".to_owned(), pick(rng, &actions));

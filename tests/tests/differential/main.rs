@@ -123,7 +123,8 @@ fn compare(conversation: &Conversation, server: &Server, totals: &Totals) -> Res
 
 impl Totals {
     fn count(&self, received: &[Received]) {
-        let frames: usize = received.iter().flat_map(|its| its.streams.values()).map(Vec::len).sum();
+        let frames: usize =
+            received.iter().flat_map(|its| its.streams.values()).map(Vec::len).sum();
         let closed = received.iter().filter(|its| its.end.is_some()).count();
         self.steps.fetch_add(1, Ordering::Relaxed);
         self.frames.fetch_add(frames as u64, Ordering::Relaxed);

@@ -30,7 +30,9 @@ pub(crate) fn message(rng: &mut Rng, stream: &'static str, is_bare: bool) -> Mes
             ],
         ),
         2 => Message::Payload(pick(rng, &[json!(null), json!([]), json!("text"), json!(5)])),
-        3 => Message::Payload(json!({"action": pick(rng, &[json!([]), json!({})]), "request_id": 1})),
+        3 => {
+            Message::Payload(json!({"action": pick(rng, &[json!([]), json!({})]), "request_id": 1}))
+        }
         _ if stream == TOOLS => Message::Payload(tool(rng)),
         _ => Message::Payload(call(rng, streams::find(stream))),
     }

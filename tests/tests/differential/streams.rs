@@ -64,8 +64,7 @@ const ARTICLE: &[(&str, Field)] =
     &[("title", Field::Text { max_length: 100 }), ("slug", Field::Slug)];
 const ISSUE: &[(&str, Field)] =
     &[("title", Field::Text { max_length: 100 }), ("project", Field::Integer)];
-const MEMO: &[(&str, Field)] =
-    &[("text", Field::Text { max_length: 200 }), ("task", Field::Task)];
+const MEMO: &[(&str, Field)] = &[("text", Field::Text { max_length: 200 }), ("task", Field::Task)];
 
 pub(crate) const TOOLS: &str = "tools";
 
