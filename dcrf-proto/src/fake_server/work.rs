@@ -10,6 +10,8 @@ use super::consumer::{Consumer, Item, Waiting, Work};
 use super::server::{HeldAt, Job, State};
 use super::{Action, ConnectionId, Step, frames, in_closure};
 
+const FORBIDDEN: &str = "You do not have permission to perform this action.";
+
 impl State {
     pub(super) fn consumer(&mut self, id: ConnectionId, stream: &str) -> Option<&mut Consumer> {
         self.open(id)?.consumers.get_mut(stream)
@@ -25,11 +27,10 @@ impl State {
             consumer.is_working = item.is_some();
             match item {
                 Some(Item::Call(call)) => self.begin(id, call),
-                Some(Item::NoAction { action, error, request_id }) => {
-                    let errors = json!([error]);
-                    let payload = json!({"errors": errors, "data": null, "action": action,
-                        "response_status": 405, "request_id": request_id});
-                    self.send(id, stream, payload);
+                Some(Item::NoText(action, call)) => self.without_text(id, &action, &call),
+                Some(Item::NoAction(request_id)) => {
+                    let error = "Unable to find action in message body.";
+                    self.send(id, stream, error_payload(&Value::Null, 405, error, &request_id));
                 }
                 Some(Item::Raise) => self.raise(id),
                 Some(Item::Event(event)) => self.deliver(id, stream, &event),
@@ -37,6 +38,20 @@ impl State {
             }
             self.stop_working(id, stream);
         }
+    }
+
+    /// Replies to a call whose action is no text: the permissions come first.
+    fn without_text(&mut self, id: ConnectionId, action: &Value, call: &Call) {
+        let view = self.consumer(id, &call.stream).map(|consumer| consumer.view.clone());
+        let (status, error) = if view.is_some_and(|view| !in_closure(|| view.is_allowed(call))) {
+            (403, FORBIDDEN.to_owned())
+        } else if action.is_array() || action.is_object() {
+            return self.raise(id);
+        } else {
+            (405, format!("Method \"{}\" not allowed.", call.action))
+        };
+        let payload = error_payload(action, status, &error, &call.request_id);
+        self.send(id, &call.stream, payload);
     }
 
     fn begin(&mut self, id: ConnectionId, call: Box<Call>) {
@@ -129,7 +144,7 @@ impl State {
         }
         let view = self.consumer(id, &call.stream)?.view.clone();
         if !in_closure(|| view.is_allowed(call)) {
-            return Some(Answer::error(403, "You do not have permission to perform this action."));
+            return Some(Answer::error(403, FORBIDDEN));
         }
         if let Some(handle) = view.actions.get(&call.action) {
             return self.run_closure(call, |action| Some(handle(action)));
@@ -232,4 +247,12 @@ impl State {
         }
         found
     }
+}
+
+/// The reply to a call whose action may be any JSON.
+fn error_payload(action: &Value, status: u16, error: &str, request_id: &Value) -> Value {
+    json!({
+        "errors": [error], "data": null, "action": action,
+        "response_status": status, "request_id": request_id,
+    })
 }
