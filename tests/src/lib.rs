@@ -4,6 +4,7 @@
 //! - [`stories`] are the scenarios. Each is written once, over an [`adapter`], and runs on all of
 //!   them from `tests/scenarios.rs`.
 //! - [`authority`] issues certificates for a server that speaks TLS.
+//! - [`mirror()`](mirror::mirror) is the same server as a fake server in memory.
 //! - [`proxy`] is a network with faults on demand.
 //! - [`recoveries`] collects recovery times.
 //! - [`observe`] waits for what a story asserts.
@@ -12,6 +13,7 @@ pub mod adapter;
 pub mod authority;
 pub mod client;
 pub mod collection;
+pub mod mirror;
 pub mod models;
 pub mod observe;
 pub mod proxy;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::call::{Answer, Call};
-use super::{ConnectionId, Handshake, View};
+use super::{ConnectionId, Handshake, View, python};
 
 /// The observer of `subscribe_instance`.
 pub(super) const INSTANCE: &str = "subscribe_instance";
@@ -28,6 +28,8 @@ pub(super) struct Consumer {
     /// When a slow `can_connect` is over.
     pub(super) ready_at: Duration,
     pub(super) is_closed: bool,
+    /// The last page size that a list by cursor was asked for: the consumer keeps its paginator, which keeps the size.
+    pub(super) page_size: Option<usize>,
     pub(super) swap: Swap,
     /// When the last event on its way arrives.
     pub(super) events_until: Duration,
@@ -54,12 +56,9 @@ pub(super) enum Work {
 
 pub(super) enum Item {
     Call(Arc<Call>),
-    /// A call without a usable action.
-    NoAction {
-        action: Value,
-        error: String,
-        request_id: Value,
-    },
+    /// A call whose action is no text. That of `call` is Python's text of it.
+    NoText(Value, Arc<Call>),
+    NoAction(Value),
     Raise,
     Event(EventItem),
 }
@@ -96,20 +95,14 @@ impl Item {
     ) -> Self {
         let Value::Object(mut arguments) = payload else { return Self::Raise };
         let request_id = arguments.remove("request_id").unwrap_or_default();
-        let (action, error) = match arguments.remove("action") {
-            Some(Value::String(action)) => {
-                let stream = stream.to_owned();
-                let call = Call { connection, handshake, stream, action, arguments, request_id };
-                return Self::Call(Arc::new(call));
-            }
-            Some(Value::Array(_) | Value::Object(_)) => return Self::Raise,
-            Some(action) => {
-                let error = format!("Method \"{}\" not allowed.", super::feed::group_name(&action));
-                (action, error)
-            }
-            None => (Value::Null, "Unable to find action in message body.".to_owned()),
-        };
-        Self::NoAction { action, error, request_id }
+        let Some(action) = arguments.remove("action") else { return Self::NoAction(request_id) };
+        let stream = stream.to_owned();
+        let text = python::text(&action);
+        let call = Call { connection, handshake, stream, action: text, arguments, request_id };
+        match action {
+            Value::String(_) => Self::Call(Arc::new(call)),
+            action => Self::NoText(action, Arc::new(call)),
+        }
     }
 
     pub(super) fn call(&self) -> Option<&Arc<Call>> {
@@ -134,6 +127,7 @@ impl Consumer {
             swap: Swap::default(),
             ready_at: Duration::ZERO,
             is_closed: false,
+            page_size: None,
             events_until: Duration::ZERO,
             groups: BTreeSet::new(),
             observed: BTreeMap::new(),

@@ -5,10 +5,10 @@ use std::collections::VecDeque;
 use serde_json::{Value, json};
 
 use super::consumer::{Consumer, EventItem, Group, INSTANCE, Item, Swap};
-use super::feed::{FeedEvent, group_name};
+use super::feed::FeedEvent;
 use super::server::{HeldAt, Job, State};
 use super::table::{Commit, Fields};
-use super::{Call, ConnectionId, Event, Fate, Feed, Step, View, frames, in_closure};
+use super::{Call, ConnectionId, Event, Fate, Feed, Step, View, frames, in_closure, python};
 
 impl State {
     /// Sends the events of what has been committed.
@@ -207,7 +207,7 @@ fn events(consumer: &Consumer, commit: &Commit) -> Vec<(Group, &'static str)> {
         }
     }
     if observes(INSTANCE) {
-        add(INSTANCE, (action_of(commit), group_name(&commit.pk)));
+        add(INSTANCE, (action_of(commit), python::text(&commit.pk)));
     }
     found
 }

@@ -4,12 +4,14 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::call::{Answer, Call, End, Reply};
 use super::consumer::{Consumer, Item, Waiting, Work};
 use super::server::{HeldAt, Job, State};
 use super::{Action, ConnectionId, Step, Subscribed, frames, in_closure};
+
+const FORBIDDEN: &str = "You do not have permission to perform this action.";
 
 impl State {
     pub(super) fn consumer(&mut self, id: ConnectionId, stream: &str) -> Option<&mut Consumer> {
@@ -26,10 +28,10 @@ impl State {
             consumer.is_working = item.is_some();
             match item {
                 Some(Item::Call(call)) => self.begin(id, call),
-                Some(Item::NoAction { action, error, request_id }) => {
-                    let errors = json!([error]);
-                    let payload = json!({"errors": errors, "data": null, "action": action,
-                        "response_status": 405, "request_id": request_id});
+                Some(Item::NoText(action, call)) => self.without_text(id, &action, &call),
+                Some(Item::NoAction(request_id)) => {
+                    let error = "Unable to find action in message body.";
+                    let payload = error_payload(&Value::Null, 405, error, &request_id);
                     self.send(id, stream, &payload);
                 }
                 Some(Item::Raise) => self.raise(id),
@@ -38,6 +40,20 @@ impl State {
             }
             self.stop_working(id, stream);
         }
+    }
+
+    /// Replies to a call whose action is no text: the permissions come first.
+    fn without_text(&mut self, id: ConnectionId, action: &Value, call: &Call) {
+        let view = self.consumer(id, &call.stream).map(|consumer| consumer.view.clone());
+        let (status, error) = if view.is_some_and(|view| !in_closure(|| view.is_allowed(call))) {
+            (403, FORBIDDEN.to_owned())
+        } else if action.is_array() || action.is_object() {
+            return self.raise(id);
+        } else {
+            (405, format!("Method \"{}\" not allowed.", call.action))
+        };
+        let payload = error_payload(action, status, &error, &call.request_id);
+        self.send(id, &call.stream, &payload);
     }
 
     fn begin(&mut self, id: ConnectionId, call: Arc<Call>) {
@@ -134,7 +150,7 @@ impl State {
         }
         let view = self.consumer(id, &call.stream)?.view.clone();
         if !in_closure(|| view.is_allowed(call)) {
-            return Some(Answer::error(403, "You do not have permission to perform this action."));
+            return Some(Answer::error(403, FORBIDDEN));
         }
         if let Some(handle) = view.actions.get(&call.action) {
             return self.run_closure(call, |action| Some(handle(action)));
@@ -245,4 +261,12 @@ impl State {
 
 fn is_of(call: &Call, stream: &str, action: &str) -> bool {
     call.stream == stream && call.action == action
+}
+
+/// The reply to a call whose action may be any JSON.
+fn error_payload(action: &Value, status: u16, error: &str, request_id: &Value) -> Value {
+    json!({
+        "errors": [error], "data": null, "action": action,
+        "response_status": status, "request_id": request_id,
+    })
 }
