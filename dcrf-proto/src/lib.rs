@@ -155,6 +155,8 @@ mod context;
 mod dialect;
 mod error;
 mod event;
+#[cfg(feature = "fake-server")]
+pub mod fake_server;
 mod frame;
 mod id;
 mod link;
