@@ -155,8 +155,6 @@ mod context;
 mod dialect;
 mod error;
 mod event;
-#[cfg(feature = "fake-server")]
-pub mod fake_server;
 mod frame;
 mod id;
 mod link;
