@@ -18,6 +18,7 @@
 //! | handle errors | [`RequestError`], [`SubscriptionError`], [`ConnectionError`], [`CloseReason`] |
 //! | know exactly what happens | [`rules`], rule by rule |
 //! | write an adapter for a runtime | the module `client` (feature `client`): the async handles and the driver that all adapters share; the module `websocket` (feature `websocket`): the WebSocket over any byte stream |
+//! | test a program without Django | the module `fake_server` (feature `fake-server`): a server in memory, tested against the real one |
 //! | solve a task | [the guide](https://docs.rs/dcrf-tokio/latest/dcrf_tokio/guide/) of `dcrf-tokio` |
 //!
 //! The feature `tracing` emits spans and events for the crate `tracing`, which the guide [lists][logs]. A session emits them
@@ -155,6 +156,8 @@ mod context;
 mod dialect;
 mod error;
 mod event;
+#[cfg(feature = "fake-server")]
+pub mod fake_server;
 mod frame;
 mod id;
 mod link;

@@ -39,7 +39,8 @@ impl FakeServer {
     ///
     /// If there is no such call. The message lists the calls that have arrived.
     #[track_caller]
-    pub fn assert_called(&self, stream: &str, action: &str, arguments: Value) -> Call {
+    pub fn assert_called(&self, stream: &str, action: &str, arguments: impl Into<Value>) -> Call {
+        let arguments = arguments.into();
         let found = self.with(|state| {
             let mut calls = state.calls.iter_mut().filter(|(_, is_asserted)| !is_asserted);
             let is_meant = |call: &Call| {

@@ -144,6 +144,7 @@ impl fmt::Debug for Action<'_> {
 /// let slow = Answer::ok(json!(42)).after(Duration::from_secs(3));
 /// # drop((created, invalid, slow));
 /// ```
+#[must_use]
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answer {
     pub(super) end: End,

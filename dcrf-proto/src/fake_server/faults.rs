@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::server::HeldAt;
+use super::server::{HeldAt, State};
 use super::{Action, Answer, Call, FakeServer};
 
 /// A step of the server that takes time, see [`FakeServer::delay_with`].
@@ -100,7 +100,7 @@ impl FakeServer {
 
     /// Ends all connections, as a stopped process does, and listens again at once. The rows stay.
     pub fn restart(&self) {
-        self.with(|state| state.end_all());
+        self.with(State::end_all);
     }
 
     /// [`restart`](Self::restart) with the rows that the models had at first.

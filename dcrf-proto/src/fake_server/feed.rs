@@ -35,6 +35,7 @@ pub struct FeedEvent<'a> {
 /// let of_a_project = View::of("issues").feed(Feed::new("subscribe_project").group_by("project"));
 /// # drop((all, of_a_project));
 /// ```
+#[must_use]
 #[derive(Clone)]
 pub struct Feed {
     pub(super) subscribe: String,

@@ -19,6 +19,7 @@ type DefaultValue = Arc<dyn Fn() -> Value + Send + Sync>;
 /// let done = Field::boolean("done").default_value(false);
 /// # drop((title, done));
 /// ```
+#[must_use]
 #[derive(Clone)]
 pub struct Field {
     pub(super) name: String,
@@ -30,7 +31,9 @@ pub struct Field {
 
 #[derive(Clone, Debug)]
 enum Kind {
-    Text { max_length: Option<usize> },
+    Text {
+        max_length: Option<usize>,
+    },
     Slug,
     Integer,
     Boolean,
@@ -126,7 +129,7 @@ impl Field {
         &self,
         value: &Value,
         tables: &Tables,
-        (model, of): (&str, Option<&str>),
+        (model, of): (&str, Option<&Value>),
     ) -> Result<Value, String> {
         let is_empty_key = matches!(self.kind, Kind::Key(_)) && value == "";
         if value.is_null() || is_empty_key {

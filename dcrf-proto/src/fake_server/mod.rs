@@ -12,6 +12,7 @@
 //! | let it fail | [`FakeServer::drop_connections`], [`close`](FakeServer::close), [`black_hole`](FakeServer::black_hole), [`refuse`](FakeServer::refuse), [`restart`](FakeServer::restart), [`answer_next`](FakeServer::answer_next), [`delay`](FakeServer::delay) |
 //! | decide an order | [`FakeServer::hold`], [`hold_reply`](FakeServer::hold_reply), [`hold_events`](FakeServer::hold_events) |
 //! | see what arrived | [`FakeServer::calls`], [`assert_called`](FakeServer::assert_called), [`assert_nothing_else`](FakeServer::assert_nothing_else), [`conversation`](FakeServer::conversation) |
+//! | replay what a real server did | [`FakeServer::replay`] |
 //! | drive it from your own event loop | [`FakeServer::connect`], [`receive`](FakeServer::receive), [`poll_output`](FakeServer::poll_output) |
 //! | play a server frame by frame | [`frames`] |
 
@@ -29,11 +30,13 @@ pub mod frames;
 mod io;
 mod model;
 mod pages;
+mod publish;
 mod server;
 mod table;
 #[cfg(test)]
 mod tests;
 mod view;
+mod work;
 
 use std::cell::Cell;
 use std::fmt;
@@ -44,7 +47,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 pub use self::call::{Action, Answer, Call};
-pub use self::conversation::{Direction, Line, replay};
+pub use self::conversation::{Direction, InvalidLine, Line};
 pub use self::events::{Event, Fate};
 pub use self::faults::{Hold, Step};
 pub use self::feed::{Feed, FeedEvent};
@@ -170,9 +173,9 @@ impl FakeServer {
     /// # Panics
     ///
     /// If there is no such model, or a row with the key in `row`.
-    pub fn insert(&self, model: &str, row: Value) -> Value {
+    pub fn insert(&self, model: &str, row: impl Into<Value>) -> Value {
         self.with(|state| {
-            let pk = state.tables.insert(model, &row);
+            let pk = state.tables.insert(model, &row.into());
             state.publish();
             pk
         })
@@ -238,7 +241,8 @@ impl FakeServer {
     }
 
     /// Sends an unsolicited payload on a stream of every connection.
-    pub fn push(&self, stream: &str, payload: Value) {
+    pub fn push(&self, stream: &str, payload: impl Into<Value>) {
+        let payload = payload.into();
         self.with(|state| {
             for connection in state.open_connections() {
                 state.send(connection, stream, payload.clone());

@@ -32,6 +32,7 @@ pub(super) enum KeyForm {
 /// );
 /// assert_eq!(server.rows("tasks"), [json!({"id": 1, "title": "Paint the fence", "done": false})]);
 /// ```
+#[must_use]
 #[derive(Clone)]
 pub struct Model {
     pub(super) fields: Vec<Field>,

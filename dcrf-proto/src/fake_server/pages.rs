@@ -71,8 +71,12 @@ impl Pages {
                 let pages = offsets.take(before_last + 1);
                 Listed::Streamed(pages.map(|offset| by_offset(rows, limit, offset)).collect())
             }
-            Self::Number { size, max_size } => by_number(rows, size_of(arguments, size, max_size), arguments),
-            Self::Cursor { size, max_size } => by_cursor(rows, size_of(arguments, size, max_size), arguments),
+            Self::Number { size, max_size } => {
+                by_number(rows, size_of(arguments, size, max_size), arguments)
+            }
+            Self::Cursor { size, max_size } => {
+                by_cursor(rows, size_of(arguments, size, max_size), arguments)
+            }
         }
     }
 }
@@ -132,7 +136,7 @@ fn by_number(rows: &[(Value, Value)], size: usize, arguments: &Map<String, Value
 
 /// A cursor says after which key a page begins, or before which it ends.
 fn by_cursor(rows: &[(Value, Value)], size: usize, arguments: &Map<String, Value>) -> Listed {
-    let position = |key: &str| rows.iter().position(|(pk, _)| pk.to_string() == key);
+    let position = |key: &str| rows.iter().position(|(pk, _)| text_of(pk) == key);
     let cursor = arguments.get("cursor").and_then(Value::as_str);
     let begin = match cursor.and_then(|cursor| cursor.split_once(':')) {
         None if cursor.is_some() => return Listed::NotFound("Invalid cursor".to_owned()),
@@ -141,8 +145,9 @@ fn by_cursor(rows: &[(Value, Value)], size: usize, arguments: &Map<String, Value
         Some((_, key)) => position(key).unwrap_or_default().saturating_sub(size),
     };
     let end = (begin + size).min(rows.len());
-    let next = (end < rows.len()).then(|| format!("after:{}", rows[end - 1].0));
-    let previous = (begin > 0 && begin < rows.len()).then(|| format!("before:{}", rows[begin].0));
+    let next = (end < rows.len()).then(|| format!("after:{}", text_of(&rows[end - 1].0)));
+    let previous =
+        (begin > 0 && begin < rows.len()).then(|| format!("before:{}", text_of(&rows[begin].0)));
     Listed::Page(json!({"next": next, "previous": previous, "results": results(rows, begin, size)}))
 }
 
@@ -150,7 +155,11 @@ fn by_cursor(rows: &[(Value, Value)], size: usize, arguments: &Map<String, Value
 fn after(rows: &[(Value, Value)], key: &str) -> usize {
     let is_before = |pk: &Value| match (pk.as_i64(), key.parse::<i64>()) {
         (Some(pk), Ok(key)) => pk <= key,
-        _ => pk.to_string().as_str() <= key,
+        _ => text_of(pk).as_str() <= key,
     };
     rows.iter().take_while(|(pk, _)| is_before(pk)).count()
+}
+
+fn text_of(pk: &Value) -> String {
+    pk.as_str().map_or_else(|| pk.to_string(), str::to_owned)
 }

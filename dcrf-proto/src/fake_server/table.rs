@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rand_xoshiro::Xoshiro256PlusPlus;
-use rand_xoshiro::rand_core::{Rng, SeedableRng};
+use rand_xoshiro::rand_core::{RngCore, SeedableRng};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
@@ -37,7 +37,7 @@ pub(super) struct Table {
 }
 
 pub(super) struct Tables {
-    tables: BTreeMap<String, Table>,
+    by_name: BTreeMap<String, Table>,
     /// What has been committed and not sent yet.
     pub(super) commits: Vec<Commit>,
     random: Xoshiro256PlusPlus,
@@ -49,7 +49,7 @@ pub(super) struct Tables {
 impl Tables {
     pub(super) fn new() -> Self {
         Self {
-            tables: BTreeMap::new(),
+            by_name: BTreeMap::new(),
             commits: Vec::new(),
             random: Xoshiro256PlusPlus::seed_from_u64(1),
             time: Duration::ZERO,
@@ -60,7 +60,7 @@ impl Tables {
     pub(super) fn add(&mut self, name: &str, mut model: Model) {
         let rows = std::mem::take(&mut model.rows);
         let table = Table { model, rows: BTreeMap::new(), next_key: 1 };
-        self.tables.insert(name.to_owned(), table);
+        self.by_name.insert(name.to_owned(), table);
         for row in &rows {
             self.insert(name, row);
         }
@@ -70,17 +70,17 @@ impl Tables {
 
     /// Brings back the rows that the models had at first.
     pub(super) fn reset(&mut self) {
-        for (name, table) in std::mem::take(&mut self.tables) {
+        for (name, table) in std::mem::take(&mut self.by_name) {
             self.add(&name, table.model);
         }
     }
 
     pub(super) fn table(&self, model: &str) -> &Table {
-        self.tables.get(model).unwrap_or_else(|| panic!("the fake server has no model `{model}`"))
+        self.by_name.get(model).unwrap_or_else(|| panic!("the fake server has no model `{model}`"))
     }
 
     fn table_mut(&mut self, model: &str) -> &mut Table {
-        let table = self.tables.get_mut(model);
+        let table = self.by_name.get_mut(model);
         table.unwrap_or_else(|| panic!("the fake server has no model `{model}`"))
     }
 
@@ -99,8 +99,14 @@ impl Tables {
     }
 
     /// Whether another row than `of` has the value.
-    pub(super) fn has_other(&self, model: &str, field: &str, value: &Value, of: Option<&str>) -> bool {
-        let is_other = |key: &Key| of != Some(key.to_value().to_string().as_str());
+    pub(super) fn has_other(
+        &self,
+        model: &str,
+        field: &str,
+        value: &Value,
+        of: Option<&Value>,
+    ) -> bool {
+        let is_other = |key: &Key| of != Some(&key.to_value());
         let mut rows = self.table(model).rows.iter();
         rows.any(|(key, fields)| is_other(key) && fields.get(field) == Some(value))
     }
@@ -182,7 +188,7 @@ impl Tables {
     /// The rows that refer to a row.
     fn referring(&self, model: &str, pk: &Value) -> Vec<(String, Value)> {
         let mut found = Vec::new();
-        for (name, table) in &self.tables {
+        for (name, table) in &self.by_name {
             for field in table.model.fields.iter().filter(|its| its.references() == Some(model)) {
                 let refers = |fields: &Fields| fields.get(&field.name) == Some(pk);
                 let rows = table.rows.iter().filter(|(_, fields)| refers(fields));
@@ -267,7 +273,8 @@ fn timestamp(time: Duration) -> String {
     let (mut day, mut month, mut year) = (seconds / 86_400, 0, 2026_u64);
     loop {
         let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-        let days = [31, if is_leap { 29 } else { 28 }, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31][month];
+        let days =
+            [31, if is_leap { 29 } else { 28 }, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31][month];
         if day < days {
             break;
         }

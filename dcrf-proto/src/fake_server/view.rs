@@ -9,6 +9,18 @@ use super::{Action, Answer, Call, Feed, Pages};
 pub(super) type Handler = Arc<dyn Fn(&mut Action<'_>) -> Answer + Send + Sync>;
 pub(super) type Permission = Arc<dyn Fn(&Call) -> bool + Send + Sync>;
 
+/// What a stream with a model does.
+const MODEL_ACTIONS: [&str; 8] = [
+    "list",
+    "retrieve",
+    "create",
+    "update",
+    "patch",
+    "delete",
+    "subscribe_instance",
+    "unsubscribe_instance",
+];
+
 /// A stream of the server: the model that it serves, and its actions.
 ///
 /// A stream with a model has the actions `list`, `retrieve`, `create`, `update`, `patch`, `delete`,
@@ -30,6 +42,7 @@ pub(super) type Permission = Arc<dyn Fn(&Call) -> bool + Send + Sync>;
 ///         }),
 /// );
 /// ```
+#[must_use]
 #[derive(Clone, Default)]
 pub struct View {
     pub(super) model: Option<String>,
@@ -109,13 +122,22 @@ impl View {
 
     /// Answers 403 to calls for which `is_allowed` is false. DCRF asks it before it delivers the event of an instance, too:
     /// if it denies the action `update`, a 403 without a request id precedes the event.
-    pub fn permission(mut self, is_allowed: impl Fn(&Call) -> bool + Send + Sync + 'static) -> Self {
+    pub fn permission(
+        mut self,
+        is_allowed: impl Fn(&Call) -> bool + Send + Sync + 'static,
+    ) -> Self {
         self.permissions.push(Arc::new(is_allowed));
         self
     }
 
     pub(super) fn is_allowed(&self, call: &Call) -> bool {
         self.permissions.iter().all(|is_allowed| is_allowed(call))
+    }
+
+    /// The model, if it is this action's.
+    pub(super) fn model_of(&self, action: &str) -> Option<&str> {
+        let is_action = MODEL_ACTIONS.contains(&action) && !self.without.contains(&action);
+        self.model.as_deref().filter(|_| is_action)
     }
 
     /// The feed that an action subscribes to or unsubscribes from, and whether it subscribes.

@@ -1,0 +1,244 @@
+//! A stream of a connection: DCRF's consumer, with its groups and request ids, and the work that waits for it.
+//!
+//! The bookkeeping is that of DCRF, so that its quirks come by themselves.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::call::{Answer, Call};
+use super::{ConnectionId, Handshake, View};
+
+/// The observer of `subscribe_instance`.
+pub(super) const INSTANCE: &str = "subscribe_instance";
+
+/// An observer and one of its groups.
+pub(super) type Group = (String, String);
+
+pub(super) struct Consumer {
+    pub(super) view: Arc<View>,
+    pub(super) inbox: VecDeque<Item>,
+    pub(super) waiting: Option<Waiting>,
+    /// While it works on an item, what arrives waits.
+    pub(super) is_working: bool,
+    /// The events that a hold keeps on their way.
+    pub(super) held: Vec<(u64, EventItem)>,
+    /// When a slow `can_connect` is over.
+    pub(super) ready_at: Duration,
+    pub(super) is_closed: bool,
+    pub(super) swap: Swap,
+    /// When the last event on its way arrives.
+    pub(super) events_until: Duration,
+    /// The groups of the channel layer that the consumer has joined.
+    pub(super) groups: BTreeSet<Group>,
+    /// The request ids of each observer's group. Delivering an event creates an empty entry.
+    observed: BTreeMap<Group, Ids>,
+    /// The request ids of each instance.
+    instances: BTreeMap<String, Ids>,
+    /// The detached replies that have not been cancelled.
+    pub(super) replying: BTreeSet<String>,
+}
+
+/// Work that waits for its time, or for a hold.
+pub(super) struct Waiting {
+    pub(super) work: Work,
+    pub(super) hold: Option<u64>,
+}
+
+pub(super) enum Work {
+    Perform(Box<Call>),
+    End(Box<Call>, Box<Answer>),
+}
+
+pub(super) enum Item {
+    Call(Box<Call>),
+    /// A call without a usable action.
+    NoAction {
+        action: Value,
+        error: String,
+        request_id: Value,
+    },
+    Raise,
+    Event(EventItem),
+}
+
+#[derive(Clone)]
+pub(super) struct EventItem {
+    pub(super) group: Group,
+    pub(super) action: &'static str,
+    pub(super) pk: Value,
+    /// The row as a feed has serialized it.
+    pub(super) row: Value,
+}
+
+/// The next two events, which arrive in the opposite order.
+#[derive(Default)]
+pub(super) enum Swap {
+    #[default]
+    Off,
+    Both,
+    /// The first waits for the second.
+    Second(EventItem),
+}
+
+/// A set of request ids by Python's equality, in which `1`, `1.0` and `True` are one.
+#[derive(Default)]
+struct Ids(BTreeMap<String, Value>);
+
+impl Item {
+    pub(super) fn parse(
+        connection: ConnectionId,
+        handshake: Arc<Handshake>,
+        stream: &str,
+        payload: Value,
+    ) -> Self {
+        let Value::Object(mut arguments) = payload else { return Self::Raise };
+        let request_id = arguments.remove("request_id").unwrap_or_default();
+        let (action, error) = match arguments.remove("action") {
+            Some(Value::String(action)) => {
+                let stream = stream.to_owned();
+                let call = Call { connection, handshake, stream, action, arguments, request_id };
+                return Self::Call(Box::new(call));
+            }
+            Some(Value::Array(_) | Value::Object(_)) => return Self::Raise,
+            Some(action) => {
+                let error = format!("Method \"{}\" not allowed.", super::feed::group_name(&action));
+                (action, error)
+            }
+            None => (Value::Null, "Unable to find action in message body.".to_owned()),
+        };
+        Self::NoAction { action, error, request_id }
+    }
+
+    pub(super) fn call(&self) -> Option<&Call> {
+        match self {
+            Self::Call(call) => Some(call),
+            _ => None,
+        }
+    }
+}
+
+/// What Python raises if a request id is a list or a dictionary.
+pub(super) struct Unhashable;
+
+impl Consumer {
+    pub(super) fn new(view: Arc<View>) -> Self {
+        Self {
+            view,
+            inbox: VecDeque::new(),
+            waiting: None,
+            is_working: false,
+            held: Vec::new(),
+            swap: Swap::default(),
+            ready_at: Duration::ZERO,
+            is_closed: false,
+            events_until: Duration::ZERO,
+            groups: BTreeSet::new(),
+            observed: BTreeMap::new(),
+            instances: BTreeMap::new(),
+            replying: BTreeSet::new(),
+        }
+    }
+
+    /// `BaseObserver.subscribe`. Without an id it joins the group alone.
+    pub(super) fn observe(&mut self, group: Group, id: &Value) -> Result<(), Unhashable> {
+        if !id.is_null() {
+            self.observed.entry(group.clone()).or_default().add(id)?;
+        }
+        self.groups.insert(group);
+        Ok(())
+    }
+
+    /// `BaseObserver.unsubscribe`.
+    pub(super) fn unobserve(&mut self, group: &Group, id: &Value) -> Result<(), Unhashable> {
+        let Some(ids) = self.observed.get_mut(group) else { return Ok(()) };
+        if !id.is_null() {
+            ids.discard(id)?;
+        }
+        if id.is_null() || ids.0.is_empty() {
+            self.observed.remove(group);
+            self.groups.remove(group);
+        }
+        Ok(())
+    }
+
+    pub(super) fn subscribe_instance(
+        &mut self,
+        group: Group,
+        id: &Value,
+    ) -> Result<(), Unhashable> {
+        let instance = group.1.clone();
+        self.groups.insert(group);
+        self.instances.entry(instance).or_default().add(id)
+    }
+
+    /// `unsubscribe_instance`. After an event the consumer leaves the group (quirk 1), and the id is removed from all
+    /// instances (quirk 2).
+    pub(super) fn unsubscribe_instance(
+        &mut self,
+        group: &Group,
+        id: &Value,
+    ) -> Result<(), Unhashable> {
+        self.unobserve(group, &Value::Null)?;
+        if id.is_null() {
+            self.instances.remove(&group.1);
+            return Ok(());
+        }
+        for ids in self.instances.values_mut() {
+            ids.discard(id)?;
+        }
+        self.instances.retain(|_, ids| !ids.0.is_empty());
+        Ok(())
+    }
+
+    /// The ids that get an event of a group. Remembers that there was one.
+    pub(super) fn ids_for(&mut self, group: &Group) -> Vec<Value> {
+        let observed = self.observed.entry(group.clone()).or_default();
+        let ids = if group.0 == INSTANCE { self.instances.get(&group.1) } else { Some(&*observed) };
+        ids.map(|ids| ids.0.values().cloned().collect()).unwrap_or_default()
+    }
+
+    /// The subscriptions: the group's observer and name, and the request id.
+    pub(super) fn subscriptions(&self) -> impl Iterator<Item = (&str, &str, &Value)> {
+        let observed = self.observed.iter().flat_map(|((observer, group), ids)| {
+            ids.0.values().map(|id| (observer.as_str(), group.as_str(), id))
+        });
+        let instances = self
+            .instances
+            .iter()
+            .flat_map(|(instance, ids)| ids.0.values().map(|id| (INSTANCE, instance.as_str(), id)));
+        observed.chain(instances)
+    }
+
+    /// How many events wait in the channel layer.
+    pub(super) fn waiting_events(&self) -> usize {
+        self.inbox.iter().filter(|item| matches!(item, Item::Event(_))).count()
+    }
+}
+
+impl Ids {
+    fn add(&mut self, id: &Value) -> Result<(), Unhashable> {
+        self.0.entry(hash(id)?).or_insert_with(|| id.clone());
+        Ok(())
+    }
+
+    fn discard(&mut self, id: &Value) -> Result<(), Unhashable> {
+        self.0.remove(&hash(id)?);
+        Ok(())
+    }
+}
+
+/// A text that is equal for values that Python holds equal.
+pub(super) fn hash(id: &Value) -> Result<String, Unhashable> {
+    match id {
+        Value::Array(_) | Value::Object(_) => Err(Unhashable),
+        Value::Bool(value) => Ok(u8::from(*value).to_string()),
+        Value::Number(number) => {
+            let float = number.as_f64().filter(|float| float.fract() == 0.0 && float.abs() < 1e15);
+            Ok(float.map_or_else(|| number.to_string(), |float| format!("{float:.0}")))
+        }
+        other => Ok(other.to_string()),
+    }
+}

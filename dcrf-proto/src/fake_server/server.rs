@@ -1,0 +1,394 @@
+//! The server's state: its clock, its connections, and the jobs that are due later.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::call::{Answer, Call, Reply};
+use super::connection::Connection;
+use super::consumer::{EventItem, Item};
+use super::conversation::{Line, Script};
+use super::table::Tables;
+use super::{
+    Action, ConnectionId, Direction, Event, Fate, Handshake, Output, Preset, Refusal, Step, View,
+    in_closure,
+};
+
+pub(super) type Check = Arc<dyn Fn(&Handshake) -> Result<(), u16> + Send + Sync>;
+type Delays = Box<dyn FnMut(Step<'_>) -> Duration + Send>;
+type Intercept = Box<dyn FnMut(&mut Action<'_>) -> Option<Answer> + Send>;
+type Fates = Box<dyn FnMut(Event<'_>) -> Fate + Send>;
+
+/// How many events Django's channel layers hold for a consumer.
+const CAPACITY: usize = 100;
+
+/// Where a [`Hold`](super::Hold) makes the server wait. A stream and an action are held once.
+#[derive(PartialEq, Eq)]
+pub(super) enum HeldAt {
+    Call(String, String),
+    Reply(String, String),
+    Events(String),
+}
+
+struct HoldState {
+    at: HeldAt,
+    is_reached: bool,
+}
+
+/// What is due later.
+pub(super) enum Job {
+    /// A stream goes on with the work for which it waits.
+    Continue(ConnectionId, String),
+    /// The next of the replies of a detached action.
+    Reply(ConnectionId, Box<Call>, VecDeque<Reply>, Duration),
+    /// The rest of a detached action.
+    Detached(ConnectionId, Box<Call>, Box<Answer>),
+    Arrive(ConnectionId, String, EventItem),
+    Output(ConnectionId, Output),
+    End(ConnectionId, Option<(u16, String)>),
+}
+
+pub(super) struct State {
+    pub(super) preset: Preset,
+    pub(super) tables: Tables,
+    pub(super) views: BTreeMap<String, Arc<View>>,
+    pub(super) bare: BTreeMap<String, String>,
+    pub(super) clock: Clock,
+    pub(super) connections: BTreeMap<ConnectionId, Connection>,
+    pub(super) calls: Vec<(Call, bool)>,
+    pub(super) lines: Vec<Line>,
+    pub(super) script: Option<Script>,
+    pub(super) checks: Vec<Check>,
+    pub(super) refusals: VecDeque<u16>,
+    pub(super) is_stopped: bool,
+    is_black_hole: bool,
+    pub(super) late: BTreeMap<String, Duration>,
+    pub(super) latency: Duration,
+    pub(super) delays: Option<Delays>,
+    pub(super) answers: BTreeMap<(String, String), VecDeque<Answer>>,
+    pub(super) intercept: Option<Intercept>,
+    pub(super) fates: Option<Fates>,
+    pub(super) next_fates: BTreeMap<String, VecDeque<Fate>>,
+    pub(super) event_delay: Duration,
+    pub(super) capacity: usize,
+    holds: BTreeMap<u64, HoldState>,
+    /// By time, and then in order.
+    jobs: BTreeMap<(Duration, u64), Job>,
+    next_job: u64,
+    next_connection: u64,
+}
+
+/// The time since the server was first used, and what [`FakeServer::advance`](super::FakeServer::advance) has skipped.
+#[derive(Default)]
+pub(super) struct Clock {
+    epoch: Option<Instant>,
+    skipped: Duration,
+    pub(super) now: Duration,
+}
+
+impl Clock {
+    fn set(&mut self, now: Instant) {
+        let epoch = *self.epoch.get_or_insert(now);
+        self.now = self.now.max(now.saturating_duration_since(epoch) + self.skipped);
+    }
+
+    pub(super) fn skip(&mut self, time: Duration) {
+        self.skipped += time;
+        self.now += time;
+    }
+
+    fn instant(&self, at: Duration) -> Option<Instant> {
+        self.epoch.map(|epoch| epoch + at.saturating_sub(self.skipped))
+    }
+}
+
+impl State {
+    pub(super) fn new(preset: Preset) -> Self {
+        Self {
+            preset,
+            tables: Tables::new(),
+            views: BTreeMap::new(),
+            bare: BTreeMap::new(),
+            clock: Clock::default(),
+            connections: BTreeMap::new(),
+            calls: Vec::new(),
+            lines: Vec::new(),
+            script: None,
+            checks: Vec::new(),
+            refusals: VecDeque::new(),
+            is_stopped: false,
+            is_black_hole: false,
+            late: BTreeMap::new(),
+            latency: Duration::ZERO,
+            delays: None,
+            answers: BTreeMap::new(),
+            intercept: None,
+            fates: None,
+            next_fates: BTreeMap::new(),
+            event_delay: Duration::ZERO,
+            capacity: CAPACITY,
+            holds: BTreeMap::new(),
+            jobs: BTreeMap::new(),
+            next_job: 0,
+            next_connection: 1,
+        }
+    }
+
+    pub(super) fn add_view(&mut self, stream: &str, view: View) {
+        if let Some(model) = &view.model {
+            // Panics if there is no such model.
+            self.tables.table(model);
+        }
+        self.views.insert(stream.to_owned(), Arc::new(view));
+    }
+
+    pub(super) fn set_time(&mut self, now: Instant) {
+        self.clock.set(now);
+        self.run();
+    }
+
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        let ((at, _), _) = self.jobs.first_key_value()?;
+        self.clock.instant(*at)
+    }
+
+    pub(super) fn schedule(&mut self, delay: Duration, job: Job) {
+        self.jobs.insert((self.clock.now + delay, self.next_job), job);
+        self.next_job += 1;
+    }
+
+    /// The jobs by time.
+    pub(super) fn jobs_mut(&mut self) -> impl DoubleEndedIterator<Item = &mut Job> {
+        self.jobs.values_mut()
+    }
+
+    /// Does what is due, in order.
+    pub(super) fn run(&mut self) {
+        let until = self.clock.now;
+        while let Some(first) = self.jobs.first_entry().filter(|job| job.key().0 <= until) {
+            let ((at, _), job) = first.remove_entry();
+            // What a job schedules counts from its own time.
+            self.clock.now = at;
+            self.tables.time = at;
+            match job {
+                Job::Continue(connection, stream) => self.go_on(connection, &stream),
+                Job::Reply(connection, call, rest, pause) => {
+                    self.send_next_reply(connection, call, rest, pause);
+                }
+                Job::Detached(connection, call, answer) => {
+                    self.end_call(connection, *call, *answer);
+                }
+                Job::Arrive(connection, stream, event) => self.arrive(connection, &stream, event),
+                Job::Output(connection, output) => self.emit(connection, output),
+                Job::End(connection, close) => self.end(connection, close),
+            }
+        }
+        self.clock.now = until;
+        self.tables.time = until;
+    }
+
+    pub(super) fn connect(&mut self, handshake: Handshake) -> Result<ConnectionId, Refusal> {
+        if self.is_stopped {
+            return Err(Refusal::Unreachable);
+        }
+        if self.is_black_hole {
+            return Err(Refusal::Silence);
+        }
+        let mut checks = self.checks.iter().map(|check| in_closure(|| check(&handshake)));
+        let refusal = self.refusals.pop_front().or_else(|| checks.find_map(Result::err));
+        if let Some(status) = refusal {
+            return Err(Refusal::Status(status));
+        }
+        let id = ConnectionId(self.next_connection);
+        self.next_connection += 1;
+        let bare = self.bare.get(&handshake.path).cloned();
+        let mut connection = Connection::new(handshake, bare, &self.views);
+        for (stream, delay) in &self.late {
+            if let Some(consumer) = connection.consumers.get_mut(stream) {
+                consumer.ready_at = self.clock.now + *delay;
+            }
+        }
+        self.connections.insert(id, connection);
+        self.play(id, None);
+        Ok(id)
+    }
+
+    pub(super) fn open_connections(&self) -> Vec<ConnectionId> {
+        let open = self.connections.iter().filter(|(_, connection)| !connection.is_over);
+        open.map(|(id, _)| *id).collect()
+    }
+
+    /// The connection, while it still receives and sends.
+    pub(super) fn open(&mut self, id: ConnectionId) -> Option<&mut Connection> {
+        self.connections.get_mut(&id).filter(|connection| connection.is_open())
+    }
+
+    /// Sends a payload, unless an exception is on its way.
+    pub(super) fn send(&mut self, id: ConnectionId, stream: &str, payload: Value) {
+        let latency = self.latency;
+        let now = self.clock.now;
+        let Some(connection) = self.open(id) else { return };
+        let Some(frame) = connection.frame(stream, payload) else { return };
+        // Nothing overtakes what was sent while the delay was longer.
+        connection.sent_until = connection.sent_until.max(now + latency);
+        let delay = connection.sent_until.saturating_sub(now);
+        let text = frame.to_string();
+        self.lines.push(Line::new(id, Direction::ToClient, &text));
+        let output = Output::Text(text);
+        if delay.is_zero() {
+            self.emit(id, output);
+        } else {
+            self.schedule(delay, Job::Output(id, output));
+        }
+    }
+
+    pub(super) fn emit(&mut self, id: ConnectionId, output: Output) {
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.emit(output);
+        }
+    }
+
+    /// An unhandled exception: what is sent until the connection ends is lost.
+    pub(super) fn raise(&mut self, id: ConnectionId) {
+        let Some(connection) = self.open(id) else { return };
+        connection.has_raised = true;
+        let delay = self.step_delay(Step::Exception);
+        let close = match self.preset {
+            Preset::Daphne => Some((1011, String::new())),
+            Preset::Uvicorn => None,
+        };
+        if delay.is_zero() {
+            self.end(id, close);
+        } else {
+            self.schedule(delay, Job::End(id, close));
+        }
+    }
+
+    pub(super) fn close(&mut self, id: ConnectionId, code: u16, reason: &str) {
+        let reason = match self.preset {
+            Preset::Daphne => String::new(),
+            Preset::Uvicorn => reason.to_owned(),
+        };
+        self.end(id, Some((code, reason)));
+    }
+
+    /// Ends a connection, with a close frame or without one.
+    pub(super) fn end(&mut self, id: ConnectionId, close: Option<(u16, String)>) {
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.end(match close {
+                Some((code, reason)) => Output::Close { code, reason },
+                None => Output::Drop,
+            });
+        }
+    }
+
+    /// What happens to the connections if the process is stopped.
+    pub(super) fn end_all(&mut self) {
+        let close = match self.preset {
+            Preset::Daphne => None,
+            Preset::Uvicorn => Some((1012, String::new())),
+        };
+        for id in self.open_connections() {
+            self.end(id, close.clone());
+        }
+    }
+
+    pub(super) fn forget(&mut self, id: ConnectionId) {
+        self.connections.remove(&id);
+    }
+
+    pub(super) fn black_hole(&mut self, is_silent: bool) {
+        self.is_black_hole = is_silent;
+        if is_silent {
+            self.connections.values_mut().for_each(|connection| connection.is_silent = true);
+        }
+    }
+
+    pub(super) fn is_silent(&self, id: ConnectionId) -> bool {
+        self.connections.get(&id).is_some_and(|connection| connection.is_silent)
+    }
+
+    pub(super) fn poll_output(&mut self, id: ConnectionId) -> Option<Output> {
+        self.connections.get_mut(&id)?.poll_output()
+    }
+
+    pub(super) fn set_waker(&mut self, id: ConnectionId, waker: &Waker) {
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.waker = Some(waker.clone());
+        }
+    }
+
+    /// The wakers of the connections that have an output, or need to look at the timeout again.
+    pub(super) fn take_wakers(&mut self) -> Vec<Waker> {
+        let timeout = self.jobs.first_key_value().map(|((at, _), _)| *at);
+        let connections = self.connections.values_mut();
+        connections.filter_map(|connection| connection.take_waker(timeout)).collect()
+    }
+
+    pub(super) fn step_delay(&mut self, step: Step<'_>) -> Duration {
+        self.delays.as_mut().map_or(Duration::ZERO, |delay| in_closure(|| delay(step)))
+    }
+
+    pub(super) fn add_hold(&mut self, id: u64, at: HeldAt) {
+        self.holds.insert(id, HoldState { at, is_reached: false });
+    }
+
+    pub(super) fn is_reached(&self, id: u64) -> bool {
+        self.holds.get(&id).is_some_and(|hold| hold.is_reached)
+    }
+
+    /// The hold that waits at this point. A call is held once, events until the release.
+    pub(super) fn reach(&mut self, at: &HeldAt) -> Option<u64> {
+        let is_free = |hold: &HoldState| !hold.is_reached || matches!(hold.at, HeldAt::Events(_));
+        let mut holds = self.holds.iter_mut();
+        let (id, hold) = holds.find(|(_, hold)| hold.at == *at && is_free(hold))?;
+        hold.is_reached = true;
+        Some(*id)
+    }
+
+    pub(super) fn release(&mut self, id: u64) {
+        self.holds.remove(&id);
+        for connection in self.open_connections() {
+            for stream in self.views.keys().cloned().collect::<Vec<_>>() {
+                self.release_stream(connection, &stream, id);
+            }
+        }
+    }
+
+    /// Receives a text message.
+    pub(super) fn receive(&mut self, id: ConnectionId, text: &str) {
+        let limit = match self.preset {
+            Preset::Daphne => 1 << 20,
+            Preset::Uvicorn => 1 << 24,
+        };
+        if self.open(id).is_none() {
+            return;
+        }
+        if text.len() > limit {
+            return match self.preset {
+                Preset::Daphne => self.end(id, None),
+                Preset::Uvicorn => self.end(id, Some((1009, String::new()))),
+            };
+        }
+        self.lines.push(Line::new(id, Direction::ToServer, text));
+        if self.script.is_some() {
+            return self.play(id, Some(text));
+        }
+        let Some(connection) = self.open(id) else { return };
+        let Some((stream, payload)) = connection.parse(text) else { return self.raise(id) };
+        let handshake = connection.handshake.clone();
+        let now = self.clock.now;
+        let consumer = self.open(id).and_then(|connection| connection.consumers.get_mut(&stream));
+        let Some(consumer) = consumer.filter(|its| its.ready_at <= now && !its.is_closed) else {
+            return self.raise(id);
+        };
+        let item = Item::parse(id, handshake, &stream, payload);
+        let call = item.call().cloned();
+        consumer.inbox.push_back(item);
+        self.calls.extend(call.map(|call| (call, false)));
+        self.run_stream(id, &stream);
+    }
+}

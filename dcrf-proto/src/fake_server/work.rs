@@ -1,0 +1,235 @@
+//! The work of a stream: one item after the other, as Channels dispatches them.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::call::{Answer, Call, End, Reply};
+use super::consumer::{Consumer, Item, Waiting, Work};
+use super::server::{HeldAt, Job, State};
+use super::{Action, ConnectionId, Step, frames, in_closure};
+
+impl State {
+    pub(super) fn consumer(&mut self, id: ConnectionId, stream: &str) -> Option<&mut Consumer> {
+        self.open(id)?.consumers.get_mut(stream)
+    }
+
+    /// Works on what has arrived, until something takes time.
+    pub(super) fn run_stream(&mut self, id: ConnectionId, stream: &str) {
+        while let Some(consumer) = self.consumer(id, stream) {
+            if consumer.waiting.is_some() || consumer.is_working || consumer.is_closed {
+                return;
+            }
+            let item = consumer.inbox.pop_front();
+            consumer.is_working = item.is_some();
+            match item {
+                Some(Item::Call(call)) => self.begin(id, call),
+                Some(Item::NoAction { action, error, request_id }) => {
+                    let errors = json!([error]);
+                    let payload = json!({"errors": errors, "data": null, "action": action,
+                        "response_status": 405, "request_id": request_id});
+                    self.send(id, stream, payload);
+                }
+                Some(Item::Raise) => self.raise(id),
+                Some(Item::Event(event)) => self.deliver(id, stream, &event),
+                None => return,
+            }
+            self.stop_working(id, stream);
+        }
+    }
+
+    fn begin(&mut self, id: ConnectionId, call: Box<Call>) {
+        let held = HeldAt::Call(call.stream.clone(), call.action.clone());
+        if let Some(hold) = self.reach(&held) {
+            return self.wait(id, Work::Perform(call), Some(hold));
+        }
+        let delay = self.step_delay(Step::Call(&call));
+        if delay.is_zero() {
+            return self.perform(id, call);
+        }
+        self.schedule(delay, Job::Continue(id, call.stream.clone()));
+        self.wait(id, Work::Perform(call), None);
+    }
+
+    fn wait(&mut self, id: ConnectionId, work: Work, hold: Option<u64>) {
+        let (Work::Perform(call) | Work::End(call, _)) = &work;
+        let stream = call.stream.clone();
+        if let Some(consumer) = self.consumer(id, &stream) {
+            consumer.waiting = Some(Waiting { work, hold });
+        }
+    }
+
+    /// Goes on after a delay.
+    pub(super) fn go_on(&mut self, id: ConnectionId, stream: &str) {
+        let Some(consumer) = self.consumer(id, stream) else { return };
+        let Some(waiting) = consumer.waiting.take_if(|its| its.hold.is_none()) else { return };
+        consumer.is_working = true;
+        match waiting.work {
+            Work::Perform(call) => self.perform(id, call),
+            Work::End(call, answer) => self.end_call(id, *call, *answer),
+        }
+        self.stop_working(id, stream);
+        self.run_stream(id, stream);
+    }
+
+    fn stop_working(&mut self, id: ConnectionId, stream: &str) {
+        if let Some(consumer) = self.consumer(id, stream) {
+            consumer.is_working = false;
+        }
+    }
+
+    /// Goes on if the stream waits at this hold, or with the events that it has held.
+    pub(super) fn release_stream(&mut self, id: ConnectionId, stream: &str, hold: u64) {
+        let Some(consumer) = self.consumer(id, stream) else { return };
+        let waiting = consumer.waiting.as_mut().filter(|its| its.hold == Some(hold));
+        if let Some(waiting) = waiting {
+            waiting.hold = None;
+            return self.go_on(id, stream);
+        }
+        let events = std::mem::take(&mut consumer.held);
+        let (released, others) = events.into_iter().partition(|(its, _)| *its == hold);
+        consumer.held = others;
+        for (_, event) in released {
+            self.arrive(id, stream, event);
+        }
+    }
+
+    fn perform(&mut self, id: ConnectionId, call: Box<Call>) {
+        let Some(mut answer) = self.answer_of(id, &call) else { return self.raise(id) };
+        self.publish();
+        let held = HeldAt::Reply(call.stream.clone(), call.action.clone());
+        if let Some(hold) = self.reach(&held) {
+            answer.delay = Duration::ZERO;
+            return self.wait(id, Work::End(call, Box::new(answer)), Some(hold));
+        }
+        let delay = std::mem::take(&mut answer.delay);
+        if delay.is_zero() {
+            return self.end_call(id, *call, answer);
+        }
+        if answer.is_detached {
+            return self.schedule(delay, Job::Detached(id, call, Box::new(answer)));
+        }
+        self.schedule(delay, Job::Continue(id, call.stream.clone()));
+        self.wait(id, Work::End(call, Box::new(answer)), None);
+    }
+
+    /// What an action answers, or `None` if it raises.
+    fn answer_of(&mut self, id: ConnectionId, call: &Call) -> Option<Answer> {
+        let key = (call.stream.clone(), call.action.clone());
+        if let Some(answer) = self.answers.get_mut(&key).and_then(VecDeque::pop_front) {
+            return Some(answer);
+        }
+        if let Some(mut intercept) = self.intercept.take() {
+            let answer = self.run_closure(call, |action| intercept(action));
+            self.intercept = Some(intercept);
+            if answer.is_some() {
+                return answer;
+            }
+        }
+        let view = self.consumer(id, &call.stream)?.view.clone();
+        if !in_closure(|| view.is_allowed(call)) {
+            return Some(Answer::error(403, "You do not have permission to perform this action."));
+        }
+        if let Some(handle) = view.actions.get(&call.action) {
+            return self.run_closure(call, |action| Some(handle(action)));
+        }
+        self.perform_builtin(id, call, &view)
+    }
+
+    fn run_closure(
+        &mut self,
+        call: &Call,
+        handle: impl FnOnce(&mut Action<'_>) -> Option<Answer>,
+    ) -> Option<Answer> {
+        let (pushed, cancelled) = (Vec::new(), Vec::new());
+        let mut action = Action { call, tables: &mut self.tables, pushed, cancelled };
+        let mut answer = in_closure(|| handle(&mut action))?;
+        answer.pushed.extend(action.pushed);
+        answer.cancelled.extend(action.cancelled);
+        Some(answer)
+    }
+
+    /// Replies, raises or closes.
+    pub(super) fn end_call(&mut self, id: ConnectionId, call: Call, answer: Answer) {
+        if let Some(consumer) = self.consumer(id, &call.stream) {
+            for request_id in answer.cancelled {
+                consumer.replying.remove(&request_id.to_string());
+            }
+        }
+        for payload in answer.pushed {
+            self.send(id, &call.stream, payload);
+        }
+        match answer.end {
+            End::Replies { replies, pause } if answer.is_detached && replies.len() > 1 => {
+                if let Some(consumer) = self.consumer(id, &call.stream) {
+                    consumer.replying.insert(call.request_id.to_string());
+                }
+                self.send_next_reply(id, Box::new(call), replies.into(), pause);
+            }
+            End::Replies { replies, .. } => {
+                for reply in replies {
+                    self.reply(id, &call, &reply);
+                }
+            }
+            End::Raise => self.raise(id),
+            End::Close { code, reason } => self.close(id, code, &reason),
+            End::HangUp { code } => self.hang_up(id, &call.stream, code),
+        }
+    }
+
+    pub(super) fn send_next_reply(
+        &mut self,
+        id: ConnectionId,
+        call: Box<Call>,
+        mut rest: VecDeque<Reply>,
+        pause: Duration,
+    ) {
+        let Some(consumer) = self.consumer(id, &call.stream) else { return };
+        let key = call.request_id.to_string();
+        if !consumer.replying.contains(&key) {
+            return;
+        }
+        let Some(reply) = rest.pop_front() else {
+            consumer.replying.remove(&key);
+            return;
+        };
+        self.reply(id, &call, &reply);
+        self.schedule(pause, Job::Reply(id, call, rest, pause));
+        if pause.is_zero() {
+            self.run();
+        }
+    }
+
+    fn reply(&mut self, id: ConnectionId, call: &Call, reply: &Reply) {
+        let Reply { status, errors, data } = reply;
+        let mut payload = frames::payload(&call.action, 200, errors, data, &call.request_id);
+        payload["response_status"] = status.clone();
+        self.send(id, &call.stream, payload);
+    }
+
+    /// Closes a stream. The connection closes with its last stream.
+    fn hang_up(&mut self, id: ConnectionId, stream: &str, code: u16) {
+        let Some(connection) = self.open(id) else { return };
+        if let Some(consumer) = connection.consumers.get_mut(stream) {
+            consumer.is_closed = true;
+            consumer.inbox.clear();
+        }
+        if connection.is_bare() || connection.consumers.values().all(|its| its.is_closed) {
+            self.end(id, Some((code, String::new())));
+        }
+    }
+
+    pub(super) fn subscriptions(&self) -> Vec<(ConnectionId, String, String, Value)> {
+        let mut found = Vec::new();
+        for (id, connection) in self.connections.iter().filter(|(_, its)| !its.is_over) {
+            for (stream, consumer) in &connection.consumers {
+                let subscriptions = consumer.subscriptions();
+                found.extend(subscriptions.map(|(observer, group, request_id)| {
+                    (*id, stream.clone(), format!("{observer}/{group}"), request_id.clone())
+                }));
+            }
+        }
+        found
+    }
+}
