@@ -6,12 +6,14 @@
 //! - [`authority`] issues certificates for a server that speaks TLS.
 //! - [`proxy`] is a network with faults on demand.
 //! - [`recoveries`] collects recovery times.
+//! - [`story_server`] is what a story connects to: the real server, or its [`mirror`] in memory.
 //! - [`observe`] waits for what a story asserts.
 
 pub mod adapter;
 pub mod authority;
 pub mod client;
 pub mod collection;
+pub mod mirror;
 pub mod models;
 pub mod observe;
 pub mod proxy;
@@ -19,6 +21,7 @@ pub mod recoveries;
 pub mod resource;
 pub mod server;
 pub mod stories;
+pub mod story_server;
 
 // Compiles the examples of the README as tests.
 #[cfg(doctest)]

@@ -21,7 +21,7 @@ const SOON: Duration = Duration::from_secs(3);
 
 /// Requests in flight get their replies before the connection closes with 1000.
 pub async fn c1_close_waits_for_replies_in_flight<A: Adapter>(adapter: A) {
-    let server = Server::shared();
+    let server = &adapter.shared();
     let mark = Mark::new("/ws/");
     let client = adapter.connect(&mark.url(server), quick_config()).await.unwrap();
     let task = create_task(&client, "watched").await;
@@ -59,7 +59,7 @@ pub async fn c1_close_waits_no_longer_than_its_timeout<A: Adapter>(adapter: A) {
 
 /// With `unsubscribe()` the unsubscribes are sent first.
 pub async fn c1_close_can_unsubscribe_first<A: Adapter>(adapter: A) {
-    let server = Server::shared();
+    let server = &adapter.shared();
     let mark = Mark::new("/ws/");
     let client = adapter.connect(&mark.url(server), quick_config()).await.unwrap();
     let task = create_task(&client, "watched").await;
@@ -72,7 +72,7 @@ pub async fn c1_close_can_unsubscribe_first<A: Adapter>(adapter: A) {
 
 /// Closing without waiting settles everything at once and still sends a close frame.
 pub async fn c1_close_now_settles_at_once<A: Adapter>(adapter: A) {
-    let server = Server::shared();
+    let server = &adapter.shared();
     let mark = Mark::new("/ws/");
     let client = adapter.connect(&mark.url(server), quick_config()).await.unwrap();
 

@@ -12,9 +12,7 @@ use std::task::{Context, Poll};
 
 #[cfg(any(feature = "rustls", feature = "native-tls"))]
 use super::Tls;
-use super::connector::{
-    BoxedStream, Connector, OpenStream, Opening, PROVIDER_TIMEOUT, Policy,
-};
+use super::connector::{BoxedStream, Connector, OpenStream, Opening, PROVIDER_TIMEOUT, Policy};
 use super::credentials::Provider;
 #[cfg(feature = "fake-server")]
 use super::fake::FakeStream;
@@ -259,7 +257,7 @@ impl<R> Builder<R> {
         let server = server.clone();
         let open = move |_| {
             let server = server.clone();
-            let opening = async { 
+            let opening = async {
                 let runtime = R::current().map_err(io::Error::other)?;
                 Ok(Box::new(FakeStream::new(server, runtime)) as BoxedStream)
             };
