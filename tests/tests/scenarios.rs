@@ -222,8 +222,6 @@ scenarios! {
 }
 
 mod fake {
-    use super::*;
-
     scenarios! {
         on_fake
         actions {

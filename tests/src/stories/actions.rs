@@ -72,7 +72,9 @@ pub async fn r7_validation_errors_are_readable<A: Adapter>(adapter: A) {
 
     let reply = error_reply(client.create::<Task>("tasks", &json!({"done": true})).await);
     assert_eq!((reply.status, reply.action.as_deref()), (Some(400), Some("create")));
-    assert_eq!(reply.errors.as_str(), r#"[{"title": ["This field is required."]}]"#);
+    // Python writes a space. The server in memory does not.
+    let errors = reply.errors.as_str().replacen(": ", ":", 1);
+    assert_eq!(errors, r#"[{"title":["This field is required."]}]"#);
     assert_eq!(reply.to_string(), "the server replied to `create` with status 400");
 
     let [fields]: [Fields; 1] = reply.errors.decode().unwrap();

@@ -15,6 +15,7 @@ use crate::adapter::{Adapter, quick_config};
 use crate::models::Task;
 use crate::observe::{Mark, ended, eventually, lost};
 use crate::server::Server;
+use crate::story_server::Journaled;
 
 /// Longer than any close here may take.
 const SOON: Duration = Duration::from_secs(3);
@@ -165,7 +166,7 @@ pub async fn c2_dropping_the_last_handle_offline<A: Adapter>(adapter: A) {
 /// A runtime that shuts down settles every call. With dcrf-smol and dcrf-blocking nothing shuts
 /// down: the client stays connected until it is closed.
 pub async fn c2_runtime_shutdown_settles_everything<A: Adapter>(adapter: A) {
-    let url = Server::shared().url("/ws/");
+    let url = adapter.shared().url("/ws/");
     let inner = {
         let adapter = adapter.clone();
         move || {
