@@ -4,6 +4,7 @@
 //! - [`stories`] are the scenarios. Each is written once, over an [`adapter`], and runs on all of
 //!   them from `tests/scenarios.rs`.
 //! - [`authority`] issues certificates for a server that speaks TLS.
+//! - [`mirror()`](mirror::mirror) is the same server as a fake server in memory.
 //! - [`proxy`] is a network with faults on demand.
 //! - [`recoveries`] collects recovery times.
 //! - [`story_server`] is what a story connects to: the real server, or its [`mirror`] in memory.

@@ -189,7 +189,8 @@ fn tools() -> View {
 
 fn slept(action: &Action<'_>) -> Option<(Duration, Answer)> {
     let seconds = action.argument("seconds")?;
-    let duration = Duration::try_from_secs_f64(seconds.as_f64()?).ok()?;
+    // Python doesn't sleep for a negative time.
+    let duration = Duration::try_from_secs_f64(seconds.as_f64()?.max(0.0)).ok()?;
     Some((duration, Answer::ok(json!({"slept": seconds}))))
 }
 

@@ -5,11 +5,11 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::consumer::{Group, INSTANCE, Unhashable};
-use super::feed::{Feed, group_name};
+use super::feed::Feed;
 use super::pages::Listed;
 use super::server::State;
 use super::table::{Fields, is_same};
-use super::{Answer, Call, ConnectionId, View, in_closure};
+use super::{Answer, Call, ConnectionId, View, in_closure, python};
 
 /// Why an action has not done its work.
 pub(super) enum Failed {
@@ -55,14 +55,14 @@ impl State {
         model: &str,
     ) -> Result<Answer, Failed> {
         match call.action.as_str() {
-            "list" => return self.list(call, view, model),
+            "list" => return self.list(id, call, view, model),
             "create" => return self.create(call, model),
             "update" | "patch" => return self.update(call, view, model),
             "subscribe_instance" if call.request_id.is_null() => return Err(Failed::Raised),
             _ => {}
         }
         let pk = self.lookup(call, view, model)?;
-        let group = (INSTANCE.to_owned(), group_name(&pk));
+        let group = (INSTANCE.to_owned(), python::text(&pk));
         match call.action.as_str() {
             "retrieve" => return Ok(Answer::ok(self.row(model, &pk)?)),
             "delete" => {
@@ -103,13 +103,20 @@ impl State {
         self.tables.get(model, pk).map(Value::Object).ok_or(Failed::NotFound)
     }
 
-    fn list(&self, call: &Call, view: &View, model: &str) -> Result<Answer, Failed> {
+    fn list(
+        &mut self,
+        id: ConnectionId,
+        call: &Call,
+        view: &View,
+        model: &str,
+    ) -> Result<Answer, Failed> {
         let mut rows = self.tables.all(model);
         rows.retain(|(_, row)| row.as_object().is_some_and(|row| is_selected(view, call, row)));
         let Some(pages) = &view.pages else {
             return Ok(Answer::ok(rows.into_iter().map(|(_, row)| row).collect::<Value>()));
         };
-        match pages.list(&rows, &call.arguments) {
+        let consumer = self.consumer(id, &call.stream).ok_or(Failed::Raised)?;
+        match pages.list(&rows, &call.arguments, &mut consumer.page_size) {
             Listed::Page(page) => Ok(Answer::ok(page)),
             Listed::Streamed(pages) => {
                 let answer = Answer::replies(pages, Duration::ZERO);
@@ -160,14 +167,14 @@ impl State {
             let result = match data.get(&field.name) {
                 Some(value) => field.validate(value, &self.tables, (model, pk)).map(Some),
                 None if field.is_required() && !is_partial => {
-                    Err("This field is required.".to_owned())
+                    Err(vec!["This field is required.".to_owned()])
                 }
                 None => Ok(None),
             };
             match result {
                 Ok(value) => fields.extend(value.map(|value| (field.name.clone(), value))),
-                Err(error) => {
-                    errors.insert(field.name.clone(), json!([error]));
+                Err(messages) => {
+                    errors.insert(field.name.clone(), json!(messages));
                 }
             }
         }
@@ -188,7 +195,7 @@ impl State {
         subscribes: bool,
     ) -> Result<Answer, Failed> {
         let group = match feed.group_argument() {
-            Some(name) => group_name(call.argument(name).ok_or(Failed::Raised)?),
+            Some(name) => python::text(call.argument(name).ok_or(Failed::Raised)?),
             None => String::new(),
         };
         let group: Group = (feed.observer.clone(), group);

@@ -28,6 +28,8 @@ pub(super) struct Consumer {
     /// When a slow `can_connect` is over.
     pub(super) ready_at: Duration,
     pub(super) is_closed: bool,
+    /// The last page size that a list by cursor was asked for: the consumer keeps its paginator, which keeps the size.
+    pub(super) page_size: Option<usize>,
     pub(super) swap: Swap,
     /// When the last event on its way arrives.
     pub(super) events_until: Duration,
@@ -104,7 +106,7 @@ impl Item {
             }
             Some(Value::Array(_) | Value::Object(_)) => return Self::Raise,
             Some(action) => {
-                let error = format!("Method \"{}\" not allowed.", super::feed::group_name(&action));
+                let error = format!("Method \"{}\" not allowed.", super::python::text(&action));
                 (action, error)
             }
             None => (Value::Null, "Unable to find action in message body.".to_owned()),
@@ -134,6 +136,7 @@ impl Consumer {
             swap: Swap::default(),
             ready_at: Duration::ZERO,
             is_closed: false,
+            page_size: None,
             events_until: Duration::ZERO,
             groups: BTreeSet::new(),
             observed: BTreeMap::new(),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use super::frames;
+use super::{frames, python};
 
 type Group = Arc<dyn Fn(&Map<String, Value>) -> Value + Send + Sync>;
 type Payload = Arc<dyn Fn(&FeedEvent<'_>) -> Value + Send + Sync>;
@@ -135,22 +135,12 @@ impl Feed {
 
     /// The group of a row, or an empty text without groups.
     pub(super) fn group_of(&self, row: &Map<String, Value>) -> String {
-        self.group.as_ref().map_or_else(String::new, |(_, group)| group_name(&group(row)))
+        // Python puts the value into the group's name, so that `1` and `"1"` are the same group.
+        self.group.as_ref().map_or_else(String::new, |(_, group)| python::text(&group(row)))
     }
 
     pub(super) fn payload_of(&self, event: &FeedEvent<'_>) -> Value {
         (self.payload)(event)
-    }
-}
-
-/// Python puts the value into the group's name, so that `1` and `"1"` are the same group.
-pub(super) fn group_name(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Bool(true) => "True".to_owned(),
-        Value::Bool(false) => "False".to_owned(),
-        Value::Null => "None".to_owned(),
-        other => other.to_string(),
     }
 }
 

@@ -3,8 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use serde_json::{Number, Value};
+use serde_json::Value;
 
+use super::python;
 use super::table::Tables;
 
 type DefaultValue = Arc<dyn Fn() -> Value + Send + Sync>;
@@ -130,98 +131,97 @@ impl Field {
         value: &Value,
         tables: &Tables,
         (model, of): (&str, Option<&Value>),
-    ) -> Result<Value, String> {
+    ) -> Result<Value, Vec<String>> {
         let is_empty_key = matches!(self.kind, Kind::Key(_)) && value == "";
         if value.is_null() || is_empty_key {
-            let error = || "This field may not be null.".to_owned();
-            return self.nullable.then_some(Value::Null).ok_or_else(error);
+            let errors = || vec!["This field may not be null.".to_owned()];
+            return self.nullable.then_some(Value::Null).ok_or_else(errors);
         }
         let value = self.kind.validate(value, tables)?;
         if self.unique && tables.has_other(model, &self.name, &value, of) {
-            return Err(format!("{model} with this {} already exists.", self.name));
+            return Err(vec![format!("{model} with this {} already exists.", self.name)]);
         }
         Ok(value)
     }
 }
 
 impl Kind {
-    fn validate(&self, value: &Value, tables: &Tables) -> Result<Value, String> {
+    fn validate(&self, value: &Value, tables: &Tables) -> Result<Value, Vec<String>> {
+        let one = |error| vec![error];
         match self {
-            Self::Text { max_length } => text(value, *max_length),
-            Self::Slug => slug(value),
-            Self::Integer => integer(value),
-            Self::Boolean => boolean(value),
-            Self::Key(model) => key(value, model, tables),
+            Self::Text { max_length } => text(value, *max_length, None),
+            Self::Slug => text(value, Some(50), Some(NO_SLUG)),
+            Self::Integer => integer(value).map_err(one),
+            Self::Boolean => boolean(value).map_err(one),
+            Self::Key(model) => key(value, model, tables).map_err(one),
             Self::Any => Ok(value.clone()),
         }
     }
 }
 
-fn text(value: &Value, max_length: Option<usize>) -> Result<Value, String> {
+const NO_SLUG: &str =
+    "Enter a valid \"slug\" consisting of letters, numbers, underscores or hyphens.";
+
+/// A text, or with an error for other texts, a slug.
+fn text(
+    value: &Value,
+    max_length: Option<usize>,
+    no_slug: Option<&str>,
+) -> Result<Value, Vec<String>> {
     let text = match value {
         Value::String(text) => text.trim().to_owned(),
-        Value::Number(number) => number.to_string(),
-        _ => return Err("Not a valid string.".to_owned()),
+        Value::Number(_) => python::text(value),
+        _ => return Err(vec![no_slug.unwrap_or("Not a valid string.").to_owned()]),
     };
     if text.is_empty() {
-        return Err("This field may not be blank.".to_owned());
+        return Err(vec!["This field may not be blank.".to_owned()]);
     }
-    match max_length {
-        Some(max) if text.chars().count() > max => {
-            Err(format!("Ensure this field has no more than {max} characters."))
-        }
-        _ => Ok(text.into()),
+    let mut errors = Vec::new();
+    if let Some(max) = max_length.filter(|max| text.chars().count() > *max) {
+        errors.push(format!("Ensure this field has no more than {max} characters."));
     }
+    if text.contains('\0') {
+        errors.push("Null characters are not allowed.".to_owned());
+    }
+    errors.extend(no_slug.filter(|_| !is_slug(&text)).map(str::to_owned));
+    if errors.is_empty() { Ok(text.into()) } else { Err(errors) }
 }
 
-fn slug(value: &Value) -> Result<Value, String> {
-    let value = text(value, Some(50))?;
-    let is_allowed = |letter: char| letter.is_ascii_alphanumeric() || "-_".contains(letter);
-    if value.as_str().is_some_and(|text| text.chars().all(is_allowed)) {
-        return Ok(value);
-    }
-    let rule = "consisting of letters, numbers, underscores or hyphens";
-    Err(format!("Enter a valid \"slug\" {rule}."))
+fn is_slug(text: &str) -> bool {
+    text.chars().all(|letter| letter.is_ascii_alphanumeric() || "-_".contains(letter))
 }
 
 fn integer(value: &Value) -> Result<Value, String> {
-    let invalid = || "A valid integer is required.".to_owned();
     let text = match value {
-        Value::Number(number) => number.to_string(),
-        Value::String(text) => text.trim().to_owned(),
-        _ => return Err(invalid()),
+        Value::Number(_) | Value::String(_) => python::text(value),
+        _ => return Err("A valid integer is required.".to_owned()),
     };
     // Django REST Framework accepts `5.0`.
-    let digits = match text.split_once('.') {
+    let digits = match text.trim_end().rsplit_once('.') {
         Some((digits, zeros)) if zeros.bytes().all(|digit| digit == b'0') => digits,
-        Some(_) => return Err(invalid()),
-        None => &text,
+        _ => &text,
     };
-    if let Ok(number) = digits.parse::<i64>() {
-        return Ok(number.into());
-    }
-    let digits_only = digits.strip_prefix(['-', '+']).unwrap_or(digits);
-    if digits_only.is_empty() || !digits_only.bytes().all(|digit| digit.is_ascii_digit()) {
-        return Err(invalid());
-    }
-    let (word, bound) =
-        if digits.starts_with('-') { ("greater", i64::MIN) } else { ("less", i64::MAX) };
-    Err(format!("Ensure this value is {word} than or equal to {bound}."))
+    let number = python::int_of_text(digits);
+    let number = number.ok_or_else(|| "A valid integer is required.".to_owned())?;
+    i64::try_from(number).map(Value::from).map_err(|_| {
+        let (word, bound) = if number < 0 { ("greater", i64::MIN) } else { ("less", i64::MAX) };
+        format!("Ensure this value is {word} than or equal to {bound}.")
+    })
 }
 
 fn boolean(value: &Value) -> Result<Value, String> {
     const TRUE: [&str; 6] = ["t", "y", "yes", "true", "on", "1"];
     const FALSE: [&str; 6] = ["f", "n", "no", "false", "off", "0"];
+    let is_one_of = |texts: &[&str]| match value {
+        Value::String(text) => texts.contains(&text.to_lowercase().as_str()),
+        _ => false,
+    };
     match value {
         Value::Bool(_) => Ok(value.clone()),
         Value::Number(number) if number.as_f64() == Some(1.0) => Ok(true.into()),
         Value::Number(number) if number.as_f64() == Some(0.0) => Ok(false.into()),
-        Value::String(text) if TRUE.contains(&text.trim().to_lowercase().as_str()) => {
-            Ok(true.into())
-        }
-        Value::String(text) if FALSE.contains(&text.trim().to_lowercase().as_str()) => {
-            Ok(false.into())
-        }
+        _ if is_one_of(&TRUE) => Ok(true.into()),
+        _ if is_one_of(&FALSE) => Ok(false.into()),
         _ => Err("Must be a valid boolean.".to_owned()),
     }
 }
@@ -231,39 +231,15 @@ fn key(value: &Value, model: &str, tables: &Tables) -> Result<Value, String> {
         Value::Bool(_) => "bool",
         Value::Array(_) => "list",
         Value::Object(_) => "dict",
+        Value::String(_) if !tables.is_key(model, value) => "str",
         _ => "",
     };
-    let text = match value {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    };
-    match tables.find(model, value) {
-        Some(found) if received != "bool" => Ok(found),
-        // A string that is no number, and what is no key at all.
-        _ if !received.is_empty() => {
-            Err(format!("Incorrect type. Expected pk value, received {received}."))
-        }
-        _ if value.is_string() && text.trim().parse::<i64>().is_err() => {
-            Err("Incorrect type. Expected pk value, received str.".to_owned())
-        }
-        _ => Err(format!("Invalid pk \"{text}\" - object does not exist.")),
+    if !received.is_empty() {
+        return Err(format!("Incorrect type. Expected pk value, received {received}."));
     }
-}
-
-/// The number that Python's `int()` makes of a value.
-pub(super) fn python_int(value: &Value) -> Option<i64> {
-    match value {
-        Value::Bool(value) => Some(i64::from(*value)),
-        Value::Number(number) => whole(number),
-        Value::String(text) => text.trim().replace('_', "").parse().ok(),
-        _ => None,
-    }
-}
-
-fn whole(number: &Number) -> Option<i64> {
-    #[expect(clippy::cast_possible_truncation, reason = "Python truncates, too")]
-    let truncated = || number.as_f64().filter(|float| float.abs() < 9e18).map(|float| float as i64);
-    number.as_i64().or_else(truncated)
+    let text = python::text(value);
+    let error = || format!("Invalid pk \"{text}\" - object does not exist.");
+    tables.find(model, value).ok_or_else(error)
 }
 
 impl fmt::Debug for Field {

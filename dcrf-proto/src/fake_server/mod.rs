@@ -22,6 +22,7 @@ mod call;
 mod connection;
 mod consumer;
 mod conversation;
+mod cursor;
 mod events;
 mod faults;
 mod feed;
@@ -31,6 +32,7 @@ mod io;
 mod model;
 mod pages;
 mod publish;
+mod python;
 mod server;
 mod table;
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::field::python_int;
+use super::{cursor, python};
 
 /// How a stream splits its list into pages.
 ///
@@ -52,7 +52,13 @@ pub(super) enum Listed {
 }
 
 impl Pages {
-    pub(super) fn list(&self, rows: &[(Value, Value)], arguments: &Map<String, Value>) -> Listed {
+    /// `page_size` is what the stream has been asked for before.
+    pub(super) fn list(
+        &self,
+        rows: &[(Value, Value)],
+        arguments: &Map<String, Value>,
+        page_size: &mut Option<usize>,
+    ) -> Listed {
         match *self {
             Self::Offset { default_limit, max_limit } => {
                 let limit = int(arguments.get("limit"), default_limit, true);
@@ -72,10 +78,11 @@ impl Pages {
                 Listed::Streamed(pages.map(|offset| by_offset(rows, limit, offset)).collect())
             }
             Self::Number { size, max_size } => {
-                by_number(rows, size_of(arguments, size, max_size), arguments)
+                by_number(rows, size_of(arguments, max_size).unwrap_or(size), arguments)
             }
             Self::Cursor { size, max_size } => {
-                by_cursor(rows, size_of(arguments, size, max_size), arguments)
+                *page_size = size_of(arguments, max_size).or(*page_size);
+                cursor::list(rows, page_size.unwrap_or(size), arguments)
             }
         }
     }
@@ -87,7 +94,7 @@ fn int(value: Option<&Value>, default: usize, is_strict: bool) -> Option<usize> 
     if matches!(value, Value::Null | Value::Array(_) | Value::Object(_)) {
         return None;
     }
-    let number = python_int(value).and_then(|number| usize::try_from(number).ok());
+    let number = python::int(value).and_then(|number| usize::try_from(number).ok());
     Some(number.filter(|number| *number > 0 || !is_strict).unwrap_or(default))
 }
 
@@ -100,28 +107,25 @@ fn by_offset(rows: &[(Value, Value)], limit: usize, offset: usize) -> Value {
     json!({"count": rows.len(), "results": results, "limit": limit, "offset": offset})
 }
 
-/// The argument `page_size`, which is text for the paginator.
-fn size_of(arguments: &Map<String, Value>, size: usize, max_size: Option<usize>) -> usize {
-    let Some(max) = max_size else { return size };
-    let asked = arguments.get("page_size").and_then(as_text_int);
-    asked.filter(|asked| *asked > 0).map_or(size, |asked| asked.min(max))
+/// The argument `page_size`, if it is valid.
+fn size_of(arguments: &Map<String, Value>, max_size: Option<usize>) -> Option<usize> {
+    let asked = python::int_of_text(&parameter(arguments, "page_size")?)?;
+    let size = usize::try_from(asked).ok().filter(|size| *size > 0)?;
+    max_size.map(|max| size.min(max))
 }
 
-fn as_text_int(value: &Value) -> Option<usize> {
-    match value {
-        Value::Number(number) => number.as_u64().and_then(|number| usize::try_from(number).ok()),
-        Value::String(text) => text.trim().parse().ok(),
-        _ => None,
-    }
+/// An argument as text, as the paginators expect the parameters of a URL.
+fn parameter(arguments: &Map<String, Value>, name: &str) -> Option<String> {
+    arguments.get(name).filter(|value| !value.is_null()).map(python::text)
 }
 
 fn by_number(rows: &[(Value, Value)], size: usize, arguments: &Map<String, Value>) -> Listed {
     let last = rows.len().div_ceil(size).max(1);
-    let asked = arguments.get("page").filter(|page| !page.is_null());
-    let page = match asked {
+    let asked = parameter(arguments, "page").filter(|page| !page.is_empty());
+    let page = match asked.as_deref() {
         None => Some(1),
-        Some(Value::String(text)) if text == "last" => Some(last),
-        Some(page) => as_text_int(page),
+        Some("last") => Some(last),
+        Some(page) => python::int_of_text(page).and_then(|page| usize::try_from(page).ok()),
     };
     let Some(page) = page.filter(|page| (1..=last).contains(page)) else {
         return Listed::NotFound("Invalid page.".to_owned());
@@ -132,34 +136,4 @@ fn by_number(rows: &[(Value, Value)], size: usize, arguments: &Map<String, Value
         "previous": (page > 1).then(|| page - 1),
         "results": results(rows, (page - 1) * size, size),
     }))
-}
-
-/// A cursor says after which key a page begins, or before which it ends.
-fn by_cursor(rows: &[(Value, Value)], size: usize, arguments: &Map<String, Value>) -> Listed {
-    let position = |key: &str| rows.iter().position(|(pk, _)| text_of(pk) == key);
-    let cursor = arguments.get("cursor").and_then(Value::as_str);
-    let begin = match cursor.and_then(|cursor| cursor.split_once(':')) {
-        None if cursor.is_some() => return Listed::NotFound("Invalid cursor".to_owned()),
-        None => 0,
-        Some(("after", key)) => after(rows, key),
-        Some((_, key)) => position(key).unwrap_or_default().saturating_sub(size),
-    };
-    let end = (begin + size).min(rows.len());
-    let next = (end < rows.len()).then(|| format!("after:{}", text_of(&rows[end - 1].0)));
-    let previous =
-        (begin > 0 && begin < rows.len()).then(|| format!("before:{}", text_of(&rows[begin].0)));
-    Listed::Page(json!({"next": next, "previous": previous, "results": results(rows, begin, size)}))
-}
-
-/// The position behind a key, which may have been deleted.
-fn after(rows: &[(Value, Value)], key: &str) -> usize {
-    let is_before = |pk: &Value| match (pk.as_i64(), key.parse::<i64>()) {
-        (Some(pk), Ok(key)) => pk <= key,
-        _ => text_of(pk).as_str() <= key,
-    };
-    rows.iter().take_while(|(pk, _)| is_before(pk)).count()
-}
-
-fn text_of(pk: &Value) -> String {
-    pk.as_str().map_or_else(|| pk.to_string(), str::to_owned)
 }

@@ -5,10 +5,10 @@ use std::collections::VecDeque;
 use serde_json::{Value, json};
 
 use super::consumer::{EventItem, Group, INSTANCE, Item, Swap};
-use super::feed::{FeedEvent, group_name};
+use super::feed::FeedEvent;
 use super::server::{HeldAt, Job, State};
 use super::table::{Commit, Fields};
-use super::{Call, ConnectionId, Event, Fate, Feed, Step, View, frames, in_closure};
+use super::{Call, ConnectionId, Event, Fate, Feed, Step, View, frames, in_closure, python};
 
 /// The events of a write for one observer: the action and the group.
 type Messages = Vec<(&'static str, String)>;
@@ -203,7 +203,7 @@ fn messages(view: &View, commit: &Commit) -> Vec<(String, Messages)> {
             all.push((feed.observer.clone(), feed_messages(feed, commit)));
         }
     }
-    all.push((INSTANCE.to_owned(), vec![(action_of(commit), group_name(&commit.pk))]));
+    all.push((INSTANCE.to_owned(), vec![(action_of(commit), python::text(&commit.pk))]));
     all
 }
 

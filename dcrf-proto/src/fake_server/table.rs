@@ -8,9 +8,8 @@ use rand_xoshiro::rand_core::{RngCore, SeedableRng};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::Model;
-use super::field::python_int;
 use super::model::KeyForm;
+use super::{Model, python};
 
 /// A row without its key.
 pub(super) type Fields = Map<String, Value>;
@@ -89,6 +88,14 @@ impl Tables {
         let table = self.table(model);
         let key = table.key(pk)?;
         table.rows.contains_key(&key).then(|| key.to_value())
+    }
+
+    /// Whether a value has the form of a key.
+    pub(super) fn is_key(&self, model: &str, pk: &Value) -> bool {
+        match self.table(model).model.key_form {
+            KeyForm::Integer => python::int(pk).is_some(),
+            KeyForm::Uuid => self.table(model).key(pk).is_some(),
+        }
     }
 
     /// The key of the row whose field has a value.
@@ -232,11 +239,10 @@ impl Tables {
 impl Table {
     fn key(&self, pk: &Value) -> Option<Key> {
         match self.model.key_form {
-            KeyForm::Integer => python_int(pk).map(Key::Integer),
-            KeyForm::Uuid => {
-                let uuid = Uuid::try_parse(pk.as_str()?).ok()?;
-                Some(Key::Text(uuid.to_string()))
+            KeyForm::Integer => {
+                python::int(pk).and_then(|pk| i64::try_from(pk).ok()).map(Key::Integer)
             }
+            KeyForm::Uuid => uuid(pk).map(|uuid| Key::Text(uuid.to_string())),
         }
     }
 
@@ -256,11 +262,23 @@ impl Key {
     }
 }
 
+/// The UUID that Django's `UUIDField` reads: a number is its value, and hyphens may stand anywhere.
+fn uuid(pk: &Value) -> Option<Uuid> {
+    match pk {
+        Value::String(text) => {
+            let digits = text.replace("urn:", "").replace("uuid:", "");
+            Uuid::try_parse(&digits.trim_matches(['{', '}']).replace('-', "")).ok()
+        }
+        Value::Number(number) if number.is_f64() => None,
+        other => python::int(other)?.try_into().ok().map(Uuid::from_u128),
+    }
+}
+
 /// Django converts an argument to the type of the field.
 pub(super) fn is_same(field: &Value, argument: &Value) -> bool {
     match (field, argument) {
         (Value::Number(_), argument) => {
-            python_int(argument).is_some_and(|argument| field.as_i64() == Some(argument))
+            python::int(argument).is_some_and(|argument| python::int(field) == Some(argument))
         }
         (Value::String(text), Value::Number(number)) => *text == number.to_string(),
         _ => field == argument,

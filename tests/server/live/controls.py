@@ -15,6 +15,7 @@ from djangochannelsrestframework.observer.model_observer import Action
 from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.generics import get_object_or_404
 
+from board.seed import reset
 from live import holds
 from live.cards import CardConsumer, CardSerializer
 from live.models import Article, Card, Entry, Issue, Note, Post, Sensor
@@ -45,6 +46,12 @@ class ControlsConsumer(AsyncAPIConsumer):
         """Like a `DELETE` in SQL: no events. `QuerySet.delete` would send them."""
         rows = rows_of(model, pks)
         return {"deleted": rows._raw_delete(rows.db)}, 200
+
+    @action()
+    def reset(self, models, **kwargs):
+        """The rows of these models as in a new database, without events."""
+        reset(models)
+        return None, 200
 
     @action()
     async def save_all(self, model, rounds=1, pks=None, **kwargs):

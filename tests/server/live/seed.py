@@ -3,15 +3,15 @@
 from live.models import Article, Card, Entry, Issue, Note, Post, Sensor
 
 
-def seed():
-    for model in (Card, Note, Post, Sensor):
-        name = model._meta.model_name
-        model.objects.bulk_create(model(title=f"{name} {n}") for n in range(1, 4))
-    Issue.objects.bulk_create(
+def initial_rows():
+    rows = {
+        model: [model(title=f"{model._meta.model_name} {n}") for n in range(1, 4)]
+        for model in (Card, Note, Post, Sensor)
+    }
+    rows[Issue] = [
         Issue(title=f"issue {n}", project=project)
         for n, project in enumerate([1, 1, 2, 2], start=1)
-    )
-    Article.objects.bulk_create(
-        Article(title=f"article {n}", slug=f"article-{n}") for n in range(1, 4)
-    )
-    Entry.objects.bulk_create(Entry(title=f"entry {n}") for n in range(1, 101))
+    ]
+    rows[Article] = [Article(title=f"article {n}", slug=f"article-{n}") for n in range(1, 4)]
+    rows[Entry] = [Entry(title=f"entry {n}") for n in range(1, 101)]
+    return rows
