@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::call::{Answer, Call};
-use super::{ConnectionId, Handshake, View};
+use super::{ConnectionId, Handshake, View, python};
 
 /// The observer of `subscribe_instance`.
 pub(super) const INSTANCE: &str = "subscribe_instance";
@@ -50,18 +50,15 @@ pub(super) struct Waiting {
 }
 
 pub(super) enum Work {
-    Perform(Box<Call>),
-    End(Box<Call>, Box<Answer>),
+    Perform(Arc<Call>),
+    End(Arc<Call>, Box<Answer>),
 }
 
 pub(super) enum Item {
-    Call(Box<Call>),
-    /// A call without a usable action.
-    NoAction {
-        action: Value,
-        error: String,
-        request_id: Value,
-    },
+    Call(Arc<Call>),
+    /// A call whose action is no text. That of `call` is Python's text of it.
+    NoText(Value, Arc<Call>),
+    NoAction(Value),
     Raise,
     Event(EventItem),
 }
@@ -98,23 +95,17 @@ impl Item {
     ) -> Self {
         let Value::Object(mut arguments) = payload else { return Self::Raise };
         let request_id = arguments.remove("request_id").unwrap_or_default();
-        let (action, error) = match arguments.remove("action") {
-            Some(Value::String(action)) => {
-                let stream = stream.to_owned();
-                let call = Call { connection, handshake, stream, action, arguments, request_id };
-                return Self::Call(Box::new(call));
-            }
-            Some(Value::Array(_) | Value::Object(_)) => return Self::Raise,
-            Some(action) => {
-                let error = format!("Method \"{}\" not allowed.", super::python::text(&action));
-                (action, error)
-            }
-            None => (Value::Null, "Unable to find action in message body.".to_owned()),
-        };
-        Self::NoAction { action, error, request_id }
+        let Some(action) = arguments.remove("action") else { return Self::NoAction(request_id) };
+        let stream = stream.to_owned();
+        let text = python::text(&action);
+        let call = Call { connection, handshake, stream, action: text, arguments, request_id };
+        match action {
+            Value::String(_) => Self::Call(Arc::new(call)),
+            action => Self::NoText(action, Arc::new(call)),
+        }
     }
 
-    pub(super) fn call(&self) -> Option<&Call> {
+    pub(super) fn call(&self) -> Option<&Arc<Call>> {
         match self {
             Self::Call(call) => Some(call),
             _ => None,

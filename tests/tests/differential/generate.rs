@@ -35,7 +35,7 @@ impl Conversation {
         let mut generator =
             Generator { rng, streams: theme.to_vec(), connections: Vec::new(), ids, memos: 0 };
         generator.connections = (0..count).map(|_| generator.endpoint()).collect();
-        let steps = generator.rng.usize(5..25);
+        let steps = generator.rng.usize(8..32);
         let raises_at = if may_raise { generator.rng.usize(..steps) } else { steps };
         let step = |number| {
             if number == raises_at { generator.raising_step() } else { generator.step() }
@@ -142,8 +142,8 @@ impl Generator {
             (30, stream.writes),
             (8, stream.writes),
             (12, stream.has_instances),
-            (20, stream.has_instances),
-            (20, !stream.feeds.is_empty()),
+            (25, stream.has_instances),
+            (25, !stream.feeds.is_empty()),
         ];
         let total: u32 = kinds.iter().filter(|(_, has)| *has).map(|(weight, _)| weight).sum();
         let mut chosen = self.rng.u32(..total);
