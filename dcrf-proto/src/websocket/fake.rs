@@ -44,7 +44,7 @@ struct Bytes {
 enum State {
     /// The request has not arrived completely.
     Handshake,
-    Open(Connection),
+    Open(Box<Connection>),
     /// Nothing follows the bytes that are on their way.
     Ended,
     /// Nobody listens.
@@ -107,7 +107,8 @@ impl<R: Runtime> FakeStream<R> {
                 // Headers that we have made ourselves can be written.
                 let _ = write_response(&mut self.bytes.to_client, &response);
                 let socket = WebSocketContext::new(Role::Server, Some(config()));
-                self.state = State::Open(Connection { id, socket, is_closing: false });
+                let connection = Connection { id, socket, is_closing: false };
+                self.state = State::Open(Box::new(connection));
                 self.send();
             }
             Err(Refusal::Status(status)) => self.refuse(status),
@@ -150,7 +151,8 @@ impl<R: Runtime> FakeStream<R> {
 
     /// Does what is due at the server, and arranges for `cx` to be woken when there is more to do.
     fn run(&mut self, cx: &mut Context<'_>) {
-        let State::Open(Connection { id, .. }) = self.state else { return };
+        let State::Open(connection) = &self.state else { return };
+        let id = connection.id;
         // Before looking: what happens meanwhile, on another thread, wakes the task.
         self.server.wake_for_output(id, cx.waker());
         while let Some(deadline) = self.server.poll_timeout() {
@@ -178,6 +180,14 @@ impl<R: Runtime> FakeStream<R> {
             self.server.disconnected(connection.id, self.now);
         }
         self.timer = None;
+    }
+
+    /// Wakes the reader if it has something to read. The server wakes it only for outputs, and not for pongs.
+    fn wake_reader(&mut self) {
+        let is_over = matches!(self.state, State::Ended | State::Unreachable);
+        if is_over || !self.bytes.to_client.is_empty() {
+            self.reader.take().into_iter().for_each(Waker::wake);
+        }
     }
 
     fn tick(&mut self) {
@@ -217,12 +227,14 @@ impl<R: Runtime> AsyncWrite for FakeStream<R> {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         self.tick();
-        self.bytes.to_server.extend(buf);
-        self.receive();
-        self.reader.take().into_iter().for_each(Waker::wake);
+        // Otherwise the bytes are lost, as on a network.
+        if matches!(self.state, State::Handshake | State::Open(_)) {
+            self.bytes.to_server.extend(buf);
+            self.receive();
+            self.wake_reader();
+        }
         match self.state {
             State::Unreachable => Poll::Ready(Err(io::ErrorKind::ConnectionRefused.into())),
-            // After the end, the bytes are lost, as on a network.
             _ => Poll::Ready(Ok(buf.len())),
         }
     }
@@ -234,7 +246,7 @@ impl<R: Runtime> AsyncWrite for FakeStream<R> {
     fn poll_close(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.tick();
         self.end();
-        self.reader.take().into_iter().for_each(Waker::wake);
+        self.wake_reader();
         Poll::Ready(Ok(()))
     }
 }
@@ -282,3 +294,6 @@ fn handshake(request: &Request) -> Handshake {
         headers: headers.map(|(name, value)| (name.as_str().to_owned(), text(value))).collect(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -37,10 +37,8 @@ impl<A> OnFake<A> {
 
     fn redirect(&self, setup: Setup) -> Setup {
         // Nothing else listens.
-        let server = match setup.url().contains(Fake::AUTHORITY) {
-            true => self.fake.server.clone(),
-            false => stopped(),
-        };
+        let is_ours = setup.url().contains(Fake::AUTHORITY);
+        let server = if is_ours { self.fake.server.clone() } else { stopped() };
         setup.fake_server(server)
     }
 }
@@ -85,7 +83,7 @@ impl<A: Adapter> Adapter for OnFake<A> {
 
 impl Fake {
     /// The host of its URLs.
-    pub const AUTHORITY: &'static str = "fake.example";
+    pub(crate) const AUTHORITY: &'static str = "fake.example";
 
     fn new() -> Self {
         let (server, handshakes) = (mirror(), Arc::<Mutex<Vec<_>>>::default());
@@ -99,7 +97,7 @@ impl Fake {
     }
 
     /// What the server has received, except for binary messages and ends of connections.
-    pub fn journal(&self) -> Journal {
+    pub(crate) fn journal(&self) -> Journal {
         let mut entries = Vec::new();
         // The server numbers the connections that it accepts.
         let (mut accepted, mut rejected) = (1.., (1..=u64::MAX).rev());

@@ -232,7 +232,7 @@ impl<R> Builder<R> {
     ///
     /// The handshake and the frames are those of a real WebSocket, but there is no port, thread or task, and no TLS, even
     /// for `wss://`. The server's clock is that of the runtime: with Tokio's paused time, it needs no real time either.
-    /// A server that is [stopped](FakeServer::stop) fails attempts with
+    /// The server selects no subprotocol. If it is [stopped](FakeServer::stop), it fails attempts with
     /// [`ConnectionRefused`](std::io::ErrorKind::ConnectionRefused).
     ///
     /// ```
