@@ -69,6 +69,20 @@ impl Tables {
         self.commits.clear();
     }
 
+    /// Joins the commits of each row, as those of one transaction.
+    pub(super) fn join_commits(&mut self) {
+        let mut joined: Vec<Commit> = Vec::new();
+        for commit in std::mem::take(&mut self.commits) {
+            let is_same = |its: &&mut Commit| its.model == commit.model && its.pk == commit.pk;
+            match joined.iter_mut().rev().find(is_same).filter(|its| its.new.is_some()) {
+                Some(before) => before.new = commit.new,
+                None => joined.push(commit),
+            }
+        }
+        joined.retain(|commit| commit.old.is_some() || commit.new.is_some());
+        self.commits = joined;
+    }
+
     /// Brings back the rows that the models had at first.
     pub(super) fn reset(&mut self) {
         for (name, table) in std::mem::take(&mut self.by_name) {
