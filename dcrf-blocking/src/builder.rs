@@ -83,6 +83,24 @@ impl Builder {
         /// ```
         pub fn config(self, config: Config) -> Self;
 
+        /// Connects to a server in memory instead of over TCP, for tests. Replaces the [connector](Self::connector).
+        ///
+        /// The handshake and the frames are those of a real WebSocket, but there is no port and no TLS, even for `wss://`.
+        ///
+        /// ```
+        /// use dcrf_blocking::fake_server::{FakeServer, Field, Model};
+        /// use serde_json::{Value, json};
+        ///
+        /// let server = FakeServer::new();
+        /// server.model("tasks", Model::new().field(Field::text("title")));
+        /// let client = dcrf_blocking::builder("wss://example.com/ws/").fake_server(&server).connect()?;
+        /// let task: Value = client.create("tasks", &json!({"title": "Paint"}))?;
+        /// assert_eq!(task, server.rows("tasks")[0]);
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
+        #[cfg(feature = "fake-server")]
+        pub fn fake_server(self, server: &crate::fake_server::FakeServer) -> Self;
+
         /// Adds a header to the handshake, see [`Credentials::header`].
         ///
         /// ```no_run

@@ -88,6 +88,7 @@
 //! - `platform-roots`: lets rustls use the operating system's root certificates, see `Tls::platform_roots`.
 //! - `native-tls`: TLS with the operating system's library (OpenSSL, Secure Transport, `SChannel`). It is used if
 //!   `rustls` is disabled, or with `Tls::use_native_tls`. Building on Linux needs OpenSSL's headers and pkg-config.
+//! - `fake-server`: a server in memory for tests, see the module `fake_server` and `Builder::fake_server`.
 //! - `tracing`: spans and events for `tracing`, with the targets `dcrf::connection`, `dcrf::request`,
 //!   `dcrf::subscription` and `dcrf::frame`. The guide [lists them][logs].
 //!
@@ -118,6 +119,9 @@ pub use dcrf_proto::client::{
     CollectionStatusWatch, Events, Items, Listener, Pages, ReplyError, ReplyFuture, ReplyStream,
     Resource, StateWatch, SubscribeFuture, Subscription,
 };
+#[cfg(feature = "fake-server")]
+#[doc(inline)]
+pub use dcrf_proto::fake_server;
 #[cfg(feature = "native-tls")]
 #[doc(no_inline)]
 pub use dcrf_proto::websocket::native_tls;

@@ -7,6 +7,7 @@
 //! - [`mirror()`](mirror::mirror) is the same server as a fake server in memory.
 //! - [`proxy`] is a network with faults on demand.
 //! - [`recoveries`] collects recovery times.
+//! - [`story_server`] is what a story connects to: the real server, or its [`mirror`] in memory.
 //! - [`observe`] waits for what a story asserts.
 
 pub mod adapter;
@@ -21,6 +22,7 @@ pub mod recoveries;
 pub mod resource;
 pub mod server;
 pub mod stories;
+pub mod story_server;
 
 // Compiles the examples of the README as tests.
 #[cfg(doctest)]

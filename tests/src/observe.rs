@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use crate::adapter::Adapter;
 use crate::server::{Entry, Journal, Server};
+use crate::story_server::Journaled;
 
 /// Identifies one client's connections in the server's journal by the start of the URL's query.
 #[derive(Clone, Debug)]
@@ -33,7 +34,7 @@ impl Mark {
     }
 
     /// The URL to connect to.
-    pub fn url(&self, server: &Server) -> String {
+    pub fn url(&self, server: &impl Journaled) -> String {
         server.url(&self.target())
     }
 
@@ -43,18 +44,18 @@ impl Mark {
     }
 
     /// The client's journals, one for each connection, including rejected ones.
-    pub fn connections(&self, server: &Server) -> Vec<Journal> {
+    pub fn connections(&self, server: &impl Journaled) -> Vec<Journal> {
         let journal = server.journal();
         self.handshakes(&journal).map(|(connection, ..)| journal.of(connection)).collect()
     }
 
     /// The queries of the client's handshakes, including rejected ones.
-    pub fn queries(&self, server: &Server) -> Vec<String> {
+    pub fn queries(&self, server: &impl Journaled) -> Vec<String> {
         self.handshakes(&server.journal()).map(|(_, query, _)| query.to_owned()).collect()
     }
 
     /// A header of each of the client's handshakes, including rejected ones.
-    pub fn headers(&self, server: &Server, name: &str) -> Vec<Option<String>> {
+    pub fn headers(&self, server: &impl Journaled, name: &str) -> Vec<Option<String>> {
         let value = |headers: &[(String, String)]| {
             headers.iter().find_map(|(header, value)| (header == name).then(|| value.clone()))
         };
@@ -62,7 +63,7 @@ impl Mark {
     }
 
     /// The actions received from the client, as `stream/action`, one list for each connection.
-    pub fn actions(&self, server: &Server) -> Vec<Vec<String>> {
+    pub fn actions(&self, server: &impl Journaled) -> Vec<Vec<String>> {
         let name = |frame: Value| match (frame["stream"].as_str(), &frame["payload"]) {
             (Some(stream), payload) => {
                 format!("{stream}/{}", payload["action"].as_str().unwrap_or_default())
@@ -74,12 +75,12 @@ impl Mark {
     }
 
     /// The number of times that an action was received from the client.
-    pub fn count(&self, server: &Server, action: &str) -> usize {
+    pub fn count(&self, server: &impl Journaled, action: &str) -> usize {
         self.actions(server).iter().flatten().filter(|name| *name == action).count()
     }
 
     /// The close codes of the client's closed connections.
-    pub fn close_codes(&self, server: &Server) -> Vec<u64> {
+    pub fn close_codes(&self, server: &impl Journaled) -> Vec<u64> {
         let code = |entry: &Entry| match entry {
             Entry::Disconnected { code, .. } => Some(*code),
             _ => None,

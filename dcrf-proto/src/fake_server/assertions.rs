@@ -22,7 +22,7 @@ impl FakeServer {
 
     /// All calls so far, in order.
     pub fn all_calls(&self) -> Vec<Call> {
-        self.with(|state| state.calls.iter().map(|(call, _)| call.clone()).collect())
+        self.with(|state| state.calls.iter().map(|(call, _)| Call::clone(call)).collect())
     }
 
     /// Asserts that an action was called with these arguments, among others: every call is asserted once, the oldest
@@ -48,7 +48,7 @@ impl FakeServer {
             };
             calls.find(|(call, _)| is_meant(call)).map(|(call, is_asserted)| {
                 *is_asserted = true;
-                call.clone()
+                Call::clone(call)
             })
         });
         found.unwrap_or_else(|| {
@@ -68,15 +68,19 @@ impl FakeServer {
         assert!(is_clean, "{}", self.unasserted());
     }
 
-    /// Forgets the calls so far, for the assertions and [`calls`](Self::calls).
+    /// Forgets the calls so far, for the assertions and [`calls`](Self::calls), and the
+    /// [`conversation`](Self::conversation).
     pub fn forget_calls(&self) {
-        self.with(|state| state.calls.clear());
+        self.with(|state| {
+            state.calls.clear();
+            state.frames.clear();
+        });
     }
 
     fn unasserted(&self) -> String {
         let rest = self.with(|state| {
             let calls = state.calls.iter().filter(|(_, is_asserted)| !is_asserted);
-            calls.map(|(call, _)| call.clone()).collect::<Vec<_>>()
+            calls.map(|(call, _)| Call::clone(call)).collect::<Vec<_>>()
         });
         if rest.is_empty() {
             return "No other call has arrived.".to_owned();

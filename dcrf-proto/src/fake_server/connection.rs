@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::consumer::Consumer;
 use super::{Handshake, Output, View};
@@ -72,10 +72,10 @@ impl Connection {
     }
 
     /// The frame of a payload, or `None` if the connection does not serve the stream.
-    pub(super) fn frame(&self, stream: &str, payload: Value) -> Option<Value> {
+    pub(super) fn frame(&self, stream: &str, payload: &Value) -> Option<String> {
         match &self.bare {
-            Some(bare) => (bare == stream).then_some(payload),
-            None => Some(json!({"stream": stream, "payload": payload})),
+            Some(bare) => (bare == stream).then(|| payload.to_string()),
+            None => Some(format!(r#"{{"stream":{},"payload":{payload}}}"#, Value::from(stream))),
         }
     }
 

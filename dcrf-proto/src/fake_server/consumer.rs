@@ -50,14 +50,14 @@ pub(super) struct Waiting {
 }
 
 pub(super) enum Work {
-    Perform(Box<Call>),
-    End(Box<Call>, Box<Answer>),
+    Perform(Arc<Call>),
+    End(Arc<Call>, Box<Answer>),
 }
 
 pub(super) enum Item {
-    Call(Box<Call>),
+    Call(Arc<Call>),
     /// A call whose action is no text. That of `call` is Python's text of it.
-    NoText(Value, Box<Call>),
+    NoText(Value, Arc<Call>),
     NoAction(Value),
     Raise,
     Event(EventItem),
@@ -100,12 +100,12 @@ impl Item {
         let text = python::text(&action);
         let call = Call { connection, handshake, stream, action: text, arguments, request_id };
         match action {
-            Value::String(_) => Self::Call(Box::new(call)),
-            action => Self::NoText(action, Box::new(call)),
+            Value::String(_) => Self::Call(Arc::new(call)),
+            action => Self::NoText(action, Arc::new(call)),
         }
     }
 
-    pub(super) fn call(&self) -> Option<&Call> {
+    pub(super) fn call(&self) -> Option<&Arc<Call>> {
         match self {
             Self::Call(call) => Some(call),
             _ => None,

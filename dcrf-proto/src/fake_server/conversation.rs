@@ -90,7 +90,10 @@ impl fmt::Display for Line {
 impl FakeServer {
     /// The text frames of all connections so far, in order. Print them, a line each, to store the conversation.
     pub fn conversation(&self) -> Vec<Line> {
-        self.with(|state| state.lines.clone())
+        self.with(|state| {
+            let frames = state.frames.iter();
+            frames.map(|(id, direction, text)| Line::new(id, *direction, text)).collect()
+        })
     }
 
     /// A server that plays the server's side of a recorded conversation: a frame of the server comes once the client has
@@ -231,7 +234,7 @@ impl State {
         let due = script.playing.get_mut(&id).map(Playing::due).unwrap_or_default();
         for frame in due {
             let text = frame.to_string();
-            self.lines.push(Line::new(id, Direction::ToClient, &text));
+            self.frames.push((id, Direction::ToClient, text.clone()));
             self.emit(id, Output::Text(text));
         }
     }

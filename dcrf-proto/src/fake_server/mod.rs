@@ -73,6 +73,22 @@ pub enum Preset {
     Uvicorn,
 }
 
+/// A subscription that the server holds, see [`FakeServer::subscriptions`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Subscribed {
+    /// The connection.
+    pub connection: ConnectionId,
+    /// The stream.
+    pub stream: String,
+    /// The action that has subscribed: `subscribe_instance`, or the feed's.
+    pub subscribe: String,
+    /// The key of the instance, or the group. Empty for a feed without groups.
+    pub group: String,
+    /// The id of the subscribe.
+    pub request_id: Value,
+}
+
 /// A DCRF server in memory. Clones are handles of the same server.
 ///
 /// ```
@@ -161,6 +177,15 @@ impl FakeServer {
         self.with(|state| state.tables.all(model).into_iter().map(|(_, row)| row).collect())
     }
 
+    /// The keys of a model's rows, in the order of the keys.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such model.
+    pub fn keys(&self, model: &str) -> Vec<Value> {
+        self.with(|state| state.tables.keys(model))
+    }
+
     /// The row of a model with this key.
     ///
     /// # Panics
@@ -247,7 +272,7 @@ impl FakeServer {
         let payload = payload.into();
         self.with(|state| {
             for connection in state.open_connections() {
-                state.send(connection, stream, payload.clone());
+                state.send(connection, stream, &payload);
             }
         });
     }
@@ -266,9 +291,8 @@ impl FakeServer {
         self.with(|state| state.open_connections().len())
     }
 
-    /// The subscriptions of all connections: the stream, the name of the feed's or instance's group, and the request id.
-    #[doc(hidden)]
-    pub fn subscriptions(&self) -> Vec<(ConnectionId, String, String, Value)> {
+    /// The subscriptions that the server holds, by connection and stream.
+    pub fn subscriptions(&self) -> Vec<Subscribed> {
         self.with(|state| state.subscriptions())
     }
 

@@ -4,14 +4,11 @@ use std::collections::VecDeque;
 
 use serde_json::{Value, json};
 
-use super::consumer::{EventItem, Group, INSTANCE, Item, Swap};
+use super::consumer::{Consumer, EventItem, Group, INSTANCE, Item, Swap};
 use super::feed::FeedEvent;
 use super::server::{HeldAt, Job, State};
 use super::table::{Commit, Fields};
 use super::{Call, ConnectionId, Event, Fate, Feed, Step, View, frames, in_closure, python};
-
-/// The events of a write for one observer: the action and the group.
-type Messages = Vec<(&'static str, String)>;
 
 impl State {
     /// Sends the events of what has been committed.
@@ -30,15 +27,10 @@ impl State {
             if consumer.groups.is_empty() || consumer.view.model.as_ref() != Some(&commit.model) {
                 continue;
             }
-            for (observer, messages) in messages(&consumer.view, commit) {
-                for (action, group) in messages {
-                    let group: Group = (observer.clone(), group);
-                    if consumer.groups.contains(&group) {
-                        let row = commit.new.as_ref().or(commit.old.as_ref()).cloned();
-                        let (pk, row) = (commit.pk.clone(), row.map_or(Value::Null, Value::Object));
-                        sent.push((stream.clone(), EventItem { group, action, pk, row }));
-                    }
-                }
+            for (group, action) in events(consumer, commit) {
+                let row = commit.new.as_ref().or(commit.old.as_ref()).cloned();
+                let (pk, row) = (commit.pk.clone(), row.map_or(Value::Null, Value::Object));
+                sent.push((stream.clone(), EventItem { group, action, pk, row }));
             }
         }
         for (stream, event) in sent {
@@ -121,7 +113,7 @@ impl State {
 
     /// An event has arrived at its consumer, if it has room.
     pub(super) fn arrive(&mut self, id: ConnectionId, stream: &str, event: EventItem) {
-        let held = self.reach(&HeldAt::Events(stream.to_owned()));
+        let held = self.reach(|at| matches!(at, HeldAt::Events(its) if its == stream));
         let capacity = self.capacity;
         let Some(consumer) = self.consumer(id, stream) else { return };
         if let Some(hold) = held {
@@ -148,7 +140,7 @@ impl State {
         for request_id in &ids {
             let payload =
                 in_closure(|| feed.payload_of(&FeedEvent { action, pk, row, request_id }));
-            self.send(id, stream, payload);
+            self.send(id, stream, &payload);
         }
     }
 
@@ -173,7 +165,7 @@ impl State {
         if !in_closure(|| view.is_allowed(&call)) {
             let errors = json!(["You do not have permission to perform this action."]);
             let null = Value::Null;
-            self.send(id, stream, frames::payload(event.action, 403, &errors, &null, &null));
+            self.send(id, stream, &frames::payload(event.action, 403, &errors, &null, &null));
         }
         for request_id in ids {
             let say = |status, errors, data| {
@@ -190,25 +182,38 @@ impl State {
                     None => say(404, json!(["Not found"]), Value::Null),
                 }
             };
-            self.send(id, stream, payload);
+            self.send(id, stream, &payload);
         }
     }
 }
 
-/// The events of a write, by observer: the feeds first, as their signals are connected first.
-fn messages(view: &View, commit: &Commit) -> Vec<(String, Messages)> {
-    let mut all: Vec<(String, Messages)> = Vec::new();
-    for feed in &view.feeds {
-        if !all.iter().any(|(observer, _)| *observer == feed.observer) {
-            all.push((feed.observer.clone(), feed_messages(feed, commit)));
+/// The events of a write for the groups that a consumer has joined. Those of the feeds come first, as their signals are
+/// connected first.
+fn events(consumer: &Consumer, commit: &Commit) -> Vec<(Group, &'static str)> {
+    let mut seen: Vec<&str> = Vec::new();
+    let mut found = Vec::new();
+    let observes = |observer: &str| consumer.groups.iter().any(|(its, _)| its == observer);
+    let mut add = |observer: &str, (action, group)| {
+        let group = (observer.to_owned(), group);
+        if consumer.groups.contains(&group) {
+            found.push((group, action));
+        }
+    };
+    for feed in &consumer.view.feeds {
+        if !seen.contains(&feed.observer.as_str()) && observes(&feed.observer) {
+            seen.push(&feed.observer);
+            let messages = feed_messages(feed, commit).into_iter();
+            messages.for_each(|message| add(&feed.observer, message));
         }
     }
-    all.push((INSTANCE.to_owned(), vec![(action_of(commit), python::text(&commit.pk))]));
-    all
+    if observes(INSTANCE) {
+        add(INSTANCE, (action_of(commit), python::text(&commit.pk)));
+    }
+    found
 }
 
 /// A row that moves to another group leaves the old one with a delete.
-fn feed_messages(feed: &Feed, commit: &Commit) -> Messages {
+fn feed_messages(feed: &Feed, commit: &Commit) -> Vec<(&'static str, String)> {
     let old = commit.old.as_ref().map(|row| feed.group_of(row));
     let new = commit.new.as_ref().map(|row| feed.group_of(row));
     match (old, new) {

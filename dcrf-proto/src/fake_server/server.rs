@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::call::{Answer, Call, Reply};
 use super::connection::Connection;
 use super::consumer::{EventItem, Item};
-use super::conversation::{Line, Script};
+use super::conversation::Script;
 use super::table::Tables;
 use super::{
     Action, ConnectionId, Direction, Event, Fate, Handshake, Output, Preset, Refusal, Step, View,
@@ -26,7 +26,6 @@ type Fates = Box<dyn FnMut(Event<'_>) -> Fate + Send>;
 const CAPACITY: usize = 100;
 
 /// Where a [`Hold`](super::Hold) makes the server wait. A stream and an action are held once.
-#[derive(PartialEq, Eq)]
 pub(super) enum HeldAt {
     Call(String, String),
     Reply(String, String),
@@ -43,9 +42,9 @@ pub(super) enum Job {
     /// A stream goes on with the work for which it waits.
     Continue(ConnectionId, String),
     /// The next of the replies of a detached action.
-    Reply(ConnectionId, Box<Call>, VecDeque<Reply>, Duration),
+    Reply(ConnectionId, Arc<Call>, VecDeque<Reply>, Duration),
     /// The rest of a detached action.
-    Detached(ConnectionId, Box<Call>, Box<Answer>),
+    Detached(ConnectionId, Arc<Call>, Box<Answer>),
     Arrive(ConnectionId, String, EventItem),
     Output(ConnectionId, Output),
     End(ConnectionId, Option<(u16, String)>),
@@ -58,8 +57,8 @@ pub(super) struct State {
     pub(super) bare: BTreeMap<String, String>,
     pub(super) clock: Clock,
     pub(super) connections: BTreeMap<ConnectionId, Connection>,
-    pub(super) calls: Vec<(Call, bool)>,
-    pub(super) lines: Vec<Line>,
+    pub(super) calls: Vec<(Arc<Call>, bool)>,
+    pub(super) frames: Vec<(ConnectionId, Direction, String)>,
     pub(super) script: Option<Script>,
     pub(super) checks: Vec<Check>,
     pub(super) refusals: VecDeque<u16>,
@@ -115,7 +114,7 @@ impl State {
             clock: Clock::default(),
             connections: BTreeMap::new(),
             calls: Vec::new(),
-            lines: Vec::new(),
+            frames: Vec::new(),
             script: None,
             checks: Vec::new(),
             refusals: VecDeque::new(),
@@ -179,7 +178,7 @@ impl State {
                     self.send_next_reply(connection, call, rest, pause);
                 }
                 Job::Detached(connection, call, answer) => {
-                    self.end_call(connection, *call, *answer);
+                    self.end_call(connection, call, *answer);
                 }
                 Job::Arrive(connection, stream, event) => self.arrive(connection, &stream, event),
                 Job::Output(connection, output) => self.emit(connection, output),
@@ -227,16 +226,15 @@ impl State {
     }
 
     /// Sends a payload, unless an exception is on its way.
-    pub(super) fn send(&mut self, id: ConnectionId, stream: &str, payload: Value) {
+    pub(super) fn send(&mut self, id: ConnectionId, stream: &str, payload: &Value) {
         let latency = self.latency;
         let now = self.clock.now;
         let Some(connection) = self.open(id) else { return };
-        let Some(frame) = connection.frame(stream, payload) else { return };
+        let Some(text) = connection.frame(stream, payload) else { return };
         // Nothing overtakes what was sent while the delay was longer.
         connection.sent_until = connection.sent_until.max(now + latency);
         let delay = connection.sent_until.saturating_sub(now);
-        let text = frame.to_string();
-        self.lines.push(Line::new(id, Direction::ToClient, &text));
+        self.frames.push((id, Direction::ToClient, text.clone()));
         let output = Output::Text(text);
         if delay.is_zero() {
             self.emit(id, output);
@@ -341,10 +339,10 @@ impl State {
     }
 
     /// The hold that waits at this point. A call is held once, events until the release.
-    pub(super) fn reach(&mut self, at: &HeldAt) -> Option<u64> {
+    pub(super) fn reach(&mut self, is_meant: impl Fn(&HeldAt) -> bool) -> Option<u64> {
         let is_free = |hold: &HoldState| !hold.is_reached || matches!(hold.at, HeldAt::Events(_));
         let mut holds = self.holds.iter_mut();
-        let (id, hold) = holds.find(|(_, hold)| hold.at == *at && is_free(hold))?;
+        let (id, hold) = holds.find(|(_, hold)| is_meant(&hold.at) && is_free(hold))?;
         hold.is_reached = true;
         Some(*id)
     }
@@ -373,7 +371,7 @@ impl State {
                 Preset::Uvicorn => self.end(id, Some((1009, String::new()))),
             };
         }
-        self.lines.push(Line::new(id, Direction::ToServer, text));
+        self.frames.push((id, Direction::ToServer, text.to_owned()));
         if self.script.is_some() {
             return self.play(id, Some(text));
         }

@@ -127,6 +127,10 @@ impl Tables {
         table.rows.get(&key).map(|fields| table.serialize(&key, fields))
     }
 
+    pub(super) fn keys(&self, model: &str) -> Vec<Value> {
+        self.table(model).rows.keys().map(Key::to_value).collect()
+    }
+
     /// All rows in the model's order, with their keys.
     pub(super) fn all(&self, model: &str) -> Vec<(Value, Value)> {
         let table = self.table(model);

@@ -328,7 +328,7 @@ fn pages_of_each_form() {
     let rows: Vec<(Value, Value)> = (1..=5).map(|n| (json!(n), json!({"id": n}))).collect();
     let page = |pages: &Pages, arguments: Value| {
         let Value::Object(arguments) = arguments else { panic!() };
-        match pages.list(&rows, &arguments) {
+        match pages.list(&rows, &arguments, &mut None) {
             super::pages::Listed::Page(page) => page,
             _ => panic!("no page"),
         }

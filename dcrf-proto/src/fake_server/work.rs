@@ -1,6 +1,7 @@
 //! The work of a stream: one item after the other, as Channels dispatches them.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -8,7 +9,7 @@ use serde_json::{Value, json};
 use super::call::{Answer, Call, End, Reply};
 use super::consumer::{Consumer, Item, Waiting, Work};
 use super::server::{HeldAt, Job, State};
-use super::{Action, ConnectionId, Step, frames, in_closure};
+use super::{Action, ConnectionId, Step, Subscribed, frames, in_closure};
 
 const FORBIDDEN: &str = "You do not have permission to perform this action.";
 
@@ -30,7 +31,8 @@ impl State {
                 Some(Item::NoText(action, call)) => self.without_text(id, &action, &call),
                 Some(Item::NoAction(request_id)) => {
                     let error = "Unable to find action in message body.";
-                    self.send(id, stream, error_payload(&Value::Null, 405, error, &request_id));
+                    let payload = error_payload(&Value::Null, 405, error, &request_id);
+                    self.send(id, stream, &payload);
                 }
                 Some(Item::Raise) => self.raise(id),
                 Some(Item::Event(event)) => self.deliver(id, stream, &event),
@@ -51,12 +53,13 @@ impl State {
             (405, format!("Method \"{}\" not allowed.", call.action))
         };
         let payload = error_payload(action, status, &error, &call.request_id);
-        self.send(id, &call.stream, payload);
+        self.send(id, &call.stream, &payload);
     }
 
-    fn begin(&mut self, id: ConnectionId, call: Box<Call>) {
-        let held = HeldAt::Call(call.stream.clone(), call.action.clone());
-        if let Some(hold) = self.reach(&held) {
+    fn begin(&mut self, id: ConnectionId, call: Arc<Call>) {
+        if let Some(hold) = self
+            .reach(|at| matches!(at, HeldAt::Call(stream, action) if is_of(&call, stream, action)))
+        {
             return self.wait(id, Work::Perform(call), Some(hold));
         }
         let delay = self.step_delay(Step::Call(&call));
@@ -82,7 +85,7 @@ impl State {
         consumer.is_working = true;
         match waiting.work {
             Work::Perform(call) => self.perform(id, call),
-            Work::End(call, answer) => self.end_call(id, *call, *answer),
+            Work::End(call, answer) => self.end_call(id, call, *answer),
         }
         self.stop_working(id, stream);
         self.run_stream(id, stream);
@@ -110,17 +113,18 @@ impl State {
         }
     }
 
-    fn perform(&mut self, id: ConnectionId, call: Box<Call>) {
+    fn perform(&mut self, id: ConnectionId, call: Arc<Call>) {
         let Some(mut answer) = self.answer_of(id, &call) else { return self.raise(id) };
         self.publish();
-        let held = HeldAt::Reply(call.stream.clone(), call.action.clone());
-        if let Some(hold) = self.reach(&held) {
+        if let Some(hold) = self
+            .reach(|at| matches!(at, HeldAt::Reply(stream, action) if is_of(&call, stream, action)))
+        {
             answer.delay = Duration::ZERO;
             return self.wait(id, Work::End(call, Box::new(answer)), Some(hold));
         }
         let delay = std::mem::take(&mut answer.delay);
         if delay.is_zero() {
-            return self.end_call(id, *call, answer);
+            return self.end_call(id, call, answer);
         }
         if answer.is_detached {
             return self.schedule(delay, Job::Detached(id, call, Box::new(answer)));
@@ -131,9 +135,11 @@ impl State {
 
     /// What an action answers, or `None` if it raises.
     fn answer_of(&mut self, id: ConnectionId, call: &Call) -> Option<Answer> {
-        let key = (call.stream.clone(), call.action.clone());
-        if let Some(answer) = self.answers.get_mut(&key).and_then(VecDeque::pop_front) {
-            return Some(answer);
+        if !self.answers.is_empty() {
+            let key = (call.stream.clone(), call.action.clone());
+            if let Some(answer) = self.answers.get_mut(&key).and_then(VecDeque::pop_front) {
+                return Some(answer);
+            }
         }
         if let Some(mut intercept) = self.intercept.take() {
             let answer = self.run_closure(call, |action| intercept(action));
@@ -166,21 +172,21 @@ impl State {
     }
 
     /// Replies, raises or closes.
-    pub(super) fn end_call(&mut self, id: ConnectionId, call: Call, answer: Answer) {
+    pub(super) fn end_call(&mut self, id: ConnectionId, call: Arc<Call>, answer: Answer) {
         if let Some(consumer) = self.consumer(id, &call.stream) {
             for request_id in answer.cancelled {
                 consumer.replying.remove(&request_id.to_string());
             }
         }
         for payload in answer.pushed {
-            self.send(id, &call.stream, payload);
+            self.send(id, &call.stream, &payload);
         }
         match answer.end {
             End::Replies { replies, pause } if answer.is_detached && replies.len() > 1 => {
                 if let Some(consumer) = self.consumer(id, &call.stream) {
                     consumer.replying.insert(call.request_id.to_string());
                 }
-                self.send_next_reply(id, Box::new(call), replies.into(), pause);
+                self.send_next_reply(id, call, replies.into(), pause);
             }
             End::Replies { replies, .. } => {
                 for reply in replies {
@@ -196,7 +202,7 @@ impl State {
     pub(super) fn send_next_reply(
         &mut self,
         id: ConnectionId,
-        call: Box<Call>,
+        call: Arc<Call>,
         mut rest: VecDeque<Reply>,
         pause: Duration,
     ) {
@@ -220,7 +226,7 @@ impl State {
         let Reply { status, errors, data } = reply;
         let mut payload = frames::payload(&call.action, 200, errors, data, &call.request_id);
         payload["response_status"] = status.clone();
-        self.send(id, &call.stream, payload);
+        self.send(id, &call.stream, &payload);
     }
 
     /// Closes a stream. The connection closes with its last stream.
@@ -235,18 +241,26 @@ impl State {
         }
     }
 
-    pub(super) fn subscriptions(&self) -> Vec<(ConnectionId, String, String, Value)> {
+    pub(super) fn subscriptions(&self) -> Vec<Subscribed> {
         let mut found = Vec::new();
         for (id, connection) in self.connections.iter().filter(|(_, its)| !its.is_over) {
             for (stream, consumer) in &connection.consumers {
                 let subscriptions = consumer.subscriptions();
-                found.extend(subscriptions.map(|(observer, group, request_id)| {
-                    (*id, stream.clone(), format!("{observer}/{group}"), request_id.clone())
+                found.extend(subscriptions.map(|(observer, group, request_id)| Subscribed {
+                    connection: *id,
+                    stream: stream.clone(),
+                    subscribe: observer.to_owned(),
+                    group: group.to_owned(),
+                    request_id: request_id.clone(),
                 }));
             }
         }
         found
     }
+}
+
+fn is_of(call: &Call, stream: &str, action: &str) -> bool {
+    call.stream == stream && call.action == action
 }
 
 /// The reply to a call whose action may be any JSON.

@@ -27,10 +27,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> ByteStream for S {}
 
 pub(super) type BoxedStream = Box<dyn ByteStream>;
 
-type Opening = Pin<Box<dyn Future<Output = io::Result<BoxedStream>> + Send>>;
+pub(super) type Opening = Pin<Box<dyn Future<Output = io::Result<BoxedStream>> + Send>>;
 
-/// The caller's connector, which replaces TCP.
-pub(super) type OpenStream = Arc<dyn Fn(Endpoint) -> Opening + Send + Sync>;
+/// A connector, which replaces TCP.
+pub(super) struct OpenStream {
+    pub(super) open: Arc<dyn Fn(Endpoint) -> Opening + Send + Sync>,
+    /// Whether the stream leaves the process, so that `wss://` needs TLS.
+    pub(super) needs_tls: bool,
+}
 
 /// The caller's policy for failures.
 pub(super) type Policy = Arc<dyn Fn(&ConnectionError) -> Option<FailureAction> + Send + Sync>;
@@ -66,12 +70,15 @@ impl<R: Runtime> Connector<R> {
     ) -> Result<WebSocket<MaybeTls<BoxedStream>>, ConnectionError> {
         let endpoint = options.credentials.endpoint().unwrap_or(&self.endpoint);
         let stream = self.open(endpoint).await.map_err(|error| not_opened(&error))?;
-        handshake::connect(endpoint, stream, &options).await
+        if self.open_stream.as_ref().is_none_or(|connector| connector.needs_tls) {
+            return handshake::connect(endpoint, stream, &options).await;
+        }
+        handshake::connect_over(endpoint, MaybeTls::plain(stream), &options).await
     }
 
     async fn open(&self, endpoint: &Endpoint) -> io::Result<BoxedStream> {
-        if let Some(open) = &self.open_stream {
-            return open(endpoint.clone()).await;
+        if let Some(connector) = &self.open_stream {
+            return (connector.open)(endpoint.clone()).await;
         }
         let (host, port) = (endpoint.host(), endpoint.port());
         Ok(Box::new(happy_eyeballs::connect(&self.runtime, host, port).await?))

@@ -164,7 +164,19 @@ pub async fn connect<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
-    let mut stream = secure(endpoint, stream, options).await?;
+    let stream = secure(endpoint, stream, options).await?;
+    connect_over(endpoint, stream, options).await
+}
+
+/// Performs the handshake of the WebSocket over a stream that has TLS already, if it needs TLS.
+pub(super) async fn connect_over<S>(
+    endpoint: &Endpoint,
+    mut stream: MaybeTls<S>,
+    options: &Options,
+) -> Result<WebSocket<MaybeTls<S>>, ConnectionError>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+{
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER)
         .write_buffer_size(WRITE_BUFFER)

@@ -17,6 +17,8 @@ mod credentials;
 mod cut;
 mod endpoint;
 mod failure;
+#[cfg(feature = "fake-server")]
+mod fake;
 mod fragments;
 mod frames;
 mod from_tungstenite;

@@ -66,7 +66,7 @@ impl Simulation {
         let stream = ["tasks", "notes"][self.random.usize(..2)];
         let target = match self.random.u64(..10) {
             0..7 => {
-                let any = self.server.rows.any(stream, &mut self.random).unwrap_or(POISON);
+                let any = self.server.any(stream, &mut self.random).unwrap_or(POISON);
                 // Sometimes a deleted object, or poison.
                 let pk = if self.random.u64(..8) == 0 { self.random.u64(1..6) } else { any };
                 Target::Instance(stream.to_owned(), pk)
@@ -132,7 +132,7 @@ impl Simulation {
     pub(crate) fn request(&mut self, action: &'static str) {
         let number = self.invariants.next_number();
         let stream = ["tasks", "notes"][self.random.usize(..2)];
-        let pk = self.server.rows.any("tasks", &mut self.random).unwrap_or_default();
+        let pk = self.server.any("tasks", &mut self.random).unwrap_or_default();
         let (stream, action) = match action {
             "delete" | "patch" | "create" => ("tasks", action),
             _ => (stream, action),

@@ -6,7 +6,7 @@ use dcrf_proto::{Collect, CollectionKey, Event, Json, Request, Subscribe};
 use fastrand::Rng;
 use serde_json::Value;
 
-use crate::server::BOARDS;
+use crate::server::{BOARDS, subscribe_boards};
 use crate::simulation::Simulation;
 
 /// A form of a collection.
@@ -19,6 +19,7 @@ pub(crate) struct Form {
     pub(crate) group: Option<u64>,
     /// Whether each group has a feed.
     pub(crate) has_two_feeds: bool,
+    pub(crate) stream: &'static str,
     pub(crate) feed_stream: &'static str,
     pub(crate) has_keys_only: bool,
     pub(crate) is_mute: bool,
@@ -36,11 +37,13 @@ pub(crate) fn forms(loses_events: bool, has_races: bool, random: &mut Rng) -> Ve
 
 fn form(number: u64, loses_events: bool, has_races: bool, random: &mut Rng) -> Form {
     let group = [None, Some(1), Some(2)][random.usize(..3)];
-    let feed_stream = BOARDS[usize::from(random.u64(..4) == 0)];
+    let is_paged = random.u64(..3) == 0;
+    let stream = BOARDS[usize::from(is_paged)];
+    let feed_stream = if random.u64(..4) == 0 { BOARDS[2] } else { stream };
     let (has_keys_only, is_mute) = (random.u64(..4) == 0, random.u64(..4) == 0);
     let has_version = random.bool();
     // Only one that lists again can follow what is not reported.
-    let is_unproved = is_mute && feed_stream != BOARDS[0];
+    let is_unproved = is_mute && feed_stream != stream;
     let resyncs = loses_events || is_unproved || random.u64(..4) == 0;
     let is_blind = !has_version || has_keys_only;
     let verifies = (has_races && is_blind) || random.u64(..4) == 0;
@@ -51,7 +54,8 @@ fn form(number: u64, loses_events: bool, has_races: bool, random: &mut Rng) -> F
         feed_stream,
         has_keys_only,
         is_mute,
-        is_paged: random.u64(..3) == 0,
+        is_paged,
+        stream,
         has_version,
         verify: verifies.then(|| Duration::from_millis(random.u64(100..2_000))),
         resync_every: resyncs.then(|| Duration::from_secs(random.u64(5..20))),
@@ -64,16 +68,16 @@ impl Form {
             Some(group) => request.arg("group", group),
             None => request,
         };
-        let list = Request::list(BOARDS[0]).arg("form", self.number).arg("is_paged", self.is_paged);
-        let retrieve = Request::new(BOARDS[0], "retrieve").arg("form", self.number);
-        let mut collect = Collect::new(BOARDS[0])
+        let list = Request::list(self.stream).arg("form", self.number);
+        let retrieve = Request::new(self.stream, "retrieve").arg("form", self.number);
+        let mut collect = Collect::new(self.stream)
             .list(in_group(list, self.group))
             .retrieve(in_group(retrieve, self.group));
         let groups = if self.has_two_feeds { vec![Some(1), Some(2)] } else { vec![self.group] };
         for group in groups {
-            let mut feed = Subscribe::new(self.feed_stream, "subscribe_boards")
+            let action = subscribe_boards(group.is_some(), self.has_keys_only, self.is_mute);
+            let mut feed = Subscribe::new(self.feed_stream, action)
                 .arg("form", self.number)
-                .arg("has_keys_only", self.has_keys_only)
                 .arg("is_mute", self.is_mute);
             if let Some(group) = group {
                 feed = feed.arg("group", group);

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
+use dcrf_proto::fake_server::frames;
 use dcrf_proto::{CloseFrame, ConnectionError};
 use serde_json::{Value, json};
 
 use crate::ConnectionIndex;
 use crate::schedule::{FromServer, Scheduled};
-use crate::server_frames;
 use crate::simulation::Simulation;
 
 /// Close codes of a server. The first seven are drawn more often.
@@ -153,14 +153,19 @@ impl Simulation {
     }
 
     fn inject_server_fault(&mut self) {
-        self.server.error_rate = if self.random.bool() { self.scenario.error_rate } else { 0.0 };
-        self.server.slow_rate = self.server.error_rate / 10.0;
-        self.server.has_large = self.random.u64(..4) == 0;
+        let error_rate = if self.random.bool() { self.scenario.error_rate } else { 0.0 };
+        let has_large = self.random.u64(..4) == 0;
+        {
+            let mut dice = self.server.dice();
+            (dice.error_rate, dice.slow_rate) = (error_rate, error_rate / 10.0);
+            dice.has_large = has_large;
+        }
         let Some(nth) = self.network.open() else { return };
         let lost = match self.random.u64(..24) {
             19..21 => {
                 self.fault("the database is away");
-                self.server.ill_until = self.clock.now + self.millis(1_000, 150_000);
+                let until = self.clock.now + self.millis(1_000, 150_000);
+                self.server.dice().ill_until = until;
                 return;
             }
             21 => {
@@ -189,7 +194,7 @@ impl Simulation {
             }
             15..=18 => {
                 self.fault("a consumer raises");
-                return self.schedule.add(self.clock.now, Scheduled::Crash(nth));
+                return self.raise(nth);
             }
             _ => {
                 self.fault("oversize");
@@ -198,6 +203,15 @@ impl Simulation {
         };
         self.server.forget(nth);
         self.send_to_client(nth, FromServer::Disconnected(lost));
+    }
+
+    /// A consumer has raised.
+    pub(crate) fn raise(&mut self, nth: ConnectionIndex) {
+        if self.server.has_connection(nth) {
+            self.server.forget(nth);
+            let frame = CloseFrame { code: 1011, reason: String::new() };
+            self.send_to_client(nth, FromServer::Disconnected(ConnectionError::Closed(frame)));
+        }
     }
 
     /// The next worker of a rolling restart goes while the connection to it is young.
@@ -316,6 +330,6 @@ impl Simulation {
 
 fn reply(stream: &str, id: &Value, action: &str, status: u16) -> String {
     let errors = if status < 400 { json!([]) } else { json!(["no"]) };
-    let payload = server_frames::payload(id, action, status, &errors, &json!({"pk": 0}));
+    let payload = frames::payload(action, status, &errors, &json!({"pk": 0}), id);
     json!({"stream": stream, "payload": payload}).to_string()
 }

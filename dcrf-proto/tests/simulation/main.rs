@@ -24,8 +24,6 @@ mod rounds;
 mod scenario;
 mod schedule;
 mod server;
-#[path = "../server_frames/mod.rs"]
-mod server_frames;
 mod simulation;
 mod trace;
 

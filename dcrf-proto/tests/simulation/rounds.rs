@@ -59,11 +59,13 @@ impl Simulation {
         self.resume_now();
         self.faults_stopped = true;
         self.is_full = false;
-        (self.server.error_rate, self.server.slow_rate, self.network.delay) = (0.0, 0.0, 20);
-        self.server.is_healthy = true;
-        (self.server.ill_until, self.restarts) = (Duration::ZERO, 0);
+        {
+            let mut dice = self.server.dice();
+            (dice.error_rate, dice.slow_rate, dice.is_healthy) = (0.0, 0.0, true);
+            dice.ill_until = Duration::ZERO;
+        }
+        (self.network.delay, self.restarts) = (20, 0);
         self.server.finish_work();
-        self.schedule.finish_server_work(self.clock.now);
         self.network.restore(self.clock.now, &mut self.schedule);
         self.complete_dials();
         self.settle();
@@ -74,7 +76,7 @@ impl Simulation {
         if let Some(nth) = deaf.filter(|_| has_mutes || may_wait) {
             // Nothing shows that the server has not read a subscribe that it never acknowledges, or a list that may take
             // any time.
-            self.server.crash(nth);
+            self.raise(nth);
         }
         let began = self.clock.now;
         self.run_until(began + IN_FLIGHT);
@@ -95,7 +97,8 @@ impl Simulation {
             self.collect_again();
         }
         self.report.recovered(self.clock.now.saturating_sub(began + asked));
-        (self.faults_stopped, self.server.is_healthy) = (false, false);
+        self.faults_stopped = false;
+        self.server.dice().is_healthy = false;
         self.network.delay = self.scenario.delay;
     }
 

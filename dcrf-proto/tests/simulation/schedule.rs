@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BinaryHeap};
 use std::time::Duration;
 
 use dcrf_proto::{CloseFrame, ConnectionError};
-use serde_json::Value;
 
 use crate::ConnectionIndex;
 
@@ -13,16 +12,6 @@ pub(crate) enum Scheduled {
     /// A dial ends.
     DialEnds(ConnectionIndex, Result<(), ConnectionError>),
     AtServer(ConnectionIndex, FromClient),
-    /// The server processes a frame.
-    Process(ConnectionIndex, Value),
-    /// The channel layer delivers the next event to a connection's consumer of this stream.
-    DeliverEvent(ConnectionIndex, String),
-    /// The same for an event of a board.
-    DeliverBoard(ConnectionIndex, String),
-    /// The server sends the next reply of a stream.
-    SendReply(ConnectionIndex, Value, u64),
-    /// The server closes after a consumer has raised.
-    Crash(ConnectionIndex),
     /// The server restarts, and closes with this error.
     Restart(ConnectionIndex, ConnectionError),
     AtClient(ConnectionIndex, FromServer),
@@ -46,7 +35,7 @@ pub(crate) enum Scheduled {
 }
 
 pub(crate) enum FromClient {
-    Frame(Value),
+    Text(String),
     Ping,
     Close(CloseFrame),
     /// The client has dropped its socket.
@@ -84,22 +73,5 @@ impl Schedule {
     pub(crate) fn pop(&mut self) -> Option<(Duration, Scheduled)> {
         let Reverse((at, key)) = self.order.pop()?;
         Some((at, self.what.remove(&key).expect("it is scheduled")))
-    }
-
-    /// Moves all work of the server to now, in its order.
-    pub(crate) fn finish_server_work(&mut self, now: Duration) {
-        let planned = std::mem::take(&mut self.order).into_sorted_vec();
-        for Reverse((at, key)) in planned.into_iter().rev() {
-            if let Scheduled::Process(..)
-            | Scheduled::SendReply(..)
-            | Scheduled::DeliverEvent(..)
-            | Scheduled::DeliverBoard(..) = self.what[&key]
-            {
-                let what = self.what.remove(&key).expect("it is scheduled");
-                self.add(now, what);
-            } else {
-                self.order.push(Reverse((at, key)));
-            }
-        }
     }
 }

@@ -13,7 +13,7 @@ use crate::network::Network;
 use crate::report::Report;
 use crate::scenario::{self, Scenario, World};
 use crate::schedule::{FromClient, FromServer, Schedule, Scheduled};
-use crate::server::{LARGE, Server};
+use crate::server::{Dice, Server};
 use crate::trace::Trace;
 
 /// How often timers may fire at one instant. More is a busy loop.
@@ -55,14 +55,17 @@ impl Simulation {
             (loses_events, has_races) = scenario.collect(&mut random);
         }
         let config = scenario::config(&mut random);
+        let dice = Dice {
+            random: random.fork(),
+            has_poison: scenario.has_poison,
+            has_raising_list: scenario.has_raising_list,
+            loses_events,
+            has_races,
+            ..Dice::default()
+        };
         let mut simulation = Self {
             session: session(config, &mut random, &clock),
-            clock,
-            server: Server::new(
-                scenario.has_poison,
-                scenario.has_raising_list,
-                scenario.pagination,
-            ),
+            server: Server::new(dice, scenario.pagination, clock.instant()),
             network: Network::new(scenario.delay),
             invariants: Invariants::default(),
             schedule: Schedule::default(),
@@ -75,11 +78,10 @@ impl Simulation {
             deployment: None,
             restarts: 0,
             wakes: (Duration::ZERO, 0),
+            clock,
             scenario,
             random,
         };
-        simulation.server.boards.loses_events = loses_events;
-        simulation.server.boards.has_races = has_races;
         simulation.schedule_first();
         simulation
     }
@@ -109,9 +111,14 @@ impl Simulation {
         let wake = self.session.poll_timeout().filter(|_| self.backlog.is_none());
         let wake = wake.map(|at| self.clock.when(at).max(self.clock.now));
         let next = self.schedule.next().expect("something is always scheduled");
+        let server = self.server.next().filter(|server| *server <= next);
+        let next = server.unwrap_or(next);
         if wake.is_some_and(|wake| wake <= next) {
             self.clock.now = wake.unwrap_or_default();
             self.fire_timers();
+        } else if server.is_some() {
+            self.clock.now = self.clock.now.max(next);
+            self.server.handle_timeout(self.clock.now);
         } else if let Some((at, what)) = self.schedule.pop() {
             self.clock.now = self.clock.now.max(at);
             self.handle(what);
@@ -137,7 +144,9 @@ impl Simulation {
             self.notice_loss(None);
             self.read_events();
         }
-        self.apply_effects();
+        for (nth, frame) in self.server.outputs() {
+            self.send_to_client(nth, frame);
+        }
         if self.backlog.is_none() {
             self.invariants.check(&self.session, self.clock.instant());
         }
@@ -154,15 +163,6 @@ impl Simulation {
         match what {
             Scheduled::DialEnds(nth, end) => self.dial_ended(nth, end),
             Scheduled::AtServer(nth, frame) => self.at_server(nth, frame),
-            Scheduled::Process(nth, frame) => {
-                self.server.process(nth, &frame, now, &mut self.random);
-            }
-            Scheduled::DeliverEvent(nth, stream) => self.server.deliver_event(nth, stream, now),
-            Scheduled::DeliverBoard(nth, stream) => self.server.deliver_board(nth, stream, now),
-            Scheduled::SendReply(nth, frame, at) => {
-                self.server.send_next_reply(nth, frame, at, now);
-            }
-            Scheduled::Crash(nth) => self.server.crash(nth),
             Scheduled::Restart(nth, why) => {
                 self.server.forget(nth);
                 self.send_to_client(nth, FromServer::Disconnected(why));
@@ -171,9 +171,9 @@ impl Simulation {
             Scheduled::CommitRow => {
                 if !self.faults_stopped {
                     if self.scenario.has_collections {
-                        self.server.commit_board(now, &mut self.random);
+                        self.server.commit_board(&mut self.random);
                     } else {
-                        self.server.commit(now, &mut self.random);
+                        self.server.commit(&mut self.random);
                     }
                 }
                 self.reschedule(self.scenario.commits, Scheduled::CommitRow);
@@ -244,7 +244,7 @@ impl Simulation {
                 self.network.open_socket(nth);
                 let unready = self.unready_for();
                 let is_deaf = self.is_deaf();
-                self.server.accept(nth, self.clock.now + unready, is_deaf);
+                self.server.accept(nth, self.clock.now, unready, is_deaf);
                 self.session.handle_connected(epoch, now);
                 if *self.session.state() == ConnectionState::Connected {
                     self.invariants.opened(nth, now);
@@ -271,9 +271,7 @@ impl Simulation {
             return self.send_to_client(nth, FromServer::Disconnected(ConnectionError::Dropped));
         }
         match frame {
-            FromClient::Frame(frame) => {
-                self.server.receive(nth, frame, self.clock.now, &mut self.random);
-            }
+            FromClient::Text(text) => self.server.receive(nth, &text, self.clock.now),
             FromClient::Ping => self.send_to_client(nth, FromServer::Pong),
             FromClient::Close(frame) => {
                 self.server.forget(nth);
@@ -380,33 +378,13 @@ impl Simulation {
                     serde_json::from_str(&text).expect("the session sends valid JSON");
                 self.invariants.transmitted(nth, &frame, &self.session, now);
                 self.report.count("frames sent", 1);
-                self.send_to_server(nth, FromClient::Frame(frame));
+                self.send_to_server(nth, FromClient::Text(text));
             }
             Transmit::Frame(_, Frame::Ping) => self.send_to_server(nth, FromClient::Ping),
             Transmit::Frame(_, Frame::Close(CloseFrame { code, reason })) => {
                 self.send_to_server(nth, FromClient::Close(CloseFrame { code, reason }));
             }
             other => panic!("{other:?} was not expected"),
-        }
-    }
-
-    /// Passes the server's output to the network.
-    fn apply_effects(&mut self) {
-        let effects = std::mem::take(&mut self.server.effects);
-        for (at, what) in effects.plans {
-            self.schedule.add(at, what);
-        }
-        for (nth, mut frame) in effects.frames {
-            let is_large = frame["payload"]["data"] == LARGE;
-            if is_large {
-                frame["payload"]["data"] = Value::Array(Vec::new());
-            }
-            let text = frame.to_string();
-            let frame = if is_large { FromServer::TooLarge(text) } else { FromServer::Text(text) };
-            self.send_to_client(nth, frame);
-        }
-        for (nth, frame) in effects.closes {
-            self.send_to_client(nth, FromServer::Disconnected(ConnectionError::Closed(frame)));
         }
     }
 

@@ -3,6 +3,7 @@
 //! A new adapter implements [`Adapter`] and gets a line in `tests/scenarios.rs`.
 
 mod blocking;
+mod on_fake;
 mod setup;
 mod smol;
 mod tokio;
@@ -12,10 +13,13 @@ use std::future::Future;
 use std::time::Duration;
 
 use crate::client::Client;
+use crate::server::Server;
+use crate::story_server::StoryServer;
 use dcrf_proto::websocket::ConnectError;
 use dcrf_proto::{Backoff, Config};
 
 pub use self::blocking::Blocking;
+pub use self::on_fake::{Fake, OnFake};
 pub use self::setup::{Policy, Provider, Setup};
 pub use self::smol::{AsyncStd, Smol};
 pub use self::tokio::{TokioCurrentThread, TokioMultiThread};
@@ -28,6 +32,21 @@ pub trait Adapter: Clone + Debug + Send + Sync + 'static {
     /// Whether the clients' driver stops when [`run`](Adapter::run) returns. Otherwise it belongs
     /// to the whole process.
     fn ends_with_run(&self) -> bool;
+
+    /// The server for a story that uses only its own rows.
+    fn shared(&self) -> StoryServer {
+        StoryServer::Shared(Server::shared())
+    }
+
+    /// A new server, for a story in which every row counts.
+    fn own(&self) -> StoryServer {
+        StoryServer::start()
+    }
+
+    /// The servers for a story about the differences of Daphne and Uvicorn, in this order.
+    fn each_kind(&self) -> Vec<StoryServer> {
+        StoryServer::shared_of_each_kind()
+    }
 
     /// Connects and waits for the first connection.
     fn connect_with(

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 
-use dcrf_proto::websocket::{BoxError, Builder, Credentials, Tls};
+use dcrf_proto::fake_server::FakeServer;
+use dcrf_proto::websocket::{BoxError, Builder, Credentials, Runtime, Tls};
 use dcrf_proto::{Attempt, Config, ConnectionError, FailureAction};
 use futures_lite::future::block_on;
 
@@ -30,6 +31,7 @@ pub struct Setup {
     policy: Option<Policy>,
     tls: Tls,
     unix_socket: Option<PathBuf>,
+    fake_server: Option<FakeServer>,
 }
 
 #[derive(Clone)]
@@ -56,8 +58,11 @@ macro_rules! apply {
                 Value::Origin(origin) => builder.origin(origin),
             };
         }
-        match $setup.policy.clone() {
-            Some(policy) => builder.on_failure(move |error| policy(error)),
+        if let Some(policy) = $setup.policy.clone() {
+            builder = builder.on_failure(move |error| policy(error));
+        }
+        match &$setup.fake_server {
+            Some(server) => builder.fake_server(server),
             None => builder,
         }
     }};
@@ -74,6 +79,7 @@ impl Setup {
             policy: None,
             tls: Tls::default(),
             unix_socket: None,
+            fake_server: None,
         }
     }
 
@@ -147,6 +153,13 @@ impl Setup {
         self
     }
 
+    /// Connects to a server in memory in place of TCP.
+    #[must_use]
+    pub fn fake_server(mut self, server: FakeServer) -> Self {
+        self.fake_server = Some(server);
+        self
+    }
+
     fn value(mut self, value: Value) -> Self {
         self.values.push(value);
         self
@@ -163,7 +176,7 @@ impl Setup {
     }
 
     /// Applies everything but the URL and the Unix socket.
-    pub(super) fn apply<R>(&self, builder: Builder<R>) -> Builder<R> {
+    pub(super) fn apply<R: Runtime>(&self, builder: Builder<R>) -> Builder<R> {
         let mut builder = apply!(self, builder);
         if let Some(provider) = self.provider.clone() {
             builder = builder.credentials(move |attempt| provider(attempt));

@@ -91,6 +91,12 @@ impl Journal {
         self.texts().filter_map(|text| serde_json::from_str(text).ok())
     }
 
+    /// A journal of these entries.
+    #[must_use]
+    pub fn new(entries: Vec<Entry>) -> Self {
+        Self { entries }
+    }
+
     /// Parses a journal that the server may be writing to.
     pub(super) fn parse(text: &str) -> Self {
         // The last line may be incomplete.

@@ -8,7 +8,6 @@ use super::{connect_to_shared, create_task};
 use crate::adapter::{Adapter, quick_config};
 use crate::models::{Gadget, Memo, Row, Task};
 use crate::observe::{Mark, connected, error_reply, lost};
-use crate::server::Server;
 
 /// The six actions on a model with the primary key `pk`.
 pub async fn all_actions_on_a_model<A: Adapter>(adapter: A) {
@@ -73,7 +72,9 @@ pub async fn r7_validation_errors_are_readable<A: Adapter>(adapter: A) {
 
     let reply = error_reply(client.create::<Task>("tasks", &json!({"done": true})).await);
     assert_eq!((reply.status, reply.action.as_deref()), (Some(400), Some("create")));
-    assert_eq!(reply.errors.as_str(), r#"[{"title": ["This field is required."]}]"#);
+    // Python writes a space. The server in memory does not.
+    let errors = reply.errors.as_str().replacen(": ", ":", 1);
+    assert_eq!(errors, r#"[{"title":["This field is required."]}]"#);
     assert_eq!(reply.to_string(), "the server replied to `create` with status 400");
 
     let [fields]: [Fields; 1] = reply.errors.decode().unwrap();
@@ -142,7 +143,7 @@ pub async fn r7_status_alone_makes_an_error_reply<A: Adapter>(adapter: A) {
 /// A crashing consumer closes the connection: the request fails and the client reconnects.
 pub async fn r4_consumer_crash_fails_the_request_and_reconnects<A: Adapter>(adapter: A) {
     let mark = Mark::new("/ws/");
-    let client = adapter.connect(&mark.url(Server::shared()), quick_config()).await.unwrap();
+    let client = adapter.connect(&mark.url(&adapter.shared()), quick_config()).await.unwrap();
     let mut events = client.events();
 
     let crashed = client.call::<Value>(Request::new("tools", "crash")).await;
@@ -156,7 +157,7 @@ pub async fn r4_consumer_crash_fails_the_request_and_reconnects<A: Adapter>(adap
     let echoed: Value =
         client.call(Request::new("tools", "echo").arg("again", true)).await.unwrap();
     assert_eq!(echoed, json!({"again": true}));
-    let [_, after]: [Vec<String>; 2] = mark.actions(Server::shared()).try_into().unwrap();
+    let [_, after]: [Vec<String>; 2] = mark.actions(&adapter.shared()).try_into().unwrap();
     assert_eq!(after, ["tools/echo"]);
 }
 

@@ -10,12 +10,11 @@ use crate::adapter::{Adapter, quick_config};
 use crate::client::{Client, Events, Subscription};
 use crate::models::{Memo, Task};
 use crate::observe::{Mark, change, connected, ended, eventually, lost};
-use crate::server::Server;
 
 /// All subscriptions end, on every stream: shared ones, one that is never acknowledged, and one
 /// that is not acknowledged yet. Each is unsubscribed on the server, and none is replayed.
 pub async fn s12_unsubscribe_all<A: Adapter>(adapter: A) {
-    let server = Server::shared();
+    let server = &adapter.shared();
     let mark = Mark::new("/ws/");
     let client = adapter.connect(&mark.url(server), quick_config()).await.unwrap();
     let mut events = client.events();
@@ -68,7 +67,7 @@ pub async fn s12_unsubscribe_all<A: Adapter>(adapter: A) {
 
 /// Offline nothing is sent, and nothing is replayed on the next connection.
 pub async fn s12_unsubscribe_all_offline<A: Adapter>(adapter: A) {
-    let server = Server::shared();
+    let server = &adapter.shared();
     let mark = Mark::new("/ws/");
     let mut config = quick_config();
     // Long enough to act while offline.
@@ -97,7 +96,7 @@ pub async fn s12_unsubscribe_all_offline<A: Adapter>(adapter: A) {
 /// Each subscription is sent again under its id: changes still arrive once, without a gap. If the
 /// server replies with an error, the subscription ends.
 pub async fn s12_resubscribe<A: Adapter>(adapter: A) {
-    let server = Server::shared();
+    let server = &adapter.shared();
     let mark = Mark::new("/ws/");
     let client = adapter.connect(&mark.url(server), quick_config()).await.unwrap();
     let writer = connect_to_shared(&adapter).await;

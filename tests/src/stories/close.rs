@@ -15,13 +15,14 @@ use crate::adapter::{Adapter, quick_config};
 use crate::models::Task;
 use crate::observe::{Mark, ended, eventually, lost};
 use crate::server::Server;
+use crate::story_server::Journaled;
 
 /// Longer than any close here may take.
 const SOON: Duration = Duration::from_secs(3);
 
 /// Requests in flight get their replies before the connection closes with 1000.
 pub async fn c1_close_waits_for_replies_in_flight<A: Adapter>(adapter: A) {
-    let server = Server::shared();
+    let server = &adapter.shared();
     let mark = Mark::new("/ws/");
     let client = adapter.connect(&mark.url(server), quick_config()).await.unwrap();
     let task = create_task(&client, "watched").await;
@@ -59,7 +60,7 @@ pub async fn c1_close_waits_no_longer_than_its_timeout<A: Adapter>(adapter: A) {
 
 /// With `unsubscribe()` the unsubscribes are sent first.
 pub async fn c1_close_can_unsubscribe_first<A: Adapter>(adapter: A) {
-    let server = Server::shared();
+    let server = &adapter.shared();
     let mark = Mark::new("/ws/");
     let client = adapter.connect(&mark.url(server), quick_config()).await.unwrap();
     let task = create_task(&client, "watched").await;
@@ -72,7 +73,7 @@ pub async fn c1_close_can_unsubscribe_first<A: Adapter>(adapter: A) {
 
 /// Closing without waiting settles everything at once and still sends a close frame.
 pub async fn c1_close_now_settles_at_once<A: Adapter>(adapter: A) {
-    let server = Server::shared();
+    let server = &adapter.shared();
     let mark = Mark::new("/ws/");
     let client = adapter.connect(&mark.url(server), quick_config()).await.unwrap();
 
@@ -165,7 +166,7 @@ pub async fn c2_dropping_the_last_handle_offline<A: Adapter>(adapter: A) {
 /// A runtime that shuts down settles every call. With dcrf-smol and dcrf-blocking nothing shuts
 /// down: the client stays connected until it is closed.
 pub async fn c2_runtime_shutdown_settles_everything<A: Adapter>(adapter: A) {
-    let url = Server::shared().url("/ws/");
+    let url = adapter.shared().url("/ws/");
     let inner = {
         let adapter = adapter.clone();
         move || {

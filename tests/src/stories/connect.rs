@@ -1,7 +1,6 @@
 //! The start of a connection, and the reaction to HTTP errors and close codes.
 
 use std::net::{Ipv4Addr, TcpListener};
-use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use dcrf_proto::websocket::ConnectError;
@@ -12,11 +11,11 @@ use serde_json::Value;
 
 use crate::adapter::{Adapter, Setup, quick_config};
 use crate::observe::{Mark, closed, connected, eventually, lost};
-use crate::server::{Kind, Server};
+use crate::story_server::{Journaled, uvicorn};
 
 /// `connect` returns the first attempt's error and leaves nothing behind.
 pub async fn l14_connect_fails_with_the_first_error<A: Adapter>(adapter: A) {
-    let server = Server::shared();
+    let server = &adapter.shared();
     let error = connect_error(&adapter, &refused_url("/ws/?token=secret")).await;
     let ConnectError::Failed { endpoint, error: ConnectionError::Io { kind, .. } } = &error else {
         panic!("expected an I/O error, got {error:?}")
@@ -56,7 +55,7 @@ pub async fn l14_connect_lazy_returns_at_once<A: Adapter>(adapter: A) {
 
 /// An idle client queues requests and connects on `open()`. `connect` on such a builder opens it.
 pub async fn l14_idle_client_connects_on_open<A: Adapter>(adapter: A) {
-    let server = Server::shared();
+    let server = &adapter.shared();
     let mark = Mark::new("/ws/");
     let setup = Setup::new(&mark.url(server), quick_config()).start_idle();
     let client = adapter.connect_lazy_with(setup.clone()).unwrap();
@@ -108,7 +107,7 @@ pub async fn l5_gives_up_after_the_last_attempt<A: Adapter>(adapter: A) {
 
 /// Two rejections in a row, by an HTTP status or a close code, close the client.
 pub async fn l7_rejected_credentials_close_the_client<A: Adapter>(adapter: A) {
-    let server = Server::shared();
+    let server = &adapter.shared();
     for path in ["/ws/kick/4401/", "/ws/kick/4403/", "/ws/deny/", "/ws/authenticated/"] {
         let mark = Mark::new(path);
         let client = adapter.connect_lazy(&mark.url(server), quick_config()).unwrap();
@@ -149,7 +148,7 @@ pub async fn l7_close_code_1012_reconnects_soon<A: Adapter>(adapter: A) {
 
 /// A close code of the application is a connection error like any other: the client reconnects.
 pub async fn l7_other_close_codes_reconnect<A: Adapter>(adapter: A) {
-    for (server, reason) in [(uvicorn(), "bye"), (Server::shared(), "")] {
+    for (server, reason) in adapter.each_kind().into_iter().zip(["", "bye"]) {
         let client = adapter.connect(&server.url("/ws/"), quick_config()).await.unwrap();
         let mut events = client.events();
         let kick = Request::new("tools", "kick").arg("code", 4001).arg("reason", "bye");
@@ -172,12 +171,6 @@ pub async fn l4_hanging_dial_times_out<A: Adapter>(adapter: A) {
         panic!("a handshake without an answer succeeded")
     };
     assert_eq!(error, ConnectionError::DialTimedOut(Duration::from_millis(150)));
-}
-
-/// The Uvicorn shared by this test process; [`Server::shared`] is Daphne.
-pub(super) fn uvicorn() -> &'static Server {
-    static UVICORN: OnceLock<Server> = OnceLock::new();
-    UVICORN.get_or_init(|| Server::builder().kind(Kind::Uvicorn).start().unwrap())
 }
 
 /// A URL whose port refuses connections.

@@ -18,9 +18,9 @@ use crate::server::{Server, post};
 const FORBIDDEN: ConnectionError = ConnectionError::Http { status: 403, retry_after: None };
 
 /// The endpoint that requires authentication.
-fn authenticated() -> (Mark, String) {
+fn authenticated<A: Adapter>(adapter: &A) -> (Mark, String) {
     let mark = Mark::new("/ws/authenticated/");
-    let url = mark.url(Server::shared());
+    let url = mark.url(&adapter.shared());
     (mark, url)
 }
 
@@ -33,7 +33,7 @@ async fn assert_alice(client: &Client) {
 
 /// A token in the query authenticates the client.
 pub async fn l8_token_in_the_query<A: Adapter>(adapter: A) {
-    let url = format!("{}&token=tok-alice", authenticated().1);
+    let url = format!("{}&token=tok-alice", authenticated(&adapter).1);
     let alice = adapter.connect(&url, quick_config()).await.unwrap();
     assert_alice(&alice).await;
 
@@ -50,14 +50,14 @@ pub async fn l8_token_in_the_query<A: Adapter>(adapter: A) {
 
 /// A token in a header.
 pub async fn l8_token_in_a_header<A: Adapter>(adapter: A) {
-    let setup =
-        Setup::new(&authenticated().1, quick_config()).header("Authorization", "Token tok-alice");
+    let setup = Setup::new(&authenticated(&adapter).1, quick_config())
+        .header("Authorization", "Token tok-alice");
     assert_alice(&adapter.connect_with(setup).await.unwrap()).await;
 }
 
 /// A token in a subprotocol, offered beside the one that the server selects.
 pub async fn l8_token_in_a_subprotocol<A: Adapter>(adapter: A) {
-    let setup = Setup::new(&authenticated().1, quick_config())
+    let setup = Setup::new(&authenticated(&adapter).1, quick_config())
         .subprotocol("dcrf")
         .subprotocol("token.tok-alice");
     let client = adapter.connect_with(setup).await.unwrap();
@@ -70,7 +70,7 @@ pub async fn l8_session_cookie_of_a_login<A: Adapter>(adapter: A) {
     let form = "username=alice&password=wonderland";
     let answer = post(Server::shared().address(), "/login/", None, form).unwrap();
     let session = answer.cookie("sessionid").expect("the login sets it");
-    let setup = Setup::new(&authenticated().1, quick_config()).cookie("sessionid", session);
+    let setup = Setup::new(&authenticated(&adapter).1, quick_config()).cookie("sessionid", session);
     assert_alice(&adapter.connect_with(setup).await.unwrap()).await;
 }
 
@@ -82,7 +82,7 @@ pub async fn l6_two_rejections_in_a_row_close_the_client<A: Adapter>(adapter: A)
     ];
     for (set, name) in wrong.into_iter().zip(["Authorization", "sessionid"]) {
         let setup = |url: &str| set(Setup::new(url, quick_config()), name, "wrong");
-        let connected = adapter.connect_with(setup(&authenticated().1)).await;
+        let connected = adapter.connect_with(setup(&authenticated(&adapter).1)).await;
         let Err(ConnectError::Failed { error, .. }) = connected else {
             panic!("wrong credentials were accepted")
         };
@@ -90,20 +90,20 @@ pub async fn l6_two_rejections_in_a_row_close_the_client<A: Adapter>(adapter: A)
 
         // A mark of its own: the first client may have begun a second attempt before it was
         // dropped.
-        let (mark, url) = authenticated();
+        let (mark, url) = authenticated(&adapter);
         let client = adapter.connect_lazy_with(setup(&url)).unwrap();
         assert_eq!(closed(&client).await, CloseReason::Unauthorized(FORBIDDEN));
-        assert_eq!(mark.connections(Server::shared()).len(), 2);
+        assert_eq!(mark.connections(&adapter.shared()).len(), 2);
     }
 }
 
 /// Django's origin check: by default the client sends the server's own origin.
 pub async fn l8_origin_defaults_to_the_server<A: Adapter>(adapter: A) {
     let mark = Mark::new("/ws/origin/");
-    let server = Server::shared();
+    let server = &adapter.shared();
     let client = adapter.connect(&mark.url(server), quick_config()).await.unwrap();
     client.list::<Value>("tasks").await.unwrap();
-    let own = format!("http://{}", server.address());
+    let own = format!("http://{}", server.authority());
     assert_eq!(mark.headers(server, "origin"), [Some(own)]);
 
     let foreign = Setup::new(&mark.url(server), quick_config()).origin("https://evil.example");
@@ -165,7 +165,7 @@ pub async fn l8_each_connection_uses_a_fresh_ticket<A: Adapter>(adapter: A) {
 
 /// A failure policy maps the application's close codes to actions.
 pub async fn l7_failure_policy_refreshes_credentials<A: Adapter>(adapter: A) {
-    let (mark, url) = authenticated();
+    let (mark, url) = authenticated(&adapter);
     let refreshes: Arc<Mutex<Vec<bool>>> = Arc::default();
     let seen = refreshes.clone();
     let setup = Setup::new(&url, quick_config())
@@ -200,5 +200,5 @@ pub async fn l7_failure_policy_refreshes_credentials<A: Adapter>(adapter: A) {
         stopped,
         Ok(_) | Err(RequestError::ConnectionLost { .. } | RequestError::Closed { .. })
     ));
-    assert_eq!(mark.connections(Server::shared()).len(), 2);
+    assert_eq!(mark.connections(&adapter.shared()).len(), 2);
 }

@@ -13,9 +13,10 @@ use crate::adapter::{Adapter, quick_config};
 use crate::models::{Row, Task};
 use crate::observe::{Mark, change, connected, ended, error_reply, eventually, lost, restarted};
 use crate::server::Server;
+use crate::story_server::Journaled;
 
 /// A client of a bare endpoint.
-async fn bare<A: Adapter>(adapter: &A, server: &Server, mark: &Mark) -> Client {
+async fn bare<A: Adapter>(adapter: &A, server: &impl Journaled, mark: &Mark) -> Client {
     let mut config = quick_config();
     config.framing = Framing::Bare;
     adapter.connect(&mark.url(server), config).await.unwrap()
@@ -23,7 +24,7 @@ async fn bare<A: Adapter>(adapter: &A, server: &Server, mark: &Mark) -> Client {
 
 /// Requests and subscriptions, also after a reconnect.
 pub async fn f1_bare_endpoint<A: Adapter>(adapter: A) {
-    let server = Server::shared();
+    let server = &adapter.shared();
     let mark = Mark::new("/ws/bare/tasks/");
     let client = bare(&adapter, server, &mark).await;
     let mut events = client.events();
@@ -52,7 +53,7 @@ pub async fn f1_bare_endpoint<A: Adapter>(adapter: A) {
 
 /// Every action of a model, error replies, and how subscriptions end.
 pub async fn f1_all_actions_on_a_bare_endpoint<A: Adapter>(adapter: A) {
-    let server = Server::shared();
+    let server = &adapter.shared();
     let mark = Mark::new("/ws/bare/tasks/");
     let client = bare(&adapter, server, &mark).await;
 
@@ -92,7 +93,7 @@ pub async fn f1_all_actions_on_a_bare_endpoint<A: Adapter>(adapter: A) {
 
 /// Streamed lists, one of them dropped early, and lists requested page by page.
 pub async fn f1_lists_on_bare_endpoints<A: Adapter>(adapter: A) {
-    let server = Server::shared();
+    let server = &adapter.shared();
     let mark = Mark::new("/ws/bare/row_stream/");
     let client = bare(&adapter, server, &mark).await;
     let request = || Request::list("row_stream");
@@ -126,7 +127,7 @@ pub async fn f1_lists_on_bare_endpoints<A: Adapter>(adapter: A) {
 
 /// Messages without a reply. Unsolicited frames reach a listener, or become events if no listener matches.
 pub async fn f1_sends_and_listeners_on_a_bare_endpoint<A: Adapter>(adapter: A) {
-    let server = Server::shared();
+    let server = &adapter.shared();
     let mark = Mark::new("/ws/bare/tools/");
     let client = bare(&adapter, server, &mark).await;
     let mut events = client.events();

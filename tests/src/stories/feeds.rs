@@ -9,7 +9,6 @@ use super::{connect_to_shared, create_task, rename, watcher_and_writer};
 use crate::adapter::{Adapter, quick_config};
 use crate::models::{Gadget, Memo, Task};
 use crate::observe::{Mark, change, eventually};
-use crate::server::Server;
 
 /// A feed with a serializer carries whole objects, also for deletes.
 pub async fn s13_feed_with_data_and_creates<A: Adapter>(adapter: A) {
@@ -70,7 +69,7 @@ pub async fn feed_of_keys_only<A: Adapter>(adapter: A) {
 /// A feed as in DCRF's documentation: no reply to the subscribe, and events with a `message` in
 /// place of data, which are delivered whole.
 pub async fn s15_feed_as_in_the_documentation<A: Adapter>(adapter: A) {
-    let server = Server::shared();
+    let server = &adapter.shared();
     let mark = Mark::new("/ws/");
     let watcher = adapter.connect(&mark.url(server), quick_config()).await.unwrap();
     let writer = connect_to_shared(&adapter).await;
@@ -98,7 +97,7 @@ pub async fn s15_feed_as_in_the_documentation<A: Adapter>(adapter: A) {
 /// The unsubscribe carries the feed's argument too. An object that leaves the feed is a delete, one
 /// that enters a create.
 pub async fn feed_with_an_argument<A: Adapter>(adapter: A) {
-    let server = Server::shared();
+    let server = &adapter.shared();
     let mark = Mark::new("/ws/");
     let watcher = adapter.connect(&mark.url(server), quick_config()).await.unwrap();
     let writer = connect_to_shared(&adapter).await;

@@ -104,7 +104,7 @@ pub async fn c3_flush_fails_if_the_client_closes_first<A: Adapter>(adapter: A) {
 /// Listeners receive matching unsolicited frames, also on the next connection.
 pub async fn f2_listener_survives_a_reconnect<A: Adapter>(adapter: A) {
     let mark = Mark::new("/ws/");
-    let client = adapter.connect(&mark.url(Server::shared()), quick_config()).await.unwrap();
+    let client = adapter.connect(&mark.url(&adapter.shared()), quick_config()).await.unwrap();
     let mut events = client.events();
     let selector = || Selector::stream("tools").contains(json!({"type": "tick"}));
     let mut ticks = client.listen::<Tick>(selector()).unwrap();

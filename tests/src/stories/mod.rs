@@ -31,11 +31,11 @@ use serde_json::json;
 
 use crate::adapter::{Adapter, quick_config};
 use crate::models::Task;
-use crate::server::Server;
+use crate::story_server::Journaled;
 
 /// A client connected to the multiplexed endpoint of the shared server.
 async fn connect_to_shared<A: Adapter>(adapter: &A) -> Client {
-    adapter.connect(&Server::shared().url("/ws/"), quick_config()).await.unwrap()
+    adapter.connect(&adapter.shared().url("/ws/"), quick_config()).await.unwrap()
 }
 
 /// Two clients of the shared server: a watcher and a writer.

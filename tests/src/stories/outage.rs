@@ -112,7 +112,7 @@ pub async fn r4_unsent_requests_wait_for_the_next_connection<A: Adapter>(adapter
 
 /// An idempotent request is repeated once and fails at the second loss; others fail at the first.
 pub async fn r4_idempotent_request_is_repeated_at_most_once<A: Adapter>(adapter: A) {
-    let server = Server::shared();
+    let server = &adapter.shared();
     let mark = Mark::new("/ws/");
     let client = adapter.connect(&mark.url(server), quick_config()).await.unwrap();
 

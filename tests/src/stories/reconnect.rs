@@ -8,18 +8,17 @@ use dcrf_proto::{
 };
 use serde_json::Value;
 
-use super::connect::uvicorn;
 use super::{connect_to_shared, create_task, rename};
 use crate::adapter::{Adapter, Setup, quick_config};
 use crate::client::ReplyFuture;
 use crate::models::Task;
 use crate::observe::{Mark, change, connected, eventually, lost};
-use crate::server::Server;
+use crate::story_server::Journaled;
 
 /// A forced reconnect sends its close frame, requests in flight fail, and subscriptions resume
 /// after a gap. It is not a failure.
 pub async fn l13_force_reconnect<A: Adapter>(adapter: A) {
-    let server = Server::shared();
+    let server = &adapter.shared();
     let mark = Mark::new("/ws/");
     let setup = Setup::new(&mark.url(server), quick_config());
     // The policy would close the client if it were asked.
@@ -60,7 +59,7 @@ pub async fn l13_force_reconnect_ends_the_backoff<A: Adapter>(adapter: A) {
     let mut config = quick_config();
     (config.backoff.minimum, config.backoff.jitter) = (Duration::from_secs(3_600), false);
     config.backoff.maximum = Duration::from_secs(3_600);
-    let client = adapter.connect(&Server::shared().url("/ws/"), config).await.unwrap();
+    let client = adapter.connect(&adapter.shared().url("/ws/"), config).await.unwrap();
     let mut events = client.events();
     let crash = client.call::<Value>(Request::new("tools", "crash")).await;
     assert!(matches!(crash, Err(RequestError::ConnectionLost { sent: true, .. })));
@@ -74,7 +73,7 @@ pub async fn s6_refreshed_subscriber_converges<A: Adapter>(adapter: A) {
     let mut config = quick_config();
     (config.backoff.minimum, config.backoff.jitter) = (Duration::from_secs(3_600), false);
     config.backoff.maximum = Duration::from_secs(3_600);
-    let client = adapter.connect(&Server::shared().url("/ws/"), config).await.unwrap();
+    let client = adapter.connect(&adapter.shared().url("/ws/"), config).await.unwrap();
     let mut events = client.events();
     let task = create_task(&client, "before").await;
     let subscribe = Subscribe::instance("tasks", task.pk).refresh();
@@ -93,7 +92,7 @@ pub async fn s6_refreshed_subscriber_converges<A: Adapter>(adapter: A) {
 /// The multiplexer closes the connection for an unknown stream. The subscription to it ends, and
 /// the other one is replayed on each connection.
 pub async fn l12_poisoned_subscription_ends_and_others_continue<A: Adapter>(adapter: A) {
-    for server in [Server::shared(), uvicorn()] {
+    for server in &adapter.each_kind() {
         let mark = Mark::new("/ws/");
         let mut config = quick_config();
         config.poisoned_after = Duration::ZERO;
@@ -115,7 +114,7 @@ pub async fn l12_poisoned_subscription_ends_and_others_continue<A: Adapter>(adap
 
 /// A reply over the limit fails its request; the connection and everything else on it continue.
 pub async fn f5_oversized_reply_fails_its_request_alone<A: Adapter>(adapter: A) {
-    for server in [Server::shared(), uvicorn()] {
+    for server in &adapter.each_kind() {
         let mark = Mark::new("/ws/");
         let setup = Setup::new(&mark.url(server), quick_config()).max_incoming_message(100_000);
         let client = adapter.connect_with(setup).await.unwrap();

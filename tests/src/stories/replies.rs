@@ -11,7 +11,7 @@ use crate::server::Server;
 
 /// A list streamed in pages of three.
 pub async fn r12_streamed_list_is_read_to_the_end<A: Adapter>(adapter: A) {
-    let server = Server::shared();
+    let server = &adapter.shared();
     let mark = Mark::new("/ws/");
     let client = adapter.connect(&mark.url(server), quick_config()).await.unwrap();
 
@@ -42,7 +42,7 @@ pub async fn r12_streamed_list_is_read_to_the_end<A: Adapter>(adapter: A) {
 /// Dropping the stream sends the cancel action. DCRF replies 405 to it, and its stream keeps
 /// working.
 pub async fn r12_dropped_streamed_list_is_cancelled<A: Adapter>(adapter: A) {
-    let server = Server::shared();
+    let server = &adapter.shared();
     let mark = Mark::new("/ws/");
     let client = adapter.connect(&mark.url(server), quick_config()).await.unwrap();
 
@@ -79,7 +79,7 @@ pub async fn r12_unknown_streamed_list_is_one_error<A: Adapter>(adapter: A) {
 
 /// Each page is a request, and every page carries the total.
 pub async fn r12_pages_are_requested_one_by_one<A: Adapter>(adapter: A) {
-    let server = Server::shared();
+    let server = &adapter.shared();
     let mark = Mark::new("/ws/");
     let client = adapter.connect(&mark.url(server), quick_config()).await.unwrap();
 

@@ -48,7 +48,7 @@ pub async fn r6_replies_match_their_requests_in_any_order<A: Adapter>(adapter: A
 
 /// Dropping a reply future cancels the request.
 pub async fn r9_reply_to_cancelled_request_is_dropped<A: Adapter>(adapter: A) {
-    let server = Server::shared();
+    let server = &adapter.shared();
     let mark = Mark::new("/ws/");
     let client = adapter.connect(&mark.url(server), quick_config()).await.unwrap();
 
@@ -61,7 +61,7 @@ pub async fn r9_reply_to_cancelled_request_is_dropped<A: Adapter>(adapter: A) {
 
 /// Custom ids, as text and as a number: 77 is not "77".
 pub async fn r8_custom_request_ids<A: Adapter>(adapter: A) {
-    let server = Server::shared();
+    let server = &adapter.shared();
     let mark = Mark::new("/ws/");
     let client = adapter.connect(&mark.url(server), quick_config()).await.unwrap();
 
@@ -88,7 +88,7 @@ pub async fn r8_custom_request_ids<A: Adapter>(adapter: A) {
 /// A request over the limit is rejected by the call and does not cost the connection.
 pub async fn r11_oversized_request_is_rejected_by_the_call<A: Adapter>(adapter: A) {
     // Not the shared server, to keep megabytes out of its journal.
-    let server = Server::start().unwrap();
+    let server = adapter.own();
     let mark = Mark::new("/ws/");
     let client = adapter.connect(&mark.url(&server), quick_config()).await.unwrap();
 

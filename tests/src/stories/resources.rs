@@ -8,11 +8,10 @@ use crate::adapter::{Adapter, quick_config};
 use crate::models::{Memo, Row, Task};
 use crate::observe::{Mark, change, error_reply};
 use crate::resource::Resource;
-use crate::server::Server;
 
 /// Each action, and two that are no mixin's. The client lives as long as its resources.
 pub async fn typed_actions<A: Adapter>(adapter: A) {
-    let server = Server::shared();
+    let server = &adapter.shared();
     let mark = Mark::new("/ws/");
     let client = adapter.connect(&mark.url(server), quick_config()).await.unwrap();
     let tasks: Resource<Task> = client.resource("tasks");

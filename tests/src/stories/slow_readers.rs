@@ -9,7 +9,6 @@ use super::{connect_to_shared, rename};
 use crate::adapter::{Adapter, quick_config};
 use crate::models::Task;
 use crate::observe::{Mark, change, ended, eventually};
-use crate::server::Server;
 
 /// The buffer's capacity in changes.
 const CAPACITY: usize = 4;
@@ -17,7 +16,7 @@ const CAPACITY: usize = 4;
 /// Four subscriptions are never read: one for each policy, and one alone on its object. On the same
 /// connection other subscribers get every change, requests get replies, and pings continue.
 pub async fn s11_stalled_readers_delay_nothing<A: Adapter>(adapter: A) {
-    let server = Server::shared();
+    let server = &adapter.shared();
     let mark = Mark::new("/ws/");
     let mut config = quick_config();
     config.changes = Limit { count: CAPACITY, bytes: 1 << 20 };

@@ -11,7 +11,7 @@ use super::{connect_to_shared, create_task, rename, watcher_and_writer};
 use crate::adapter::{Adapter, quick_config};
 use crate::models::{Gadget, Memo, Task};
 use crate::observe::{Mark, change, connected, ended, eventually, lost};
-use crate::server::Server;
+use crate::story_server::Journaled;
 
 /// Updates and the delete of an object with the primary key `pk`.
 pub async fn changes_of_an_object<A: Adapter>(adapter: A) {
@@ -54,7 +54,7 @@ pub async fn s10_uuid_key_is_text<A: Adapter>(adapter: A) {
     let writer = connect_to_shared(&adapter).await;
     let mut config = quick_config();
     config.pk_field = "id".into();
-    let watcher = adapter.connect(&Server::shared().url("/ws/"), config).await.unwrap();
+    let watcher = adapter.connect(&adapter.shared().url("/ws/"), config).await.unwrap();
     let gadget: Gadget = writer.create("gadgets", &json!({"name": "lamp"})).await.unwrap();
 
     let instance = Subscribe::instance("gadgets", &gadget.id);
@@ -71,7 +71,7 @@ pub async fn s10_uuid_key_is_text<A: Adapter>(adapter: A) {
 /// Two subscribers to one object share one upstream subscription. Otherwise the server would
 /// silence the second when the first unsubscribes.
 pub async fn s2_cancelling_one_of_two_subscribers_keeps_the_other<A: Adapter>(adapter: A) {
-    let server = Server::shared();
+    let server = &adapter.shared();
     let mark = Mark::new("/ws/");
     let watcher = adapter.connect(&mark.url(server), quick_config()).await.unwrap();
     let writer = connect_to_shared(&adapter).await;
@@ -96,7 +96,7 @@ pub async fn s2_cancelling_one_of_two_subscribers_keeps_the_other<A: Adapter>(ad
 /// Dropping a subscription unsubscribes; subscribing to the same object later is a new
 /// subscription.
 pub async fn s9_subscribing_again_after_a_drop<A: Adapter>(adapter: A) {
-    let server = Server::shared();
+    let server = &adapter.shared();
     let mark = Mark::new("/ws/");
     let watcher = adapter.connect(&mark.url(server), quick_config()).await.unwrap();
     let writer = connect_to_shared(&adapter).await;
@@ -186,7 +186,7 @@ pub async fn s14_stale_update_is_an_error_reply<A: Adapter>(adapter: A) {
 
 /// An error reply ends a subscription: it is not replayed, and the other one is.
 pub async fn s3_failed_subscribe_is_not_replayed<A: Adapter>(adapter: A) {
-    let server = Server::shared();
+    let server = &adapter.shared();
     let mark = Mark::new("/ws/");
     let client = adapter.connect(&mark.url(server), quick_config()).await.unwrap();
     let mut events = client.events();
@@ -221,7 +221,7 @@ pub async fn s7_object_deleted_during_an_outage_ends_its_subscription<A: Adapter
     config.backoff.minimum = Duration::from_millis(800);
     config.backoff.maximum = Duration::from_millis(800);
     config.backoff.jitter = false;
-    let watcher = adapter.connect(&Server::shared().url("/ws/"), config).await.unwrap();
+    let watcher = adapter.connect(&adapter.shared().url("/ws/"), config).await.unwrap();
     let mut events = watcher.events();
     let writer = connect_to_shared(&adapter).await;
     let (doomed, kept) = (create_task(&writer, "doomed").await, create_task(&writer, "kept").await);
@@ -244,7 +244,7 @@ pub async fn s7_object_deleted_during_an_outage_ends_its_subscription<A: Adapter
 
 /// Custom subscription ids, as text and as a number.
 pub async fn r8_custom_subscription_ids<A: Adapter>(adapter: A) {
-    let server = Server::shared();
+    let server = &adapter.shared();
     let mark = Mark::new("/ws/");
     let watcher = adapter.connect(&mark.url(server), quick_config()).await.unwrap();
     let writer = connect_to_shared(&adapter).await;

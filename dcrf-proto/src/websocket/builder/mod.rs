@@ -12,14 +12,18 @@ use std::task::{Context, Poll};
 
 #[cfg(any(feature = "rustls", feature = "native-tls"))]
 use super::Tls;
-use super::connector::{BoxedStream, Connector, OpenStream, PROVIDER_TIMEOUT, Policy};
+use super::connector::{BoxedStream, Connector, OpenStream, Opening, PROVIDER_TIMEOUT, Policy};
 use super::credentials::Provider;
+#[cfg(feature = "fake-server")]
+use super::fake::FakeStream;
 use super::{
     AdaptStream, BoxError, ConnectError, Credentials, Endpoint, Options, Runtime, UrlError,
 };
 use crate::client::{self, Client};
 use crate::config::Config;
 use crate::error::ConnectionError;
+#[cfg(feature = "fake-server")]
+use crate::fake_server::FakeServer;
 use crate::id::Seed;
 use crate::link::FailureAction;
 use crate::transmit::Attempt;
@@ -215,10 +219,51 @@ impl<R> Builder<R> {
         F: Future<Output = io::Result<S>> + Send + 'static,
         R: AdaptStream<S>,
     {
-        self.open_stream = Some(Arc::new(move |endpoint| {
+        let open = move |endpoint| {
             let opening = open(endpoint);
-            Box::pin(async move { Ok(Box::new(R::adapt_stream(opening.await?)) as BoxedStream) })
-        }));
+            let adapted = async { Ok(Box::new(R::adapt_stream(opening.await?)) as BoxedStream) };
+            Box::pin(adapted) as Opening
+        };
+        self.open_stream = Some(OpenStream { open: Arc::new(open), needs_tls: true });
+        self
+    }
+
+    /// Connects to a server in memory instead of over TCP, for tests. Replaces the [connector](Self::connector).
+    ///
+    /// The handshake and the frames are those of a real WebSocket, but there is no port, thread or task, and no TLS, even
+    /// for `wss://`. The server's clock is that of the runtime: with Tokio's paused time, it needs no real time either.
+    /// The server selects no subprotocol. If it is [stopped](FakeServer::stop), it fails attempts with
+    /// [`ConnectionRefused`](std::io::ErrorKind::ConnectionRefused).
+    ///
+    /// ```
+    /// # use dcrf_proto::websocket::{Builder, ConnectError, Runtime};
+    /// use dcrf_proto::fake_server::{FakeServer, Field, Model};
+    /// use serde_json::json;
+    ///
+    /// # async fn f<R: Runtime>(builder: Builder<R>) -> Result<(), ConnectError> {
+    /// let server = FakeServer::new();
+    /// server.model("tasks", Model::new().field(Field::text("title")));
+    /// let client = builder.fake_server(&server).connect().await?;
+    /// assert_eq!(server.connections(), 1);
+    /// # drop(client);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "fake-server")]
+    pub fn fake_server(mut self, server: &FakeServer) -> Self
+    where
+        R: Runtime,
+    {
+        let server = server.clone();
+        let open = move |_| {
+            let server = server.clone();
+            let opening = async {
+                let runtime = R::current().map_err(io::Error::other)?;
+                Ok(Box::new(FakeStream::new(server, runtime)) as BoxedStream)
+            };
+            Box::pin(opening) as Opening
+        };
+        self.open_stream = Some(OpenStream { open: Arc::new(open), needs_tls: false });
         self
     }
 

@@ -200,7 +200,7 @@ impl Collections {
         // The unsubscribe of one that has ended.
         let Some(shared) = self.shared.get_mut(&form) else { return };
         match payload["action"].as_str() {
-            Some("subscribe_boards") => {
+            Some(action) if action.starts_with("subscribe_boards") => {
                 if payload["is_mute"] == true {
                     shared.acknowledged.insert(id.clone());
                     shared.mute_since = Some(now);
@@ -350,7 +350,8 @@ impl Collections {
         let Some(shared) = self.shared.get_mut(&form.number) else { return };
         let ids = std::mem::take(&mut shared.list);
         // The table, when each of the pages was read.
-        let tables: Vec<&Rows> = ids.iter().filter_map(|id| server.boards.lists.get(id)).collect();
+        let dice = server.dice();
+        let tables: Vec<&Rows> = ids.iter().filter_map(|id| dice.lists.get(id)).collect();
         let [listed, others @ ..] = tables.as_slice() else { return };
         (shared.is_listed, shared.is_suspect, shared.deaths) = (true, false, 0);
         if others.iter().any(|table| table != listed) {
@@ -403,7 +404,7 @@ impl Shared {
     fn feed_received(&mut self, payload: &Value, id: &str, is_one: bool) {
         let pk = payload["data"]["pk"].as_u64();
         match (payload["action"].as_str(), pk) {
-            (Some("subscribe_boards"), _) => {
+            (Some(action), _) if action.starts_with("subscribe_boards") => {
                 if payload["response_status"] == 201 {
                     self.acknowledged.insert(id.to_owned());
                     self.list.clear();
@@ -512,7 +513,7 @@ impl Collections {
                 return Err(format!("{key:?} is {status}: {:?}", reader.form));
             }
             let (is, expected) =
-                (versions(session, *key), server.boards.versions(reader.form.group));
+                (versions(session, *key), server.board_versions(reader.form.group));
             if is != expected {
                 return Err(format!("{key:?} has {is:?} and not {expected:?}: {:?}", reader.form));
             }

@@ -1,389 +1,217 @@
-//! A model of the server with the measured quirks of the real one. It knows nothing of the network.
+//! The server: the one for tests, with the simulation's models, and dice for its errors and delays. It knows nothing of the
+//! network.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use dcrf_proto::fake_server::{ConnectionId, FakeServer, Handshake, Output, Subscribed};
+use dcrf_proto::{CloseFrame, ConnectionError};
+use fastrand::Rng;
+use serde_json::Value;
+
+pub(crate) use self::boards::{BOARDS, KEYS, subscribe_boards};
+pub(crate) use self::dice::{Dice, LARGE};
+pub(crate) use self::rows::{POISON, Pagination};
+use crate::ConnectionIndex;
+use crate::schedule::FromServer;
 
 mod boards;
-mod peer;
+mod dice;
 mod rows;
 
-use std::collections::{BTreeMap, VecDeque};
-use std::time::Duration;
-
-use dcrf_proto::CloseFrame;
-use fastrand::Rng;
-use serde_json::{Value, json};
-
-use self::boards::Boards;
-pub(crate) use self::boards::{BOARDS, KEYS};
-pub(crate) use self::peer::{POISON, Target};
-use self::peer::{Peer, PendingEvent, Sub};
-use self::rows::{Commit, Kind};
-pub(crate) use self::rows::{Pagination, Rows};
-use crate::ConnectionIndex;
-use crate::schedule::Scheduled;
-use crate::server_frames;
-
-/// Stands for data over the size limit.
-pub(crate) const LARGE: &str = "large";
-
-/// Output of the server, for the simulation to apply.
-#[derive(Default)]
-pub(crate) struct Effects {
-    pub(crate) frames: Vec<(ConnectionIndex, Value)>,
-    pub(crate) plans: Vec<(Duration, Scheduled)>,
-    pub(crate) closes: Vec<(ConnectionIndex, CloseFrame)>,
+/// The target of a subscription.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Target {
+    Instance(String, u64),
+    /// A `model_observer` with a serializer, whose actions reply.
+    Feed(String),
+    /// One as in DCRF's docs, whose actions never reply.
+    Mute(String),
 }
 
-#[expect(clippy::struct_excessive_bools, reason = "they are independent of each other")]
 pub(crate) struct Server {
-    pub(crate) rows: Rows,
-    pub(crate) boards: Boards,
-    peers: BTreeMap<ConnectionIndex, Peer>,
-    /// The probability that an action fails.
-    pub(crate) error_rate: f64,
-    /// The probability that an action is slow.
-    pub(crate) slow_rate: f64,
-    /// Whether lists, and events of some rows, are over the size limit.
-    pub(crate) has_large: bool,
-    /// Nothing fails and nothing is slow.
-    pub(crate) is_healthy: bool,
-    has_poison: bool,
-    pagination: Pagination,
-    has_raising_list: bool,
-    /// Until then the database is away: whatever reads from it raises.
-    pub(crate) ill_until: Duration,
-    pub(crate) effects: Effects,
+    fake: FakeServer,
+    connections: BTreeMap<ConnectionIndex, ConnectionId>,
+    /// The connections that answer pings and nothing else.
+    deaf: BTreeSet<ConnectionIndex>,
+    dice: Arc<Mutex<Dice>>,
+    /// The instant of the simulation's beginning.
+    base: Instant,
 }
 
 impl Server {
-    pub(crate) fn new(has_poison: bool, has_raising_list: bool, pagination: Pagination) -> Self {
-        Self {
-            rows: Rows::new(),
-            boards: Boards::default(),
-            peers: BTreeMap::new(),
-            error_rate: 0.0,
-            slow_rate: 0.0,
-            has_large: false,
-            is_healthy: false,
-            has_poison,
-            pagination,
-            has_raising_list,
-            ill_until: Duration::ZERO,
-            effects: Effects::default(),
-        }
+    pub(crate) fn new(dice: Dice, pagination: Pagination, base: Instant) -> Self {
+        let fake = FakeServer::new();
+        let dice = Arc::new(Mutex::new(dice));
+        rows::add(&fake, &dice, pagination);
+        boards::add(&fake, &dice);
+        dice::roll(&fake, &dice);
+        Self { fake, connections: BTreeMap::new(), deaf: BTreeSet::new(), dice, base }
+    }
+
+    pub(crate) fn dice(&self) -> MutexGuard<'_, Dice> {
+        lock(&self.dice)
+    }
+
+    fn instant(&self, now: Duration) -> Instant {
+        self.dice().now = now;
+        self.base + now
     }
 
     /// Accepts a connection. A deaf one answers pings and nothing else.
-    pub(crate) fn accept(&mut self, nth: ConnectionIndex, unready_until: Duration, is_deaf: bool) {
-        self.peers.insert(nth, Peer::new(unready_until, is_deaf));
+    pub(crate) fn accept(
+        &mut self,
+        nth: ConnectionIndex,
+        now: Duration,
+        unready: Duration,
+        is_deaf: bool,
+    ) {
+        self.fake.ready_after("notes", unready);
+        let handshake = Handshake::new("/ws/");
+        let connection = self.fake.connect(handshake, self.instant(now)).expect("it refuses none");
+        self.connections.insert(nth, connection);
+        if is_deaf {
+            self.deaf.insert(nth);
+        }
     }
 
     /// Forgets a connection and its subscriptions.
     pub(crate) fn forget(&mut self, nth: ConnectionIndex) {
-        self.peers.remove(&nth);
+        if let Some(connection) = self.connections.remove(&nth) {
+            let now = self.dice().now;
+            self.fake.disconnected(connection, self.base + now);
+        }
     }
 
     pub(crate) fn has_connection(&self, nth: ConnectionIndex) -> bool {
-        self.peers.contains_key(&nth)
+        self.connections.contains_key(&nth)
     }
 
-    /// Whether a connection answers pings and nothing else.
     pub(crate) fn is_deaf(&self, nth: ConnectionIndex) -> bool {
-        self.peers.get(&nth).is_some_and(|peer| peer.is_deaf)
+        self.deaf.contains(&nth)
     }
 
-    /// The ids and targets of a connection's subscriptions.
-    pub(crate) fn subscribed(&self, nth: ConnectionIndex) -> Vec<(Value, Target)> {
-        let Some(peer) = self.peers.get(&nth) else { return Vec::new() };
-        peer.subs.iter().map(|sub| (sub.id.clone(), sub.target.clone())).collect()
+    pub(crate) fn receive(&mut self, nth: ConnectionIndex, text: &str, now: Duration) {
+        let now = self.instant(now);
+        if let Some(connection) = self.connections.get(&nth).filter(|_| !self.deaf.contains(&nth)) {
+            self.fake.receive(*connection, text, now);
+        }
     }
 
-    /// Whether the frames of this subscription kill connections, however well the server is.
-    pub(crate) fn is_guilty(&self, target: &Target, refreshes: bool) -> bool {
-        let lists = refreshes && *target == Target::Feed("tasks".to_owned());
-        (self.has_poison && target.pk() == Some(POISON)) || (self.has_raising_list && lists)
+    /// When the server has something to do.
+    pub(crate) fn next(&self) -> Option<Duration> {
+        self.fake.poll_timeout().map(|at| at.saturating_duration_since(self.base))
+    }
+
+    pub(crate) fn handle_timeout(&mut self, now: Duration) {
+        self.fake.handle_timeout(self.instant(now));
     }
 
     /// Completes all pending work now.
     pub(crate) fn finish_work(&mut self) {
-        for peer in self.peers.values_mut() {
-            peer.finish_work();
-        }
+        self.fake.advance(Duration::from_secs(100_000));
     }
 
-    /// Queues a frame behind the others of its stream.
-    pub(crate) fn receive(
-        &mut self,
-        nth: ConnectionIndex,
-        frame: Value,
-        now: Duration,
-        random: &mut Rng,
-    ) {
-        let hears = |peer: &&mut Peer| !peer.has_raised && !peer.is_deaf;
-        let Some(peer) = self.peers.get_mut(&nth).filter(hears) else { return };
-        let stream = frame["stream"].as_str().unwrap_or_default().to_owned();
-        if now < peer.unready_until && stream == "notes" {
-            // Quirk 10: the connection was accepted for another stream.
-            return self.raise(nth, now, random);
-        }
-        let action = frame["payload"]["action"].as_str().unwrap_or_default();
-        let slow = !self.is_healthy && (action == "slow" || random.f64() < self.slow_rate);
-        let time =
-            Duration::from_millis(if slow { random.u64(100..45_000) } else { random.u64(0..5) });
-        let done = if action == "detached" { now + time } else { peer.occupy(&stream, now, time) };
-        self.effects.plans.push((done, Scheduled::Process(nth, frame)));
-    }
-
-    /// An unhandled exception: the server closes up to a second later, and drops all frames until then.
-    fn raise(&mut self, nth: ConnectionIndex, now: Duration, random: &mut Rng) {
-        if let Some(peer) = self.peers.get_mut(&nth) {
-            peer.has_raised = true;
-            let late = Duration::from_millis(random.u64(0..1_000));
-            self.effects.plans.push((now + late, Scheduled::Crash(nth)));
-        }
-    }
-
-    pub(crate) fn crash(&mut self, nth: ConnectionIndex) {
-        if self.peers.remove(&nth).is_some() {
-            self.effects.closes.push((nth, CloseFrame { code: 1011, reason: String::new() }));
-        }
-    }
-
-    /// Processes a frame.
-    pub(crate) fn process(
-        &mut self,
-        nth: ConnectionIndex,
-        frame: &Value,
-        now: Duration,
-        random: &mut Rng,
-    ) {
-        if self.peers.get(&nth).is_none_or(|peer| peer.has_raised) {
-            return;
-        }
-        let payload = &frame["payload"];
-        let (stream, action) = (text(&frame["stream"]), text(&payload["action"]));
-        let reads = action.starts_with("subscribe") || matches!(action, "list" | "retrieve");
-        if (reads && now < self.ill_until)
-            || (self.has_raising_list && (stream, action) == ("tasks", "list"))
-        {
-            return self.raise(nth, now, random);
-        }
-        if BOARDS.contains(&stream) {
-            return self.process_board(nth, frame, random);
-        }
-        if let Some(target) = Target::of(stream, action, payload["pk"].as_u64()) {
-            return self.subscribe(nth, frame, &target, now, random);
-        }
-        if random.f64() < self.error_rate && !matches!(action, "never" | "said" | "crash") {
-            // No 404: a client could not distinguish a false one.
-            let status = [400, 403, 429, 500, 503][random.usize(..5)];
-            return self.reply_error(nth, frame, status);
-        }
-        let pk = payload["pk"].as_u64().unwrap_or_default();
-        match action {
-            "retrieve" => match self.rows.get(stream, pk) {
-                Some(mut row) => {
-                    // It looks like a page.
-                    (row["results"], row["count"], row["limit"]) = (json!([]), json!(9), json!(3));
-                    self.reply(nth, frame, 200, &row);
-                }
-                None => self.reply_error(nth, frame, 404),
-            },
-            "large" => self.reply(nth, frame, 200, &json!(LARGE)),
-            "list" if self.has_large && !self.is_healthy && random.bool() => {
-                self.reply(nth, frame, 200, &json!(LARGE));
-            }
-            "list" if random.f64() < self.error_rate / 4.0 => {
-                // It looks like a page, but does not say which.
-                self.reply(nth, frame, 200, &json!({"count": 1, "results": [{}]}));
-            }
-            "list" if stream == "notes" => {
-                let page = self.rows.page(stream, self.pagination, payload);
-                self.reply(nth, frame, 200, &page);
-            }
-            "list" => {
-                let all = self.rows.all(stream);
-                self.reply(nth, frame, 200, &all);
-            }
-            "create" | "patch" | "delete" => {
-                self.write(nth, frame, now, random);
-            }
-            "refuse" => self.reply_error(nth, frame, 400),
-            // A status that is no number.
-            "oddly" => {
-                let mut reply = server_frames::reply(frame, 400, &Value::Null);
-                reply["payload"]["response_status"] = json!("bad");
-                self.effects.frames.push((nth, reply));
-            }
-            "crash" if !self.is_healthy => self.raise(nth, now, random),
-            "print" => self.send_next_reply(nth, frame.clone(), 0, now),
-            "stop" => {
-                if let Some(peer) = self.peers.get_mut(&nth) {
-                    peer.reply_streams.remove(&payload["request_id"].to_string());
-                }
-            }
-            "never" | "said" => {}
-            _ => self.reply(nth, frame, 200, &json!({"echo": payload["number"]})),
-        }
-    }
-
-    fn write(&mut self, nth: ConnectionIndex, frame: &Value, now: Duration, random: &mut Rng) {
-        let payload = &frame["payload"];
-        let (stream, action) = (text(&frame["stream"]), text(&payload["action"]));
-        let pk = payload["pk"].as_u64().unwrap_or_default();
-        let commit = match action {
-            "create" => self.rows.create(stream),
-            "patch" => self.rows.update(stream, pk),
-            _ => self.rows.delete(stream, pk),
-        };
-        let Some(commit) = commit else { return self.reply_error(nth, frame, 404) };
-        let mut data = commit.row.clone();
-        data["echo"] = payload["number"].clone();
-        match action {
-            "create" => self.reply(nth, frame, 201, &data),
-            "patch" => self.reply(nth, frame, 200, &data),
-            _ => self.reply(nth, frame, 204, &Value::Null),
-        }
-        self.publish(&commit, now, random);
-    }
-
-    /// Another program writes.
-    pub(crate) fn commit(&mut self, now: Duration, random: &mut Rng) {
-        let stream = ["tasks", "tasks", "notes"][random.usize(..3)];
-        let Some(pk) = self.rows.any(stream, random) else { return };
-        let commit = match random.u64(..20) {
-            0 | 1 => self.rows.create(stream),
-            // Notes are read in pages, and a delete would shift the following pages.
-            2 if stream == "tasks" => self.rows.delete(stream, pk),
-            _ => self.rows.update(stream, pk),
-        };
-        if let Some(commit) = commit {
-            self.publish(&commit, now, random);
-        }
-    }
-
-    /// Publishes an event to all subscriptions through the channel layer.
-    fn publish(&mut self, commit: &Commit, now: Duration, random: &mut Rng) {
-        for (nth, peer) in &mut self.peers {
-            for sub in peer.subs.iter().filter(|sub| sub.target.is_of(commit)) {
-                let event = PendingEvent {
-                    id: sub.id.clone(),
-                    target: sub.target.clone(),
-                    commit: commit.clone(),
+    /// What the server sends.
+    pub(crate) fn outputs(&mut self) -> Vec<(ConnectionIndex, FromServer)> {
+        self.fake.forget_calls();
+        let mut outputs = Vec::new();
+        let mut ended = Vec::new();
+        for (nth, connection) in &self.connections {
+            while let Some(output) = self.fake.poll_output(*connection) {
+                let lost = match output {
+                    Output::Text(text) => {
+                        let frames = self.dice().spoil(text).into_iter();
+                        outputs.extend(frames.map(|frame| (*nth, frame)));
+                        continue;
+                    }
+                    Output::Close { code, reason } => {
+                        ConnectionError::Closed(CloseFrame { code, reason })
+                    }
+                    _ => ConnectionError::Dropped,
                 };
-                let delay = Duration::from_micros(random.u64(100..20_000));
-                peer.events_until = peer.events_until.max(now + delay);
-                let waiting = peer.events.entry(commit.stream.clone()).or_default();
-                waiting.push_back(event);
-                let tells = Scheduled::DeliverEvent(*nth, commit.stream.clone());
-                self.effects.plans.push((peer.events_until, tells));
+                ended.push(*nth);
+                outputs.push((*nth, FromServer::Disconnected(lost)));
             }
         }
+        for nth in ended {
+            self.forget(nth);
+        }
+        outputs
     }
 
-    /// Delivers an event once its stream is free.
-    pub(crate) fn deliver_event(&mut self, nth: ConnectionIndex, stream: String, now: Duration) {
-        let Some(peer) = self.peers.get_mut(&nth).filter(|peer| !peer.has_raised) else { return };
-        let free = peer.free_at(&stream);
-        if free > now {
-            return self.effects.plans.push((free, Scheduled::DeliverEvent(nth, stream)));
-        }
-        let waiting = peer.events.get_mut(&stream);
-        let Some(event) = waiting.and_then(VecDeque::pop_front) else { return };
-        let is_subscribed = |sub: &Sub| sub.id == event.id && sub.target == event.target;
-        let Some(sub) = peer.subs.iter().find(|sub| is_subscribed(sub)) else { return };
-        if sub.is_silenced {
-            return;
-        }
-        if let Some(object) = event.target.object() {
-            peer.delivered_objects.insert(object);
-        }
-        let mut payload = event.payload(&self.rows);
-        if self.has_large && !self.is_healthy && event.commit.pk % 3 == 0 {
-            payload["data"] = json!(LARGE);
-        }
-        self.effects
-            .frames
-            .push((nth, json!({"stream": event.target.stream(), "payload": payload})));
+    /// The ids and targets of a connection's subscriptions.
+    pub(crate) fn subscribed(&self, nth: ConnectionIndex) -> Vec<(Value, Target)> {
+        let connection = self.connections.get(&nth).copied();
+        let all = self.fake.subscriptions().into_iter();
+        let its = all.filter(|its| Some(its.connection) == connection);
+        let target =
+            |its: &Subscribed| Target::of(&its.stream, &its.subscribe, its.group.parse().ok());
+        its.filter_map(|its| Some((target(&its)?, its)))
+            .map(|(target, its)| (its.request_id, target))
+            .collect()
     }
 
-    fn subscribe(
-        &mut self,
-        nth: ConnectionIndex,
-        frame: &Value,
-        target: &Target,
-        now: Duration,
-        random: &mut Rng,
-    ) {
-        let begins = text(&frame["payload"]["action"]).starts_with("subscribe");
-        let is_there = target.object().is_none_or(|(stream, pk)| self.rows.has(&stream, pk));
-        if begins && target.pk() == Some(POISON) && self.has_poison {
-            return self.raise(nth, now, random);
-        }
-        let error_reply = if target.is_mute() {
-            None
-        } else if !is_there {
-            Some(404)
-        } else if begins && random.f64() < self.error_rate {
-            Some([403, 404, 429, 500, 503][random.usize(..5)])
-        } else {
-            None
-        };
-        let Some(peer) = self.peers.get_mut(&nth) else { return };
-        let id = &frame["payload"]["request_id"];
-        match (begins, error_reply) {
-            (true, None) => peer.subscribe(id, target),
-            (false, _) => peer.unsubscribe(id, target),
-            (true, Some(_)) => {}
-        }
-        match error_reply {
-            _ if target.is_mute() => {}
-            Some(status) => self.reply_error(nth, frame, status),
-            None => self.reply(nth, frame, if begins { 201 } else { 204 }, &Value::Null),
-        }
+    /// Whether the frames of this subscription kill connections, however well the server is.
+    pub(crate) fn is_guilty(&self, target: &Target, refreshes: bool) -> bool {
+        let dice = self.dice();
+        let lists = refreshes && *target == Target::Feed("tasks".to_owned());
+        (dice.has_poison && target.pk() == Some(POISON)) || (dice.has_raising_list && lists)
     }
 
-    /// Sends the next reply of a stream.
-    pub(crate) fn send_next_reply(
-        &mut self,
-        nth: ConnectionIndex,
-        frame: Value,
-        at: u64,
-        now: Duration,
-    ) {
-        let Some(peer) = self.peers.get_mut(&nth).filter(|peer| !peer.has_raised) else { return };
-        let id = frame["payload"]["request_id"].to_string();
-        if at == 0 {
-            peer.reply_streams.insert(id.clone());
-        }
-        if !peer.reply_streams.contains(&id)
-            || at >= frame["payload"]["count"].as_u64().unwrap_or(0)
-        {
-            return;
-        }
-        let data = json!({"echo": frame["payload"]["number"], "at": at});
-        self.reply(nth, &frame, 200, &data);
-        let next = now + Duration::from_millis(frame["payload"]["pause"].as_u64().unwrap_or(0));
-        self.effects.plans.push((next, Scheduled::SendReply(nth, frame, at + 1)));
+    /// The versions of a stream's rows.
+    pub(crate) fn versions(&self, stream: &str) -> BTreeMap<u64, u64> {
+        versions(&self.fake.rows(stream), None)
     }
 
-    fn reply(&mut self, nth: ConnectionIndex, frame: &Value, status: u16, data: &Value) {
-        self.effects.frames.push((nth, server_frames::reply(frame, status, data)));
+    /// The versions of a board's rows of a group, or of all.
+    pub(crate) fn board_versions(&self, group: Option<u64>) -> BTreeMap<u64, u64> {
+        versions(&self.fake.rows(BOARDS[0]), group)
     }
 
-    fn reply_error(&mut self, nth: ConnectionIndex, frame: &Value, status: u16) {
-        self.reply(nth, frame, status, &Value::Null);
+    pub(crate) fn any(&self, stream: &str, random: &mut Rng) -> Option<u64> {
+        let pks = self.fake.keys(stream);
+        (!pks.is_empty()).then(|| pks[random.usize(..pks.len())].as_u64())?
     }
 }
 
-impl Kind {
-    pub(crate) fn action(self) -> &'static str {
+fn versions(rows: &[Value], group: Option<u64>) -> BTreeMap<u64, u64> {
+    let rows = rows.iter().filter(|row| group.is_none_or(|group| row["group"] == group));
+    let number = |value: &Value| value.as_u64().expect("a number");
+    rows.map(|row| (number(&row["pk"]), number(&row["version"]))).collect()
+}
+
+fn lock(dice: &Mutex<Dice>) -> MutexGuard<'_, Dice> {
+    dice.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Target {
+    /// The target of a subscribe or unsubscribe.
+    pub(crate) fn of(stream: &str, action: &str, pk: Option<u64>) -> Option<Self> {
+        let stream = stream.to_owned();
+        match action.strip_prefix("un").unwrap_or(action) {
+            "subscribe_instance" => Some(Self::Instance(stream, pk.unwrap_or_default())),
+            "subscribe_feed" => Some(Self::Feed(stream)),
+            "subscribe_mute" => Some(Self::Mute(stream)),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn stream(&self) -> &str {
         match self {
-            Self::Create => "create",
-            Self::Update => "update",
-            Self::Delete => "delete",
+            Self::Instance(stream, _) | Self::Feed(stream) | Self::Mute(stream) => stream,
         }
     }
-}
 
-fn text(value: &Value) -> &str {
-    value.as_str().unwrap_or_default()
+    pub(crate) fn pk(&self) -> Option<u64> {
+        match self {
+            Self::Instance(_, pk) => Some(*pk),
+            Self::Feed(_) | Self::Mute(_) => None,
+        }
+    }
+
+    pub(crate) fn is_mute(&self) -> bool {
+        matches!(self, Self::Mute(_))
+    }
 }

@@ -1,11 +1,20 @@
-//! The server's tables: rows with a version that grows with every commit.
+//! The streams `tasks` and `notes`: rows with a version that grows with every commit.
 
-use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
+use dcrf_proto::fake_server::{Action, Answer, FakeServer, Feed, Field, Model, Pages, View};
 use fastrand::Rng;
 use serde_json::{Value, json};
 
+use super::{Dice, LARGE, Server, lock};
+
+/// A subscribe to this object makes the consumer raise, if the scenario has poison.
+pub(crate) const POISON: u64 = 1;
+
 const PAGE: usize = 3;
+/// Tables don't grow beyond this.
+const MAX_ROWS: usize = 12;
 
 /// How the server names the pages of a list.
 #[derive(Clone, Copy, Debug)]
@@ -17,130 +26,147 @@ pub(crate) enum Pagination {
     Cursor,
 }
 
-/// Tables don't grow beyond this.
-const MAX_ROWS: usize = 12;
-
-pub(crate) struct Rows {
-    versions: BTreeMap<(String, u64), u64>,
-    next_pk: u64,
-    next_version: u64,
+pub(super) fn add(fake: &FakeServer, dice: &Arc<Mutex<Dice>>, pagination: Pagination) {
+    for (at, stream) in ["tasks", "notes"].into_iter().enumerate() {
+        let model = Model::new().pk_field("pk").field(Field::integer("version"));
+        let pks = (0..6).map(|nth| 2 * nth + 1 + at);
+        fake.model(stream, model.rows(pks.map(|pk| json!({"pk": pk, "version": pk}))));
+        let view = View::of(stream).feed(Feed::new("subscribe_feed")).feed(
+            Feed::new("subscribe_mute").unacknowledged().payload(|event| {
+                let (action, id) = (event.action, event.request_id);
+                json!({"message": event.row, "action": action, "request_id": id})
+            }),
+        );
+        let view = if stream == "notes" { paged(view, pagination) } else { view };
+        fake.view(stream, replies(writes(view, dice), dice));
+    }
+    lock(dice).version = 12;
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Create,
-    Update,
-    Delete,
+fn paged(view: View, pagination: Pagination) -> View {
+    match pagination {
+        Pagination::Offset => view.pages(Pages::Offset { default_limit: PAGE, max_limit: None }),
+        Pagination::Number => view.pages(Pages::Number { size: PAGE, max_size: None }),
+        Pagination::Cursor => view.pages(Pages::Cursor { size: PAGE, max_size: None }),
+        Pagination::Url => view.action("list", |action| {
+            let query = action.argument("query").and_then(|query| query["page"].as_str());
+            let page: usize = query.and_then(|page| page.parse().ok()).unwrap_or(1);
+            let rows = action.rows("notes");
+            let next = (page * PAGE < rows.len())
+                .then(|| format!("http://server/notes/?page={}", page + 1));
+            let results: Vec<_> = rows.iter().skip((page - 1) * PAGE).take(PAGE).collect();
+            let (count, previous) = (rows.len(), Value::Null);
+            Answer::ok(
+                json!({"count": count, "next": next, "previous": previous, "results": results}),
+            )
+        }),
+    }
 }
 
-/// A write, with the row at that time.
-#[derive(Clone)]
-pub(crate) struct Commit {
-    pub(crate) stream: String,
-    pub(crate) pk: u64,
-    pub(crate) kind: Kind,
-    pub(crate) row: Value,
-}
-
-impl Rows {
-    pub(crate) fn new() -> Self {
-        let mut rows = Self { versions: BTreeMap::new(), next_pk: 1, next_version: 1 };
-        for _ in 0..6 {
-            rows.create("tasks");
-            rows.create("notes");
+/// Adds the actions that read and write rows. A written row has an echo of the request's number.
+fn writes(view: View, dice: &Arc<Mutex<Dice>>) -> View {
+    let (of_creates, of_patches) = (dice.clone(), dice.clone());
+    let row = |action: &Action<'_>, pk: &Value| {
+        let mut row = action.row(&action.stream, pk)?;
+        row["echo"] = action.argument("number").cloned().unwrap_or_default();
+        Some(row)
+    };
+    view.action("retrieve", |action| {
+        let Some(mut row) = action.row(&action.stream, pk(action)) else { return not_found() };
+        // It looks like a page.
+        (row["results"], row["count"], row["limit"]) = (json!([]), json!(9), json!(3));
+        Answer::ok(row)
+    })
+    .action("create", move |action| {
+        let stream = action.stream.clone();
+        if action.rows(&stream).len() >= MAX_ROWS {
+            return not_found();
         }
-        rows
-    }
+        let pk = action.insert(&stream, &json!({"version": lock(&of_creates).next_version()}));
+        Answer::status(201, row(action, &pk))
+    })
+    .action("patch", move |action| {
+        let (stream, pk) = (action.stream.clone(), pk(action).clone());
+        let version = lock(&of_patches).next_version();
+        action.update(&stream, &pk, json!({"version": version}));
+        row(action, &pk).map_or_else(not_found, Answer::ok)
+    })
+    .action("delete", |action| {
+        let (stream, pk) = (action.stream.clone(), pk(action).clone());
+        if action.delete(&stream, &pk) { Answer::status(204, Value::Null) } else { not_found() }
+    })
+}
 
-    pub(crate) fn create(&mut self, stream: &str) -> Option<Commit> {
-        if self.pks(stream).len() >= MAX_ROWS {
-            return None;
-        }
-        let pk = self.next_pk;
-        self.next_pk += 1;
-        Some(self.write(stream, pk, Kind::Create))
-    }
+/// Adds the actions that reply in every way, or not at all.
+fn replies(view: View, dice: &Arc<Mutex<Dice>>) -> View {
+    let (of_detached, of_crashes) = (dice.clone(), dice.clone());
+    view.action("echo", |action| echo(action))
+        .action("slow", |action| echo(action))
+        .action("detached", move |action| {
+            let mut dice = lock(&of_detached);
+            let is_slow = dice.random.f64() < dice.slow_rate;
+            echo(action).after(dice.service_time(is_slow)).detached()
+        })
+        .action(
+            "crash",
+            move |action| {
+                if lock(&of_crashes).is_healthy { echo(action) } else { Answer::raise() }
+            },
+        )
+        .action("large", |_| Answer::ok(LARGE))
+        .action("refuse", |_| Answer::error(400, "no"))
+        // A status that is no number.
+        .action("oddly", |_| Answer::error("bad", "no"))
+        .action("never", |_| Answer::silence())
+        .action("said", |_| Answer::silence())
+        .action("print", |action| {
+            let number = |name| action.argument(name).and_then(Value::as_u64).unwrap_or_default();
+            let reply = |at| json!({"echo": number("number"), "at": at});
+            let pause = Duration::from_millis(number("pause"));
+            Answer::replies((0..number("count")).map(reply), pause)
+        })
+        .action("stop", |action| {
+            action.cancel(action.request_id.clone());
+            Answer::silence()
+        })
+}
 
-    pub(crate) fn update(&mut self, stream: &str, pk: u64) -> Option<Commit> {
-        self.has(stream, pk).then(|| self.write(stream, pk, Kind::Update))
-    }
+fn echo(action: &Action<'_>) -> Answer {
+    Answer::ok(json!({"echo": action.argument("number")}))
+}
 
-    pub(crate) fn delete(&mut self, stream: &str, pk: u64) -> Option<Commit> {
-        let row = self.get(stream, pk)?;
-        self.versions.remove(&(stream.to_owned(), pk));
-        Some(Commit { stream: stream.to_owned(), pk, kind: Kind::Delete, row })
-    }
+fn pk<'a>(action: &'a Action<'_>) -> &'a Value {
+    action.argument("pk").unwrap_or(&Value::Null)
+}
 
-    fn write(&mut self, stream: &str, pk: u64, kind: Kind) -> Commit {
-        let version = self.next_version;
-        self.next_version += 1;
-        self.versions.insert((stream.to_owned(), pk), version);
-        Commit { stream: stream.to_owned(), pk, kind, row: row(pk, version) }
-    }
+fn not_found() -> Answer {
+    Answer::error(404, "no")
+}
 
-    pub(crate) fn has(&self, stream: &str, pk: u64) -> bool {
-        self.versions.contains_key(&(stream.to_owned(), pk))
-    }
-
-    pub(crate) fn get(&self, stream: &str, pk: u64) -> Option<Value> {
-        self.versions.get(&(stream.to_owned(), pk)).map(|version| row(pk, *version))
-    }
-
-    pub(crate) fn pks(&self, stream: &str) -> Vec<u64> {
-        self.versions.keys().filter(|(its, _)| its == stream).map(|(_, pk)| *pk).collect()
-    }
-
-    pub(crate) fn any(&self, stream: &str, random: &mut Rng) -> Option<u64> {
-        let pks = self.pks(stream);
-        (!pks.is_empty()).then(|| pks[random.usize(..pks.len())])
-    }
-
-    pub(crate) fn versions(&self, stream: &str) -> BTreeMap<u64, u64> {
-        let of_stream = self.versions.iter().filter(|((its, _), _)| its == stream);
-        of_stream.map(|((_, pk), version)| (*pk, *version)).collect()
-    }
-
-    pub(crate) fn all(&self, stream: &str) -> Value {
-        self.versions(stream).into_iter().map(|(pk, version)| row(pk, version)).collect()
-    }
-
-    /// The page that a list's arguments ask for.
-    pub(crate) fn page(&self, stream: &str, form: Pagination, arguments: &Value) -> Value {
-        let versions = self.versions(stream);
-        let count = versions.len();
-        let number = |value: &Value| value.as_u64().and_then(|number| usize::try_from(number).ok());
-        let query = arguments["query"]["page"].as_str().and_then(|page| page.parse().ok());
-        let after: Option<u64> =
-            arguments["cursor"].as_str().and_then(|cursor| cursor[1..].parse().ok());
-        let skipped = match form {
-            Pagination::Offset => number(&arguments["offset"]).unwrap_or(0),
-            Pagination::Number => PAGE * (number(&arguments["page"]).unwrap_or(1) - 1),
-            Pagination::Url => PAGE * (query.unwrap_or(1_usize) - 1),
-            Pagination::Cursor => versions.keys().filter(|pk| Some(**pk) <= after).count(),
-        };
-        let rows: Vec<(&u64, &u64)> = versions.iter().skip(skipped).take(PAGE).collect();
-        let results: Vec<Value> = rows.iter().map(|(pk, version)| row(**pk, **version)).collect();
-        let next = (skipped + PAGE < count).then_some(skipped / PAGE + 2);
-        match form {
-            Pagination::Offset => {
-                json!({"count": count, "results": results, "limit": PAGE, "offset": skipped})
-            }
-            Pagination::Number => {
-                json!({"count": count, "next": next, "previous": null, "results": results})
-            }
-            Pagination::Url => {
-                let next = next.map(|page| format!("http://server/{stream}/?page={page}"));
-                json!({"count": count, "next": next, "previous": null, "results": results})
-            }
-            Pagination::Cursor => {
-                let last = rows.last().filter(|_| next.is_some());
-                let next = last.map(|(pk, _)| format!("p{pk}"));
-                json!({"next": next, "previous": null, "results": results})
-            }
-        }
+impl Dice {
+    pub(super) fn next_version(&mut self) -> u64 {
+        self.version += 1;
+        self.version
     }
 }
 
-fn row(pk: u64, version: u64) -> Value {
-    json!({"pk": pk, "version": version})
+impl Server {
+    /// Another program writes a task or a note.
+    pub(crate) fn commit(&mut self, random: &mut Rng) {
+        let stream = ["tasks", "tasks", "notes"][random.usize(..3)];
+        let Some(pk) = self.any(stream, random) else { return };
+        let version = json!({"version": self.dice().next_version()});
+        match random.u64(..20) {
+            0 | 1 if self.fake.keys(stream).len() < MAX_ROWS => {
+                self.fake.insert(stream, version);
+            }
+            // Notes are read in pages, and a delete would shift the following pages.
+            2 if stream == "tasks" => {
+                self.fake.delete(stream, pk);
+            }
+            _ => {
+                self.fake.update(stream, pk, version);
+            }
+        }
+    }
 }

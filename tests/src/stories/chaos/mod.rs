@@ -15,12 +15,12 @@ use dcrf_proto::{Config, Heartbeat};
 pub use self::cuts::connection_cut_at_every_byte;
 use self::order::{seed, shuffle};
 use self::program::Program;
-use super::connect::uvicorn;
 use crate::adapter::{Adapter, quick_config};
 use crate::observe::{Mark, eventually, restarted};
 use crate::proxy::{Fault, Proxy, Way};
 use crate::recoveries::Recoveries;
 use crate::server::{Kind, Server};
+use crate::story_server::uvicorn;
 
 /// The interval between trickled bytes: no frame arrives within the heartbeat timeout.
 const TRICKLE: Duration = Duration::from_millis(20);

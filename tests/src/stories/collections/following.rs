@@ -15,7 +15,6 @@ use crate::collection::{Collection, CollectionChanges};
 use crate::models::Card;
 use crate::observe::eventually;
 use crate::resource::Resource;
-use crate::server::Server;
 
 /// With creates, updates and deletes by another client, and a thousand updates at once. A second collection with the same
 /// description needs no second list.
@@ -105,7 +104,7 @@ pub async fn v11_order_and_filter_of_a_thousand_rows<A: Adapter>(adapter: A) {
 /// Forty threads collect the same cards, each with an order or a filter, and follow them. Each connection has one list
 /// and one subscribe.
 pub async fn v10_forty_readers_need_one_list_per_connection<A: Adapter>(adapter: A) {
-    let server = Server::shared();
+    let server = &adapter.shared();
     let (mark, client, writer) = follower_and_writer(&adapter, server).await;
     let known: Card = create(&writer, "cards", "known").await;
     let reader = |n: i64| {
@@ -153,7 +152,7 @@ pub async fn v10_forty_readers_need_one_list_per_connection<A: Adapter>(adapter:
 
 /// Creates, updates, patches and deletes through a resource. Their events change nothing more.
 pub async fn v14_own_writes_are_seen_when_the_call_returns<A: Adapter>(adapter: A) {
-    let server = Server::shared();
+    let server = &adapter.shared();
     let (_, client, writer) = follower_and_writer(&adapter, server).await;
     let resource: Resource<Card> =
         client.resource("cards").pk_field("id").feed_action("subscribe_all");

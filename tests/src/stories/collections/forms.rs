@@ -11,11 +11,11 @@ use crate::client::Client;
 use crate::models::{Article, Card};
 use crate::observe::{Mark, change, error_reply, eventually};
 use crate::resource::Resource;
-use crate::server::Server;
+use crate::story_server::Journaled;
 
 /// A feed without a serializer. Each change is retrieved, a delete is not.
 pub async fn v4_keys_are_fetched<A: Adapter>(adapter: A) {
-    let server = Server::shared();
+    let server = &adapter.shared();
     let (mark, client, writer) = follower_and_writer(&adapter, server).await;
     let notes = client.collect::<Card>(collect("notes")).live().await.unwrap();
     let note: Card = create(&writer, "notes", "created").await;
@@ -31,7 +31,7 @@ pub async fn v4_keys_are_fetched<A: Adapter>(adapter: A) {
 
 /// The retrieve finds nothing, because the row was deleted before. Its delete event has come before or comes later.
 pub async fn v4_row_deleted_while_fetched<A: Adapter>(adapter: A) {
-    let server = Server::shared();
+    let server = &adapter.shared();
     let (mark, client, writer) = follower_and_writer(&adapter, server).await;
     let known: Card = create(&writer, "notes", "known").await;
     let notes = client.collect::<Card>(collect("notes")).live().await.unwrap();
@@ -67,7 +67,7 @@ pub async fn v4_row_deleted_while_fetched<A: Adapter>(adapter: A) {
     assert_eq!(notes.get(brief_note), None);
 }
 
-fn retrieves(mark: &Mark, server: &Server, id: i64) -> usize {
+fn retrieves(mark: &Mark, server: &impl Journaled, id: i64) -> usize {
     let [journal] = mark.connections(server).try_into().unwrap();
     let is_of = |sent: &Value| sent["action"] == "retrieve" && sent["pk"] == id;
     journal.payloads("notes").filter(is_of).count()
@@ -75,7 +75,7 @@ fn retrieves(mark: &Mark, server: &Server, id: i64) -> usize {
 
 /// The actions, a subscription, and a collection that verifies its rows by the lookup field.
 pub async fn v2_rows_looked_up_by_slug<A: Adapter>(adapter: A) {
-    let server = Server::shared();
+    let server = &adapter.shared();
     let (mark, client, writer) = follower_and_writer(&adapter, server).await;
     let articles = |client: &Client| -> Resource<Article> {
         let articles = client.resource("articles").pk_field("id").lookup_field("slug");

@@ -39,7 +39,7 @@ async fn set_project(writer: &Client, id: i64, project: i64) -> Issue {
 
 /// Of two collections of one client, and back.
 pub async fn v3_moved_row_leaves_its_group_and_enters_the_other<A: Adapter>(adapter: A) {
-    let server = Server::start().unwrap();
+    let server = adapter.own();
     let (mark, client, writer) = follower_and_writer(&adapter, &server).await;
     for has_version in [true, false] {
         let collect = |project| {
@@ -66,7 +66,7 @@ pub async fn v3_moved_row_leaves_its_group_and_enters_the_other<A: Adapter>(adap
 
 /// It has a feed for each, and their events come one after the other.
 pub async fn v3_moved_row_stays_in_a_collection_of_both_groups<A: Adapter>(adapter: A) {
-    let server = Server::start().unwrap();
+    let server = adapter.own();
     let (_, client, writer) = follower_and_writer(&adapter, &server).await;
     for has_version in [true, false] {
         let issues = client.collect::<Issue>(of_both());

@@ -46,6 +46,7 @@ use crate::collection::{Collection, CollectionBuilder, CollectionChanges};
 use crate::models::Card;
 use crate::observe::{Mark, eventually};
 use crate::server::Server;
+use crate::story_server::Journaled;
 
 /// A batch of changes.
 type Batch<T> = Vec<CollectionChange<T>>;
@@ -56,7 +57,10 @@ fn roomy_server() -> Server {
 }
 
 /// A client that is found in the journal, and another one.
-async fn follower_and_writer<A: Adapter>(adapter: &A, server: &Server) -> (Mark, Client, Client) {
+async fn follower_and_writer<A: Adapter>(
+    adapter: &A,
+    server: &(impl Journaled + Sync),
+) -> (Mark, Client, Client) {
     let mark = Mark::new("/ws/");
     let follower = adapter.connect(&mark.url(server), quick_config()).await.unwrap();
     (mark, follower, adapter.connect(&server.url("/ws/"), quick_config()).await.unwrap())

@@ -10,7 +10,6 @@ use crate::adapter::Adapter;
 use crate::client::Client;
 use crate::models::Card;
 use crate::observe::eventually;
-use crate::server::Server;
 
 /// Writes `first`, then `second`; the event of `second` is sent first.
 async fn race(writer: &Client, id: i64) {
@@ -21,7 +20,7 @@ async fn race(writer: &Client, id: i64) {
 
 /// The reader never sees the older row.
 pub async fn v2_older_event_behind_a_newer_one_is_ignored_by_version<A: Adapter>(adapter: A) {
-    let (_, client, writer) = follower_and_writer(&adapter, Server::shared()).await;
+    let (_, client, writer) = follower_and_writer(&adapter, &adapter.shared()).await;
     let card: Card = create(&writer, "cards", "raced for").await;
     let board = cards(&client).live().await.unwrap();
     let mut changes = board.changes();
@@ -39,7 +38,7 @@ pub async fn v2_older_event_behind_a_newer_one_is_ignored_by_version<A: Adapter>
 
 /// The row is right after the pause, with one retrieve for both changes.
 pub async fn v2_race_is_corrected_by_verify<A: Adapter>(adapter: A) {
-    let server = Server::shared();
+    let server = &adapter.shared();
     let (mark, client, writer) = follower_and_writer(&adapter, server).await;
     let card: Card = create(&writer, "cards", "raced for").await;
     let verified = client.collect::<Card>(collect("cards")).verify(Duration::from_millis(500));
@@ -66,7 +65,7 @@ pub async fn v2_race_is_corrected_by_verify<A: Adapter>(adapter: A) {
 
 /// No client can know that the last event was older. A resync finds it.
 pub async fn v2_race_without_version_or_verify_stays_until_the_next_resync<A: Adapter>(adapter: A) {
-    let (_, client, writer) = follower_and_writer(&adapter, Server::shared()).await;
+    let (_, client, writer) = follower_and_writer(&adapter, &adapter.shared()).await;
     let card: Card = create(&writer, "cards", "raced for").await;
     let board = client.collect::<Card>(collect("cards")).live().await.unwrap();
     let title = || board.get(card.id).unwrap().title.clone();

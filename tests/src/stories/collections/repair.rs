@@ -10,7 +10,6 @@ use crate::adapter::Adapter;
 use crate::client::Client;
 use crate::models::Issue;
 use crate::observe::eventually;
-use crate::server::Server;
 
 /// A project for this story alone, with three issues.
 async fn project(writer: &Client) -> (i64, Collect, Vec<i64>) {
@@ -32,7 +31,7 @@ async fn table(writer: &Client, project: i64) -> Vec<Issue> {
 /// `bulk_create`, `QuerySet.update` and a raw delete. Rows that have not changed are not reported, and each repair is
 /// counted.
 pub async fn v12_bulk_create_is_found_by_a_resync<A: Adapter>(adapter: A) {
-    let server = Server::shared();
+    let server = &adapter.shared();
     let (mark, client, writer) = follower_and_writer(&adapter, server).await;
     let (project, issues, pks) = project(&writer).await;
     let board = client.collect::<Issue>(issues).version(|issue| issue.updated_at.clone());
@@ -79,7 +78,7 @@ pub async fn v12_bulk_create_is_found_by_a_resync<A: Adapter>(adapter: A) {
 
 /// Without a call.
 pub async fn v12_resync_every_finds_silent_changes<A: Adapter>(adapter: A) {
-    let (_, client, writer) = follower_and_writer(&adapter, Server::shared()).await;
+    let (_, client, writer) = follower_and_writer(&adapter, &adapter.shared()).await;
     let (project, issues, pks) = project(&writer).await;
     let issues = issues.resync_every(Duration::from_millis(200));
     let board = client.collect::<Issue>(issues).live().await.unwrap();
