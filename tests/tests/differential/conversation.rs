@@ -27,8 +27,10 @@ pub(crate) struct Step {
     pub(crate) connection: usize,
     pub(crate) stream: &'static str,
     pub(crate) message: Message,
-    /// The action of the reply to wait for, if it is detached.
-    pub(crate) detached: Option<&'static str>,
+    /// Further calls of the connection, sent at once. They write nothing: how events mix with replies is up to chance.
+    pub(crate) more: Vec<(&'static str, Value)>,
+    /// The stream and the action of a detached reply to wait for.
+    pub(crate) detached: Option<(&'static str, &'static str)>,
     /// The most events of one stream that the call can cause.
     pub(crate) events: usize,
 }
@@ -80,6 +82,13 @@ impl Endpoint {
     }
 }
 
+impl Step {
+    /// Whether the call closes its stream.
+    pub(crate) fn hangs_up(&self) -> bool {
+        matches!(&self.message, Message::Payload(payload) if payload["action"] == "hangup")
+    }
+}
+
 impl Received {
     /// The frames as text, for a transcript.
     pub(crate) fn of(&self, connection: usize) -> String {
@@ -96,10 +105,12 @@ impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "connection {} > {} ", self.connection, self.stream)?;
         match &self.message {
-            Message::Payload(payload) => write!(f, "{payload}"),
-            Message::Text(text) => write!(f, "frame {text:?}"),
-            Message::Binary => f.write_str("a binary frame"),
+            Message::Payload(payload) => write!(f, "{payload}")?,
+            Message::Text(text) if text.len() > 1000 => write!(f, "{} characters", text.len())?,
+            Message::Text(text) => write!(f, "frame {text:?}")?,
+            Message::Binary => f.write_str("a binary frame")?,
         }
+        self.more.iter().try_for_each(|(stream, payload)| write!(f, ", {stream} {payload}"))
     }
 }
 

@@ -33,7 +33,7 @@ use self::real::{Connection, Real};
 const THREADS: u64 = 2;
 
 /// After so many failures the rest is not run.
-const MAX_FAILURES: u64 = 5;
+const MAX_FAILURES: u64 = 25;
 
 /// What the conversations had in them.
 #[derive(Default)]
