@@ -2,7 +2,8 @@
 //! rules against the real server.
 #![expect(clippy::result_large_err, reason = "the type is tungstenite's")]
 
-#[path = "../../dcrf-proto/tests/server_frames/mod.rs"]
+#[allow(dead_code, unreachable_pub, reason = "each test uses a part of these builders")]
+#[path = "../../dcrf-proto/src/fake_server/frames.rs"]
 mod server_frames;
 
 use std::io;
@@ -38,7 +39,7 @@ fn reply_to_all<S: io::Read + io::Write>(mut socket: WebSocket<S>) {
         let frame: Value = serde_json::from_str(&text).unwrap();
         let payload = &frame["payload"];
         let mut reply = |action: &str, data: &Value| {
-            let text = server_frames::frame(&frame, action, 200, data);
+            let text = server_frames::event(&frame, action, data);
             // The client may have closed already.
             let _ = socket.send(text.to_string().into());
         };

@@ -8,7 +8,8 @@ mod conversation;
 #[path = "websocket/pipe.rs"]
 #[expect(dead_code, reason = "shared with the tests of the WebSocket")]
 mod pipe;
-#[path = "server_frames/mod.rs"]
+#[allow(dead_code, unreachable_pub, reason = "each test uses a part of these builders")]
+#[path = "../src/fake_server/frames.rs"]
 mod server_frames;
 
 use std::fmt::Write;

@@ -6,7 +6,8 @@
 mod collector;
 #[path = "session/conversation/mod.rs"]
 mod conversation;
-#[path = "server_frames/mod.rs"]
+#[allow(dead_code, unreachable_pub, reason = "each test uses a part of these builders")]
+#[path = "../src/fake_server/frames.rs"]
 mod server_frames;
 
 use collector::Collector;

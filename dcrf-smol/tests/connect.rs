@@ -1,6 +1,7 @@
 //! Connecting on several executors and without one, and the runtime of this crate.
 
-#[path = "../../dcrf-proto/tests/server_frames/mod.rs"]
+#[allow(dead_code, unreachable_pub, reason = "each test uses a part of these builders")]
+#[path = "../../dcrf-proto/src/fake_server/frames.rs"]
 mod server_frames;
 
 use std::io::{Read, Write};

@@ -5,7 +5,8 @@
 #[path = "../../dcrf-proto/tests/trace/collector/mod.rs"]
 #[allow(dead_code, reason = "each test binary uses a part of it")]
 mod collector;
-#[path = "../../dcrf-proto/tests/server_frames/mod.rs"]
+#[allow(dead_code, unreachable_pub, reason = "each test uses a part of these builders")]
+#[path = "../../dcrf-proto/src/fake_server/frames.rs"]
 mod server_frames;
 
 use std::fmt::Debug;
@@ -58,7 +59,7 @@ async fn serve(far: DuplexStream) {
         let frame: Value = serde_json::from_str(&text).unwrap();
         let frame_with = |action: &str, status: u16| {
             let (errors, data) = (json!([CANARY]), json!({"secret": CANARY}));
-            server_frames::frame_with_errors(&frame, action, status, &errors, &data)
+            server_frames::frame(&frame, action, status, &errors, &data)
         };
         let mut frames = Vec::new();
         match server_frames::action_of(&frame) {

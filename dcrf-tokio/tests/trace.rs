@@ -4,7 +4,8 @@
 #[path = "../../dcrf-proto/tests/trace/collector/mod.rs"]
 #[allow(dead_code, reason = "each test binary uses a part of it")]
 mod collector;
-#[path = "../../dcrf-proto/tests/server_frames/mod.rs"]
+#[allow(dead_code, unreachable_pub, reason = "each test uses a part of these builders")]
+#[path = "../../dcrf-proto/src/fake_server/frames.rs"]
 mod server_frames;
 
 use async_tungstenite::tokio::accept_async;

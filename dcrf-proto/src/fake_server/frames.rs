@@ -2,14 +2,49 @@
 
 use serde_json::{Value, json};
 
-/// The payload of a reply or an event.
+/// The action of a client's frame.
+///
+/// # Panics
+///
+/// If it has none.
+pub fn action_of(request: &Value) -> &str {
+    request["payload"]["action"].as_str().expect("a frame with an action")
+}
+
+/// The reply to `request`, a frame of a client. From status 400 on, it has an error.
 ///
 /// ```
 /// # use dcrf_proto::fake_server::frames;
 /// # use serde_json::json;
-/// let payload = frames::payload("create", 201, &json!([]), &json!({"pk": 1}), &json!("c1"));
-/// assert_eq!(payload["response_status"], 201);
+/// let request = json!({"stream": "tasks", "payload": {"action": "retrieve", "pk": 7, "request_id": "r1"}});
+/// let reply = frames::reply(&request, 200, &json!({"pk": 7, "title": "Paint"}));
+/// assert_eq!(reply["payload"]["request_id"], "r1");
 /// ```
+pub fn reply(request: &Value, status: u16, data: &Value) -> Value {
+    let errors = if status < 400 { json!([]) } else { json!(["A server error occurred."]) };
+    frame(request, action_of(request), status, &errors, data)
+}
+
+/// An event of the subscription that `request` started, with status 200.
+///
+/// ```
+/// # use dcrf_proto::fake_server::frames;
+/// # use serde_json::json;
+/// let subscribe = json!({"stream": "tasks", "payload": {"action": "subscribe_instance", "pk": 7, "request_id": "s1"}});
+/// let update = frames::event(&subscribe, "update", &json!({"pk": 7, "title": "Paint"}));
+/// assert_eq!(update["payload"]["action"], "update");
+/// ```
+pub fn event(request: &Value, action: &str, data: &Value) -> Value {
+    frame(request, action, 200, &json!([]), data)
+}
+
+/// A frame with the stream and request id of `request`, and anything else.
+pub fn frame(request: &Value, action: &str, status: u16, errors: &Value, data: &Value) -> Value {
+    let id = &request["payload"]["request_id"];
+    json!({"stream": request["stream"], "payload": payload(action, status, errors, data, id)})
+}
+
+/// The payload of a reply or an event.
 pub fn payload(
     action: &str,
     status: u16,
@@ -21,39 +56,4 @@ pub fn payload(
         "errors": errors, "data": data, "action": action,
         "response_status": status, "request_id": request_id,
     })
-}
-
-/// The reply to `request`, a frame of a client. From status 400 on, its data is null, and `data` stands in its errors.
-///
-/// ```
-/// # use dcrf_proto::fake_server::frames;
-/// # use serde_json::json;
-/// let request = json!({"stream": "tasks", "payload": {"action": "retrieve", "pk": 7, "request_id": "r1"}});
-/// let reply = frames::reply(&request, 404, &json!("Not found"));
-/// assert_eq!(reply["payload"]["errors"], json!(["Not found"]));
-/// ```
-pub fn reply(request: &Value, status: u16, data: &Value) -> Value {
-    let action = request["payload"]["action"].as_str().unwrap_or_default();
-    event(request, action, status, data)
-}
-
-/// An event of the subscription that `request` started. From status 400 on, its data is null, and `data` stands in its
-/// errors.
-///
-/// ```
-/// # use dcrf_proto::fake_server::frames;
-/// # use serde_json::json;
-/// let subscribe = json!({"stream": "tasks", "payload": {"action": "subscribe_instance", "pk": 7, "request_id": "s1"}});
-/// let update = frames::event(&subscribe, "update", 200, &json!({"pk": 7, "title": "Paint"}));
-/// assert_eq!(update["payload"]["request_id"], "s1");
-/// ```
-pub fn event(request: &Value, action: &str, status: u16, data: &Value) -> Value {
-    let (errors, data) = match data {
-        Value::Null if status < 400 => (json!([]), &Value::Null),
-        data if status < 400 => (json!([]), data),
-        Value::Array(errors) => (json!(errors), &Value::Null),
-        error => (json!([error]), &Value::Null),
-    };
-    let id = &request["payload"]["request_id"];
-    json!({"stream": request["stream"], "payload": payload(action, status, &errors, data, id)})
 }

@@ -33,6 +33,8 @@ pub(super) struct Table {
     pub(super) model: Model,
     rows: BTreeMap<Key, Fields>,
     next_key: i64,
+    /// The number of each row in the order of their inserts, which is how SQLite lists rows with the same sort key.
+    serials: BTreeMap<Key, u64>,
 }
 
 pub(super) struct Tables {
@@ -58,7 +60,7 @@ impl Tables {
 
     pub(super) fn add(&mut self, name: &str, mut model: Model) {
         let rows = std::mem::take(&mut model.rows);
-        let table = Table { model, rows: BTreeMap::new(), next_key: 1 };
+        let table = Table { model, rows: BTreeMap::new(), next_key: 1, serials: BTreeMap::new() };
         self.by_name.insert(name.to_owned(), table);
         for row in &rows {
             self.insert(name, row);
@@ -137,7 +139,8 @@ impl Tables {
         if let Some(order) = &table.model.order {
             let text = |row: &Fields| row[order].as_str().map(str::to_owned);
             let number = |row: &Fields| row[order].as_i64();
-            rows.sort_by_key(|(_, row)| (text(row), number(row)));
+            let serial = |key: &Key| table.serials.get(key).copied();
+            rows.sort_by_key(|(key, row)| (text(row), number(row), serial(key)));
         }
         rows.into_iter().map(|(key, row)| (key.to_value(), Value::Object(row))).collect()
     }
@@ -159,6 +162,8 @@ impl Tables {
             .collect();
         self.stamp(model, &mut fields);
         let table = self.table_mut(model);
+        let serial = table.serials.values().max().map_or(0, |last| last + 1);
+        table.serials.insert(key.clone(), serial);
         let replaced = table.rows.insert(key.clone(), fields.clone());
         assert!(replaced.is_none(), "`{model}` has a row with the key {:?}", key.to_value());
         let new = Some(table.serialize(&key, &fields));

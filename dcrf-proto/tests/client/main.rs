@@ -16,7 +16,8 @@ mod panics;
 mod reply_stream;
 mod requests_and_subscriptions;
 mod resource;
-#[path = "../server_frames/mod.rs"]
+#[allow(dead_code, unreachable_pub, reason = "each test uses a part of these builders")]
+#[path = "../../src/fake_server/frames.rs"]
 mod server_frames;
 mod snapshots;
 mod waiting;

@@ -33,7 +33,8 @@ mod resource;
 mod secrets;
 mod selectors;
 mod sends;
-#[path = "../server_frames/mod.rs"]
+#[allow(dead_code, unreachable_pub, reason = "each test uses a part of these builders")]
+#[path = "../../src/fake_server/frames.rs"]
 mod server_frames;
 mod silence;
 mod slow_readers;

@@ -107,7 +107,7 @@ fn s6_refresh_with_an_error_reply_is_reported_once_and_ends_nothing() {
 fn failed(status: u16, refresh: &Value) -> Change {
     let mut reply = ErrorReply::new(status);
     reply.action = refresh["payload"]["action"].as_str().map(str::to_owned);
-    reply.errors = json_of(&json!(["no"]));
+    reply.errors = json_of(&json!(["A server error occurred."]));
     Change::RefreshFailed(RefreshError::ErrorReply(reply))
 }
 

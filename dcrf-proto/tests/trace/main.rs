@@ -11,6 +11,7 @@ mod conversation;
 #[allow(dead_code, reason = "the tests of the client use the rest")]
 #[path = "../client/memory/mod.rs"]
 mod memory;
-#[path = "../server_frames/mod.rs"]
+#[allow(dead_code, unreachable_pub, reason = "each test uses a part of these builders")]
+#[path = "../../src/fake_server/frames.rs"]
 mod server_frames;
 mod session;

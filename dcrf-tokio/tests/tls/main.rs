@@ -8,7 +8,8 @@ mod options;
 #[cfg(feature = "platform-roots")]
 mod platform;
 mod server;
-#[path = "../../../dcrf-proto/tests/server_frames/mod.rs"]
+#[allow(dead_code, unreachable_pub, reason = "each test uses a part of these builders")]
+#[path = "../../../dcrf-proto/src/fake_server/frames.rs"]
 mod server_frames;
 
 use std::time::Duration;

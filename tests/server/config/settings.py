@@ -46,6 +46,8 @@ DATABASES = {
     "default": {
         "ENGINE": "django.db.backends.sqlite3",
         "NAME": DATA_DIR / "db.sqlite3",
+        # By default Channels opens a connection for each action. Many short calls are faster without.
+        "CONN_MAX_AGE": None if os.environ.get("DCRF_TEST_KEEP_DATABASE_OPEN") else 0,
         "OPTIONS": {
             # Consumers write from several threads, and with Redis from several processes. A writer
             # that locks at the start waits for others; one that upgrades its lock later fails.

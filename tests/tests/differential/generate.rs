@@ -10,9 +10,6 @@ use crate::streams::{self, BROKEN, Lists, Stream, THEMES, TOOLS};
 use crate::values::{self, chance, pick};
 use crate::{raises, tools};
 
-/// The events that a write can cause for one stream: of its feeds, of two groups, and of the instance.
-const EVENTS: usize = 4;
-
 /// In percent. The other conversations have no step that raises, since Daphne takes up to a second to close.
 const RAISES: u8 = 4;
 
@@ -110,7 +107,9 @@ impl Generator {
         // A task takes its memos with it.
         let is_task = ["tasks", "private"].contains(&stream);
         let cascade = if is_task && action == "delete" { 2 * self.memos } else { 0 };
-        EVENTS + cascade
+        // The events of the instance and of the feeds, one of which has two groups for a row that moves.
+        let groups = if is_task || stream == "issues" { 2 } else { 0 };
+        2 + groups + cascade
     }
 
     /// A call without a usable action.

@@ -41,6 +41,8 @@ struct Totals {
     conversations: AtomicU64,
     steps: AtomicU64,
     frames: AtomicU64,
+    /// Frames that are events, or further pages and ticks.
+    events: AtomicU64,
     closed: AtomicU64,
     failures: AtomicU64,
 }
@@ -53,7 +55,8 @@ fn fake_server_sends_what_the_real_one_sends() {
     thread::scope(|scope| {
         for _ in 0..THREADS.min(count) {
             scope.spawn(|| {
-                let server = Server::start().unwrap_or_else(|error| panic!("{error}"));
+                let server = Server::builder().env("DCRF_TEST_KEEP_DATABASE_OPEN", "1").start();
+                let server = server.unwrap_or_else(|error| panic!("{error}"));
                 let mut controls = Connection::to_controls(&server);
                 loop {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
@@ -73,10 +76,11 @@ fn fake_server_sends_what_the_real_one_sends() {
     });
     let total = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     println!(
-        "{} conversations with {} steps, {} frames and {} closed connections in {:.0?}",
+        "{} conversations with {} steps, {} frames, of which {} events, and {} closed connections in {:.0?}",
         total(&totals.conversations),
         total(&totals.steps),
         total(&totals.frames),
+        total(&totals.events),
         total(&totals.closed),
         start.elapsed(),
     );
@@ -126,6 +130,8 @@ impl Totals {
         let frames: usize =
             received.iter().flat_map(|its| its.streams.values()).map(Vec::len).sum();
         let closed = received.iter().filter(|its| its.end.is_some()).count();
+        // A step has one reply at most.
+        self.events.fetch_add(frames.saturating_sub(1) as u64, Ordering::Relaxed);
         self.steps.fetch_add(1, Ordering::Relaxed);
         self.frames.fetch_add(frames as u64, Ordering::Relaxed);
         self.closed.fetch_add(closed as u64, Ordering::Relaxed);

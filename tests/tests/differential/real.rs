@@ -28,8 +28,8 @@ pub(crate) struct Connection {
     socket: WebSocket<TcpStream>,
     endpoint: Endpoint,
     received: Received,
-    /// The streams that have been sent a frame. The others have no subscriptions.
-    streams: BTreeSet<&'static str>,
+    /// The streams that have been sent a subscribe. The others get no events.
+    subscribed: BTreeSet<&'static str>,
     is_over: bool,
     sent_barriers: u64,
     seen_barriers: u64,
@@ -57,7 +57,7 @@ impl Real {
         connection.wait(step.detached.map(|action| (step.stream, action)));
         if step.events > 0 {
             for connection in &mut self.connections {
-                for stream in connection.streams.clone() {
+                for stream in connection.subscribed.clone() {
                     connection.send_barriers(stream, step.events + 1);
                 }
             }
@@ -87,7 +87,7 @@ impl Connection {
             socket,
             endpoint,
             received: Received::default(),
-            streams: BTreeSet::new(),
+            subscribed: BTreeSet::new(),
             is_over: false,
             sent_barriers: 0,
             seen_barriers: 0,
@@ -116,7 +116,10 @@ impl Connection {
     fn send(&mut self, step: &Step, pairs: &Pairs) {
         let message = match &step.message {
             Message::Payload(payload) => {
-                self.streams.insert(step.stream);
+                let action = payload["action"].as_str().unwrap_or_default();
+                if action.starts_with("subscribe") {
+                    self.subscribed.insert(step.stream);
+                }
                 let payload = pairs.resolve(payload, Side::Real);
                 tungstenite::Message::text(self.endpoint.frame(step.stream, &payload))
             }

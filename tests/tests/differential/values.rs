@@ -46,8 +46,10 @@ pub(crate) fn any_request_id(rng: &mut Rng) -> Value {
 
 /// A primary key: mostly of a row that exists or has existed.
 pub(crate) fn key(rng: &mut Rng) -> Value {
-    if chance(rng, 75) {
-        return rng.u8(1..8).into();
+    match rng.u8(..100) {
+        0..65 => return rng.u8(1..4).into(),
+        65..85 => return rng.u8(4..9).into(),
+        _ => {}
     }
     match rng.u8(..20) {
         0 => json!("2"),
@@ -99,7 +101,14 @@ pub(crate) fn slug_key(rng: &mut Rng) -> Value {
 
 /// The value of a field.
 pub(crate) fn field(rng: &mut Rng, field: Field) -> Value {
+    // Mostly valid, or few rows would change.
+    let is_valid = chance(rng, 75);
     match field {
+        Field::Text { .. } if is_valid => format!("text {}", rng.u16(..)).into(),
+        Field::Integer if is_valid => rng.u8(1..4).into(),
+        Field::Boolean if is_valid => rng.bool().into(),
+        Field::Task if is_valid => rng.u8(1..4).into(),
+        Field::Slug if is_valid => format!("slug-{}", rng.u8(..)).into(),
         Field::Text { max_length } => text(rng, max_length),
         Field::Integer => integer(rng),
         Field::Boolean => boolean(rng),

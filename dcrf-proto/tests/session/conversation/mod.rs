@@ -264,7 +264,7 @@ impl Conversation {
         errors: &Value,
         data: &Value,
     ) {
-        self.receive(&server_frames::frame_with_errors(frame, action, status, errors, data));
+        self.receive(&server_frames::frame(frame, action, status, errors, data));
     }
 }
 
