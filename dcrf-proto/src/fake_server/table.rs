@@ -33,7 +33,7 @@ pub(super) struct Table {
     pub(super) model: Model,
     rows: BTreeMap<Key, Fields>,
     next_key: i64,
-    /// The number of each row in the order of their inserts, which is how SQLite lists rows with the same sort key.
+    /// The number of each row in the order of their inserts, which is how `SQLite` lists rows with the same sort key.
     serials: BTreeMap<Key, u64>,
 }
 

@@ -53,9 +53,9 @@ pub(crate) struct Received {
 
 impl Conversation {
     /// The paths of the connections, a line each.
-    pub(crate) fn endpoints(&self) -> String {
+    pub(crate) fn endpoints(&self) -> Vec<String> {
         let lines = self.connections.iter().enumerate();
-        lines.map(|(number, its)| format!("connection {number}: {}\n", its.path)).collect()
+        lines.map(|(number, its)| format!("connection {number}: {}", its.path)).collect()
     }
 }
 
@@ -72,13 +72,11 @@ impl Endpoint {
     pub(crate) fn parse(&self, text: &str) -> (String, Value) {
         let parsed = serde_json::from_str::<Value>(text);
         let mut frame = parsed.unwrap_or_else(|error| panic!("{text} is no JSON: {error}"));
-        match self.bare {
-            Some(stream) => (stream.to_owned(), frame),
-            None => {
-                let stream = frame["stream"].as_str().unwrap_or_default().to_owned();
-                (stream, frame["payload"].take())
-            }
+        if let Some(stream) = self.bare {
+            return (stream.to_owned(), frame);
         }
+        let stream = frame["stream"].as_str().unwrap_or_default().to_owned();
+        (stream, frame["payload"].take())
     }
 }
 
@@ -90,10 +88,8 @@ impl Step {
 }
 
 impl Received {
-    /// The frames as text, for a transcript.
-    pub(crate) fn of(&self, connection: usize) -> String {
-        let text = self.to_string();
-        text.lines().map(|line| format!("     {connection}{line}\n")).collect()
+    pub(crate) fn is_empty(&self) -> bool {
+        self.streams.is_empty() && self.end.is_none()
     }
 
     pub(crate) fn add(&mut self, (stream, payload): (String, Value)) {
@@ -117,13 +113,8 @@ impl fmt::Display for Step {
 impl fmt::Display for Received {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (stream, payloads) in &self.streams {
-            for payload in payloads {
-                writeln!(f, "    {stream} < {payload}")?;
-            }
+            payloads.iter().try_for_each(|payload| write!(f, "\n      {stream} < {payload}"))?;
         }
-        match self.end {
-            Some(code) => writeln!(f, "    closed with {code}"),
-            None => Ok(()),
-        }
+        self.end.iter().try_for_each(|code| write!(f, "\n      closed with {code}"))
     }
 }

@@ -13,6 +13,9 @@ use crate::{raises, tools};
 /// In percent. The other conversations have no step that raises, since Daphne takes up to a second to close.
 const RAISES: u8 = 4;
 
+/// Draws a value.
+type Random = fn(&mut Rng) -> Value;
+
 pub(crate) struct Generator {
     pub(crate) rng: Rng,
     streams: Vec<&'static str>,
@@ -193,7 +196,7 @@ impl Generator {
         let mut payload = object(json!({"action": "list"}));
         self.project(stream, &mut payload);
         let rng = &mut self.rng;
-        let arguments: &[(&str, fn(&mut Rng) -> Value)] = match stream.lists {
+        let arguments: &[(&str, Random)] = match stream.lists {
             Lists::ByOffset => &[("limit", values::limit), ("offset", values::limit)],
             Lists::ByNumber => &[("page", values::page), ("page_size", values::page)],
             Lists::ByCursor => &[("cursor", values::cursor), ("page_size", values::page)],

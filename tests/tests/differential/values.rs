@@ -108,9 +108,8 @@ pub(crate) fn field(rng: &mut Rng, field: Field) -> Value {
     let is_valid = chance(rng, 75);
     match field {
         Field::Text { .. } if is_valid => format!("text {}", rng.u16(..)).into(),
-        Field::Integer if is_valid => rng.u8(1..4).into(),
+        Field::Integer | Field::Task if is_valid => rng.u8(1..4).into(),
         Field::Boolean if is_valid => rng.bool().into(),
-        Field::Task if is_valid => rng.u8(1..4).into(),
         Field::Slug if is_valid => format!("slug-{}", rng.u8(..)).into(),
         Field::Text { max_length } => text(rng, max_length),
         Field::Integer => integer(rng),
