@@ -86,7 +86,7 @@ impl Action<'_> {
     ///
     /// # Panics
     ///
-    /// If there is no such model, or a row with the key in `row`.
+    /// If there is no such model or field, or a row with the key in `row`.
     pub fn insert(&mut self, model: &str, row: &Value) -> Value {
         self.tables.insert(model, row)
     }

@@ -428,3 +428,9 @@ fn pages_of_each_form() {
     }
     assert_eq!(seen.len(), 5);
 }
+
+#[test]
+#[should_panic(expected = "`tasks` has no field `titel`")]
+fn field_that_does_not_exist_is_a_mistake_of_the_test() {
+    tasks().insert("tasks", json!({"titel": "typo"}));
+}
