@@ -229,9 +229,9 @@ pub(super) fn hash(id: &Value) -> Result<String, Unhashable> {
     match id {
         Value::Array(_) | Value::Object(_) => Err(Unhashable),
         Value::Bool(value) => Ok(u8::from(*value).to_string()),
-        Value::Number(number) => {
-            let float = number.as_f64().filter(|float| float.fract() == 0.0 && float.abs() < 1e15);
-            Ok(float.map_or_else(|| number.to_string(), |float| format!("{float:.0}")))
+        // The integer that a float is equal to, if there is one.
+        Value::Number(number) if number.as_f64().is_some_and(|float| float.fract() == 0.0) => {
+            Ok(python::int(id).map_or_else(|| number.to_string(), |number| number.to_string()))
         }
         other => Ok(other.to_string()),
     }
