@@ -83,6 +83,19 @@ impl Builder {
         /// ```
         pub fn config(self, config: Config) -> Self;
 
+        /// Passes each text frame of the client's connections to `record`, so that a test can store the conversation with
+        /// a real server and [replay](crate::fake_server::FakeServer::replay) it. It runs on the client's background
+        /// thread, so it must not wait for the client.
+        ///
+        /// ```no_run
+        /// let builder = dcrf_blocking::builder("ws://localhost:8000/ws/").record(|line| println!("{line}"));
+        /// ```
+        #[cfg(feature = "fake-server")]
+        pub fn record(
+            self,
+            record: impl Fn(&crate::fake_server::Line) + Send + Sync + 'static
+        ) -> Self;
+
         /// Connects to a server in memory instead of over TCP, for tests. Replaces the [connector](Self::connector).
         ///
         /// The handshake and the frames are those of a real WebSocket, but there is no port and no TLS, even for `wss://`.

@@ -44,6 +44,8 @@ pub struct Options {
     envelope_depth: usize,
     #[cfg(any(feature = "rustls", feature = "native-tls"))]
     pub(super) tls: Tls,
+    #[cfg(feature = "fake-server")]
+    pub(super) recorder: Option<super::recorder::Recorder>,
 }
 
 impl Options {
@@ -111,6 +113,8 @@ impl Default for Options {
             envelope_depth: envelope_depth(Framing::Multiplexed),
             #[cfg(any(feature = "rustls", feature = "native-tls"))]
             tls: Tls::default(),
+            #[cfg(feature = "fake-server")]
+            recorder: None,
         }
     }
 }
@@ -195,7 +199,10 @@ where
     let stream = WebSocketStream::from_raw_socket(stream, Role::Client, Some(config)).await;
     let protocol = response.headers().get(header::SEC_WEBSOCKET_PROTOCOL);
     let protocol = protocol.and_then(|name| name.to_str().ok()).map(str::to_owned);
-    Ok(WebSocket::new(stream, options.max_incoming_message, protocol))
+    let socket = WebSocket::new(stream, options.max_incoming_message, protocol);
+    #[cfg(feature = "fake-server")]
+    let socket = socket.recorded(options.recorder.as_ref());
+    Ok(socket)
 }
 
 #[cfg(any(feature = "rustls", feature = "native-tls"))]

@@ -27,6 +27,8 @@ mod happy_eyeballs;
 mod head;
 mod header_list;
 mod lookup;
+#[cfg(feature = "fake-server")]
+mod recorder;
 mod runtime;
 mod socket;
 mod stream;

@@ -15,10 +15,14 @@ use futures_io::{AsyncRead, AsyncWrite};
 use futures_sink::Sink;
 
 use super::frames::Frames;
+#[cfg(feature = "fake-server")]
+use super::recorder::{Recorder, Recording};
 use super::{MaybeTls, failure, from_tungstenite};
 use crate::client::Socket;
 use crate::command::CloseFrame;
 use crate::error::ConnectionError;
+#[cfg(feature = "fake-server")]
+use crate::fake_server::Direction;
 use crate::frame::Frame;
 
 /// How many reads to discard before other tasks run.
@@ -54,6 +58,8 @@ pub struct WebSocket<S> {
     /// Whether a message over the limit is being skipped.
     has_skipped: bool,
     state: State,
+    #[cfg(feature = "fake-server")]
+    recording: Option<Recording>,
 }
 
 enum State {
@@ -101,7 +107,15 @@ impl<S> WebSocket<S> {
             protocol,
             has_skipped: false,
             state: State::Open,
+            #[cfg(feature = "fake-server")]
+            recording: None,
         }
+    }
+
+    #[cfg(feature = "fake-server")]
+    pub(super) fn recorded(mut self, recorder: Option<&Recorder>) -> Self {
+        self.recording = recorder.map(Recorder::begin);
+        self
     }
 }
 
@@ -123,6 +137,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket for WebSocket<MaybeTls<S>>
             State::Lingering(error) | State::Ended(error) => return Err(error.clone()),
             // `poll_receive` returns the error.
             State::WriteFailed(_) | State::Closing(_) => return Ok(()),
+        }
+        #[cfg(feature = "fake-server")]
+        if let (Some(recording), Frame::Text(text)) = (&self.recording, &frame) {
+            recording.record(Direction::ToServer, text);
         }
         let message = match frame {
             Frame::Text(text) => Message::Text(text.into()),
@@ -183,6 +201,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket for WebSocket<MaybeTls<S>>
             };
             match message {
                 Message::Text(text) => {
+                    #[cfg(feature = "fake-server")]
+                    if let Some(recording) = &self.recording {
+                        recording.record(Direction::ToClient, &text);
+                    }
                     let cut = self.frames().and_then(Frames::take_cut_size);
                     return Poll::Ready(Ok(match cut {
                         None => Frame::Text(Text(text)),

@@ -1,10 +1,10 @@
-//! Simulates a session with a model of the server and its quirks, a faulty network, and a caller that makes any call at
-//! any time. The invariants are checked after every step.
+//! Simulates a session with the fake server, whose quirks are those of the real one, a faulty network, and a caller that
+//! makes any call at any time. The invariants are checked after every step.
 //!
-//! Each seed is one simulated hour, and always the same. `cargo test --release -p dcrf-proto --test simulation --
-//! --nocapture` runs 10,000 seeds and prints a report; a debug build runs a hundred. `SIM_SEEDS` sets the number,
-//! `SIM_FIRST_SEED` the first, `SIM_HOURS` the length. A seed that fails prints its last events, and how to run it
-//! alone.
+//! Each seed is one simulated hour, and always the same. `cargo test --release -p dcrf-proto --features fake-server
+//! --test simulation -- --nocapture` runs 10,000 seeds and prints a report; a debug build runs a hundred. `SIM_SEEDS`
+//! sets the number, `SIM_FIRST_SEED` the first, `SIM_HOURS` the length. A seed that fails prints its last events, and
+//! how to run it alone.
 //!
 //! Each tenth seed plays a world of live collections, too. `SIM_WORLD=collections` plays that of every seed, and nothing
 //! else.
@@ -129,7 +129,7 @@ fn fail(seed: u64, hours: u64) -> ! {
     let world = env::var("SIM_WORLD").map_or(String::new(), |world| format!("SIM_WORLD={world} "));
     println!(
         "{world}SIM_FIRST_SEED={seed} SIM_SEEDS=1 SIM_HOURS={hours} \
-         cargo test --release -p dcrf-proto --test simulation -- --nocapture"
+         cargo test --release -p dcrf-proto --features fake-server --test simulation -- --nocapture"
     );
     match replayed {
         // Its message is printed above.

@@ -16,6 +16,8 @@ use super::connector::{BoxedStream, Connector, OpenStream, Opening, PROVIDER_TIM
 use super::credentials::Provider;
 #[cfg(feature = "fake-server")]
 use super::fake::FakeStream;
+#[cfg(feature = "fake-server")]
+use super::recorder::Recorder;
 use super::{
     AdaptStream, BoxError, ConnectError, Credentials, Endpoint, Options, Runtime, UrlError,
 };
@@ -23,7 +25,7 @@ use crate::client::{self, Client};
 use crate::config::Config;
 use crate::error::ConnectionError;
 #[cfg(feature = "fake-server")]
-use crate::fake_server::FakeServer;
+use crate::fake_server::{FakeServer, Line};
 use crate::id::Seed;
 use crate::link::FailureAction;
 use crate::transmit::Attempt;
@@ -225,6 +227,25 @@ impl<R> Builder<R> {
             Box::pin(adapted) as Opening
         };
         self.open_stream = Some(OpenStream { open: Arc::new(open), needs_tls: true });
+        self
+    }
+
+    /// Passes each text frame of the client's connections to `record`, so that a test can store the conversation with a
+    /// real server and [replay](FakeServer::replay) it. It runs in the task that drives the client, so it must not block.
+    ///
+    /// The frames contain everything that the server sends. A message over the size limit is recorded without its data.
+    ///
+    /// ```
+    /// # use dcrf_proto::websocket::{Builder, ConnectError, Runtime};
+    /// # async fn f<R: Runtime>(builder: Builder<R>) -> Result<(), ConnectError> {
+    /// let client = builder.record(|line| println!("{line}")).connect().await?;
+    /// # drop(client);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "fake-server")]
+    pub fn record(mut self, record: impl Fn(&Line) + Send + Sync + 'static) -> Self {
+        self.options.recorder = Some(Recorder::new(Arc::new(record)));
         self
     }
 
