@@ -53,7 +53,10 @@ fn last_handle_that_is_dropped_ends_the_connection() {
 fn refused_handshake_is_an_error_with_its_status() {
     let server = server();
     server.refuse(1, 403);
-    let error = builder(&server).connect().unwrap_err();
+    // Otherwise a second attempt may begin before the caller runs.
+    let wait = Duration::from_secs(60);
+    let backoff = Backoff { minimum: wait, maximum: wait, ..Backoff::default() };
+    let error = builder(&server).backoff(backoff).connect().unwrap_err();
     let refused = ConnectionError::Http { status: 403, retry_after: None };
     assert!(matches!(&error, ConnectError::Failed { error, .. } if *error == refused), "{error:?}");
     builder(&server).connect().unwrap();

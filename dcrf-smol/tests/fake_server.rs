@@ -64,7 +64,10 @@ fn refused_handshake_is_an_error_with_its_status() {
     let server = server();
     server.refuse(1, 403);
     block_on(async {
-        let error = builder(&server).connect().await.unwrap_err();
+        // Otherwise a second attempt may begin before the caller runs.
+        let wait = Duration::from_secs(60);
+        let backoff = Backoff { minimum: wait, maximum: wait, ..Backoff::default() };
+        let error = builder(&server).backoff(backoff).connect().await.unwrap_err();
         let refused = ConnectionError::Http { status: 403, retry_after: None };
         assert!(
             matches!(&error, ConnectError::Failed { error, .. } if *error == refused),

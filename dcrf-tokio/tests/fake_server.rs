@@ -299,8 +299,8 @@ async fn exception_closes_the_connection() {
     let server = server();
     let client = builder(&server).connect().await.unwrap();
     let mut changes = client.subscribe(Subscribe::new("tasks", "subscribe_all")).await.unwrap();
-    server.answer_next("tasks", "list", Answer::raise());
-    let error = client.list::<Value>("tasks").await.unwrap_err();
+    server.answer_next("tasks", "create", Answer::raise());
+    let error = client.create::<Value>("tasks", &json!({"title": "Paint"})).await.unwrap_err();
     assert!(matches!(error, RequestError::ConnectionLost { .. }), "{error:?}");
     match next_gap(&mut changes).await {
         ConnectionError::Closed(frame) => assert_eq!(frame.code, 1011),

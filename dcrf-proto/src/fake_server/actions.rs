@@ -87,6 +87,7 @@ impl State {
             let is_given = call.argument(field).is_some() || call.argument("pk").is_none();
             !view.looks_up_pk_too || is_given
         };
+        self.check_filters(call, view, model)?;
         let pk = match view.lookup_field.as_deref().filter(is_meant) {
             Some(field) => {
                 let value = call.argument(field).ok_or(Failed::Raised)?;
@@ -97,6 +98,17 @@ impl State {
         let pk = pk.ok_or(Failed::NotFound)?;
         let row = self.tables.get(model, &pk).filter(|row| is_selected(view, call, row));
         row.map(|_| pk).ok_or(Failed::NotFound)
+    }
+
+    /// Django raises if a filter's value does not have the type of the field.
+    fn check_filters(&self, call: &Call, view: &View, model: &str) -> Result<(), Failed> {
+        let fields = &self.tables.table(model).model.fields;
+        let is_valid = |name: &String| {
+            let field = fields.iter().find(|field| field.name == *name);
+            let argument = call.argument(name).filter(|argument| !argument.is_null());
+            field.zip(argument).is_none_or(|(field, argument)| field.can_equal(argument))
+        };
+        if view.filters.iter().all(is_valid) { Ok(()) } else { Err(Failed::Raised) }
     }
 
     fn row(&self, model: &str, pk: &Value) -> Result<Value, Failed> {
@@ -110,6 +122,7 @@ impl State {
         view: &View,
         model: &str,
     ) -> Result<Answer, Failed> {
+        self.check_filters(call, view, model)?;
         let mut rows = self.tables.all(model);
         rows.retain(|(_, row)| row.as_object().is_some_and(|row| is_selected(view, call, row)));
         let Some(pages) = &view.pages else {
@@ -202,18 +215,23 @@ impl State {
         let consumer = self.consumer(id, &call.stream).ok_or(Failed::Raised)?;
         let request_id = if feed.has_request_ids { &call.request_id } else { &Value::Null };
         if subscribes {
-            consumer.observe(group, request_id)?;
+            match consumer.observe(group, request_id) {
+                // A detached action that raises never replies.
+                Err(Unhashable) if feed.acknowledged_after.is_some() => {
+                    return Ok(Answer::silence());
+                }
+                result => result?,
+            }
         } else {
             consumer.unobserve(&group, request_id)?;
         }
         match &feed.acknowledgement {
             None => Ok(Answer::silence()),
             Some(_) if !subscribes => Ok(Answer::status(204, Value::Null)),
-            Some(data) if feed.acknowledged_after.is_zero() => {
-                Ok(Answer::status(201, data.clone()))
-            }
             Some(data) => {
-                Ok(Answer::status(201, data.clone()).after(feed.acknowledged_after).detached())
+                let answer = Answer::status(201, data.clone());
+                let delay = feed.acknowledged_after;
+                Ok(delay.map_or(answer.clone(), |delay| answer.after(delay).detached()))
             }
         }
     }

@@ -60,6 +60,7 @@ pub struct Action<'a> {
     pub(super) tables: &'a mut Tables,
     pub(super) pushed: Vec<Value>,
     pub(super) cancelled: Vec<Value>,
+    pub(super) is_atomic: bool,
 }
 
 impl Action<'_> {
@@ -85,7 +86,7 @@ impl Action<'_> {
     ///
     /// # Panics
     ///
-    /// If there is no such model, or a row with the key in `row`.
+    /// If there is no such model or field, or a row with the key in `row`.
     pub fn insert(&mut self, model: &str, row: &Value) -> Value {
         self.tables.insert(model, row)
     }
@@ -106,6 +107,11 @@ impl Action<'_> {
     /// If there is no such model.
     pub fn delete(&mut self, model: &str, pk: &Value) -> bool {
         self.tables.delete(model, pk)
+    }
+
+    /// Makes the action's writes one transaction, as `@action(atomic=True)` does: several writes of a row give one event.
+    pub fn atomic(&mut self) {
+        self.is_atomic = true;
     }
 
     /// Sends an unsolicited payload on this stream of the connection, before the reply.

@@ -50,14 +50,11 @@ pub(super) fn list(rows: &[(Value, Value)], size: usize, arguments: &Map<String,
         if number.is_none() && rows.iter().any(|(pk, ..)| pk.is_number()) {
             return Listed::Raised;
         }
-        let is_behind = |(pk, text, _): &(&Value, String, &Value)| {
-            let order = match (python::int(pk), number) {
-                (Some(pk), Some(number)) if !is_reverse => pk > number,
-                (Some(pk), Some(number)) => pk < number,
-                _ if is_reverse => text < position,
-                _ => text > position,
-            };
-            order
+        let is_behind = |(pk, text, _): &(&Value, String, &Value)| match (python::int(pk), number) {
+            (Some(pk), Some(number)) if !is_reverse => pk > number,
+            (Some(pk), Some(number)) => pk < number,
+            _ if is_reverse => text < position,
+            _ => text > position,
         };
         rows.retain(is_behind);
     }
@@ -79,7 +76,7 @@ pub(super) fn list(rows: &[(Value, Value)], size: usize, arguments: &Map<String,
         let has_next = following.is_some();
         (following, position, has_next, has_before)
     };
-    let side = |link_is_reverse: bool| {
+    let seen_from = |link_is_reverse: bool| {
         let (position, other, has_other) = if link_is_reverse {
             (previous.clone(), next.clone(), has_next)
         } else {
@@ -99,8 +96,8 @@ pub(super) fn list(rows: &[(Value, Value)], size: usize, arguments: &Map<String,
             is_reverse: link_is_reverse,
         }
     };
-    let next = has_next.then(|| side(false).link());
-    let previous = has_previous.then(|| side(true).link());
+    let next = has_next.then(|| seen_from(false).link());
+    let previous = has_previous.then(|| seen_from(true).link());
     Listed::Page(json!({"next": next, "previous": previous, "results": results}))
 }
 

@@ -46,7 +46,8 @@ pub struct Feed {
     payload: Payload,
     /// The reply to the subscribe.
     pub(super) acknowledgement: Option<Value>,
-    pub(super) acknowledged_after: Duration,
+    /// How long the reply takes, if a detached action subscribes.
+    pub(super) acknowledged_after: Option<Duration>,
     pub(super) has_request_ids: bool,
 }
 
@@ -60,7 +61,7 @@ impl Feed {
             group: None,
             payload: Arc::new(row_payload),
             acknowledgement: Some(Value::Null),
-            acknowledged_after: Duration::ZERO,
+            acknowledged_after: None,
             has_request_ids: true,
         }
     }
@@ -109,7 +110,7 @@ impl Feed {
 
     /// Replies to the subscribe only after `delay`, with `data`, by a detached action: events can precede the reply.
     pub fn acknowledged_after(mut self, delay: Duration, data: Value) -> Self {
-        (self.acknowledged_after, self.acknowledgement) = (delay, Some(data));
+        (self.acknowledged_after, self.acknowledgement) = (Some(delay), Some(data));
         self
     }
 

@@ -125,6 +125,14 @@ impl Field {
         }
     }
 
+    /// Whether Django compares the field with this value, and does not raise.
+    pub(super) fn can_equal(&self, value: &Value) -> bool {
+        match self.kind {
+            Kind::Integer | Kind::Key(_) => python::int(value).is_some(),
+            _ => true,
+        }
+    }
+
     /// The value to store, or why it is invalid. `of` is the row that is changed, which may keep a unique value.
     pub(super) fn validate(
         &self,

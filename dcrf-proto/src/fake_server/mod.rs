@@ -199,7 +199,7 @@ impl FakeServer {
     ///
     /// # Panics
     ///
-    /// If there is no such model, or a row with the key in `row`.
+    /// If there is no such model or field, or a row with the key in `row`.
     pub fn insert(&self, model: &str, row: impl Into<Value>) -> Value {
         self.with(|state| {
             let pk = state.tables.insert(model, &row.into());
@@ -212,7 +212,7 @@ impl FakeServer {
     ///
     /// # Panics
     ///
-    /// If there is no such model, or `fields` is no JSON object.
+    /// If there is no such model or field, or `fields` is no JSON object.
     pub fn update(&self, model: &str, pk: impl Into<Value>, fields: Value) -> bool {
         self.with(|state| {
             let is_there = state.tables.update(model, &pk.into(), &fields_of(fields));

@@ -33,8 +33,9 @@ pub(super) struct Table {
     pub(super) model: Model,
     rows: BTreeMap<Key, Fields>,
     next_key: i64,
-    /// The number of each row in the order of their inserts, which is how SQLite lists rows with the same sort key.
+    /// The number of each row in the order of their inserts, which is how `SQLite` lists rows with the same sort key.
     serials: BTreeMap<Key, u64>,
+    next_serial: u64,
 }
 
 pub(super) struct Tables {
@@ -60,13 +61,33 @@ impl Tables {
 
     pub(super) fn add(&mut self, name: &str, mut model: Model) {
         let rows = std::mem::take(&mut model.rows);
-        let table = Table { model, rows: BTreeMap::new(), next_key: 1, serials: BTreeMap::new() };
+        let table = Table {
+            model,
+            rows: BTreeMap::new(),
+            next_key: 1,
+            serials: BTreeMap::new(),
+            next_serial: 0,
+        };
         self.by_name.insert(name.to_owned(), table);
         for row in &rows {
             self.insert(name, row);
         }
         self.table_mut(name).model.rows = rows;
         self.commits.clear();
+    }
+
+    /// Joins the commits of each row, as those of one transaction.
+    pub(super) fn join_commits(&mut self) {
+        let mut joined: Vec<Commit> = Vec::new();
+        for commit in std::mem::take(&mut self.commits) {
+            let is_same = |its: &&mut Commit| its.model == commit.model && its.pk == commit.pk;
+            match joined.iter_mut().rev().find(is_same).filter(|its| its.new.is_some()) {
+                Some(before) => before.new = commit.new,
+                None => joined.push(commit),
+            }
+        }
+        joined.retain(|commit| commit.old.is_some() || commit.new.is_some());
+        self.commits = joined;
     }
 
     /// Brings back the rows that the models had at first.
@@ -152,6 +173,9 @@ impl Tables {
         let given = row.get(&pk_field).and_then(|pk| self.table(model).key(pk));
         let key = given.unwrap_or_else(|| self.next_key(model, key_form));
         let table = self.table_mut(model);
+        let is_free = !table.rows.contains_key(&key);
+        assert!(is_free, "`{model}` has a row with the key {} already", key.to_value());
+        table.check_names(model, row.as_object());
         if let Key::Integer(number) = key {
             table.next_key = table.next_key.max(number + 1);
         }
@@ -162,10 +186,9 @@ impl Tables {
             .collect();
         self.stamp(model, &mut fields);
         let table = self.table_mut(model);
-        let serial = table.serials.values().max().map_or(0, |last| last + 1);
-        table.serials.insert(key.clone(), serial);
-        let replaced = table.rows.insert(key.clone(), fields.clone());
-        assert!(replaced.is_none(), "`{model}` has a row with the key {:?}", key.to_value());
+        table.serials.insert(key.clone(), table.next_serial);
+        table.next_serial += 1;
+        table.rows.insert(key.clone(), fields.clone());
         let new = Some(table.serialize(&key, &fields));
         self.commits.push(Commit { model: model.to_owned(), pk: key.to_value(), old: None, new });
         key.to_value()
@@ -177,6 +200,7 @@ impl Tables {
         let Some(key) = table.key(pk) else { return false };
         let Some(mut fields) = table.rows.get(&key).cloned() else { return false };
         let old = Some(table.serialize(&key, &fields));
+        table.check_names(model, Some(changed));
         fields.extend(changed.clone());
         self.stamp(model, &mut fields);
         let table = self.table_mut(model);
@@ -196,6 +220,7 @@ impl Tables {
         let table = self.table_mut(model);
         let Some(key) = table.key(&pk) else { return false };
         let Some(fields) = table.rows.remove(&key) else { return false };
+        table.serials.remove(&key);
         let old = Some(table.serialize(&key, &fields));
         self.commits.push(Commit { model: model.to_owned(), pk, old, new: None });
         true
@@ -217,6 +242,7 @@ impl Tables {
     /// Changes a row without an event, and without a new `updated_at`.
     pub(super) fn update_silently(&mut self, model: &str, pk: &Value, changed: &Fields) -> bool {
         let table = self.table_mut(model);
+        table.check_names(model, Some(changed));
         let row = table.key(pk).and_then(|key| table.rows.get_mut(&key));
         row.map(|fields| fields.extend(changed.clone())).is_some()
     }
@@ -224,7 +250,9 @@ impl Tables {
     /// Drops a row without an event.
     pub(super) fn delete_silently(&mut self, model: &str, pk: &Value) -> bool {
         let table = self.table_mut(model);
-        table.key(pk).is_some_and(|key| table.rows.remove(&key).is_some())
+        let Some(key) = table.key(pk) else { return false };
+        table.serials.remove(&key);
+        table.rows.remove(&key).is_some()
     }
 
     fn next_key(&mut self, model: &str, form: KeyForm) -> Key {
@@ -252,6 +280,18 @@ impl Table {
                 python::int(pk).and_then(|pk| i64::try_from(pk).ok()).map(Key::Integer)
             }
             KeyForm::Uuid => uuid(pk).map(|uuid| Key::Text(uuid.to_string())),
+        }
+    }
+
+    /// Panics at a name that is no field's: a mistake of the test, and not of the client.
+    fn check_names(&self, model: &str, row: Option<&Fields>) {
+        let Model { fields, pk_field, updated_at, .. } = &self.model;
+        let is_known = |name: &String| {
+            let is_field = fields.iter().any(|field| field.name == *name);
+            is_field || name == pk_field || updated_at.as_ref() == Some(name)
+        };
+        for name in row.into_iter().flat_map(Fields::keys) {
+            assert!(is_known(name), "`{model}` has no field `{name}`");
         }
     }
 

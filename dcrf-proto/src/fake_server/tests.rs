@@ -165,6 +165,81 @@ fn quirk_4_events_over_the_capacity_are_lost() {
 }
 
 #[test]
+fn quirk_5_writes_of_a_transaction_give_one_event() {
+    let server = tasks();
+    let write_twice = |action: &mut Action<'_>| {
+        let pk = action.insert("tasks", &json!({"title": "a"}));
+        action.update("tasks", &pk, json!({"title": "b"}));
+        Answer::silence()
+    };
+    let view = View::of("tasks").feed(Feed::new("subscribe_all"));
+    server.view(
+        "tasks",
+        view.action("twice", write_twice).action("at_once", move |action| {
+            action.atomic();
+            write_twice(action)
+        }),
+    );
+    let client = Client::new(&server);
+    client.call("tasks", &json!({"action": "subscribe_all", "request_id": "S"}));
+    let events = |action: &str| {
+        client.send("tasks", &json!({"action": action}));
+        let events = client.payloads().into_iter();
+        events.map(|its| (its["action"].clone(), its["data"]["title"].clone())).collect::<Vec<_>>()
+    };
+    assert_eq!(events("twice"), [(json!("create"), json!("a")), (json!("update"), json!("b"))]);
+    assert_eq!(events("at_once"), [(json!("create"), json!("b"))]);
+}
+
+#[test]
+fn quirk_6_denied_event_is_reported_and_delivered() {
+    let server = tasks();
+    server.view("tasks", View::of("tasks").permission(|call| call.action != "update"));
+    let client = Client::new(&server);
+    subscribe_instance(&client, 1, "A");
+    server.update("tasks", 1, json!({"title": "new"}));
+    let events = client.payloads();
+    assert_eq!(
+        (&events[0]["response_status"], &events[0]["request_id"]),
+        (&json!(403), &Value::Null)
+    );
+    assert_eq!(events[1]["data"]["title"], "new");
+}
+
+#[test]
+fn quirk_7_stream_that_has_closed_ends_the_connection_at_its_next_frame() {
+    let server = tasks();
+    server.view("tools", View::new().action("hangup", |_| Answer::hang_up(1000)));
+    let client = Client::new(&server);
+    client.send("tools", &json!({"action": "hangup"}));
+    client.call("tasks", &json!({"action": "list"}));
+    client.send("tools", &json!({"action": "hangup"}));
+    assert!(matches!(client.outputs()[..], [Output::Close { code: 1011, .. }]));
+}
+
+#[test]
+fn quirk_8_replies_of_a_shared_consumer_reach_the_last_connection() {
+    let server = FakeServer::new();
+    server.view("reports", View::new().shared().action("list", |_| Answer::ok(json!([]))));
+    let (first, last) = (Client::new(&server), Client::new(&server));
+    first.send("reports", &json!({"action": "list", "request_id": "first"}));
+    assert_eq!(first.payloads().len(), 0);
+    assert_eq!(last.payloads()[0]["request_id"], "first");
+}
+
+#[test]
+fn quirk_9_multiplexed_frame_at_a_bare_endpoint_has_no_action() {
+    let server = tasks();
+    server.bare("/ws/tasks/", "tasks");
+    let mut client = Client::new(&server);
+    client.connection = server.connect(Handshake::new("/ws/tasks/"), client.now).unwrap();
+    client.send("tasks", &json!({"action": "list", "request_id": 1}));
+    let [Output::Text(text)] = &client.outputs()[..] else { panic!("no reply") };
+    let reply: Value = serde_json::from_str(text).unwrap();
+    assert_eq!((&reply["response_status"], &reply["request_id"]), (&json!(405), &Value::Null));
+}
+
+#[test]
 fn held_list_has_read_its_rows() {
     let server = tasks();
     let client = Client::new(&server);
@@ -312,7 +387,7 @@ fn restart_without_rows_brings_the_first_ones_back() {
 }
 
 #[test]
-fn frame_to_a_stream_that_is_not_ready_ends_the_connection() {
+fn quirk_10_frame_to_a_stream_that_is_not_ready_ends_the_connection() {
     let server = tasks();
     server.ready_after("tasks", Duration::from_secs(1));
     let client = Client::new(&server);
@@ -352,4 +427,10 @@ fn pages_of_each_form() {
         arguments = json!({"cursor": page["next"]});
     }
     assert_eq!(seen.len(), 5);
+}
+
+#[test]
+#[should_panic(expected = "`tasks` has no field `titel`")]
+fn field_that_does_not_exist_is_a_mistake_of_the_test() {
+    tasks().insert("tasks", json!({"titel": "typo"}));
 }

@@ -55,6 +55,7 @@ pub struct View {
     pub(super) actions: BTreeMap<String, Handler>,
     pub(super) without: Vec<&'static str>,
     pub(super) permissions: Vec<Permission>,
+    pub(super) is_shared: bool,
 }
 
 impl View {
@@ -117,6 +118,13 @@ impl View {
     /// Removes an action of a stream with a model, which then answers 405.
     pub fn without(mut self, action: &'static str) -> Self {
         self.without.push(action);
+        self
+    }
+
+    /// Shares the consumer among all connections, as `view_as_consumer` does by accident: its replies reach the connection
+    /// that was opened last.
+    pub fn shared(mut self) -> Self {
+        self.is_shared = true;
         self
     }
 

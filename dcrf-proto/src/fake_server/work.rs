@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::call::{Answer, Call, End, Reply};
+use super::connection::Connection;
 use super::consumer::{Consumer, Item, Waiting, Work};
 use super::server::{HeldAt, Job, State};
 use super::{Action, ConnectionId, Step, Subscribed, frames, in_closure};
@@ -163,11 +164,14 @@ impl State {
         call: &Call,
         handle: impl FnOnce(&mut Action<'_>) -> Option<Answer>,
     ) -> Option<Answer> {
-        let (pushed, cancelled) = (Vec::new(), Vec::new());
-        let mut action = Action { call, tables: &mut self.tables, pushed, cancelled };
+        let (pushed, cancelled, tables) = (Vec::new(), Vec::new(), &mut self.tables);
+        let mut action = Action { call, tables, pushed, cancelled, is_atomic: false };
         let mut answer = in_closure(|| handle(&mut action))?;
         answer.pushed.extend(action.pushed);
         answer.cancelled.extend(action.cancelled);
+        if action.is_atomic {
+            self.tables.join_commits();
+        }
         Some(answer)
     }
 
@@ -223,10 +227,21 @@ impl State {
     }
 
     fn reply(&mut self, id: ConnectionId, call: &Call, reply: &Reply) {
+        let id = self.reply_to(id, &call.stream);
         let Reply { status, errors, data } = reply;
         let mut payload = frames::payload(&call.action, 200, errors, data, &call.request_id);
         payload["response_status"] = status.clone();
         self.send(id, &call.stream, &payload);
+    }
+
+    /// The connection that gets the replies of a consumer.
+    fn reply_to(&self, id: ConnectionId, stream: &str) -> ConnectionId {
+        if !self.views.get(stream).is_some_and(|view| view.is_shared) {
+            return id;
+        }
+        let serves = |its: &Connection| its.is_open() && its.consumers.contains_key(stream);
+        let mut last = self.connections.iter().rev();
+        last.find(|(_, connection)| serves(connection)).map_or(id, |(last, _)| *last)
     }
 
     /// Closes a stream. The connection closes with its last stream.

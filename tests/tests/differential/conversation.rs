@@ -27,8 +27,10 @@ pub(crate) struct Step {
     pub(crate) connection: usize,
     pub(crate) stream: &'static str,
     pub(crate) message: Message,
-    /// The action of the reply to wait for, if it is detached.
-    pub(crate) detached: Option<&'static str>,
+    /// Further calls of the connection, sent at once. They write nothing: how events mix with replies is up to chance.
+    pub(crate) more: Vec<(&'static str, Value)>,
+    /// The stream and the action of a detached reply to wait for.
+    pub(crate) detached: Option<(&'static str, &'static str)>,
     /// The most events of one stream that the call can cause.
     pub(crate) events: usize,
 }
@@ -51,9 +53,9 @@ pub(crate) struct Received {
 
 impl Conversation {
     /// The paths of the connections, a line each.
-    pub(crate) fn endpoints(&self) -> String {
+    pub(crate) fn endpoints(&self) -> Vec<String> {
         let lines = self.connections.iter().enumerate();
-        lines.map(|(number, its)| format!("connection {number}: {}\n", its.path)).collect()
+        lines.map(|(number, its)| format!("connection {number}: {}", its.path)).collect()
     }
 }
 
@@ -70,21 +72,24 @@ impl Endpoint {
     pub(crate) fn parse(&self, text: &str) -> (String, Value) {
         let parsed = serde_json::from_str::<Value>(text);
         let mut frame = parsed.unwrap_or_else(|error| panic!("{text} is no JSON: {error}"));
-        match self.bare {
-            Some(stream) => (stream.to_owned(), frame),
-            None => {
-                let stream = frame["stream"].as_str().unwrap_or_default().to_owned();
-                (stream, frame["payload"].take())
-            }
+        if let Some(stream) = self.bare {
+            return (stream.to_owned(), frame);
         }
+        let stream = frame["stream"].as_str().unwrap_or_default().to_owned();
+        (stream, frame["payload"].take())
+    }
+}
+
+impl Step {
+    /// Whether the call closes its stream.
+    pub(crate) fn hangs_up(&self) -> bool {
+        matches!(&self.message, Message::Payload(payload) if payload["action"] == "hangup")
     }
 }
 
 impl Received {
-    /// The frames as text, for a transcript.
-    pub(crate) fn of(&self, connection: usize) -> String {
-        let text = self.to_string();
-        text.lines().map(|line| format!("     {connection}{line}\n")).collect()
+    pub(crate) fn is_empty(&self) -> bool {
+        self.streams.is_empty() && self.end.is_none()
     }
 
     pub(crate) fn add(&mut self, (stream, payload): (String, Value)) {
@@ -96,23 +101,20 @@ impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "connection {} > {} ", self.connection, self.stream)?;
         match &self.message {
-            Message::Payload(payload) => write!(f, "{payload}"),
-            Message::Text(text) => write!(f, "frame {text:?}"),
-            Message::Binary => f.write_str("a binary frame"),
+            Message::Payload(payload) => write!(f, "{payload}")?,
+            Message::Text(text) if text.len() > 1000 => write!(f, "{} characters", text.len())?,
+            Message::Text(text) => write!(f, "frame {text:?}")?,
+            Message::Binary => f.write_str("a binary frame")?,
         }
+        self.more.iter().try_for_each(|(stream, payload)| write!(f, ", {stream} {payload}"))
     }
 }
 
 impl fmt::Display for Received {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (stream, payloads) in &self.streams {
-            for payload in payloads {
-                writeln!(f, "    {stream} < {payload}")?;
-            }
+            payloads.iter().try_for_each(|payload| write!(f, "\n      {stream} < {payload}"))?;
         }
-        match self.end {
-            Some(code) => writeln!(f, "    closed with {code}"),
-            None => Ok(()),
-        }
+        self.end.iter().try_for_each(|code| write!(f, "\n      closed with {code}"))
     }
 }

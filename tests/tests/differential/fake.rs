@@ -28,14 +28,16 @@ impl Fake {
     /// Performs a step, and returns what each connection has received.
     pub(crate) fn perform(&mut self, step: &Step, pairs: &Pairs) -> Vec<Received> {
         let (id, endpoint) = &self.connections[step.connection];
+        let call = |stream: &str, payload| {
+            let payload = pairs.resolve(payload, Side::Fake);
+            self.server.receive(*id, &endpoint.frame(stream, &payload), self.now);
+        };
         match &step.message {
-            Message::Payload(payload) => {
-                let payload = pairs.resolve(payload, Side::Fake);
-                self.server.receive(*id, &endpoint.frame(step.stream, &payload), self.now);
-            }
+            Message::Payload(payload) => call(step.stream, payload),
             Message::Text(text) => self.server.receive(*id, text, self.now),
             Message::Binary => self.server.receive_binary(*id, self.now),
         }
+        step.more.iter().for_each(|(stream, payload)| call(stream, payload));
         // What the server does later, such as a slow reply.
         while let Some(due) = self.server.poll_timeout() {
             self.now = self.now.max(due);

@@ -13,6 +13,9 @@ use crate::{raises, tools};
 /// In percent. The other conversations have no step that raises, since Daphne takes up to a second to close.
 const RAISES: u8 = 4;
 
+/// Draws a value.
+type Random = fn(&mut Rng) -> Value;
+
 pub(crate) struct Generator {
     pub(crate) rng: Rng,
     streams: Vec<&'static str>,
@@ -66,19 +69,46 @@ impl Generator {
     /// A connection and one of its streams.
     fn place(&mut self) -> (usize, &'static str) {
         let connection = self.rng.usize(..self.connections.len());
+        (connection, self.stream_of(connection))
+    }
+
+    fn stream_of(&mut self, connection: usize) -> &'static str {
         let bare = self.connections[connection].bare;
-        (connection, bare.unwrap_or_else(|| pick(&mut self.rng, &self.streams)))
+        bare.unwrap_or_else(|| pick(&mut self.rng, &self.streams))
     }
 
     fn raising_step(&mut self) -> Step {
         let (connection, stream) = self.place();
         let is_bare = self.connections[connection].bare.is_some();
         let message = raises::message(&mut self.rng, stream, is_bare);
-        Step { connection, stream, message, detached: None, events: 0 }
+        Step { connection, stream, message, more: Vec::new(), detached: None, events: 0 }
     }
 
     fn step(&mut self) -> Step {
         let (connection, stream) = self.place();
+        let (payload, detached) = self.payload(stream);
+        let mut detached = detached.map(|action| (stream, action));
+        let events = self.events(stream, &payload);
+        let mut more = Vec::new();
+        // Only a detached call that takes long has a certain place among the replies.
+        while events == 0 && detached.is_none() && chance(&mut self.rng, 15) {
+            let stream = self.stream_of(connection);
+            let (payload, its) = self.payload(stream);
+            if !writes(&payload) && its.is_none() {
+                more.push((stream, payload.into()));
+            }
+        }
+        if stream == TOOLS && !more.is_empty() && chance(&mut self.rng, 30) {
+            let slow = json!({"action": "slow", "seconds": 0.1, "request_id": self.id()});
+            more.insert(0, (TOOLS, slow));
+            detached = Some((TOOLS, "slow"));
+        }
+        let message = Message::Payload(payload.into());
+        Step { connection, stream, message, more, detached, events }
+    }
+
+    /// A call, and its action if that is detached.
+    fn payload(&mut self, stream: &'static str) -> (Map<String, Value>, Option<&'static str>) {
         let (mut payload, detached) = match stream {
             _ if chance(&mut self.rng, 4) => (self.odd(), None),
             TOOLS => tools::call(&mut self.rng),
@@ -92,21 +122,18 @@ impl Generator {
             };
             payload.insert("request_id".to_owned(), id);
         }
-        let events = self.events(stream, &payload);
-        let message = Message::Payload(Value::Object(payload));
-        Step { connection, stream, message, detached, events }
+        (payload, detached)
     }
 
     /// The events that a call can cause for one stream.
     fn events(&mut self, stream: &str, payload: &Map<String, Value>) -> usize {
-        let action = payload.get("action").and_then(Value::as_str).unwrap_or_default();
-        if !["create", "update", "patch", "delete"].contains(&action) {
+        if !writes(payload) {
             return 0;
         }
         self.memos += usize::from(stream == "memos");
         // A task takes its memos with it.
         let is_task = ["tasks", "private"].contains(&stream);
-        let cascade = if is_task && action == "delete" { 2 * self.memos } else { 0 };
+        let cascade = if is_task && payload["action"] == "delete" { 2 * self.memos } else { 0 };
         // The events of the instance and of the feeds, one of which has two groups for a row that moves.
         let groups = if is_task || stream == "issues" { 2 } else { 0 };
         2 + groups + cascade
@@ -169,7 +196,7 @@ impl Generator {
         let mut payload = object(json!({"action": "list"}));
         self.project(stream, &mut payload);
         let rng = &mut self.rng;
-        let arguments: &[(&str, fn(&mut Rng) -> Value)] = match stream.lists {
+        let arguments: &[(&str, Random)] = match stream.lists {
             Lists::ByOffset => &[("limit", values::limit), ("offset", values::limit)],
             Lists::ByNumber => &[("page", values::page), ("page_size", values::page)],
             Lists::ByCursor => &[("cursor", values::cursor), ("page_size", values::page)],
@@ -269,6 +296,11 @@ impl Generator {
         // Without a user, the permission replies in its place.
         (payload, is_late.then_some("subscribe_late_reply"))
     }
+}
+
+fn writes(payload: &Map<String, Value>) -> bool {
+    let action = payload.get("action").and_then(Value::as_str);
+    action.is_some_and(|action| ["create", "update", "patch", "delete"].contains(&action))
 }
 
 /// The members of a JSON object.

@@ -96,33 +96,34 @@ fn compare(conversation: &Conversation, server: &Server, totals: &Totals) -> Res
     let mut real = Real::connect(server, &conversation.connections);
     let mut fake = Fake::connect(&conversation.connections);
     let mut pairs = Pairs::default();
-    let mut transcript = String::new();
-    let mut result = Ok(());
+    let mut transcript = conversation.endpoints();
+    let mut are_same = true;
     for (number, step) in conversation.steps.iter().enumerate() {
         let (from_real, from_fake) = (real.perform(step, &pairs), fake.perform(step, &pairs));
         totals.count(&from_real);
-        transcript += &format!("{number:>3}: {step}\n");
-        let both = from_real.iter().zip(&from_fake);
-        if both.clone().all(|(real, fake)| pairs.are_same(real, fake)) {
-            let received = from_real.iter().enumerate();
-            received.for_each(|(number, received)| transcript += &received.of(number));
-            continue;
+        transcript.push(format!("{number:>3}: {step}"));
+        let mut both = from_real.iter().zip(&from_fake);
+        are_same = both.all(|(real, fake)| pairs.are_same(real, fake));
+        let servers: &[_] = if are_same {
+            &[("both servers", &from_real)]
+        } else {
+            &[("the real server", &from_real), ("the fake server", &from_fake)]
+        };
+        for (name, received) in servers {
+            let received = received.iter().enumerate().filter(|(_, its)| !its.is_empty());
+            let lines =
+                received.map(|(number, its)| format!("  {name}, connection {number}:{its}"));
+            transcript.extend(lines);
         }
-        transcript += "They differ here.\n";
-        for (number, (real, fake)) in both.enumerate() {
-            transcript += &format!("  connection {number}, the real server:\n{real}");
-            transcript += &format!("  connection {number}, the fake server:\n{fake}");
+        if !are_same {
+            break;
         }
-        result = Err(format!(
-            "DIFFERENTIAL_FIRST_SEED={} DIFFERENTIAL_SEEDS=1\n{}{transcript}",
-            conversation.seed,
-            conversation.endpoints(),
-        ));
-        break;
     }
     totals.conversations.fetch_add(1, Ordering::Relaxed);
     real.close();
-    result
+    let replay = format!("DIFFERENTIAL_FIRST_SEED={} DIFFERENTIAL_SEEDS=1", conversation.seed);
+    let failure = || format!("{replay}\n{}\n", transcript.join("\n"));
+    if are_same { Ok(()) } else { Err(failure()) }
 }
 
 impl Totals {

@@ -9,8 +9,9 @@ use crate::values::pick;
 
 /// A message that ends the connection.
 pub(crate) fn message(rng: &mut Rng, stream: &'static str, is_bare: bool) -> Message {
-    match rng.u8(..8) {
+    match rng.u8(..9) {
         0 => Message::Binary,
+        8 => Message::Text(" ".repeat((1 << 20) + 1)),
         1 if is_bare => text(rng, &["", "{", "null", "5", "[]", "\"text\""]),
         1 => text(
             rng,
@@ -54,6 +55,8 @@ fn tool(rng: &mut Rng) -> Value {
         json!({"action": "kick", "code": 3000}),
         json!({"action": "kick", "code": 1000}),
         json!({"action": "kick"}),
+        json!({"action": "hangup", "code": 4002}),
+        json!({"action": "hangup"}),
     ];
     pick(rng, &calls)
 }

@@ -18,6 +18,9 @@ const LIMIT: Duration = Duration::from_secs(20);
 /// An action that no stream has. Its reply, an error, says that the stream has handled what came before.
 const BARRIER: &str = "barrier";
 
+/// How many replies of another stream a stream gets as time to close.
+const HANG_UP_BARRIERS: usize = 5;
+
 /// The connections of a conversation.
 pub(crate) struct Real {
     connections: Vec<Connection>,
@@ -53,8 +56,19 @@ impl Real {
     pub(crate) fn perform(&mut self, step: &Step, pairs: &Pairs) -> Vec<Received> {
         let connection = &mut self.connections[step.connection];
         connection.send(step, pairs);
-        connection.send_barriers(step.stream, 1);
-        connection.wait(step.detached.map(|action| (step.stream, action)));
+        if step.hangs_up() && connection.endpoint.bare.is_none() {
+            // A frame to the stream would end the connection. Another stream takes longer than that one to close.
+            for _ in 0..HANG_UP_BARRIERS {
+                connection.send_barriers("cards", 1);
+                connection.wait(None);
+            }
+        } else {
+            connection.send_barriers(step.stream, 1);
+            for (stream, _) in &step.more {
+                connection.send_barriers(stream, 1);
+            }
+        }
+        connection.wait(step.detached);
         if step.events > 0 {
             for connection in &mut self.connections {
                 for stream in connection.subscribed.clone() {
@@ -114,19 +128,23 @@ impl Connection {
     }
 
     fn send(&mut self, step: &Step, pairs: &Pairs) {
-        let message = match &step.message {
-            Message::Payload(payload) => {
-                let action = payload["action"].as_str().unwrap_or_default();
-                if action.starts_with("subscribe") {
-                    self.subscribed.insert(step.stream);
-                }
-                let payload = pairs.resolve(payload, Side::Real);
-                tungstenite::Message::text(self.endpoint.frame(step.stream, &payload))
-            }
-            Message::Text(text) => tungstenite::Message::text(text),
-            Message::Binary => tungstenite::Message::binary(vec![1, 2, 3]),
-        };
-        self.write(message);
+        match &step.message {
+            Message::Payload(payload) => self.call(step.stream, payload, pairs),
+            Message::Text(text) => self.write(tungstenite::Message::text(text)),
+            Message::Binary => self.write(tungstenite::Message::binary(vec![1, 2, 3])),
+        }
+        for (stream, payload) in &step.more {
+            self.call(stream, payload, pairs);
+        }
+    }
+
+    fn call(&mut self, stream: &'static str, payload: &Value, pairs: &Pairs) {
+        let action = payload["action"].as_str().unwrap_or_default();
+        if action.starts_with("subscribe") {
+            self.subscribed.insert(stream);
+        }
+        let payload = pairs.resolve(payload, Side::Real);
+        self.write(tungstenite::Message::text(self.endpoint.frame(stream, &payload)));
     }
 
     fn send_barriers(&mut self, stream: &str, count: usize) {

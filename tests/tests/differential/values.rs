@@ -18,7 +18,7 @@ pub(crate) fn chance(rng: &mut Rng, percent: u8) -> bool {
 /// A request id that Python can hash. Some are equal in Python, such as `1` and `true`.
 pub(crate) fn request_id(rng: &mut Rng) -> Value {
     let number = rng.u32(..1000);
-    match rng.u8(..16) {
+    match rng.u8(..20) {
         0..4 => format!("id {number}").into(),
         4 => json!("1"),
         5 => json!(""),
@@ -30,6 +30,9 @@ pub(crate) fn request_id(rng: &mut Rng) -> Value {
         12 => json!(false),
         13 => json!(-1.5),
         14 => json!(9_007_199_254_740_993_u64),
+        15 => json!(9_007_199_254_740_992.0),
+        16 => json!(-0.0),
+        17 => pick(rng, &[json!(1e17), json!(100_000_000_000_000_000_u64)]),
         _ => number.into(),
     }
 }
@@ -105,9 +108,8 @@ pub(crate) fn field(rng: &mut Rng, field: Field) -> Value {
     let is_valid = chance(rng, 75);
     match field {
         Field::Text { .. } if is_valid => format!("text {}", rng.u16(..)).into(),
-        Field::Integer if is_valid => rng.u8(1..4).into(),
+        Field::Integer | Field::Task if is_valid => rng.u8(1..4).into(),
         Field::Boolean if is_valid => rng.bool().into(),
-        Field::Task if is_valid => rng.u8(1..4).into(),
         Field::Slug if is_valid => format!("slug-{}", rng.u8(..)).into(),
         Field::Text { max_length } => text(rng, max_length),
         Field::Integer => integer(rng),
