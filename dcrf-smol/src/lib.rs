@@ -88,11 +88,13 @@
 //! - `platform-roots`: lets rustls use the operating system's root certificates, see `Tls::platform_roots`.
 //! - `native-tls`: TLS with the operating system's library (OpenSSL, Secure Transport, `SChannel`). It is used if
 //!   `rustls` is disabled, or with `Tls::use_native_tls`. Building on Linux needs OpenSSL's headers and pkg-config.
-//! - `fake-server`: a server in memory for tests, see the module `fake_server` and `Builder::fake_server`.
+//! - `fake-server`: a server in memory for tests, see the module `fake_server`, `Builder::fake_server`, `Builder::record` and
+//!   [testing your program][testing]. Enable it in `[dev-dependencies]`.
 //! - `tracing`: spans and events for `tracing`, with the targets `dcrf::connection`, `dcrf::request`,
 //!   `dcrf::subscription` and `dcrf::frame`. The guide [lists them][logs].
 //!
 //! [logs]: https://docs.rs/dcrf-tokio/latest/dcrf_tokio/guide/observability/#logs
+//! [testing]: https://docs.rs/dcrf-tokio/latest/dcrf_tokio/guide/testing/
 //!
 //! Without `rustls` and `native-tls`, a `wss://` URL fails with [`UrlError::TlsNotBuiltIn`].
 

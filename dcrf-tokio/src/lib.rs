@@ -79,7 +79,8 @@
 //! - `platform-roots`: lets rustls use the operating system's root certificates, see `Tls::platform_roots`.
 //! - `native-tls`: TLS with the operating system's library (OpenSSL, Secure Transport, `SChannel`). It is used if
 //!   `rustls` is disabled, or with `Tls::use_native_tls`. Building on Linux needs OpenSSL's headers and pkg-config.
-//! - `fake-server`: a server in memory for tests, see the module `fake_server` and `Builder::fake_server`.
+//! - `fake-server`: a server in memory for tests, see the module `fake_server`, `Builder::fake_server`, `Builder::record` and
+//!   [testing your program](guide::testing). Enable it in `[dev-dependencies]`.
 //! - `tracing`: spans and events for `tracing`, see [logs](guide::observability#logs).
 //!
 //! Without `rustls` and `native-tls`, a `wss://` URL fails with [`UrlError::TlsNotBuiltIn`].

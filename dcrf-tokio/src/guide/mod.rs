@@ -9,7 +9,7 @@
 //! | [Connecting](connecting) | TLS, client certificates, proxies, Unix sockets |
 //! | [Deployment](deployment) | nginx, Redis, many workers, restarts |
 //! | [Coming from dcrf-client](dcrf_client) | each call and option of the JavaScript client, and its name here |
-//! | [Testing your program](testing) | a server in the test, outages, errors as values |
+//! | [Testing your program](testing) | a server in memory, outages without waiting, views of collections, recordings, errors as values |
 //! | [Observability](observability) | states, metrics, logs |
 //! | [Performance](performance) | what an event costs, and how costs grow |
 //! | [Limits](limits) | queues and buffers, sizes of messages, what DCRF can't do |

@@ -41,7 +41,7 @@ fn board_adds_renames_toggles_and_deletes() {
     assert!(!tasks.retrieve(last.pk).unwrap().done);
 
     terminal.press("a\r");
-    terminal.expect_text("400");
+    terminal.expect_text("title: This field may not be blank.");
     terminal.press("q");
     assert!(terminal.wait());
 }

@@ -5,13 +5,19 @@
 //! ```
 //!
 //! It uses the stream `tasks` of the server in `tests/server`. Restart the server: the rows stay, the last line says why
-//! they are out of date, and what has changed meanwhile appears. The package `dcrf-tests` builds this example, so that
-//! dcrf-tokio's own tests don't build ratatui.
+//! they are out of date, and what has changed meanwhile appears. `tests.rs` tests it without a server and without a
+//! terminal. The package `dcrf-tests` builds this example, so that dcrf-tokio's own tests don't build ratatui.
+
+#[cfg(test)]
+mod tests;
 
 use std::error::Error;
 
 use crossterm::event::{Event, EventStream, KeyCode, KeyEvent};
-use dcrf_tokio::{Collection, ReplyFuture, Resource};
+use dcrf_tokio::{
+    Client, Collection, CollectionChanges, CollectionError, CollectionStatusWatch, ReplyFuture,
+    RequestError, Resource,
+};
 use futures_lite::StreamExt;
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout};
@@ -19,7 +25,7 @@ use ratatui::style::{Modifier, Style};
 use ratatui::widgets::{List, ListState, Paragraph};
 use serde::Deserialize;
 use serde_json::json;
-use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 #[derive(Deserialize)]
 struct Task {
@@ -31,15 +37,36 @@ struct Task {
 struct Board {
     tasks: Resource<Task>,
     rows: Collection<Task>,
+    changes: CollectionChanges<Task>,
+    statuses: CollectionStatusWatch,
     /// The selected row: its index, and its key, which it keeps if others move.
     selected: (usize, Option<u64>),
     /// The key of the task to rename, or none for a new task, and the title so far.
     input: Option<(Option<u64>, String)>,
     message: String,
-    errors: UnboundedSender<String>,
+    errors: (UnboundedSender<String>, UnboundedReceiver<String>),
 }
 
 impl Board {
+    /// Returns once the rows are there.
+    async fn open(client: &Client) -> Result<Self, CollectionError> {
+        let tasks: Resource<Task> = client.resource("tasks").feed_action("subscribe_all");
+        let rows = tasks.collection().order_by(|one, other| one.title.cmp(&other.title)).await?;
+        let (changes, statuses) = (rows.changes(), rows.watch_status());
+        let (selected, message) = ((0, None), String::new());
+        let errors = unbounded_channel();
+        Ok(Self { tasks, rows, changes, statuses, selected, input: None, message, errors })
+    }
+
+    /// Waits until there is something new to draw.
+    async fn changed(&mut self) {
+        tokio::select! {
+            Some(_) = self.changes.next() => {}
+            Some(_) = self.statuses.next() => {}
+            Some(error) = self.errors.1.recv() => self.message = error,
+        }
+    }
+
     /// Moves the selection, and returns the task there.
     fn select(&mut self, offset: isize) -> Option<(u64, String, bool)> {
         let rows = self.rows.snapshot();
@@ -53,10 +80,10 @@ impl Board {
 
     /// Reports an error of a call in the last line. Calls wait while there is no connection, but not the board.
     fn submit<T: Send + 'static>(&self, call: ReplyFuture<T>) {
-        let errors = self.errors.clone();
+        let errors = self.errors.0.clone();
         tokio::spawn(async move {
             if let Err(error) = call.await {
-                let _ = errors.send(error.to_string());
+                let _ = errors.send(describe(&error));
             }
         });
     }
@@ -117,18 +144,22 @@ impl Board {
     }
 }
 
+/// An error in the words of the server, if it has some.
+fn describe(error: &RequestError) -> String {
+    match error {
+        RequestError::ErrorReply(reply) if !reply.messages().is_empty() => {
+            reply.messages().join(" ")
+        }
+        _ => error.to_string(),
+    }
+}
+
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let url = std::env::args().nth(1).ok_or("usage: board ws[s]://…")?;
     let client = dcrf_tokio::connect(&url).await?;
-    let tasks: Resource<Task> = client.resource("tasks").feed_action("subscribe_all");
-    let rows = tasks.collection().order_by(|one, other| one.title.cmp(&other.title)).await?;
-
-    let (errors, mut failed) = unbounded_channel();
-    let (mut changes, mut keys) = (rows.changes(), EventStream::new());
-    let mut statuses = rows.watch_status();
-    let (selected, message) = ((0, None), String::new());
-    let mut board = Board { tasks, rows, selected, input: None, message, errors };
+    let mut board = Board::open(&client).await?;
+    let mut keys = EventStream::new();
     let mut terminal = ratatui::init();
     let result: Result<(), Box<dyn Error>> = async {
         loop {
@@ -139,9 +170,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
                         return Ok(());
                     }
                 }
-                Some(_) = changes.next() => {}
-                Some(_) = statuses.next() => {}
-                Some(error) = failed.recv() => board.message = error,
+                () = board.changed() => {}
             }
         }
     }
