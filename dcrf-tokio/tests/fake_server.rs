@@ -128,7 +128,7 @@ async fn stopped_server_refuses_connections_until_its_start() {
 #[tokio::test(start_paused = true)]
 async fn silent_server_lets_an_attempt_time_out() {
     let server = server();
-    server.black_hole(true);
+    server.black_hole();
     let (began, timeout) = (Instant::now(), Duration::from_secs(7));
     let error = builder(&server).dial_timeout(timeout).connect().await.unwrap_err();
     assert_eq!(failure(error), ConnectionError::DialTimedOut(timeout));
@@ -220,7 +220,7 @@ async fn black_hole_is_found_by_the_heartbeat() {
     let client = builder(&server).connect().await.unwrap();
     let mut changes = client.subscribe(Subscribe::new("tasks", "subscribe_all")).await.unwrap();
     let began = Instant::now();
-    server.black_hole(true);
+    server.black_hole();
     let mut states = client.watch_state();
     let lost = loop {
         if let ConnectionState::Waiting { error, .. } = states.next().await.expect("a state") {
@@ -229,7 +229,7 @@ async fn black_hole_is_found_by_the_heartbeat() {
     };
     assert_eq!(lost, ConnectionError::Silent(Duration::from_secs(30)));
     assert_eq!(began.elapsed(), Duration::from_secs(30));
-    server.black_hole(false);
+    server.end_black_hole();
     let cause = next_gap(&mut changes).await;
     assert_eq!(cause, ConnectionError::Silent(Duration::from_secs(30)));
     assert_eq!(server.connections(), 1, "the silent one was given up");

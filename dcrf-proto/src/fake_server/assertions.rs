@@ -51,10 +51,49 @@ impl FakeServer {
                 Call::clone(call)
             })
         });
-        found.unwrap_or_else(|| {
+        let Some(call) = found else {
             let others = self.unasserted();
             panic!("`{action}` on `{stream}` was not called with {arguments}. {others}")
-        })
+        };
+        call
+    }
+
+    /// Asserts that exactly these calls have arrived, in this order: stream, action and arguments, among others.
+    ///
+    /// ```
+    /// # use dcrf_proto::fake_server::FakeServer;
+    /// # let server = FakeServer::new();
+    /// server.assert_calls([]);
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If not. The message lists the calls that have arrived.
+    #[track_caller]
+    pub fn assert_calls<const N: usize>(&self, expected: [(&str, &str, Value); N]) {
+        let calls = self.all_calls();
+        let is_equal = calls.len() == N
+            && calls.iter().zip(&expected).all(|(call, (stream, action, arguments))| {
+                call.stream == *stream && call.action == *action && contains(call, arguments)
+            });
+        self.with(|state| {
+            state.calls.iter_mut().for_each(|(_, is_asserted)| *is_asserted = is_equal)
+        });
+        assert!(is_equal, "the calls are not the {N} expected ones. {}", self.unasserted());
+    }
+
+    /// Why the server has closed connections with an exception, which a real server writes into its log.
+    ///
+    /// ```
+    /// # use dcrf_proto::fake_server::{FakeServer, Handshake};
+    /// # use std::time::Instant;
+    /// # let (server, now) = (FakeServer::new(), Instant::now());
+    /// # let connection = server.connect(Handshake::new("/ws/"), now).unwrap();
+    /// server.receive(connection, r#"{"stream": "typo", "payload": {}}"#, now);
+    /// assert!(server.exceptions()[0].contains("a frame without a known stream"));
+    /// ```
+    pub fn exceptions(&self) -> Vec<String> {
+        self.with(|state| state.exceptions.clone())
     }
 
     /// Asserts that every call was asserted.
@@ -69,11 +108,12 @@ impl FakeServer {
     }
 
     /// Forgets the calls so far, for the assertions and [`calls`](Self::calls), and the
-    /// [`conversation`](Self::conversation).
+    /// [`conversation`](Self::conversation) and [`exceptions`](Self::exceptions).
     pub fn forget_calls(&self) {
         self.with(|state| {
             state.calls.clear();
             state.frames.clear();
+            state.exceptions.clear();
         });
     }
 
@@ -82,10 +122,18 @@ impl FakeServer {
             let calls = state.calls.iter().filter(|(_, is_asserted)| !is_asserted);
             calls.map(|(call, _)| Call::clone(call)).collect::<Vec<_>>()
         });
-        if rest.is_empty() {
-            return "No other call has arrived.".to_owned();
+        let mut text = match self.with(|state| state.calls.len()) - rest.len() {
+            0 => String::new(),
+            asserted => format!("Calls that were asserted before: {asserted}. "),
+        };
+        for exception in self.exceptions() {
+            let _ = write!(text, "The server has raised: {exception}. ");
         }
-        let mut text = "Other calls that have arrived:".to_owned();
+        text += if rest.is_empty() {
+            "No other call has arrived."
+        } else {
+            "Other calls that have arrived:"
+        };
         for call in rest {
             let arguments = Value::Object(call.arguments);
             let _ = write!(

@@ -99,7 +99,8 @@ impl FakeServer {
     /// A server that plays the server's side of a recorded conversation: a frame of the server comes once the client has
     /// sent the frames before it. Its `n`th connection plays the `n`th recorded one. Request ids may differ.
     ///
-    /// A frame that was not recorded gets no answer, and [`assert_replayed`](Self::assert_replayed) reports it.
+    /// A frame that was not recorded closes the connection, and [`assert_replayed`](Self::assert_replayed) reports it. The
+    /// ends of connections are not recorded: call [`drop_connections`](Self::drop_connections) where one was lost.
     ///
     /// ```
     /// # use dcrf_proto::fake_server::{FakeServer, Line};
@@ -159,9 +160,9 @@ impl Script {
     fn differences(&self) -> Vec<String> {
         let playing = self.playing.values().map(|playing| &playing.lines);
         let left = playing.chain(&self.recorded).flatten();
+        let left = left.filter(|line| line.direction == Direction::ToServer);
         let missing = left.map(|line| format!("not sent: {line}"));
-        let unexpected = self.unexpected.iter().map(|text| format!("not recorded: {text}"));
-        missing.chain(unexpected).collect()
+        self.unexpected.iter().cloned().chain(missing).collect()
     }
 
     pub(super) fn connect(&mut self, id: ConnectionId) {
@@ -169,12 +170,15 @@ impl Script {
         self.playing.insert(id, Playing { lines, ..Playing::default() });
     }
 
-    fn receive(&mut self, id: ConnectionId, text: &str) {
-        let Some(playing) = self.playing.get_mut(&id) else { return };
+    /// Takes a frame of the client. Returns whether it was recorded.
+    fn receive(&mut self, id: ConnectionId, text: &str) -> bool {
+        let Some(playing) = self.playing.get_mut(&id) else { return false };
         let frame = serde_json::from_str(text).unwrap_or_default();
-        if !playing.take(&frame) {
-            self.unexpected.push(text.to_owned());
+        let is_recorded = playing.take(&frame);
+        if !is_recorded {
+            self.unexpected.push(format!("not recorded: connection {id}: {text}"));
         }
+        is_recorded
     }
 }
 
@@ -228,7 +232,10 @@ impl State {
     pub(super) fn play(&mut self, id: ConnectionId, text: Option<&str>) {
         let Some(script) = self.script.as_mut() else { return };
         match text {
-            Some(text) => script.receive(id, text),
+            Some(text) if !script.receive(id, text) => {
+                return self.raise(id, || format!("the frame was not recorded: {text}"));
+            }
+            Some(_) => {}
             None => script.connect(id),
         }
         let due = script.playing.get_mut(&id).map(Playing::due).unwrap_or_default();

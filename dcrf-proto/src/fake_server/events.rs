@@ -40,7 +40,7 @@ impl FakeServer {
         self.with(|state| state.fates = Some(Box::new(decide)));
     }
 
-    /// Loses the next `count` events for a stream, silently.
+    /// Loses the next `count` events for a stream, silently. Each feed and instance of each connection gets its own event.
     pub fn lose_events(&self, stream: &str, count: usize) {
         self.next_fates(stream, Fate::Lose, count);
     }

@@ -74,10 +74,14 @@ impl FakeServer {
         });
     }
 
-    /// Stops answering: the open connections, and new ones, stay silent. Their frames are lost. With `false`, new
-    /// connections work again; those that are silent stay so.
-    pub fn black_hole(&self, is_silent: bool) {
-        self.with(|state| state.black_hole(is_silent));
+    /// Stops answering: the open connections, and new ones, stay silent. Their frames are lost.
+    pub fn black_hole(&self) {
+        self.with(|state| state.black_hole(true));
+    }
+
+    /// Ends a [black hole](Self::black_hole): new connections work again. Those that are silent stay so.
+    pub fn end_black_hole(&self) {
+        self.with(|state| state.black_hole(false));
     }
 
     /// Answers the next `count` handshakes with an HTTP status.

@@ -35,9 +35,12 @@ impl Handshake {
         Self { path: path.to_owned(), query: query.to_owned(), headers: Vec::new() }
     }
 
-    /// A header, by its name in lower case.
+    /// A header, by its name.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(its, _)| its == name).map(|(_, value)| value.as_str())
+        self.headers
+            .iter()
+            .find(|(its, _)| its.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
     }
 }
 
@@ -70,7 +73,7 @@ pub enum Output {
     Drop,
 }
 
-/// The server without a WebSocket: whoever moves frames calls these methods, with a `now` that never goes back.
+/// The server without a WebSocket: call these methods to move the frames yourself, with a `now` that never goes back.
 impl FakeServer {
     /// Opens a connection.
     ///
@@ -107,7 +110,7 @@ impl FakeServer {
     pub fn receive_binary(&self, connection: ConnectionId, now: Instant) {
         self.with(|state| {
             state.set_time(now);
-            state.raise(connection);
+            state.raise(connection, || "a binary message".to_owned());
         });
     }
 

@@ -329,6 +329,12 @@ fn in_closure<T>(closure: impl FnOnce() -> T) -> T {
 
 impl fmt::Debug for FakeServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("FakeServer(…)")
+        let state = self.lock();
+        let streams: Vec<&String> = state.views.keys().collect();
+        let connections = state.open_connections();
+        f.debug_struct("FakeServer")
+            .field("streams", &streams)
+            .field("connections", &connections)
+            .finish_non_exhaustive()
     }
 }

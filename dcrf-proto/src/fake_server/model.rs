@@ -51,7 +51,8 @@ impl Default for Model {
 }
 
 impl Model {
-    /// A model without fields, whose primary key is the integer `id`.
+    /// A model without fields, whose primary key is the integer `id`. The client's default is `pk`: set its `pk_field`, or
+    /// [`pk_field`](Self::pk_field) here, to what the real server has.
     pub fn new() -> Self {
         Self {
             fields: Vec::new(),
@@ -95,14 +96,15 @@ impl Model {
         self
     }
 
-    /// Adds a check of a row before it is saved, as a serializer's `validate`. It gets the valid fields, and its error
+    /// Adds a check of a row before it is saved, as a serializer's `validate`. It gets the valid fields, of a `patch` those
+    /// that are given, and its error
     /// becomes the reply's `errors` with status 400: a string, an array or an object by field.
     ///
     /// ```
     /// # use dcrf_proto::fake_server::{Field, Model};
     /// # use serde_json::json;
-    /// let model = Model::new().field(Field::text("title")).validate(|fields| match &fields["title"] {
-    ///     title if title == "forbidden" => Err(json!({"title": ["Choose another title."]})),
+    /// let model = Model::new().field(Field::text("title")).validate(|fields| match fields.get("title") {
+    ///     Some(title) if title == "forbidden" => Err(json!({"title": ["Choose another title."]})),
     ///     _ => Ok(()),
     /// });
     /// # drop(model);
@@ -115,7 +117,7 @@ impl Model {
         self
     }
 
-    /// Adds a row. It needs no key. Fields that are missing get their default.
+    /// Adds a row. It needs no key, and is not validated. Fields that are missing get their default, or null.
     pub fn row(mut self, row: Value) -> Self {
         self.rows.push(row);
         self

@@ -174,7 +174,8 @@ impl State {
             let payload = if event.action == "delete" {
                 say(204, json!([]), json!({"pk": event.pk}))
             } else if view.lookup_field.is_some() && !view.looks_up_pk_too {
-                return self.raise(id);
+                let message = "an instance is read by `pk`, and the lookup field is another";
+                return self.raise(id, || format!("{message}: stream `{stream}`"));
             } else {
                 let model = view.model.as_deref().unwrap_or_default();
                 match self.tables.get(model, &event.pk) {

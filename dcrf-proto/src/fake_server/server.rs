@@ -59,6 +59,7 @@ pub(super) struct State {
     pub(super) connections: BTreeMap<ConnectionId, Connection>,
     pub(super) calls: Vec<(Arc<Call>, bool)>,
     pub(super) frames: Vec<(ConnectionId, Direction, String)>,
+    pub(super) exceptions: Vec<String>,
     pub(super) script: Option<Script>,
     pub(super) checks: Vec<Check>,
     pub(super) refusals: VecDeque<u16>,
@@ -80,27 +81,26 @@ pub(super) struct State {
     next_connection: u64,
 }
 
-/// The time since the server was first used, and what [`FakeServer::advance`](super::FakeServer::advance) has skipped.
+/// The time since the server was first used. It goes on by the differences between instants, since the next test that uses
+/// the server may have another clock.
 #[derive(Default)]
 pub(super) struct Clock {
-    epoch: Option<Instant>,
-    skipped: Duration,
+    last: Option<Instant>,
     pub(super) now: Duration,
 }
 
 impl Clock {
     fn set(&mut self, now: Instant) {
-        let epoch = *self.epoch.get_or_insert(now);
-        self.now = self.now.max(now.saturating_duration_since(epoch) + self.skipped);
+        let last = self.last.replace(now).unwrap_or(now);
+        self.now += now.saturating_duration_since(last);
     }
 
     pub(super) fn skip(&mut self, time: Duration) {
-        self.skipped += time;
         self.now += time;
     }
 
     fn instant(&self, at: Duration) -> Option<Instant> {
-        self.epoch.map(|epoch| epoch + at.saturating_sub(self.skipped))
+        self.last.map(|last| last + at.saturating_sub(self.now))
     }
 }
 
@@ -115,6 +115,7 @@ impl State {
             connections: BTreeMap::new(),
             calls: Vec::new(),
             frames: Vec::new(),
+            exceptions: Vec::new(),
             script: None,
             checks: Vec::new(),
             refusals: VecDeque::new(),
@@ -250,9 +251,10 @@ impl State {
     }
 
     /// An unhandled exception: what is sent until the connection ends is lost.
-    pub(super) fn raise(&mut self, id: ConnectionId) {
+    pub(super) fn raise(&mut self, id: ConnectionId, why: impl FnOnce() -> String) {
         let Some(connection) = self.open(id) else { return };
         connection.has_raised = true;
+        self.exceptions.push(format!("connection {id}: {}", why()));
         let delay = self.step_delay(Step::Exception);
         let close = match self.preset {
             Preset::Daphne => Some((1011, String::new())),
@@ -376,12 +378,17 @@ impl State {
             return self.play(id, Some(text));
         }
         let Some(connection) = self.open(id) else { return };
-        let Some((stream, payload)) = connection.parse(text) else { return self.raise(id) };
+        let Some((stream, payload)) = connection.parse(text) else {
+            let streams: Vec<&str> = self.views.keys().map(String::as_str).collect();
+            let streams = streams.join("`, `");
+            let message = "a frame without a known stream and a payload";
+            return self.raise(id, || format!("{message}: {text}. The streams are `{streams}`."));
+        };
         let handshake = connection.handshake.clone();
         let now = self.clock.now;
         let consumer = self.open(id).and_then(|connection| connection.consumers.get_mut(&stream));
         let Some(consumer) = consumer.filter(|its| its.ready_at <= now && !its.is_closed) else {
-            return self.raise(id);
+            return self.raise(id, || format!("a frame for `{stream}`, which is not open: {text}"));
         };
         let item = Item::parse(id, handshake, &stream, payload);
         let call = item.call().cloned();

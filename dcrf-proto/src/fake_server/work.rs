@@ -35,7 +35,9 @@ impl State {
                     let payload = error_payload(&Value::Null, 405, error, &request_id);
                     self.send(id, stream, &payload);
                 }
-                Some(Item::Raise) => self.raise(id),
+                Some(Item::Raise) => {
+                    self.raise(id, || format!("a payload for `{stream}` that is no object"));
+                }
                 Some(Item::Event(event)) => self.deliver(id, stream, &event),
                 None => return,
             }
@@ -49,7 +51,7 @@ impl State {
         let (status, error) = if view.is_some_and(|view| !in_closure(|| view.is_allowed(call))) {
             (403, FORBIDDEN.to_owned())
         } else if action.is_array() || action.is_object() {
-            return self.raise(id);
+            return self.raise(id, || format!("the action {action} is no text"));
         } else {
             (405, format!("Method \"{}\" not allowed.", call.action))
         };
@@ -115,7 +117,13 @@ impl State {
     }
 
     fn perform(&mut self, id: ConnectionId, call: Arc<Call>) {
-        let Some(mut answer) = self.answer_of(id, &call) else { return self.raise(id) };
+        let Some(mut answer) = self.answer_of(id, &call) else {
+            return self.raise(id, || {
+                let arguments = Value::Object(call.arguments.clone());
+                let call = format!("`{}` on `{}` with {arguments}", call.action, call.stream);
+                format!("{call}: an argument is missing, or has the wrong type")
+            });
+        };
         self.publish();
         if let Some(hold) = self
             .reach(|at| matches!(at, HeldAt::Reply(stream, action) if is_of(&call, stream, action)))
@@ -197,7 +205,9 @@ impl State {
                     self.reply(id, &call, &reply);
                 }
             }
-            End::Raise => self.raise(id),
+            End::Raise => {
+                self.raise(id, || format!("`{}` on `{}` raises", call.action, call.stream));
+            }
             End::Close { code, reason } => self.close(id, code, &reason),
             End::HangUp { code } => self.hang_up(id, &call.stream, code),
         }

@@ -334,7 +334,7 @@
 //! | the server closes with a code | `close(4001, "bye")` |
 //! | the server restarts | `restart`; `restart_without_rows` if it has its first rows again then |
 //! | the server is down for a while | `stop`, then `start` |
-//! | the server is silent: not even pings are answered | `black_hole(true)`, then `black_hole(false)` |
+//! | the server is silent: not even pings are answered | `black_hole()`, then `end_black_hole()` |
 //! | handshakes are refused | `refuse(3, 503)`; `check_handshake` decides by URL and headers |
 //! | a reply is an error | `answer_next("tasks", "create", Answer::error(503, "Try again later."))` |
 //! | a call gets no reply | `answer_next("tasks", "create", Answer::silence())` |

@@ -125,7 +125,7 @@ fn ping_is_answered_unless_the_server_is_silent() {
     let mut socket = connect(&server);
     block_on(socket.send(Message::Ping("1".into()))).unwrap();
     assert_eq!(next(&mut socket), Some(Message::Pong("1".into())));
-    server.black_hole(true);
+    server.black_hole();
     block_on(socket.send(Message::Ping("2".into()))).unwrap();
     assert!(block_on(poll_once(socket.next())).is_none());
     block_on(socket.send(Message::Close(None))).unwrap();
