@@ -26,9 +26,9 @@ async fn play(builder: Builder) -> Vec<Value> {
 async fn conversation_with_the_real_server_is_replayed() {
     let server = Server::start().unwrap();
     let lines: Arc<Mutex<Vec<String>>> = Arc::default();
-    let recorder = lines.clone();
+    let lines_of_client = lines.clone();
     let builder = dcrf_tokio::builder(&server.url("/ws/"))
-        .record(move |line| recorder.lock().unwrap().push(line.to_string()));
+        .record(move |line| lines_of_client.lock().unwrap().push(line.to_string()));
     let recorded = play(builder).await;
     let lines = lines.lock().unwrap().join("\n");
 

@@ -71,13 +71,14 @@ impl FakeServer {
     /// If not. The message lists the calls that have arrived.
     #[track_caller]
     pub fn assert_calls<const N: usize>(&self, expected: [(&str, &str, Value); N]) {
+        let expected = Vec::from(expected);
         let calls = self.all_calls();
         let is_equal = calls.len() == N
             && calls.iter().zip(&expected).all(|(call, (stream, action, arguments))| {
                 call.stream == *stream && call.action == *action && contains(call, arguments)
             });
         self.with(|state| {
-            state.calls.iter_mut().for_each(|(_, is_asserted)| *is_asserted = is_equal)
+            state.calls.iter_mut().for_each(|(_, is_asserted)| *is_asserted = is_equal);
         });
         assert!(is_equal, "the calls are not the {N} expected ones. {}", self.unasserted());
     }

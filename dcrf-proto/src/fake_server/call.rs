@@ -69,6 +69,7 @@ impl Action<'_> {
     /// # Panics
     ///
     /// If there is no such model.
+    #[track_caller]
     pub fn rows(&self, model: &str) -> Vec<Value> {
         self.tables.all(model).into_iter().map(|(_, row)| row).collect()
     }
@@ -78,6 +79,7 @@ impl Action<'_> {
     /// # Panics
     ///
     /// If there is no such model.
+    #[track_caller]
     pub fn row(&self, model: &str, pk: &Value) -> Option<Value> {
         self.tables.get(model, pk).map(Value::Object)
     }
@@ -87,7 +89,9 @@ impl Action<'_> {
     /// # Panics
     ///
     /// If there is no such model or field, or a row with the key in `row`.
+    #[track_caller]
     pub fn insert(&mut self, model: &str, row: &Value) -> Value {
+        self.tables.check_row(model, row, true).unwrap_or_else(|error| panic!("{error}"));
         self.tables.insert(model, row)
     }
 
@@ -96,7 +100,9 @@ impl Action<'_> {
     /// # Panics
     ///
     /// If there is no such model.
+    #[track_caller]
     pub fn update(&mut self, model: &str, pk: &Value, fields: Value) -> bool {
+        self.tables.check_row(model, &fields, false).unwrap_or_else(|error| panic!("{error}"));
         self.tables.update(model, pk, &fields_of(fields))
     }
 
@@ -105,6 +111,7 @@ impl Action<'_> {
     /// # Panics
     ///
     /// If there is no such model.
+    #[track_caller]
     pub fn delete(&mut self, model: &str, pk: &Value) -> bool {
         self.tables.delete(model, pk)
     }

@@ -41,17 +41,35 @@ impl FakeServer {
     }
 
     /// Loses the next `count` events for a stream, silently. Each feed and instance of each connection gets its own event.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such stream.
+    #[track_caller]
     pub fn lose_events(&self, stream: &str, count: usize) {
+        self.check(|state| state.check_stream(stream));
         self.next_fates(stream, Fate::Lose, count);
     }
 
     /// Sends the next `count` events for a stream twice.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such stream.
+    #[track_caller]
     pub fn repeat_events(&self, stream: &str, count: usize) {
+        self.check(|state| state.check_stream(stream));
         self.next_fates(stream, Fate::Repeat, count);
     }
 
     /// Swaps the next two events for a stream: the first arrives with the second, behind it.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such stream.
+    #[track_caller]
     pub fn swap_events(&self, stream: &str) {
+        self.check(|state| state.check_stream(stream));
         self.with(|state| state.swap_next(stream));
     }
 

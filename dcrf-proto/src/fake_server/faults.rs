@@ -1,7 +1,11 @@
 //! Faults: one call each.
 
 use std::fmt;
+use std::future::poll_fn;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
 use std::time::Duration;
 
 use super::server::{HeldAt, State};
@@ -29,12 +33,47 @@ pub struct Hold {
     id: u64,
 }
 
+/// Wakes a thread.
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
 static NEXT_HOLD: AtomicU64 = AtomicU64::new(1);
 
 impl Hold {
     /// Whether the server waits at this point.
     pub fn is_reached(&self) -> bool {
         self.server.with(|state| state.is_reached(self.id))
+    }
+
+    /// Waits until the server waits at this point.
+    ///
+    /// ```
+    /// # use dcrf_proto::fake_server::FakeServer;
+    /// # async fn f(server: FakeServer) {
+    /// let hold = server.hold_reply("tasks", "create");
+    /// // … the program creates a task, in another task …
+    /// hold.reached().await;
+    /// server.restart();
+    /// # }
+    /// ```
+    pub async fn reached(&self) {
+        let is_reached = |cx: &mut Context<'_>| {
+            self.server.with(|state| state.poll_reached(self.id, cx.waker()))
+        };
+        poll_fn(|cx| if is_reached(cx) { Poll::Ready(()) } else { Poll::Pending }).await;
+    }
+
+    /// [`reached`](Self::reached) for programs without async: blocks the thread.
+    pub fn wait(&self) {
+        let waker = Waker::from(Arc::new(Unpark(thread::current())));
+        while !self.server.with(|state| state.poll_reached(self.id, &waker)) {
+            thread::park();
+        }
     }
 
     /// Lets the server go on.
@@ -117,7 +156,13 @@ impl FakeServer {
 
     /// Makes a stream ready only after this time on each new connection, as a slow `can_connect` does. Until then a frame
     /// to it ends the connection.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such stream.
+    #[track_caller]
     pub fn ready_after(&self, stream: &str, delay: Duration) {
+        self.check(|state| state.check_stream(stream));
         self.with(|state| state.late.insert(stream.to_owned(), delay));
     }
 
@@ -140,7 +185,13 @@ impl FakeServer {
     /// server.answer_next("tasks", "create", Answer::error(503, json!("Try again later.")));
     /// server.answer_next("tasks", "list", Answer::raise()); // ends the connection
     /// ```
+    ///
+    /// # Panics
+    ///
+    /// If there is no such stream.
+    #[track_caller]
     pub fn answer_next(&self, stream: &str, action: &str, answer: Answer) {
+        self.check(|state| state.check_stream(stream));
         let key = (stream.to_owned(), action.to_owned());
         self.with(|state| state.answers.entry(key).or_default().push_back(answer));
     }
@@ -154,19 +205,37 @@ impl FakeServer {
     }
 
     /// Makes the next call of an action wait before it is performed. Its stream does nothing else meanwhile.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such stream.
+    #[track_caller]
     pub fn hold(&self, stream: &str, action: &str) -> Hold {
+        self.check(|state| state.check_stream(stream));
         self.new_hold(HeldAt::Call(stream.to_owned(), action.to_owned()))
     }
 
     /// Makes the next call of an action wait when it has been performed, before its reply: a list has read its rows, and a
     /// create has saved its row.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such stream.
+    #[track_caller]
     pub fn hold_reply(&self, stream: &str, action: &str) -> Hold {
+        self.check(|state| state.check_stream(stream));
         self.new_hold(HeldAt::Reply(stream.to_owned(), action.to_owned()))
     }
 
     /// Keeps the events for a stream, of all connections, on their way. Feeds have serialized the row already, so what
     /// arrives then is old.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such stream.
+    #[track_caller]
     pub fn hold_events(&self, stream: &str) -> Hold {
+        self.check(|state| state.check_stream(stream));
         self.new_hold(HeldAt::Events(stream.to_owned()))
     }
 

@@ -129,25 +129,35 @@ impl FakeServer {
     ///
     /// # Panics
     ///
-    /// If a row of the model has the key of another.
+    /// If a row of the model has an unknown field or the key of another, or the order is by an unknown field.
+    #[track_caller]
     pub fn model(&self, name: &str, model: Model) {
-        self.with(|state| {
-            state.tables.add(name, model);
-            state.add_view(name, View::of(name));
+        let added = self.with(|state| {
+            state.tables.add(name, model)?;
+            state.add_view(name, View::of(name))
         });
+        self.check(|_| added);
     }
 
     /// Adds a stream, or replaces it for future connections.
     ///
     /// # Panics
     ///
-    /// If the view serves a model that was not added.
+    /// If the view names a model that was not added, or a field that it has not.
+    #[track_caller]
     pub fn view(&self, stream: &str, view: View) {
-        self.with(|state| state.add_view(stream, view));
+        let added = self.with(|state| state.add_view(stream, view));
+        self.check(|_| added);
     }
 
     /// Serves a stream without the multiplexer at this path. All other paths serve all streams.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such stream.
+    #[track_caller]
     pub fn bare(&self, path: &str, stream: &str) {
+        self.check(|state| state.check_stream(stream));
         self.with(|state| state.bare.insert(path.to_owned(), stream.to_owned()));
     }
 
@@ -173,7 +183,9 @@ impl FakeServer {
     /// # Panics
     ///
     /// If there is no such model.
+    #[track_caller]
     pub fn rows(&self, model: &str) -> Vec<Value> {
+        self.check(|state| state.tables.check_model(model).map(|_| ()));
         self.with(|state| state.tables.all(model).into_iter().map(|(_, row)| row).collect())
     }
 
@@ -182,7 +194,9 @@ impl FakeServer {
     /// # Panics
     ///
     /// If there is no such model.
+    #[track_caller]
     pub fn keys(&self, model: &str) -> Vec<Value> {
+        self.check(|state| state.tables.check_model(model).map(|_| ()));
         self.with(|state| state.tables.keys(model))
     }
 
@@ -191,7 +205,9 @@ impl FakeServer {
     /// # Panics
     ///
     /// If there is no such model.
+    #[track_caller]
     pub fn row(&self, model: &str, pk: impl Into<Value>) -> Option<Value> {
+        self.check(|state| state.tables.check_model(model).map(|_| ()));
         self.with(|state| state.tables.get(model, &pk.into()).map(Value::Object))
     }
 
@@ -200,9 +216,12 @@ impl FakeServer {
     /// # Panics
     ///
     /// If there is no such model or field, or a row with the key in `row`.
+    #[track_caller]
     pub fn insert(&self, model: &str, row: impl Into<Value>) -> Value {
+        let row = row.into();
+        self.check(|state| state.tables.check_row(model, &row, true));
         self.with(|state| {
-            let pk = state.tables.insert(model, &row.into());
+            let pk = state.tables.insert(model, &row);
             state.publish();
             pk
         })
@@ -213,7 +232,9 @@ impl FakeServer {
     /// # Panics
     ///
     /// If there is no such model or field, or `fields` is no JSON object.
+    #[track_caller]
     pub fn update(&self, model: &str, pk: impl Into<Value>, fields: Value) -> bool {
+        self.check(|state| state.tables.check_row(model, &fields, false));
         self.with(|state| {
             let is_there = state.tables.update(model, &pk.into(), &fields_of(fields));
             state.publish();
@@ -227,7 +248,9 @@ impl FakeServer {
     /// # Panics
     ///
     /// If there is no such model.
+    #[track_caller]
     pub fn delete(&self, model: &str, pk: impl Into<Value>) -> bool {
+        self.check(|state| state.tables.check_model(model).map(|_| ()));
         self.with(|state| {
             let was_there = state.tables.delete(model, &pk.into());
             state.publish();
@@ -240,12 +263,18 @@ impl FakeServer {
     /// # Panics
     ///
     /// As for [`insert`](Self::insert).
+    #[track_caller]
     pub fn bulk_insert(&self, model: &str, rows: impl IntoIterator<Item = Value>) -> Vec<Value> {
-        self.with(|state| {
-            let pks = rows.into_iter().map(|row| state.tables.insert(model, &row)).collect();
-            state.tables.commits.clear();
-            pks
-        })
+        let rows = rows.into_iter();
+        let pks = rows.map(|row| {
+            self.check(|state| state.tables.check_row(model, &row, true));
+            self.with(|state| {
+                let pk = state.tables.insert(model, &row);
+                state.tables.commits.clear();
+                pk
+            })
+        });
+        pks.collect()
     }
 
     /// Changes a row without an event, and without a new `updated_at`, as `QuerySet.update` does. Returns whether there is
@@ -254,7 +283,9 @@ impl FakeServer {
     /// # Panics
     ///
     /// As for [`update`](Self::update).
+    #[track_caller]
     pub fn update_silently(&self, model: &str, pk: impl Into<Value>, fields: Value) -> bool {
+        self.check(|state| state.tables.check_row(model, &fields, false));
         self.with(|state| state.tables.update_silently(model, &pk.into(), &fields_of(fields)))
     }
 
@@ -263,12 +294,20 @@ impl FakeServer {
     /// # Panics
     ///
     /// If there is no such model.
+    #[track_caller]
     pub fn delete_silently(&self, model: &str, pk: impl Into<Value>) -> bool {
+        self.check(|state| state.tables.check_model(model).map(|_| ()));
         self.with(|state| state.tables.delete_silently(model, &pk.into()))
     }
 
     /// Sends an unsolicited payload on a stream of every connection.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such stream.
+    #[track_caller]
     pub fn push(&self, stream: &str, payload: impl Into<Value>) {
+        self.check(|state| state.check_stream(stream));
         let payload = payload.into();
         self.with(|state| {
             for connection in state.open_connections() {
@@ -305,6 +344,15 @@ impl FakeServer {
         drop(state);
         wakers.into_iter().for_each(Waker::wake);
         result
+    }
+
+    /// Panics, at the caller, with a mistake of the test.
+    #[track_caller]
+    fn check(&self, check: impl FnOnce(&State) -> Result<(), String>) {
+        let checked = self.with(|state| check(state));
+        if let Err(error) = checked {
+            panic!("{error}");
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -35,6 +35,8 @@ pub(super) enum HeldAt {
 struct HoldState {
     at: HeldAt,
     is_reached: bool,
+    /// Who waits until it is reached.
+    wakers: Vec<Waker>,
 }
 
 /// What is due later.
@@ -75,6 +77,8 @@ pub(super) struct State {
     pub(super) event_delay: Duration,
     pub(super) capacity: usize,
     holds: BTreeMap<u64, HoldState>,
+    /// To wake once the lock is free.
+    wakers: Vec<Waker>,
     /// By time, and then in order.
     jobs: BTreeMap<(Duration, u64), Job>,
     next_job: u64,
@@ -131,18 +135,26 @@ impl State {
             event_delay: Duration::ZERO,
             capacity: CAPACITY,
             holds: BTreeMap::new(),
+            wakers: Vec::new(),
             jobs: BTreeMap::new(),
             next_job: 0,
             next_connection: 1,
         }
     }
 
-    pub(super) fn add_view(&mut self, stream: &str, view: View) {
+    pub(super) fn add_view(&mut self, stream: &str, view: View) -> Result<(), String> {
         if let Some(model) = &view.model {
-            // Panics if there is no such model.
-            self.tables.table(model);
+            for field in view.fields() {
+                self.tables.check_field(model, field)?;
+            }
         }
         self.views.insert(stream.to_owned(), Arc::new(view));
+        Ok(())
+    }
+
+    pub(super) fn check_stream(&self, stream: &str) -> Result<(), String> {
+        let is_known = self.views.contains_key(stream);
+        if is_known { Ok(()) } else { Err(format!("the fake server has no stream `{stream}`")) }
     }
 
     pub(super) fn set_time(&mut self, now: Instant) {
@@ -325,7 +337,8 @@ impl State {
     pub(super) fn take_wakers(&mut self) -> Vec<Waker> {
         let timeout = self.jobs.first_key_value().map(|((at, _), _)| *at);
         let connections = self.connections.values_mut();
-        connections.filter_map(|connection| connection.take_waker(timeout)).collect()
+        let connections = connections.filter_map(|connection| connection.take_waker(timeout));
+        self.wakers.drain(..).chain(connections).collect()
     }
 
     pub(super) fn step_delay(&mut self, step: Step<'_>) -> Duration {
@@ -333,11 +346,20 @@ impl State {
     }
 
     pub(super) fn add_hold(&mut self, id: u64, at: HeldAt) {
-        self.holds.insert(id, HoldState { at, is_reached: false });
+        self.holds.insert(id, HoldState { at, is_reached: false, wakers: Vec::new() });
     }
 
     pub(super) fn is_reached(&self, id: u64) -> bool {
         self.holds.get(&id).is_some_and(|hold| hold.is_reached)
+    }
+
+    /// Whether the server waits at this hold. Otherwise it wakes the waker once it does.
+    pub(super) fn poll_reached(&mut self, id: u64, waker: &Waker) -> bool {
+        let Some(hold) = self.holds.get_mut(&id) else { return true };
+        if !hold.is_reached {
+            hold.wakers.push(waker.clone());
+        }
+        hold.is_reached
     }
 
     /// The hold that waits at this point. A call is held once, events until the release.
@@ -346,6 +368,7 @@ impl State {
         let mut holds = self.holds.iter_mut();
         let (id, hold) = holds.find(|(_, hold)| is_meant(&hold.at) && is_free(hold))?;
         hold.is_reached = true;
+        self.wakers.append(&mut hold.wakers);
         Some(*id)
     }
 

@@ -59,7 +59,8 @@ impl Tables {
         }
     }
 
-    pub(super) fn add(&mut self, name: &str, mut model: Model) {
+    pub(super) fn add(&mut self, name: &str, mut model: Model) -> Result<(), String> {
+        let order = model.order.clone();
         let rows = std::mem::take(&mut model.rows);
         let table = Table {
             model,
@@ -69,11 +70,14 @@ impl Tables {
             next_serial: 0,
         };
         self.by_name.insert(name.to_owned(), table);
+        order.iter().try_for_each(|field| self.check_field(name, field))?;
         for row in &rows {
+            self.check_row(name, row, true)?;
             self.insert(name, row);
         }
         self.table_mut(name).model.rows = rows;
         self.commits.clear();
+        Ok(())
     }
 
     /// Joins the commits of each row, as those of one transaction.
@@ -93,17 +97,47 @@ impl Tables {
     /// Brings back the rows that the models had at first.
     pub(super) fn reset(&mut self) {
         for (name, table) in std::mem::take(&mut self.by_name) {
-            self.add(&name, table.model);
+            // They were checked when the model was added.
+            let _ = self.add(&name, table.model);
         }
     }
 
+    /// Panics if there is no such model: a mistake of the test, and not of the client.
+    #[track_caller]
     pub(super) fn table(&self, model: &str) -> &Table {
-        self.by_name.get(model).unwrap_or_else(|| panic!("the fake server has no model `{model}`"))
+        self.check_model(model).unwrap_or_else(|error| panic!("{error}"))
     }
 
+    #[track_caller]
     fn table_mut(&mut self, model: &str) -> &mut Table {
         let table = self.by_name.get_mut(model);
         table.unwrap_or_else(|| panic!("the fake server has no model `{model}`"))
+    }
+
+    pub(super) fn check_model(&self, model: &str) -> Result<&Table, String> {
+        let table = self.by_name.get(model);
+        table.ok_or_else(|| format!("the fake server has no model `{model}`"))
+    }
+
+    pub(super) fn check_field(&self, model: &str, name: &str) -> Result<(), String> {
+        let Model { fields, pk_field, updated_at, .. } = &self.check_model(model)?.model;
+        let is_field = fields.iter().any(|field| field.name == name);
+        let is_known = is_field || name == pk_field || updated_at.as_deref() == Some(name);
+        if is_known { Ok(()) } else { Err(format!("`{model}` has no field `{name}`")) }
+    }
+
+    /// Whether a row that a test writes has only known fields, and a new row no key of another.
+    pub(super) fn check_row(&self, model: &str, row: &Value, is_new: bool) -> Result<(), String> {
+        let table = self.check_model(model)?;
+        let Value::Object(fields) = row else {
+            return Err(format!("a row of `{model}` is a JSON object, and not {row}"));
+        };
+        fields.keys().try_for_each(|name| self.check_field(model, name))?;
+        let pk = fields.get(&table.model.pk_field).filter(|_| is_new);
+        match pk.and_then(|pk| self.find(model, pk)) {
+            Some(pk) => Err(format!("`{model}` has a row with the key {pk} already")),
+            None => Ok(()),
+        }
     }
 
     /// The key of the row that a client's `pk` names.
@@ -173,9 +207,6 @@ impl Tables {
         let given = row.get(&pk_field).and_then(|pk| self.table(model).key(pk));
         let key = given.unwrap_or_else(|| self.next_key(model, key_form));
         let table = self.table_mut(model);
-        let is_free = !table.rows.contains_key(&key);
-        assert!(is_free, "`{model}` has a row with the key {} already", key.to_value());
-        table.check_names(model, row.as_object());
         if let Key::Integer(number) = key {
             table.next_key = table.next_key.max(number + 1);
         }
@@ -200,7 +231,6 @@ impl Tables {
         let Some(key) = table.key(pk) else { return false };
         let Some(mut fields) = table.rows.get(&key).cloned() else { return false };
         let old = Some(table.serialize(&key, &fields));
-        table.check_names(model, Some(changed));
         fields.extend(changed.clone());
         self.stamp(model, &mut fields);
         let table = self.table_mut(model);
@@ -242,7 +272,6 @@ impl Tables {
     /// Changes a row without an event, and without a new `updated_at`.
     pub(super) fn update_silently(&mut self, model: &str, pk: &Value, changed: &Fields) -> bool {
         let table = self.table_mut(model);
-        table.check_names(model, Some(changed));
         let row = table.key(pk).and_then(|key| table.rows.get_mut(&key));
         row.map(|fields| fields.extend(changed.clone())).is_some()
     }
@@ -280,18 +309,6 @@ impl Table {
                 python::int(pk).and_then(|pk| i64::try_from(pk).ok()).map(Key::Integer)
             }
             KeyForm::Uuid => uuid(pk).map(|uuid| Key::Text(uuid.to_string())),
-        }
-    }
-
-    /// Panics at a name that is no field's: a mistake of the test, and not of the client.
-    fn check_names(&self, model: &str, row: Option<&Fields>) {
-        let Model { fields, pk_field, updated_at, .. } = &self.model;
-        let is_known = |name: &String| {
-            let is_field = fields.iter().any(|field| field.name == *name);
-            is_field || name == pk_field || updated_at.as_ref() == Some(name)
-        };
-        for name in row.into_iter().flat_map(Fields::keys) {
-            assert!(is_known(name), "`{model}` has no field `{name}`");
         }
     }
 

@@ -116,7 +116,16 @@ impl View {
     }
 
     /// Removes an action of a stream with a model, which then answers 405.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such action.
+    #[track_caller]
     pub fn without(mut self, action: &'static str) -> Self {
+        assert!(
+            MODEL_ACTIONS.contains(&action),
+            "`{action}` is no action of a stream with a model"
+        );
         self.without.push(action);
         self
     }
@@ -140,6 +149,12 @@ impl View {
 
     pub(super) fn is_allowed(&self, call: &Call) -> bool {
         self.permissions.iter().all(|is_allowed| is_allowed(call))
+    }
+
+    /// The fields that the view names.
+    pub(super) fn fields(&self) -> impl Iterator<Item = &str> {
+        let filters = self.filters.iter().chain(&self.lookup_field).map(String::as_str);
+        filters.chain(self.feeds.iter().filter_map(Feed::group_argument))
     }
 
     /// The model, if it is this action's.

@@ -57,7 +57,7 @@ async fn tasks_of_others_appear() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn refused_task_is_explained() {
+async fn error_reply_to_a_new_task_is_shown() {
     let server = server_with([]);
     let mut user = User::open(&server).await;
 
@@ -135,7 +135,7 @@ async fn board_follows_a_server_that_has_lost_its_rows() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn renaming_a_task_that_was_deleted_is_explained() {
+async fn renaming_a_deleted_task_shows_the_error() {
     let server = server_with(["Mow", "Paint"]);
     let mut user = User::open(&server).await;
 

@@ -58,7 +58,7 @@
 //!     let task = add(&client, "Paint").await?;
 //!     assert_eq!(server.rows("tasks"), [task]);
 //!
-//!     // The server refuses it, in Django's words.
+//!     // The server replies with an error, in Django's words.
 //!     let Err(RequestError::ErrorReply(reply)) = add(&client, "").await else { panic!() };
 //!     assert_eq!(reply.messages(), ["title: This field may not be blank."]);
 //!
@@ -81,7 +81,7 @@
 //! ```
 //!
 //! Copy the tests of the example `board` in the repository (`dcrf-tokio/examples/board/tests.rs`). They test a program for the
-//! terminal: a task that is refused, changes made offline, a restart, and two users who rename the same task.
+//! terminal: an error reply, changes made offline, a restart, and two users who rename the same task.
 //!
 //! Don't pause the clock while a test uses real sockets: it jumps ahead while they wait.
 //!
@@ -298,7 +298,7 @@
 //!
 //! # What arrived
 //!
-//! The server remembers each call. `assert_called` finds the oldest that has these arguments, among others, and returns it. Each
+//! The server records each call. `assert_called` finds the oldest that has these arguments, among others, and returns it. Each
 //! call is asserted once. `assert_nothing_else` fails if there is a call that you have not asserted:
 //!
 #![cfg_attr(feature = "fake-server", doc = "```")]
@@ -323,8 +323,8 @@
 //! # }
 //! ```
 //!
-//! A failed assertion lists the calls that have arrived. `calls` returns them, `subscriptions` what is subscribed now, and
-//! `forget_calls` begins anew.
+//! A failed assertion lists the calls that have arrived. `calls` returns them, `forget_calls` clears them, and
+//! `subscriptions` returns what is subscribed now.
 //!
 //! # Faults
 //!
@@ -335,7 +335,7 @@
 //! | the server restarts | `restart`; `restart_without_rows` if it has its first rows again then |
 //! | the server is down for a while | `stop`, then `start` |
 //! | the server is silent: not even pings are answered | `black_hole()`, then `end_black_hole()` |
-//! | handshakes are refused | `refuse(3, 503)`; `check_handshake` decides by URL and headers |
+//! | handshakes fail with an HTTP status | `refuse(3, 503)`; `check_handshake` decides by URL and headers |
 //! | a reply is an error | `answer_next("tasks", "create", Answer::error(503, "Try again later."))` |
 //! | a call gets no reply | `answer_next("tasks", "create", Answer::silence())` |
 //! | a reply is late | `answer_next("tasks", "list", Answer::ok(json!([])).after(delay))` |
@@ -399,10 +399,10 @@
 //!
 //! # What it can't show
 //!
-//! The server in memory behaves as DCRF does: this library's tests compare it with Django, frame by frame. But it does not know
+//! The server in memory behaves as DCRF does: this library's tests compare it with Django, frame by frame. But it is not
 //! your project.
 //!
-//! - Your serializers, permissions, querysets and actions. It has the ones that you describe, and they may be wrong.
+//! - Your serializers, permissions, querysets and actions. It has those that you describe, and a description can be wrong.
 //! - TLS, proxies, nginx, subprotocols, and the limits of the real network.
 //! - Several workers with Redis, and what your database does with two transactions at once.
 //! - Speed. It is in the same process, and does one thing after another.
