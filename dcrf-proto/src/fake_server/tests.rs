@@ -4,6 +4,8 @@ use serde_json::{Value, json};
 
 use super::*;
 
+mod mistakes;
+
 /// A client that sends frames to a server at one moment, and takes what comes.
 struct Client {
     server: FakeServer,
