@@ -244,7 +244,8 @@ impl Tables {
     /// Deletes a row, and those that refer to it. Returns whether there was such a row.
     pub(super) fn delete(&mut self, model: &str, pk: &Value) -> bool {
         let Some(pk) = self.find(model, pk) else { return false };
-        for (other, pk) in self.referring(model, &pk) {
+        // Django deletes them in the reverse order of their keys.
+        for (other, pk) in self.referring(model, &pk).into_iter().rev() {
             self.delete(&other, &pk);
         }
         let table = self.table_mut(model);

@@ -163,10 +163,13 @@ impl Generator {
     }
 
     fn call(&mut self, stream: &Stream) -> (Map<String, Value>, Option<&'static str>) {
+        // Tasks that take memos with them are rare otherwise.
+        let deletes =
+            if stream.model == "task" && self.streams.contains(&"memos") { 25 } else { 8 };
         let kinds = [
             (15, stream.lists != Lists::Never),
             (30, stream.writes),
-            (8, stream.writes),
+            (deletes, stream.writes),
             (12, stream.has_instances),
             (25, stream.has_instances),
             (25, !stream.feeds.is_empty()),
@@ -237,7 +240,12 @@ impl Generator {
             "create" => object(json!({"action": "create"})),
             action => self.with_key(action, stream),
         };
+        let has_tasks = self.streams.contains(&"tasks");
         let rng = &mut self.rng;
+        if stream.name == "memos" && has_tasks && chance(rng, 50) {
+            payload.insert("data".to_owned(), json!({"text": "of a task", "task": rng.u8(1..5)}));
+            return payload;
+        }
         let mut data = Map::new();
         let percent = if action == "patch" { 50 } else { 85 };
         for (name, field) in stream.fields {
