@@ -285,9 +285,7 @@ async fn held_reply_arrives_when_it_is_released() {
     let client = builder(&server).connect().await.unwrap();
     let hold = server.hold_reply("tasks", "create");
     let create = tokio::spawn(client.create::<Value>("tasks", &json!({"title": "Paint"})));
-    while !hold.is_reached() {
-        tokio::task::yield_now().await;
-    }
+    hold.reached().await;
     assert_eq!(server.rows("tasks").len(), 1);
     assert!(!create.is_finished());
     hold.release();

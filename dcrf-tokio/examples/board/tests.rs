@@ -169,7 +169,7 @@ async fn newer_name_replaces_ours() {
     // The server has saved our name, and replies only after somebody else has changed it.
     let reply = server.hold_reply("tasks", "patch");
     user.types("r the lawn\n");
-    user.waits_until(|| reply.is_reached()).await;
+    reply.reached().await;
     server.update("tasks", 1, json!({"title": "Sleep"}));
     reply.release();
     server.insert("tasks", json!({"title": "Wash"}));
@@ -234,13 +234,6 @@ impl User {
         while !is_right(&self.screen()) {
             let changed = timeout(Duration::from_secs(60), self.board.changed()).await;
             assert!(changed.is_ok(), "not on the screen: {what}\n{}", self.screen());
-        }
-    }
-
-    /// Lets the client work until the server has reached a state.
-    async fn waits_until(&mut self, is_reached: impl Fn() -> bool) {
-        while !is_reached() {
-            tokio::task::yield_now().await;
         }
     }
 }

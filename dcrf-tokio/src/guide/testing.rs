@@ -259,9 +259,7 @@
 //!     let tasks: Resource<Task> =
 //!         client.resource("tasks").pk_field("id").feed_action("subscribe_all");
 //!     let tasks = tasks.collection().start()?;
-//!     while !list.is_reached() {
-//!         tokio::task::yield_now().await;
-//!     }
+//!     list.reached().await;
 //!     assert!(matches!(tasks.status(), CollectionStatus::Loading { .. }));
 //!     server.update("tasks", 1, json!({"title": "Mow"}));
 //!     list.release();
@@ -294,7 +292,12 @@
 //! ```
 //!
 //! A `Hold` stops the server at one point until it is released or dropped: before a call (`hold`), before its reply
-//! (`hold_reply`), or with events on their way (`hold_events`). `is_reached` says whether the server waits there.
+//! (`hold_reply`), or with events on their way (`hold_events`). `reached` waits until the server is there; without async,
+//! `wait` does.
+//!
+//! Wait for what the program shows: a change, a batch, a status. With paused time, `sleep(Duration::from_millis(1))` returns
+//! once nothing else can go on. Right after `restart`, the client has not seen the end of its connection: `ready()` returns
+//! at once, with the rows from before. Wait for `Stale` first, as above, or for the next batch.
 //!
 //! # What arrived
 //!
@@ -323,8 +326,11 @@
 //! # }
 //! ```
 //!
-//! A failed assertion lists the calls that have arrived. `calls` returns them, `forget_calls` clears them, and
-//! `subscriptions` returns what is subscribed now.
+//! A failed assertion lists the calls that have arrived. `assert_calls` asserts all of them and their order, `calls` returns
+//! them, `forget_calls` clears them, and `subscriptions` returns what is subscribed now.
+//!
+//! If the client's connection is closed with code 1011, the server has raised an exception: an unknown stream, a missing
+//! argument. `exceptions` says why. To see the frames, add `.record(|line| println!("{line}"))` to the builder.
 //!
 //! # Faults
 //!

@@ -254,7 +254,8 @@ impl<R> Builder<R> {
     /// The handshake and the frames are those of a real WebSocket, but there is no port, thread or task, and no TLS, even
     /// for `wss://`. The server's clock is that of the runtime: with Tokio's paused time, it needs no real time either.
     /// The server selects no subprotocol. If it is [stopped](FakeServer::stop), it fails attempts with
-    /// [`ConnectionRefused`](std::io::ErrorKind::ConnectionRefused).
+    /// [`ConnectionRefused`](std::io::ErrorKind::ConnectionRefused). Its models call their key `id`, as most servers do; the
+    /// client's default is `pk`.
     ///
     /// ```
     /// # use dcrf_proto::websocket::{Builder, ConnectError, Runtime};
