@@ -5,8 +5,7 @@ use std::fmt;
 
 use serde_json::{Value, json};
 
-use super::server::State;
-use super::{ConnectionId, FakeServer, Output};
+use super::{ConnectionId, FakeServer};
 
 /// Which way a frame went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -165,13 +164,18 @@ impl Script {
         self.unexpected.iter().cloned().chain(missing).collect()
     }
 
+    /// The frames that the server sends now.
+    pub(super) fn due(&mut self, id: ConnectionId) -> Vec<Value> {
+        self.playing.get_mut(&id).map(Playing::due).unwrap_or_default()
+    }
+
     pub(super) fn connect(&mut self, id: ConnectionId) {
         let lines = self.recorded.pop_front().unwrap_or_default();
         self.playing.insert(id, Playing { lines, ..Playing::default() });
     }
 
     /// Takes a frame of the client. Returns whether it was recorded.
-    fn receive(&mut self, id: ConnectionId, text: &str) -> bool {
+    pub(super) fn receive(&mut self, id: ConnectionId, text: &str) -> bool {
         let Some(playing) = self.playing.get_mut(&id) else { return false };
         let frame = serde_json::from_str(text).unwrap_or_default();
         let is_recorded = playing.take(&frame);
@@ -225,24 +229,4 @@ fn request_id(frame: &mut Value) -> Option<&mut Value> {
 
 fn take_id(frame: &mut Value) -> Value {
     request_id(frame).map(Value::take).unwrap_or_default()
-}
-
-impl State {
-    /// Plays the recorded conversation on.
-    pub(super) fn play(&mut self, id: ConnectionId, text: Option<&str>) {
-        let Some(script) = self.script.as_mut() else { return };
-        match text {
-            Some(text) if !script.receive(id, text) => {
-                return self.raise(id, || format!("the frame was not recorded: {text}"));
-            }
-            Some(_) => {}
-            None => script.connect(id),
-        }
-        let due = script.playing.get_mut(&id).map(Playing::due).unwrap_or_default();
-        for frame in due {
-            let text = frame.to_string();
-            self.frames.push((id, Direction::ToClient, text.clone()));
-            self.emit(id, Output::Text(text));
-        }
-    }
 }

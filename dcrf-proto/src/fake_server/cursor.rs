@@ -1,14 +1,12 @@
 //! Django REST Framework's `CursorPagination`, with its cursors: base64 of `r=1&p=20`.
 
+use data_encoding::{BASE64, BASE64_MIME_PERMISSIVE};
 use serde_json::{Map, Value, json};
 
-use super::pages::Listed;
 use super::python;
 
 /// The largest offset of a cursor.
 const OFFSET_CUTOFF: i128 = 1000;
-
-const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 #[derive(Default)]
 struct Cursor {
@@ -33,12 +31,23 @@ struct Side<'a> {
     is_reverse: bool,
 }
 
+/// Why there is no page.
+pub(super) enum NoPage {
+    InvalidCursor,
+    /// Django raises, since the position is no key.
+    Raised,
+}
+
 /// The page that the argument `cursor` selects.
-pub(super) fn list(rows: &[(Value, Value)], size: usize, arguments: &Map<String, Value>) -> Listed {
+pub(super) fn list(
+    rows: &[(Value, Value)],
+    size: usize,
+    arguments: &Map<String, Value>,
+) -> Result<Value, NoPage> {
     let cursor = match arguments.get("cursor").filter(|cursor| !cursor.is_null()) {
         Some(text) => match Cursor::decode(&python::text(text)) {
             Some(cursor) => Some(cursor),
-            None => return Listed::NotFound("Invalid cursor".to_owned()),
+            None => return Err(NoPage::InvalidCursor),
         },
         None => None,
     };
@@ -48,7 +57,7 @@ pub(super) fn list(rows: &[(Value, Value)], size: usize, arguments: &Map<String,
     if let Some(position) = &position {
         let number = python::int_of_text(position);
         if number.is_none() && rows.iter().any(|(pk, ..)| pk.is_number()) {
-            return Listed::Raised;
+            return Err(NoPage::Raised);
         }
         let is_behind = |(pk, text, _): &(&Value, String, &Value)| match (python::int(pk), number) {
             (Some(pk), Some(number)) if !is_reverse => pk > number,
@@ -98,7 +107,7 @@ pub(super) fn list(rows: &[(Value, Value)], size: usize, arguments: &Map<String,
     };
     let next = has_next.then(|| seen_from(false).link());
     let previous = has_previous.then(|| seen_from(true).link());
-    Listed::Page(json!({"next": next, "previous": previous, "results": results}))
+    Ok(json!({"next": next, "previous": previous, "results": results}))
 }
 
 impl Side<'_> {
@@ -149,52 +158,22 @@ impl Cursor {
         let reverse = self.is_reverse.then(|| "r=1".to_owned());
         let position = self.position.as_ref().map(|position| format!("p={position}"));
         let parts: Vec<_> = [offset, reverse, position].into_iter().flatten().collect();
-        to_base64(parts.join("&").as_bytes())
+        BASE64.encode(parts.join("&").as_bytes())
     }
 }
 
-fn to_base64(bytes: &[u8]) -> String {
-    let mut text = String::new();
-    for chunk in bytes.chunks(3) {
-        let byte = |at: usize| u32::from(chunk.get(at).copied().unwrap_or(0));
-        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
-        for (at, shift) in [18, 12, 6, 0].into_iter().enumerate() {
-            let is_padding = at > chunk.len();
-            let letter = ALPHABET[(bits >> shift & 63) as usize];
-            text.push(if is_padding { '=' } else { letter.into() });
-        }
-    }
-    text
-}
-
-/// As Python's `b64decode`: ignores what is no letter of the alphabet, and needs the padding.
+/// As Python's `b64decode`: ignores what is no letter of the alphabet and what follows the padding, which must be complete.
 fn from_base64(text: &str) -> Option<Vec<u8>> {
-    if !text.is_ascii() {
+    let is_letter = |letter: &char| letter.is_ascii_alphanumeric() || "+/=".contains(*letter);
+    let letters: String = text.is_ascii().then(|| text.chars().filter(is_letter).collect())?;
+    let data = letters.trim_start_matches('=').split('=').next().unwrap_or_default();
+    let padded = data.len().next_multiple_of(4);
+    let padding = letters.trim_start_matches('=').len() - data.len();
+    if data.len() + padding < padded {
         return None;
     }
-    let (mut bytes, mut bits, mut letters) = (Vec::new(), 0_u32, 0);
-    let mut padding = 0;
-    for letter in text.bytes() {
-        if letter == b'=' {
-            padding += 1;
-            if letters >= 2 && letters + padding >= 4 {
-                return Some(bytes);
-            }
-            continue;
-        }
-        let Some(value) = ALPHABET.iter().position(|its| *its == letter) else { continue };
-        padding = 0;
-        bits = bits << 6 | u32::try_from(value).ok()?;
-        letters = (letters + 1) % 4;
-        let byte = match letters {
-            2 => bits >> 4,
-            3 => bits >> 2,
-            0 => bits,
-            _ => continue,
-        };
-        bytes.push(byte.to_le_bytes()[0]);
-    }
-    (letters == 0).then_some(bytes)
+    let padded = format!("{data:=<padded$}");
+    BASE64_MIME_PERMISSIVE.decode(padded.as_bytes()).ok()
 }
 
 #[cfg(test)]
@@ -204,10 +183,10 @@ mod tests {
     #[test]
     fn base64_is_that_of_python() {
         for text in ["", "p", "p=", "p=2", "r=1&p=20", "o=5"] {
-            let encoded = to_base64(text.as_bytes());
+            let encoded = BASE64.encode(text.as_bytes());
             assert_eq!(from_base64(&encoded).as_deref(), Some(text.as_bytes()), "{encoded}");
         }
-        assert_eq!(to_base64(b"p=20"), "cD0yMA==");
+        assert_eq!(from_base64("c:D0yMA==cD0").as_deref(), Some(b"p=20".as_slice()));
         assert_eq!([from_base64("abc"), from_base64("é"), from_base64("[1]")], [None, None, None]);
     }
 }

@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{cursor, python};
+use super::cursor::{self, NoPage};
+use super::python;
 
 /// How a stream splits its list into pages.
 ///
@@ -82,7 +83,11 @@ impl Pages {
             }
             Self::Cursor { size, max_size } => {
                 *page_size = size_of(arguments, max_size).or(*page_size);
-                cursor::list(rows, page_size.unwrap_or(size), arguments)
+                match cursor::list(rows, page_size.unwrap_or(size), arguments) {
+                    Ok(page) => Listed::Page(page),
+                    Err(NoPage::InvalidCursor) => Listed::NotFound("Invalid cursor".to_owned()),
+                    Err(NoPage::Raised) => Listed::Raised,
+                }
             }
         }
     }

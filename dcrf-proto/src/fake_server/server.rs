@@ -381,6 +381,24 @@ impl State {
         }
     }
 
+    /// Plays the recorded conversation on.
+    pub(super) fn play(&mut self, id: ConnectionId, text: Option<&str>) {
+        let Some(script) = self.script.as_mut() else { return };
+        match text {
+            Some(text) if !script.receive(id, text) => {
+                return self.raise(id, || format!("the frame was not recorded: {text}"));
+            }
+            Some(_) => {}
+            None => script.connect(id),
+        }
+        let due = script.due(id);
+        for frame in due {
+            let text = frame.to_string();
+            self.frames.push((id, Direction::ToClient, text.clone()));
+            self.emit(id, Output::Text(text));
+        }
+    }
+
     /// Receives a text message.
     pub(super) fn receive(&mut self, id: ConnectionId, text: &str) {
         let limit = match self.preset {
