@@ -124,7 +124,8 @@ impl FakeServer {
 
     /// Makes each step take the time that `delay` returns. By default no step takes time.
     pub fn delay_with(&self, delay: impl FnMut(Step<'_>) -> Duration + Send + 'static) {
-        self.with(|state| state.delays = Some(Box::new(delay)));
+        let before = self.with(|state| state.delays.replace(Box::new(delay)));
+        drop(before);
     }
 
     /// Answers the next call of an action with `answer`, instead of performing it.
@@ -146,7 +147,8 @@ impl FakeServer {
         &self,
         answer: impl FnMut(&mut Action<'_>) -> Option<Answer> + Send + 'static,
     ) {
-        self.with(|state| state.intercept = Some(Box::new(answer)));
+        let before = self.with(|state| state.intercept.replace(Box::new(answer)));
+        drop(before);
     }
 
     /// Makes the next call of an action wait before it is performed. Its stream does nothing else meanwhile.

@@ -131,10 +131,11 @@ impl FakeServer {
     ///
     /// If a row of the model has the key of another.
     pub fn model(&self, name: &str, model: Model) {
-        self.with(|state| {
-            state.tables.add(name, model);
-            state.add_view(name, View::of(name));
+        let before = self.with(|state| {
+            let table = state.tables.add(name, model);
+            (table, state.add_view(name, View::of(name)))
         });
+        drop(before);
     }
 
     /// Adds a stream, or replaces it for future connections.
@@ -143,7 +144,8 @@ impl FakeServer {
     ///
     /// If the view serves a model that was not added.
     pub fn view(&self, stream: &str, view: View) {
-        self.with(|state| state.add_view(stream, view));
+        let before = self.with(|state| state.add_view(stream, view));
+        drop(before);
     }
 
     /// Serves a stream without the multiplexer at this path. All other paths serve all streams.

@@ -136,12 +136,13 @@ impl State {
         }
     }
 
-    pub(super) fn add_view(&mut self, stream: &str, view: View) {
+    /// Returns the view before, as its drop may run code that uses the server.
+    pub(super) fn add_view(&mut self, stream: &str, view: View) -> Option<Arc<View>> {
         if let Some(model) = &view.model {
             // Panics if there is no such model.
             self.tables.table(model);
         }
-        self.views.insert(stream.to_owned(), Arc::new(view));
+        self.views.insert(stream.to_owned(), Arc::new(view))
     }
 
     pub(super) fn set_time(&mut self, now: Instant) {
@@ -294,8 +295,20 @@ impl State {
         }
     }
 
-    pub(super) fn forget(&mut self, id: ConnectionId) {
-        self.connections.remove(&id);
+    /// Forgets a connection. Returns it, as its drop may run code that uses the server.
+    pub(super) fn forget(&mut self, id: ConnectionId) -> Option<Connection> {
+        let views = &self.views;
+        let is_shared = |call: &Call| views.get(&call.stream).is_some_and(|view| view.is_shared);
+        self.jobs.retain(|_, job| match job {
+            Job::Detached(its, call, _) | Job::Reply(its, call, ..) => {
+                *its != id || is_shared(call)
+            }
+            Job::Continue(its, _)
+            | Job::Arrive(its, ..)
+            | Job::Output(its, _)
+            | Job::End(its, _) => *its != id,
+        });
+        self.connections.remove(&id)
     }
 
     pub(super) fn black_hole(&mut self, is_silent: bool) {
@@ -313,10 +326,9 @@ impl State {
         self.connections.get_mut(&id)?.poll_output()
     }
 
-    pub(super) fn set_waker(&mut self, id: ConnectionId, waker: &Waker) {
-        if let Some(connection) = self.connections.get_mut(&id) {
-            connection.waker = Some(waker.clone());
-        }
+    /// Returns the waker before, as its drop may run code that uses the server.
+    pub(super) fn set_waker(&mut self, id: ConnectionId, waker: &Waker) -> Option<Waker> {
+        self.connections.get_mut(&id)?.waker.replace(waker.clone())
     }
 
     /// The wakers of the connections that have an output, or need to look at the timeout again.

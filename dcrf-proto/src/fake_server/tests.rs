@@ -2,6 +2,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+mod edges;
+
 use super::*;
 
 /// A client that sends frames to a server at one moment, and takes what comes.
