@@ -1,6 +1,6 @@
 //! The rows of the models, and what each write commits.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -59,7 +59,8 @@ impl Tables {
         }
     }
 
-    pub(super) fn add(&mut self, name: &str, mut model: Model) {
+    /// Returns the table before, as its drop may run code that uses the server.
+    pub(super) fn add(&mut self, name: &str, mut model: Model) -> Option<Table> {
         let rows = std::mem::take(&mut model.rows);
         let table = Table {
             model,
@@ -68,12 +69,16 @@ impl Tables {
             serials: BTreeMap::new(),
             next_serial: 0,
         };
-        self.by_name.insert(name.to_owned(), table);
-        for row in &rows {
-            self.insert(name, row);
-        }
-        self.table_mut(name).model.rows = rows;
+        let before = self.by_name.insert(name.to_owned(), table);
+        // With their keys and defaults, so that a reset brings back the same rows.
+        let saved = rows.iter().filter_map(|row| {
+            let pk = self.insert(name, row);
+            self.get(name, &pk).map(Value::Object)
+        });
+        let saved = saved.collect();
+        self.table_mut(name).model.rows = saved;
         self.commits.clear();
+        before
     }
 
     /// Joins the commits of each row, as those of one transaction.
@@ -212,28 +217,50 @@ impl Tables {
     }
 
     /// Deletes a row, and those that refer to it. Returns whether there was such a row.
+    ///
+    /// As Django's collector: the rows of the models that refer come first, and the last key of each model.
     pub(super) fn delete(&mut self, model: &str, pk: &Value) -> bool {
-        let Some(pk) = self.find(model, pk) else { return false };
-        for (other, pk) in self.referring(model, &pk) {
-            self.delete(&other, &pk);
+        let Some(key) = self.table(model).key(pk) else { return false };
+        if !self.table(model).rows.contains_key(&key) {
+            return false;
         }
-        let table = self.table_mut(model);
-        let Some(key) = table.key(&pk) else { return false };
-        let Some(fields) = table.rows.remove(&key) else { return false };
-        table.serials.remove(&key);
-        let old = Some(table.serialize(&key, &fields));
-        self.commits.push(Commit { model: model.to_owned(), pk, old, new: None });
+        let mut collected = vec![(model.to_owned(), BTreeSet::from([key.clone()]))];
+        let mut left = vec![(model.to_owned(), key)];
+        while let Some((model, key)) = left.pop() {
+            for (other, key) in self.referring(&model, &key.to_value()) {
+                let known = collected.iter().position(|(model, _)| *model == other);
+                let at = known.unwrap_or(collected.len());
+                if known.is_none() {
+                    collected.push((other.clone(), BTreeSet::new()));
+                }
+                if collected[at].1.insert(key.clone()) {
+                    left.push((other, key));
+                }
+            }
+        }
+        for (model, keys) in collected.into_iter().rev() {
+            keys.iter().rev().for_each(|key| self.delete_alone(&model, key));
+        }
         true
     }
 
+    fn delete_alone(&mut self, model: &str, key: &Key) {
+        let table = self.table_mut(model);
+        let Some(fields) = table.rows.remove(key) else { return };
+        table.serials.remove(key);
+        let old = Some(table.serialize(key, &fields));
+        let pk = key.to_value();
+        self.commits.push(Commit { model: model.to_owned(), pk, old, new: None });
+    }
+
     /// The rows that refer to a row.
-    fn referring(&self, model: &str, pk: &Value) -> Vec<(String, Value)> {
+    fn referring(&self, model: &str, pk: &Value) -> Vec<(String, Key)> {
         let mut found = Vec::new();
         for (name, table) in &self.by_name {
             for field in table.model.fields.iter().filter(|its| its.references() == Some(model)) {
                 let refers = |fields: &Fields| fields.get(&field.name) == Some(pk);
                 let rows = table.rows.iter().filter(|(_, fields)| refers(fields));
-                found.extend(rows.map(|(key, _)| (name.clone(), key.to_value())));
+                found.extend(rows.map(|(key, _)| (name.clone(), key.clone())));
             }
         }
         found

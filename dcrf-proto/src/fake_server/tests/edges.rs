@@ -21,6 +21,27 @@ fn within_seconds(work: impl FnOnce() + Send + 'static) {
 }
 
 #[test]
+fn rows_that_refer_to_each_other_are_deleted_once() {
+    let server = FakeServer::new();
+    let parent = Field::key_of("parent", "nodes").nullable();
+    let rows = [json!({"parent": 1}), json!({"parent": 3}), json!({"parent": 2})];
+    server.model("nodes", Model::new().field(parent).rows(rows));
+    assert!(server.delete("nodes", 1));
+    assert!(server.delete("nodes", 2));
+    assert!(server.rows("nodes").is_empty());
+}
+
+#[test]
+fn long_chain_of_rows_is_deleted() {
+    let server = FakeServer::new();
+    let parent = Field::key_of("parent", "nodes").nullable();
+    let row = |pk: u32| json!({"id": pk, "parent": pk.checked_sub(1).filter(|pk| *pk > 0)});
+    server.model("nodes", Model::new().field(parent).rows((1..=1_500).map(row)));
+    assert!(server.delete("nodes", 1));
+    assert!(server.rows("nodes").is_empty());
+}
+
+#[test]
 fn jobs_of_a_closed_connection_are_forgotten() {
     let server = FakeServer::new();
     server.view("tools", View::new().action("slow", |_| Answer::ok(1).after(SECOND).detached()));
@@ -90,4 +111,28 @@ fn waker_that_is_replaced_or_forgotten_may_drop_a_task() {
         server.disconnected(client.connection, client.now);
         assert_eq!(server.connections(), 0);
     });
+}
+
+#[test]
+fn rows_of_a_restarted_server_have_their_first_keys() {
+    let server = FakeServer::new();
+    let model = Model::new().uuid_keys().field(Field::text("title"));
+    server.model("tasks", model.rows([json!({"title": "one"}), json!({"title": "two"})]));
+    let rows = server.rows("tasks");
+    server.restart_without_rows();
+    assert_eq!(server.rows("tasks"), rows);
+}
+
+#[test]
+fn rows_that_refer_are_deleted_before_and_from_the_last_on() {
+    let server = FakeServer::new();
+    server.model("tasks", Model::new().row(json!({})));
+    let task = Field::key_of("task", "tasks");
+    server.model("memos", Model::new().field(task).rows([json!({"task": 1}), json!({"task": 1})]));
+    server.view("memos", View::of("memos").feed(Feed::new("subscribe_all")));
+    let client = Client::new(&server);
+    client.call("memos", &json!({"action": "subscribe_all", "request_id": "S"}));
+    server.delete("tasks", 1);
+    let pks: Vec<_> = client.payloads().iter().map(|its| its["data"]["id"].clone()).collect();
+    assert_eq!(pks, [2, 1]);
 }
