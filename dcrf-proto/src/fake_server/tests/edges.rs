@@ -53,6 +53,17 @@ fn jobs_of_a_closed_connection_are_forgotten() {
 }
 
 #[test]
+#[should_panic(expected = "must not use the server")]
+fn default_that_uses_the_server_panics_instead_of_waiting_for_ever() {
+    let server = tasks();
+    let handle = server.clone();
+    let position =
+        Field::integer("position").default_with(move || handle.rows("tasks").len().into());
+    server.model("cards", Model::new().field(position));
+    server.insert("cards", json!({}));
+}
+
+#[test]
 fn closure_that_is_replaced_may_own_a_hold() {
     within_seconds(|| {
         let server = tasks();
@@ -121,6 +132,18 @@ fn rows_of_a_restarted_server_have_their_first_keys() {
     let rows = server.rows("tasks");
     server.restart_without_rows();
     assert_eq!(server.rows("tasks"), rows);
+}
+
+#[test]
+fn slug_with_a_length_stays_a_slug() {
+    let server = FakeServer::new();
+    server.model("tags", Model::new().field(Field::slug("name").max_length(3)));
+    let client = Client::new(&server);
+    let errors = |name: &str| {
+        let create = json!({"action": "create", "data": {"name": name}});
+        client.call("tags", &create)["errors"][0]["name"].as_array().map_or(0, Vec::len)
+    };
+    assert_eq!([errors("a-b"), errors("a b"), errors("abcd"), errors("a b c")], [0, 1, 1, 2]);
 }
 
 #[test]
