@@ -25,6 +25,8 @@ pub(super) struct Consumer {
     pub(super) is_working: bool,
     /// The events that a hold keeps on their way.
     pub(super) held: Vec<(u64, EventItem)>,
+    /// The detached answers that a hold keeps.
+    pub(super) held_answers: Vec<(u64, Arc<Call>, Answer)>,
     /// When a slow `can_connect` is over.
     pub(super) ready_at: Duration,
     pub(super) is_closed: bool,
@@ -39,8 +41,6 @@ pub(super) struct Consumer {
     observed: BTreeMap<Group, Ids>,
     /// The request ids of each instance.
     instances: BTreeMap<String, Ids>,
-    /// The detached replies that have not been cancelled.
-    pub(super) replying: BTreeSet<String>,
 }
 
 /// Work that waits for its time, or for a hold.
@@ -124,6 +124,7 @@ impl Consumer {
             waiting: None,
             is_working: false,
             held: Vec::new(),
+            held_answers: Vec::new(),
             swap: Swap::default(),
             ready_at: Duration::ZERO,
             is_closed: false,
@@ -132,7 +133,6 @@ impl Consumer {
             groups: BTreeSet::new(),
             observed: BTreeMap::new(),
             instances: BTreeMap::new(),
-            replying: BTreeSet::new(),
         }
     }
 

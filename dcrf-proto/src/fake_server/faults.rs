@@ -157,7 +157,8 @@ impl FakeServer {
     }
 
     /// Makes the next call of an action wait when it has been performed, before its reply: a list has read its rows, and a
-    /// create has saved its row.
+    /// create has saved its row. Its stream does nothing else meanwhile, unless the reply is
+    /// [detached](Answer::detached).
     pub fn hold_reply(&self, stream: &str, action: &str) -> Hold {
         self.new_hold(HeldAt::Reply(stream.to_owned(), action.to_owned()))
     }

@@ -160,6 +160,10 @@ impl State {
         self.next_job += 1;
     }
 
+    pub(super) fn retain_jobs(&mut self, is_kept: impl Fn(&Job) -> bool) {
+        self.jobs.retain(|_, job| is_kept(job));
+    }
+
     /// The jobs by time.
     pub(super) fn jobs_mut(&mut self) -> impl DoubleEndedIterator<Item = &mut Job> {
         self.jobs.values_mut()

@@ -42,6 +42,62 @@ fn long_chain_of_rows_is_deleted() {
 }
 
 #[test]
+fn many_replies_without_a_pause() {
+    let server = FakeServer::new();
+    let replies =
+        |_: &mut Action<'_>| Answer::replies((0..100_000).map(Value::from), Duration::ZERO);
+    server.view("tools", View::new().action("count", replies));
+    let client = Client::new(&server);
+    client.send("tools", &json!({"action": "count", "request_id": 1}));
+    assert_eq!(client.outputs().len(), 100_000);
+}
+
+fn counting(is_late: bool) -> FakeServer {
+    let server = FakeServer::new();
+    let count = move |_: &mut Action<'_>| {
+        let replies = Answer::replies((0..3).map(Value::from), SECOND);
+        if is_late { replies.after(SECOND) } else { replies }
+    };
+    let cancel = |action: &mut Action<'_>| {
+        action.cancel(action.argument("id").cloned().unwrap());
+        Answer::silence()
+    };
+    server.view("tools", View::new().action("count", count).action("cancel", cancel));
+    server
+}
+
+#[test]
+fn cancelled_replies_stay_cancelled_when_the_id_is_used_again() {
+    let mut client = Client::new(&counting(false));
+    let count = json!({"action": "count", "request_id": "A"});
+    client.send("tools", &count);
+    client.send("tools", &json!({"action": "cancel", "id": "A"}));
+    client.send("tools", &count);
+    client.advance(10 * SECOND);
+    let data: Vec<_> = client.payloads().iter().map(|its| its["data"].clone()).collect();
+    assert_eq!(data, [0, 0, 1, 2]);
+}
+
+#[test]
+fn replies_to_two_calls_with_the_same_id_are_complete() {
+    let mut client = Client::new(&counting(false));
+    client.send("tools", &json!({"action": "count"}));
+    client.advance(SECOND);
+    client.send("tools", &json!({"action": "count"}));
+    client.advance(10 * SECOND);
+    assert_eq!(client.payloads().len(), 6);
+}
+
+#[test]
+fn detached_replies_are_cancelled_before_the_first() {
+    let mut client = Client::new(&counting(true));
+    client.send("tools", &json!({"action": "count", "request_id": "A"}));
+    client.send("tools", &json!({"action": "cancel", "id": "A"}));
+    client.advance(10 * SECOND);
+    assert_eq!(client.payloads().len(), 0);
+}
+
+#[test]
 fn jobs_of_a_closed_connection_are_forgotten() {
     let server = FakeServer::new();
     server.view("tools", View::new().action("slow", |_| Answer::ok(1).after(SECOND).detached()));
@@ -144,6 +200,41 @@ fn slug_with_a_length_stays_a_slug() {
         client.call("tags", &create)["errors"][0]["name"].as_array().map_or(0, Vec::len)
     };
     assert_eq!([errors("a-b"), errors("a b"), errors("abcd"), errors("a b c")], [0, 1, 1, 2]);
+}
+
+#[test]
+fn interceptor_that_panics_once_stays() {
+    let server = tasks();
+    server.intercept(|call| {
+        assert_ne!(call.action, "list");
+        Some(Answer::ok("intercepted"))
+    });
+    let client = Client::new(&server);
+    let list = || client.send("tasks", &json!({"action": "list"}));
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(list)).unwrap_err();
+    let client = Client::new(&server);
+    assert_eq!(
+        client.call("tasks", &json!({"action": "retrieve", "pk": 1}))["data"],
+        "intercepted"
+    );
+}
+
+#[test]
+fn detached_reply_is_held_and_its_stream_is_not() {
+    let server = tasks();
+    let feed = Feed::new("subscribe_all").acknowledged_after(Duration::ZERO, Value::Null);
+    server.view("tasks", View::of("tasks").feed(feed));
+    let client = Client::new(&server);
+    let held = server.hold_reply("tasks", "subscribe_all");
+    client.send("tasks", &json!({"action": "subscribe_all", "request_id": "S"}));
+    assert!(held.is_reached());
+    server.update("tasks", 1, json!({"title": "new"}));
+    let actions = |client: &Client| {
+        client.payloads().iter().map(|its| its["action"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(actions(&client), ["update"]);
+    held.release();
+    assert_eq!(actions(&client), ["subscribe_all"]);
 }
 
 #[test]
