@@ -112,7 +112,7 @@ impl FakeServer {
     }
 
     /// Makes a stream ready only after this time on each new connection, as a slow `can_connect` does. Until then a frame
-    /// to it ends the connection.
+    /// to it ends the connection. A [bare](Self::bare) endpoint accepts only a ready stream, and so ignores it.
     pub fn ready_after(&self, stream: &str, delay: Duration) {
         self.with(|state| state.late.insert(stream.to_owned(), delay));
     }

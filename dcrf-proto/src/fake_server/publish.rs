@@ -74,11 +74,11 @@ impl State {
     }
 
     fn carry(&mut self, id: ConnectionId, stream: &str, event: EventItem) {
-        let delay = self.event_delay + self.step_delay(Step::Event { stream });
+        let delay = self.event_delay.saturating_add(self.step_delay(Step::Event { stream }));
         let now = self.clock.now;
         let Some(consumer) = self.consumer(id, stream) else { return };
         // Nothing overtakes in a channel.
-        consumer.events_until = consumer.events_until.max(now + delay);
+        consumer.events_until = consumer.events_until.max(now.saturating_add(delay));
         let delay = consumer.events_until.saturating_sub(now);
         if delay.is_zero() {
             self.arrive(id, stream, event);

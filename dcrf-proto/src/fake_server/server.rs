@@ -91,16 +91,18 @@ pub(super) struct Clock {
 impl Clock {
     fn set(&mut self, now: Instant) {
         let epoch = *self.epoch.get_or_insert(now);
-        self.now = self.now.max(now.saturating_duration_since(epoch) + self.skipped);
+        let since = now.saturating_duration_since(epoch);
+        self.now = self.now.max(since.saturating_add(self.skipped));
     }
 
     pub(super) fn skip(&mut self, time: Duration) {
-        self.skipped += time;
-        self.now += time;
+        self.skipped = self.skipped.saturating_add(time);
+        self.now = self.now.saturating_add(time);
     }
 
+    /// `None` if it is so late that it never comes.
     fn instant(&self, at: Duration) -> Option<Instant> {
-        self.epoch.map(|epoch| epoch + at.saturating_sub(self.skipped))
+        self.epoch?.checked_add(at.saturating_sub(self.skipped))
     }
 }
 
@@ -156,7 +158,7 @@ impl State {
     }
 
     pub(super) fn schedule(&mut self, delay: Duration, job: Job) {
-        self.jobs.insert((self.clock.now + delay, self.next_job), job);
+        self.jobs.insert((self.clock.now.saturating_add(delay), self.next_job), job);
         self.next_job += 1;
     }
 
@@ -211,8 +213,11 @@ impl State {
         let bare = self.bare.get(&handshake.path).cloned();
         let mut connection = Connection::new(handshake, bare, &self.views);
         for (stream, delay) in &self.late {
-            if let Some(consumer) = connection.consumers.get_mut(stream) {
-                consumer.ready_at = self.clock.now + *delay;
+            // A bare endpoint accepts the connection only once its stream is ready.
+            let is_late = !connection.is_bare();
+            let consumer = connection.consumers.get_mut(stream).filter(|_| is_late);
+            if let Some(consumer) = consumer {
+                consumer.ready_at = self.clock.now.saturating_add(*delay);
             }
         }
         self.connections.insert(id, connection);
@@ -237,7 +242,7 @@ impl State {
         let Some(connection) = self.open(id) else { return };
         let Some(text) = connection.frame(stream, payload) else { return };
         // Nothing overtakes what was sent while the delay was longer.
-        connection.sent_until = connection.sent_until.max(now + latency);
+        connection.sent_until = connection.sent_until.max(now.saturating_add(latency));
         let delay = connection.sent_until.saturating_sub(now);
         self.frames.push((id, Direction::ToClient, text.clone()));
         let output = Output::Text(text);

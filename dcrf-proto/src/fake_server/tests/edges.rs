@@ -98,6 +98,36 @@ fn detached_replies_are_cancelled_before_the_first() {
 }
 
 #[test]
+fn longest_delay_is_for_ever() {
+    let server = tasks();
+    let never = Duration::MAX;
+    server.view(
+        "tools",
+        View::new()
+            .action("never", move |_| Answer::ok(1).after(never))
+            .action("detached", move |_| Answer::ok(1).after(never).detached()),
+    );
+    let mut client = Client::new(&server);
+    client.advance(SECOND);
+    client.call("tasks", &json!({"action": "subscribe_all", "request_id": "S"}));
+    server.delay_events(never);
+    server.update("tasks", 1, json!({"title": "new"}));
+    server.delay_events(SECOND);
+    server.update("tasks", 1, json!({"title": "newer"}));
+    for action in ["detached", "never", "never"] {
+        client.send("tools", &json!({"action": action}));
+    }
+    server.delay(never);
+    client.send("tasks", &json!({"action": "list"}));
+    server.ready_after("tasks", never);
+    let other = Client::new(&server);
+    client.advance(10 * SECOND);
+    assert_eq!((client.outputs(), server.poll_timeout()), (vec![], None));
+    other.send("tasks", &json!({"action": "list"}));
+    assert!(matches!(other.outputs()[..], [Output::Close { code: 1011, .. }]));
+}
+
+#[test]
 fn jobs_of_a_closed_connection_are_forgotten() {
     let server = FakeServer::new();
     server.view("tools", View::new().action("slow", |_| Answer::ok(1).after(SECOND).detached()));
@@ -200,6 +230,17 @@ fn slug_with_a_length_stays_a_slug() {
         client.call("tags", &create)["errors"][0]["name"].as_array().map_or(0, Vec::len)
     };
     assert_eq!([errors("a-b"), errors("a b"), errors("abcd"), errors("a b c")], [0, 1, 1, 2]);
+}
+
+#[test]
+fn bare_endpoint_is_accepted_once_its_stream_is_ready() {
+    let server = tasks();
+    server.bare("/ws/tasks/", "tasks");
+    server.ready_after("tasks", SECOND);
+    let mut client = Client::new(&server);
+    client.connection = server.connect(Handshake::new("/ws/tasks/"), client.now).unwrap();
+    server.receive(client.connection, r#"{"action": "list"}"#, client.now);
+    assert!(matches!(client.outputs()[..], [Output::Text(_)]));
 }
 
 #[test]
