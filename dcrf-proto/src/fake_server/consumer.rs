@@ -35,6 +35,9 @@ pub(super) struct Consumer {
     pub(super) swap: Swap,
     /// When the last event on its way arrives.
     pub(super) events_until: Duration,
+    pub(super) events_on_way: usize,
+    /// How many events wait in the channel layer.
+    pub(super) waiting_events: usize,
     /// The groups of the channel layer that the consumer has joined.
     pub(super) groups: BTreeSet<Group>,
     /// The request ids of each observer's group. Delivering an event creates an empty entry.
@@ -130,6 +133,8 @@ impl Consumer {
             is_closed: false,
             page_size: None,
             events_until: Duration::ZERO,
+            events_on_way: 0,
+            waiting_events: 0,
             groups: BTreeSet::new(),
             observed: BTreeMap::new(),
             instances: BTreeMap::new(),
@@ -204,11 +209,6 @@ impl Consumer {
             .iter()
             .flat_map(|(instance, ids)| ids.0.values().map(|id| (INSTANCE, instance.as_str(), id)));
         observed.chain(instances)
-    }
-
-    /// How many events wait in the channel layer.
-    pub(super) fn waiting_events(&self) -> usize {
-        self.inbox.iter().filter(|item| matches!(item, Item::Event(_))).count()
     }
 }
 

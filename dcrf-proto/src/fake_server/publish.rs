@@ -80,9 +80,10 @@ impl State {
         // Nothing overtakes in a channel.
         consumer.events_until = consumer.events_until.max(now.saturating_add(delay));
         let delay = consumer.events_until.saturating_sub(now);
-        if delay.is_zero() {
+        if delay.is_zero() && consumer.events_on_way == 0 {
             self.arrive(id, stream, event);
         } else {
+            consumer.events_on_way += 1;
             self.schedule(delay, Job::Arrive(id, stream.to_owned(), event));
         }
     }
@@ -113,12 +114,16 @@ impl State {
 
     /// An event has arrived at its consumer, if it has room.
     pub(super) fn arrive(&mut self, id: ConnectionId, stream: &str, event: EventItem) {
+        if self.consumer(id, stream).is_none() {
+            return;
+        }
         let held = self.reach(|at| matches!(at, HeldAt::Events(its) if its == stream));
         let capacity = self.capacity;
         let Some(consumer) = self.consumer(id, stream) else { return };
         if let Some(hold) = held {
             consumer.held.push((hold, event));
-        } else if consumer.waiting_events() < capacity {
+        } else if consumer.waiting_events < capacity {
+            consumer.waiting_events += 1;
             consumer.inbox.push_back(Item::Event(event));
             self.run_stream(id, stream);
         }

@@ -187,8 +187,18 @@ impl State {
                 Job::Detached(connection, call, answer) => {
                     self.end_call(connection, call, *answer);
                 }
-                Job::Arrive(connection, stream, event) => self.arrive(connection, &stream, event),
-                Job::Output(connection, output) => self.emit(connection, output),
+                Job::Arrive(connection, stream, event) => {
+                    if let Some(consumer) = self.consumer(connection, &stream) {
+                        consumer.events_on_way -= 1;
+                    }
+                    self.arrive(connection, &stream, event);
+                }
+                Job::Output(connection, output) => {
+                    if let Some(connection) = self.connections.get_mut(&connection) {
+                        connection.outputs_on_way -= 1;
+                        connection.emit(output);
+                    }
+                }
                 Job::End(connection, close) => self.end(connection, close),
             }
         }
@@ -244,13 +254,14 @@ impl State {
         // Nothing overtakes what was sent while the delay was longer.
         connection.sent_until = connection.sent_until.max(now.saturating_add(latency));
         let delay = connection.sent_until.saturating_sub(now);
-        self.frames.push((id, Direction::ToClient, text.clone()));
-        let output = Output::Text(text);
-        if delay.is_zero() {
-            self.emit(id, output);
+        let output = Output::Text(text.clone());
+        if delay.is_zero() && connection.outputs_on_way == 0 {
+            connection.emit(output);
         } else {
+            connection.outputs_on_way += 1;
             self.schedule(delay, Job::Output(id, output));
         }
+        self.frames.push((id, Direction::ToClient, text));
     }
 
     pub(super) fn emit(&mut self, id: ConnectionId, output: Output) {

@@ -37,7 +37,10 @@ impl State {
                     self.send(id, stream, &payload);
                 }
                 Some(Item::Raise) => self.raise(id),
-                Some(Item::Event(event)) => self.deliver(id, stream, &event),
+                Some(Item::Event(event)) => {
+                    consumer.waiting_events -= 1;
+                    self.deliver(id, stream, &event);
+                }
                 None => return,
             }
             self.stop_working(id, stream);
@@ -251,6 +254,7 @@ impl State {
         if let Some(consumer) = connection.consumers.get_mut(stream) {
             consumer.is_closed = true;
             consumer.inbox.clear();
+            consumer.waiting_events = 0;
         }
         if connection.is_bare() || connection.consumers.values().all(|its| its.is_closed) {
             self.end(id, Some((code, String::new())));

@@ -9,6 +9,10 @@ use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);
 
+fn request_ids(client: &Client) -> Vec<Value> {
+    client.payloads().iter().map(|its| its["request_id"].clone()).collect()
+}
+
 /// Fails instead of waiting for ever for a lock.
 #[expect(clippy::disallowed_methods, reason = "a deadlock would keep the test's own thread")]
 fn within_seconds(work: impl FnOnce() + Send + 'static) {
@@ -125,6 +129,19 @@ fn longest_delay_is_for_ever() {
     assert_eq!((client.outputs(), server.poll_timeout()), (vec![], None));
     other.send("tasks", &json!({"action": "list"}));
     assert!(matches!(other.outputs()[..], [Output::Close { code: 1011, .. }]));
+}
+
+#[test]
+fn nothing_overtakes_what_arrives_at_the_same_time() {
+    let server = tasks();
+    server.view("tools", View::new().action("slow", |_| Answer::ok(1).after(SECOND)));
+    let mut client = Client::new(&server);
+    client.send("tools", &json!({"action": "slow", "request_id": "later"}));
+    server.delay(SECOND);
+    client.send("tasks", &json!({"action": "list", "request_id": "sooner"}));
+    server.delay(Duration::ZERO);
+    client.advance(SECOND);
+    assert_eq!(request_ids(&client), ["sooner", "later"]);
 }
 
 #[test]
@@ -258,6 +275,19 @@ fn interceptor_that_panics_once_stays() {
         client.call("tasks", &json!({"action": "retrieve", "pk": 1}))["data"],
         "intercepted"
     );
+}
+
+#[test]
+fn hold_is_not_reached_by_an_event_for_a_closed_connection() {
+    let server = tasks();
+    let mut client = Client::new(&server);
+    client.call("tasks", &json!({"action": "subscribe_all", "request_id": "S"}));
+    server.delay_events(SECOND);
+    server.update("tasks", 1, json!({"title": "new"}));
+    let held = server.hold_events("tasks");
+    server.drop_connections();
+    client.advance(SECOND);
+    assert!(!held.is_reached());
 }
 
 #[test]
