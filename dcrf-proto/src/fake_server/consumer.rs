@@ -185,8 +185,10 @@ impl Consumer {
             self.instances.remove(&group.1);
             return Ok(());
         }
-        for ids in self.instances.values_mut() {
-            ids.discard(id)?;
+        // Python raises only if there is a set to look into.
+        if !self.instances.is_empty() {
+            let hash = hash(id)?;
+            self.instances.values_mut().for_each(|ids| drop(ids.0.remove(&hash)));
         }
         self.instances.retain(|_, ids| !ids.0.is_empty());
         Ok(())

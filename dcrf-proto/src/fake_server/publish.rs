@@ -197,7 +197,10 @@ impl State {
 fn events(consumer: &Consumer, commit: &Commit) -> Vec<(Group, &'static str)> {
     let mut seen: Vec<&str> = Vec::new();
     let mut found = Vec::new();
-    let observes = |observer: &str| consumer.groups.iter().any(|(its, _)| its == observer);
+    let observes = |observer: &str| {
+        let mut groups = consumer.groups.range((observer.to_owned(), String::new())..);
+        groups.next().is_some_and(|(its, _)| its == observer)
+    };
     let mut add = |observer: &str, (action, group)| {
         let group = (observer.to_owned(), group);
         if consumer.groups.contains(&group) {

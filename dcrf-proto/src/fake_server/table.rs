@@ -143,7 +143,7 @@ impl Tables {
     ) -> bool {
         let is_other = |key: &Key| of != Some(&key.to_value());
         let mut rows = self.table(model).rows.iter();
-        rows.any(|(key, fields)| is_other(key) && fields.get(field) == Some(value))
+        rows.any(|(key, fields)| fields.get(field) == Some(value) && is_other(key))
     }
 
     /// The row as the serializer shows it.
