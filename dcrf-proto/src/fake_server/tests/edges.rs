@@ -261,6 +261,21 @@ fn bare_endpoint_is_accepted_once_its_stream_is_ready() {
 }
 
 #[test]
+fn frames_that_are_no_strict_json_are_replayed_as_they_are() {
+    let lines = [
+        Line::new(1, Direction::ToClient, r#"{"stream":"tools","payload":{"ratio":NaN}}"#),
+        Line::new(1, Direction::ToServer, "one"),
+        Line::new(1, Direction::ToClient, r#"{"id":123456789012345678901234567890}"#),
+    ];
+    let server = FakeServer::replay(&lines);
+    let client = Client::new(&server);
+    server.receive(client.connection, "two", client.now);
+    assert_eq!(client.outputs(), [Output::Text(lines[0].text.clone())]);
+    server.receive(client.connection, "one", client.now);
+    assert_eq!(client.outputs(), [Output::Text(lines[2].text.clone())]);
+}
+
+#[test]
 fn interceptor_that_panics_once_stays() {
     let server = tasks();
     server.intercept(|call| {
