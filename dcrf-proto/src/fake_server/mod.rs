@@ -142,7 +142,7 @@ impl FakeServer {
     ///
     /// # Panics
     ///
-    /// If the view serves a model that was not added.
+    /// If the view serves a model that was not added, or filters by a field that it does not have.
     pub fn view(&self, stream: &str, view: View) {
         let before = self.with(|state| state.add_view(stream, view));
         drop(before);

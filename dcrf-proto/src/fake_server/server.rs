@@ -141,8 +141,8 @@ impl State {
     /// Returns the view before, as its drop may run code that uses the server.
     pub(super) fn add_view(&mut self, stream: &str, view: View) -> Option<Arc<View>> {
         if let Some(model) = &view.model {
-            // Panics if there is no such model.
-            self.tables.table(model);
+            // Panics if there is no such model, or no such field.
+            self.tables.check_names(model, &view.filters);
         }
         self.views.insert(stream.to_owned(), Arc::new(view))
     }

@@ -111,6 +111,11 @@ impl Tables {
         table.unwrap_or_else(|| panic!("the fake server has no model `{model}`"))
     }
 
+    /// Panics at a name that is no field's.
+    pub(super) fn check_names<'a>(&self, model: &str, names: impl IntoIterator<Item = &'a String>) {
+        self.table(model).check_names(model, names);
+    }
+
     /// The key of the row that a client's `pk` names.
     pub(super) fn find(&self, model: &str, pk: &Value) -> Option<Value> {
         let table = self.table(model);
@@ -180,7 +185,7 @@ impl Tables {
         let table = self.table_mut(model);
         let is_free = !table.rows.contains_key(&key);
         assert!(is_free, "`{model}` has a row with the key {} already", key.to_value());
-        table.check_names(model, row.as_object());
+        table.check_names(model, row.as_object().into_iter().flat_map(Fields::keys));
         if let Key::Integer(number) = key {
             table.next_key = table.next_key.max(number + 1);
         }
@@ -205,7 +210,7 @@ impl Tables {
         let Some(key) = table.key(pk) else { return false };
         let Some(mut fields) = table.rows.get(&key).cloned() else { return false };
         let old = Some(table.serialize(&key, &fields));
-        table.check_names(model, Some(changed));
+        table.check_names(model, changed.keys());
         fields.extend(changed.clone());
         self.stamp(model, &mut fields);
         let table = self.table_mut(model);
@@ -269,7 +274,7 @@ impl Tables {
     /// Changes a row without an event, and without a new `updated_at`.
     pub(super) fn update_silently(&mut self, model: &str, pk: &Value, changed: &Fields) -> bool {
         let table = self.table_mut(model);
-        table.check_names(model, Some(changed));
+        table.check_names(model, changed.keys());
         let row = table.key(pk).and_then(|key| table.rows.get_mut(&key));
         row.map(|fields| fields.extend(changed.clone())).is_some()
     }
@@ -311,13 +316,13 @@ impl Table {
     }
 
     /// Panics at a name that is no field's: a mistake of the test, and not of the client.
-    fn check_names(&self, model: &str, row: Option<&Fields>) {
+    fn check_names<'a>(&self, model: &str, names: impl IntoIterator<Item = &'a String>) {
         let Model { fields, pk_field, updated_at, .. } = &self.model;
         let is_known = |name: &String| {
             let is_field = fields.iter().any(|field| field.name == *name);
             is_field || name == pk_field || updated_at.as_ref() == Some(name)
         };
-        for name in row.into_iter().flat_map(Fields::keys) {
+        for name in names {
             assert!(is_known(name), "`{model}` has no field `{name}`");
         }
     }

@@ -276,6 +276,12 @@ fn frames_that_are_no_strict_json_are_replayed_as_they_are() {
 }
 
 #[test]
+#[should_panic(expected = "at least one row")]
+fn pages_without_rows_are_a_mistake_of_the_test() {
+    drop(View::of("tasks").pages(Pages::Streamed { default_limit: 0 }));
+}
+
+#[test]
 fn interceptor_that_panics_once_stays() {
     let server = tasks();
     server.intercept(|call| {
@@ -303,6 +309,13 @@ fn hold_is_not_reached_by_an_event_for_a_closed_connection() {
     server.drop_connections();
     client.advance(SECOND);
     assert!(!held.is_reached());
+}
+
+#[test]
+#[should_panic(expected = "has no field `projekt`")]
+fn filter_of_no_field_is_a_mistake_of_the_test() {
+    let server = tasks();
+    server.view("tasks", View::of("tasks").filter("projekt"));
 }
 
 #[test]
