@@ -3,6 +3,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 mod edges;
+mod fuzz;
 
 use super::*;
 
