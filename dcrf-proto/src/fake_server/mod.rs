@@ -129,7 +129,8 @@ impl FakeServer {
     ///
     /// # Panics
     ///
-    /// If a row of the model has the key of another.
+    /// If a row of the model has the key of another, or a field that the model has not, or the model is sorted by such a
+    /// field.
     pub fn model(&self, name: &str, model: Model) {
         let before = self.with(|state| {
             let table = state.tables.add(name, model);

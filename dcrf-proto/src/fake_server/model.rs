@@ -96,13 +96,14 @@ impl Model {
     }
 
     /// Adds a check of a row before it is saved, as a serializer's `validate`. It gets the valid fields, and its error
-    /// becomes the reply's `errors` with status 400: a string, an array or an object by field.
+    /// becomes the reply's `errors` with status 400: a string, an array or an object by field. Of a `patch`, these are only
+    /// the fields that the client sends.
     ///
     /// ```
     /// # use dcrf_proto::fake_server::{Field, Model};
     /// # use serde_json::json;
-    /// let model = Model::new().field(Field::text("title")).validate(|fields| match &fields["title"] {
-    ///     title if title == "forbidden" => Err(json!({"title": ["Choose another title."]})),
+    /// let model = Model::new().field(Field::text("title")).validate(|fields| match fields.get("title") {
+    ///     Some(title) if title == "forbidden" => Err(json!({"title": ["Choose another title."]})),
     ///     _ => Ok(()),
     /// });
     /// # drop(model);

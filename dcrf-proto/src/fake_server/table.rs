@@ -69,6 +69,8 @@ impl Tables {
             serials: BTreeMap::new(),
             next_serial: 0,
         };
+        // Panics if there is no such field.
+        table.check_names(name, &table.model.order);
         let before = self.by_name.insert(name.to_owned(), table);
         // With their keys and defaults, so that a reset brings back the same rows.
         let saved = rows.iter().filter_map(|row| {

@@ -349,3 +349,9 @@ fn rows_that_refer_are_deleted_before_and_from_the_last_on() {
     let pks: Vec<_> = client.payloads().iter().map(|its| its["data"]["id"].clone()).collect();
     assert_eq!(pks, [2, 1]);
 }
+
+#[test]
+#[should_panic(expected = "has no field `rnak`")]
+fn order_by_no_field_is_a_mistake_of_the_test() {
+    FakeServer::new().model("tasks", Model::new().order_by("rnak"));
+}
