@@ -126,7 +126,8 @@ impl Action<'_> {
         self.pushed.push(payload);
     }
 
-    /// Cancels the rest of the detached [replies](Answer::replies) to a call of this connection, as `list_cancel` does.
+    /// Cancels what is left of the [detached](Answer::detached) replies to a call of this stream and connection, as
+    /// `list_cancel` does.
     pub fn cancel(&mut self, request_id: Value) {
         self.cancelled.push(request_id);
     }

@@ -19,6 +19,7 @@ pub(super) struct Connection {
     outputs: VecDeque<Output>,
     /// Until then, something is on its way to the client.
     pub(super) sent_until: Duration,
+    pub(super) outputs_on_way: usize,
     pub(super) has_raised: bool,
     pub(super) is_over: bool,
     pub(super) is_silent: bool,
@@ -43,6 +44,7 @@ impl Connection {
             bare,
             outputs: VecDeque::new(),
             sent_until: Duration::ZERO,
+            outputs_on_way: 0,
             has_raised: false,
             is_over: false,
             is_silent: false,

@@ -25,6 +25,8 @@ pub(super) struct Consumer {
     pub(super) is_working: bool,
     /// The events that a hold keeps on their way.
     pub(super) held: Vec<(u64, EventItem)>,
+    /// The detached answers that a hold keeps.
+    pub(super) held_answers: Vec<(u64, Arc<Call>, Answer)>,
     /// When a slow `can_connect` is over.
     pub(super) ready_at: Duration,
     pub(super) is_closed: bool,
@@ -33,14 +35,15 @@ pub(super) struct Consumer {
     pub(super) swap: Swap,
     /// When the last event on its way arrives.
     pub(super) events_until: Duration,
+    pub(super) events_on_way: usize,
+    /// How many events wait in the channel layer.
+    pub(super) waiting_events: usize,
     /// The groups of the channel layer that the consumer has joined.
     pub(super) groups: BTreeSet<Group>,
     /// The request ids of each observer's group. Delivering an event creates an empty entry.
     observed: BTreeMap<Group, Ids>,
     /// The request ids of each instance.
     instances: BTreeMap<String, Ids>,
-    /// The detached replies that have not been cancelled.
-    pub(super) replying: BTreeSet<String>,
 }
 
 /// Work that waits for its time, or for a hold.
@@ -124,15 +127,17 @@ impl Consumer {
             waiting: None,
             is_working: false,
             held: Vec::new(),
+            held_answers: Vec::new(),
             swap: Swap::default(),
             ready_at: Duration::ZERO,
             is_closed: false,
             page_size: None,
             events_until: Duration::ZERO,
+            events_on_way: 0,
+            waiting_events: 0,
             groups: BTreeSet::new(),
             observed: BTreeMap::new(),
             instances: BTreeMap::new(),
-            replying: BTreeSet::new(),
         }
     }
 
@@ -180,8 +185,10 @@ impl Consumer {
             self.instances.remove(&group.1);
             return Ok(());
         }
-        for ids in self.instances.values_mut() {
-            ids.discard(id)?;
+        // Python raises only if there is a set to look into.
+        if !self.instances.is_empty() {
+            let hash = hash(id)?;
+            self.instances.values_mut().for_each(|ids| drop(ids.0.remove(&hash)));
         }
         self.instances.retain(|_, ids| !ids.0.is_empty());
         Ok(())
@@ -204,11 +211,6 @@ impl Consumer {
             .iter()
             .flat_map(|(instance, ids)| ids.0.values().map(|id| (INSTANCE, instance.as_str(), id)));
         observed.chain(instances)
-    }
-
-    /// How many events wait in the channel layer.
-    pub(super) fn waiting_events(&self) -> usize {
-        self.inbox.iter().filter(|item| matches!(item, Item::Event(_))).count()
     }
 }
 

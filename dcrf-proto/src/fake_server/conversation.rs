@@ -165,7 +165,7 @@ impl Script {
     }
 
     /// The frames that the server sends now.
-    pub(super) fn due(&mut self, id: ConnectionId) -> Vec<Value> {
+    pub(super) fn due(&mut self, id: ConnectionId) -> Vec<String> {
         self.playing.get_mut(&id).map(Playing::due).unwrap_or_default()
     }
 
@@ -177,8 +177,7 @@ impl Script {
     /// Takes a frame of the client. Returns whether it was recorded.
     pub(super) fn receive(&mut self, id: ConnectionId, text: &str) -> bool {
         let Some(playing) = self.playing.get_mut(&id) else { return false };
-        let frame = serde_json::from_str(text).unwrap_or_default();
-        let is_recorded = playing.take(&frame);
+        let is_recorded = playing.take(text);
         if !is_recorded {
             self.unexpected.push(format!("not recorded: connection {id}: {text}"));
         }
@@ -188,14 +187,17 @@ impl Script {
 
 impl Playing {
     /// Takes the recorded frame that is the same but for the request id.
-    fn take(&mut self, frame: &Value) -> bool {
-        let (mut sent, id) = (frame.clone(), take_id(&mut frame.clone()));
-        take_id(&mut sent);
+    fn take(&mut self, text: &str) -> bool {
+        let mut sent = read(text);
+        let id = take_id(&mut sent);
         for at in 0..self.lines.len() {
             let line = &self.lines[at];
-            let mut recorded: Value = serde_json::from_str(&line.text).unwrap_or_default();
+            if line.direction == Direction::ToClient {
+                continue;
+            }
+            let mut recorded = read(&line.text);
             let recorded_id = take_id(&mut recorded);
-            if line.direction == Direction::ToServer && recorded == sent {
+            if recorded == sent {
                 self.lines.remove(at);
                 self.ids.insert(recorded_id.to_string(), id);
                 return true;
@@ -205,19 +207,29 @@ impl Playing {
     }
 
     /// The frames of the server for which the client has sent everything before.
-    fn due(&mut self) -> Vec<Value> {
+    fn due(&mut self) -> Vec<String> {
         let mut due = Vec::new();
         while self.lines.front().is_some_and(|line| line.direction == Direction::ToClient) {
             let Some(line) = self.lines.pop_front() else { break };
-            let mut frame: Value = serde_json::from_str(&line.text).unwrap_or_default();
-            if let Some(id) = request_id(&mut frame) {
-                let known = self.ids.get(&id.to_string()).cloned();
-                *id = known.unwrap_or_else(|| id.take());
+            let mut frame = read(&line.text);
+            let id = request_id(&mut frame);
+            let ids = id.and_then(|id| self.ids.get(&id.to_string()).map(|known| (id, known)));
+            match ids.filter(|(id, known)| id != known) {
+                Some((id, known)) => {
+                    known.clone_into(id);
+                    due.push(frame.to_string());
+                }
+                // Byte by byte: not every frame of a server is JSON that can be read and written.
+                None => due.push(line.text),
             }
-            due.push(frame);
         }
         due
     }
+}
+
+/// A frame, or its text if it is no JSON.
+fn read(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|_| text.into())
 }
 
 /// The request id of a frame, multiplexed or not.

@@ -37,7 +37,8 @@ pub enum Fate {
 impl FakeServer {
     /// Decides the fate of each event.
     pub fn events_with(&self, decide: impl FnMut(Event<'_>) -> Fate + Send + 'static) {
-        self.with(|state| state.fates = Some(Box::new(decide)));
+        let before = self.with(|state| state.fates.replace(Box::new(decide)));
+        drop(before);
     }
 
     /// Loses the next `count` events for a stream, silently. Each feed and instance of each connection gets its own event.

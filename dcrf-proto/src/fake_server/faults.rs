@@ -155,7 +155,7 @@ impl FakeServer {
     }
 
     /// Makes a stream ready only after this time on each new connection, as a slow `can_connect` does. Until then a frame
-    /// to it ends the connection.
+    /// to it ends the connection. A [bare](Self::bare) endpoint accepts only a ready stream, and so ignores it.
     ///
     /// # Panics
     ///
@@ -173,7 +173,8 @@ impl FakeServer {
 
     /// Makes each step take the time that `delay` returns. By default no step takes time.
     pub fn delay_with(&self, delay: impl FnMut(Step<'_>) -> Duration + Send + 'static) {
-        self.with(|state| state.delays = Some(Box::new(delay)));
+        let before = self.with(|state| state.delays.replace(Box::new(delay)));
+        drop(before);
     }
 
     /// Answers the next call of an action with `answer`, instead of performing it.
@@ -201,7 +202,8 @@ impl FakeServer {
         &self,
         answer: impl FnMut(&mut Action<'_>) -> Option<Answer> + Send + 'static,
     ) {
-        self.with(|state| state.intercept = Some(Box::new(answer)));
+        let before = self.with(|state| state.intercept.replace(Box::new(answer)));
+        drop(before);
     }
 
     /// Makes the next call of an action wait before it is performed. Its stream does nothing else meanwhile.
@@ -216,7 +218,8 @@ impl FakeServer {
     }
 
     /// Makes the next call of an action wait when it has been performed, before its reply: a list has read its rows, and a
-    /// create has saved its row.
+    /// create has saved its row. Its stream does nothing else meanwhile, unless the reply is
+    /// [detached](Answer::detached).
     ///
     /// # Panics
     ///

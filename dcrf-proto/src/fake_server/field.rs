@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::python;
 use super::table::Tables;
+use super::{in_closure, python};
 
 type DefaultValue = Arc<dyn Fn() -> Value + Send + Sync>;
 
@@ -35,7 +35,9 @@ enum Kind {
     Text {
         max_length: Option<usize>,
     },
-    Slug,
+    Slug {
+        max_length: usize,
+    },
     Integer,
     Boolean,
     /// A key of a row of another model.
@@ -51,7 +53,7 @@ impl Field {
 
     /// Letters, numbers, underscores and hyphens, as Django's `SlugField`.
     pub fn slug(name: &str) -> Self {
-        Self::new(name, Kind::Slug)
+        Self::new(name, Kind::Slug { max_length: 50 })
     }
 
     /// A signed integer, as Django's `IntegerField`.
@@ -78,9 +80,17 @@ impl Field {
         Self { name: name.to_owned(), kind, default: None, nullable: false, unique: false }
     }
 
-    /// Limits the length of a text, in characters.
+    /// Limits the length of a text or a slug, in characters.
+    ///
+    /// # Panics
+    ///
+    /// If the field is neither.
     pub fn max_length(mut self, characters: usize) -> Self {
-        self.kind = Kind::Text { max_length: Some(characters) };
+        match &mut self.kind {
+            Kind::Text { max_length } => *max_length = Some(characters),
+            Kind::Slug { max_length } => *max_length = characters,
+            _ => panic!("`{}` has no length, as it is no text", self.name),
+        }
         self
     }
 
@@ -114,7 +124,7 @@ impl Field {
     }
 
     pub(super) fn default(&self) -> Value {
-        self.default.as_ref().map_or(Value::Null, |value| value())
+        self.default.as_ref().map_or(Value::Null, |value| in_closure(|| value()))
     }
 
     /// The model that this is a key of.
@@ -158,7 +168,7 @@ impl Kind {
         let one = |error| vec![error];
         match self {
             Self::Text { max_length } => text(value, *max_length, None),
-            Self::Slug => text(value, Some(50), Some(NO_SLUG)),
+            Self::Slug { max_length } => text(value, Some(*max_length), Some(NO_SLUG)),
             Self::Integer => integer(value).map_err(one),
             Self::Boolean => boolean(value).map_err(one),
             Self::Key(model) => key(value, model, tables).map_err(one),

@@ -116,10 +116,11 @@ impl FakeServer {
 
     /// The client has closed the connection, or it was lost.
     pub fn disconnected(&self, connection: ConnectionId, now: Instant) {
-        self.with(|state| {
+        let forgotten = self.with(|state| {
             state.set_time(now);
-            state.forget(connection);
+            state.forget(connection)
         });
+        drop(forgotten);
     }
 
     /// The next output of a connection. Call it after each other method, until it returns `None`.
@@ -147,7 +148,8 @@ impl FakeServer {
 
     /// Wakes `waker` once there may be an output, or an earlier timeout.
     pub fn wake_for_output(&self, connection: ConnectionId, waker: &Waker) {
-        self.lock().set_waker(connection, waker);
+        let before = self.lock().set_waker(connection, waker);
+        drop(before);
     }
 }
 

@@ -132,11 +132,12 @@ impl FakeServer {
     /// If a row of the model has an unknown field or the key of another, or the order is by an unknown field.
     #[track_caller]
     pub fn model(&self, name: &str, model: Model) {
-        let added = self.with(|state| {
-            state.tables.add(name, model)?;
-            state.add_view(name, View::of(name))
+        // What was there before is dropped without the lock, since that may run code of the test.
+        let before = self.with(|state| {
+            let table = state.tables.add(name, model)?;
+            Ok((table, state.add_view(name, View::of(name))?))
         });
-        self.check(|_| added);
+        self.check(|_| before.as_ref().map(|_| ()).map_err(String::clone));
     }
 
     /// Adds a stream, or replaces it for future connections.
@@ -146,8 +147,8 @@ impl FakeServer {
     /// If the view names a model that was not added, or a field that it has not.
     #[track_caller]
     pub fn view(&self, stream: &str, view: View) {
-        let added = self.with(|state| state.add_view(stream, view));
-        self.check(|_| added);
+        let before = self.with(|state| state.add_view(stream, view));
+        self.check(|_| before.as_ref().map(|_| ()).map_err(String::clone));
     }
 
     /// Serves a stream without the multiplexer at this path. All other paths serve all streams.

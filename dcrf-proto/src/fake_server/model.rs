@@ -96,9 +96,9 @@ impl Model {
         self
     }
 
-    /// Adds a check of a row before it is saved, as a serializer's `validate`. It gets the valid fields, of a `patch` those
-    /// that are given, and its error
-    /// becomes the reply's `errors` with status 400: a string, an array or an object by field.
+    /// Adds a check of a row before it is saved, as a serializer's `validate`. It gets the valid fields, and its error
+    /// becomes the reply's `errors` with status 400: a string, an array or an object by field. Of a `patch`, these are only
+    /// the fields that the client sends.
     ///
     /// ```
     /// # use dcrf_proto::fake_server::{Field, Model};

@@ -53,6 +53,16 @@ pub(super) enum Listed {
 }
 
 impl Pages {
+    /// Panics if a page can be empty, which no paginator of Django accepts.
+    pub(super) fn check(&self) {
+        let (size, max) = match *self {
+            Self::Offset { default_limit, max_limit } => (default_limit, max_limit),
+            Self::Streamed { default_limit } => (default_limit, None),
+            Self::Number { size, max_size } | Self::Cursor { size, max_size } => (size, max_size),
+        };
+        assert!(size > 0 && max != Some(0), "a page has at least one row");
+    }
+
     /// `page_size` is what the stream has been asked for before.
     pub(super) fn list(
         &self,

@@ -74,15 +74,16 @@ impl State {
     }
 
     fn carry(&mut self, id: ConnectionId, stream: &str, event: EventItem) {
-        let delay = self.event_delay + self.step_delay(Step::Event { stream });
+        let delay = self.event_delay.saturating_add(self.step_delay(Step::Event { stream }));
         let now = self.clock.now;
         let Some(consumer) = self.consumer(id, stream) else { return };
         // Nothing overtakes in a channel.
-        consumer.events_until = consumer.events_until.max(now + delay);
+        consumer.events_until = consumer.events_until.max(now.saturating_add(delay));
         let delay = consumer.events_until.saturating_sub(now);
-        if delay.is_zero() {
+        if delay.is_zero() && consumer.events_on_way == 0 {
             self.arrive(id, stream, event);
         } else {
+            consumer.events_on_way += 1;
             self.schedule(delay, Job::Arrive(id, stream.to_owned(), event));
         }
     }
@@ -113,12 +114,16 @@ impl State {
 
     /// An event has arrived at its consumer, if it has room.
     pub(super) fn arrive(&mut self, id: ConnectionId, stream: &str, event: EventItem) {
+        if self.consumer(id, stream).is_none() {
+            return;
+        }
         let held = self.reach(|at| matches!(at, HeldAt::Events(its) if its == stream));
         let capacity = self.capacity;
         let Some(consumer) = self.consumer(id, stream) else { return };
         if let Some(hold) = held {
             consumer.held.push((hold, event));
-        } else if consumer.waiting_events() < capacity {
+        } else if consumer.waiting_events < capacity {
+            consumer.waiting_events += 1;
             consumer.inbox.push_back(Item::Event(event));
             self.run_stream(id, stream);
         }
@@ -193,7 +198,10 @@ impl State {
 fn events(consumer: &Consumer, commit: &Commit) -> Vec<(Group, &'static str)> {
     let mut seen: Vec<&str> = Vec::new();
     let mut found = Vec::new();
-    let observes = |observer: &str| consumer.groups.iter().any(|(its, _)| its == observer);
+    let observes = |observer: &str| {
+        let mut groups = consumer.groups.range((observer.to_owned(), String::new())..);
+        groups.next().is_some_and(|(its, _)| its == observer)
+    };
     let mut add = |observer: &str, (action, group)| {
         let group = (observer.to_owned(), group);
         if consumer.groups.contains(&group) {

@@ -96,15 +96,16 @@ pub(super) struct Clock {
 impl Clock {
     fn set(&mut self, now: Instant) {
         let last = self.last.replace(now).unwrap_or(now);
-        self.now += now.saturating_duration_since(last);
+        self.skip(now.saturating_duration_since(last));
     }
 
     pub(super) fn skip(&mut self, time: Duration) {
-        self.now += time;
+        self.now = self.now.saturating_add(time);
     }
 
+    /// `None` if it is so late that it never comes.
     fn instant(&self, at: Duration) -> Option<Instant> {
-        self.last.map(|last| last + at.saturating_sub(self.now))
+        self.last?.checked_add(at.saturating_sub(self.now))
     }
 }
 
@@ -142,14 +143,18 @@ impl State {
         }
     }
 
-    pub(super) fn add_view(&mut self, stream: &str, view: View) -> Result<(), String> {
+    /// Returns the view before, as its drop may run code that uses the server.
+    pub(super) fn add_view(
+        &mut self,
+        stream: &str,
+        view: View,
+    ) -> Result<Option<Arc<View>>, String> {
         if let Some(model) = &view.model {
             for field in view.fields() {
                 self.tables.check_field(model, field)?;
             }
         }
-        self.views.insert(stream.to_owned(), Arc::new(view));
-        Ok(())
+        Ok(self.views.insert(stream.to_owned(), Arc::new(view)))
     }
 
     pub(super) fn check_stream(&self, stream: &str) -> Result<(), String> {
@@ -168,8 +173,12 @@ impl State {
     }
 
     pub(super) fn schedule(&mut self, delay: Duration, job: Job) {
-        self.jobs.insert((self.clock.now + delay, self.next_job), job);
+        self.jobs.insert((self.clock.now.saturating_add(delay), self.next_job), job);
         self.next_job += 1;
+    }
+
+    pub(super) fn retain_jobs(&mut self, is_kept: impl Fn(&Job) -> bool) {
+        self.jobs.retain(|_, job| is_kept(job));
     }
 
     /// The jobs by time.
@@ -193,8 +202,18 @@ impl State {
                 Job::Detached(connection, call, answer) => {
                     self.end_call(connection, call, *answer);
                 }
-                Job::Arrive(connection, stream, event) => self.arrive(connection, &stream, event),
-                Job::Output(connection, output) => self.emit(connection, output),
+                Job::Arrive(connection, stream, event) => {
+                    if let Some(consumer) = self.consumer(connection, &stream) {
+                        consumer.events_on_way -= 1;
+                    }
+                    self.arrive(connection, &stream, event);
+                }
+                Job::Output(connection, output) => {
+                    if let Some(connection) = self.connections.get_mut(&connection) {
+                        connection.outputs_on_way -= 1;
+                        connection.emit(output);
+                    }
+                }
                 Job::End(connection, close) => self.end(connection, close),
             }
         }
@@ -219,8 +238,11 @@ impl State {
         let bare = self.bare.get(&handshake.path).cloned();
         let mut connection = Connection::new(handshake, bare, &self.views);
         for (stream, delay) in &self.late {
-            if let Some(consumer) = connection.consumers.get_mut(stream) {
-                consumer.ready_at = self.clock.now + *delay;
+            // A bare endpoint accepts the connection only once its stream is ready.
+            let is_late = !connection.is_bare();
+            let consumer = connection.consumers.get_mut(stream).filter(|_| is_late);
+            if let Some(consumer) = consumer {
+                consumer.ready_at = self.clock.now.saturating_add(*delay);
             }
         }
         self.connections.insert(id, connection);
@@ -245,15 +267,16 @@ impl State {
         let Some(connection) = self.open(id) else { return };
         let Some(text) = connection.frame(stream, payload) else { return };
         // Nothing overtakes what was sent while the delay was longer.
-        connection.sent_until = connection.sent_until.max(now + latency);
+        connection.sent_until = connection.sent_until.max(now.saturating_add(latency));
         let delay = connection.sent_until.saturating_sub(now);
-        self.frames.push((id, Direction::ToClient, text.clone()));
-        let output = Output::Text(text);
-        if delay.is_zero() {
-            self.emit(id, output);
+        let output = Output::Text(text.clone());
+        if delay.is_zero() && connection.outputs_on_way == 0 {
+            connection.emit(output);
         } else {
+            connection.outputs_on_way += 1;
             self.schedule(delay, Job::Output(id, output));
         }
+        self.frames.push((id, Direction::ToClient, text));
     }
 
     pub(super) fn emit(&mut self, id: ConnectionId, output: Output) {
@@ -308,8 +331,20 @@ impl State {
         }
     }
 
-    pub(super) fn forget(&mut self, id: ConnectionId) {
-        self.connections.remove(&id);
+    /// Forgets a connection. Returns it, as its drop may run code that uses the server.
+    pub(super) fn forget(&mut self, id: ConnectionId) -> Option<Connection> {
+        let views = &self.views;
+        let is_shared = |call: &Call| views.get(&call.stream).is_some_and(|view| view.is_shared);
+        self.jobs.retain(|_, job| match job {
+            Job::Detached(its, call, _) | Job::Reply(its, call, ..) => {
+                *its != id || is_shared(call)
+            }
+            Job::Continue(its, _)
+            | Job::Arrive(its, ..)
+            | Job::Output(its, _)
+            | Job::End(its, _) => *its != id,
+        });
+        self.connections.remove(&id)
     }
 
     pub(super) fn black_hole(&mut self, is_silent: bool) {
@@ -327,10 +362,9 @@ impl State {
         self.connections.get_mut(&id)?.poll_output()
     }
 
-    pub(super) fn set_waker(&mut self, id: ConnectionId, waker: &Waker) {
-        if let Some(connection) = self.connections.get_mut(&id) {
-            connection.waker = Some(waker.clone());
-        }
+    /// Returns the waker before, as its drop may run code that uses the server.
+    pub(super) fn set_waker(&mut self, id: ConnectionId, waker: &Waker) -> Option<Waker> {
+        self.connections.get_mut(&id)?.waker.replace(waker.clone())
     }
 
     /// The wakers of the connections that have an output, or need to look at the timeout again.
@@ -392,8 +426,7 @@ impl State {
             None => script.connect(id),
         }
         let due = script.due(id);
-        for frame in due {
-            let text = frame.to_string();
+        for text in due {
             self.frames.push((id, Direction::ToClient, text.clone()));
             self.emit(id, Output::Text(text));
         }

@@ -1,6 +1,6 @@
 //! The rows of the models, and what each write commits.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -59,7 +59,8 @@ impl Tables {
         }
     }
 
-    pub(super) fn add(&mut self, name: &str, mut model: Model) -> Result<(), String> {
+    /// Returns the table before, as its drop may run code that uses the server.
+    pub(super) fn add(&mut self, name: &str, mut model: Model) -> Result<Option<Table>, String> {
         let order = model.order.clone();
         let rows = std::mem::take(&mut model.rows);
         let table = Table {
@@ -69,15 +70,18 @@ impl Tables {
             serials: BTreeMap::new(),
             next_serial: 0,
         };
-        self.by_name.insert(name.to_owned(), table);
+        let before = self.by_name.insert(name.to_owned(), table);
         order.iter().try_for_each(|field| self.check_field(name, field))?;
+        // With their keys and defaults, so that a reset brings back the same rows.
+        let mut saved = Vec::new();
         for row in &rows {
             self.check_row(name, row, true)?;
-            self.insert(name, row);
+            let pk = self.insert(name, row);
+            saved.extend(self.get(name, &pk).map(Value::Object));
         }
-        self.table_mut(name).model.rows = rows;
+        self.table_mut(name).model.rows = saved;
         self.commits.clear();
-        Ok(())
+        Ok(before)
     }
 
     /// Joins the commits of each row, as those of one transaction.
@@ -172,7 +176,7 @@ impl Tables {
     ) -> bool {
         let is_other = |key: &Key| of != Some(&key.to_value());
         let mut rows = self.table(model).rows.iter();
-        rows.any(|(key, fields)| is_other(key) && fields.get(field) == Some(value))
+        rows.any(|(key, fields)| fields.get(field) == Some(value) && is_other(key))
     }
 
     /// The row as the serializer shows it.
@@ -242,29 +246,50 @@ impl Tables {
     }
 
     /// Deletes a row, and those that refer to it. Returns whether there was such a row.
+    ///
+    /// As Django's collector: the rows of the models that refer come first, and the last key of each model.
     pub(super) fn delete(&mut self, model: &str, pk: &Value) -> bool {
-        let Some(pk) = self.find(model, pk) else { return false };
-        // Django deletes them in the reverse order of their keys.
-        for (other, pk) in self.referring(model, &pk).into_iter().rev() {
-            self.delete(&other, &pk);
+        let Some(key) = self.table(model).key(pk) else { return false };
+        if !self.table(model).rows.contains_key(&key) {
+            return false;
         }
-        let table = self.table_mut(model);
-        let Some(key) = table.key(&pk) else { return false };
-        let Some(fields) = table.rows.remove(&key) else { return false };
-        table.serials.remove(&key);
-        let old = Some(table.serialize(&key, &fields));
-        self.commits.push(Commit { model: model.to_owned(), pk, old, new: None });
+        let mut collected = vec![(model.to_owned(), BTreeSet::from([key.clone()]))];
+        let mut left = vec![(model.to_owned(), key)];
+        while let Some((model, key)) = left.pop() {
+            for (other, key) in self.referring(&model, &key.to_value()) {
+                let known = collected.iter().position(|(model, _)| *model == other);
+                let at = known.unwrap_or(collected.len());
+                if known.is_none() {
+                    collected.push((other.clone(), BTreeSet::new()));
+                }
+                if collected[at].1.insert(key.clone()) {
+                    left.push((other, key));
+                }
+            }
+        }
+        for (model, keys) in collected.into_iter().rev() {
+            keys.iter().rev().for_each(|key| self.delete_alone(&model, key));
+        }
         true
     }
 
+    fn delete_alone(&mut self, model: &str, key: &Key) {
+        let table = self.table_mut(model);
+        let Some(fields) = table.rows.remove(key) else { return };
+        table.serials.remove(key);
+        let old = Some(table.serialize(key, &fields));
+        let pk = key.to_value();
+        self.commits.push(Commit { model: model.to_owned(), pk, old, new: None });
+    }
+
     /// The rows that refer to a row.
-    fn referring(&self, model: &str, pk: &Value) -> Vec<(String, Value)> {
+    fn referring(&self, model: &str, pk: &Value) -> Vec<(String, Key)> {
         let mut found = Vec::new();
         for (name, table) in &self.by_name {
             for field in table.model.fields.iter().filter(|its| its.references() == Some(model)) {
                 let refers = |fields: &Fields| fields.get(&field.name) == Some(pk);
                 let rows = table.rows.iter().filter(|(_, fields)| refers(fields));
-                found.extend(rows.map(|(key, _)| (name.clone(), key.to_value())));
+                found.extend(rows.map(|(key, _)| (name.clone(), key.clone())));
             }
         }
         found

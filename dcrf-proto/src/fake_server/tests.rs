@@ -2,6 +2,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+mod edges;
+mod fuzz;
+
 use super::*;
 
 mod mistakes;

@@ -76,7 +76,12 @@ impl View {
     }
 
     /// Makes `list` reply with pages. By default it replies with all rows.
+    ///
+    /// # Panics
+    ///
+    /// If a size or limit of the pages is zero.
     pub fn pages(mut self, pages: Pages) -> Self {
+        pages.check();
         self.pages = Some(pages);
         self
     }

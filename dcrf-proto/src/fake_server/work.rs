@@ -10,6 +10,7 @@ use super::call::{Answer, Call, End, Reply};
 use super::connection::Connection;
 use super::consumer::{Consumer, Item, Waiting, Work};
 use super::server::{HeldAt, Job, State};
+use super::table::Tables;
 use super::{Action, ConnectionId, Step, Subscribed, frames, in_closure};
 
 const FORBIDDEN: &str = "You do not have permission to perform this action.";
@@ -38,7 +39,10 @@ impl State {
                 Some(Item::Raise) => {
                     self.raise(id, || format!("a payload for `{stream}` that is no object"));
                 }
-                Some(Item::Event(event)) => self.deliver(id, stream, &event),
+                Some(Item::Event(event)) => {
+                    consumer.waiting_events -= 1;
+                    self.deliver(id, stream, &event);
+                }
                 None => return,
             }
             self.stop_working(id, stream);
@@ -108,11 +112,18 @@ impl State {
             waiting.hold = None;
             return self.go_on(id, stream);
         }
+        let answers = std::mem::take(&mut consumer.held_answers);
+        let (answers, others): (Vec<_>, _) =
+            answers.into_iter().partition(|(its, ..)| *its == hold);
+        consumer.held_answers = others;
         let events = std::mem::take(&mut consumer.held);
         let (released, others) = events.into_iter().partition(|(its, _)| *its == hold);
         consumer.held = others;
         for (_, event) in released {
             self.arrive(id, stream, event);
+        }
+        for (_, call, answer) in answers {
+            self.end_call(id, call, answer);
         }
     }
 
@@ -129,6 +140,12 @@ impl State {
             .reach(|at| matches!(at, HeldAt::Reply(stream, action) if is_of(&call, stream, action)))
         {
             answer.delay = Duration::ZERO;
+            if answer.is_detached {
+                if let Some(consumer) = self.consumer(id, &call.stream) {
+                    consumer.held_answers.push((hold, call, answer));
+                }
+                return;
+            }
             return self.wait(id, Work::End(call, Box::new(answer)), Some(hold));
         }
         let delay = std::mem::take(&mut answer.delay);
@@ -150,9 +167,8 @@ impl State {
                 return Some(answer);
             }
         }
-        if let Some(mut intercept) = self.intercept.take() {
-            let answer = self.run_closure(call, |action| intercept(action));
-            self.intercept = Some(intercept);
+        if let Some(intercept) = &mut self.intercept {
+            let answer = run_closure(&mut self.tables, call, intercept);
             if answer.is_some() {
                 return answer;
             }
@@ -162,42 +178,21 @@ impl State {
             return Some(Answer::error(403, FORBIDDEN));
         }
         if let Some(handle) = view.actions.get(&call.action) {
-            return self.run_closure(call, |action| Some(handle(action)));
+            return run_closure(&mut self.tables, call, |action| Some(handle(action)));
         }
         self.perform_builtin(id, call, &view)
     }
 
-    fn run_closure(
-        &mut self,
-        call: &Call,
-        handle: impl FnOnce(&mut Action<'_>) -> Option<Answer>,
-    ) -> Option<Answer> {
-        let (pushed, cancelled, tables) = (Vec::new(), Vec::new(), &mut self.tables);
-        let mut action = Action { call, tables, pushed, cancelled, is_atomic: false };
-        let mut answer = in_closure(|| handle(&mut action))?;
-        answer.pushed.extend(action.pushed);
-        answer.cancelled.extend(action.cancelled);
-        if action.is_atomic {
-            self.tables.join_commits();
-        }
-        Some(answer)
-    }
-
     /// Replies, raises or closes.
     pub(super) fn end_call(&mut self, id: ConnectionId, call: Arc<Call>, answer: Answer) {
-        if let Some(consumer) = self.consumer(id, &call.stream) {
-            for request_id in answer.cancelled {
-                consumer.replying.remove(&request_id.to_string());
-            }
+        for request_id in &answer.cancelled {
+            self.cancel(id, &call.stream, request_id);
         }
         for payload in answer.pushed {
             self.send(id, &call.stream, &payload);
         }
         match answer.end {
-            End::Replies { replies, pause } if answer.is_detached && replies.len() > 1 => {
-                if let Some(consumer) = self.consumer(id, &call.stream) {
-                    consumer.replying.insert(call.request_id.to_string());
-                }
+            End::Replies { replies, pause } if answer.is_detached && !pause.is_zero() => {
                 self.send_next_reply(id, call, replies.into(), pause);
             }
             End::Replies { replies, .. } => {
@@ -220,19 +215,28 @@ impl State {
         mut rest: VecDeque<Reply>,
         pause: Duration,
     ) {
-        let Some(consumer) = self.consumer(id, &call.stream) else { return };
-        let key = call.request_id.to_string();
-        if !consumer.replying.contains(&key) {
+        let receiver = self.reply_to(id, &call.stream);
+        if self.open(receiver).is_none() {
             return;
         }
-        let Some(reply) = rest.pop_front() else {
-            consumer.replying.remove(&key);
-            return;
-        };
+        let Some(reply) = rest.pop_front() else { return };
         self.reply(id, &call, &reply);
-        self.schedule(pause, Job::Reply(id, call, rest, pause));
-        if pause.is_zero() {
-            self.run();
+        if !rest.is_empty() {
+            self.schedule(pause, Job::Reply(id, call, rest, pause));
+        }
+    }
+
+    /// Drops what is left of the detached replies to a call.
+    fn cancel(&mut self, id: ConnectionId, stream: &str, request_id: &Value) {
+        let is_meant = |call: &Call| call.stream == stream && call.request_id == *request_id;
+        self.retain_jobs(|job| match job {
+            Job::Reply(its, call, ..) | Job::Detached(its, call, _) => {
+                *its != id || !is_meant(call)
+            }
+            _ => true,
+        });
+        if let Some(consumer) = self.consumer(id, stream) {
+            consumer.held_answers.retain(|(_, call, _)| !is_meant(call));
         }
     }
 
@@ -260,6 +264,7 @@ impl State {
         if let Some(consumer) = connection.consumers.get_mut(stream) {
             consumer.is_closed = true;
             consumer.inbox.clear();
+            consumer.waiting_events = 0;
         }
         if connection.is_bare() || connection.consumers.values().all(|its| its.is_closed) {
             self.end(id, Some((code, String::new())));
@@ -282,6 +287,22 @@ impl State {
         }
         found
     }
+}
+
+fn run_closure(
+    tables: &mut Tables,
+    call: &Call,
+    handle: impl FnOnce(&mut Action<'_>) -> Option<Answer>,
+) -> Option<Answer> {
+    let (pushed, cancelled) = (Vec::new(), Vec::new());
+    let mut action = Action { call, tables, pushed, cancelled, is_atomic: false };
+    let mut answer = in_closure(|| handle(&mut action))?;
+    answer.pushed.extend(action.pushed);
+    answer.cancelled.extend(action.cancelled);
+    if action.is_atomic {
+        action.tables.join_commits();
+    }
+    Some(answer)
 }
 
 fn is_of(call: &Call, stream: &str, action: &str) -> bool {
