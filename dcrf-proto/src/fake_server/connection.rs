@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::task::Waker;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -26,7 +26,7 @@ pub(super) struct Connection {
     pub(super) waker: Option<Waker>,
     has_news: bool,
     /// The server's timeout that the client knows.
-    known_timeout: Option<Duration>,
+    known_timeout: Option<Instant>,
 }
 
 impl Connection {
@@ -102,7 +102,7 @@ impl Connection {
     }
 
     /// The waker, if there is something new.
-    pub(super) fn take_waker(&mut self, timeout: Option<Duration>) -> Option<Waker> {
+    pub(super) fn take_waker(&mut self, timeout: Option<Instant>) -> Option<Waker> {
         let has_news = std::mem::take(&mut self.has_news) || self.known_timeout != timeout;
         self.known_timeout = timeout;
         if has_news { self.waker.take() } else { None }

@@ -369,7 +369,8 @@ impl State {
 
     /// The wakers of the connections that have an output, or need to look at the timeout again.
     pub(super) fn take_wakers(&mut self) -> Vec<Waker> {
-        let timeout = self.jobs.first_key_value().map(|((at, _), _)| *at);
+        // The instant, which an advance makes earlier.
+        let timeout = self.poll_timeout();
         let connections = self.connections.values_mut();
         let connections = connections.filter_map(|connection| connection.take_waker(timeout));
         self.wakers.drain(..).chain(connections).collect()

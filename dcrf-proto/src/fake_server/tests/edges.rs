@@ -1,6 +1,7 @@
 //! What a client or a test can do to the server at its edges.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
 use std::task::{Wake, Waker};
 use std::thread;
@@ -355,4 +356,26 @@ fn rows_that_refer_are_deleted_before_and_from_the_last_on() {
 #[should_panic(expected = "has no field `rnak`")]
 fn order_by_no_field_is_a_mistake_of_the_test() {
     FakeServer::new().model("tasks", Model::new().order_by("rnak"));
+}
+
+struct Wakes(AtomicUsize);
+
+impl Wake for Wakes {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn advance_wakes_for_the_earlier_timeout() {
+    let server = FakeServer::new();
+    server.view("tools", View::new().action("slow", |_| Answer::ok(1).after(10 * SECOND)));
+    let client = Client::new(&server);
+    client.send("tools", &json!({"action": "slow"}));
+    let wakes = Arc::new(Wakes(AtomicUsize::new(0)));
+    server.wake_for_output(client.connection, &wakes.clone().into());
+    assert_eq!(server.poll_timeout(), Some(client.now + 10 * SECOND));
+    server.advance(4 * SECOND);
+    assert_eq!(wakes.0.load(Ordering::Relaxed), 1);
+    assert_eq!(server.poll_timeout(), Some(client.now + 6 * SECOND));
 }
