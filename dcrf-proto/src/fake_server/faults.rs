@@ -180,9 +180,10 @@ impl FakeServer {
     /// Answers the next call of an action with `answer`, instead of performing it.
     ///
     /// ```
-    /// # use dcrf_proto::fake_server::{Answer, FakeServer};
+    /// # use dcrf_proto::fake_server::{Answer, FakeServer, Model};
     /// # use serde_json::json;
     /// # let server = FakeServer::new();
+    /// # server.model("tasks", Model::new());
     /// server.answer_next("tasks", "create", Answer::error(503, json!("Try again later.")));
     /// server.answer_next("tasks", "list", Answer::raise()); // ends the connection
     /// ```

@@ -43,6 +43,8 @@ pub(crate) struct Server {
 impl Server {
     pub(crate) fn new(dice: Dice, pagination: Pagination, base: Instant) -> Self {
         let fake = FakeServer::new();
+        // Events are lost only in worlds that can find out.
+        fake.channel_capacity(usize::MAX);
         let dice = Arc::new(Mutex::new(dice));
         rows::add(&fake, &dice, pagination);
         boards::add(&fake, &dice);
