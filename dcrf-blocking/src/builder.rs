@@ -106,7 +106,7 @@ impl Builder {
         ///
         /// let server = FakeServer::new();
         /// server.model("tasks", Model::new().field(Field::text("title")));
-        /// let client = dcrf_blocking::builder("wss://example.com/ws/").fake_server(&server).connect()?;
+        /// let client = dcrf_blocking::builder("ws://example.com/ws/").fake_server(&server).connect()?;
         /// let task: Value = client.create("tasks", &json!({"title": "Paint"}))?;
         /// assert_eq!(task, server.rows("tasks")[0]);
         /// # Ok::<(), Box<dyn std::error::Error>>(())

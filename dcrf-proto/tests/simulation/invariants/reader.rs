@@ -347,10 +347,12 @@ impl Subscriptions {
                     }
                     SubscriptionError::RefreshPoisoned { .. } => {
                         let refreshes = subscriber.spec.refreshes;
-                        assert!(
-                            server.is_guilty(&target, refreshes),
-                            "L12: {target:?} is innocent"
-                        );
+                        let refreshed = (target.stream().to_owned(), target.pk());
+                        let deaths = self.refresh_deaths.get(&refreshed);
+                        // Nothing can tell the deaths that no consumer has caused from the others.
+                        let is_guilty = server.is_guilty(&target, refreshes)
+                            || deaths.is_some_and(|deaths| deaths.coincidences > 0);
+                        assert!(is_guilty, "L12: {target:?} is innocent");
                     }
                     SubscriptionError::RefreshTooLarge { .. } => {
                         assert!(subscriber.spec.refreshes, "F5: it does not refresh");

@@ -37,7 +37,9 @@ pub(crate) struct Subscriptions {
     /// How often targets were suspected whose last subscriber has left, and since when.
     left: BTreeMap<Target, Suspicion>,
     /// The ids of the refreshes without a reply, and whether a connection has died of one.
-    refreshes: BTreeMap<String, Option<u64>>,
+    refreshes: BTreeMap<String, (String, Option<u64>)>,
+    /// The deaths with a refresh unanswered, by stream and object, until it is answered.
+    pub(super) refresh_deaths: BTreeMap<(String, Option<u64>), Suspicion>,
     has_refresh_suspects: bool,
     /// When the last frame was sent.
     pub(super) last_frame: Option<Instant>,
@@ -301,7 +303,9 @@ impl Subscriptions {
 
     pub(super) fn refresh_transmitted(&mut self, frame: &Value) {
         let payload = &frame["payload"];
-        self.refreshes.insert(payload["request_id"].to_string(), payload["pk"].as_u64());
+        let stream = frame["stream"].as_str().unwrap_or_default().to_owned();
+        let refreshed = (stream, payload["pk"].as_u64());
+        self.refreshes.insert(payload["request_id"].to_string(), refreshed);
         let is_wanted = self.subscribers.values().any(|subscriber| {
             subscriber.spec.refreshes && frame["stream"] == subscriber.spec.target.stream()
         });
@@ -332,7 +336,12 @@ impl Subscriptions {
             upstream.acknowledged_on = None;
         }
         self.has_refresh_suspects |= is_recent && is_death && !self.refreshes.is_empty();
-        self.refreshes.clear();
+        for refreshed in std::mem::take(&mut self.refreshes).into_values() {
+            if is_recent && is_death {
+                let suspicion = self.refresh_deaths.entry(refreshed).or_default();
+                suspicion.coincidences += u32::from(!is_of_a_consumer);
+            }
+        }
         self.last_frame = None;
         for subscriber in self.subscribers.values_mut() {
             subscriber.reader.lose();
@@ -353,7 +362,8 @@ impl Subscriptions {
     pub(super) fn received(&mut self, nth: ConnectionIndex, frame: &Value) {
         let payload = &frame["payload"];
         let id = payload["request_id"].to_string();
-        if let Some(pk) = self.refreshes.remove(&id) {
+        if let Some((stream, pk)) = self.refreshes.remove(&id) {
+            self.refresh_deaths.remove(&(stream, pk));
             self.refreshed(frame, pk);
         }
         let Some(target) = self.held.get(&id).cloned() else { return };
