@@ -75,6 +75,8 @@ pub(super) struct Reader {
     history: History,
     /// How many of the next expected changes may have been dropped.
     skips: u64,
+    /// The error replies that were skipped before a delete. If that was of a refresh, they are still to come.
+    skipped_error_replies: u64,
     lagged_gap: LaggedGap,
     rows: BTreeMap<u64, u64>,
     /// What a refresh has delivered since the last gap, or the last dropped changes.
@@ -176,6 +178,12 @@ impl Reader {
             if is_newer && spec.overflow_policy == OverflowPolicy::Conflate {
                 self.refreshed = Refreshed::Current;
             }
+        } else if delivered == Expected::ErrorReply
+            && spec.refreshes
+            && self.skipped_error_replies > 0
+        {
+            (self.skips, self.skipped_error_replies) =
+                (self.skips + 1, self.skipped_error_replies - 1);
         } else {
             // A refresh of a missing object.
             let by_refresh = spec.refreshes && matches!(delivered, Expected::Delete(_));
@@ -248,7 +256,10 @@ impl Reader {
                 self.lagged_gap = LaggedGap::Due;
             }
             Some(Expected::Gap) | None => {}
-            Some(_) => self.skips -= 1,
+            Some(expected) => {
+                self.skips -= 1;
+                self.skipped_error_replies += u64::from(expected == Expected::ErrorReply);
+            }
         }
     }
 
