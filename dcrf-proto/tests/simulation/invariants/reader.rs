@@ -358,8 +358,8 @@ impl Subscriptions {
                     }
                     SubscriptionError::RefreshPoisoned { .. } => {
                         let refreshes = subscriber.spec.refreshes;
-                        let refreshed = (target.stream().to_owned(), target.pk());
-                        let deaths = self.refresh_deaths.get(&refreshed);
+                        let refresh_of = (target.stream().to_owned(), target.pk());
+                        let deaths = self.refresh_deaths.get(&refresh_of);
                         // Nothing can tell the deaths that no consumer has caused from the others.
                         let is_guilty = server.is_guilty(&target, refreshes)
                             || deaths.is_some_and(|deaths| deaths.coincidences > 0);
