@@ -126,7 +126,7 @@ impl Action<'_> {
         self.pushed.push(payload);
     }
 
-    /// Cancels what is left of the [detached](Answer::detached) replies to a call of this stream and connection, as
+    /// Cancels the remaining [detached](Answer::detached) replies to a call of this stream and connection, as
     /// `list_cancel` does.
     pub fn cancel(&mut self, request_id: Value) {
         self.cancelled.push(request_id);
@@ -238,7 +238,7 @@ impl Answer {
         Self { end, delay: Duration::ZERO, is_detached: false, pushed, cancelled }
     }
 
-    /// Does so only after `delay`. Meanwhile the stream does nothing else.
+    /// Ends the action only after `delay`. The stream does nothing else meanwhile.
     pub fn after(mut self, delay: Duration) -> Self {
         self.delay = delay;
         self
@@ -261,7 +261,7 @@ impl End {
 ///
 /// # Panics
 ///
-/// If it is none.
+/// If the value is not an object.
 pub(super) fn fields_of(fields: Value) -> Fields {
     match fields {
         Value::Object(fields) => fields,

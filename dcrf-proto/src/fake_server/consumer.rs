@@ -21,7 +21,7 @@ pub(super) struct Consumer {
     pub(super) view: Arc<View>,
     pub(super) inbox: VecDeque<Item>,
     pub(super) waiting: Option<Waiting>,
-    /// While it works on an item, what arrives waits.
+    /// Whether it works on an item. New items wait meanwhile.
     pub(super) is_working: bool,
     /// The events that a hold keeps on their way.
     pub(super) held: Vec<(u64, EventItem)>,

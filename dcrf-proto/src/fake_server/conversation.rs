@@ -186,7 +186,7 @@ impl Script {
 }
 
 impl Playing {
-    /// Takes the recorded frame that is the same but for the request id.
+    /// Takes the recorded frame that is equal except for its request id.
     fn take(&mut self, text: &str) -> bool {
         let mut sent = read(text);
         let id = take_id(&mut sent);

@@ -162,7 +162,7 @@ impl Cursor {
     }
 }
 
-/// As Python's `b64decode`: ignores what is no letter of the alphabet and what follows the padding, which must be complete.
+/// As Python's `b64decode`: ignores letters outside the alphabet and everything behind the padding, which must be complete.
 fn from_base64(text: &str) -> Option<Vec<u8>> {
     let is_letter = |letter: &char| letter.is_ascii_alphanumeric() || "+/=".contains(*letter);
     let letters: String = text.is_ascii().then(|| text.chars().filter(is_letter).collect())?;

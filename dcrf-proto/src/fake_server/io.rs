@@ -1,4 +1,4 @@
-//! The server's input and output, for whoever moves its frames.
+//! The server's input and output, without a WebSocket.
 
 use std::fmt;
 use std::task::Waker;

@@ -132,7 +132,7 @@ impl FakeServer {
     /// If a row of the model has an unknown field or the key of another, or the order is by an unknown field.
     #[track_caller]
     pub fn model(&self, name: &str, model: Model) {
-        // What was there before is dropped without the lock, since that may run code of the test.
+        // Dropped without the lock: that may run code of the test.
         let before = self.with(|state| {
             let table = state.tables.add(name, model)?;
             Ok((table, state.add_view(name, View::of(name))?))

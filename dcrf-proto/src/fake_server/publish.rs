@@ -8,6 +8,7 @@ use super::consumer::{Consumer, EventItem, Group, INSTANCE, Item, Swap};
 use super::feed::FeedEvent;
 use super::server::{HeldAt, Job, State};
 use super::table::{Commit, Fields};
+use super::work::FORBIDDEN;
 use super::{Call, ConnectionId, Event, Fate, Feed, Step, View, frames, in_closure, python};
 
 impl State {
@@ -168,7 +169,7 @@ impl State {
             request_id: Value::Null,
         };
         if !in_closure(|| view.is_allowed(&call)) {
-            let errors = json!(["You do not have permission to perform this action."]);
+            let errors = json!([FORBIDDEN]);
             let null = Value::Null;
             self.send(id, stream, &frames::payload(event.action, 403, &errors, &null, &null));
         }

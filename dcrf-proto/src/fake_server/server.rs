@@ -35,7 +35,7 @@ pub(super) enum HeldAt {
 struct HoldState {
     at: HeldAt,
     is_reached: bool,
-    /// Who waits until it is reached.
+    /// The tasks that wait until it is reached.
     wakers: Vec<Waker>,
 }
 

@@ -13,7 +13,7 @@ use super::server::{HeldAt, Job, State};
 use super::table::Tables;
 use super::{Action, ConnectionId, Step, Subscribed, frames, in_closure};
 
-const FORBIDDEN: &str = "You do not have permission to perform this action.";
+pub(super) const FORBIDDEN: &str = "You do not have permission to perform this action.";
 
 impl State {
     pub(super) fn consumer(&mut self, id: ConnectionId, stream: &str) -> Option<&mut Consumer> {
@@ -226,7 +226,7 @@ impl State {
         }
     }
 
-    /// Drops what is left of the detached replies to a call.
+    /// Drops the remaining detached replies to a call.
     fn cancel(&mut self, id: ConnectionId, stream: &str, request_id: &Value) {
         let is_meant = |call: &Call| call.stream == stream && call.request_id == *request_id;
         self.retain_jobs(|job| match job {

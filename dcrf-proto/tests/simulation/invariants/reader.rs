@@ -354,7 +354,7 @@ impl Subscriptions {
                         let since = since.map(|since| now - since);
                         assert!(since >= Some(PROOF), "L12: {target:?} after {since:?}");
                         let is_guilty = server.is_guilty(&target, false) || coincidences > 0;
-                        assert!(is_guilty, "L12: {target:?} is innocent");
+                        assert!(is_guilty, "L12: {target:?} is not guilty");
                     }
                     SubscriptionError::RefreshPoisoned { .. } => {
                         let refreshes = subscriber.spec.refreshes;
@@ -363,7 +363,7 @@ impl Subscriptions {
                         // Nothing can tell the deaths that no consumer has caused from the others.
                         let is_guilty = server.is_guilty(&target, refreshes)
                             || deaths.is_some_and(|deaths| deaths.coincidences > 0);
-                        assert!(is_guilty, "L12: {target:?} is innocent");
+                        assert!(is_guilty, "L12: {target:?} is not guilty");
                     }
                     SubscriptionError::RefreshTooLarge { .. } => {
                         assert!(subscriber.spec.refreshes, "F5: it does not refresh");
