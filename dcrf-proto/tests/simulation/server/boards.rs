@@ -73,9 +73,18 @@ fn feed(has_group: bool, has_keys_only: bool, is_mute: bool, dice: &Arc<Mutex<Di
 }
 
 impl Server {
-    /// Another program writes a row of the boards.
+    /// Another program writes a row of the boards, and sometimes one more writes it at the same moment.
     pub(crate) fn commit_board(&mut self, random: &mut Rng) {
-        let (pk, version) = (random.u64(1..=KEYS), self.dice().next_version());
+        let pk = random.u64(1..=KEYS);
+        self.write_board(pk, random);
+        let has_races = self.dice().has_races;
+        if has_races && random.u64(..4) == 0 {
+            self.write_board(pk, random);
+        }
+    }
+
+    fn write_board(&mut self, pk: u64, random: &mut Rng) {
+        let version = self.dice().next_version();
         let title = format!("{pk} at {version}");
         let known = self.fake.row(BOARDS[0], pk);
         let row =
