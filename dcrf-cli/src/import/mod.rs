@@ -1,0 +1,245 @@
+//! Many requests from a file or standard input, with an exact account of what became of each.
+
+mod account;
+mod journal;
+mod source;
+
+use std::path::PathBuf;
+
+use clap::Args;
+use dcrf_tokio::{Client, Json, Request, RequestError, ResourceDescription};
+use indicatif::{HumanCount, ProgressBar};
+use tokio::sync::mpsc::Receiver;
+use tokio::task::JoinSet;
+
+use self::account::{Account, Outcome};
+use self::journal::{Journal, Known};
+pub(crate) use self::source::Source;
+use self::source::{Item, Numbered};
+use crate::connection::Target;
+use crate::failure::{Code, Effect, Failure, describe};
+use crate::fields::Object;
+use crate::output::{BAD, CHANGED, DIM, Output};
+use crate::state::{self, bar};
+
+/// The options for many objects.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Many objects")]
+pub(crate) struct ManyArgs {
+    /// How many requests are sent at the same time
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    concurrency: u16,
+    /// Notes what became of each object. Run the same command again, and it continues
+    #[arg(long, value_name = "FILE")]
+    journal: Option<PathBuf>,
+    /// Sends again what may have happened in an earlier run
+    #[arg(long, requires = "journal")]
+    retry_unsure: bool,
+    /// Standard input is CSV. Files that end in .csv always are. A column named `NAME:=` has JSON
+    #[arg(long)]
+    pub(crate) csv: bool,
+}
+
+/// The request for each object.
+#[derive(Clone, Debug)]
+pub(crate) struct Work {
+    action: &'static str,
+    resource: ResourceDescription,
+    stream: String,
+    pk: String,
+}
+
+impl Work {
+    pub(crate) fn new(action: &'static str, stream: &str, lookup: &str, target: &Target) -> Self {
+        let resource = ResourceDescription::new(stream).lookup_field(lookup);
+        Self { action, resource, stream: stream.to_owned(), pk: target.pk.clone() }
+    }
+
+    /// # Errors
+    ///
+    /// The object has no key.
+    fn request(&self, object: &Object) -> Result<Request, String> {
+        if self.action == "create" {
+            return Ok(Request::create(&self.stream, object));
+        }
+        let mut data = object.clone();
+        let key = data.shift_remove(&self.pk).ok_or_else(|| {
+            format!("it has no key: the field {} is missing (name another with --pk)", self.pk)
+        })?;
+        let request = self.resource.action_on(&key, self.action);
+        Ok(if self.action == "delete" { request } else { request.arg("data", &data) })
+    }
+}
+
+/// # Errors
+///
+/// The code of the account: unsure comes before stopped, and stopped before refused.
+pub(crate) async fn run(
+    source: Source,
+    work: Work,
+    args: &ManyArgs,
+    target: &Target,
+    out: Output,
+) -> Result<(), Failure> {
+    let journal = match &args.journal {
+        Some(path) => Some(Journal::open(path, work.action, &work.stream).map_err(Failure::usage)?),
+        None => None,
+    };
+    let client = target.connect().await?;
+    let losses = state::report_losses(&client, out);
+    let length = source.length();
+    let objects = source.read();
+    let bar = bar(out, length.unwrap_or(0), "{spinner} {wide_bar} {msg}  [{elapsed}]");
+    let mut import = Import {
+        client: client.clone(),
+        work,
+        retry_unsure: args.retry_unsure,
+        journal,
+        account: Account::default(),
+        running: JoinSet::new(),
+        stopped: None,
+        out,
+        bar,
+    };
+    import.run(objects, usize::from(args.concurrency)).await;
+    import.bar.finish_and_clear();
+    drop(losses);
+    client.close().await;
+    import.account.report(out);
+    match import.account.failure(import.stopped) {
+        Some(failure) => Err(failure),
+        None => Ok(()),
+    }
+}
+
+struct Import {
+    client: Client,
+    work: Work,
+    retry_unsure: bool,
+    journal: Option<Journal>,
+    account: Account,
+    running: JoinSet<(u64, Result<Json, RequestError>)>,
+    /// Why nothing more is sent.
+    stopped: Option<Failure>,
+    out: Output,
+    bar: ProgressBar,
+}
+
+impl Import {
+    async fn run(&mut self, mut objects: Receiver<Numbered>, concurrency: usize) {
+        let mut has_more = true;
+        while (has_more && self.stopped.is_none()) || !self.running.is_empty() {
+            let may_start = has_more && self.stopped.is_none() && self.running.len() < concurrency;
+            tokio::select! {
+                Some(done) = self.running.join_next() => match done {
+                    Ok((number, result)) => self.settle(number, result),
+                    Err(error) => self.stop(Failure::new(Code::Unsure, error.to_string())),
+                },
+                object = objects.recv(), if may_start => match object {
+                    Some(object) => self.start(object),
+                    None => has_more = false,
+                },
+                Ok(()) = tokio::signal::ctrl_c(), if self.stopped.is_none() => {
+                    self.stop(Failure::new(Code::Unsure, "interrupted"));
+                }
+            }
+        }
+    }
+
+    fn stop(&mut self, failure: Failure) {
+        self.stopped.get_or_insert(failure);
+    }
+
+    fn start(&mut self, Numbered { number, read, position }: Numbered) {
+        self.bar.set_position(position);
+        let Item { object, checksum } = match read {
+            Ok(item) => item,
+            Err(problem) => return self.stop(Failure::usage(problem)),
+        };
+        let known =
+            self.journal.as_ref().map_or(Ok(None), |journal| journal.known(number, checksum));
+        match known {
+            Err(problem) => return self.stop(Failure::usage(problem)),
+            Ok(Some(Known::Done)) => return self.account.add(Outcome::Earlier),
+            Ok(Some(Known::Unsure)) if !self.retry_unsure => {
+                self.note(BAD, &format!("object {number} may have been sent by an earlier run"));
+                return self.account.add(Outcome::Unsure);
+            }
+            Ok(_) => {}
+        }
+        let request = match self.work.request(&object) {
+            Ok(request) => request,
+            Err(problem) => {
+                self.note(BAD, &format!("object {number}: {problem}"));
+                return self.record(number, Outcome::Refused);
+            }
+        };
+        if let Err(problem) =
+            self.journal.as_mut().map_or(Ok(()), |journal| journal.sent(number, checksum))
+        {
+            return self.stop(Failure::usage(problem));
+        }
+        let reply = self.client.call::<Json>(request);
+        self.running.spawn(async move { (number, reply.await) });
+    }
+
+    fn settle(&mut self, number: u64, result: Result<Json, RequestError>) {
+        let error = match result {
+            Ok(row) => {
+                self.record(number, Outcome::Done);
+                let printed = self.bar.suspend(|| match row.as_str() {
+                    "null" => Ok(()),
+                    _ => self.out.row(&row),
+                });
+                if let Err(error) = printed {
+                    self.stop(error.into());
+                }
+                return;
+            }
+            Err(error) => error,
+        };
+        let message = match &error {
+            RequestError::ErrorReply(reply) => describe(reply),
+            other => other.to_string(),
+        };
+        if error.may_have_happened() {
+            self.note(CHANGED, &format!("object {number} may have been written: {message}"));
+            self.record(number, Outcome::Unsure);
+        } else if let RequestError::ErrorReply(_) | RequestError::Rejected(_) = error {
+            self.note(BAD, &format!("object {number}: {message}"));
+            self.record(number, Outcome::Refused);
+        } else {
+            // It was not sent, and the next ones would not be either.
+            self.record(number, Outcome::NotSent);
+            self.stop(Failure::request(&error, Effect::Write));
+        }
+    }
+
+    fn record(&mut self, number: u64, outcome: Outcome) {
+        self.account.add(outcome);
+        let account = &self.account;
+        self.bar.set_message(format!(
+            "{} done, {} refused, {} unsure",
+            HumanCount(account.done),
+            HumanCount(account.refused),
+            HumanCount(account.unsure)
+        ));
+        if let Some(journal) = &mut self.journal
+            && let Err(problem) = journal.settled(number, outcome)
+        {
+            self.stop(Failure::usage(problem));
+        }
+    }
+
+    /// Reports what became of one object, also if the user wants no states: it is an error.
+    fn note(&self, style: anstyle::Style, message: &str) {
+        self.bar.suspend(|| crate::output::report(style, message));
+    }
+}
+
+impl Account {
+    fn report(&self, out: Output) {
+        let style = if self.unsure + self.refused > 0 { CHANGED } else { DIM };
+        out.state(style, &self.to_string());
+    }
+}

@@ -1,0 +1,72 @@
+//! Completions and man pages, made from the command line's definition.
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+
+use clap::{Args, CommandFactory as _};
+use clap_complete::Shell;
+
+use crate::args::Cli;
+use crate::failure::EXIT_CODES;
+
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Example, for bash:\n  dcrf completions bash > ~/.local/share/bash-completion/completions/dcrf"
+)]
+pub(crate) struct CompletionsArgs {
+    shell: Shell,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  dcrf man ~/.local/share/man/man1 && man dcrf-watch")]
+pub(crate) struct ManArgs {
+    /// The folder for the pages. Without it, the page of `dcrf` goes to standard output
+    #[arg(value_name = "FOLDER")]
+    folder: Option<PathBuf>,
+}
+
+/// # Errors
+///
+/// Standard output can't be written.
+pub(crate) fn completions(args: &CompletionsArgs) -> io::Result<()> {
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut Cli::command(), "dcrf", &mut script);
+    io::stdout().write_all(&script)
+}
+
+/// # Errors
+///
+/// The folder or standard output can't be written.
+pub(crate) fn man_pages(args: &ManArgs) -> io::Result<()> {
+    let command = Cli::command();
+    let Some(folder) = &args.folder else {
+        return io::stdout().write_all(&page(command)?);
+    };
+    fs::create_dir_all(folder)?;
+    write_pages(command, folder)
+}
+
+fn write_pages(command: clap::Command, folder: &std::path::Path) -> io::Result<()> {
+    let name = command.get_name().to_owned();
+    for sub in command.get_subcommands().filter(|sub| !sub.is_hide_set()) {
+        let sub = sub.clone();
+        let full = format!("{name}-{}", sub.get_name());
+        // Both live as long as the program.
+        let full: &'static str = full.leak();
+        write_pages(sub.name(full).display_name(full).bin_name(full.replace('-', " ")), folder)?;
+    }
+    let path = folder.join(format!("{name}.1"));
+    fs::write(path, page(command)?)
+}
+
+fn page(command: clap::Command) -> io::Result<Vec<u8>> {
+    let mut page = Vec::new();
+    clap_mangen::Man::new(command).render(&mut page)?;
+    write!(
+        page,
+        ".SH EXIT STATUS\n.nf\n{}\n.fi\n",
+        EXIT_CODES.trim_start_matches("Exit codes:\n")
+    )?;
+    Ok(page)
+}

@@ -1,0 +1,4 @@
+//! The command line against the real server, through pipes and through a terminal.
+
+mod command;
+mod one_shot;
