@@ -10,6 +10,8 @@ use crate::listen::ListenArgs;
 use crate::login::LoginArgs;
 use crate::one_shot::{CallArgs, ChangeArgs, CreateArgs, DeleteArgs, GetArgs, ListArgs};
 use crate::output::OutputArgs;
+use crate::record::RecordArgs;
+use crate::replay::ReplayArgs;
 use crate::shell::{CompletionsArgs, ManArgs};
 use crate::watch::WatchArgs;
 
@@ -58,6 +60,10 @@ pub(crate) enum Command {
     Watch(WatchArgs),
     /// Prints messages that the server pushes
     Listen(ListenArgs),
+    /// Records conversations of any clients, as a proxy in front of the server
+    Record(RecordArgs),
+    /// Plays a recorded conversation: as the server, or against one
+    Replay(ReplayArgs),
     /// Names servers, so that a command needs no URL
     #[command(subcommand)]
     Context(ContextCommand),

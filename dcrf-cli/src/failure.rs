@@ -32,7 +32,7 @@ pub(crate) enum Code {
 pub(crate) const EXIT_CODES: &str = "\
 Exit codes:
   0  ok
-  1  refused: the server replied with an error
+  1  refused: the server replied with an error, or a replay differs from its recording
   2  usage: a wrong argument, file or input
   3  cannot connect
   4  not authorized

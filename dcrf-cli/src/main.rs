@@ -5,16 +5,21 @@
 mod args;
 mod connection;
 mod context_commands;
+mod conversation;
 mod duration;
 mod failure;
 mod fields;
+mod handshake;
 mod import;
 mod listen;
 mod live;
 mod login;
 mod one_shot;
 mod output;
+mod record;
+mod replay;
 mod shell;
+mod signals;
 mod state;
 mod until;
 mod watch;
@@ -59,6 +64,8 @@ async fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Call(args) => one_shot::call(&args, &connection.target()?, out).await,
         Command::Watch(args) => watch::run(&args, &connection.target()?, out).await,
         Command::Listen(args) => listen::run(&args, &connection.target()?, out).await,
+        Command::Record(args) => record::run(&args, &connection.target()?, out).await,
+        Command::Replay(args) => replay::run(&args, &connection, out).await,
         Command::Context(command) => context_commands::run(command, &connection, out),
         Command::Login(args) => login::run(&args, &connection, out).await,
         Command::Completions(args) => Ok(shell::completions(&args)?),

@@ -11,6 +11,12 @@ use crate::output::{self, BAD, CHANGED, GOOD, Output};
 /// Ends a task when it is dropped.
 pub(crate) struct Background(JoinHandle<()>);
 
+impl Background {
+    pub(crate) fn new(task: impl Future<Output = ()> + Send + 'static) -> Self {
+        Self(tokio::spawn(task))
+    }
+}
+
 impl Drop for Background {
     fn drop(&mut self) {
         self.0.abort();

@@ -25,6 +25,7 @@ use self::screen::Screen;
 use crate::connection::Target;
 use crate::failure::{Code, Effect, Failure};
 use crate::output::Fields;
+use crate::signals;
 use crate::until::Limits;
 
 /// The shortest time between two drawings.
@@ -107,7 +108,7 @@ impl Table<'_> {
         let mut keys = EventStream::new();
         let mut events = self.client.events();
         let (mut changes, mut statuses) = (self.rows.changes(), self.rows.watch_status());
-        let mut signal = std::pin::pin!(screen::ended_by_signal());
+        let mut signal = std::pin::pin!(signals::ended());
         self.model.connection = self.client.state();
         let (mut is_outdated, mut drawn) = (true, Instant::now() - FRAME);
         loop {

@@ -48,24 +48,3 @@ impl Drop for Screen {
 pub(crate) fn has_colors() -> bool {
     std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
-
-/// Waits for a signal that ends the process, and returns its number.
-#[cfg(unix)]
-pub(crate) async fn ended_by_signal() -> io::Result<i32> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut hang_up = signal(SignalKind::hangup())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let kind = tokio::select! {
-        _ = terminate.recv() => SignalKind::terminate(),
-        _ = hang_up.recv() => SignalKind::hangup(),
-        _ = interrupt.recv() => SignalKind::interrupt(),
-    };
-    Ok(kind.as_raw_value())
-}
-
-#[cfg(not(unix))]
-pub(crate) async fn ended_by_signal() -> io::Result<i32> {
-    tokio::signal::ctrl_c().await?;
-    Ok(2)
-}

@@ -3,4 +3,5 @@
 mod command;
 mod live;
 mod one_shot;
+mod record;
 mod screen;
