@@ -81,7 +81,7 @@ fn add(
             args.name
         )));
     }
-    let mut context = connection.to_context();
+    let mut context = connection.to_context().map_err(Failure::usage)?;
     context.url = Some(Secret::new(args.server));
     // So that a mistake shows now, and not at the first use.
     context.check(connection).map_err(Failure::usage)?;

@@ -76,7 +76,7 @@ pub(crate) struct CreateArgs {
 }
 
 #[derive(Args, Debug)]
-#[command(after_help = format!("{}\n\nOf many objects, each has its primary key in the field --pk.", fields::HELP))]
+#[command(after_help = format!("{}\n\nOf many objects, each has its primary key in `pk` or `id`, see --pk.", fields::HELP))]
 pub(crate) struct ChangeArgs {
     stream: String,
     /// The primary key, and the fields; or @FILE or `-` for many objects, as JSON or CSV
@@ -94,7 +94,7 @@ pub(crate) struct ChangeArgs {
 )]
 pub(crate) struct DeleteArgs {
     stream: String,
-    /// The primary keys; or @FILE or `-` for objects that have theirs in the field --pk
+    /// The primary keys; or @FILE or `-` for objects that have theirs in `pk` or `id`, see --pk
     #[arg(value_name = "KEY", required = true)]
     keys: Vec<String>,
     #[command(flatten)]
@@ -250,7 +250,7 @@ pub(crate) async fn delete(args: DeleteArgs, target: &Target, out: Output) -> Re
             let request = resource.delete(fields::pk(&args.keys[0]));
             return finish(target.connect().await?, request, Effect::Write, out).await;
         }
-        None => Source::keys(&args.keys, &target.pk),
+        None => Source::keys(&args.keys, target.pk.0.as_deref().unwrap_or("pk")),
     };
     let work = Work::new("delete", &args.stream, &args.lookup.lookup, target);
     import::run(source, work, &args.many, target, out).await

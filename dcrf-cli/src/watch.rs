@@ -6,7 +6,7 @@ use dcrf_tokio::{
 };
 use serde::Serialize;
 
-use crate::connection::Target;
+use crate::connection::{PkField, Target};
 use crate::failure::{Code, Failure, describe};
 use crate::fields;
 use crate::one_shot::LookupArgs;
@@ -182,9 +182,10 @@ enum Line<'a> {
 }
 
 impl<'a> Line<'a> {
-    fn of(change: &'a Change, pk_field: &str) -> Self {
+    fn of(change: &'a Change, pk_field: &PkField) -> Self {
         let pk = |object: &Json| {
-            object.decode::<Fields>().ok().and_then(|mut fields| fields.swap_remove(pk_field))
+            let fields = object.decode::<Fields>().ok()?;
+            fields.get(pk_field.of(&fields)?).cloned()
         };
         match change {
             Change::Snapshot(objects) => Self::Snapshot { data: objects },

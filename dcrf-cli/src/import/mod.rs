@@ -16,7 +16,7 @@ use self::account::{Account, Outcome};
 use self::journal::{Journal, Known};
 pub(crate) use self::source::Source;
 use self::source::{Item, Numbered};
-use crate::connection::Target;
+use crate::connection::{PkField, Target};
 use crate::failure::{Code, Effect, Failure, describe};
 use crate::fields::Object;
 use crate::output::{BAD, CHANGED, DIM, Output};
@@ -46,7 +46,7 @@ pub(crate) struct Work {
     action: &'static str,
     resource: ResourceDescription,
     stream: String,
-    pk: String,
+    pk: PkField,
 }
 
 impl Work {
@@ -63,9 +63,12 @@ impl Work {
             return Ok(Request::create(&self.stream, object));
         }
         let mut data = object.clone();
-        let key = data.shift_remove(&self.pk).ok_or_else(|| {
-            format!("it has no key: the field {} is missing (name another with --pk)", self.pk)
-        })?;
+        let name = self.pk.of(object);
+        let key =
+            name.and_then(|name| data.shift_remove(name)).ok_or_else(|| match &self.pk.0 {
+                Some(name) => format!("it has no key: there is no field {name}"),
+                None => "it has no key: there is no field pk or id (name another with --pk)".into(),
+            })?;
         let request = self.resource.action_on(&key, self.action);
         Ok(if self.action == "delete" { request } else { request.arg("data", &data) })
     }

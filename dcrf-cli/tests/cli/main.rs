@@ -1,4 +1,10 @@
 //! The command line against the real server, through pipes and through a terminal.
 
+mod bad_input;
 mod command;
+mod contexts;
+mod import;
 mod one_shot;
+mod output;
+mod secrets;
+mod watch;
