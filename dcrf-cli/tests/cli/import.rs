@@ -1,6 +1,7 @@
 //! Many objects from files and standard input.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::fs;
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,11 @@ use serde_json::Value;
 use crate::command::{Dcrf, Printed};
 
 fn lines(prefix: &str, count: usize) -> String {
-    (0..count).map(|n| format!("{{\"title\": \"{prefix} {n}\"}}\n")).collect()
+    let mut lines = String::new();
+    for n in 0..count {
+        writeln!(lines, "{{\"title\": \"{prefix} {n}\"}}").unwrap();
+    }
+    lines
 }
 
 /// The titles on the server that begin with `prefix`, each as often as it is there.

@@ -3,6 +3,7 @@
 mod bad_input;
 mod command;
 mod contexts;
+mod guide;
 mod import;
 mod one_shot;
 mod output;

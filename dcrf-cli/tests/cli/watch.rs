@@ -201,8 +201,7 @@ fn killed_watch_leaves_whole_lines() {
         &["watch", "tasks", "--action", "subscribe_priority", "--arg", "priority:=88"],
     );
     watching.next();
-    let many: String =
-        (0..50).map(|n| format!("{{\"title\": \"{n}\", \"priority\": 88}}\n")).collect();
+    let many = "{\"title\": \"many\", \"priority\": 88}\n".repeat(50);
     dcrf.run_with_input(&["create", "tasks", "-"], &many).assert_code(0);
     watching.next();
     watching.child.kill().unwrap();
