@@ -6,7 +6,6 @@ pub(crate) mod stream;
 pub(crate) mod tls;
 pub(crate) mod token;
 
-use std::convert::Infallible;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +28,7 @@ use crate::failure::Failure;
 #[command(next_help_heading = "Connection")]
 pub(crate) struct ConnectionArgs {
     /// The server's ws:// or wss:// URL. Put a URL with a token into a context, or write `env:VARIABLE` or `@FILE`
-    #[arg(short, long, global = true, env = "DCRF_URL", hide_env_values = true, value_parser = secret)]
+    #[arg(short, long, global = true, env = "DCRF_URL", hide_env_values = true)]
     pub(crate) url: Option<Secret>,
     /// A named server, see `dcrf context`
     #[arg(
@@ -42,10 +41,10 @@ pub(crate) struct ConnectionArgs {
     )]
     pub(crate) context: Option<String>,
     /// Adds a header to the handshake. VALUE can be `env:VARIABLE` or `@FILE`, and must be for a secret
-    #[arg(long = "header", global = true, hide_short_help = true, value_name = "NAME=VALUE", value_parser = secret)]
+    #[arg(long = "header", global = true, hide_short_help = true, value_name = "NAME=VALUE")]
     pub(crate) headers: Vec<Secret>,
     /// Adds a cookie to the handshake, from `env:VARIABLE` or `@FILE`
-    #[arg(long = "cookie", global = true, hide_short_help = true, value_name = "NAME=VALUE", value_parser = secret)]
+    #[arg(long = "cookie", global = true, hide_short_help = true, value_name = "NAME=VALUE")]
     pub(crate) cookies: Vec<Secret>,
     /// Offers a subprotocol
     #[arg(long = "subprotocol", global = true, hide_short_help = true, value_name = "NAME")]
@@ -82,7 +81,7 @@ pub(crate) struct ConnectionArgs {
     )]
     pub(crate) client_key: Option<PathBuf>,
     /// Connects through a proxy: `http://HOST:PORT` or `socks5://HOST:PORT`. With a password, write `env:VARIABLE` or `@FILE`
-    #[arg(long, global = true, hide_short_help = true, value_name = "URL", value_parser = secret)]
+    #[arg(long, global = true, hide_short_help = true, value_name = "URL")]
     pub(crate) proxy: Option<Secret>,
     /// Connects to a Unix socket. The URL still names the host and the path
     #[arg(
@@ -105,11 +104,6 @@ pub(crate) struct ConnectionArgs {
     /// How long a request waits for its reply
     #[arg(long, global = true, value_name = "TIME", default_value = "30s", value_parser = duration::parse)]
     pub(crate) timeout: Duration,
-}
-
-/// Values are checked later: clap would show a wrong one.
-fn secret(text: &str) -> Result<Secret, Infallible> {
-    Ok(Secret::new(text))
 }
 
 /// A proxy from the command line.

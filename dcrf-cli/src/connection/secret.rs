@@ -37,6 +37,13 @@ impl Secret {
     }
 }
 
+/// For clap. Values are checked later, since clap would show a wrong one.
+impl From<String> for Secret {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(…)")
