@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod command;
+mod connecting;
 mod contexts;
 mod guide;
 mod import;
