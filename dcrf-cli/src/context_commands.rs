@@ -20,7 +20,7 @@ pub(crate) enum ContextCommand {
     Add(AddArgs),
     /// Uses a server whenever no other is named
     Use(NameArgs),
-    /// Lists the names. The current one has a star
+    /// Lists the names and their URLs
     List,
     /// Removes a name
     Remove(NameArgs),

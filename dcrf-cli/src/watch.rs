@@ -34,6 +34,7 @@ Lines as JSON:
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct WatchArgs {
+    /// The name of the stream in the multiplexer
     stream: String,
     /// The primary key of one object. Without it, all objects of the feed
     #[arg(value_name = "KEY", conflicts_with = "action")]
