@@ -5,6 +5,7 @@ mod journal;
 mod source;
 
 use std::path::PathBuf;
+use std::pin::pin;
 
 use clap::Args;
 use dcrf_tokio::{Client, Json, Request, RequestError, ResourceDescription};
@@ -131,6 +132,7 @@ struct Import {
 impl Import {
     async fn run(&mut self, mut objects: Receiver<Numbered>, concurrency: usize) {
         let mut has_more = true;
+        let mut interrupt = pin!(tokio::signal::ctrl_c());
         while (has_more && self.stopped.is_none()) || !self.running.is_empty() {
             let may_start = has_more && self.stopped.is_none() && self.running.len() < concurrency;
             tokio::select! {
@@ -142,11 +144,24 @@ impl Import {
                     Some(object) => self.start(object),
                     None => has_more = false,
                 },
-                Ok(()) = tokio::signal::ctrl_c(), if self.stopped.is_none() => {
-                    self.stop(Failure::new(Code::Unsure, "interrupted"));
+                Ok(()) = &mut interrupt => {
+                    interrupt.set(tokio::signal::ctrl_c());
+                    if self.stopped.is_some() {
+                        return self.abandon();
+                    }
+                    self.note(CHANGED, "waiting for the replies that are due; Ctrl-C again ends at once");
+                    self.stop(Failure::new(Code::Interrupted, "interrupted"));
                 }
             }
         }
+    }
+
+    /// Waits for no more replies.
+    fn abandon(&mut self) {
+        for _ in 0..self.running.len() {
+            self.account.add(Outcome::Unsure);
+        }
+        self.running.abort_all();
     }
 
     fn stop(&mut self, failure: Failure) {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::time::{Duration, Instant};
 
 use dcrf_tests::server::Server;
@@ -207,7 +208,7 @@ fn interrupted_import_ends_with_its_account() {
     let pid = rustix::process::Pid::from_child(&child);
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
     let printed = Printed::of(child);
-    printed.assert_code(6);
+    printed.assert_code(130);
     let done = printed.stdout.lines().count();
     assert!(
         printed.stderr.contains(&format!("{done} done, 0 refused, 0 unsure\n")),
@@ -229,4 +230,28 @@ fn wait_until(mut holds: impl FnMut() -> bool) {
         assert!(Instant::now() < deadline, "waited for 60 s");
         std::thread::yield_now();
     }
+}
+
+#[cfg(unix)]
+#[test]
+fn second_interrupt_ends_at_once() {
+    let server = Server::start().unwrap();
+    let dcrf = Dcrf::at(&server.url("/ws/"));
+    fs::write(dcrf.folder.path().join("tasks.jsonl"), lines("twice", 5_000)).unwrap();
+    let arguments =
+        ["create", "tasks", "@tasks.jsonl", "--journal", "journal", "--concurrency", "3"];
+    let mut child = dcrf.spawn(&arguments);
+    let journal = dcrf.folder.path().join("journal");
+    wait_until(|| fs::read_to_string(&journal).is_ok_and(|text| text.lines().count() > 20));
+    server.pause().unwrap();
+    let mut errors = BufReader::new(child.stderr.take().unwrap()).lines();
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    assert!(errors.next().unwrap().unwrap().contains("Ctrl-C again ends at once"));
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    let printed = Printed::of(child);
+    server.resume().unwrap();
+    let unsure = errors.map(Result::unwrap).find(|line| line.contains(" done, ")).unwrap();
+    let is_unsure = !unsure.contains(" 0 unsure");
+    assert_eq!(printed.code, if is_unsure { 6 } else { 130 }, "{unsure}");
 }

@@ -120,6 +120,7 @@
 //! | 5 | timed out |
 //! | 6 | unsure: the server may have acted on the request |
 //! | 7 | changes may be missing, with `--fail-on-gap` |
+//! | 130 | interrupted with Ctrl-C |
 //!
 //! ```sh
 //! # Waits until task 4 is done, for at most five minutes.
