@@ -10,6 +10,7 @@ mod failure;
 mod fields;
 mod import;
 mod listen;
+mod live;
 mod login;
 mod one_shot;
 mod output;

@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::connection::{PkField, Target};
 use crate::failure::{Code, Failure, describe};
 use crate::fields;
+use crate::live::{self, Live, LiveArgs};
 use crate::one_shot::LookupArgs;
 use crate::output::{self, BAD, CHANGED, DIM, Fields, Form, GOOD, Output, table};
 use crate::state;
@@ -20,6 +21,7 @@ Examples:
   dcrf watch tasks 4                                  # one object
   dcrf watch tasks --action subscribe_all             # a feed of all objects
   dcrf watch issues --action subscribe_project --arg project:=2
+  dcrf watch tasks --live                             # a table that follows the server; ? shows its keys
   dcrf watch tasks 4 --until '{\"data\": {\"done\": true}}' --for 5m
 
 Lines as JSON:
@@ -57,11 +59,14 @@ pub(crate) struct WatchArgs {
     #[arg(long)]
     fail_on_gap: bool,
     #[command(flatten)]
+    live: LiveArgs,
+    #[command(flatten)]
     until: UntilArgs,
 }
 
 impl WatchArgs {
-    fn subscribe(&self) -> Result<Subscribe, Failure> {
+    /// The subscription, and the list of what it is about.
+    fn requests(&self) -> Result<(Subscribe, Request), Failure> {
         let arguments = fields::parse(&self.arguments).map_err(Failure::usage)?;
         let mut subscribe = match &self.key {
             Some(key) => ResourceDescription::new(&self.stream)
@@ -77,15 +82,31 @@ impl WatchArgs {
         if self.no_ack {
             subscribe = subscribe.without_ack();
         }
+        Ok((subscribe, list))
+    }
+
+    fn subscribe(&self) -> Result<Subscribe, Failure> {
+        let (subscribe, list) = self.requests()?;
         Ok(match (self.no_snapshots, &self.key) {
             (true, _) => subscribe,
             (false, Some(_)) => subscribe.refresh(),
             (false, None) => subscribe.refresh_with(list),
         })
     }
+
+    async fn show_live(&self, target: &Target) -> Result<(), Failure> {
+        let (feed, list) = self.requests()?;
+        let lookup = self.lookup.lookup.clone();
+        let live = Live { feed, list, lookup, key_at: self.live.key_at.clone() };
+        let shown = live::run(live, &self.until.limits()?, target).await;
+        shown.map_err(|failure| self.explain(failure))
+    }
 }
 
 pub(crate) async fn run(args: &WatchArgs, target: &Target, out: Output) -> Result<(), Failure> {
+    if args.live.is_wanted {
+        return args.show_live(target).await;
+    }
     let mut limits = args.until.limits()?;
     let subscribe = args.subscribe()?;
     let client = target.connect().await?;

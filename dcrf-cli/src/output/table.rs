@@ -80,7 +80,7 @@ pub(crate) fn cell(json: &Json) -> String {
 }
 
 /// A text without its quotes, and nothing for null.
-fn shown(json: &Json) -> String {
+pub(crate) fn shown(json: &Json) -> String {
     match json.as_str() {
         "null" => String::new(),
         text if text.starts_with('"') => json.decode().unwrap_or_else(|_| text.to_owned()),

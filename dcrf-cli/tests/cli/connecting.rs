@@ -122,12 +122,11 @@ fn socks(client: &mut TcpStream) -> io::Result<String> {
         let mut bytes = vec![0; count];
         client.read_exact(&mut bytes).map(|()| bytes)
     };
-    let host = match read(4)?[3] {
-        1 => read(4)?.iter().map(u8::to_string).collect::<Vec<_>>().join("."),
-        _ => {
-            let length = read(1)?[0];
-            String::from_utf8(read(length.into())?).unwrap()
-        }
+    let host = if read(4)?[3] == 1 {
+        read(4)?.iter().map(u8::to_string).collect::<Vec<_>>().join(".")
+    } else {
+        let length = read(1)?[0];
+        String::from_utf8(read(length.into())?).unwrap()
     };
     let port = read(2)?;
     client.write_all(&[5, 0, 0, 1, 0, 0, 0, 0, 0, 0])?;
