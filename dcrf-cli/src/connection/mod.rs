@@ -27,18 +27,12 @@ use crate::failure::Failure;
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Connection")]
 pub(crate) struct ConnectionArgs {
-    /// The server's ws:// or wss:// URL. Put a URL with a token into a context, or write `env:VARIABLE` or `@FILE`
-    #[arg(short, long, global = true, env = "DCRF_URL", hide_env_values = true)]
+    /// The server's ws:// or wss:// URL. Put a URL with a token into a context, or write `env:VARIABLE` or `@FILE`.
+    /// The variable `DCRF_URL` does the same
+    #[arg(short, long, global = true)]
     pub(crate) url: Option<Secret>,
-    /// A named server, see `dcrf context`
-    #[arg(
-        short,
-        long,
-        global = true,
-        env = "DCRF_CONTEXT",
-        value_name = "NAME",
-        conflicts_with = "url"
-    )]
+    /// A named server, see `dcrf context`. The variable `DCRF_CONTEXT` does the same
+    #[arg(short, long, global = true, value_name = "NAME", conflicts_with = "url")]
     pub(crate) context: Option<String>,
     /// Adds a header to the handshake. VALUE can be `env:VARIABLE` or `@FILE`, and must be for a secret
     #[arg(long = "header", global = true, hide_short_help = true, value_name = "NAME=VALUE")]
@@ -151,6 +145,16 @@ impl PkField {
 }
 
 impl ConnectionArgs {
+    /// The server that the user has named, if any. Options come before the environment, and that before the file.
+    fn server(&self) -> Option<Server> {
+        let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let option = self.url.clone().map(Server::Url);
+        option
+            .or_else(|| self.context.clone().map(Server::Context))
+            .or_else(|| variable("DCRF_URL").map(|url| Server::Url(url.into())))
+            .or_else(|| variable("DCRF_CONTEXT").map(Server::Context))
+    }
+
     /// The context that these options describe alone.
     ///
     /// # Errors
@@ -160,7 +164,7 @@ impl ConnectionArgs {
         let headers = self.headers.iter().map(Named::header);
         let cookies = self.cookies.iter().map(Named::cookie);
         Ok(Context {
-            url: self.url.clone(),
+            url: None,
             headers: headers.collect::<Result<_, _>>()?,
             cookies: cookies.collect::<Result<_, _>>()?,
             subprotocols: self.subprotocols.clone(),
@@ -178,15 +182,12 @@ impl ConnectionArgs {
     }
 
     /// The name of the context that is used, if one is.
-    ///
-    /// # Errors
-    ///
-    /// The file of the contexts can't be read.
     pub(crate) fn context_name(&self, contexts: &Contexts) -> Option<String> {
-        if self.url.is_some() {
-            return None;
+        match self.server() {
+            Some(Server::Url(_)) => None,
+            Some(Server::Context(name)) => Some(name),
+            None => contexts.current.clone(),
         }
-        self.context.clone().or_else(|| contexts.current.clone())
     }
 
     /// The server: options come before the context.
@@ -195,8 +196,8 @@ impl ConnectionArgs {
     ///
     /// A sentence about the option or file that can't be used.
     pub(crate) fn target(&self) -> Result<Target, Failure> {
-        let context = if self.url.is_some() {
-            Context::default()
+        let context = if let Some(Server::Url(url)) = self.server() {
+            Context { url: Some(url), ..Context::default() }
         } else {
             let contexts = Contexts::load().map_err(Failure::usage)?;
             let name = self.context_name(&contexts).ok_or_else(|| {
@@ -209,6 +210,12 @@ impl ConnectionArgs {
         let options = self.to_context().map_err(Failure::usage)?;
         context.overridden_by(options).target(self).map_err(Failure::usage)
     }
+}
+
+/// How the user has named the server.
+enum Server {
+    Url(Secret),
+    Context(String),
 }
 
 impl Context {

@@ -2,7 +2,7 @@
 
 use dcrf_tests::server::Server;
 
-use crate::command::Dcrf;
+use crate::command::{Dcrf, Printed};
 
 #[test]
 fn bad_input_is_answered_by_one_sentence() {
@@ -83,7 +83,9 @@ fn bad_input_is_answered_by_one_sentence() {
 #[test]
 fn without_a_server_the_user_is_asked_for_one() {
     let dcrf = Dcrf::at("");
+    let message = "which server? Pass --url ws://HOST/PATH, set DCRF_URL, or name one";
+    dcrf.run(&["list", "tasks"]).assert_failed(2, message);
     let mut command = dcrf.command(&["list", "tasks"]);
-    let printed = crate::command::Printed::of(command.env_remove("DCRF_URL").spawn().unwrap());
-    printed.assert_failed(2, "which server? Pass --url ws://HOST/PATH, set DCRF_URL, or name one");
+    command.env("DCRF_URL", "").env("DCRF_CONTEXT", "");
+    Printed::of(command.spawn().unwrap()).assert_failed(2, message);
 }

@@ -23,7 +23,7 @@ pub(crate) struct Printed {
 }
 
 impl Dcrf {
-    /// For the server at this URL.
+    /// For the server at this URL. An empty one is left to a context.
     pub(crate) fn at(url: &str) -> Self {
         Self { folder: tempfile::tempdir().unwrap(), url: url.to_owned() }
     }
@@ -31,7 +31,9 @@ impl Dcrf {
     /// The command, without the environment's own options.
     pub(crate) fn command(&self, arguments: &[impl AsRef<OsStr>]) -> Command {
         let mut command = self.command_of(env!("CARGO_BIN_EXE_dcrf"), arguments);
-        command.env("DCRF_URL", &self.url);
+        if !self.url.is_empty() {
+            command.env("DCRF_URL", &self.url);
+        }
         command
     }
 

@@ -7,13 +7,8 @@ use dcrf_tests::server::Server;
 use crate::command::{Dcrf, Printed};
 
 impl Dcrf {
-    /// Runs the command without a URL, so that it uses the context.
-    fn run_in_context(&self, arguments: &[&str]) -> Printed {
-        Printed::of(self.command(arguments).env_remove("DCRF_URL").spawn().unwrap())
-    }
-
     fn add_context(&self, arguments: &[&str]) -> Printed {
-        self.run_in_context(&[&["context", "add"], arguments].concat())
+        self.run(&[&["context", "add"], arguments].concat())
     }
 
     fn config(&self) -> std::path::PathBuf {
@@ -30,23 +25,23 @@ fn contexts_are_added_used_listed_and_removed() {
     dcrf.add_context(&["down", "ws://127.0.0.1:1/ws/?token=hunter2"]).assert_code(0);
     dcrf.add_context(&["local", "ws://x/"])
         .assert_failed(2, "there is a context \"local\": --force replaces it");
-    assert!(!dcrf.run_in_context(&["list", "tasks"]).json_lines().is_empty());
-    dcrf.run_in_context(&["list", "tasks", "-c", "down"]).assert_code(3);
+    assert!(!dcrf.run(&["list", "tasks"]).json_lines().is_empty());
+    dcrf.run(&["list", "tasks", "-c", "down"]).assert_code(3);
 
-    dcrf.run_in_context(&["context", "use", "down"]).assert_code(0);
-    let listed = dcrf.run_in_context(&["context", "list"]);
+    dcrf.run(&["context", "use", "down"]).assert_code(0);
+    let listed = dcrf.run(&["context", "list"]);
     let rows = listed.json_lines();
     assert_eq!(rows[0]["name"], "local");
     assert_eq!(
         (&rows[1]["url"], &rows[1]["current"]),
         (&"ws://127.0.0.1:1/ws/".into(), &true.into())
     );
-    let unknown = dcrf.run_in_context(&["context", "use", "nowhere"]);
+    let unknown = dcrf.run(&["context", "use", "nowhere"]);
     unknown.assert_failed(2, "there is no context \"nowhere\": there are local, down");
-    dcrf.run_in_context(&["context", "remove", "down"]).assert_code(0);
-    dcrf.run_in_context(&["list", "tasks"]).assert_failed(2, "which server?");
+    dcrf.run(&["context", "remove", "down"]).assert_code(0);
+    dcrf.run(&["list", "tasks"]).assert_failed(2, "which server?");
     // An option comes before the context, and a URL replaces it.
-    let other = dcrf.run_in_context(&["list", "tasks", "-u", &server.url("/ws/")]);
+    let other = dcrf.run(&["list", "tasks", "-u", &server.url("/ws/")]);
     other.assert_code(0);
 }
 
@@ -66,7 +61,7 @@ fn wrong_configuration_is_reported_with_its_line() {
     dcrf.add_context(&["local", "ws://127.0.0.1:1/"]).assert_code(0);
     let text = fs::read_to_string(dcrf.config()).unwrap();
     fs::write(dcrf.config(), format!("{text}\ntoken_cmd = \"hunter2\"\n")).unwrap();
-    let printed = dcrf.run_in_context(&["list", "tasks"]);
+    let printed = dcrf.run(&["list", "tasks"]);
     printed.assert_failed(2, "config.toml, line ");
     assert!(
         printed.stderr.contains("unknown field `token_cmd`") && !printed.stderr.contains("hunter2"),
@@ -94,7 +89,7 @@ fn context_keeps_all_options() {
     ];
     dcrf.add_context(&options).assert_code(0);
     // Channels selects no subprotocol here.
-    dcrf.run_in_context(&["call", "tools", "whoami"]).assert_code(3);
+    dcrf.run(&["call", "tools", "whoami"]).assert_code(3);
     let options = [
         "tools",
         &url,
@@ -106,24 +101,22 @@ fn context_keeps_all_options() {
         "--force",
     ];
     dcrf.add_context(&options).assert_code(0);
-    assert_eq!(dcrf.run_in_context(&["call", "tools", "whoami"]).json_lines()[0]["user"], "alice");
+    assert_eq!(dcrf.run(&["call", "tools", "whoami"]).json_lines()[0]["user"], "alice");
 }
 
 #[test]
 fn login_stores_the_session_in_the_context() {
     let server = Server::shared();
     let dcrf = Dcrf::at("");
-    dcrf.run_in_context(&["login", "alice"]).assert_failed(2, "a session is stored in a context");
+    dcrf.run(&["login", "alice"]).assert_failed(2, "a session is stored in a context");
     dcrf.add_context(&["local", &server.url("/ws/authenticated/")]).assert_code(0);
-    dcrf.run_in_context(&["list", "tasks"]).assert_code(4);
+    dcrf.run(&["list", "tasks"]).assert_code(4);
 
     let login = |arguments: &[&str], password: &str| {
         let path = dcrf.folder.path().join("password");
         fs::write(&path, password).unwrap();
         let mut command = dcrf.command(&[&["login", "alice"], arguments].concat());
-        Printed::of(
-            command.env_remove("DCRF_URL").stdin(fs::File::open(path).unwrap()).spawn().unwrap(),
-        )
+        Printed::of(command.stdin(fs::File::open(path).unwrap()).spawn().unwrap())
     };
     login(&[], "hunter2\n").assert_failed(4, "the server did not accept user and password");
     login(&[], "").assert_failed(2, "standard input has no password");
@@ -131,6 +124,21 @@ fn login_stores_the_session_in_the_context() {
         .assert_failed(1, "the login page /nowhere/ answers with HTTP status 404");
     let signed_in = login(&[], "wonderland\n");
     assert_eq!((signed_in.code, signed_in.stdout.as_str()), (0, ""), "{}", signed_in.stderr);
-    let whoami = dcrf.run_in_context(&["call", "tools", "whoami"]).json_lines();
+    let whoami = dcrf.run(&["call", "tools", "whoami"]).json_lines();
     assert_eq!(whoami[0]["user"], "alice");
+}
+
+#[test]
+fn options_come_before_the_environment() {
+    let server = Server::shared();
+    let dcrf = Dcrf::at("ws://127.0.0.1:1/");
+    dcrf.run(&["context", "add", "local", &server.url("/ws/")]).assert_code(0);
+    dcrf.run(&["list", "tasks"]).assert_code(3);
+    dcrf.run(&["list", "tasks", "-c", "local"]).assert_code(0);
+    dcrf.run(&["list", "tasks", "-u", &server.url("/ws/")]).assert_code(0);
+    let other = Dcrf::at("");
+    let mut command = other.command(&["list", "tasks"]);
+    command.env("DCRF_CONTEXT", "local").env("DCRF_CONFIG", dcrf.config());
+    Printed::of(command.spawn().unwrap()).assert_code(0);
+    dcrf.run(&["list", "tasks", "-c", "local", "-u", "ws://x/"]).assert_code(2);
 }

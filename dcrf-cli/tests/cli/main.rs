@@ -11,4 +11,5 @@ mod one_shot;
 mod output;
 mod screen;
 mod secrets;
+mod terminal;
 mod watch;
