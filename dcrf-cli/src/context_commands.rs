@@ -20,7 +20,7 @@ pub(crate) enum ContextCommand {
     Add(AddArgs),
     /// Uses a server whenever no other is named
     Use(NameArgs),
-    /// Lists the names. The current one has a star
+    /// Lists the names and their URLs
     List,
     /// Removes a name
     Remove(NameArgs),
@@ -81,7 +81,7 @@ fn add(
             args.name
         )));
     }
-    let mut context = connection.to_context();
+    let mut context = connection.to_context().map_err(Failure::usage)?;
     context.url = Some(Secret::new(args.server));
     // So that a mistake shows now, and not at the first use.
     context.check(connection).map_err(Failure::usage)?;

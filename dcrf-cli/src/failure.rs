@@ -26,6 +26,8 @@ pub(crate) enum Code {
     Unsure = 6,
     /// Changes may be missing.
     Gap = 7,
+    /// Ctrl-C, as a shell reports it.
+    Interrupted = 130,
 }
 
 /// The table of the exit codes, for `--help` and the man pages.
@@ -38,7 +40,8 @@ Exit codes:
   4  not authorized
   5  timed out
   6  unsure: the server may have acted on the request
-  7  gap: changes may be missing (with --fail-on-gap)";
+  7  gap: changes may be missing (with --fail-on-gap)
+  130  interrupted with Ctrl-C";
 
 /// Why a command failed.
 #[derive(Clone, Debug, PartialEq, Eq)]

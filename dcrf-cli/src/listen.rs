@@ -1,12 +1,13 @@
 //! `dcrf listen`: messages that the server pushes.
 
 use clap::Args;
-use dcrf_tokio::{Json, ListenerEvent, Selector};
+use dcrf_tokio::{Client, ClientEvent, ConnectionState, Json, ListenerEvent, Request, Selector};
 
 use crate::connection::Target;
 use crate::failure::{Code, Failure};
+use crate::fields;
 use crate::output::{self, BAD, DIM, Form, Output};
-use crate::state;
+use crate::state::{self, Background};
 use crate::unless_closed;
 use crate::until::{self, UntilArgs};
 
@@ -14,6 +15,7 @@ const EXAMPLES: &str = "\
 Examples:
   dcrf listen                                          # everything
   dcrf listen chat --match '{\"type\": \"message\"}'
+  dcrf listen chat --call join --arg room:=7           # what the consumer sends after `join`
   dcrf listen chat --count 1 --for 30s";
 
 #[derive(Args, Debug)]
@@ -24,8 +26,36 @@ pub(crate) struct ListenArgs {
     /// Only messages that contain this JSON
     #[arg(long = "match", value_name = "JSON")]
     pattern: Option<String>,
+    /// Calls this action of the stream first, on each connection
+    #[arg(long, value_name = "ACTION", requires = "stream")]
+    call: Option<String>,
+    /// An argument of the call: name=text or name:=json
+    #[arg(long = "arg", value_name = "FIELD", requires = "call")]
+    arguments: Vec<String>,
     #[command(flatten)]
     until: UntilArgs,
+}
+
+impl ListenArgs {
+    fn request(&self) -> Result<Option<Request>, Failure> {
+        let (Some(stream), Some(action)) = (&self.stream, &self.call) else { return Ok(None) };
+        let arguments = fields::parse(&self.arguments).map_err(Failure::usage)?;
+        Ok(Some(Request::new(stream, action).args(&arguments)))
+    }
+}
+
+/// Makes the call on each connection.
+fn call_on_each_connection(client: &Client, request: Request) -> Background {
+    let mut events = client.events();
+    let client = client.clone();
+    Background::spawn(async move {
+        while let Some(event) = events.next().await {
+            if let ClientEvent::State(ConnectionState::Connected) = event {
+                // If the connection is lost again, the next one has the call.
+                let _ = client.send_now(request.clone());
+            }
+        }
+    })
 }
 
 pub(crate) async fn run(args: &ListenArgs, target: &Target, out: Output) -> Result<(), Failure> {
@@ -34,10 +64,13 @@ pub(crate) async fn run(args: &ListenArgs, target: &Target, out: Output) -> Resu
     if let Some(text) = &args.pattern {
         selector = selector.contains(until::pattern("--match", text)?);
     }
-    let client = target.builder().connect_lazy()?;
+    let request = args.request()?;
+    let client = target.builder().start_idle().connect_lazy()?;
     let listening = client.listen::<Json>(selector);
     let mut listener = listening.map_err(|rejected| Failure::usage(rejected.to_string()))?;
     let _losses = state::report_losses(&client, out);
+    let _calls = request.map(|request| call_on_each_connection(&client, request));
+    client.open();
     client.connected().await.map_err(|reason| Failure::closed(&reason))?;
     out.state(DIM, "listening; Ctrl-C ends");
     loop {
@@ -68,9 +101,9 @@ pub(crate) async fn run(args: &ListenArgs, target: &Target, out: Output) -> Resu
     Ok(())
 }
 
-fn closed(client: &dcrf_tokio::Client) -> Failure {
+fn closed(client: &Client) -> Failure {
     match client.state() {
-        dcrf_tokio::ConnectionState::Closed(reason) => Failure::closed(&reason),
+        ConnectionState::Closed(reason) => Failure::closed(&reason),
         state => Failure::new(Code::CannotConnect, state.to_string()),
     }
 }

@@ -25,6 +25,7 @@ Examples:
 #[derive(Args, Debug)]
 #[command(after_help = LIST_EXAMPLES)]
 pub(crate) struct ListArgs {
+    /// The name of the stream in the multiplexer
     stream: String,
     /// Arguments of the list, such as filters: name=text or name:=json
     #[arg(value_name = "FIELD")]
@@ -40,6 +41,7 @@ pub(crate) struct ListArgs {
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  dcrf get tasks 4\n  dcrf get people alex --lookup slug")]
 pub(crate) struct GetArgs {
+    /// The name of the stream in the multiplexer
     stream: String,
     /// The primary key. Write '\"7\"' for a text that looks like a number
     #[arg(value_name = "KEY")]
@@ -67,6 +69,7 @@ Examples:
 #[derive(Args, Debug)]
 #[command(after_help = format!("{}\n\n{CREATE_EXAMPLES}", fields::HELP))]
 pub(crate) struct CreateArgs {
+    /// The name of the stream in the multiplexer
     stream: String,
     /// The object's fields; or @FILE or `-` for many objects, as JSON or CSV
     #[arg(value_name = "FIELD", required = true)]
@@ -76,8 +79,9 @@ pub(crate) struct CreateArgs {
 }
 
 #[derive(Args, Debug)]
-#[command(after_help = format!("{}\n\nOf many objects, each has its primary key in the field --pk.", fields::HELP))]
+#[command(after_help = format!("{}\n\nOf many objects, each has its primary key in `pk` or `id`, see --pk.", fields::HELP))]
 pub(crate) struct ChangeArgs {
+    /// The name of the stream in the multiplexer
     stream: String,
     /// The primary key, and the fields; or @FILE or `-` for many objects, as JSON or CSV
     #[arg(value_name = "KEY|FIELD", required = true)]
@@ -93,8 +97,9 @@ pub(crate) struct ChangeArgs {
     after_help = "Examples:\n  dcrf delete tasks 4\n  dcrf list tasks done:=true | dcrf delete tasks -"
 )]
 pub(crate) struct DeleteArgs {
+    /// The name of the stream in the multiplexer
     stream: String,
-    /// The primary keys; or @FILE or `-` for objects that have theirs in the field --pk
+    /// The primary keys; or @FILE or `-` for objects that have theirs in `pk` or `id`, see --pk
     #[arg(value_name = "KEY", required = true)]
     keys: Vec<String>,
     #[command(flatten)]
@@ -113,7 +118,9 @@ Examples:
 #[derive(Args, Debug)]
 #[command(after_help = format!("{}\n\n{CALL_EXAMPLES}", fields::HELP))]
 pub(crate) struct CallArgs {
+    /// The name of the stream in the multiplexer
     stream: String,
+    /// The name of the action, a method of the consumer
     action: String,
     /// The action's arguments: name=text or name:=json
     #[arg(value_name = "FIELD")]
@@ -250,7 +257,7 @@ pub(crate) async fn delete(args: DeleteArgs, target: &Target, out: Output) -> Re
             let request = resource.delete(fields::pk(&args.keys[0]));
             return finish(target.connect().await?, request, Effect::Write, out).await;
         }
-        None => Source::keys(&args.keys, &target.pk),
+        None => Source::keys(&args.keys, target.pk.0.as_deref().unwrap_or("pk")),
     };
     let work = Work::new("delete", &args.stream, &args.lookup.lookup, target);
     import::run(source, work, &args.many, target, out).await

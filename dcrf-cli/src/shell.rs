@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{self, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, CommandFactory as _};
 use clap_complete::Shell;
@@ -39,25 +39,22 @@ pub(crate) fn completions(args: &CompletionsArgs) -> io::Result<()> {
 ///
 /// The folder or standard output can't be written.
 pub(crate) fn man_pages(args: &ManArgs) -> io::Result<()> {
-    let command = Cli::command();
+    let mut command = Cli::command();
+    // Gives each subcommand its whole name, and the options that all have.
+    command.build();
     let Some(folder) = &args.folder else {
         return io::stdout().write_all(&page(command)?);
     };
     fs::create_dir_all(folder)?;
-    write_pages(command, folder)
+    write_pages(&command, folder)
 }
 
-fn write_pages(command: clap::Command, folder: &std::path::Path) -> io::Result<()> {
-    let name = command.get_name().to_owned();
-    for sub in command.get_subcommands().filter(|sub| !sub.is_hide_set()) {
-        let sub = sub.clone();
-        let full = format!("{name}-{}", sub.get_name());
-        // Both live as long as the program.
-        let full: &'static str = full.leak();
-        write_pages(sub.name(full).display_name(full).bin_name(full.replace('-', " ")), folder)?;
+fn write_pages(command: &clap::Command, folder: &Path) -> io::Result<()> {
+    for sub in command.get_subcommands() {
+        write_pages(sub, folder)?;
     }
-    let path = folder.join(format!("{name}.1"));
-    fs::write(path, page(command)?)
+    let name = command.get_display_name().unwrap_or(command.get_name());
+    fs::write(folder.join(format!("{name}.1")), page(command.clone())?)
 }
 
 fn page(command: clap::Command) -> io::Result<Vec<u8>> {

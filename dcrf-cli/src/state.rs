@@ -12,7 +12,7 @@ use crate::output::{self, BAD, CHANGED, GOOD, Output};
 pub(crate) struct Background(JoinHandle<()>);
 
 impl Background {
-    pub(crate) fn new(task: impl Future<Output = ()> + Send + 'static) -> Self {
+    pub(crate) fn spawn(task: impl Future<Output = ()> + Send + 'static) -> Self {
         Self(tokio::spawn(task))
     }
 }
@@ -26,7 +26,7 @@ impl Drop for Background {
 /// Reports each loss of the connection, and when it is back.
 pub(crate) fn report_losses(client: &Client, out: Output) -> Background {
     let mut events = client.events();
-    Background(tokio::spawn(async move {
+    Background::spawn(async move {
         let mut was_lost = false;
         while let Some(event) = events.next().await {
             match event {
@@ -58,7 +58,7 @@ pub(crate) fn report_losses(client: &Client, out: Output) -> Background {
                 _ => {}
             }
         }
-    }))
+    })
 }
 
 /// A progress bar on standard error. Without a terminal that can redraw a line, it draws nothing.

@@ -6,7 +6,7 @@ use dcrf_tokio::{
 };
 use serde::Serialize;
 
-use crate::connection::Target;
+use crate::connection::{PkField, Target};
 use crate::failure::{Code, Failure, describe};
 use crate::fields;
 use crate::live::{self, Live, LiveArgs};
@@ -36,6 +36,7 @@ Lines as JSON:
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct WatchArgs {
+    /// The name of the stream in the multiplexer
     stream: String,
     /// The primary key of one object. Without it, all objects of the feed
     #[arg(value_name = "KEY", conflicts_with = "action")]
@@ -203,9 +204,10 @@ enum Line<'a> {
 }
 
 impl<'a> Line<'a> {
-    fn of(change: &'a Change, pk_field: &str) -> Self {
+    fn of(change: &'a Change, pk_field: &PkField) -> Self {
         let pk = |object: &Json| {
-            object.decode::<Fields>().ok().and_then(|mut fields| fields.swap_remove(pk_field))
+            let fields = object.decode::<Fields>().ok()?;
+            fields.get(pk_field.of(&fields)?).cloned()
         };
         match change {
             Change::Snapshot(objects) => Self::Snapshot { data: objects },

@@ -66,6 +66,11 @@ impl Authority {
         self.issue(name, ExtendedKeyUsagePurpose::ClientAuth)
     }
 
+    /// The authority's own certificate.
+    pub fn pem(&self) -> &str {
+        &self.pem
+    }
+
     /// TLS options that trust this authority.
     pub fn trust(&self) -> Tls {
         Tls::default().ca_certificate(&self.pem)

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args};
 use dcrf_tokio::{Builder, Client, Endpoint, Framing, Tls};
+use indexmap::IndexMap;
 use tokio_rustls::rustls::ClientConfig;
 
 use self::contexts::{Context, Contexts};
@@ -26,25 +27,19 @@ use crate::failure::Failure;
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Connection")]
 pub(crate) struct ConnectionArgs {
-    /// The server's ws:// or wss:// URL. Put a URL with a token into a context, or write `env:VARIABLE` or `@FILE`
-    #[arg(short, long, global = true, env = "DCRF_URL", hide_env_values = true, value_parser = |text: &str| Ok::<_, String>(Secret::new(text)))]
+    /// The server's ws:// or wss:// URL. Put a URL with a token into a context, or write `env:VARIABLE` or `@FILE`.
+    /// The variable `DCRF_URL` does the same
+    #[arg(short, long, global = true)]
     pub(crate) url: Option<Secret>,
-    /// A named server, see `dcrf context`
-    #[arg(
-        short,
-        long,
-        global = true,
-        env = "DCRF_CONTEXT",
-        value_name = "NAME",
-        conflicts_with = "url"
-    )]
+    /// A named server, see `dcrf context`. The variable `DCRF_CONTEXT` does the same
+    #[arg(short, long, global = true, value_name = "NAME", conflicts_with = "url")]
     pub(crate) context: Option<String>,
     /// Adds a header to the handshake. VALUE can be `env:VARIABLE` or `@FILE`, and must be for a secret
-    #[arg(long = "header", global = true, hide_short_help = true, value_name = "NAME=VALUE", value_parser = Named::header)]
-    pub(crate) headers: Vec<Named>,
+    #[arg(long = "header", global = true, hide_short_help = true, value_name = "NAME=VALUE")]
+    pub(crate) headers: Vec<Secret>,
     /// Adds a cookie to the handshake, from `env:VARIABLE` or `@FILE`
-    #[arg(long = "cookie", global = true, hide_short_help = true, value_name = "NAME=VALUE", value_parser = Named::cookie)]
-    pub(crate) cookies: Vec<Named>,
+    #[arg(long = "cookie", global = true, hide_short_help = true, value_name = "NAME=VALUE")]
+    pub(crate) cookies: Vec<Secret>,
     /// Offers a subprotocol
     #[arg(long = "subprotocol", global = true, hide_short_help = true, value_name = "NAME")]
     pub(crate) subprotocols: Vec<String>,
@@ -80,7 +75,7 @@ pub(crate) struct ConnectionArgs {
     )]
     pub(crate) client_key: Option<PathBuf>,
     /// Connects through a proxy: `http://HOST:PORT` or `socks5://HOST:PORT`. With a password, write `env:VARIABLE` or `@FILE`
-    #[arg(long, global = true, hide_short_help = true, value_name = "URL", value_parser = proxy_argument)]
+    #[arg(long, global = true, hide_short_help = true, value_name = "URL")]
     pub(crate) proxy: Option<Secret>,
     /// Connects to a Unix socket. The URL still names the host and the path
     #[arg(
@@ -94,7 +89,7 @@ pub(crate) struct ConnectionArgs {
     /// The URL leads to one consumer, without a multiplexer. The name of the stream is not sent
     #[arg(long, global = true, action = ArgAction::SetTrue)]
     pub(crate) bare: bool,
-    /// The serializers' name for the primary key [default: id]
+    /// The serializers' name for the primary key. By default it is `pk` or `id`, whichever an object has
     #[arg(long, global = true, value_name = "FIELD")]
     pub(crate) pk: Option<String>,
     /// How long one attempt to connect may take
@@ -105,13 +100,13 @@ pub(crate) struct ConnectionArgs {
     pub(crate) timeout: Duration,
 }
 
-fn proxy_argument(text: &str) -> Result<Secret, String> {
-    let proxy = Secret::new(text);
-    if proxy.is_literal() {
-        Proxy::parse(text)?;
-        if text.contains('@') {
-            return Err("the password would be in the list of processes, where other users can read it: write \
-                        env:VARIABLE or @FILE"
+/// A proxy from the command line.
+fn proxy_argument(proxy: Secret) -> Result<Secret, String> {
+    if let Some(url) = proxy.literal() {
+        Proxy::parse(url)?;
+        if url.contains('@') {
+            return Err("the password of the proxy would be in the list of processes, where other users can read it: \
+                        write env:VARIABLE or @FILE"
                 .into());
         }
     }
@@ -132,21 +127,46 @@ pub(crate) struct Target {
     pub(crate) tls: Option<Arc<ClientConfig>>,
     pub(crate) route: Route,
     pub(crate) framing: Framing,
-    pub(crate) pk: String,
+    pub(crate) pk: PkField,
     pub(crate) connect_timeout: Duration,
     pub(crate) timeout: Duration,
 }
 
+/// The name of the primary key, if the user has said it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct PkField(pub(crate) Option<String>);
+
+impl PkField {
+    /// The field of this object that is its key.
+    pub(crate) fn of<'a, V>(&'a self, object: &IndexMap<String, V>) -> Option<&'a str> {
+        let names = self.0.as_deref().map_or(["pk", "id"], |name| [name, name]);
+        names.into_iter().find(|&name| object.contains_key(name))
+    }
+}
+
 impl ConnectionArgs {
+    /// The server that the user has named, if any. Options come before the environment, and that before the file.
+    fn server(&self) -> Option<Server> {
+        let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let option = self.url.clone().map(Server::Url);
+        option
+            .or_else(|| self.context.clone().map(Server::Context))
+            .or_else(|| variable("DCRF_URL").map(|url| Server::Url(url.into())))
+            .or_else(|| variable("DCRF_CONTEXT").map(Server::Context))
+    }
+
     /// The context that these options describe alone.
-    pub(crate) fn to_context(&self) -> Context {
-        let named = |list: &[Named]| {
-            list.iter().map(|Named { name, value }| (name.clone(), value.clone())).collect()
-        };
-        Context {
-            url: self.url.clone(),
-            headers: named(&self.headers),
-            cookies: named(&self.cookies),
+    ///
+    /// # Errors
+    ///
+    /// A secret stands on the command line, or a value has another form.
+    pub(crate) fn to_context(&self) -> Result<Context, String> {
+        let headers = self.headers.iter().map(Named::header);
+        let cookies = self.cookies.iter().map(Named::cookie);
+        Ok(Context {
+            url: None,
+            headers: headers.collect::<Result<_, _>>()?,
+            cookies: cookies.collect::<Result<_, _>>()?,
             subprotocols: self.subprotocols.clone(),
             origin: self.origin.clone(),
             token_cmd: self.token_cmd.clone(),
@@ -154,23 +174,20 @@ impl ConnectionArgs {
             ca: self.ca.clone(),
             client_cert: self.client_cert.clone(),
             client_key: self.client_key.clone(),
-            proxy: self.proxy.clone(),
+            proxy: self.proxy.clone().map(proxy_argument).transpose()?,
             unix_socket: self.unix_socket.clone(),
             bare: self.bare,
             pk: self.pk.clone(),
-        }
+        })
     }
 
     /// The name of the context that is used, if one is.
-    ///
-    /// # Errors
-    ///
-    /// The file of the contexts can't be read.
     pub(crate) fn context_name(&self, contexts: &Contexts) -> Option<String> {
-        if self.url.is_some() {
-            return None;
+        match self.server() {
+            Some(Server::Url(_)) => None,
+            Some(Server::Context(name)) => Some(name),
+            None => contexts.current.clone(),
         }
-        self.context.clone().or_else(|| contexts.current.clone())
     }
 
     /// The server: options come before the context.
@@ -179,8 +196,8 @@ impl ConnectionArgs {
     ///
     /// A sentence about the option or file that can't be used.
     pub(crate) fn target(&self) -> Result<Target, Failure> {
-        let context = if self.url.is_some() {
-            Context::default()
+        let context = if let Some(Server::Url(url)) = self.server() {
+            Context { url: Some(url), ..Context::default() }
         } else {
             let contexts = Contexts::load().map_err(Failure::usage)?;
             let name = self.context_name(&contexts).ok_or_else(|| {
@@ -190,8 +207,15 @@ impl ConnectionArgs {
             })?;
             contexts.get(&name).map_err(Failure::usage)?.clone()
         };
-        context.overridden_by(self.to_context()).target(self).map_err(Failure::usage)
+        let options = self.to_context().map_err(Failure::usage)?;
+        context.overridden_by(options).target(self).map_err(Failure::usage)
     }
+}
+
+/// How the user has named the server.
+enum Server {
+    Url(Secret),
+    Context(String),
 }
 
 impl Context {
@@ -228,7 +252,7 @@ impl Context {
     ///
     /// A sentence about the value that can't be used.
     pub(crate) fn check(&self, args: &ConnectionArgs) -> Result<(), String> {
-        let is_readable = |secret: &Secret| secret.is_literal() || secret.read().is_ok();
+        let is_readable = |secret: &Secret| secret.literal().is_some() || secret.read().is_ok();
         let mut checked = self.clone();
         checked.headers.retain(|_, value| is_readable(value));
         checked.cookies.retain(|_, value| is_readable(value));
@@ -268,7 +292,7 @@ impl Context {
             token_as: self.token_as.unwrap_or_default(),
             route,
             framing: if self.bare { Framing::Bare } else { Framing::Multiplexed },
-            pk: self.pk.unwrap_or_else(|| "id".into()),
+            pk: PkField(self.pk),
             connect_timeout: args.connect_timeout,
             timeout: args.timeout,
         })
@@ -280,9 +304,11 @@ impl Target {
     pub(crate) fn builder(&self) -> Builder {
         let mut builder = dcrf_tokio::builder(&self.url)
             .framing(self.framing)
-            .pk_field(self.pk.clone())
             .dial_timeout(self.connect_timeout)
             .request_timeout(self.timeout);
+        if let PkField(Some(name)) = &self.pk {
+            builder = builder.pk_field(name.clone());
+        }
         for (name, value) in &self.headers {
             builder = builder.header(name, value);
         }

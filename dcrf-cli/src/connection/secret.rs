@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::fs;
-use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -16,9 +15,10 @@ impl Secret {
         Self(text.into())
     }
 
-    /// Whether the value itself stands here, so that it was in the process list.
-    pub(crate) fn is_literal(&self) -> bool {
-        !self.0.starts_with("env:") && !self.0.starts_with('@')
+    /// The value, if it stands here itself, so that it was in the list of processes.
+    pub(crate) fn literal(&self) -> Option<&str> {
+        let is_literal = !self.0.starts_with("env:") && !self.0.starts_with('@');
+        is_literal.then_some(&self.0)
     }
 
     /// Reads the value. Spaces and line breaks at the end of a file do not count.
@@ -37,68 +37,66 @@ impl Secret {
     }
 }
 
+/// For clap. Values are checked later, since clap would show a wrong one.
+impl From<String> for Secret {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(…)")
     }
 }
 
-/// `NAME=VALUE` of a header or a cookie.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Named {
-    pub(crate) name: String,
-    pub(crate) value: Secret,
-}
-
-impl FromStr for Named {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (name, value) = text
-            .split_once('=')
-            .filter(|(name, _)| !name.is_empty())
-            .ok_or("write NAME=VALUE, NAME=env:VARIABLE or NAME=@FILE")?;
-        Ok(Self { name: name.to_ascii_lowercase(), value: Secret::new(value) })
-    }
-}
+/// Reads `NAME=VALUE` of a header or a cookie from the command line.
+pub(crate) struct Named;
 
 /// Headers whose value is always a secret.
 const SECRET_HEADERS: [&str; 4] =
     ["authorization", "cookie", "proxy-authorization", "sec-websocket-protocol"];
 
 impl Named {
-    /// A header from the command line.
+    /// A header, with its name in lower case.
     ///
     /// # Errors
     ///
-    /// If a secret stands there itself: every user of the machine could read it in the process list.
-    pub(crate) fn header(text: &str) -> Result<Self, String> {
-        let header: Self = text.parse()?;
-        if SECRET_HEADERS.contains(&header.name.as_str()) && header.value.is_literal() {
-            return Err(in_process_list(&header.name));
+    /// The form is wrong, or a secret stands there itself: every user of the machine could read it in the list of processes.
+    pub(crate) fn header(text: &Secret) -> Result<(String, Secret), String> {
+        let (name, value) = split("--header", text)?;
+        let name = name.to_ascii_lowercase();
+        if SECRET_HEADERS.contains(&name.as_str()) && value.literal().is_some() {
+            return Err(in_process_list("--header", &name));
         }
-        Ok(header)
+        Ok((name, value))
     }
 
-    /// A cookie from the command line. Its name keeps its case.
+    /// A cookie.
     ///
     /// # Errors
     ///
     /// As for [`header`](Self::header).
-    pub(crate) fn cookie(text: &str) -> Result<Self, String> {
-        let cookie: Self = text.parse()?;
-        let name = text[..cookie.name.len()].to_owned();
-        if cookie.value.is_literal() {
-            return Err(in_process_list(&name));
+    pub(crate) fn cookie(text: &Secret) -> Result<(String, Secret), String> {
+        let (name, value) = split("--cookie", text)?;
+        match value.literal() {
+            Some(_) => Err(in_process_list("--cookie", &name)),
+            None => Ok((name, value)),
         }
-        Ok(Self { name, ..cookie })
     }
 }
 
-fn in_process_list(name: &str) -> String {
+fn split(option: &str, text: &Secret) -> Result<(String, Secret), String> {
+    let pair = text.0.split_once('=').filter(|(name, _)| !name.is_empty());
+    let (name, value) =
+        pair.ok_or_else(|| format!("{option}: write NAME=VALUE, NAME=env:VARIABLE or NAME=@FILE"))?;
+    Ok((name.to_owned(), Secret::new(value)))
+}
+
+fn in_process_list(option: &str, name: &str) -> String {
     format!(
-        "the value would be in the list of processes, where other users can read it: write {name}=env:VARIABLE or \
-         {name}=@FILE, or use --token-cmd"
+        "{option}: the value of {name} would be in the list of processes, where other users can read it: write \
+         {name}=env:VARIABLE or {name}=@FILE, or use --token-cmd"
     )
 }
 
@@ -109,12 +107,13 @@ mod tests {
     #[test]
     fn secrets_are_not_shown_and_not_taken_from_the_command_line() {
         assert_eq!(format!("{:?}", Secret::new("hunter2")), "Secret(…)");
-        let error = Named::header("Authorization=Token hunter2").unwrap_err();
+        let header = |text: &str| Named::header(&Secret::new(text));
+        let error = header("Authorization=Token hunter2").unwrap_err();
         assert!(error.contains("authorization=env:VARIABLE") && !error.contains("hunter2"));
-        assert!(Named::cookie("sessionid=hunter2").is_err());
-        assert_eq!(Named::cookie("sessionID=env:S").unwrap().name, "sessionID");
-        assert_eq!(Named::header("X-Tenant=4").unwrap().value.read().unwrap(), "4");
-        assert!(Named::header("x-tenant").is_err() && Named::header("=4").is_err());
+        assert!(Named::cookie(&Secret::new("sessionid=hunter2")).is_err());
+        assert_eq!(Named::cookie(&Secret::new("sessionID=env:S")).unwrap().0, "sessionID");
+        assert_eq!(header("X-Tenant=4").unwrap().1.read().unwrap(), "4");
+        assert!(header("x-tenant").is_err() && header("=4").is_err());
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod journal;
 mod source;
 
 use std::path::PathBuf;
+use std::pin::pin;
 
 use clap::Args;
 use dcrf_tokio::{Client, Json, Request, RequestError, ResourceDescription};
@@ -16,7 +17,7 @@ use self::account::{Account, Outcome};
 use self::journal::{Journal, Known};
 pub(crate) use self::source::Source;
 use self::source::{Item, Numbered};
-use crate::connection::Target;
+use crate::connection::{PkField, Target};
 use crate::failure::{Code, Effect, Failure, describe};
 use crate::fields::Object;
 use crate::output::{BAD, CHANGED, DIM, Output};
@@ -46,7 +47,7 @@ pub(crate) struct Work {
     action: &'static str,
     resource: ResourceDescription,
     stream: String,
-    pk: String,
+    pk: PkField,
 }
 
 impl Work {
@@ -63,9 +64,12 @@ impl Work {
             return Ok(Request::create(&self.stream, object));
         }
         let mut data = object.clone();
-        let key = data.shift_remove(&self.pk).ok_or_else(|| {
-            format!("it has no key: the field {} is missing (name another with --pk)", self.pk)
-        })?;
+        let name = self.pk.of(object);
+        let key =
+            name.and_then(|name| data.shift_remove(name)).ok_or_else(|| match &self.pk.0 {
+                Some(name) => format!("it has no key: there is no field {name}"),
+                None => "it has no key: there is no field pk or id (name another with --pk)".into(),
+            })?;
         let request = self.resource.action_on(&key, self.action);
         Ok(if self.action == "delete" { request } else { request.arg("data", &data) })
     }
@@ -128,6 +132,7 @@ struct Import {
 impl Import {
     async fn run(&mut self, mut objects: Receiver<Numbered>, concurrency: usize) {
         let mut has_more = true;
+        let mut interrupt = pin!(tokio::signal::ctrl_c());
         while (has_more && self.stopped.is_none()) || !self.running.is_empty() {
             let may_start = has_more && self.stopped.is_none() && self.running.len() < concurrency;
             tokio::select! {
@@ -139,11 +144,24 @@ impl Import {
                     Some(object) => self.start(object),
                     None => has_more = false,
                 },
-                Ok(()) = tokio::signal::ctrl_c(), if self.stopped.is_none() => {
-                    self.stop(Failure::new(Code::Unsure, "interrupted"));
+                Ok(()) = &mut interrupt => {
+                    interrupt.set(tokio::signal::ctrl_c());
+                    if self.stopped.is_some() {
+                        return self.abandon();
+                    }
+                    self.note(CHANGED, "waiting for the replies that are due; Ctrl-C again ends at once");
+                    self.stop(Failure::new(Code::Interrupted, "interrupted"));
                 }
             }
         }
+    }
+
+    /// Waits for no more replies.
+    fn abandon(&mut self) {
+        for _ in 0..self.running.len() {
+            self.account.add(Outcome::Unsure);
+        }
+        self.running.abort_all();
     }
 
     fn stop(&mut self, failure: Failure) {

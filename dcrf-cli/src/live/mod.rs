@@ -22,7 +22,7 @@ use tokio::time::{Instant, sleep_until};
 use self::draw::Theme;
 use self::model::Model;
 use self::screen::Screen;
-use crate::connection::Target;
+use crate::connection::{PkField, Target};
 use crate::failure::{Code, Effect, Failure};
 use crate::output::Fields;
 use crate::signals;
@@ -66,7 +66,8 @@ pub(crate) async fn run(live: Live, limits: &Limits, target: &Target) -> Result<
     Screen::check()?;
     let stream = live.feed.stream().to_owned();
     let client = target.connect().await?;
-    let rows = live.collect(&client)?;
+    let Some(rows) = limits.next(live.ready(&client, &target.pk)).await? else { return Ok(()) };
+    let rows = rows?;
     let mut screen = Screen::open()?;
     let table = Table { model: Model::new(&stream), client: &client, rows: &rows };
     let left = limits.next(table.show(&mut screen)).await;
@@ -85,9 +86,23 @@ pub(crate) async fn run(live: Live, limits: &Limits, target: &Target) -> Result<
 }
 
 impl Live {
-    fn collect(self, client: &Client) -> Result<Collection<Fields>, Failure> {
+    /// The collection, once it has its rows. If the user has not named the key, it is `pk` or `id`.
+    async fn ready(&self, client: &Client, pk: &PkField) -> Result<Collection<Fields>, Failure> {
+        let names = pk.0.as_deref().map_or(["pk", "id"], |name| [name, name]);
+        let rows = self.collect(client, names[0])?;
+        match rows.ready().await {
+            Err(CollectionError::WithoutKeys { .. }) if pk.0.is_none() => {
+                self.collect(client, names[1])
+            }
+            Err(error) => Err(failure(&error)),
+            Ok(()) => Ok(rows),
+        }
+    }
+
+    fn collect(&self, client: &Client, pk: &str) -> Result<Collection<Fields>, Failure> {
         let resource = ResourceDescription::new(self.feed.stream()).lookup_field(&self.lookup);
-        let collect = resource.feed_with(self.feed).collect().list(self.list);
+        let resource = resource.pk_field(pk).feed_with(self.feed.clone());
+        let collect = resource.collect().list(self.list.clone());
         let mut builder = client.collect::<Fields>(collect);
         if let Some(pointer) = &self.key_at {
             builder = builder.key_at(pointer);

@@ -17,7 +17,7 @@ use crate::failure::Failure;
 #[command(next_help_heading = "Output")]
 pub(crate) struct OutputArgs {
     /// The form of the data [default: table on a terminal, jsonl otherwise]
-    #[arg(short, long, global = true, value_name = "FORM")]
+    #[arg(short, long, global = true, env = "DCRF_OUTPUT", value_name = "FORM")]
     pub(crate) output: Option<Form>,
     /// Prints no state, only data and errors
     #[arg(short, long, global = true)]

@@ -165,7 +165,7 @@ impl Player {
             unmatched: Vec::new(),
             ids: HashMap::new(),
             end: None,
-            _reader: Background::new(read(from_server, frames)),
+            _reader: Background::spawn(read(from_server, frames)),
         };
         self.connections.insert(name.to_owned(), connection);
         Ok(())

@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::io::Write as _;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
@@ -22,24 +23,42 @@ pub(crate) struct Printed {
 }
 
 impl Dcrf {
-    /// For the server at this URL.
+    /// For the server at this URL. An empty one is left to a context.
     pub(crate) fn at(url: &str) -> Self {
         Self { folder: tempfile::tempdir().unwrap(), url: url.to_owned() }
     }
 
     /// The command, without the environment's own options.
     pub(crate) fn command(&self, arguments: &[impl AsRef<OsStr>]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_dcrf"));
+        let mut command = self.command_of(env!("CARGO_BIN_EXE_dcrf"), arguments);
+        if !self.url.is_empty() {
+            command.env("DCRF_URL", &self.url);
+        }
         command
+    }
+
+    /// Any program, which finds `dcrf`.
+    pub(crate) fn command_of(&self, program: &str, arguments: &[impl AsRef<OsStr>]) -> Command {
+        let mut command = Command::new(program);
+        let folder = Path::new(env!("CARGO_BIN_EXE_dcrf")).parent().unwrap();
+        let path = std::env::var("PATH").unwrap();
+        command
+            .env("PATH", format!("{}:{path}", folder.display()))
+            .env_remove("DCRF_URL")
             .args(arguments)
             .current_dir(self.folder.path())
             .env("HOME", self.folder.path())
-            .env("DCRF_URL", &self.url)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        for name in ["DCRF_CONFIG", "DCRF_CONTEXT", "XDG_CONFIG_HOME", "NO_COLOR", "CLICOLOR_FORCE"]
-        {
+        for name in [
+            "DCRF_CONFIG",
+            "DCRF_CONTEXT",
+            "DCRF_OUTPUT",
+            "XDG_CONFIG_HOME",
+            "NO_COLOR",
+            "CLICOLOR_FORCE",
+        ] {
             command.env_remove(name);
         }
         command

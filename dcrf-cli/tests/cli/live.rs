@@ -225,3 +225,15 @@ fn what_cannot_be_shown_is_a_usage_error() {
     }
     dcrf.run(&["watch", "tasks", "--key-at", "/pk"]).assert_failed(2, "--live");
 }
+
+#[test]
+fn key_is_found_whether_it_is_called_pk_or_id() {
+    let dcrf = Dcrf::at(&Server::shared().url("/ws/"));
+    let mut screen = Screen::start(&dcrf, &["watch", "cards", "--live"], SIZE, &[]);
+    screen.expect_text(&["live", "ID", "card 3"]);
+    screen.press("q");
+    assert_eq!(screen.wait(), 0);
+    let mut screen = Screen::start(&dcrf, &["watch", "cards", "--live", "--pk", "slug"], SIZE, &[]);
+    screen.expect_text(&["no row has a primary key in the field slug: name the field with --pk"]);
+    assert_eq!(screen.wait(), 1);
+}

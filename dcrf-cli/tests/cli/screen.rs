@@ -17,6 +17,7 @@ pub(crate) struct Screen {
     keyboard: Box<dyn std::io::Write + Send>,
     output: Receiver<Vec<u8>>,
     parser: vt100::Parser,
+    received: Vec<u8>,
     master: Box<dyn MasterPty + Send>,
 }
 
@@ -57,7 +58,7 @@ impl Screen {
         });
         let keyboard = pair.master.take_writer().unwrap();
         let parser = vt100::Parser::new(rows, cols, 0);
-        Self { process, keyboard, output, parser, master: pair.master }
+        Self { process, keyboard, output, parser, received: Vec::new(), master: pair.master }
     }
 
     pub(crate) fn press(&mut self, keys: &str) {
@@ -78,6 +79,16 @@ impl Screen {
         self.parser.screen()
     }
 
+    fn process_output(&mut self, bytes: &[u8]) {
+        self.parser.process(bytes);
+        self.received.extend_from_slice(bytes);
+    }
+
+    /// All bytes that the terminal has received.
+    pub(crate) fn received(&self) -> &[u8] {
+        &self.received
+    }
+
     /// Waits until the screen passes `condition`.
     #[track_caller]
     pub(crate) fn expect(&mut self, what: &str, condition: impl Fn(&str) -> bool) {
@@ -87,7 +98,7 @@ impl Screen {
             let Ok(bytes) = self.output.recv_timeout(left) else {
                 panic!("not on the screen: {what}\n{}", self.parser.screen().contents());
             };
-            self.parser.process(&bytes);
+            self.process_output(&bytes);
         }
     }
 
@@ -104,7 +115,7 @@ impl Screen {
         while let Ok(bytes) =
             self.output.recv_timeout(deadline.saturating_duration_since(Instant::now()))
         {
-            self.parser.process(&bytes);
+            self.process_output(&bytes);
         }
         assert!(Instant::now() < deadline, "the command does not end");
         self.process.wait().unwrap().exit_code()

@@ -13,6 +13,7 @@
 //! | [Observability](observability) | states, metrics, logs |
 //! | [Performance](performance) | what an event costs, and how costs grow |
 //! | [Limits](limits) | queues and buffers, sizes of messages, what DCRF can't do |
+//! | [The command line](command_line) | `dcrf`: requests, imports and live changes from a shell |
 //! | [Troubleshooting](troubleshooting) | common errors and their causes |
 //! | [Embedding the core](embedding) | a client in your own event loop |
 //!
@@ -21,6 +22,7 @@
 //! The examples use `dcrf-tokio`. In `dcrf-smol` all names are the same. In `dcrf-blocking` they are too, but each call
 //! blocks and returns its result, so there is no `.await`, and subscriptions and other streams are iterators.
 
+pub mod command_line;
 pub mod connecting;
 pub mod dcrf_client;
 pub mod deployment;

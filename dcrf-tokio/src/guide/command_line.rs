@@ -1,0 +1,128 @@
+//! The command line: requests, imports and live changes from a shell.
+//!
+//! The crate `dcrf-cli` has the command `dcrf`. It talks to any DCRF server, and needs no code. Until the first release,
+//! install it from a checkout of the repository:
+//!
+//! ```sh
+//! cargo install --path dcrf-cli --locked
+//! ```
+//!
+//! # A session to follow
+//!
+//! Start the test server of the repository as its `tests/server/README.md` says, on port 8000. In another terminal:
+//!
+//! ```console
+//! $ dcrf context add local ws://localhost:8000/ws/
+//! local is the current context
+//! $ dcrf list tasks
+//! PK  TITLE   DONE   PRIORITY
+//! 1   task 1  false  1
+//! 2   task 2  false  2
+//! 3   task 3  false  3
+//! 4   task 4  false  4
+//! 5   task 5  false  5
+//! ```
+//!
+//! A field is `name=text` or `name:=json`. An error reply is a message for each field, and the exit code says what kind of
+//! failure it was:
+//!
+//! ```console
+//! $ dcrf create tasks title='Write docs' priority:=3
+//! pk        6
+//! title     Write docs
+//! done      false
+//! priority  3
+//! $ dcrf create tasks priority:=high
+//! error: the field priority is not JSON: expected value at line 1 column 1
+//! $ dcrf create tasks priority=high; echo "exit code $?"
+//! error: the server replied to `create` with status 400
+//!   title: This field is required.
+//!   priority: A valid integer is required.
+//! exit code 1
+//! ```
+//!
+//! In a pipe, each object is a line of JSON. What one command prints is what another reads:
+//!
+//! ```console
+//! $ dcrf list tasks | head -n 2
+//! {"pk": 1, "title": "task 1", "done": false, "priority": 1}
+//! {"pk": 2, "title": "task 2", "done": false, "priority": 2}
+//! $ printf 'title,priority:=\nfrom a file,8\nand another,9\n' > tasks.csv
+//! $ dcrf create tasks @tasks.csv --concurrency 1 > created.jsonl
+//! 2 done, 0 refused, 0 unsure
+//! $ dcrf delete tasks - < created.jsonl
+//! 2 done, 0 refused, 0 unsure
+//! ```
+//!
+//! `watch` prints the state, and then each change, until Ctrl-C. If the server restarts, it reconnects, prints a gap, and the
+//! state again. In a pipe, a script reads a line of JSON for each:
+//!
+//! ```console
+//! $ dcrf watch tasks 6 --count 1
+//! watching tasks; Ctrl-C ends
+//! snapshot  1 object
+//! PK  TITLE       DONE   PRIORITY
+//! 6   Write docs  false  3
+//! $ dcrf watch tasks 6 --count 2 -q | while read -r change; do echo "$change"; dcrf patch tasks 6 done:=true -q > /dev/null; done
+//! {"change":"snapshot","data":[{"pk": 6, "title": "Write docs", "done": false, "priority": 3}]}
+//! {"change":"update","pk":6,"data":{"pk": 6, "title": "Write docs", "done": true, "priority": 3}}
+//! ```
+//!
+//! # Commands
+//!
+//! | command | does |
+//! | --- | --- |
+//! | `list`, `get`, `create`, `update`, `patch`, `delete` | one request; `list --all` reads all pages |
+//! | `create`, `update`, `patch` and `delete` with `@FILE` or `-` | a request for each object, from JSON or CSV |
+//! | `call STREAM ACTION` | any other action; `--replies` prints each of many replies |
+//! | `watch STREAM [KEY]` | the changes of an object, or of a feed (`--action`) |
+//! | `listen [STREAM]` | messages that the server pushes |
+//! | `context`, `login` | names for servers, and sessions of Django |
+//! | `completions`, `man` | for your shell |
+//!
+//! `dcrf COMMAND --help` has all options and examples.
+//!
+//! # Imports
+//!
+//! An import sends several requests at the same time (`--concurrency`). At the end it says how many objects were done,
+//! refused by the server, and unsure: the connection was lost after they were sent, so the server may have written them.
+//! They are not sent again.
+//!
+//! With `--journal FILE` an import can be interrupted at any time, even with `kill -9`. Run the same command again: it
+//! skips what was done, tries again what was refused, and reports what is unsure, unless you say `--retry-unsure`.
+//!
+//! # Signing in
+//!
+//! A secret on a command line can be read by every user of the machine, so `dcrf` does not accept it there.
+//!
+//! | the server wants | write |
+//! | --- | --- |
+//! | a session of Django | `dcrf login USER`; it asks for the password, and stores the session in the context |
+//! | a token that expires | `--token-cmd 'COMMAND'`, which runs before each connection |
+//! | DRF's `Authorization: Token …` | `--token-cmd` with `--token-as token`; also `cookie:NAME`, `query:NAME`, `header:NAME` and `subprotocol` |
+//! | any header or cookie | `--header NAME=env:VARIABLE` or `--header NAME=@FILE`; `--cookie` likewise |
+//!
+//! A context stores these options, in a file that only you can read: `dcrf context add prod wss://example.com/ws/ --token-cmd
+//! 'pass show example'`.
+//!
+//! # In scripts
+//!
+//! Data is on standard output, and states and errors are on standard error. `-o` selects the form: `table`, `json`, `jsonl` or
+//! `raw`, which is what the server sent. `--for`, `--count` and `--until` end a `watch` or `listen`.
+//!
+//! | exit code | means |
+//! | --- | --- |
+//! | 0 | ok |
+//! | 1 | the server replied with an error |
+//! | 2 | a wrong argument, file or input |
+//! | 3 | cannot connect |
+//! | 4 | not authorized: status 401 or 403 |
+//! | 5 | timed out |
+//! | 6 | unsure: the server may have acted on the request |
+//! | 7 | changes may be missing, with `--fail-on-gap` |
+//! | 130 | interrupted with Ctrl-C |
+//!
+//! ```sh
+//! # Waits until task 4 is done, for at most five minutes.
+//! dcrf watch tasks 4 --until '{"data": {"done": true}}' --for 5m --quiet
+//! ```
