@@ -199,6 +199,25 @@ fn feed_without_acknowledgement_is_followed() {
 }
 
 #[test]
+fn feed_and_list_have_the_same_arguments() {
+    let server = Server::shared();
+    let dcrf = Dcrf::at(&server.url("/ws/"));
+    let issues = dcrf_blocking::connect(&server.url("/ws/")).unwrap().resource::<Value>("issues");
+    issues.create(&json!({"title": "listed-of-2", "project": 2})).unwrap();
+    issues.create(&json!({"title": "listed-of-1", "project": 1})).unwrap();
+    let feed = ["--action", "subscribe_project", "--arg", "project:=2"];
+    let arguments = [["watch", "issues", "--live"].as_slice(), &feed].concat();
+    let mut screen = Screen::start(&dcrf, &arguments, SIZE, &[]);
+    screen.expect_text(&["live", "listed-of-2"]);
+    issues.create(&json!({"title": "later-of-1", "project": 1})).unwrap();
+    issues.create(&json!({"title": "later-of-2", "project": 2})).unwrap();
+    screen.expect_text(&["later-of-2"]);
+    assert!(!screen.state().contents().contains("-of-1"), "{}", screen.state().contents());
+    screen.press("q");
+    assert_eq!(screen.wait(), 0);
+}
+
+#[test]
 fn collection_that_fails_for_good_ends_with_its_code() {
     let dcrf = Dcrf::at(&Server::shared().url("/ws/"));
     let arguments = ["watch", "tasks", "--live", "--action", "no_such_action"];

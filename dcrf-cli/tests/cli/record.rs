@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::{Child, ChildStderr};
 use std::time::{Duration, Instant};
 
+use dcrf_tests::authority::Authority;
 use dcrf_tests::server::{Entry, Server};
 use dcrf_tokio::fake_server::{Direction, Line};
 use rustix::process::{Pid, Signal, kill_process};
@@ -15,7 +16,8 @@ use crate::command::{Dcrf, Printed};
 
 /// A `dcrf` that listens: a recorder, or a replay as a server.
 struct Listening {
-    child: Child,
+    /// None once it is waited for.
+    child: Option<Child>,
     stderr: BufReader<ChildStderr>,
     /// What clients connect to.
     url: String,
@@ -31,7 +33,7 @@ impl Listening {
         stderr.read_line(&mut line).unwrap();
         let url = line.strip_prefix("listening on ").and_then(|line| line.split(';').next());
         let url = url.unwrap_or_else(|| panic!("{line}")).to_owned();
-        Self { child, stderr, url }
+        Self { child: Some(child), stderr, url }
     }
 
     /// `dcrf` with this as its server.
@@ -40,7 +42,7 @@ impl Listening {
     }
 
     fn signal(&self, signal: Signal) {
-        let pid = i32::try_from(self.child.id()).unwrap();
+        let pid = i32::try_from(self.child.as_ref().unwrap().id()).unwrap();
         kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
     }
 
@@ -48,12 +50,22 @@ impl Listening {
     fn wait(mut self) -> Printed {
         let mut stderr = String::new();
         self.stderr.read_to_string(&mut stderr).unwrap();
-        Printed { stderr, ..Printed::of(self.child) }
+        Printed { stderr, ..Printed::of(self.child.take().unwrap()) }
     }
 
     fn interrupt(self) -> Printed {
         self.signal(Signal::INT);
         self.wait()
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        // Ends the command if the test has failed.
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
     }
 }
 
@@ -174,6 +186,28 @@ fn url_of_the_recorder_replaces_the_clients() {
     };
     assert_eq!((path.as_str(), query.as_str()), ("/ws/", "a=recorder"));
     assert!(headers.contains(&("sec-websocket-protocol".into(), "other".into())), "{headers:?}");
+}
+
+#[test]
+fn recorder_connects_with_tls_and_a_token() {
+    let authority = Authority::new();
+    let server = authority.server().start().unwrap();
+    let url = format!("wss://localhost:{}/ws/", server.address().port());
+    let dcrf = Dcrf::at(&url);
+    fs::write(dcrf.folder.path().join("ca.pem"), authority.pem()).unwrap();
+    let token = ["--token-cmd", "echo canary-token", "--token-as", "query:token"];
+    let recording = record(&dcrf, &[&["--ca", "ca.pem"], token.as_slice()].concat(), |client| {
+        client.run(&["list", "tasks"]).json_lines();
+    });
+    assert!(!recording.contains("canary-token"), "{recording}");
+    let journal = server.journal();
+    let Some(Entry::Connected { query, .. }) = journal.entries().first() else {
+        panic!("{journal:?}")
+    };
+    assert_eq!(query, "token=canary%2Dtoken");
+    let replay = ["replay", "session.jsonl", "--ca", "ca.pem", "--speed", "max"];
+    dcrf.run(&replay).assert_code(0);
+    dcrf.run(&replay[..2]).assert_failed(3, "invalid peer certificate");
 }
 
 #[test]
@@ -403,6 +437,24 @@ fn frames_are_sent_at_the_pace_of_the_recording() {
     assert!(elapsed(6.0, "4") >= Duration::from_millis(1_500));
     // Otherwise it would take a day.
     assert!(elapsed(86_400.0, "max") < Duration::from_secs(3_600));
+}
+
+#[test]
+fn recorder_that_is_interrupted_ends_its_connections() {
+    let dcrf = Dcrf::at(&Server::shared().url("/ws/"));
+    let recorder = Listening::start(&dcrf, &["record", "--out", "session.jsonl"]);
+    let mut watching = recorder.client().spawn(&["watch", "tasks", "1", "--count", "2"]);
+    let mut line = String::new();
+    BufReader::new(watching.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let printed = recorder.interrupt();
+    printed.assert_code(0);
+    assert!(printed.stderr.contains("recorded 4 frames of 1 connections"), "{printed:?}");
+    let recording = fs::read_to_string(file(&dcrf)).unwrap();
+    assert!(
+        recording.trim().lines().last().unwrap().contains(r#""event":"closed","by":"recorder""#)
+    );
+    watching.kill().unwrap();
+    watching.wait().unwrap();
 }
 
 #[test]

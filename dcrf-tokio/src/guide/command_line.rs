@@ -76,7 +76,9 @@
 //! | `create`, `update`, `patch` and `delete` with `@FILE` or `-` | a request for each object, from JSON or CSV |
 //! | `call STREAM ACTION` | any other action; `--replies` prints each of many replies |
 //! | `watch STREAM [KEY]` | the changes of an object, or of a feed (`--action`) |
+//! | `watch STREAM --live` | a feed as a full-screen table |
 //! | `listen [STREAM]` | messages that the server pushes |
+//! | `record`, `replay` | conversations of any client, as a file |
 //! | `context`, `login` | names for servers, and sessions of Django |
 //! | `completions`, `man` | for your shell |
 //!
@@ -90,6 +92,33 @@
 //!
 //! With `--journal FILE` an import can be interrupted at any time, even with `kill -9`. Run the same command again: it
 //! skips what was done, tries again what was refused, and reports what is unsure, unless you say `--retry-unsure`.
+//!
+//! # A live table
+//!
+//! `dcrf watch tasks --live` shows all objects of a feed in a full-screen table: a [live collection](super::live_data). It
+//! stays right through restarts of the server. Meanwhile, the rows stay, the first line says since when they are out of date,
+//! and the last line why, and when it connects again.
+//!
+//! `?` shows the keys: `s` and `S` sort by the column that the arrow keys choose, `/` searches in all fields, and `f` follows
+//! the selected row, with all its fields and a `*` at those that its last change has changed. A feed that never replies to its
+//! subscribe needs `--no-ack`, and `--key-at /message/pk` if its events have no data.
+//!
+//! # Recording and replaying
+//!
+//! `dcrf record` is a proxy. Clients in any language connect to it, and it writes their text frames as lines of JSON:
+//!
+//! ```sh
+//! dcrf record --listen 127.0.0.1:9000 --out session.jsonl --redact password
+//! # … let the client connect to ws://127.0.0.1:9000/ws/, then press Ctrl-C
+//! dcrf replay session.jsonl                            # sends the client's frames to the server
+//! dcrf replay session.jsonl --listen 127.0.0.1:9000    # plays the server for the client
+//! ```
+//!
+//! Against a server, each reply is compared with the recorded one: the status, the action, and the names and types of its data,
+//! or with `--strict` its values. The differences are printed, and the exit code is 1. So a recording is a regression test
+//! for a server, and for a client that runs without one. Headers, cookies and URLs are never recorded. Data is, unless
+//! `--redact FIELD` or `--redact-all` replaces it by placeholders. The
+//! library's fake server plays the same file inside of a test, see [testing](super::testing).
 //!
 //! # Signing in
 //!
@@ -113,7 +142,7 @@
 //! | exit code | means |
 //! | --- | --- |
 //! | 0 | ok |
-//! | 1 | the server replied with an error |
+//! | 1 | the server replied with an error, or a replay differs from its recording |
 //! | 2 | a wrong argument, file or input |
 //! | 3 | cannot connect |
 //! | 4 | not authorized: status 401 or 403 |
