@@ -6,6 +6,9 @@ use dcrf_tokio::{Json, Page};
 use indexmap::IndexMap;
 use serde_json::value::RawValue;
 
+/// What is nested deeper stays on one line.
+const DEEPEST: usize = 100;
+
 /// The rows of a list or of a page.
 pub(crate) fn rows(data: &Json) -> Option<Vec<Json>> {
     match data.as_str().as_bytes().first() {
@@ -27,7 +30,9 @@ fn indent(json: &str, depth: usize, out: &mut String) {
         out.push('\n');
         out.extend(std::iter::repeat_n("  ", depth));
     };
-    if let Some(items) = list(json).filter(|items| !items.is_empty()) {
+    if depth > DEEPEST {
+        out.push_str(&compact(json));
+    } else if let Some(items) = list(json).filter(|items| !items.is_empty()) {
         out.push('[');
         for (at, item) in items.iter().enumerate() {
             out.push_str(if at > 0 { "," } else { "" });
@@ -92,6 +97,8 @@ mod tests {
         let expected = "{\n  \"b\": 1.10,\n  \"a\": [\n    1,\n    {\n      \"c\": \"x\\\" y\"\n    }\n  ],\n  \"n\": \
                         123456789012345678901234567890,\n  \"e\": {},\n  \"l\": []\n}";
         assert_eq!(indented(json), expected);
+        let deep = "[".repeat(20_000) + &"]".repeat(20_000);
+        assert!(indented(&deep).contains(&deep[..19_000]));
         assert_eq!(one_line("{\n \"a\": \"b \\\" c\"}"), r#"{"a":"b \" c"}"#);
         assert_eq!(one_line(r#"{"a": 1}"#), r#"{"a": 1}"#);
     }

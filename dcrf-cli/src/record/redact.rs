@@ -9,6 +9,8 @@ use serde_json::value::RawValue;
 /// The fields with what is redacted of every frame with `--redact-all`: the data, and the errors, which can quote it.
 const ALL: [&str; 2] = ["data", "errors"];
 const PLACEHOLDER: &str = "\"…\"";
+/// A value that is nested deeper is like one that is no JSON.
+const DEEPEST: usize = 100;
 
 /// Which values are redacted.
 #[derive(Clone, Debug, Default)]
@@ -27,29 +29,33 @@ impl Redaction {
         if self.fields.is_empty() {
             return Cow::Borrowed(frame);
         }
-        Cow::Owned(self.value(frame, false).unwrap_or_else(|| PLACEHOLDER.to_owned()))
+        Cow::Owned(self.value(frame, false, 0).unwrap_or_else(|| PLACEHOLDER.to_owned()))
     }
 
     /// The value with its redacted fields, or without anything of it. `None` if it is no JSON.
-    fn value(&self, json: &str, is_redacted: bool) -> Option<String> {
+    fn value(&self, json: &str, is_redacted: bool, depth: usize) -> Option<String> {
         let json = json.trim();
+        if depth > DEEPEST {
+            return None;
+        }
         match json.as_bytes().first()? {
             b'{' => {
                 let fields: IndexMap<String, &RawValue> = serde_json::from_str(json).ok()?;
                 let fields = fields.into_iter().map(|(name, value)| {
                     let is_redacted = is_redacted || self.fields.contains(&name);
-                    let value = self.value(value.get(), is_redacted)?;
+                    let value = self.value(value.get(), is_redacted, depth + 1)?;
                     Some(format!("{}: {value}", Value::from(name)))
                 });
                 Some(format!("{{{}}}", fields.collect::<Option<Vec<_>>>()?.join(", ")))
             }
             b'[' => {
                 let items: Vec<&RawValue> = serde_json::from_str(json).ok()?;
-                let items = items.into_iter().map(|item| self.value(item.get(), is_redacted));
+                let items =
+                    items.into_iter().map(|item| self.value(item.get(), is_redacted, depth + 1));
                 Some(format!("[{}]", items.collect::<Option<Vec<_>>>()?.join(", ")))
             }
             b'"' if is_redacted => Some(PLACEHOLDER.to_owned()),
-            b'"' => self.text(json),
+            b'"' => self.text(json, depth),
             b't' | b'f' if is_redacted => Some("false".to_owned()),
             b'n' => serde_json::from_str::<()>(json).ok().map(|()| json.to_owned()),
             _ if is_redacted => Some("0".to_owned()),
@@ -57,16 +63,19 @@ impl Redaction {
         }
     }
 
-    /// A text, which can be JSON again.
-    fn text(&self, json: &str) -> Option<String> {
+    /// A text, which can be JSON again. One that only mentions a field like JSON does is replaced as a whole.
+    fn text(&self, json: &str, depth: usize) -> Option<String> {
         let text: String = serde_json::from_str(json).ok()?;
-        if !text.trim_start().starts_with(['{', '[']) {
-            return Some(json.to_owned());
+        let is_json = text.trim_start().starts_with(['{', '[']);
+        if let Some(inner) = is_json.then(|| self.value(&text, false, depth + 1)).flatten() {
+            return Some(Value::from(inner).to_string());
         }
-        match self.value(&text, false) {
-            Some(inner) => Some(Value::from(inner).to_string()),
-            None => Some(json.to_owned()),
-        }
+        let has_field = |name: &String| {
+            let quoted = |quote: char| text.contains(&format!("{quote}{name}{quote}"));
+            is_json && text.contains(name.as_str()) || quoted('"') || quoted('\'')
+        };
+        let is_safe = !self.fields.iter().any(has_field);
+        Some(if is_safe { json.to_owned() } else { PLACEHOLDER.to_owned() })
     }
 }
 
@@ -104,6 +113,15 @@ mod tests {
             redacted(&["pw"], false, r#"{"m": "{\"pw\": \"hunter2\"}", "t": "{hunter"}"#),
             r#"{"m": "{\"pw\": \"…\"}", "t": "{hunter"}"#
         );
+        for text in
+            [r#"{\"pw\": \"hunter2\"} "#, r#"error in {\"pw\": \"hunter2\"}"#, "{'pw': 'hunter2'}"]
+        {
+            let text = Value::from(text.replace('\\', "") + "x").to_string();
+            assert_eq!(redacted(&["pw"], false, &format!(r#"{{"m": {text}}}"#)), r#"{"m": "…"}"#);
+        }
+        let deep =
+            format!(r#"{{"a": {}{}, "pw": "hunter2"}}"#, "[".repeat(20_000), "]".repeat(20_000));
+        assert_eq!(redacted(&["pw"], false, &deep), "\"…\"");
         for frame in ["hunter2", "{\"pw\": \"hunter2\"", "", "{\"data\": NaN, \"pw\": \"hunter2\"}"]
         {
             assert_eq!(redacted(&["pw"], false, frame), "\"…\"", "{frame}");
