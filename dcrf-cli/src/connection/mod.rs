@@ -86,7 +86,7 @@ pub(crate) struct ConnectionArgs {
         conflicts_with = "proxy"
     )]
     pub(crate) unix_socket: Option<PathBuf>,
-    /// The URL leads to one consumer, without a multiplexer. The name of the stream is not sent
+    /// The URL leads to one consumer, without a multiplexer. The name of the stream is not sent: write any
     #[arg(long, global = true, action = ArgAction::SetTrue)]
     pub(crate) bare: bool,
     /// The serializers' name for the primary key. By default it is `pk` or `id`, whichever an object has
@@ -163,6 +163,7 @@ impl ConnectionArgs {
     pub(crate) fn to_context(&self) -> Result<Context, String> {
         let headers = self.headers.iter().map(Named::header);
         let cookies = self.cookies.iter().map(Named::cookie);
+        self.url.as_ref().map_or(Ok(()), secret::check_url)?;
         Ok(Context {
             url: None,
             headers: headers.collect::<Result<_, _>>()?,

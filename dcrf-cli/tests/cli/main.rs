@@ -9,6 +9,7 @@ mod import;
 mod live;
 mod one_shot;
 mod output;
+mod picture;
 mod screen;
 mod secrets;
 mod terminal;
