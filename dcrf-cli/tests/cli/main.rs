@@ -1,4 +1,6 @@
 //! The command line against the real server, through pipes and through a terminal.
 
 mod command;
+mod doctor;
+mod nginx;
 mod one_shot;
