@@ -74,11 +74,22 @@ impl Authority {
         self.server_with(&Identity { certificate, key: key.serialize_pem() })
     }
 
+    /// The paths of a certificate for this name and of its key, for another server.
+    pub fn server_files(&self, name: &str) -> (String, String) {
+        self.files(&self.issue(name, ExtendedKeyUsagePurpose::ServerAuth))
+    }
+
     fn server_with(&self, identity: &Identity) -> Builder {
+        let (certificate, key) = self.files(identity);
         Server::builder()
             .kind(Kind::Uvicorn)
-            .env("DCRF_TEST_CERTIFICATE", self.file("server.pem", &identity.certificate))
-            .env("DCRF_TEST_KEY", self.file("server.key", &identity.key))
+            .env("DCRF_TEST_CERTIFICATE", certificate)
+            .env("DCRF_TEST_KEY", key)
+    }
+
+    fn files(&self, identity: &Identity) -> (String, String) {
+        let certificate = self.file("server.pem", &identity.certificate);
+        (certificate, self.file("server.key", &identity.key))
     }
 
     /// The same server, requiring a client certificate of this authority.

@@ -71,6 +71,18 @@ fn http_answers(evidence: &Evidence) -> Diagnosis {
         return new(evidence, "this port speaks TLS, and the URL says ws://")
             .advise("write wss:// in the URL");
     }
+    if answer.body.contains("No required SSL certificate was sent") {
+        let new = new(evidence, "nginx requires a client certificate");
+        return Diagnosis { code: Code::NotAuthorized, ..new }
+            .advise("pass one with --client-cert FILE and --client-key FILE")
+            .advise("or don't require one: `ssl_verify_client` in nginx");
+    }
+    if answer.body.contains("The SSL certificate error") {
+        let new = new(evidence, "nginx rejects the client's certificate");
+        return Diagnosis { code: Code::NotAuthorized, ..new }
+            .advise("pass a certificate with --client-cert that the authority in `ssl_client_certificate` (nginx) has issued")
+            .advise("check that it has not expired, and that it is for clients (extended key usage clientAuth)");
+    }
     if is_by(answer, "wsgiserver") {
         return new(evidence, "`runserver` of Django answers, which knows no WebSockets")
             .advise("put \"daphne\" first into INSTALLED_APPS, and set ASGI_APPLICATION (settings.py): `runserver` then runs Daphne")
@@ -145,7 +157,7 @@ fn redirected(evidence: &Evidence) -> Diagnosis {
             .advise(format!("write {path} in the URL"))
             .advise(UPGRADE_HEADERS);
     }
-    if path.contains("login") || path.contains("signin") || path.contains("auth") {
+    if ["login", "signin", "/auth/", "oauth"].iter().any(|word| path.contains(word)) {
         return Diagnosis { code: Code::NotAuthorized, ..new(evidence, &format!("{to}: a page that wants a login answers, and no WebSocket")) }
             .advise("check the path of the URL: this one leads to a view")
             .advise(UPGRADE_HEADERS)

@@ -31,6 +31,9 @@ const BODY_LIMIT: usize = 16 << 10;
 /// How long the body of an answer may take. Some servers send no length and keep the connection open.
 const BODY_TIME: Duration = Duration::from_secs(1);
 
+/// How long a probe may take that only tells causes apart.
+pub(super) const PROBE_TIME: Duration = Duration::from_secs(5);
+
 /// Connects to the server.
 pub(super) struct Dialer {
     pub(super) target: Target,
@@ -160,6 +163,11 @@ impl Dialer {
             Ok(connected) => connected.map_err(|error| from_error(&error)),
             Err(_) => Err(DialError::Silent(self.target.connect_timeout)),
         }
+    }
+
+    /// A TLS handshake whose result does not matter, only what its configuration learns.
+    pub(super) async fn probe_tls(&self, config: ClientConfig) {
+        let _ = timeout(PROBE_TIME, self.tls(Arc::new(config))).await;
     }
 
     /// Asks, over TLS if the URL has it.

@@ -10,8 +10,9 @@ use super::socket::{Event, Socket};
 use crate::connection::token::TokenAs;
 use crate::failure::Code;
 
-/// A server that closes right after it has accepted does so within this time.
-const SETTLE: Duration = Duration::from_millis(500);
+/// A server that closes right after it has accepted does so within this time. Daphne looks for consumers that have raised
+/// once in a second.
+const SETTLE: Duration = Duration::from_secs(2);
 const PINGS: usize = 3;
 /// The client's own limit for a pong.
 const PONG_LIMIT: Duration = Duration::from_secs(10);

@@ -18,7 +18,7 @@ use tokio_rustls::rustls::{
 };
 
 use super::certificate::{self, Chain};
-use super::dial::{DialError, Dialer};
+use super::dial::{DialError, Dialer, PROBE_TIME};
 use super::report::{Diagnosis, Report, Stop};
 use crate::failure::Code;
 
@@ -71,7 +71,7 @@ pub(super) async fn diagnose(dialer: &Dialer, error: &DialError) -> Diagnosis {
         DialError::NotHttp(error) => error.clone(),
         DialError::Credentials(_) | DialError::WrongAccept => String::new(),
     };
-    if asks_for_certificate(dialer).await {
+    if !matches!(error, DialError::Silent(_)) && asks_for_certificate(dialer).await {
         return certificate::closed_after_request(&seen, has_identity(dialer));
     }
     if speaks_plain_http(dialer).await {
@@ -110,9 +110,8 @@ async fn speaks_plain_http(dialer: &Dialer) -> bool {
         }
         Ok::<_, std::io::Error>(String::from_utf8_lossy(&begin[..length]).into_owned())
     };
-    let limit = dialer.target.connect_timeout.min(Duration::from_secs(5));
     // A server with TLS says in plain HTTP only that it has TLS: 400.
-    matches!(timeout(limit, probing).await, Ok(Ok(begin)) if begin.starts_with("HTTP/1.") && !begin[8..].starts_with(" 400"))
+    matches!(timeout(PROBE_TIME, probing).await, Ok(Ok(begin)) if begin.starts_with("HTTP/1.") && !begin[8..].starts_with(" 400"))
 }
 
 /// The certificates of a server that has TLS on its port. Nothing is sent to it beyond the handshake.
@@ -125,7 +124,7 @@ pub(super) async fn certificates(dialer: &Dialer) -> Option<Chain> {
         .with_custom_certificate_verifier(Arc::clone(&recorder) as Arc<dyn ServerCertVerifier>)
         .with_no_client_auth();
     // It always fails, since the recorder accepts no certificate.
-    let _ = dialer.tls(Arc::new(config)).await;
+    dialer.probe_tls(config).await;
     let seen = recorder.seen.lock().unwrap_or_else(PoisonError::into_inner);
     seen.as_deref().map(Chain::of)
 }
@@ -139,8 +138,7 @@ pub(super) async fn asks_for_certificate(dialer: &Dialer) -> bool {
         was_asked: AtomicBool::new(false),
     });
     config.client_auth_cert_resolver = Arc::clone(&resolver) as Arc<dyn ResolvesClientCert>;
-    // What comes of it is known.
-    let _ = dialer.tls(Arc::new(config)).await;
+    dialer.probe_tls(config).await;
     resolver.was_asked.load(Ordering::Relaxed)
 }
 

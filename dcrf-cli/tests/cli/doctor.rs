@@ -1,5 +1,6 @@
 //! `dcrf doctor` at servers that are set up wrongly, each in another way: it names the cause.
 
+use std::io::Read as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::OnceLock;
 
@@ -424,6 +425,50 @@ fn nginx_that_answers_itself() {
     of("/secret/").assert_failed(handshake, 4, "nginx itself rejects the request", "`deny`");
     of("/secure/").assert_failed(handshake, 1, "the server wants TLS", "write wss://");
     of("/old/").assert_failed(handshake, 1, "follow no redirects", "new address");
+}
+
+#[test]
+fn nginx_with_tls() {
+    let authority = Authority::new();
+    let ca = authority.ca_file();
+    let files = authority.server_files("localhost");
+    let pass =
+        format!("location / {{ proxy_pass http://{}; {UPGRADE} }}", Server::shared().address());
+    let nginx = Nginx::start_tls(&files, &pass);
+    let cause = "this port speaks TLS, and the URL says ws://";
+    doctor(&nginx.url("/ws/"), &[]).assert_failed("handshake", 1, cause, "write wss://");
+    doctor(&nginx.tls_url("/ws/"), &["--ca", &ca]).assert_healthy();
+
+    let verify = format!("ssl_client_certificate {ca}; ssl_verify_client on; {pass}");
+    let nginx = Nginx::start_tls(&files, &verify);
+    let diagnosed = doctor(&nginx.tls_url("/ws/"), &["--ca", &ca]);
+    let cause = "nginx requires a client certificate";
+    diagnosed.assert_failed("handshake", 4, cause, "--client-cert FILE");
+}
+
+#[test]
+fn terminal_shows_marks_unless_it_is_dumb() {
+    let url = daphne("/ws/");
+    let shown = |term: &str| {
+        let pty = portable_pty::native_pty_system().openpty(portable_pty::PtySize::default());
+        let pty = pty.unwrap();
+        let mut command = portable_pty::CommandBuilder::new(env!("CARGO_BIN_EXE_dcrf"));
+        command.args(["doctor", &url]);
+        for (name, value) in [("TERM", term), ("LC_ALL", "C.UTF-8")] {
+            command.env(name, value);
+        }
+        let mut child = pty.slave.spawn_command(command).unwrap();
+        drop(pty.slave);
+        let mut read = Vec::new();
+        // A terminal whose program has ended gives an error at its end.
+        let _ = pty.master.try_clone_reader().unwrap().read_to_end(&mut read);
+        assert!(child.wait().unwrap().success());
+        String::from_utf8(read).unwrap()
+    };
+    let marked = shown("xterm");
+    assert!(marked.contains('✓') && marked.contains("\u{1b}["), "{marked}");
+    let dumb = shown("dumb");
+    assert!(dumb.contains("ok      ping") && !dumb.contains('\u{1b}'), "{dumb}");
 }
 
 #[test]

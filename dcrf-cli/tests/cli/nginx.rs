@@ -22,10 +22,20 @@ pub(crate) const UPGRADE: &str = "proxy_http_version 1.1; proxy_set_header Upgra
 impl Nginx {
     /// With this content of its `server` block.
     pub(crate) fn start(server: &str) -> Self {
+        Self::listening("", server)
+    }
+
+    /// With TLS.
+    pub(crate) fn start_tls((certificate, key): &(String, String), server: &str) -> Self {
+        let files = format!("ssl_certificate {certificate}; ssl_certificate_key {key};");
+        Self::listening("ssl", &format!("{files} {server}"))
+    }
+
+    fn listening(options: &str, server: &str) -> Self {
         let address = free_address();
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("nginx.conf");
-        fs::write(&file, configuration(address, server)).unwrap();
+        fs::write(&file, configuration(address, options, server)).unwrap();
         // Debian installs it in a folder that only root has in PATH.
         let path = format!("{}:/usr/sbin", std::env::var("PATH").unwrap_or_default());
         let mut command = Command::new("nginx");
@@ -41,6 +51,11 @@ impl Nginx {
             thread::sleep(Duration::from_millis(5));
         }
         nginx
+    }
+
+    /// The URL with TLS, for a certificate of `localhost`.
+    pub(crate) fn tls_url(&self, path: &str) -> String {
+        format!("wss://localhost:{}{path}", self.address.port())
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
@@ -62,7 +77,7 @@ pub(crate) fn free_address() -> SocketAddr {
     listener.local_addr().unwrap()
 }
 
-fn configuration(address: SocketAddr, server: &str) -> String {
+fn configuration(address: SocketAddr, options: &str, server: &str) -> String {
     let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
         .map(|name| format!("    {name}_temp_path {name};\n"))
         .concat();
@@ -76,7 +91,7 @@ http {{
     access_log off;
 {temporary}
     server {{
-        listen {address};
+        listen {address} {options};
         {server}
     }}
 }}
