@@ -83,27 +83,34 @@ fn http_answers(evidence: &Evidence) -> Diagnosis {
             .advise("pass a certificate with --client-cert that the authority in `ssl_client_certificate` (nginx) has issued")
             .advise("check that it has not expired, and that it is for clients (extended key usage clientAuth)");
     }
-    if is_by(answer, "wsgiserver") {
-        return new(evidence, "`runserver` of Django answers, which knows no WebSockets")
-            .advise("put \"daphne\" first into INSTALLED_APPS, and set ASGI_APPLICATION (settings.py): `runserver` then runs Daphne")
-            .advise("or run `daphne PROJECT.asgi:application`");
-    }
-    if is_by(answer, "gunicorn") {
-        return new(evidence, "Gunicorn answers with a WSGI worker, which knows no WebSockets")
-            .advise("run `gunicorn PROJECT.asgi:application -k uvicorn_worker.UvicornWorker`, or Daphne");
-    }
-    if is_by(answer, "uvicorn") {
-        return new(evidence, "Uvicorn takes the WebSocket for plain HTTP, since it has no library for WebSockets or does not see the header Upgrade")
-            .advise("install one: `pip install 'uvicorn[standard]'`. Uvicorn's log says \"No supported WebSocket library detected\"")
-            .advise("if a proxy is in front of it, let the proxy pass on the headers Upgrade and Connection")
-            .advise("don't pass `--ws none` to Uvicorn");
-    }
     if is_page_of_nginx(answer) && answer.status == 404 {
         return new(evidence, &format!("nginx itself answers, since it has no `location` that leads {path} to Django"))
             .advise(format!("nginx: add `location {path} {{ proxy_pass http://…; }}` with the Upgrade headers"))
             .advise("check the path of the URL, and `server_name`: another site's `server` block can be the default");
     }
-    not_upgraded(evidence)
+    by_application_server(evidence).unwrap_or_else(|| not_upgraded(evidence))
+}
+
+/// A server of the application has answered, without a proxy that hides its name.
+fn by_application_server(evidence: &Evidence) -> Option<Diagnosis> {
+    let answer = &evidence.answer;
+    let diagnosis = if is_by(answer, "wsgiserver") {
+        new(evidence, "`runserver` of Django answers, which knows no WebSockets")
+            .advise("put \"daphne\" first into INSTALLED_APPS, and set ASGI_APPLICATION (settings.py): `runserver` then runs Daphne")
+            .advise("or run `daphne PROJECT.asgi:application`")
+    } else if is_by(answer, "gunicorn") {
+        new(evidence, "Gunicorn answers with a WSGI worker, which knows no WebSockets").advise(
+            "run `gunicorn PROJECT.asgi:application -k uvicorn_worker.UvicornWorker`, or Daphne",
+        )
+    } else if is_by(answer, "uvicorn") {
+        new(evidence, "Uvicorn takes the WebSocket for plain HTTP, since it has no library for WebSockets or does not see the header Upgrade")
+            .advise("install one: `pip install 'uvicorn[standard]'`. Uvicorn's log says \"No supported WebSocket library detected\"")
+            .advise("if a proxy is in front of it, let the proxy pass on the headers Upgrade and Connection")
+            .advise("don't pass `--ws none` to Uvicorn")
+    } else {
+        return None;
+    };
+    Some(diagnosis)
 }
 
 /// A proxy has probably passed the request on as plain HTTP.

@@ -125,12 +125,12 @@ impl Dialer {
     /// Whether the handshake says who the user is.
     pub(super) fn has_credentials(&self) -> bool {
         let target = &self.target;
-        let is_login = |name: &str| ["authorization", "cookie"].contains(&name);
         target.token_cmd.is_some()
             || !target.cookies.is_empty()
-            || target.headers.iter().any(|(name, _)| is_login(name))
+            || target.headers.iter().any(|(name, _)| sounds_secret(name))
+            // The second is usually a token.
             || target.subprotocols.len() > 1
-            || target.url.contains('?')
+            || target.url.split_once('?').is_some_and(|(_, query)| sounds_secret(query))
     }
 
     /// A stream of bytes, without TLS.
@@ -307,6 +307,14 @@ impl Answer {
             body: String::from_utf8_lossy(&read).into_owned(),
         }
     }
+}
+
+/// Whether the name of a header, or a query, has a word for credentials.
+fn sounds_secret(text: &str) -> bool {
+    let text = text.to_ascii_lowercase();
+    ["auth", "cookie", "token", "ticket", "jwt", "key", "session"]
+        .iter()
+        .any(|word| text.contains(word))
 }
 
 /// Names no value: it can be a secret.

@@ -101,7 +101,7 @@ pub(super) fn rows(reply: &Reply) -> Option<&Vec<Value>> {
     reply.data.as_array().or_else(|| reply.data.get("results").and_then(Value::as_array))
 }
 
-fn is_crash(closing: &Closing) -> &'static str {
+fn cause(closing: &Closing) -> &'static str {
     if closing.is_crash() {
         "the consumer raises, or its message is too large"
     } else {
@@ -110,32 +110,30 @@ fn is_crash(closing: &Closing) -> &'static str {
 }
 
 pub(super) fn list(outcome: &Outcome) -> Finding {
-    let reply = match outcome {
-        Outcome::Reply(reply) => reply,
-        Outcome::Closed(closing) => {
-            return Finding::Failed(
-                Diagnosis::new(
-                    Code::Refused,
-                    format!("{} at `list`: {}", closing.describe(), is_crash(closing)),
-                )
-                .advise("if the log has no traceback: the list is over 1 MiB, which Daphne can't send. Set `pagination_class` of the consumer (`WebsocketLimitOffsetPagination`)")
-                .advise("otherwise correct what the traceback says: the queryset, the serializer, or a missing argument"),
-            );
-        }
-        Outcome::Silent(time) => {
-            return Finding::Failed(
-                Diagnosis::new(
-                    Code::TimedOut,
-                    format!("`list` has no reply within {time:?}, so the action never replies or takes long"),
-                )
-                .advise("let the action return (data, status)")
-                .advise("make the query faster: an index, `select_related`, pages"),
-            );
-        }
-    };
-    if !reply.is_success() {
-        return no_list(reply);
+    match outcome {
+        Outcome::Reply(reply) if reply.is_success() => listed(reply),
+        Outcome::Reply(reply) => no_list(reply),
+        Outcome::Closed(closing) => Finding::Failed(
+            Diagnosis::new(
+                Code::Refused,
+                format!("{} at `list`: {}", closing.describe(), cause(closing)),
+            )
+            .advise("if the log has no traceback: the list is over 1 MiB, which Daphne can't send. Set `pagination_class` of the consumer (`WebsocketLimitOffsetPagination`)")
+            .advise("otherwise correct what the traceback says: the queryset, the serializer, or a missing argument"),
+        ),
+        Outcome::Silent(time) => Finding::Failed(
+            Diagnosis::new(
+                Code::TimedOut,
+                format!("`list` has no reply within {time:?}, so the action never replies or takes long"),
+            )
+            .advise("let the action return (data, status)")
+            .advise("make the query faster: an index, `select_related`, pages"),
+        ),
     }
+}
+
+/// What a list has, and whether it is too large.
+fn listed(reply: &Reply) -> Finding {
     let form = match (rows(reply), reply.data.get("count").and_then(Value::as_u64)) {
         (None, _) => "no list and no page".into(),
         (Some(rows), Some(count)) => format!("pages: {} of {count} rows", rows.len()),
@@ -144,24 +142,21 @@ pub(super) fn list(outcome: &Outcome) -> Finding {
     };
     let seen = format!("{form}, {} bytes, after {}", reply.size, millis(reply.after));
     let paginate = "set `pagination_class` of the consumer (`WebsocketLimitOffsetPagination`)";
+    let new = |finding: String| Diagnosis::new(Code::Refused, finding);
     if rows(reply).is_none() {
-        return Finding::Warning(
-            Diagnosis::new(Code::Refused, seen)
-                .advise("let `list` reply with a list, or with a page that has `results`"),
-        );
+        let advice = "let `list` reply with a list, or with a page that has `results`";
+        return Finding::Warning(new(seen).advise(advice));
     }
     if reply.size > CLIENT_LIMIT {
         return Finding::Failed(
-            Diagnosis::new(Code::Refused, format!("{seen}: over the client's limit of 4 MiB"))
+            new(format!("{seen}: over the client's limit of 4 MiB"))
                 .advise(paginate)
                 .advise("or raise the limit in a program: Builder::max_incoming_message"),
         );
     }
     if reply.size > DAPHNE_LIMIT / 2 {
-        return Finding::Warning(
-            Diagnosis::new(Code::Refused, format!("{seen}: Daphne can't send more than 1 MiB"))
-                .advise(paginate),
-        );
+        let finding = format!("{seen}: Daphne can't send more than 1 MiB");
+        return Finding::Warning(new(finding).advise(paginate));
     }
     Finding::Ok(seen)
 }
@@ -230,7 +225,7 @@ pub(super) fn feed(feed: &Feed, action: &str, is_named: bool) -> Finding {
         Feed::Closed(closing) => Finding::Failed(
             Diagnosis::new(
                 Code::Refused,
-                format!("{} at {action}: {}", closing.describe(), is_crash(closing)),
+                format!("{} at {action}: {}", closing.describe(), cause(closing)),
             )
             .advise("look for the traceback in the server's log: an argument that is missing raises (TypeError), so make it optional or pass it in programs")
             .advise("a channel layer that is down raises, too: is Redis up, and CHANNEL_LAYERS (settings.py) right?"),

@@ -66,6 +66,8 @@ pub(super) struct Report {
     has_marks: bool,
     steps: Vec<Step>,
     code: Option<Code>,
+    /// Standard output can't be written.
+    error: Option<io::Error>,
 }
 
 /// There is nothing more to do: a step has failed on which all others depend.
@@ -73,7 +75,7 @@ pub(super) struct Stop;
 
 impl Report {
     pub(super) fn new(out: Output) -> Self {
-        Self { out, has_marks: shows_marks(), steps: Vec::new(), code: None }
+        Self { out, has_marks: shows_marks(), steps: Vec::new(), code: None, error: None }
     }
 
     pub(super) fn ok(&mut self, step: &'static str, finding: impl Into<String>) {
@@ -108,12 +110,14 @@ impl Report {
 
     fn add(&mut self, name: &'static str, result: Verdict, finding: String, advice: Vec<String>) {
         let step = Step { name, result, finding, advice };
-        // The end reports it if standard output can't be written.
-        let _ = match self.out.form {
+        let printed = match self.out.form {
             Form::Table => output::text(&self.lines(&step)),
             Form::Jsonl | Form::Raw => json(&step).and_then(|json| output::line(&json)),
             Form::Json => Ok(()),
         };
+        if let Err(error) = printed {
+            self.error.get_or_insert(error);
+        }
         self.steps.push(step);
     }
 
@@ -146,7 +150,9 @@ impl Report {
     ///
     /// A step has failed, or standard output can't be written.
     pub(super) fn finish(self) -> Result<(), Failure> {
-        if self.out.form == Form::Json {
+        if let Some(error) = self.error {
+            unless_closed(error)?;
+        } else if self.out.form == Form::Json {
             let printed =
                 json(&self.steps).and_then(|json| output::line(&output::json::indented(&json)));
             printed.or_else(unless_closed)?;

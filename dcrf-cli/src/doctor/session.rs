@@ -154,7 +154,8 @@ async fn compression(dialer: &Dialer) -> Finding {
                 Code::Refused,
                 format!("a handshake that offers permessage-deflate is answered with HTTP status {}, while one without is accepted", answer.status),
             )
-            .advise("browsers offer it always: update the server or the proxy"),
+            .advise("if the credentials are valid for one connection only, this is the cause: get new ones for each, --token-cmd COMMAND")
+            .advise("otherwise update the server or the proxy: browsers always offer it"),
         ),
         Err(_) => Finding::Skipped("not checked: the connection for it failed".into()),
     }
