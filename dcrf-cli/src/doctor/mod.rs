@@ -34,7 +34,7 @@ Examples:
   dcrf doctor tasks --action subscribe_to_list    # the server of the context
   dcrf doctor -o json wss://example.com/ws/
 
-It only reads: it lists the stream, calls the action without arguments, and calls an action and a stream that do not
+It only reads: it lists the stream, calls the action without arguments, and calls an action and a stream that do not \
 exist. The last can show up as an exception in the server's log.";
 
 #[derive(Args, Debug)]
@@ -45,8 +45,12 @@ pub(crate) struct DoctorArgs {
     server: Option<String>,
     /// Also checks this stream
     stream: Option<String>,
-    /// The action that subscribes to the stream's feed [default: `subscribe_all`]
-    #[arg(long, value_name = "NAME", value_parser = reading_action)]
+    #[arg(
+        long,
+        value_name = "NAME",
+        value_parser = reading_action,
+        help = "The action that subscribes to the stream's feed [default: subscribe_all]"
+    )]
     action: Option<String>,
 }
 

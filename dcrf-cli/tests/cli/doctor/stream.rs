@@ -1,6 +1,9 @@
 //! Streams that do not work as the client expects.
 
+use dcrf_tests::server::{Kind, Server};
+
 use super::{daphne, doctor, uvicorn};
+use crate::command::Dcrf;
 
 #[test]
 fn wrong_framing() {
@@ -53,4 +56,30 @@ fn feed_without_acknowledgement() {
     let diagnosed = doctor(&daphne("/ws/"), &["docs_feed"]);
     let cause = "the subscribe is not acknowledged";
     diagnosed.assert_failed("feed", 5, cause, "let subscribe_all reply");
+}
+
+#[test]
+fn list_that_is_too_large() {
+    let title = "x".repeat(1000);
+    let fill = |server: &Server, count: usize| {
+        let fields = [format!("count:={count}"), format!("data:={{\"title\": \"{title}\"}}")];
+        let arguments = ["call", "controls", "bulk_create", "model=card", &fields[0], &fields[1]];
+        Dcrf::at(&server.url("/ws/")).run(&arguments).assert_code(0);
+    };
+    let server = Server::start().unwrap();
+    fill(&server, 700);
+    let diagnosed = doctor(&server.url("/ws/"), &["cards"]);
+    diagnosed.printed.assert_code(0);
+    diagnosed.assert_result("list", "warning");
+    let finding = diagnosed.step("list")["finding"].to_string();
+    assert!(finding.contains("703 rows, all in one message"), "{finding}");
+    assert!(finding.contains("Daphne can't send more than 1 MiB"), "{finding}");
+    fill(&server, 700);
+    let diagnosed = doctor(&server.url("/ws/"), &["cards"]);
+    diagnosed.assert_failed("list", 1, "or its message is too large", "over 1 MiB");
+
+    let server = Server::builder().kind(Kind::Uvicorn).start().unwrap();
+    fill(&server, 4200);
+    let diagnosed = doctor(&server.url("/ws/"), &["cards"]);
+    diagnosed.assert_failed("list", 1, "over the client's limit of 4 MiB", "`pagination_class`");
 }
