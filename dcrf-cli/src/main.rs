@@ -5,6 +5,7 @@
 mod args;
 mod connection;
 mod context_commands;
+mod doctor;
 mod duration;
 mod failure;
 mod fields;
@@ -59,6 +60,7 @@ async fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Call(args) => one_shot::call(&args, &connection.target()?, out).await,
         Command::Watch(args) => watch::run(&args, &connection.target()?, out).await,
         Command::Listen(args) => listen::run(&args, &connection.target()?, out).await,
+        Command::Doctor(args) => doctor::run(args, connection, out).await,
         Command::Context(command) => context_commands::run(command, &connection, out),
         Command::Login(args) => login::run(&args, &connection, out).await,
         Command::Completions(args) => Ok(shell::completions(&args)?),

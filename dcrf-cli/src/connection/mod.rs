@@ -155,6 +155,14 @@ impl ConnectionArgs {
             .or_else(|| variable("DCRF_CONTEXT").map(Server::Context))
     }
 
+    /// The URL that the user has named, and not a context.
+    pub(crate) fn named_url(&self) -> Option<Secret> {
+        match self.server() {
+            Some(Server::Url(url)) => Some(url),
+            _ => None,
+        }
+    }
+
     /// The context that these options describe alone.
     ///
     /// # Errors
