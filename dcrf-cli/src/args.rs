@@ -4,6 +4,7 @@ use clap::{Parser, Subcommand};
 
 use crate::connection::ConnectionArgs;
 use crate::context_commands::ContextCommand;
+use crate::doctor::DoctorArgs;
 use crate::failure::EXIT_CODES;
 use crate::import::ManyArgs;
 use crate::listen::ListenArgs;
@@ -60,6 +61,8 @@ pub(crate) enum Command {
     Watch(WatchArgs),
     /// Prints messages that the server pushes
     Listen(ListenArgs),
+    /// Finds out why a server can't be used, and says what to change
+    Doctor(DoctorArgs),
     /// Records conversations of any clients, as a proxy in front of the server
     Record(RecordArgs),
     /// Plays a recorded conversation: as the server, or against one

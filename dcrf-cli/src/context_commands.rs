@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::connection::ConnectionArgs;
 use crate::connection::contexts::{Context, Contexts};
-use crate::connection::secret::Secret;
+use crate::connection::secret::{Secret, check_url};
 use crate::failure::Failure;
 use crate::output::{DIM, Output};
 use crate::unless_closed;
@@ -56,6 +56,7 @@ pub(crate) fn run(
         ContextCommand::Add(args) => add(&mut contexts, args, connection, out)?,
         ContextCommand::Use(NameArgs { name }) => {
             contexts.get(&name).map_err(Failure::usage)?;
+            out.state(DIM, &format!("{name} is the current context"));
             contexts.current = Some(name);
         }
         ContextCommand::Remove(NameArgs { name }) => {
@@ -82,14 +83,19 @@ fn add(
         )));
     }
     let mut context = connection.to_context().map_err(Failure::usage)?;
-    context.url = Some(Secret::new(args.server));
+    let url = Secret::new(args.server);
+    check_url(&url).map_err(Failure::usage)?;
+    context.url = Some(url);
     // So that a mistake shows now, and not at the first use.
     context.check(connection).map_err(Failure::usage)?;
     contexts.contexts.insert(args.name.clone(), context);
     if contexts.current.is_none() {
-        out.state(DIM, &format!("{} is the current context", args.name));
-        contexts.current = Some(args.name);
+        contexts.current = Some(args.name.clone());
     }
+    let is_current = contexts.current.as_ref() == Some(&args.name);
+    let state =
+        if is_current { "is the current context" } else { "is added; use it with --context" };
+    out.state(DIM, &format!("{} {state}", args.name));
     Ok(())
 }
 

@@ -1,10 +1,10 @@
 //! Why a command failed, and the exit code for it.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::io;
 
 use dcrf_tokio::{
-    CloseReason, ConnectError, ConnectionError, ErrorReply, ReplyError, ReplyStreamError,
+    CloseReason, ConnectError, ConnectionError, ErrorReply, Framing, ReplyError, ReplyStreamError,
     RequestError, SubscriptionError,
 };
 
@@ -34,7 +34,7 @@ pub(crate) enum Code {
 pub(crate) const EXIT_CODES: &str = "\
 Exit codes:
   0  ok
-  1  refused: the server replied with an error, or a replay differs from its recording
+  1  refused: the server replied with an error, its consumer raised an exception, or a replay differs
   2  usage: a wrong argument, file or input
   3  cannot connect
   4  not authorized
@@ -69,16 +69,10 @@ impl Failure {
 
     /// The failure of a request.
     pub(crate) fn request(error: &RequestError, effect: Effect) -> Self {
-        let mut message = match error {
+        let message = match error {
             RequestError::ErrorReply(reply) => describe(reply),
             other => other.to_string(),
         };
-        if matches!(error, RequestError::ConnectionLost { cause: ConnectionError::Closed(frame), .. } if frame.code == 1011)
-        {
-            message.push_str(
-                "\nthe consumer raised an exception: does it have this stream? The server's log says more",
-            );
-        }
         let code = match error {
             RequestError::ErrorReply(ErrorReply { status: Some(401 | 403), .. }) => {
                 Code::NotAuthorized
@@ -92,6 +86,7 @@ impl Failure {
             RequestError::ErrorReply(_)
             | RequestError::ReplyTooLarge { .. }
             | RequestError::Decode(_) => Code::Refused,
+            _ if is_exception(error) => Code::Refused,
             RequestError::TimedOut { .. } => Code::TimedOut,
             RequestError::ConnectionLost { cause, .. } => code_of_loss(cause),
             RequestError::Closed { reason, .. } => code_of_close(reason),
@@ -112,6 +107,22 @@ impl Failure {
             }
             _ => Self::new(Code::Refused, error.to_string()),
         }
+    }
+
+    /// Adds the likely cause of a failed request on this stream.
+    pub(crate) fn explain(mut self, error: &RequestError, stream: &str, framing: Framing) -> Self {
+        let is_multiplexed = framing == Framing::Multiplexed;
+        if is_exception(error) {
+            let stream = crate::output::escape(stream);
+            let _ = write!(
+                self.message,
+                "\nthe server may have no stream `{stream}`, or its consumer raised an exception: the server's log says more"
+            );
+        } else if is_multiplexed && matches!(error, RequestError::TimedOut { sent: true }) {
+            self.message
+                .push_str("\nif the URL leads to one consumer, without a multiplexer, pass --bare");
+        }
+        self
     }
 
     /// The failure of a subscription.
@@ -147,11 +158,20 @@ pub(crate) fn describe(reply: &ErrorReply) -> String {
     text
 }
 
+/// Whether the connection ended as after an exception in the consumer.
+fn is_exception(error: &RequestError) -> bool {
+    let RequestError::ConnectionLost { sent: true, cause: ConnectionError::Closed(frame) } = error
+    else {
+        return false;
+    };
+    frame.code == 1011
+}
+
 fn code_of_loss(error: &ConnectionError) -> Code {
     match error {
-        ConnectionError::Http { status: 401 | 403, .. } | ConnectionError::Unauthorized { .. } => {
-            Code::NotAuthorized
-        }
+        ConnectionError::Http { status: 401 | 403, .. }
+        | ConnectionError::Unauthorized { .. }
+        | ConnectionError::Credentials { .. } => Code::NotAuthorized,
         ConnectionError::Closed(frame) if matches!(frame.code, 1008 | 4401 | 4403) => {
             Code::NotAuthorized
         }
@@ -179,7 +199,17 @@ impl From<ConnectError> for Failure {
             ConnectError::Closed(reason) => code_of_close(reason),
             _ => Code::CannotConnect,
         };
-        Self::new(code, error.to_string())
+        let mut message = error.to_string();
+        if let ConnectError::Failed {
+            error: ConnectionError::Http { status: 401 | 403, .. }, ..
+        } = &error
+        {
+            message.push_str(
+                "\nthe consumer rejects the user, or the server rejects the Origin: sign in with `dcrf login` or --token-cmd \
+                 (DRF's own tokens need --token-as token), or set --origin",
+            );
+        }
+        Self::new(code, message)
     }
 }
 

@@ -33,8 +33,9 @@ fn parse_one(field: &str) -> Result<(String, Box<RawValue>), String> {
     let (name, value) = (&field[..equals], &field[equals + 1..]);
     let text = value.strip_prefix('@').map_or_else(|| Ok(value.to_owned()), read)?;
     let Some(name) = name.strip_suffix(':') else { return Ok((name.to_owned(), quote(&text))) };
-    let json = RawValue::from_string(text)
-        .map_err(|error| format!("the field {name} is not JSON: {error}"))?;
+    let json = RawValue::from_string(text).map_err(|error| {
+        format!("the field {name} is not JSON: {error}; for a text write {name}=…")
+    })?;
     Ok((name.to_owned(), json))
 }
 

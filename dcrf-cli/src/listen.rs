@@ -1,13 +1,18 @@
 //! `dcrf listen`: messages that the server pushes.
 
+use std::pin::pin;
+
 use clap::Args;
-use dcrf_tokio::{Client, ClientEvent, ConnectionState, Json, ListenerEvent, Request, Selector};
+use dcrf_tokio::{
+    Client, ClientEvent, ConnectionState, Events, Json, ListenerEvent, Request, RequestError,
+    Selector,
+};
 
 use crate::connection::Target;
-use crate::failure::{Code, Failure};
+use crate::failure::{Code, Effect, Failure};
 use crate::fields;
 use crate::output::{self, BAD, DIM, Form, Output};
-use crate::state::{self, Background};
+use crate::state;
 use crate::unless_closed;
 use crate::until::{self, UntilArgs};
 
@@ -44,18 +49,36 @@ impl ListenArgs {
     }
 }
 
-/// Makes the call on each connection.
-fn call_on_each_connection(client: &Client, request: Request) -> Background {
-    let mut events = client.events();
-    let client = client.clone();
-    Background::spawn(async move {
-        while let Some(event) = events.next().await {
-            if let ClientEvent::State(ConnectionState::Connected) = event {
-                // If the connection is lost again, the next one has the call.
-                let _ = client.send_now(request.clone());
+/// Makes the call on each connection. Returns the server's error reply; other failures belong to the connection.
+async fn call_on_each_connection(
+    client: &Client,
+    mut events: Events,
+    request: Request,
+) -> RequestError {
+    let mut call = None;
+    loop {
+        let reply = async {
+            match &mut call {
+                Some(call) => call.await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            event = events.next() => match event {
+                Some(ClientEvent::State(ConnectionState::Connected)) => {
+                    call = Some(client.call::<()>(request.clone().fail_fast().no_timeout()));
+                }
+                Some(_) => {}
+                None => std::future::pending().await,
+            },
+            reply = reply => {
+                call = None;
+                if let Err(error @ RequestError::ErrorReply(_)) = reply {
+                    return error;
+                }
             }
         }
-    })
+    }
 }
 
 pub(crate) async fn run(args: &ListenArgs, target: &Target, out: Output) -> Result<(), Failure> {
@@ -69,12 +92,26 @@ pub(crate) async fn run(args: &ListenArgs, target: &Target, out: Output) -> Resu
     let listening = client.listen::<Json>(selector);
     let mut listener = listening.map_err(|rejected| Failure::usage(rejected.to_string()))?;
     let _losses = state::report_losses(&client, out);
-    let _calls = request.map(|request| call_on_each_connection(&client, request));
+    let events = client.events();
+    let calls = async {
+        match request {
+            Some(request) => call_on_each_connection(&client, events, request).await,
+            None => std::future::pending().await,
+        }
+    };
+    let mut calls = pin!(calls);
     client.open();
-    client.connected().await.map_err(|reason| Failure::closed(&reason))?;
+    let connected = limits.first(client.connected()).await?;
+    connected.map_err(|reason| Failure::closed(&reason))?;
     out.state(DIM, "listening; Ctrl-C ends");
     loop {
-        let payload = match limits.next(listener.next()).await? {
+        let next = async {
+            tokio::select! {
+                frame = listener.next() => Ok(frame),
+                error = &mut calls => Err(Failure::request(&error, Effect::Write)),
+            }
+        };
+        let payload = match limits.next(next).await?.transpose()? {
             Some(Some(Ok(ListenerEvent::Frame { payload, .. }))) => payload,
             Some(Some(Ok(ListenerEvent::Lagged(count)))) => {
                 out.state(BAD, &format!("{count} messages were dropped"));

@@ -6,6 +6,7 @@ mod args;
 mod connection;
 mod context_commands;
 mod conversation;
+mod doctor;
 mod duration;
 mod failure;
 mod fields;
@@ -64,6 +65,7 @@ async fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Call(args) => one_shot::call(&args, &connection.target()?, out).await,
         Command::Watch(args) => watch::run(&args, &connection.target()?, out).await,
         Command::Listen(args) => listen::run(&args, &connection.target()?, out).await,
+        Command::Doctor(args) => doctor::run(args, connection, out).await,
         Command::Record(args) => record::run(&args, &connection.target()?, out).await,
         Command::Replay(args) => replay::run(&args, &connection, out).await,
         Command::Context(command) => context_commands::run(command, &connection, out),

@@ -3,14 +3,14 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use dcrf_tokio::{Client, Json, ReplyError, Request, ResourceDescription};
+use dcrf_tokio::{Client, Json, Page, ReplyError, ReplyStreamError, Request, ResourceDescription};
 use indicatif::ProgressBar;
 
 use crate::connection::Target;
-use crate::failure::{Effect, Failure};
+use crate::failure::{Code, Effect, Failure};
 use crate::fields;
 use crate::import::{self, ManyArgs, Source, Work};
-use crate::output::Output;
+use crate::output::{DIM, Output};
 use crate::state::{self, bar};
 use crate::unless_closed;
 use crate::until::{Limits, UntilArgs};
@@ -18,7 +18,7 @@ use crate::until::{Limits, UntilArgs};
 const LIST_EXAMPLES: &str = "\
 Examples:
   dcrf list tasks
-  dcrf list tasks done:=false              # a filter of the consumer
+  dcrf list tasks done:=false              # a filter, if the consumer has it; others ignore it
   dcrf list tasks limit:=20 offset:=40     # one page
   dcrf list tasks --all > tasks.jsonl      # all pages";
 
@@ -94,7 +94,7 @@ pub(crate) struct ChangeArgs {
 
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Examples:\n  dcrf delete tasks 4\n  dcrf list tasks done:=true | dcrf delete tasks -"
+    after_help = "Examples:\n  dcrf delete tasks 4 5\n  dcrf list tasks --all | jq -c 'select(.done)' | dcrf delete tasks -"
 )]
 pub(crate) struct DeleteArgs {
     /// The name of the stream in the multiplexer
@@ -149,7 +149,14 @@ pub(crate) async fn list(args: &ListArgs, target: &Target, out: Output) -> Resul
             if args.streamed { client.stream_pages(request) } else { client.list_pages(request) };
         return all_pages(client, pages, out).await;
     }
-    finish(client, request, Effect::Read, out).await
+    let data = reply(&client, request, Effect::Read, target, out).await?;
+    out.reply(&data).or_else(unless_closed)?;
+    if let Some(page) = data.decode::<Page<Json>>().ok().filter(|page| !page.is_last()) {
+        let count = page.count.map_or_else(|| "more".into(), |count| count.to_string());
+        out.state(DIM, &format!("{} of {count} objects; --all reads the rest", page.results.len()));
+    }
+    client.close().await;
+    Ok(())
 }
 
 async fn all_pages(
@@ -195,10 +202,14 @@ fn print_page(
     bar.suspend(|| page.iter().try_for_each(|row| out.row(row)))
 }
 
+fn is_timeout(error: &ReplyError) -> bool {
+    matches!(error, ReplyError::Stream(ReplyStreamError::Request(error)) if error.is_timeout())
+}
+
 fn pages_failure(error: &ReplyError) -> Failure {
     match error {
         ReplyError::Decode(_) => Failure::new(
-            crate::failure::Code::Refused,
+            Code::Refused,
             "the reply is not a list or a page: leave --all out to see it",
         ),
         other => Failure::replies(other, Effect::Read),
@@ -211,7 +222,7 @@ pub(crate) async fn get(args: &GetArgs, target: &Target, out: Output) -> Result<
     for (name, value) in fields::parse(&args.fields).map_err(Failure::usage)? {
         request = request.arg(&name, value);
     }
-    finish(target.connect().await?, request, Effect::Read, out).await
+    finish(request, Effect::Read, target, out).await
 }
 
 pub(crate) async fn create(args: CreateArgs, target: &Target, out: Output) -> Result<(), Failure> {
@@ -221,7 +232,7 @@ pub(crate) async fn create(args: CreateArgs, target: &Target, out: Output) -> Re
     }
     let data = fields::parse(&args.fields).map_err(Failure::usage)?;
     let request = Request::create(&args.stream, &data);
-    finish(target.connect().await?, request, Effect::Write, out).await
+    finish(request, Effect::Write, target, out).await
 }
 
 pub(crate) async fn change(
@@ -246,7 +257,7 @@ pub(crate) async fn change(
     let data = fields::parse(changed).map_err(Failure::usage)?;
     let resource = ResourceDescription::new(&args.stream).lookup_field(&args.lookup.lookup);
     let request = resource.action_on(fields::pk(key), action).arg("data", &data);
-    finish(target.connect().await?, request, Effect::Write, out).await
+    finish(request, Effect::Write, target, out).await
 }
 
 pub(crate) async fn delete(args: DeleteArgs, target: &Target, out: Output) -> Result<(), Failure> {
@@ -255,7 +266,7 @@ pub(crate) async fn delete(args: DeleteArgs, target: &Target, out: Output) -> Re
         None if args.keys.len() == 1 => {
             let resource = ResourceDescription::new(&args.stream).lookup_field(&args.lookup.lookup);
             let request = resource.delete(fields::pk(&args.keys[0]));
-            return finish(target.connect().await?, request, Effect::Write, out).await;
+            return finish(request, Effect::Write, target, out).await;
         }
         None => Source::keys(&args.keys, target.pk.0.as_deref().unwrap_or("pk")),
     };
@@ -282,7 +293,10 @@ pub(crate) async fn call(args: &CallArgs, target: &Target, out: Output) -> Resul
     if args.replies {
         return replies(client, request, effect, limits, out).await;
     }
-    finish(client, request, effect, out).await
+    let data = reply(&client, request, effect, target, out).await?;
+    out.reply(&data).or_else(unless_closed)?;
+    client.close().await;
+    Ok(())
 }
 
 async fn replies(
@@ -293,12 +307,18 @@ async fn replies(
     out: Output,
 ) -> Result<(), Failure> {
     let mut replies = client.stream::<Json>(request);
+    let mut has_replies = false;
     loop {
         let reply = match limits.next(replies.next()).await? {
             Some(Some(Ok(reply))) => reply,
+            Some(Some(Err(error))) if has_replies && is_timeout(&error) => {
+                let message = "no more replies in time: end them with --count, --until or --for";
+                return Err(Failure::new(Code::TimedOut, message));
+            }
             Some(Some(Err(error))) => return Err(Failure::replies(&error, effect)),
             Some(None) | None => break,
         };
+        has_replies = true;
         if let Err(error) = out.row(&reply) {
             return unless_closed(error);
         }
@@ -311,19 +331,33 @@ async fn replies(
     Ok(())
 }
 
-/// Makes the request, prints its reply and closes the client.
+/// Connects, makes the request, and prints its reply.
 async fn finish(
-    client: Client,
     request: Request,
     effect: Effect,
+    target: &Target,
     out: Output,
 ) -> Result<(), Failure> {
-    let _losses = state::report_losses(&client, out);
-    let reply = client.call::<Json>(request).await;
-    let data = reply.map_err(|error| Failure::request(&error, effect))?;
+    let client = target.connect().await?;
+    let data = reply(&client, request, effect, target, out).await?;
     out.reply(&data).or_else(unless_closed)?;
     client.close().await;
     Ok(())
+}
+
+/// Makes the request.
+async fn reply(
+    client: &Client,
+    request: Request,
+    effect: Effect,
+    target: &Target,
+    out: Output,
+) -> Result<Json, Failure> {
+    // A write is not sent again, so a new connection is of no use to it.
+    let _losses = (effect == Effect::Read).then(|| state::report_losses(client, out));
+    let stream = request.stream().to_owned();
+    let reply = client.call::<Json>(request).await;
+    reply.map_err(|error| Failure::request(&error, effect).explain(&error, &stream, target.framing))
 }
 
 /// The path of a file argument `@FILE`.

@@ -58,6 +58,8 @@ fn write_pages(command: &clap::Command, folder: &Path) -> io::Result<()> {
 }
 
 fn page(command: clap::Command) -> io::Result<Vec<u8>> {
+    // A page has room for all options.
+    let command = command.mut_args(|arg| arg.hide_short_help(false));
     let mut page = Vec::new();
     clap_mangen::Man::new(command).render(&mut page)?;
     write!(

@@ -58,6 +58,19 @@ pub(crate) fn pattern(option: &str, text: &str) -> Result<Value, Failure> {
 }
 
 impl Limits {
+    /// Waits for what comes before the first item.
+    ///
+    /// # Errors
+    ///
+    /// The time is over.
+    pub(crate) async fn first<T>(&self, start: impl Future<Output = T>) -> Result<T, Failure> {
+        let Some(deadline) = self.deadline else { return Ok(start.await) };
+        let started = timeout_at(deadline, start).await;
+        started.map_err(|_| {
+            Failure::new(Code::TimedOut, "the time is over before the server answered")
+        })
+    }
+
     /// Waits for the next item. `None` if the time is over.
     ///
     /// # Errors

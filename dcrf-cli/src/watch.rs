@@ -2,7 +2,8 @@
 
 use clap::Args;
 use dcrf_tokio::{
-    Change, ChangeError, Client, Deleted, Json, Pk, Request, ResourceDescription, Subscribe,
+    Change, ChangeError, Client, ClientEvent, Deleted, Json, Request, ResourceDescription,
+    Subscribe, Subscription,
 };
 use serde::Serialize;
 
@@ -68,6 +69,11 @@ impl WatchArgs {
     /// The subscription, and the list of what it is about.
     fn requests(&self) -> Result<(Subscribe, Request), Failure> {
         let arguments = fields::parse(&self.arguments).map_err(Failure::usage)?;
+        if let Some(key) = self.key.as_deref().filter(|key| key.contains('=')) {
+            return Err(Failure::usage(format!(
+                "{key:?} is not a key: write --arg {key} for an argument of the feed"
+            )));
+        }
         let mut subscribe = match &self.key {
             Some(key) => ResourceDescription::new(&self.stream)
                 .lookup_field(&self.lookup.lookup)
@@ -109,10 +115,10 @@ pub(crate) async fn run(args: &WatchArgs, target: &Target, out: Output) -> Resul
     }
     let mut limits = args.until.limits()?;
     let subscribe = args.subscribe()?;
-    let client = target.connect().await?;
+    let client = limits.first(target.connect()).await??;
     let _losses = state::report_losses(&client, out);
-    let subscribed = client.subscribe::<Json>(subscribe).await;
-    let mut changes = subscribed.map_err(|error| args.explain(Failure::subscription(&error)))?;
+    let subscribed = limits.first(subscribed(&client, subscribe)).await?;
+    let mut changes = subscribed.map_err(|failure| args.explain(failure))?;
     out.state(DIM, &format!("watching {}; Ctrl-C ends", args.stream));
     loop {
         let change = match limits.next(changes.next()).await? {
@@ -141,7 +147,7 @@ pub(crate) async fn run(args: &WatchArgs, target: &Target, out: Output) -> Resul
             break;
         }
     }
-    leave(client).await;
+    client.close().await;
     Ok(())
 }
 
@@ -159,8 +165,38 @@ impl WatchArgs {
     }
 }
 
-async fn leave(client: Client) {
-    client.close().await;
+/// How many connections may end after the first subscribe. Later, a server that has worked gets more time.
+const MOST_DEATHS: u32 = 2;
+
+/// Subscribes. A stream that does not exist ends each connection; the client would try until the timeout.
+async fn subscribed(client: &Client, subscribe: Subscribe) -> Result<Subscription<Json>, Failure> {
+    let mut events = client.events();
+    let subscribing = client.subscribe::<Json>(subscribe);
+    let quarantined = async {
+        loop {
+            match events.next().await {
+                Some(ClientEvent::Quarantined(found)) if found.deaths >= MOST_DEATHS => {
+                    return found;
+                }
+                Some(_) => {}
+                None => std::future::pending().await,
+            }
+        }
+    };
+    tokio::select! {
+        subscribed = subscribing => subscribed.map_err(|error| Failure::subscription(&error)),
+        found = quarantined => Err(Failure::new(
+            Code::Refused,
+            format!(
+                "{} connections ended after {} on {}: {}\nthe server may have no such stream, the feed may need an argument \
+                 (--arg), or its consumer raises an exception: the server's log says more",
+                found.deaths,
+                output::escape(&found.action),
+                output::escape(&found.stream),
+                found.cause
+            ),
+        )),
+    }
 }
 
 /// A change as a line of JSON.
@@ -181,9 +217,7 @@ enum Line<'a> {
         data: &'a Json,
     },
     Delete {
-        pk: Option<&'a Pk>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        data: Option<&'a Json>,
+        pk: Option<Json>,
     },
     Gap {
         cause: String,
@@ -213,7 +247,9 @@ impl<'a> Line<'a> {
             Change::Snapshot(objects) => Self::Snapshot { data: objects },
             Change::Create(object) => Self::Create { pk: pk(object), data: object },
             Change::Update(object) => Self::Update { pk: pk(object), data: object },
-            Change::Delete(Deleted { pk, .. }) => Self::Delete { pk: pk.as_ref(), data: None },
+            Change::Delete(Deleted { pk: its, data, .. }) => Self::Delete {
+                pk: its.as_ref().and_then(|its| Json::from_value(its).ok()).or_else(|| pk(data)),
+            },
             Change::Gap(gap) => Self::Gap { cause: gap.cause.to_string() },
             Change::Lagged(count) => Self::Lagged { count: *count },
             Change::RefreshFailed(error) => Self::RefreshFailed { cause: error.to_string() },
@@ -257,8 +293,10 @@ fn for_people(line: &Line<'_>) -> String {
         }
         Line::Create { data, .. } => styled(GOOD, "create", &object(data)),
         Line::Update { data, .. } => styled(CHANGED, "update", &object(data)),
-        Line::Delete { pk, .. } => {
-            let pk = pk.map_or_else(String::new, |pk| output::escape(&pk.to_string()));
+        Line::Delete { pk } => {
+            let pk = pk
+                .as_ref()
+                .map_or_else(|| "an object without a key: name it with --pk".into(), table::cell);
             styled(BAD, "delete", &pk)
         }
         Line::Gap { cause } => styled(BAD, "gap", &format!("changes may be missing: {cause}")),

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use dcrf_proto::websocket::Tls;
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    date_time_ymd,
 };
 
 use crate::server::{Builder, Kind, Server};
@@ -49,16 +50,51 @@ impl Authority {
 
     /// A server with a certificate for `localhost`.
     pub fn server(&self) -> Builder {
-        let identity = self.issue("localhost", ExtendedKeyUsagePurpose::ServerAuth);
+        self.server_named("localhost")
+    }
+
+    /// A server with a certificate for this name.
+    pub fn server_named(&self, name: &str) -> Builder {
+        self.server_with(&self.issue(name, ExtendedKeyUsagePurpose::ServerAuth))
+    }
+
+    /// A server whose certificate for `localhost` has expired.
+    pub fn expired_server(&self) -> Builder {
+        let mut params = params("localhost", ExtendedKeyUsagePurpose::ServerAuth);
+        params.not_before = date_time_ymd(2020, 1, 1);
+        params.not_after = date_time_ymd(2020, 2, 1);
+        self.server_with(&self.sign(&params))
+    }
+
+    /// A server whose certificate for `localhost` is self-signed.
+    pub fn self_signed_server(&self) -> Builder {
+        let key = KeyPair::generate().unwrap();
+        let params = params("localhost", ExtendedKeyUsagePurpose::ServerAuth);
+        let certificate = params.self_signed(&key).unwrap().pem();
+        self.server_with(&Identity { certificate, key: key.serialize_pem() })
+    }
+
+    /// The paths of a certificate for this name and of its key, for another server.
+    pub fn server_files(&self, name: &str) -> (String, String) {
+        self.files(&self.issue(name, ExtendedKeyUsagePurpose::ServerAuth))
+    }
+
+    fn server_with(&self, identity: &Identity) -> Builder {
+        let (certificate, key) = self.files(identity);
         Server::builder()
             .kind(Kind::Uvicorn)
-            .env("DCRF_TEST_CERTIFICATE", self.file("server.pem", &identity.certificate))
-            .env("DCRF_TEST_KEY", self.file("server.key", &identity.key))
+            .env("DCRF_TEST_CERTIFICATE", certificate)
+            .env("DCRF_TEST_KEY", key)
+    }
+
+    fn files(&self, identity: &Identity) -> (String, String) {
+        let certificate = self.file("server.pem", &identity.certificate);
+        (certificate, self.file("server.key", &identity.key))
     }
 
     /// The same server, requiring a client certificate of this authority.
     pub fn server_for_known_clients(&self) -> Builder {
-        self.server().env("DCRF_TEST_CLIENT_CA", self.file("ca.pem", &self.pem))
+        self.server().env("DCRF_TEST_CLIENT_CA", self.ca_file())
     }
 
     /// Issues a client certificate.
@@ -71,14 +107,21 @@ impl Authority {
         &self.pem
     }
 
+    /// The path of the authority's certificate.
+    pub fn ca_file(&self) -> String {
+        self.file("ca.pem", &self.pem)
+    }
+
     /// TLS options that trust this authority.
     pub fn trust(&self) -> Tls {
         Tls::default().ca_certificate(&self.pem)
     }
 
     fn issue(&self, name: &str, purpose: ExtendedKeyUsagePurpose) -> Identity {
-        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
-        params.extended_key_usages = vec![purpose];
+        self.sign(&params(name, purpose))
+    }
+
+    fn sign(&self, params: &CertificateParams) -> Identity {
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap().pem();
         Identity { certificate, key: key.serialize_pem() }
@@ -89,6 +132,12 @@ impl Authority {
         fs::write(&path, content).unwrap();
         path.to_str().unwrap().to_owned()
     }
+}
+
+fn params(name: &str, purpose: ExtendedKeyUsagePurpose) -> CertificateParams {
+    let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+    params.extended_key_usages = vec![purpose];
+    params
 }
 
 impl Drop for Authority {

@@ -114,7 +114,7 @@ impl Contexts {
                 );
             }
             let names: Vec<_> = self.contexts.keys().map(String::as_str).collect();
-            format!("there is no context {name:?}: there are {}", names.join(", "))
+            format!("there is no context {name:?}: the contexts are {}", names.join(", "))
         })
     }
 }

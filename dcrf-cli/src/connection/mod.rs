@@ -86,7 +86,7 @@ pub(crate) struct ConnectionArgs {
         conflicts_with = "proxy"
     )]
     pub(crate) unix_socket: Option<PathBuf>,
-    /// The URL leads to one consumer, without a multiplexer. The name of the stream is not sent
+    /// The URL leads to one consumer, without a multiplexer. The name of the stream is not sent: write any
     #[arg(long, global = true, action = ArgAction::SetTrue)]
     pub(crate) bare: bool,
     /// The serializers' name for the primary key. By default it is `pk` or `id`, whichever an object has
@@ -155,6 +155,14 @@ impl ConnectionArgs {
             .or_else(|| variable("DCRF_CONTEXT").map(Server::Context))
     }
 
+    /// The URL that the user has named, and not a context.
+    pub(crate) fn named_url(&self) -> Option<Secret> {
+        match self.server() {
+            Some(Server::Url(url)) => Some(url),
+            _ => None,
+        }
+    }
+
     /// The context that these options describe alone.
     ///
     /// # Errors
@@ -163,6 +171,7 @@ impl ConnectionArgs {
     pub(crate) fn to_context(&self) -> Result<Context, String> {
         let headers = self.headers.iter().map(Named::header);
         let cookies = self.cookies.iter().map(Named::cookie);
+        self.url.as_ref().map_or(Ok(()), secret::check_url)?;
         Ok(Context {
             url: None,
             headers: headers.collect::<Result<_, _>>()?,

@@ -50,6 +50,29 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// Parts of the names of parameters that have secrets.
+const SECRET_PARAMETERS: [&str; 9] =
+    ["token", "key", "ticket", "secret", "passw", "auth", "session", "jwt", "signature"];
+
+/// Checks a URL from the command line.
+///
+/// # Errors
+///
+/// It has a secret in its query.
+pub(crate) fn check_url(url: &Secret) -> Result<(), String> {
+    let query = url.literal().and_then(|url| url.split_once('?')).map_or("", |(_, query)| query);
+    let names = query.split('&').filter_map(|pair| pair.split('=').next());
+    let is_secret =
+        |name: &str| SECRET_PARAMETERS.iter().any(|part| name.to_ascii_lowercase().contains(part));
+    match names.into_iter().find(|name| is_secret(name)) {
+        Some(name) => Err(format!(
+            "the URL's {name} would be in the list of processes, where other users can read it: write env:VARIABLE or @FILE \
+             for the URL, or use --token-cmd with --token-as query:{name}"
+        )),
+        None => Ok(()),
+    }
+}
+
 /// Reads `NAME=VALUE` of a header or a cookie from the command line.
 pub(crate) struct Named;
 
@@ -114,6 +137,16 @@ mod tests {
         assert_eq!(Named::cookie(&Secret::new("sessionID=env:S")).unwrap().0, "sessionID");
         assert_eq!(header("X-Tenant=4").unwrap().1.read().unwrap(), "4");
         assert!(header("x-tenant").is_err() && header("=4").is_err());
+    }
+
+    #[test]
+    fn url_with_a_secret_is_not_taken_from_the_command_line() {
+        let check = |url: &str| check_url(&Secret::new(url));
+        let error = check("ws://x/ws/?room=1&access_token=hunter2").unwrap_err();
+        assert!(error.contains("query:access_token") && !error.contains("hunter2"));
+        for url in ["ws://x/ws/", "ws://x/ws/?room=token", "env:TOKEN", "@token", "x"] {
+            check(url).unwrap();
+        }
     }
 
     #[test]

@@ -22,9 +22,20 @@ pub(crate) enum Known {
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(untagged)]
 enum Line {
-    Head { journal: u32, action: String, stream: String },
+    Head(Head),
     Sent { object: u64, checksum: u32 },
     Settled { object: u64, outcome: Outcome },
+}
+
+/// What an import is about: the first line of its journal.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub(crate) struct Head {
+    /// The version of the form.
+    journal: u32,
+    action: String,
+    stream: String,
+    /// The server's URL, without its query.
+    server: String,
 }
 
 /// What the file says of one object.
@@ -43,13 +54,20 @@ pub(crate) struct Journal {
 
 const VERSION: u32 = 1;
 
+impl Head {
+    pub(crate) fn new(action: &str, stream: &str, server: &impl ToString) -> Self {
+        let server = server.to_string();
+        Self { journal: VERSION, action: action.to_owned(), stream: stream.to_owned(), server }
+    }
+}
+
 impl Journal {
     /// Opens or creates the file, and reads what an earlier run has done. No other run can use it at the same time.
     ///
     /// # Errors
     ///
-    /// It is not a journal of this action and stream, or can't be read, written or locked.
-    pub(crate) fn open(path: &Path, action: &str, stream: &str) -> Result<Self, String> {
+    /// It is the journal of another import, or no journal, or can't be read, written or locked.
+    pub(crate) fn open(path: &Path, its: &Head) -> Result<Self, String> {
         let about = |error: std::io::Error| format!("{}: {error}", path.display());
         let mut options = OpenOptions::new();
         let mut file = options.read(true).append(true).create(true).open(path).map_err(about)?;
@@ -63,12 +81,10 @@ impl Journal {
         let mut journal = Self { path: path.to_owned(), file, entries: HashMap::new() };
         let mut lines = text[..whole].lines();
         let Some(head) = lines.next() else {
-            let head =
-                Line::Head { journal: VERSION, action: action.into(), stream: stream.into() };
-            journal.write(&head)?;
+            journal.write(&Line::Head(its.clone()))?;
             return Ok(journal);
         };
-        journal.check(head, action, stream)?;
+        journal.check(head, its)?;
         for (at, line) in lines.enumerate() {
             journal.read(line).ok_or_else(|| {
                 format!("{}, line {}: this is not a line of a journal", path.display(), at + 2)
@@ -77,27 +93,23 @@ impl Journal {
         Ok(journal)
     }
 
-    fn check(&self, head: &str, its_action: &str, its_stream: &str) -> Result<(), String> {
-        match serde_json::from_str(head) {
-            Ok(Line::Head { journal: VERSION, action, stream })
-                if action == its_action && stream == its_stream =>
-            {
-                Ok(())
+    fn check(&self, line: &str, its: &Head) -> Result<(), String> {
+        let path = self.path.display();
+        match serde_json::from_str(line) {
+            Ok(Line::Head(head)) if head == *its => Ok(()),
+            Ok(Line::Head(Head { journal: VERSION, action, stream, server })) => {
+                Err(format!("{path}: this is the journal of `{action} {stream}` at {server}"))
             }
-            Ok(Line::Head { journal: VERSION, action, stream }) => {
-                Err(format!("{}: this is the journal of `{action} {stream}`", self.path.display()))
+            Ok(Line::Head(Head { journal, .. })) => {
+                Err(format!("{path}: this journal has version {journal}, not {VERSION}"))
             }
-            Ok(Line::Head { journal, .. }) => Err(format!(
-                "{}: this journal has version {journal}, not {VERSION}",
-                self.path.display()
-            )),
-            _ => Err(format!("{}: this file is not a journal", self.path.display())),
+            _ => Err(format!("{path}: this file is not a journal")),
         }
     }
 
     fn read(&mut self, line: &str) -> Option<()> {
         match serde_json::from_str(line).ok()? {
-            Line::Head { .. } => return None,
+            Line::Head(_) => return None,
             Line::Sent { object, checksum } => {
                 self.entries.insert(object, Entry { checksum, known: Some(Known::Unsure) });
             }
@@ -152,6 +164,10 @@ impl Journal {
 mod tests {
     use super::*;
 
+    fn head(action: &str) -> Head {
+        Head::new(action, "tasks", &"ws://localhost/")
+    }
+
     fn path(name: &str) -> PathBuf {
         std::env::temp_dir().join(format!("dcrf-journal-{name}-{}", std::process::id()))
     }
@@ -159,8 +175,8 @@ mod tests {
     #[test]
     fn journal_remembers_what_was_done() {
         let path = path("remembers");
-        let mut journal = Journal::open(&path, "create", "tasks").unwrap();
-        assert!(Journal::open(&path, "create", "tasks").unwrap_err().contains("another import"));
+        let mut journal = Journal::open(&path, &head("create")).unwrap();
+        assert!(Journal::open(&path, &head("create")).unwrap_err().contains("another import"));
         for (object, outcome) in [
             (1, Some(Outcome::Done)),
             (2, Some(Outcome::Refused)),
@@ -175,7 +191,7 @@ mod tests {
         journal.file.write_all(br#"{"object":5,"che"#).unwrap();
         drop(journal);
 
-        let journal = Journal::open(&path, "create", "tasks").unwrap();
+        let journal = Journal::open(&path, &head("create")).unwrap();
         let known = |object| journal.known(object, 7).unwrap();
         assert_eq!(known(1), Some(Known::Done));
         assert_eq!((known(2), known(5)), (None, None));
@@ -183,8 +199,11 @@ mod tests {
         assert!(journal.known(1, 8).unwrap_err().contains("is not the one of the earlier run"));
         assert_eq!(journal.known(2, 8), Ok(None), "what was refused can be corrected");
         drop(journal);
-        let other = Journal::open(&path, "delete", "tasks").unwrap_err();
-        assert!(other.ends_with("this is the journal of `create tasks`"), "{other}");
+        let other = Journal::open(&path, &head("delete")).unwrap_err();
+        assert!(
+            other.ends_with("this is the journal of `create tasks` at ws://localhost/"),
+            "{other}"
+        );
         std::fs::remove_file(&path).unwrap();
     }
 
@@ -193,13 +212,14 @@ mod tests {
         let path = path("other");
         std::fs::write(&path, "id,title\n1,a\n").unwrap();
         assert!(
-            Journal::open(&path, "create", "tasks")
+            Journal::open(&path, &head("create"))
                 .unwrap_err()
                 .ends_with("this file is not a journal")
         );
-        let head = r#"{"journal":1,"action":"create","stream":"tasks"}"#;
-        std::fs::write(&path, format!("{head}\nx\n")).unwrap();
-        let error = Journal::open(&path, "create", "tasks").unwrap_err();
+        let first =
+            r#"{"journal":1,"action":"create","stream":"tasks","server":"ws://localhost/"}"#;
+        std::fs::write(&path, format!("{first}\nx\n")).unwrap();
+        let error = Journal::open(&path, &head("create")).unwrap_err();
         assert!(error.ends_with("line 2: this is not a line of a journal"), "{error}");
         std::fs::remove_file(&path).unwrap();
     }

@@ -14,7 +14,7 @@ use tokio::sync::mpsc::Receiver;
 use tokio::task::JoinSet;
 
 use self::account::{Account, Outcome};
-use self::journal::{Journal, Known};
+use self::journal::{Head, Journal, Known};
 pub(crate) use self::source::Source;
 use self::source::{Item, Numbered};
 use crate::connection::{PkField, Target};
@@ -86,7 +86,10 @@ pub(crate) async fn run(
     out: Output,
 ) -> Result<(), Failure> {
     let journal = match &args.journal {
-        Some(path) => Some(Journal::open(path, work.action, &work.stream).map_err(Failure::usage)?),
+        Some(path) => {
+            let head = Head::new(work.action, &work.stream, &target.endpoint);
+            Some(Journal::open(path, &head).map_err(Failure::usage)?)
+        }
         None => None,
     };
     let client = target.connect().await?;
@@ -122,30 +125,44 @@ struct Import {
     retry_unsure: bool,
     journal: Option<Journal>,
     account: Account,
-    running: JoinSet<(u64, Result<Json, RequestError>)>,
+    running: JoinSet<Settled>,
     /// Why nothing more is sent.
     stopped: Option<Failure>,
     out: Output,
     bar: ProgressBar,
 }
 
+/// What became of one request.
+struct Settled {
+    number: u64,
+    line: Option<u64>,
+    result: Result<Json, RequestError>,
+}
+
+fn place(number: u64, line: Option<u64>) -> String {
+    match line {
+        Some(line) => format!("object {number} (line {line})"),
+        None => format!("object {number}"),
+    }
+}
+
 impl Import {
     async fn run(&mut self, mut objects: Receiver<Numbered>, concurrency: usize) {
         let mut has_more = true;
-        let mut interrupt = pin!(tokio::signal::ctrl_c());
+        let mut interrupt = pin!(interrupted());
         while (has_more && self.stopped.is_none()) || !self.running.is_empty() {
             let may_start = has_more && self.stopped.is_none() && self.running.len() < concurrency;
             tokio::select! {
                 Some(done) = self.running.join_next() => match done {
-                    Ok((number, result)) => self.settle(number, result),
+                    Ok(settled) => self.settle(settled),
                     Err(error) => self.stop(Failure::new(Code::Unsure, error.to_string())),
                 },
                 object = objects.recv(), if may_start => match object {
                     Some(object) => self.start(object),
                     None => has_more = false,
                 },
-                Ok(()) = &mut interrupt => {
-                    interrupt.set(tokio::signal::ctrl_c());
+                () = &mut interrupt => {
+                    interrupt.set(interrupted());
                     if self.stopped.is_some() {
                         return self.abandon();
                     }
@@ -170,7 +187,7 @@ impl Import {
 
     fn start(&mut self, Numbered { number, read, position }: Numbered) {
         self.bar.set_position(position);
-        let Item { object, checksum } = match read {
+        let Item { object, checksum, line } = match read {
             Ok(item) => item,
             Err(problem) => return self.stop(Failure::usage(problem)),
         };
@@ -188,7 +205,7 @@ impl Import {
         let request = match self.work.request(&object) {
             Ok(request) => request,
             Err(problem) => {
-                self.note(BAD, &format!("object {number}: {problem}"));
+                self.note(BAD, &format!("{}: {problem}", place(number, line)));
                 return self.record(number, Outcome::Refused);
             }
         };
@@ -198,10 +215,10 @@ impl Import {
             return self.stop(Failure::usage(problem));
         }
         let reply = self.client.call::<Json>(request);
-        self.running.spawn(async move { (number, reply.await) });
+        self.running.spawn(async move { Settled { number, line, result: reply.await } });
     }
 
-    fn settle(&mut self, number: u64, result: Result<Json, RequestError>) {
+    fn settle(&mut self, Settled { number, line, result }: Settled) {
         let error = match result {
             Ok(row) => {
                 self.record(number, Outcome::Done);
@@ -221,10 +238,11 @@ impl Import {
             other => other.to_string(),
         };
         if error.may_have_happened() {
-            self.note(CHANGED, &format!("object {number} may have been written: {message}"));
+            let place = place(number, line);
+            self.note(CHANGED, &format!("{place} may have been written: {message}"));
             self.record(number, Outcome::Unsure);
         } else if let RequestError::ErrorReply(_) | RequestError::Rejected(_) = error {
-            self.note(BAD, &format!("object {number}: {message}"));
+            self.note(BAD, &format!("{}: {message}", place(number, line)));
             self.record(number, Outcome::Refused);
         } else {
             // It was not sent, and the next ones would not be either.
@@ -252,6 +270,27 @@ impl Import {
     /// Reports what became of one object, also if the user wants no states: it is an error.
     fn note(&self, style: anstyle::Style, message: &str) {
         self.bar.suspend(|| crate::output::report(style, message));
+    }
+}
+
+/// Waits for Ctrl-C, or for the signals that end a program.
+async fn interrupted() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let (Ok(mut terminate), Ok(mut hangup)) =
+            (signal(SignalKind::terminate()), signal(SignalKind::hangup()))
+        {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminate.recv() => {}
+                _ = hangup.recv() => {}
+            }
+            return;
+        }
+    }
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
     }
 }
 

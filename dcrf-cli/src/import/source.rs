@@ -43,6 +43,8 @@ pub(super) struct Numbered {
 pub(super) struct Item {
     pub(super) object: Object,
     pub(super) checksum: u32,
+    /// The line of a CSV file.
+    pub(super) line: Option<u64>,
 }
 
 impl Source {
@@ -154,10 +156,7 @@ impl Sending {
             }) {
                 Ok(objects) => objects,
                 Err(error) => {
-                    let _ = self.send(
-                        number + 1,
-                        Err(format!("object {} is not JSON: {error}", number + 1)),
-                    );
+                    let _ = self.send(number + 1, Err(not_json(number + 1, &error)));
                     return;
                 }
             };
@@ -176,16 +175,25 @@ impl Sending {
             Ok(names) => names.clone(),
             Err(error) => return drop(self.send(1, Err(format!("this is not CSV: {error}")))),
         };
+        if let Some(other) = names.get(0).filter(|_| names.len() == 1).and_then(other_delimiter) {
+            return drop(
+                self.send(
+                    1,
+                    Err(format!("the columns must be separated by commas, not by {other}")),
+                ),
+            );
+        }
         for (number, row) in (1..).zip(reader.records()) {
             let read = row.map_err(|error| format!("this is not CSV: {error}")).and_then(|row| {
+                let line = row.position().map_or(0, csv::Position::line);
                 let cells = names.iter().zip(row.iter());
                 // An empty cell of JSON leaves its field out.
                 let cells =
                     cells.filter(|(name, cell)| !name.ends_with(":=") || !cell.trim().is_empty());
                 let object =
                     cells.map(|(name, cell)| json_cell(name, cell)).collect::<Result<Object, _>>();
-                let object = object.map_err(|problem| format!("object {number}: {problem}"))?;
-                Ok(Item { checksum: checksum(&object), object })
+                let object = object.map_err(|problem| format!("line {line}: {problem}"))?;
+                Ok(Item { checksum: checksum(&object), object, line: Some(line) })
             });
             let is_broken = read.is_err();
             if self.send(number, read).is_err() || is_broken {
@@ -199,12 +207,26 @@ impl Sending {
             let key = RawValue::from_string(fields::pk(key).to_string());
             let read = key.map_err(|error| error.to_string()).map(|key| {
                 let object = Object::from([(field.to_owned(), key)]);
-                Item { checksum: checksum(&object), object }
+                Item { checksum: checksum(&object), object, line: None }
             });
             if self.send(number, read).is_err() {
                 return;
             }
         }
+    }
+}
+
+fn not_json(number: u64, error: &serde_json::Error) -> String {
+    let hint = if number == 1 { " (for CSV, name the file .csv or pass --csv)" } else { "" };
+    format!("object {number} is not JSON: {error}{hint}")
+}
+
+/// What separates the columns of a file that has no commas.
+fn other_delimiter(header: &str) -> Option<&'static str> {
+    match () {
+        () if header.contains(';') => Some("semicolons"),
+        () if header.contains('\t') => Some("tabs"),
+        () => None,
     }
 }
 
@@ -220,7 +242,7 @@ fn json_cell(name: &str, cell: &str) -> Result<(String, Box<RawValue>), String> 
 fn item(number: u64, json: &RawValue) -> Result<Item, String> {
     let object = serde_json::from_str(json.get())
         .map_err(|_| format!("object {number} is not a JSON object in braces"))?;
-    Ok(Item { checksum: checksum(&object), object })
+    Ok(Item { checksum: checksum(&object), object, line: None })
 }
 
 /// The same for the same names and values, however the input is laid out.
@@ -275,7 +297,7 @@ mod tests {
         );
         let found = read(|sending| sending.csv(&b"title,done:=\na,yes\nb,true\n"[..]));
         assert_eq!(found.len(), 1);
-        assert!(found[0].clone().unwrap_err().starts_with("object 1: the column done is not JSON"));
+        assert!(found[0].clone().unwrap_err().starts_with("line 2: the column done is not JSON"));
         let found = read(|sending| sending.csv(&b"a,b\n1\n"[..]));
         assert!(found[0].clone().unwrap_err().starts_with("this is not CSV"));
     }

@@ -66,7 +66,11 @@ impl Output {
     pub(crate) fn reply(self, data: &Json) -> io::Result<()> {
         match self.form {
             Form::Raw => line(data.as_str()),
-            Form::Json => line(&json::indented(data.as_str())),
+            Form::Json if data.as_str() == "null" => Ok(()),
+            Form::Json => match json::rows(data) {
+                Some(rows) => self.all_rows(&rows),
+                None => line(&json::indented(data.as_str())),
+            },
             Form::Jsonl => match json::rows(data) {
                 Some(rows) => rows.iter().try_for_each(|row| line(&json::one_line(row.as_str()))),
                 None if data.as_str() == "null" => Ok(()),

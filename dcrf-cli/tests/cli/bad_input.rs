@@ -29,6 +29,10 @@ fn bad_input_is_answered_by_one_sentence() {
         ),
         (&["call", "tools", "echo", "request_id=7"], "argument `request_id`"),
         (&["patch", "tasks", "title=x"], "which object? Write its key before title=x"),
+        (
+            &["watch", "tasks", "group=2"],
+            "\"group=2\" is not a key: write --arg group=2 for an argument of the feed",
+        ),
         (&["patch", "tasks", "4"], "nothing to patch: write fields, such as name=text"),
         (&["watch", "tasks", "--until", "{"], "--until is not JSON: EOF while parsing"),
         (&["watch", "tasks", "--for", "1mm"], "is not a time"),

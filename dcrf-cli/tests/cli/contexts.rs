@@ -22,7 +22,12 @@ fn contexts_are_added_used_listed_and_removed() {
     let dcrf = Dcrf::at("");
     let added = dcrf.add_context(&["local", &server.url("/ws/")]);
     assert_eq!((added.code, added.stderr.as_str()), (0, "local is the current context\n"));
-    dcrf.add_context(&["down", "ws://127.0.0.1:1/ws/?token=hunter2"]).assert_code(0);
+    let secret = dcrf.add_context(&["down", "ws://127.0.0.1:1/ws/?token=hunter2"]);
+    secret.assert_failed(
+        2,
+        "write env:VARIABLE or @FILE for the URL, or use --token-cmd with --token-as query:token",
+    );
+    dcrf.add_context(&["down", "ws://127.0.0.1:1/ws/?room=hunter2"]).assert_code(0);
     dcrf.add_context(&["local", "ws://x/"])
         .assert_failed(2, "there is a context \"local\": --force replaces it");
     assert!(!dcrf.run(&["list", "tasks"]).json_lines().is_empty());
@@ -37,7 +42,7 @@ fn contexts_are_added_used_listed_and_removed() {
         (&"ws://127.0.0.1:1/ws/".into(), &true.into())
     );
     let unknown = dcrf.run(&["context", "use", "nowhere"]);
-    unknown.assert_failed(2, "there is no context \"nowhere\": there are local, down");
+    unknown.assert_failed(2, "there is no context \"nowhere\": the contexts are local, down");
     dcrf.run(&["context", "remove", "down"]).assert_code(0);
     dcrf.run(&["list", "tasks"]).assert_failed(2, "which server?");
     // An option comes before the context, and a URL replaces it.

@@ -79,6 +79,29 @@ fn csv_is_imported() {
 }
 
 #[test]
+fn wrong_rows_of_csv_are_named_by_their_line() {
+    let dcrf = Dcrf::at(&Server::shared().url("/ws/"));
+    let refused =
+        dcrf.run_with_input(&["create", "tasks", "-", "--csv"], "title\n\"a\nb\"\n\"\"\n");
+    refused.assert_code(1);
+    assert!(refused.stderr.contains("object 2 (line 4): the server replied"), "{}", refused.stderr);
+    let other = dcrf.run_with_input(&["create", "tasks", "-", "--csv"], "title;done\na;b\n");
+    other.assert_failed(2, "the columns must be separated by commas, not by semicolons");
+    let no_json = dcrf.run_with_input(&["create", "tasks", "-"], "title,done\na,b\n");
+    no_json.assert_failed(2, "(for CSV, name the file .csv or pass --csv)");
+}
+
+#[test]
+fn journal_belongs_to_one_server() {
+    let (one, other) = (Dcrf::at(&Server::shared().url("/ws/")), Server::start().unwrap());
+    fs::write(one.folder.path().join("tasks.jsonl"), lines("journal", 3)).unwrap();
+    let arguments = ["create", "tasks", "@tasks.jsonl", "--journal", "journal"];
+    one.run(&arguments).assert_code(0);
+    let again = one.run(&[&arguments[..], &["-u", &other.url("/ws/")]].concat());
+    again.assert_failed(2, "journal: this is the journal of `create tasks` at ws://127.0.0.1:");
+}
+
+#[test]
 fn refused_objects_harm_no_others() {
     let dcrf = Dcrf::at(&Server::shared().url("/ws/"));
     let long = "x".repeat(60);
@@ -206,7 +229,7 @@ fn interrupted_import_ends_with_its_account() {
     let journal = dcrf.folder.path().join("journal");
     wait_until(|| fs::read_to_string(&journal).is_ok_and(|text| text.lines().count() > 20));
     let pid = rustix::process::Pid::from_child(&child);
-    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
     let printed = Printed::of(child);
     printed.assert_code(130);
     let done = printed.stdout.lines().count();

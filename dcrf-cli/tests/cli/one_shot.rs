@@ -32,6 +32,13 @@ fn list_has_filters_pages_and_streams() {
     let page = dcrf.run(&["list", "row_pages", "limit:=3", "offset:=2"]).json_lines();
     let labels: Vec<_> = page.iter().map(|row| row["label"].as_str().unwrap()).collect();
     assert_eq!(labels, ["row 3", "row 4", "row 5"]);
+    let first = dcrf.run(&["list", "row_pages", "limit:=3"]);
+    assert_eq!(first.stderr, "3 of 8 objects; --all reads the rest\n");
+    assert_eq!(dcrf.run(&["list", "row_pages", "limit:=8"]).stderr, "");
+    assert_eq!(
+        dcrf.run(&["list", "entries_by_cursor"]).stderr,
+        "20 of more objects; --all reads the rest\n"
+    );
     for arguments in [
         &["list", "row_pages", "limit:=3", "--all"][..],
         &["list", "row_stream", "limit:=3", "--streamed"],
@@ -53,6 +60,13 @@ fn action_is_called_with_any_number_of_replies() {
     let until = r#"{"offset": 3}"#;
     let arguments = ["call", "row_stream", "list", "limit:=3", "--replies", "--until", until];
     assert_eq!(dcrf.run(&arguments).json_lines().len(), 2);
+    let more = dcrf.run(&["call", "tools", "echo", "--replies", "--timeout", "300ms"]);
+    assert_eq!((more.code, more.stdout.as_str()), (5, "{}\n"));
+    assert!(
+        more.stderr.contains("no more replies in time: end them with --count"),
+        "{}",
+        more.stderr
+    );
     let sent = dcrf.run(&["call", "tools", "mute", "--no-reply"]);
     assert_eq!((sent.code, sent.stdout.as_str()), (0, ""));
 }
@@ -84,8 +98,12 @@ fn each_exit_code_has_its_cause() {
         .assert_failed(5, "timed out, after the request was sent");
     let crash = dcrf.run(&["call", "tools", "crash"]);
     crash.assert_failed(6, "the server may have acted on it");
-    assert!(crash.stderr.contains("the consumer raised an exception"), "{}", crash.stderr);
-    dcrf.run(&["list", "nothing"]).assert_code(3);
+    let advice = "the server may have no stream `tools`, or its consumer raised an exception";
+    assert!(crash.stderr.contains(advice), "{}", crash.stderr);
+    dcrf.run(&["list", "nothing"]).assert_code(1);
+    let bare =
+        Dcrf::at(&server.url("/ws/bare/tasks/")).run(&["list", "tasks", "--timeout", "300ms"]);
+    bare.assert_failed(5, "if the URL leads to one consumer, without a multiplexer, pass --bare");
 }
 
 #[test]

@@ -88,7 +88,7 @@ fn secrets_are_in_no_error() {
 fn failing_token_command_is_reported() {
     let dcrf = Dcrf::at(&Server::shared().url("/ws/"));
     let failed = dcrf.run(&["list", "tasks", "--token-cmd", "exit 3"]);
-    failed.assert_failed(3, "no credentials: the token command failed: exit status: 3");
+    failed.assert_failed(4, "no credentials: the token command failed: exit status: 3");
     dcrf.run(&["list", "tasks", "--token-cmd", "true"])
-        .assert_failed(3, "the token command printed nothing");
+        .assert_failed(4, "the token command printed nothing");
 }

@@ -28,7 +28,7 @@ fn run(
 #[test]
 fn list_is_a_table_that_fits() {
     let dcrf = dcrf();
-    let (code, screen) = run(&dcrf, &["list", "row_pages", "limit:=2"], SIZE, &[]);
+    let (code, screen) = run(&dcrf, &["list", "row_pages", "limit:=2", "-q"], SIZE, &[]);
     assert_eq!(
         (code, screen.state().contents().trim_end()),
         (0, "ID  LABEL\n1   row 1\n2   row 2")

@@ -156,6 +156,38 @@ fn feeds_of_every_form_are_watched() {
 }
 
 #[test]
+fn key_of_a_deleted_object_is_printed_whatever_it_is_called() {
+    let dcrf = Dcrf::at(&Server::shared().url("/ws/"));
+    let key = dcrf.run(&["create", "memos", "text=deleted"]).json_lines()[0]["id"].to_string();
+    let mut watching = Watching::start(&dcrf, &["watch", "memos", &key, "--count", "2"]);
+    watching.next();
+    dcrf.run(&["delete", "memos", &key]).assert_code(0);
+    assert_eq!(watching.next()["pk"].to_string(), key);
+    watching.end().assert_code(0);
+    let mut feed =
+        Watching::start(&dcrf, &["watch", "cards", "--until", r#"{"change": "delete"}"#]);
+    feed.next();
+    let key = dcrf.run(&["create", "cards", "title=deleted"]).json_lines()[0]["id"].to_string();
+    assert_eq!(feed.next()["pk"].to_string(), key);
+    dcrf.run(&["delete", "cards", &key]).assert_code(0);
+    assert_eq!(feed.next(), json!({"change": "delete", "pk": key.parse::<u64>().unwrap()}));
+    feed.end().assert_code(0);
+}
+
+#[test]
+fn time_limits_the_whole_command() {
+    let server = Server::start().unwrap();
+    let dcrf = Dcrf::at(&server.url("/ws/"));
+    // The feed sends no reply to the subscribe.
+    let message = "the time is over before the server answered";
+    dcrf.run(&["watch", "docs_feed", "--for", "300ms"]).assert_failed(5, message);
+    server.pause().unwrap();
+    dcrf.run(&["watch", "tasks", "--for", "300ms"]).assert_failed(5, message);
+    dcrf.run(&["listen", "--for", "300ms"]).assert_failed(5, message);
+    server.resume().unwrap();
+}
+
+#[test]
 fn wrong_watches_are_explained() {
     let dcrf = Dcrf::at(&Server::shared().url("/ws/"));
     dcrf.run(&["watch", "tasks", "99999"]).assert_failed(1, "with status 404");
@@ -165,6 +197,13 @@ fn wrong_watches_are_explained() {
         "if follow is not the action that subscribes to this feed, name it with --action",
     );
     dcrf.run(&["watch", "private"]).assert_code(4);
+    let nothing = dcrf.run(&["watch", "nothing"]);
+    nothing.assert_failed(1, " connections ended after subscribe_all on nothing: ");
+    let argument = dcrf.run(&["watch", "issues", "--action", "subscribe_project"]);
+    argument.assert_failed(1, "the feed may need an argument (--arg)");
+    let call = dcrf.run(&["listen", "tools", "--call", "nothing", "--for", "30s"]);
+    assert_eq!(call.code, 1, "{}", call.stderr);
+    assert!(call.stderr.contains("with status 405"), "{}", call.stderr);
 }
 
 #[test]

@@ -33,7 +33,7 @@
 //! done      false
 //! priority  3
 //! $ dcrf create tasks priority:=high
-//! error: the field priority is not JSON: expected value at line 1 column 1
+//! error: the field priority is not JSON: expected value at line 1 column 1; for a text write priority=…
 //! $ dcrf create tasks priority=high; echo "exit code $?"
 //! error: the server replied to `create` with status 400
 //!   title: This field is required.
@@ -83,6 +83,9 @@
 //! | `completions`, `man` | for your shell |
 //!
 //! `dcrf COMMAND --help` has all options and examples.
+//!
+//! Arguments of `list` are sent to the consumer. One that has no such filter ignores it, and the list is complete: look before
+//! you delete what it prints. If the list is one page of several, `dcrf` says so; `--all` reads all of them.
 //!
 //! # Imports
 //!
@@ -142,7 +145,7 @@
 //! | exit code | means |
 //! | --- | --- |
 //! | 0 | ok |
-//! | 1 | the server replied with an error, or a replay differs from its recording |
+//! | 1 | the server replied with an error, its consumer raised an exception, or a replay differs from its recording |
 //! | 2 | a wrong argument, file or input |
 //! | 3 | cannot connect |
 //! | 4 | not authorized: status 401 or 403 |
@@ -150,6 +153,9 @@
 //! | 6 | unsure: the server may have acted on the request |
 //! | 7 | changes may be missing, with `--fail-on-gap` |
 //! | 130 | interrupted with Ctrl-C |
+//!
+//! `--for` limits the whole command, with the time to connect. A shell lets jobs in the background of a script ignore Ctrl-C:
+//! end them with `kill`, or with these options.
 //!
 //! ```sh
 //! # Waits until task 4 is done, for at most five minutes.

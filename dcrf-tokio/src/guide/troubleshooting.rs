@@ -1,5 +1,8 @@
 //! Troubleshooting: common errors and their causes.
 //!
+//! `dcrf doctor wss://example.com/ws/ people`, of the crate `dcrf-cli`, connects step by step, finds the cause of most of
+//! these, and says what to change where. It only reads.
+//!
 //! | you see | likely cause |
 //! | --- | --- |
 //! | `HTTP status 500` when connecting | the path has no route (also if only the last `/` is missing), or the consumer fails in `connect` |
