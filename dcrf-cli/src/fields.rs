@@ -50,12 +50,17 @@ pub(crate) fn quote(text: &str) -> Box<RawValue> {
         .unwrap_or_else(|_| RawValue::NULL.to_owned())
 }
 
-/// A primary key: a number if it is written as one, or a text. Quotes make a number a text.
+/// A primary key: an integer if it is written as one, or a text. Quotes make an integer a text.
 pub(crate) fn pk(text: &str) -> Value {
-    match serde_json::from_str(text) {
-        Ok(value @ (Value::Number(_) | Value::String(_))) => value,
+    let integer = text.parse::<i128>().ok().filter(|integer| integer.to_string() == text);
+    let number = integer.and_then(|integer| {
+        let signed = i64::try_from(integer).map(Value::from);
+        signed.or_else(|_| u64::try_from(integer).map(Value::from)).ok()
+    });
+    number.unwrap_or_else(|| match serde_json::from_str(text) {
+        Ok(quoted @ Value::String(_)) => quoted,
         _ => Value::from(text),
-    }
+    })
 }
 
 #[cfg(test)]
@@ -89,7 +94,10 @@ mod tests {
     fn keys_are_numbers_or_texts() {
         assert_eq!(pk("7"), 7);
         assert_eq!(pk("\"7\""), "7");
-        for text in ["alex", "007", "true", "[1]", "b1a2"] {
+        assert_eq!(pk("-7"), -7);
+        for text in
+            ["alex", "007", "+7", "1.10", "1e3", "12345678901234567890123", "true", "[1]", "b1a2"]
+        {
             assert_eq!(pk(text), text);
         }
     }

@@ -20,7 +20,9 @@ use crate::connection::secret::Secret;
 use crate::connection::stream::Stream;
 use crate::connection::{ConnectionArgs, Target};
 use crate::failure::{Code, Failure};
-use crate::output::{GOOD, Output};
+use crate::output::{GOOD, Output, escape};
+use crate::signals::interrupted;
+use crate::terminal::HiddenInput;
 
 #[derive(Args, Debug)]
 #[command(
@@ -47,20 +49,22 @@ pub(crate) async fn run(
     connection: &ConnectionArgs,
     out: Output,
 ) -> Result<(), Failure> {
-    let mut contexts = Contexts::load().map_err(Failure::usage)?;
+    let contexts = Contexts::load().map_err(Failure::usage)?;
     let name = connection.context_name(&contexts).ok_or_else(|| {
         Failure::usage("a session is stored in a context: add one with `dcrf context add NAME URL`, and name it with --context")
     })?;
     contexts.get(&name).map_err(Failure::usage)?;
     let target = connection.target()?;
-    let password = password(&args.user)?;
+    let password = password(&args.user).await?;
     let browser = Browser { target, cookies: IndexMap::new() };
     let signing_in = browser.sign_in(args, &password);
     let session = timeout(connection.timeout, signing_in).await.map_err(|_| {
         Failure::new(Code::TimedOut, "the server did not answer the login in time")
     })??;
+    // The file may have changed in the meantime.
+    let mut contexts = Contexts::load().map_err(Failure::usage)?;
     if let Some(context) = contexts.contexts.get_mut(&name) {
-        context.cookies.insert(args.session_cookie.clone(), Secret::new(session));
+        context.cookies.insert(args.session_cookie.clone(), session);
     }
     contexts.save().map_err(Failure::usage)?;
     out.state(GOOD, &format!("signed in; the session is stored in the context {name}"));
@@ -68,15 +72,27 @@ pub(crate) async fn run(
 }
 
 /// Asks for the password at the terminal, or reads a line of standard input.
-fn password(user: &str) -> Result<String, Failure> {
-    let mut line = String::new();
-    if io::stdin().is_terminal() {
-        let _ = write!(io::stderr(), "Password of {user}: ");
-        return Ok(rpassword::read_password()?);
+async fn password(user: &str) -> Result<String, Failure> {
+    let hidden = if io::stdin().is_terminal() { Some(HiddenInput::start()?) } else { None };
+    if hidden.is_some() {
+        let _ = write!(io::stderr(), "Password of {}: ", escape(user));
     }
-    io::stdin().lock().read_line(&mut line)?;
+    let line = tokio::task::spawn_blocking(|| {
+        let mut line = String::new();
+        io::stdin().lock().read_line(&mut line).map(|_| line)
+    });
+    let line = tokio::select! {
+        line = line => line.map_err(io::Error::other)??,
+        () = interrupted() => {
+            drop(hidden);
+            return Err(Failure::new(Code::Interrupted, "interrupted"));
+        }
+    };
+    if hidden.is_some() {
+        let _ = writeln!(io::stderr());
+    }
     match line.trim_end_matches(['\r', '\n']) {
-        "" => Err(Failure::usage("standard input has no password")),
+        "" => Err(Failure::usage("there is no password")),
         password => Ok(password.to_owned()),
     }
 }
@@ -88,7 +104,7 @@ struct Browser {
 }
 
 impl Browser {
-    async fn sign_in(mut self, args: &LoginArgs, password: &str) -> Result<String, Failure> {
+    async fn sign_in(mut self, args: &LoginArgs, password: &str) -> Result<Secret, Failure> {
         let (page, html) = self.request(Method::GET, &args.page, None).await?;
         if page.status() != StatusCode::OK {
             return Err(Failure::new(
@@ -108,6 +124,9 @@ impl Browser {
         self.cookies.shift_remove(&args.session_cookie);
         let (answer, _) = self.request(Method::POST, &args.page, Some(&encoded(&form))).await?;
         let session = self.cookies.get(&args.session_cookie).cloned();
+        // With a wrong password Django shows the form again, and may set a session that belongs to nobody.
+        let session = session.filter(|_| answer.status().is_redirection());
+        let session = session.map(Secret::new).filter(|session| session.literal().is_some());
         session.ok_or_else(|| match answer.status() {
             StatusCode::FORBIDDEN => Failure::new(
                 Code::NotAuthorized,
@@ -177,9 +196,14 @@ impl Browser {
 
     fn keep(&mut self, cookie: &HeaderValue) {
         let Ok(text) = cookie.to_str() else { return };
-        let pair = text.split(';').next().unwrap_or_default();
-        if let Some((name, value)) = pair.split_once('=') {
-            let value = value.trim().trim_matches('"');
+        let mut parts = text.split(';').map(str::trim);
+        let Some((name, value)) = parts.next().and_then(|pair| pair.split_once('=')) else {
+            return;
+        };
+        let value = value.trim().trim_matches('"');
+        if value.is_empty() || parts.any(|part| part.eq_ignore_ascii_case("max-age=0")) {
+            self.cookies.shift_remove(name.trim());
+        } else {
             self.cookies.insert(name.trim().to_owned(), value.to_owned());
         }
     }

@@ -22,6 +22,7 @@ mod replay;
 mod shell;
 mod signals;
 mod state;
+mod terminal;
 mod until;
 mod watch;
 

@@ -150,7 +150,7 @@ pub(crate) async fn list(args: &ListArgs, target: &Target, out: Output) -> Resul
         return all_pages(client, pages, out).await;
     }
     let data = reply(&client, request, Effect::Read, target, out).await?;
-    out.reply(&data).or_else(unless_closed)?;
+    out.list(&data).or_else(unless_closed)?;
     if let Some(page) = data.decode::<Page<Json>>().ok().filter(|page| !page.is_last()) {
         let count = page.count.map_or_else(|| "more".into(), |count| count.to_string());
         out.state(DIM, &format!("{} of {count} objects; --all reads the rest", page.results.len()));

@@ -26,3 +26,10 @@ pub(crate) async fn ended() -> io::Result<i32> {
     tokio::signal::ctrl_c().await?;
     Ok(2)
 }
+
+/// Waits for a signal that ends the process. If the process can't listen for them, this waits for ever.
+pub(crate) async fn interrupted() {
+    if ended().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}

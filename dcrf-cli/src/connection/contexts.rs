@@ -90,7 +90,11 @@ impl Contexts {
         };
         toml::from_str(&text).map_err(|error| {
             let line = error.span().map_or(1, |span| 1 + text[..span.start].matches('\n').count());
-            format!("{}, line {line}: {}", path.display(), error.message())
+            // Other messages can quote a value.
+            let message =
+                Some(error.message()).filter(|message| message.starts_with("unknown field"));
+            let message = message.unwrap_or("this is not the form of a configuration");
+            format!("{}, line {line}: {message}", path.display())
         })
     }
 
@@ -120,6 +124,8 @@ impl Contexts {
 }
 
 fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    // A link, for example into a folder of dotfiles, stays one.
+    let path = &fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
     }

@@ -50,9 +50,14 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Parts of the names of parameters that have secrets.
-const SECRET_PARAMETERS: [&str; 9] =
-    ["token", "key", "ticket", "secret", "passw", "auth", "session", "jwt", "signature"];
+/// Parts of the names of headers and parameters that have secrets.
+const SECRET_NAMES: [&str; 10] =
+    ["token", "key", "ticket", "secret", "passw", "auth", "session", "jwt", "signature", "cookie"];
+
+fn is_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    SECRET_NAMES.iter().any(|part| name.contains(part))
+}
 
 /// Checks a URL from the command line.
 ///
@@ -62,8 +67,6 @@ const SECRET_PARAMETERS: [&str; 9] =
 pub(crate) fn check_url(url: &Secret) -> Result<(), String> {
     let query = url.literal().and_then(|url| url.split_once('?')).map_or("", |(_, query)| query);
     let names = query.split('&').filter_map(|pair| pair.split('=').next());
-    let is_secret =
-        |name: &str| SECRET_PARAMETERS.iter().any(|part| name.to_ascii_lowercase().contains(part));
     match names.into_iter().find(|name| is_secret(name)) {
         Some(name) => Err(format!(
             "the URL's {name} would be in the list of processes, where other users can read it: write env:VARIABLE or @FILE \
@@ -76,10 +79,6 @@ pub(crate) fn check_url(url: &Secret) -> Result<(), String> {
 /// Reads `NAME=VALUE` of a header or a cookie from the command line.
 pub(crate) struct Named;
 
-/// Headers whose value is always a secret.
-const SECRET_HEADERS: [&str; 4] =
-    ["authorization", "cookie", "proxy-authorization", "sec-websocket-protocol"];
-
 impl Named {
     /// A header, with its name in lower case.
     ///
@@ -89,7 +88,8 @@ impl Named {
     pub(crate) fn header(text: &Secret) -> Result<(String, Secret), String> {
         let (name, value) = split("--header", text)?;
         let name = name.to_ascii_lowercase();
-        if SECRET_HEADERS.contains(&name.as_str()) && value.literal().is_some() {
+        let is_secret = name == "sec-websocket-protocol" || is_secret(&name);
+        if is_secret && value.literal().is_some() {
             return Err(in_process_list("--header", &name));
         }
         Ok((name, value))
@@ -135,8 +135,10 @@ mod tests {
         assert!(error.contains("authorization=env:VARIABLE") && !error.contains("hunter2"));
         assert!(Named::cookie(&Secret::new("sessionid=hunter2")).is_err());
         assert_eq!(Named::cookie(&Secret::new("sessionID=env:S")).unwrap().0, "sessionID");
-        assert_eq!(header("X-Tenant=4").unwrap().1.read().unwrap(), "4");
-        assert!(header("x-tenant").is_err() && header("=4").is_err());
+        assert_eq!(header("X-Room=4").unwrap().1.read().unwrap(), "4");
+        assert!(
+            header("X-Api-Key=4").is_err() && header("x-room").is_err() && header("=4").is_err()
+        );
     }
 
     #[test]

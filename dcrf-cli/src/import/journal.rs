@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
-use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -69,25 +69,34 @@ impl Journal {
     /// It is the journal of another import, or no journal, or can't be read, written or locked.
     pub(crate) fn open(path: &Path, its: &Head) -> Result<Self, String> {
         let about = |error: std::io::Error| format!("{}: {error}", path.display());
+        if path.exists() && !path.is_file() {
+            return Err(format!("{}: a journal must be a regular file", path.display()));
+        }
         let mut options = OpenOptions::new();
         let mut file = options.read(true).append(true).create(true).open(path).map_err(about)?;
         file.try_lock()
             .map_err(|_| format!("{}: another import uses this journal", path.display()))?;
         let mut text = String::new();
         file.read_to_string(&mut text).map_err(about)?;
-        // A crash in the middle of a write leaves half a line.
-        let whole = text.rfind('\n').map_or(0, |at| at + 1);
-        file.set_len(whole as u64).and_then(|()| file.seek(SeekFrom::End(0))).map_err(about)?;
         let mut journal = Self { path: path.to_owned(), file, entries: HashMap::new() };
-        let mut lines = text[..whole].lines();
-        let Some(head) = lines.next() else {
-            journal.write(&Line::Head(its.clone()))?;
+        let head = Line::Head(its.clone());
+        let Some(head_end) = text.find('\n') else {
+            // Nothing, or half of a first line: the import has sent nothing yet.
+            let is_half = serde_json::to_string(&head).is_ok_and(|head| head.starts_with(&text));
+            if !is_half {
+                return Err(format!("{}: this file is not a journal", path.display()));
+            }
+            journal.file.set_len(0).map_err(about)?;
+            journal.write(&head)?;
             return Ok(journal);
         };
-        journal.check(head, its)?;
-        for (at, line) in lines.enumerate() {
+        journal.check(&text[..head_end], its)?;
+        // A crash in the middle of a write leaves half a line.
+        let whole = text.rfind('\n').map_or(0, |at| at + 1);
+        journal.file.set_len(whole as u64).map_err(about)?;
+        for (at, line) in text[..whole].lines().enumerate().skip(1) {
             journal.read(line).ok_or_else(|| {
-                format!("{}, line {}: this is not a line of a journal", path.display(), at + 2)
+                format!("{}, line {}: this is not a line of a journal", path.display(), at + 1)
             })?;
         }
         Ok(journal)

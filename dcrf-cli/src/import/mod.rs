@@ -21,6 +21,7 @@ use crate::connection::{PkField, Target};
 use crate::failure::{Code, Effect, Failure, describe};
 use crate::fields::Object;
 use crate::output::{BAD, CHANGED, DIM, Output};
+use crate::signals::interrupted;
 use crate::state::{self, bar};
 
 /// The options for many objects.
@@ -270,27 +271,6 @@ impl Import {
     /// Reports what became of one object, also if the user wants no states: it is an error.
     fn note(&self, style: anstyle::Style, message: &str) {
         self.bar.suspend(|| crate::output::report(style, message));
-    }
-}
-
-/// Waits for Ctrl-C, or for the signals that end a program.
-async fn interrupted() {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let (Ok(mut terminate), Ok(mut hangup)) =
-            (signal(SignalKind::terminate()), signal(SignalKind::hangup()))
-        {
-            tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
-                _ = terminate.recv() => {}
-                _ = hangup.recv() => {}
-            }
-            return;
-        }
-    }
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
     }
 }
 

@@ -1,67 +1,67 @@
 //! JSON as text: indented, or on one line. Numbers and the order of fields stay as the server sent them.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use dcrf_tokio::{Json, Page};
-use indexmap::IndexMap;
-use serde_json::value::RawValue;
 
 /// What is nested deeper stays on one line.
 const DEEPEST: usize = 100;
 
-/// The rows of a list or of a page.
+/// The items of a list.
 pub(crate) fn rows(data: &Json) -> Option<Vec<Json>> {
-    match data.as_str().as_bytes().first() {
-        Some(b'[') => data.decode().ok(),
-        Some(b'{') => data.decode::<Page<Json>>().ok().map(|page| page.results),
-        _ => None,
-    }
+    if data.as_str().starts_with('[') { data.decode().ok() } else { None }
+}
+
+/// The rows of a list or of a page.
+pub(crate) fn page_rows(data: &Json) -> Option<Vec<Json>> {
+    rows(data).or_else(|| data.decode::<Page<Json>>().ok().map(|page| page.results))
 }
 
 /// The document with each item on a line of its own.
 pub(crate) fn indented(json: &str) -> String {
+    let json = compact(json);
     let mut out = String::with_capacity(json.len() * 2);
-    indent(json, 0, &mut out);
+    let mut depth: usize = 0;
+    let mut strings = Strings::default();
+    let mut chars = json.chars().peekable();
+    while let Some(c) = chars.next() {
+        if strings.contain(c) {
+            out.push(c);
+            continue;
+        }
+        match c {
+            '{' | '[' if chars.peek().is_some_and(|&next| matches!(next, '}' | ']')) => {
+                out.push(c);
+                out.extend(chars.next());
+            }
+            '{' | '[' => {
+                out.push(c);
+                depth += 1;
+                new_line(depth, depth, &mut out);
+            }
+            '}' | ']' => {
+                new_line(depth, depth.saturating_sub(1), &mut out);
+                depth = depth.saturating_sub(1);
+                out.push(c);
+            }
+            ',' => {
+                out.push(c);
+                new_line(depth, depth, &mut out);
+            }
+            ':' if depth <= DEEPEST => out.push_str(": "),
+            _ => out.push(c),
+        }
+    }
     out
 }
 
-fn indent(json: &str, depth: usize, out: &mut String) {
-    let new_line = |out: &mut String, depth: usize| {
+/// Begins a line of an item at this depth.
+fn new_line(depth: usize, indent: usize, out: &mut String) {
+    if depth <= DEEPEST {
         out.push('\n');
-        out.extend(std::iter::repeat_n("  ", depth));
-    };
-    if depth > DEEPEST {
-        out.push_str(&compact(json));
-    } else if let Some(items) = list(json).filter(|items| !items.is_empty()) {
-        out.push('[');
-        for (at, item) in items.iter().enumerate() {
-            out.push_str(if at > 0 { "," } else { "" });
-            new_line(out, depth + 1);
-            indent(item.get(), depth + 1, out);
-        }
-        new_line(out, depth);
-        out.push(']');
-    } else if let Some(fields) = object(json).filter(|fields| !fields.is_empty()) {
-        out.push('{');
-        for (at, (name, value)) in fields.iter().enumerate() {
-            out.push_str(if at > 0 { "," } else { "" });
-            new_line(out, depth + 1);
-            let _ = write!(out, "{}: ", serde_json::Value::from(name.as_str()));
-            indent(value.get(), depth + 1, out);
-        }
-        new_line(out, depth);
-        out.push('}');
-    } else {
-        out.push_str(&compact(json));
+        out.extend(std::iter::repeat_n("  ", indent));
     }
-}
-
-fn list(json: &str) -> Option<Vec<&RawValue>> {
-    if json.starts_with('[') { serde_json::from_str(json).ok() } else { None }
-}
-
-fn object(json: &str) -> Option<IndexMap<String, &RawValue>> {
-    if json.starts_with('{') { serde_json::from_str(json).ok() } else { None }
 }
 
 /// The document on one line. Text without line breaks stays as it is.
@@ -71,20 +71,46 @@ pub(crate) fn one_line(json: &str) -> String {
 
 /// The document without white space between its tokens.
 fn compact(json: &str) -> String {
-    let mut out = String::with_capacity(json.len());
-    let (mut is_string, mut is_escaped) = (false, false);
-    for c in json.chars() {
-        if is_string || !c.is_ascii_whitespace() {
-            out.push(c);
-        }
+    let mut strings = Strings::default();
+    json.chars().filter(|&c| strings.contain(c) || !c.is_ascii_whitespace()).collect()
+}
+
+/// Follows the strings of a document.
+#[derive(Default)]
+struct Strings {
+    is_within: bool,
+    is_escaped: bool,
+}
+
+impl Strings {
+    /// Whether this character, the next of the document, belongs to a string.
+    fn contain(&mut self, c: char) -> bool {
+        let was_within = self.is_within;
         match c {
-            _ if is_escaped => is_escaped = false,
-            '\\' if is_string => is_escaped = true,
-            '"' => is_string = !is_string,
+            _ if self.is_escaped => self.is_escaped = false,
+            '\\' if self.is_within => self.is_escaped = true,
+            '"' => self.is_within = !self.is_within,
             _ => {}
         }
+        was_within || c == '"'
     }
-    out
+}
+
+/// The same document without characters that a terminal could take for commands.
+pub(crate) fn for_terminal(json: &str) -> Cow<'_, str> {
+    let is_unsafe = |c: char| c != '\n' && super::is_unsafe(c);
+    if !json.contains(is_unsafe) {
+        return json.into();
+    }
+    let mut safe = String::with_capacity(json.len());
+    for c in json.chars() {
+        if is_unsafe(c) {
+            let _ = write!(safe, "\\u{:04x}", u32::from(c));
+        } else {
+            safe.push(c);
+        }
+    }
+    safe.into()
 }
 
 #[cfg(test)]
@@ -104,11 +130,28 @@ mod tests {
     }
 
     #[test]
+    fn deep_documents_are_linear() {
+        let deep = format!("{}1{}", "[".repeat(100_000), "]".repeat(100_000));
+        let lines = indented(&deep);
+        assert_eq!((lines.lines().count(), compact(&lines)), (2 * DEEPEST + 1, deep));
+    }
+
+    #[test]
+    fn terminals_get_no_commands() {
+        let json = "{\"a\": \"\u{9b}31m \u{202e}é\"}";
+        let safe = for_terminal(json);
+        assert_eq!(safe, r#"{"a": "\u009b31m \u202eé"}"#);
+        let decode = |json: &str| serde_json::from_str::<serde_json::Value>(json).unwrap();
+        assert_eq!(decode(&safe), decode(json));
+    }
+
+    #[test]
     fn rows_are_those_of_a_list_or_a_page() {
         let json = |text: &str| serde_json::from_str::<Json>(text).unwrap();
         assert_eq!(rows(&json("[1, 2]")).unwrap().len(), 2);
         let page = r#"{"count": 3, "limit": 2, "offset": 0, "results": [{"id": 1}]}"#;
-        assert_eq!(rows(&json(page)).unwrap()[0].as_str(), r#"{"id": 1}"#);
-        assert!(rows(&json(r#"{"id": 1}"#)).is_none() && rows(&json("null")).is_none());
+        assert_eq!(page_rows(&json(page)).unwrap()[0].as_str(), r#"{"id": 1}"#);
+        assert!(rows(&json(page)).is_none());
+        assert!(page_rows(&json(r#"{"id": 1}"#)).is_none() && page_rows(&json("null")).is_none());
     }
 }

@@ -58,29 +58,39 @@ impl OutputArgs {
 }
 
 impl Output {
-    /// Prints a reply's data: a list or pages as rows, anything else as one value.
+    /// Prints a list or a page as rows, and anything else as [`reply`](Self::reply) does.
+    ///
+    /// # Errors
+    ///
+    /// Standard output can't be written.
+    pub(crate) fn list(self, data: &Json) -> io::Result<()> {
+        match json::page_rows(data) {
+            Some(rows) if self.form != Form::Raw => self.rows(&rows),
+            _ => self.reply(data),
+        }
+    }
+
+    fn rows(self, rows: &[Json]) -> io::Result<()> {
+        if self.has_lines() {
+            rows.iter().try_for_each(|row| self.row(row))
+        } else {
+            self.all_rows(rows)
+        }
+    }
+
+    /// Prints a reply's data: a list as rows, anything else as one value, and null as nothing.
     ///
     /// # Errors
     ///
     /// Standard output can't be written.
     pub(crate) fn reply(self, data: &Json) -> io::Result<()> {
-        match self.form {
-            Form::Raw => line(data.as_str()),
-            Form::Json if data.as_str() == "null" => Ok(()),
-            Form::Json => match json::rows(data) {
-                Some(rows) => self.all_rows(&rows),
-                None => line(&json::indented(data.as_str())),
-            },
-            Form::Jsonl => match json::rows(data) {
-                Some(rows) => rows.iter().try_for_each(|row| line(&json::one_line(row.as_str()))),
-                None if data.as_str() == "null" => Ok(()),
-                None => line(&json::one_line(data.as_str())),
-            },
-            Form::Table => match json::rows(data) {
-                Some(rows) => text(&table::rows(&rows)),
-                None if data.as_str() == "null" => Ok(()),
-                None => text(&table::object(data)),
-            },
+        match (self.form, json::rows(data)) {
+            (Form::Raw, _) => line(data.as_str()),
+            _ if data.as_str() == "null" => Ok(()),
+            (_, Some(rows)) => self.rows(&rows),
+            (Form::Table, None) => text(&table::object(data)),
+            (Form::Json, None) => line(&json::indented(data.as_str())),
+            (Form::Jsonl, None) => line(&json::one_line(data.as_str())),
         }
     }
 
@@ -136,9 +146,10 @@ pub(crate) fn report_failure(failure: &Failure) {
     let _ = writeln!(anstream::stderr(), "{BAD}error:{BAD:#} {failure}");
 }
 
-/// Prints a line to standard output, at once.
+/// Prints a line of JSON to standard output, at once.
 pub(crate) fn line(line: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
+    let line = if out.is_terminal() { json::for_terminal(line) } else { line.into() };
     out.write_all(line.as_bytes())?;
     out.write_all(b"\n")?;
     out.flush()
@@ -151,12 +162,17 @@ pub(crate) fn text(text: &str) -> io::Result<()> {
     out.flush()
 }
 
+/// Whether a terminal could take this character for a command, or hide text with it.
+fn is_unsafe(c: char) -> bool {
+    let is_bidi = matches!(
+        c,
+        '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+    );
+    c.is_control() || is_bidi
+}
+
 /// The text without control characters, so that a server can't write to the terminal's state.
 pub(crate) fn escape(text: &str) -> String {
-    let is_unsafe = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
     let mut safe = String::with_capacity(text.len());
     for c in text.chars() {
         if is_unsafe(c) { safe.extend(c.escape_default()) } else { safe.push(c) }

@@ -2,11 +2,15 @@
 
 use comfy_table::{Cell, ContentArrangement, Table, presets};
 use dcrf_tokio::Json;
+use indexmap::IndexSet;
 
 use super::{Fields, escape};
 
 /// The most characters of a cell.
 const WIDEST: usize = 60;
+/// The most columns, and the most fields of rows among which they are looked for.
+const MOST_COLUMNS: usize = 40;
+const MOST_FIELDS: usize = 10_000;
 /// The width of what is not a terminal.
 const DEFAULT_WIDTH: u16 = 120;
 
@@ -16,14 +20,8 @@ pub(crate) fn rows(rows: &[Json]) -> String {
         return String::new();
     }
     let rows: Vec<_> = rows.iter().map(fields).collect();
-    let mut names: Vec<&String> = Vec::new();
-    for row in &rows {
-        for name in row.keys() {
-            if !names.contains(&name) {
-                names.push(name);
-            }
-        }
-    }
+    let names: IndexSet<&String> = rows.iter().flat_map(Fields::keys).take(MOST_FIELDS).collect();
+    let names: Vec<_> = names.into_iter().take(MOST_COLUMNS).collect();
     let mut table = plain();
     table.set_header(names.iter().map(|name| Cell::new(escape(&name.to_uppercase()))));
     for row in &rows {
