@@ -12,7 +12,7 @@ use crate::unless_closed;
 
 #[derive(Subcommand, Debug)]
 pub(crate) enum ContextCommand {
-    /// Names a server, with all options of the connection
+    /// Names a server, with the options that lead to it
     #[command(
         after_help = "Examples:\n  dcrf context add local ws://localhost:8000/ws/\n  dcrf context add prod \
                             wss://example.com/ws/ --token-cmd 'pass show example' --token-as token"
@@ -83,9 +83,14 @@ fn add(
         )));
     }
     let mut context = connection.to_context().map_err(Failure::usage)?;
+    if args.name.is_empty() || args.name.contains(char::is_whitespace) {
+        return Err(Failure::usage("the name must not be empty or have spaces"));
+    }
     let url = Secret::new(args.server);
     check_url(&url).map_err(Failure::usage)?;
     context.url = Some(url);
+    // It is used from any folder.
+    context.make_paths_absolute()?;
     // So that a mistake shows now, and not at the first use.
     context.check(connection).map_err(Failure::usage)?;
     contexts.contexts.insert(args.name.clone(), context);
@@ -118,6 +123,21 @@ fn list(contexts: &Contexts, out: Output) -> Result<(), Failure> {
 }
 
 impl Context {
+    fn make_paths_absolute(&mut self) -> Result<(), Failure> {
+        let secrets = self.headers.values_mut().chain(self.cookies.values_mut());
+        for secret in
+            secrets.chain(&mut self.subprotocols).chain(&mut self.proxy).chain(&mut self.url)
+        {
+            secret.make_path_absolute()?;
+        }
+        let paths =
+            [&mut self.ca, &mut self.client_cert, &mut self.client_key, &mut self.unix_socket];
+        for path in paths.into_iter().flatten() {
+            *path = std::path::absolute(&path)?;
+        }
+        Ok(())
+    }
+
     /// The URL without its query, which can have a token.
     fn shown_url(&self) -> String {
         let Some(url) = &self.url else { return String::new() };

@@ -26,6 +26,8 @@ pub(crate) enum Code {
     Unsure = 6,
     /// Changes may be missing.
     Gap = 7,
+    /// The output can't be written. A request has succeeded.
+    Output = 8,
     /// Ctrl-C, as a shell reports it.
     Interrupted = 130,
 }
@@ -41,6 +43,7 @@ Exit codes:
   5  timed out
   6  unsure: the server may have acted on the request
   7  gap: changes may be missing (with --fail-on-gap)
+  8  output: the reply can't be printed; a request has succeeded
   130  interrupted with Ctrl-C";
 
 /// Why a command failed.

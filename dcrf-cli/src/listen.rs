@@ -91,7 +91,6 @@ pub(crate) async fn run(args: &ListenArgs, target: &Target, out: Output) -> Resu
     let client = target.builder().start_idle().connect_lazy()?;
     let listening = client.listen::<Json>(selector);
     let mut listener = listening.map_err(|rejected| Failure::usage(rejected.to_string()))?;
-    let _losses = state::report_losses(&client, out);
     let events = client.events();
     let calls = async {
         match request {
@@ -100,9 +99,10 @@ pub(crate) async fn run(args: &ListenArgs, target: &Target, out: Output) -> Resu
         }
     };
     let mut calls = pin!(calls);
+    let first = client.events();
     client.open();
-    let connected = limits.first(client.connected()).await?;
-    connected.map_err(|reason| Failure::closed(&reason))?;
+    limits.first(state::first_attempt(first, target)).await??;
+    let _losses = state::report_losses(&client, out);
     out.state(DIM, "listening; Ctrl-C ends");
     loop {
         let next = async {

@@ -32,7 +32,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 use crate::args::{Cli, Command};
-use crate::failure::Failure;
+use crate::failure::{Code, Failure};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -77,6 +77,10 @@ async fn dispatch(cli: Cli) -> Result<(), Failure> {
 }
 
 /// Success if the reader of standard output has gone away: it has read enough.
+#[expect(clippy::needless_pass_by_value, reason = "for `or_else`")]
 fn unless_closed(error: io::Error) -> Result<(), Failure> {
-    if error.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error.into()) }
+    if error.kind() == io::ErrorKind::BrokenPipe {
+        return Ok(());
+    }
+    Err(Failure::new(Code::Output, format!("standard output can't be written: {error}")))
 }

@@ -220,6 +220,9 @@ pub(crate) async fn get(args: &GetArgs, target: &Target, out: Output) -> Result<
     let resource = ResourceDescription::new(&args.stream).lookup_field(&args.lookup.lookup);
     let mut request = resource.retrieve(fields::pk(&args.key));
     for (name, value) in fields::parse(&args.fields).map_err(Failure::usage)? {
+        if name == args.lookup.lookup {
+            return Err(Failure::usage(format!("{name} is the key, which is {}", args.key)));
+        }
         request = request.arg(&name, value);
     }
     finish(request, Effect::Read, target, out).await
@@ -230,6 +233,7 @@ pub(crate) async fn create(args: CreateArgs, target: &Target, out: Output) -> Re
         let work = Work::new("create", &args.stream, "pk", target);
         return import::run(source, work, &args.many, target, out).await;
     }
+    args.many.check_unused()?;
     let data = fields::parse(&args.fields).map_err(Failure::usage)?;
     let request = Request::create(&args.stream, &data);
     finish(request, Effect::Write, target, out).await
@@ -245,6 +249,7 @@ pub(crate) async fn change(
         let work = Work::new(action, &args.stream, &args.lookup.lookup, target);
         return import::run(source, work, &args.many, target, out).await;
     }
+    args.many.check_unused()?;
     let [key, changed @ ..] = args.arguments.as_slice() else { unreachable!("clap requires one") };
     if key.contains('=') {
         return Err(Failure::usage(format!("which object? Write its key before {key}")));
@@ -264,6 +269,7 @@ pub(crate) async fn delete(args: DeleteArgs, target: &Target, out: Output) -> Re
     let source = match Source::of(&args.keys, &args.many)? {
         Some(source) => source,
         None if args.keys.len() == 1 => {
+            args.many.check_unused()?;
             let resource = ResourceDescription::new(&args.stream).lookup_field(&args.lookup.lookup);
             let request = resource.delete(fields::pk(&args.keys[0]));
             return finish(request, Effect::Write, target, out).await;

@@ -2,10 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use dcrf_tokio::{Client, ClientEvent, ConnectionState};
+use dcrf_tokio::{Client, ClientEvent, CloseReason, ConnectError, ConnectionState, Events};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::task::JoinHandle;
 
+use crate::connection::Target;
+use crate::failure::Failure;
 use crate::output::{self, BAD, CHANGED, GOOD, Output};
 
 /// Ends a task when it is dropped.
@@ -59,6 +61,28 @@ pub(crate) fn report_losses(client: &Client, out: Output) -> Background {
             }
         }
     })
+}
+
+/// Waits for the first attempt to connect, of a client that has just been opened. `events` began before.
+///
+/// # Errors
+///
+/// It failed.
+pub(crate) async fn first_attempt(mut events: Events, target: &Target) -> Result<(), Failure> {
+    while let Some(event) = events.next().await {
+        match event {
+            ClientEvent::State(ConnectionState::Connected) => return Ok(()),
+            ClientEvent::State(ConnectionState::Waiting { error, .. }) => {
+                let endpoint = target.endpoint.to_string();
+                return Err(ConnectError::Failed { endpoint, error }.into());
+            }
+            ClientEvent::State(ConnectionState::Closed(reason)) => {
+                return Err(Failure::closed(&reason));
+            }
+            _ => {}
+        }
+    }
+    Err(Failure::closed(&CloseReason::ByCaller))
 }
 
 /// A progress bar on standard error. Without a terminal that can redraw a line, it draws nothing.

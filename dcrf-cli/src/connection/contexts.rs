@@ -32,7 +32,7 @@ pub(crate) struct Context {
     #[serde(skip_serializing_if = "IndexMap::is_empty")]
     pub(crate) cookies: IndexMap<String, Secret>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(crate) subprotocols: Vec<String>,
+    pub(crate) subprotocols: Vec<Secret>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) origin: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]

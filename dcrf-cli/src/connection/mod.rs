@@ -40,13 +40,13 @@ pub(crate) struct ConnectionArgs {
     /// Adds a cookie to the handshake, from `env:VARIABLE` or `@FILE`
     #[arg(long = "cookie", global = true, hide_short_help = true, value_name = "NAME=VALUE")]
     pub(crate) cookies: Vec<Secret>,
-    /// Offers a subprotocol
+    /// Offers a subprotocol. NAME can be `env:VARIABLE` or `@FILE`, and must be for a secret
     #[arg(long = "subprotocol", global = true, hide_short_help = true, value_name = "NAME")]
-    pub(crate) subprotocols: Vec<String>,
+    pub(crate) subprotocols: Vec<Secret>,
     /// Sets the header Origin. By default it is derived from the URL
     #[arg(long, global = true, hide_short_help = true)]
     pub(crate) origin: Option<String>,
-    /// A shell command that prints a token. It runs before each connection, and has `DCRF_REFRESH=1` if the server has
+    /// A shell command that prints a token. It runs before each connection, and has 10 seconds, and `DCRF_REFRESH=1` if the server has
     /// rejected the last token
     #[arg(long, global = true, hide_short_help = true, value_name = "COMMAND")]
     pub(crate) token_cmd: Option<String>,
@@ -265,6 +265,7 @@ impl Context {
         let mut checked = self.clone();
         checked.headers.retain(|_, value| is_readable(value));
         checked.cookies.retain(|_, value| is_readable(value));
+        checked.subprotocols.retain(is_readable);
         checked.proxy = checked.proxy.filter(is_readable);
         if self.url.as_ref().is_some_and(is_readable) {
             let target = checked.target(args)?;
@@ -295,7 +296,7 @@ impl Context {
             endpoint,
             headers: self.headers.into_iter().map(read).collect::<Result<_, _>>()?,
             cookies: self.cookies.into_iter().map(read).collect::<Result<_, _>>()?,
-            subprotocols: self.subprotocols,
+            subprotocols: self.subprotocols.iter().map(Secret::read).collect::<Result<_, _>>()?,
             origin: self.origin,
             token_cmd: self.token_cmd,
             token_as: self.token_as.unwrap_or_default(),

@@ -21,6 +21,16 @@ impl Secret {
         is_literal.then_some(&self.0)
     }
 
+    /// # Errors
+    ///
+    /// There is no current folder.
+    pub(crate) fn make_path_absolute(&mut self) -> std::io::Result<()> {
+        if let Some(path) = self.0.strip_prefix('@') {
+            self.0 = format!("@{}", std::path::absolute(path)?.display());
+        }
+        Ok(())
+    }
+
     /// Reads the value. Spaces and line breaks at the end of a file do not count.
     ///
     /// # Errors

@@ -26,6 +26,8 @@ pub(crate) enum Outcome {
 pub(crate) struct Account {
     pub(crate) done: u64,
     pub(crate) refused: u64,
+    /// How many of the refused the user may not write.
+    pub(crate) unauthorized: u64,
     pub(crate) unsure: u64,
     pub(crate) not_sent: u64,
     pub(crate) earlier: u64,
@@ -47,7 +49,8 @@ impl Account {
         let code = match &stopped {
             _ if self.unsure > 0 => Code::Unsure,
             Some(failure) => failure.code,
-            None if self.refused > 0 => Code::Refused,
+            None if self.refused > self.unauthorized => Code::Refused,
+            None if self.refused > 0 => Code::NotAuthorized,
             None => return None,
         };
         let message = match stopped {

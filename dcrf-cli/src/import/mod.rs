@@ -23,6 +23,7 @@ use crate::fields::Object;
 use crate::output::{BAD, CHANGED, DIM, Output};
 use crate::signals::interrupted;
 use crate::state::{self, bar};
+use crate::unless_closed;
 
 /// The options for many objects.
 #[derive(Args, Debug)]
@@ -40,6 +41,20 @@ pub(crate) struct ManyArgs {
     /// Standard input is CSV. Files that end in .csv always are. A column named `NAME:=` has JSON
     #[arg(long)]
     pub(crate) csv: bool,
+}
+
+impl ManyArgs {
+    /// # Errors
+    ///
+    /// An option for many objects is given, and there is one.
+    pub(crate) fn check_unused(&self) -> Result<(), Failure> {
+        if self.journal.is_some() || self.csv {
+            return Err(Failure::usage(
+                "--journal and --csv are for many objects, from @FILE or `-`",
+            ));
+        }
+        Ok(())
+    }
 }
 
 /// The request for each object.
@@ -227,8 +242,9 @@ impl Import {
                     "null" => Ok(()),
                     _ => self.out.row(&row),
                 });
-                if let Err(error) = printed {
-                    self.stop(error.into());
+                // Without a reader the import goes on.
+                if let Err(failure) = printed.or_else(unless_closed) {
+                    self.stop(failure);
                 }
                 return;
             }
@@ -243,6 +259,9 @@ impl Import {
             self.note(CHANGED, &format!("{place} may have been written: {message}"));
             self.record(number, Outcome::Unsure);
         } else if let RequestError::ErrorReply(_) | RequestError::Rejected(_) = error {
+            if let Some(401 | 403) = error.status() {
+                self.account.unauthorized += 1;
+            }
             self.note(BAD, &format!("{}: {message}", place(number, line)));
             self.record(number, Outcome::Refused);
         } else {

@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::thread;
 
+use csv::StringRecord;
+use memchr::memchr_iter;
 use serde_json::value::RawValue;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
@@ -128,6 +130,21 @@ impl Read for Counted {
     }
 }
 
+/// Counts the quotes in a file.
+struct Quotes<R> {
+    input: R,
+    seen: Rc<Cell<usize>>,
+}
+
+impl<R: Read> Read for Quotes<R> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let read = self.input.read(bytes)?;
+        let quotes = memchr_iter(b'"', &bytes[..read]).count();
+        self.seen.set(self.seen.get() + quotes);
+        Ok(read)
+    }
+}
+
 /// The receiver has gone away.
 struct Gone;
 
@@ -170,30 +187,24 @@ impl Sending {
     }
 
     fn csv(&self, input: impl BufRead) {
-        let mut reader = csv::Reader::from_reader(input);
-        let names = match reader.headers() {
-            Ok(names) => names.clone(),
-            Err(error) => return drop(self.send(1, Err(format!("this is not CSV: {error}")))),
+        let quotes = Rc::new(Cell::new(0));
+        let input = Quotes { input, seen: quotes.clone() };
+        let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::Headers).from_reader(input);
+        let names = match reader.headers().map_err(not_csv).and_then(columns) {
+            Ok(names) => names,
+            Err(problem) => return drop(self.send(1, Err(problem))),
         };
-        if let Some(other) = names.get(0).filter(|_| names.len() == 1).and_then(other_delimiter) {
-            return drop(
-                self.send(
-                    1,
-                    Err(format!("the columns must be separated by commas, not by {other}")),
-                ),
-            );
-        }
-        for (number, row) in (1..).zip(reader.records()) {
-            let read = row.map_err(|error| format!("this is not CSV: {error}")).and_then(|row| {
-                let line = row.position().map_or(0, csv::Position::line);
-                let cells = names.iter().zip(row.iter());
-                // An empty cell of JSON leaves its field out.
-                let cells =
-                    cells.filter(|(name, cell)| !name.ends_with(":=") || !cell.trim().is_empty());
-                let object =
-                    cells.map(|(name, cell)| json_cell(name, cell)).collect::<Result<Object, _>>();
-                let object = object.map_err(|problem| format!("line {line}: {problem}"))?;
-                Ok(Item { checksum: checksum(&object), object, line: Some(line) })
+        let mut rows = reader.records().peekable();
+        let mut number = 0;
+        while let Some(row) = rows.next() {
+            number += 1;
+            let has_open_quote = rows.peek().is_none() && quotes.get() % 2 == 1;
+            let read = row.map_err(not_csv).and_then(|row| {
+                // A quote within a cell is a character. One that was never closed has taken in the rest of the file.
+                if has_open_quote && row.iter().any(|cell| cell.contains('\n')) {
+                    return Err(format!("line {}: a quote is not closed", line_of(&row)));
+                }
+                object_of(&names, &row)
             });
             let is_broken = read.is_err();
             if self.send(number, read).is_err() || is_broken {
@@ -221,13 +232,40 @@ fn not_json(number: u64, error: &serde_json::Error) -> String {
     format!("object {number} is not JSON: {error}{hint}")
 }
 
-/// What separates the columns of a file that has no commas.
-fn other_delimiter(header: &str) -> Option<&'static str> {
-    match () {
-        () if header.contains(';') => Some("semicolons"),
-        () if header.contains('\t') => Some("tabs"),
-        () => None,
+#[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
+fn not_csv(error: csv::Error) -> String {
+    format!("this is not CSV: {error}")
+}
+
+/// The names of the columns.
+fn columns(header: &StringRecord) -> Result<StringRecord, String> {
+    if header.len() == 1 {
+        let other = [(';', "semicolons"), ('\t', "tabs")];
+        if let Some((_, name)) = other.iter().find(|(delimiter, _)| header[0].contains(*delimiter))
+        {
+            return Err(format!("the columns must be separated by commas, not by {name}"));
+        }
     }
+    let names = || header.iter().map(|name| name.trim_end_matches(":="));
+    let twice = names().enumerate().find(|(at, name)| names().take(*at).any(|its| its == *name));
+    match twice {
+        Some((_, name)) => Err(format!("there are two columns with the name {name:?}")),
+        None => Ok(header.clone()),
+    }
+}
+
+fn line_of(row: &StringRecord) -> u64 {
+    row.position().map_or(0, csv::Position::line)
+}
+
+/// The object of a row. An empty cell of JSON leaves its field out.
+fn object_of(names: &StringRecord, row: &StringRecord) -> Result<Item, String> {
+    let line = line_of(row);
+    let cells = names.iter().zip(row.iter());
+    let cells = cells.filter(|(name, cell)| !name.ends_with(":=") || !cell.trim().is_empty());
+    let object: Result<Object, _> = cells.map(|(name, cell)| json_cell(name, cell)).collect();
+    let object = object.map_err(|problem| format!("line {line}: {problem}"))?;
+    Ok(Item { checksum: checksum(&object), object, line: Some(line) })
 }
 
 fn json_cell(name: &str, cell: &str) -> Result<(String, Box<RawValue>), String> {
@@ -300,5 +338,18 @@ mod tests {
         assert!(found[0].clone().unwrap_err().starts_with("line 2: the column done is not JSON"));
         let found = read(|sending| sending.csv(&b"a,b\n1\n"[..]));
         assert!(found[0].clone().unwrap_err().starts_with("this is not CSV"));
+        let found = read(|sending| sending.csv(&b" title , priority:= \n5\" pipe,7\n"[..]));
+        assert_eq!(found, [Ok(r#"{"title":"5\" pipe","priority":7}"#.into())]);
+    }
+
+    #[test]
+    fn csv_loses_nothing_silently() {
+        let found = read(|sending| sending.csv(&b"title,done:=,title:=\na,true,1\n"[..]));
+        assert_eq!(found, [Err("there are two columns with the name \"title\"".into())]);
+        let found = read(|sending| sending.csv(&b"title\na\n\"b\nc\nd\n"[..]));
+        assert_eq!(
+            found,
+            [Ok(r#"{"title":"a"}"#.into()), Err("line 3: a quote is not closed".into())]
+        );
     }
 }

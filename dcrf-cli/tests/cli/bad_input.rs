@@ -34,6 +34,13 @@ fn bad_input_is_answered_by_one_sentence() {
             "\"group=2\" is not a key: write --arg group=2 for an argument of the feed",
         ),
         (&["patch", "tasks", "4"], "nothing to patch: write fields, such as name=text"),
+        (&["get", "tasks", "1", "pk:=2"], "pk is the key, which is 1"),
+        (&["create", "tasks", "title=x", "--csv"], "--journal and --csv are for many objects"),
+        (&["delete", "tasks", "1", "--journal", "j"], "--journal and --csv are for many objects"),
+        (
+            &["create", "tasks", "@lines.txt", "--journal", "."],
+            ": a journal must be a regular file",
+        ),
         (&["watch", "tasks", "--until", "{"], "--until is not JSON: EOF while parsing"),
         (&["watch", "tasks", "--for", "1mm"], "is not a time"),
         (&["watch", "tasks", "--count", "0"], "0 is not in 1.."),

@@ -1,6 +1,9 @@
 //! Contexts, and what they connect with.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener};
+use std::thread;
 
 use dcrf_tests::server::Server;
 
@@ -124,7 +127,7 @@ fn login_stores_the_session_in_the_context() {
         Printed::of(command.stdin(fs::File::open(path).unwrap()).spawn().unwrap())
     };
     login(&[], "hunter2\n").assert_failed(4, "the server did not accept user and password");
-    login(&[], "").assert_failed(2, "standard input has no password");
+    login(&[], "").assert_failed(2, "there is no password");
     login(&["--page", "/nowhere/"], "wonderland\n")
         .assert_failed(1, "the login page /nowhere/ answers with HTTP status 404");
     let signed_in = login(&[], "wonderland\n");
@@ -146,4 +149,73 @@ fn options_come_before_the_environment() {
     command.env("DCRF_CONTEXT", "local").env("DCRF_CONFIG", dcrf.config());
     Printed::of(command.spawn().unwrap()).assert_code(0);
     dcrf.run(&["list", "tasks", "-c", "local", "-u", "ws://x/"]).assert_code(2);
+}
+
+/// A login page that answers a form like this.
+fn login_server(answer: &'static str) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut reader = BufReader::new(stream.try_clone().unwrap());
+            let (mut line, mut is_post, mut length) = (String::new(), false, 0);
+            while reader.read_line(&mut line).unwrap() > 2 {
+                is_post |= line.starts_with("POST ");
+                if let Some(value) = line.to_lowercase().strip_prefix("content-length: ") {
+                    length = value.trim().parse().unwrap();
+                }
+                line.clear();
+            }
+            reader.read_exact(&mut vec![0; length]).unwrap();
+            let answer = if is_post { answer } else { "200 OK\r\n" };
+            write!(stream, "HTTP/1.1 {answer}content-length: 0\r\n\r\n").unwrap();
+        }
+    });
+    address
+}
+
+#[test]
+fn only_a_session_of_the_user_is_stored() {
+    for answer in [
+        "200 OK\r\nset-cookie: sessionid=anonymous\r\n",
+        "302 Found\r\nset-cookie: sessionid=\"\"; Max-Age=0\r\n",
+        "302 Found\r\nset-cookie: sessionid=env:HOME\r\n",
+        "302 Found\r\nset-cookie: sessionid=@/etc/hostname\r\n",
+        "302 Found\r\n",
+    ] {
+        let dcrf = Dcrf::at("");
+        dcrf.add_context(&["local", &format!("ws://{}/", login_server(answer))]).assert_code(0);
+        let printed = dcrf.run_with_input(&["login", "alice"], "wonderland\n");
+        printed.assert_failed(4, "the server did not accept user and password");
+        assert!(!fs::read_to_string(dcrf.config()).unwrap().contains("sessionid"), "{answer}");
+    }
+}
+
+#[test]
+fn paths_of_a_context_work_from_any_folder() {
+    let server = Server::shared();
+    let dcrf = Dcrf::at("");
+    fs::write(dcrf.folder.path().join("token"), "Token tok-alice").unwrap();
+    let url = server.url("/ws/authenticated/");
+    dcrf.add_context(&["local", &url, "--header", "authorization=@token"]).assert_code(0);
+    let mut command = dcrf.command(&["list", "tasks"]);
+    Printed::of(command.current_dir("/").spawn().unwrap()).assert_code(0);
+    dcrf.add_context(&["", &url]).assert_failed(2, "the name must not be empty or have spaces");
+}
+
+#[cfg(unix)]
+#[test]
+fn linked_configuration_stays_a_link() {
+    let dcrf = Dcrf::at("");
+    let real = dcrf.folder.path().join("real.toml");
+    fs::write(&real, "").unwrap();
+    fs::create_dir_all(dcrf.config().parent().unwrap()).unwrap();
+    std::os::unix::fs::symlink(&real, dcrf.config()).unwrap();
+    dcrf.add_context(&["local", "ws://127.0.0.1:1/"]).assert_code(0);
+    assert!(fs::read_to_string(real).unwrap().contains("local"));
+    fs::write(dcrf.config(), "[contexts.x]\nheaders = \"Token hunter2\"\n").unwrap();
+    let printed = dcrf.run(&["context", "list"]);
+    printed.assert_failed(2, "config.toml, line 2: this is not the form of a configuration");
+    assert!(!printed.stderr.contains("hunter2"));
 }

@@ -92,6 +92,18 @@ fn wrong_rows_of_csv_are_named_by_their_line() {
 }
 
 #[test]
+fn import_goes_on_without_a_reader_and_names_missing_rights() {
+    let dcrf = Dcrf::at(&Server::shared().url("/ws/"));
+    fs::write(dcrf.folder.path().join("tasks.jsonl"), lines("unread", 50)).unwrap();
+    let mut child = dcrf.spawn(&["create", "tasks", "@tasks.jsonl"]);
+    drop(child.stdout.take());
+    let printed = Printed::of(child);
+    assert_eq!((printed.code, printed.stderr.as_str()), (0, "50 done, 0 refused, 0 unsure\n"));
+    let private = dcrf.run_with_input(&["create", "private", "-"], &lines("private", 2));
+    assert_eq!(private.code, 4, "{}", private.stderr);
+}
+
+#[test]
 fn journal_belongs_to_one_server() {
     let (one, other) = (Dcrf::at(&Server::shared().url("/ws/")), Server::start().unwrap());
     fs::write(one.folder.path().join("tasks.jsonl"), lines("journal", 3)).unwrap();

@@ -45,6 +45,27 @@ fn numbers_and_text_are_as_the_server_sent_them() {
     assert_eq!(escape, "text  \\u{1b}[2J\\u{9b}x\n");
 }
 
+#[cfg(unix)]
+#[test]
+fn full_disk_is_no_wrong_argument() {
+    let dcrf = Dcrf::at(&Server::shared().url("/ws/"));
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut command = dcrf.command(&["list", "tasks"]);
+    let printed = crate::command::Printed::of(command.stdout(full).spawn().unwrap());
+    printed.assert_failed(8, "standard output can't be written: No space left on device");
+}
+
+#[test]
+fn object_like_a_page_keeps_its_fields() {
+    let dcrf = Dcrf::at(&Server::shared().url("/ws/"));
+    let page = r#"page:={"count": 1, "limit": 1, "offset": 0, "results": [1], "title": "x"}"#;
+    let echo = dcrf.run(&["call", "tools", "echo", page, "-o", "raw"]).stdout;
+    let data = r#"data:={"count": 1, "limit": 1, "offset": 0, "results": [1], "title": "x"}"#;
+    let status = dcrf.run(&["call", "tools", "status", "code:=200", data]).json_lines();
+    assert!(echo.contains("results"));
+    assert_eq!((status.len(), &status[0]["title"]), (1, &"x".into()));
+}
+
 #[test]
 fn reader_that_goes_away_is_no_error() {
     let dcrf = Dcrf::at(&Server::shared().url("/ws/"));

@@ -230,6 +230,9 @@ fn pushed_messages_are_listened_to() {
     let silent = dcrf.run(&["listen", "--for", "200ms", "-q"]);
     assert_eq!((silent.code, silent.stdout.as_str(), silent.stderr.as_str()), (0, "", ""));
     dcrf.run(&["listen", "--for", "200ms", "--count", "1"]).assert_code(5);
+    Dcrf::at("ws://127.0.0.1:1/")
+        .run(&["listen"])
+        .assert_failed(3, "could not connect to ws://127.0.0.1:1/");
 }
 
 #[test]

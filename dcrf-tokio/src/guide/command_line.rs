@@ -152,6 +152,7 @@
 //! | 5 | timed out |
 //! | 6 | unsure: the server may have acted on the request |
 //! | 7 | changes may be missing, with `--fail-on-gap` |
+//! | 8 | the output can't be written; a request has succeeded |
 //! | 130 | interrupted with Ctrl-C |
 //!
 //! `--for` limits the whole command, with the time to connect. A shell lets jobs in the background of a script ignore Ctrl-C:

@@ -2,7 +2,7 @@
 
 use dcrf_tests::server::{Entry, Server};
 
-use super::{daphne, doctor, uvicorn};
+use super::{Dcrf, Diagnosed, daphne, doctor, uvicorn};
 
 #[test]
 fn wrong_path() {
@@ -99,7 +99,7 @@ fn subprotocol_that_is_not_selected() {
 fn token_in_the_query_is_not_shown() {
     let server = Server::start().unwrap();
     let url = format!("{}?token=hunter2", server.url("/ws/"));
-    let diagnosed = doctor(&url, &["tasks", "--pk", "pk"]);
+    let diagnosed = Diagnosed::of(Dcrf::at(&url).run(&["doctor", "tasks"]));
     diagnosed.assert_healthy();
     assert!(!diagnosed.printed.stdout.contains("hunter2"));
     let sent = server.journal();
