@@ -8,6 +8,7 @@
 //! - [`proxy`] is a network with faults on demand.
 //! - [`recoveries`] collects recovery times.
 //! - [`story_server`] is what a story connects to: the real server, or its [`mirror`] in memory.
+//! - [`terminal`] runs a program in a pseudo-terminal.
 //! - [`observe`] waits for what a story asserts.
 
 pub mod adapter;
@@ -23,6 +24,7 @@ pub mod resource;
 pub mod server;
 pub mod stories;
 pub mod story_server;
+pub mod terminal;
 
 // Compiles the examples of the README as tests.
 #[cfg(doctest)]

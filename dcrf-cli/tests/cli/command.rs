@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use dcrf_tests::terminal::Terminal;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -66,6 +67,16 @@ impl Dcrf {
 
     pub(crate) fn spawn(&self, arguments: &[impl AsRef<OsStr>]) -> Child {
         self.command(arguments).spawn().unwrap()
+    }
+
+    /// Starts the command on a screen of this size, with more environment variables.
+    pub(crate) fn start_in_terminal(
+        &self,
+        arguments: &[&str],
+        size: (u16, u16),
+        environment: &[(&str, &str)],
+    ) -> Terminal {
+        Terminal::start(self.command(arguments).envs(environment.iter().copied()), size)
     }
 
     pub(crate) fn run(&self, arguments: &[impl AsRef<OsStr>]) -> Printed {

@@ -1,11 +1,11 @@
 //! `dcrf watch --live` in a terminal.
 
 use dcrf_tests::server::Server;
+use dcrf_tests::terminal::Terminal;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use crate::command::Dcrf;
-use crate::screen::Screen;
 
 const LIVE: [&str; 3] = ["watch", "tasks", "--live"];
 const SIZE: (u16, u16) = (100, 24);
@@ -14,7 +14,7 @@ const RIGHT: &str = "\x1b[C";
 
 struct Table {
     server: Server,
-    screen: Screen,
+    screen: Terminal,
     tasks: dcrf_blocking::Resource<Value>,
     _dcrf: Dcrf,
 }
@@ -27,7 +27,7 @@ fn open(titles: &[&str], size: (u16, u16)) -> Table {
         tasks.create(&json!({"title": title, "priority": 9 + at})).unwrap();
     }
     let dcrf = Dcrf::at(&server.url("/ws/"));
-    let screen = Screen::start(&dcrf, &LIVE, size, &[]);
+    let screen = dcrf.start_in_terminal(&LIVE, size, &[]);
     Table { server, screen, tasks, _dcrf: dcrf }
 }
 
@@ -51,10 +51,10 @@ fn table_follows_the_server_and_is_restored() {
     table.screen.expect("Sow", |screen| screen.contains("Sow") && !screen.contains("Mow"));
     table.tasks.delete(key(&task)).unwrap();
     table.screen.expect("no Sow", |screen| !screen.contains("Sow"));
-    assert!(table.screen.state().alternate_screen());
+    assert!(table.screen.screen().alternate_screen());
     table.screen.press("q");
     assert_eq!(table.screen.wait(), 0);
-    let state = table.screen.state();
+    let state = table.screen.screen();
     assert!(!state.alternate_screen() && !state.hide_cursor());
     assert_eq!(state.contents(), "");
 }
@@ -149,11 +149,11 @@ fn table_fits_a_screen_of_any_size() {
 fn signal_restores_the_terminal() {
     for (signal, code) in [(Signal::TERM, 143), (Signal::HUP, 129), (Signal::INT, 130)] {
         let dcrf = Dcrf::at(&Server::shared().url("/ws/"));
-        let mut screen = Screen::start(&dcrf, &LIVE, SIZE, &[]);
+        let mut screen = dcrf.start_in_terminal(&LIVE, SIZE, &[]);
         screen.expect_text(&["live"]);
         kill_process(Pid::from_raw(screen.pid()).unwrap(), signal).unwrap();
         assert_eq!(screen.wait(), code);
-        assert!(!screen.state().alternate_screen() && !screen.state().hide_cursor());
+        assert!(!screen.screen().alternate_screen() && !screen.screen().hide_cursor());
     }
 }
 
@@ -161,11 +161,11 @@ fn signal_restores_the_terminal() {
 fn no_color_is_respected() {
     let dcrf = Dcrf::at(&Server::shared().url("/ws/"));
     for (value, has_colors) in [("", true), ("1", false)] {
-        let mut screen = Screen::start(&dcrf, &LIVE, SIZE, &[("NO_COLOR", value)]);
+        let mut screen = dcrf.start_in_terminal(&LIVE, SIZE, &[("NO_COLOR", value)]);
         screen.expect_text(&["live", "events/s"]);
         let cells = (0..24).flat_map(|row| (0..100).map(move |column| (row, column)));
         let colors = cells.filter(|(row, column)| {
-            let cell = screen.state().cell(*row, *column).unwrap();
+            let cell = screen.screen().cell(*row, *column).unwrap();
             cell.fgcolor() != vt100::Color::Default || cell.bgcolor() != vt100::Color::Default
         });
         assert_eq!(colors.count() > 0, has_colors, "NO_COLOR={value}");
@@ -178,10 +178,10 @@ fn no_color_is_respected() {
 fn time_ends_the_table() {
     let dcrf = Dcrf::at(&Server::shared().url("/ws/"));
     let arguments = [LIVE.as_slice(), &["--for", "1s"]].concat();
-    let mut screen = Screen::start(&dcrf, &arguments, SIZE, &[]);
+    let mut screen = dcrf.start_in_terminal(&arguments, SIZE, &[]);
     screen.expect_text(&["live"]);
     assert_eq!(screen.wait(), 0);
-    assert!(!screen.state().alternate_screen());
+    assert!(!screen.screen().alternate_screen());
 }
 
 #[test]
@@ -190,7 +190,7 @@ fn feed_without_acknowledgement_is_followed() {
     let dcrf = Dcrf::at(&server.url("/ws/"));
     let posts = dcrf_blocking::connect(&server.url("/ws/")).unwrap().resource::<Value>("posts");
     let arguments = ["watch", "posts", "--live", "--no-ack", "--key-at", "/message/pk"];
-    let mut screen = Screen::start(&dcrf, &arguments, SIZE, &[]);
+    let mut screen = dcrf.start_in_terminal(&arguments, SIZE, &[]);
     screen.expect_text(&["live"]);
     posts.create(&json!({"title": "documented"})).unwrap();
     screen.expect_text(&["documented"]);
@@ -207,12 +207,12 @@ fn feed_and_list_have_the_same_arguments() {
     issues.create(&json!({"title": "listed-of-1", "project": 1})).unwrap();
     let feed = ["--action", "subscribe_project", "--arg", "project:=2"];
     let arguments = [["watch", "issues", "--live"].as_slice(), &feed].concat();
-    let mut screen = Screen::start(&dcrf, &arguments, SIZE, &[]);
+    let mut screen = dcrf.start_in_terminal(&arguments, SIZE, &[]);
     screen.expect_text(&["live", "listed-of-2"]);
     issues.create(&json!({"title": "later-of-1", "project": 1})).unwrap();
     issues.create(&json!({"title": "later-of-2", "project": 2})).unwrap();
     screen.expect_text(&["later-of-2"]);
-    assert!(!screen.state().contents().contains("-of-1"), "{}", screen.state().contents());
+    assert!(!screen.screen().contents().contains("-of-1"), "{}", screen.screen().contents());
     screen.press("q");
     assert_eq!(screen.wait(), 0);
 }
@@ -221,12 +221,12 @@ fn feed_and_list_have_the_same_arguments() {
 fn collection_that_fails_for_good_ends_with_its_code() {
     let dcrf = Dcrf::at(&Server::shared().url("/ws/"));
     let arguments = ["watch", "tasks", "--live", "--action", "no_such_action"];
-    let mut screen = Screen::start(&dcrf, &arguments, SIZE, &[]);
+    let mut screen = dcrf.start_in_terminal(&arguments, SIZE, &[]);
     assert_eq!(screen.wait(), 1);
     screen.expect_text(&["error: ", "name it with --action"]);
-    assert!(!screen.state().alternate_screen());
+    assert!(!screen.screen().alternate_screen());
 
-    let mut screen = Screen::start(&Dcrf::at("ws://127.0.0.1:9/"), &LIVE, SIZE, &[]);
+    let mut screen = Dcrf::at("ws://127.0.0.1:9/").start_in_terminal(&LIVE, SIZE, &[]);
     assert_eq!(screen.wait(), 3);
 }
 
@@ -234,7 +234,7 @@ fn collection_that_fails_for_good_ends_with_its_code() {
 fn what_cannot_be_shown_is_a_usage_error() {
     let dcrf = Dcrf::at("ws://127.0.0.1:9/");
     dcrf.run(&LIVE).assert_failed(2, "--live needs a terminal: ");
-    let mut screen = Screen::start(&dcrf, &LIVE, SIZE, &[("TERM", "dumb")]);
+    let mut screen = dcrf.start_in_terminal(&LIVE, SIZE, &[("TERM", "dumb")]);
     assert_eq!(screen.wait(), 2);
     screen.expect_text(&["--live needs a terminal that can place text"]);
     for other in
@@ -248,11 +248,12 @@ fn what_cannot_be_shown_is_a_usage_error() {
 #[test]
 fn key_is_found_whether_it_is_called_pk_or_id() {
     let dcrf = Dcrf::at(&Server::shared().url("/ws/"));
-    let mut screen = Screen::start(&dcrf, &["watch", "cards", "--live"], SIZE, &[]);
+    let mut screen = dcrf.start_in_terminal(&["watch", "cards", "--live"], SIZE, &[]);
     screen.expect_text(&["live", "ID", "card 3"]);
     screen.press("q");
     assert_eq!(screen.wait(), 0);
-    let mut screen = Screen::start(&dcrf, &["watch", "cards", "--live", "--pk", "slug"], SIZE, &[]);
+    let mut screen =
+        dcrf.start_in_terminal(&["watch", "cards", "--live", "--pk", "slug"], SIZE, &[]);
     screen.expect_text(&["no row has a primary key in the field slug: name the field with --pk"]);
     assert_eq!(screen.wait(), 1);
 }

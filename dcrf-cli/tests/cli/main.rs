@@ -13,7 +13,6 @@ mod one_shot;
 mod output;
 mod picture;
 mod record;
-mod screen;
 mod secrets;
 mod terminal;
 mod watch;

@@ -7,7 +7,6 @@ use dcrf_tests::server::Server;
 use vt100::{Cell, Color};
 
 use crate::command::Dcrf;
-use crate::screen::Screen;
 
 const COLS: u16 = 84;
 const ROWS: u16 = 20;
@@ -133,7 +132,7 @@ fn record_commands(dcrf: &Dcrf, commands: &[&[&str]], recording: &mut Recording)
         });
         shown.process(format!("dcrf {}\r\n", typed.collect::<Vec<_>>().join(" ")).as_bytes());
         recording.add(shown.screen(), 1.0);
-        let mut screen = Screen::start(dcrf, arguments, (COLS, ROWS), &[]);
+        let mut screen = dcrf.start_in_terminal(arguments, (COLS, ROWS), &[]);
         screen.wait();
         shown.process(screen.received());
         recording.add(shown.screen(), 2.5);
@@ -152,22 +151,22 @@ fn session_is_recorded() {
     ];
     record_commands(&dcrf, &commands, &mut recording);
 
-    let mut live = Screen::start(&dcrf, &["watch", "tasks", "--live"], (COLS, ROWS), &[]);
+    let mut live = dcrf.start_in_terminal(&["watch", "tasks", "--live"], (COLS, ROWS), &[]);
     live.expect_text(&["live", "Write docs"]);
-    recording.add(live.state(), 2.0);
+    recording.add(live.screen(), 2.0);
     for (key, title) in [(2, "Ship 0.1"), (4, "Answer issues"), (1, "Plan 0.2")] {
         dcrf.run(&["patch", "tasks", &key.to_string(), &format!("title={title}"), "done:=true"])
             .assert_code(0);
         live.expect_text(&[title]);
-        recording.add(live.state(), 1.2);
+        recording.add(live.screen(), 1.2);
     }
     server.kill().unwrap();
     live.expect_text(&["out of date"]);
-    recording.add(live.state(), 2.0);
+    recording.add(live.screen(), 2.0);
     server.restart().unwrap();
     dcrf.run(&["create", "tasks", "title=Made while it was away"]).assert_code(0);
     live.expect_text(&["live", "Made while it was away"]);
-    recording.add(live.state(), 3.0);
+    recording.add(live.screen(), 3.0);
     live.press("q");
     assert_eq!(live.wait(), 0);
 

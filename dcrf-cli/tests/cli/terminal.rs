@@ -3,9 +3,9 @@
 use std::fs;
 
 use dcrf_tests::server::Server;
+use dcrf_tests::terminal::Terminal;
 
 use crate::command::Dcrf;
-use crate::screen::Screen;
 
 const SIZE: (u16, u16) = (100, 24);
 
@@ -19,8 +19,8 @@ fn run(
     arguments: &[&str],
     size: (u16, u16),
     environment: &[(&str, &str)],
-) -> (u32, Screen) {
-    let mut screen = Screen::start(dcrf, arguments, size, environment);
+) -> (u32, Terminal) {
+    let mut screen = dcrf.start_in_terminal(arguments, size, environment);
     let code = screen.wait();
     (code, screen)
 }
@@ -30,7 +30,7 @@ fn list_is_a_table_that_fits() {
     let dcrf = dcrf();
     let (code, screen) = run(&dcrf, &["list", "row_pages", "limit:=2", "-q"], SIZE, &[]);
     assert_eq!(
-        (code, screen.state().contents().trim_end()),
+        (code, screen.screen().contents().trim_end()),
         (0, "ID  LABEL\n1   row 1\n2   row 2")
     );
     let long = "x".repeat(50);
@@ -47,8 +47,8 @@ fn colors_respect_no_color_and_dumb_terminals() {
     let color = |environment: &[(&str, &str)]| {
         let (code, screen) = run(&dcrf, &arguments, SIZE, environment);
         assert_eq!(code, 1);
-        assert!(screen.state().contents().starts_with("error: the server replied"));
-        screen.state().cell(0, 0).unwrap().fgcolor()
+        assert!(screen.screen().contents().starts_with("error: the server replied"));
+        screen.screen().cell(0, 0).unwrap().fgcolor()
     };
     assert_eq!(color(&[]), vt100::Color::Idx(1));
     assert_eq!(color(&[("NO_COLOR", "1")]), vt100::Color::Default);
@@ -61,14 +61,14 @@ fn import_has_a_progress_bar_unless_the_terminal_is_dumb() {
     let lines = "{\"title\": \"bar\"}\n".repeat(300);
     fs::write(dcrf.folder.path().join("tasks.jsonl"), lines).unwrap();
     let arguments = ["create", "tasks", "@tasks.jsonl", "-o", "raw"];
-    let mut screen = Screen::start(&dcrf, &arguments, SIZE, &[]);
+    let mut screen = dcrf.start_in_terminal(&arguments, SIZE, &[]);
     screen.expect("the account on the way", |screen| {
         screen.contains(" done, 0 refused, 0 unsure  [")
     });
     assert_eq!(screen.wait(), 0);
-    assert!(screen.state().contents().contains("300 done, 0 refused, 0 unsure"));
+    assert!(screen.screen().contents().contains("300 done, 0 refused, 0 unsure"));
 
-    let mut dumb = Screen::start(&dcrf, &arguments, SIZE, &[("TERM", "dumb")]);
+    let mut dumb = dcrf.start_in_terminal(&arguments, SIZE, &[("TERM", "dumb")]);
     assert_eq!(dumb.wait(), 0);
     assert!(!dumb.received().contains(&0x1b), "a dumb terminal got an escape sequence");
 }
@@ -78,11 +78,11 @@ fn password_is_asked_for_without_echo() {
     let server = Server::shared();
     let dcrf = Dcrf::at("");
     dcrf.run(&["context", "add", "local", &server.url("/ws/authenticated/")]).assert_code(0);
-    let mut screen = Screen::start(&dcrf, &["login", "alice"], SIZE, &[]);
+    let mut screen = dcrf.start_in_terminal(&["login", "alice"], SIZE, &[]);
     screen.expect_text(&["Password of alice: "]);
     screen.press("wonderland\r");
     assert_eq!(screen.wait(), 0);
-    let shown = screen.state().contents();
+    let shown = screen.screen().contents();
     assert!(shown.contains("signed in") && !shown.contains("wonderland"), "{shown}");
 }
 
@@ -90,7 +90,7 @@ fn password_is_asked_for_without_echo() {
 fn watch_colors_changes_and_ends_with_the_keyboard() {
     let dcrf = dcrf();
     let key = dcrf.run(&["create", "tasks", "title=seen"]).json_lines()[0]["pk"].to_string();
-    let mut screen = Screen::start(&dcrf, &["watch", "tasks", &key], SIZE, &[]);
+    let mut screen = dcrf.start_in_terminal(&["watch", "tasks", &key], SIZE, &[]);
     screen.expect_text(&["snapshot  1 object", "seen"]);
     dcrf.run(&["patch", "tasks", &key, "title=\u{1b}[2Jchanged"]).assert_code(0);
     screen.expect_text(&["update", r"title=\u{1b}[2Jchanged"]);

@@ -79,6 +79,7 @@
 //! | `watch STREAM --live` | a feed as a full-screen table |
 //! | `listen [STREAM]` | messages that the server pushes |
 //! | `record`, `replay` | conversations of any client, as a file |
+//! | `doctor [URL] [STREAM]` | connects step by step, and says what is wrong and what to change where |
 //! | `context`, `login` | names for servers, and sessions of Django |
 //! | `completions`, `man` | for your shell |
 //!

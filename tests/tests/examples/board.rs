@@ -1,11 +1,13 @@
 //! The board in a terminal.
 
+use std::process::Command;
+
 use dcrf_tests::models::Task;
 use dcrf_tests::server::Server;
+use dcrf_tests::terminal::Terminal;
 use serde_json::json;
 
 use crate::outage;
-use crate::terminal::Terminal;
 
 const BOARD: &str = env!("CARGO_BIN_EXE_example-board");
 const DOWN: &str = "\x1b[B";
@@ -13,8 +15,8 @@ const DOWN: &str = "\x1b[B";
 fn start(server: &Server) -> (Terminal, dcrf_blocking::Resource<Task>) {
     let url = server.url("/ws/");
     let tasks = dcrf_blocking::connect(&url).unwrap().resource("tasks");
-    let mut terminal = Terminal::start(BOARD, &[&url]);
-    terminal.expect_text("live | ");
+    let mut terminal = Terminal::start(Command::new(BOARD).arg(&url), (100, 24));
+    terminal.expect_text(&["live | "]);
     (terminal, tasks)
 }
 
@@ -23,27 +25,27 @@ fn board_adds_renames_toggles_and_deletes() {
     let server = Server::start().unwrap();
     let (mut terminal, tasks) = start(&server);
     let last = tasks.create(&json!({"title": "zz last", "done": true})).unwrap();
-    terminal.expect_text("[x] zz last");
+    terminal.expect_text(&["[x] zz last"]);
 
     terminal.press("a!first\r");
-    terminal.expect_text("[ ] !first");
+    terminal.expect_text(&["[ ] !first"]);
     // The selected row keeps the selection, although another is above it now.
     terminal.press("\x1b[A ");
-    terminal.expect_text("[x] !first");
+    terminal.expect_text(&["[x] !first"]);
     terminal.press("r\x7f\x7fe\r");
-    terminal.expect_text("[x] !fire");
+    terminal.expect_text(&["[x] !fire"]);
     assert!(tasks.list().unwrap().iter().any(|task| task.title == "!fire" && task.done));
     terminal.press("d");
     terminal.expect("no !fire", |screen| !screen.contains("!fire"));
     terminal.press(&DOWN.repeat(9));
     terminal.press(" ");
-    terminal.expect_text("[ ] zz last");
+    terminal.expect_text(&["[ ] zz last"]);
     assert!(!tasks.retrieve(last.pk).unwrap().done);
 
     terminal.press("a\r");
-    terminal.expect_text("title: This field may not be blank.");
+    terminal.expect_text(&["title: This field may not be blank."]);
     terminal.press("q");
-    assert!(terminal.wait());
+    assert_eq!(terminal.wait(), 0);
 }
 
 #[test]
@@ -53,7 +55,7 @@ fn board_survives_a_restart_of_the_server() {
     let kept = tasks.create(&json!({"title": "kept"})).unwrap();
     let renamed = tasks.create(&json!({"title": "early"})).unwrap();
     let deleted = tasks.create(&json!({"title": "deleted"})).unwrap();
-    terminal.expect_text("[ ] deleted");
+    terminal.expect_text(&["[ ] deleted"]);
 
     outage(&mut server, |other| {
         let other = other.resource::<Task>("tasks");
@@ -76,7 +78,7 @@ fn board_survives_a_restart_of_the_server() {
             && !screen.contains("deleted")
     });
     tasks.patch(kept.pk, &json!({"title": "followed"})).unwrap();
-    terminal.expect_text("[ ] followed");
+    terminal.expect_text(&["[ ] followed"]);
     terminal.press("q");
-    assert!(terminal.wait());
+    assert_eq!(terminal.wait(), 0);
 }

@@ -5,7 +5,6 @@ mod browser;
 mod gateway;
 mod process;
 mod small;
-mod terminal;
 
 use std::time::Duration;
 

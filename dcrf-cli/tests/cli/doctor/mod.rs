@@ -6,7 +6,6 @@ mod nginx;
 mod stream;
 mod tls;
 
-use std::io::Read as _;
 use std::sync::OnceLock;
 
 use dcrf_tests::server::{Kind, Server};
@@ -120,22 +119,12 @@ fn nothing_is_written() {
 
 #[test]
 fn terminal_shows_marks_unless_it_is_dumb() {
-    let url = daphne("/ws/");
+    let dcrf = Dcrf::at(&daphne("/ws/"));
     let shown = |term: &str| {
-        let pty = portable_pty::native_pty_system().openpty(portable_pty::PtySize::default());
-        let pty = pty.unwrap();
-        let mut command = portable_pty::CommandBuilder::new(env!("CARGO_BIN_EXE_dcrf"));
-        command.args(["doctor", &url]);
-        for (name, value) in [("TERM", term), ("LC_ALL", "C.UTF-8")] {
-            command.env(name, value);
-        }
-        let mut child = pty.slave.spawn_command(command).unwrap();
-        drop(pty.slave);
-        let mut read = Vec::new();
-        // A terminal whose program has ended gives an error at its end.
-        let _ = pty.master.try_clone_reader().unwrap().read_to_end(&mut read);
-        assert!(child.wait().unwrap().success());
-        String::from_utf8(read).unwrap()
+        let environment = [("TERM", term), ("LC_ALL", "C.UTF-8")];
+        let mut terminal = dcrf.start_in_terminal(&["doctor"], (100, 40), &environment);
+        assert_eq!(terminal.wait(), 0);
+        String::from_utf8(terminal.received().to_vec()).unwrap()
     };
     let marked = shown("xterm");
     assert!(marked.contains('✓') && marked.contains("\u{1b}["), "{marked}");
