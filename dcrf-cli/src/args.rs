@@ -2,6 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
+use crate::bench::BenchArgs;
 use crate::connection::ConnectionArgs;
 use crate::context_commands::ContextCommand;
 use crate::failure::EXIT_CODES;
@@ -58,6 +59,8 @@ pub(crate) enum Command {
     Watch(WatchArgs),
     /// Prints messages that the server pushes
     Listen(ListenArgs),
+    /// Puts load on a server, and measures what it does
+    Bench(Box<BenchArgs>),
     /// Names servers, so that a command needs no URL
     #[command(subcommand)]
     Context(ContextCommand),

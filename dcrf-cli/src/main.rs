@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod bench;
 mod connection;
 mod context_commands;
 mod duration;
@@ -58,6 +59,7 @@ async fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Call(args) => one_shot::call(&args, &connection.target()?, out).await,
         Command::Watch(args) => watch::run(&args, &connection.target()?, out).await,
         Command::Listen(args) => listen::run(&args, &connection.target()?, out).await,
+        Command::Bench(args) => bench::run(*args, &connection, out).await,
         Command::Context(command) => context_commands::run(command, &connection, out),
         Command::Login(args) => login::run(&args, &connection, out).await,
         Command::Completions(args) => Ok(shell::completions(&args)?),
