@@ -134,7 +134,7 @@ impl Bench {
         if end == End::Reached {
             end = self.drain(&mut progress, phases.announced.is_some()).await;
         }
-        self.report(&progress, &phases, end == End::Interrupted)
+        self.report(&mut progress, &phases, end == End::Interrupted)
     }
 
     async fn start_clients(&self, progress: &mut Progress) -> Result<End, Failure> {
@@ -265,7 +265,7 @@ async fn start_clients(
 impl Bench {
     fn report(
         &self,
-        progress: &Progress,
+        progress: &mut Progress,
         phases: &Phases,
         is_cut: bool,
     ) -> Result<Report, Failure> {
@@ -306,7 +306,7 @@ impl Bench {
             counts,
             causes,
             outage,
-            seconds: progress.seconds().to_vec(),
+            seconds: progress.finish(),
             ..report
         })
     }

@@ -67,7 +67,10 @@ impl Progress {
         let mut check = interval(CHECK);
         loop {
             tokio::select! {
-                _ = self.clock.tick() => self.sample(),
+                _ = self.clock.tick() => {
+                    self.sample();
+                    self.print();
+                }
                 _ = check.tick() => {}
                 () = tokio::time::sleep_until(deadline) => return self.end(),
             }
@@ -98,11 +101,18 @@ impl Progress {
         };
         self.last = now;
         self.seconds.push(sample);
-        self.out.state(DIM, &line(self.seconds.len(), &sample));
     }
 
-    pub(crate) fn seconds(&self) -> &[Sample] {
-        &self.seconds
+    fn print(&self) {
+        if let Some(sample) = self.seconds.last() {
+            self.out.state(DIM, &line(self.seconds.len(), sample));
+        }
+    }
+
+    /// All seconds. The last one is cut by the end of the run.
+    pub(crate) fn finish(&mut self) -> Vec<Sample> {
+        self.sample();
+        std::mem::take(&mut self.seconds)
     }
 }
 
