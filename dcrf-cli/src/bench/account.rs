@@ -39,6 +39,8 @@ pub(crate) struct Tally {
 impl Account {
     /// The server has acknowledged the subscribe, before the write of this number.
     pub(crate) fn acknowledged(&mut self, next_write: u64) {
+        // One is enough for most: a vector would begin with four.
+        self.spans.reserve_exact(1);
         self.spans.push(Span { from: next_write, newest: None });
     }
 
@@ -93,6 +95,9 @@ struct Ranges(Vec<Range<u64>>);
 impl Ranges {
     fn insert(&mut self, number: u64) -> bool {
         let Self(ranges) = self;
+        if ranges.is_empty() {
+            ranges.reserve_exact(1);
+        }
         let at = ranges.partition_point(|range| range.end < number);
         let Some(range) = ranges.get_mut(at).filter(|range| range.start <= number + 1) else {
             ranges.insert(at, number..number + 1);

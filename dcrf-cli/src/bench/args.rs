@@ -49,7 +49,7 @@ pub(crate) struct BenchArgs {
     /// The feed sends no reply to the subscribe
     #[arg(long, requires = "subscribe")]
     pub(crate) no_ack: bool,
-    /// Requests in a second, over all clients
+    /// Requests in a second, over all clients or up to 1,000 of them
     #[arg(long, value_name = "RATE", value_parser = rate)]
     pub(crate) requests: Option<f64>,
     /// What to request: 'ACTION STREAM [FIELD…]' [default: the list of the subscribed stream]

@@ -2,17 +2,21 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
+use std::time::Duration;
 
 use dcrf_tokio::{
-    Builder, Change, ChangeError, Client, ClientEvent, CloseReason, ConnectionError,
-    ConnectionState, Driver, Events, Json, Limit, Subscribe,
+    Builder, Change, ChangeError, Client, CloseReason, ConnectionError, ConnectionState, Driver,
+    Json, Limit, Subscribe, SubscribeFuture, Subscription,
 };
+use futures_core::Stream as _;
 use tokio::net::{TcpSocket, TcpStream, lookup_host};
 use tokio::time::Instant;
 
-use super::measure::Latency;
+use super::measure::{Latency, Recorder};
 use super::run::Run;
 use super::writes::{Found, Outcome};
 use crate::connection::Target;
@@ -100,97 +104,140 @@ async fn connect(address: SocketAddr, bind: Option<IpAddr>) -> io::Result<TcpStr
     socket.connect(address).await
 }
 
-/// Drives a client to its end, and follows it. One task for each client: two would need more memory.
-pub(crate) async fn follow(
+/// Drives a client to its end, and follows it. One task by hand for each client: two tasks, or an `async` block with the
+/// same steps, need several hundred bytes more.
+pub(crate) struct Following {
     run: Arc<Run>,
     number: usize,
-    (client, driver): (Client, Driver),
-    due: Instant,
-    subscribe: Option<Subscribe>,
-) {
-    let follower = Follower { run: &run, number, subscribes: subscribe.is_some() };
-    let events = client.events();
-    let subscription = subscribe.map(|subscribe| client.subscribe::<Json>(subscribe));
-    drop(client);
-    // The states come first, so that what follows from them knows them.
-    tokio::join!(biased; driver, follower.states(events, due), async {
-        if let Some(subscription) = subscription {
-            follower.changes(subscription).await;
+    client: Client,
+    driver: Driver,
+    phase: Phase,
+    feed: Feed,
+}
+
+enum Phase {
+    /// Not connected. The attempt to connect is due then.
+    Away(Instant),
+    Connected,
+    Closed,
+}
+
+enum Feed {
+    None,
+    Subscribing(SubscribeFuture<Json>),
+    Subscribed(Subscription<Json>),
+    Ended,
+}
+
+impl Future for Following {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.get_mut();
+        let driven = Pin::new(&mut this.driver).poll(cx);
+        // Only the driver changes the state. It comes first, so that what follows from it knows it.
+        this.follow_state();
+        this.follow_feed(cx);
+        driven
+    }
+}
+
+impl Following {
+    /// Follows a client that is due to connect at this time.
+    pub(crate) fn new(
+        run: Arc<Run>,
+        number: usize,
+        (client, driver): (Client, Driver),
+        due: Instant,
+        subscribe: Option<Subscribe>,
+    ) -> Self {
+        let feed = subscribe.map(|subscribe| Feed::Subscribing(client.subscribe(subscribe)));
+        let feed = feed.unwrap_or(Feed::None);
+        Self { run, number, client, driver, phase: Phase::Away(due), feed }
+    }
+
+    fn follow_state(&mut self) {
+        match (self.client.state(), &self.phase) {
+            (ConnectionState::Connected, &Phase::Away(since)) => {
+                self.phase = Phase::Connected;
+                self.connected(since);
+            }
+            (ConnectionState::Connecting { .. }, Phase::Connected) => {
+                self.phase = Phase::Away(Instant::now());
+                self.lost(&"connecting anew");
+            }
+            (ConnectionState::Waiting { until, error, .. }, Phase::Connected) => {
+                self.phase = Phase::Away(until.into());
+                self.lost(&error);
+            }
+            // Another wait than the one that is known.
+            (ConnectionState::Waiting { until, error, .. }, &Phase::Away(due))
+                if due != until.into() =>
+            {
+                self.phase = Phase::Away(until.into());
+                self.record(|recorder| {
+                    recorder.counts.failed_dials += 1;
+                    recorder.failed("failed dial", &error);
+                });
+            }
+            (ConnectionState::Closed(reason), Phase::Away(_) | Phase::Connected) => {
+                let phase = std::mem::replace(&mut self.phase, Phase::Closed);
+                self.closed(matches!(phase, Phase::Connected), &reason);
+            }
+            _ => {}
         }
-    });
-}
+    }
 
-struct Follower<'a> {
-    run: &'a Run,
-    number: usize,
-    subscribes: bool,
-}
-
-impl Follower<'_> {
-    async fn states(&self, mut events: Events, due: Instant) {
-        let mut dialling = Some(due);
-        let mut is_connected = false;
-        while let Some(event) = events.next().await {
-            let state = match event {
-                ClientEvent::State(state) => state,
-                ClientEvent::Quarantined(quarantined) => {
-                    let cause = &quarantined.cause;
-                    self.run.record(self.number, |recorder| {
-                        recorder.failed("connection ended after the subscribe", cause);
-                    });
-                    continue;
-                }
-                _ => continue,
-            };
-            match state {
-                ConnectionState::Connecting { .. } => {
-                    dialling.get_or_insert_with(Instant::now);
-                }
-                ConnectionState::Connected => {
-                    is_connected = true;
-                    self.connected(dialling.take());
-                }
-                ConnectionState::Waiting { error, .. } => {
-                    dialling = None;
-                    self.failed(std::mem::take(&mut is_connected), &error);
-                }
-                ConnectionState::Closed(reason) => {
-                    self.closed(std::mem::take(&mut is_connected), &reason);
-                }
-                _ => {}
+    fn follow_feed(&mut self, cx: &mut Context<'_>) {
+        loop {
+            match &mut self.feed {
+                Feed::None | Feed::Ended => return,
+                Feed::Subscribing(subscribing) => match Pin::new(subscribing).poll(cx) {
+                    Poll::Pending => return,
+                    Poll::Ready(Ok(subscription)) => {
+                        self.feed = Feed::Subscribed(subscription);
+                        self.acknowledged();
+                    }
+                    Poll::Ready(Err(error)) => {
+                        self.feed = Feed::Ended;
+                        self.ended(&error);
+                    }
+                },
+                Feed::Subscribed(subscription) => match Pin::new(subscription).poll_next(cx) {
+                    Poll::Pending => return,
+                    Poll::Ready(None) => self.feed = Feed::Ended,
+                    Poll::Ready(Some(Ok(change))) => self.change(change),
+                    Poll::Ready(Some(Err(ChangeError::Decode(_)))) => {}
+                    Poll::Ready(Some(Err(error))) => self.ended(&error),
+                },
             }
         }
     }
 
-    fn connected(&self, dialling: Option<Instant>) {
+    fn record(&self, record: impl FnOnce(&mut Recorder)) {
+        self.run.record(self.number, record);
+    }
+
+    fn connected(&self, due: Instant) {
         let now = Instant::now();
         self.run.connected.fetch_add(1, Ordering::Relaxed);
         self.run.account(self.number).connected_at = Some(now);
-        self.run.record(self.number, |recorder| {
+        self.record(|recorder| {
             recorder.counts.connects += 1;
-            if let Some(since) = dialling {
-                recorder.record(Latency::Dial, now.saturating_duration_since(since));
-            }
+            recorder.record(Latency::Dial, now.saturating_duration_since(due));
         });
-        if !self.subscribes {
+        if matches!(self.feed, Feed::None) {
             self.set_live(true);
         }
     }
 
-    fn failed(&self, was_connected: bool, error: &impl ToString) {
-        self.run.record(self.number, |recorder| {
-            if was_connected {
-                recorder.counts.lost_connections += 1;
-                recorder.failed("lost connection", error);
-            } else {
-                recorder.counts.failed_dials += 1;
-                recorder.failed("failed dial", error);
-            }
+    fn lost(&self, error: &impl ToString) {
+        self.record(|recorder| {
+            recorder.counts.lost_connections += 1;
+            recorder.failed("lost connection", error);
         });
-        if was_connected {
-            self.disconnected();
-            self.run.note_loss();
-        }
+        self.disconnected();
+        self.run.note_loss();
     }
 
     fn closed(&self, was_connected: bool, reason: &CloseReason) {
@@ -198,7 +245,7 @@ impl Follower<'_> {
             self.disconnected();
         }
         if *reason != CloseReason::ByCaller {
-            self.run.record(self.number, |recorder| {
+            self.record(|recorder| {
                 recorder.counts.closed_clients += 1;
                 recorder.failed("closed client", reason);
             });
@@ -232,30 +279,22 @@ impl Follower<'_> {
         self.run.note_progress();
     }
 
-    async fn changes(&self, subscribing: dcrf_tokio::SubscribeFuture<Json>) {
-        let mut subscription = match subscribing.await {
-            Ok(subscription) => subscription,
-            Err(error) => return self.ended(&error),
-        };
-        self.acknowledged();
-        while let Some(change) = subscription.next().await {
-            match change {
-                Ok(Change::Create(data) | Change::Update(data)) => self.event(data.as_str()),
-                Ok(Change::Other { payload, .. }) => self.event(payload.as_str()),
-                Ok(Change::Gap(gap)) => {
-                    self.run.record(self.number, |recorder| recorder.counts.gaps += 1);
-                    match gap.cause {
-                        ConnectionError::TooLarge { .. } => self.starts_anew(),
-                        _ => self.acknowledged(),
-                    }
+    fn change(&self, change: Change) {
+        match change {
+            Change::Create(data) | Change::Update(data) => self.event(data.as_str()),
+            Change::Other { payload, .. } => self.event(payload.as_str()),
+            Change::Gap(gap) => {
+                self.record(|recorder| recorder.counts.gaps += 1);
+                match gap.cause {
+                    ConnectionError::TooLarge { .. } => self.starts_anew(),
+                    _ => self.acknowledged(),
                 }
-                Ok(Change::Lagged(count)) => {
-                    self.run.record(self.number, |recorder| recorder.counts.lagged_events += count);
-                    self.starts_anew();
-                }
-                Ok(_) | Err(ChangeError::Decode(_)) => {}
-                Err(error) => return self.ended(&error),
             }
+            Change::Lagged(count) => {
+                self.record(|recorder| recorder.counts.lagged_events += count);
+                self.starts_anew();
+            }
+            _ => {}
         }
     }
 
@@ -266,7 +305,7 @@ impl Follower<'_> {
         account.acknowledged(next);
         let connected_at = account.connected_at.take();
         drop(account);
-        self.run.record(self.number, |recorder| {
+        self.record(|recorder| {
             recorder.counts.subscribes += 1;
             if let Some(since) = connected_at {
                 recorder.record(Latency::Subscribe, since.elapsed());
@@ -284,7 +323,7 @@ impl Follower<'_> {
     fn ended(&self, error: &impl ToString) {
         self.set_live(false);
         if !self.run.account(self.number).is_gone {
-            self.run.record(self.number, |recorder| {
+            self.record(|recorder| {
                 recorder.counts.ended_subscriptions += 1;
                 recorder.failed("ended subscription", error);
             });
@@ -295,7 +334,7 @@ impl Follower<'_> {
     fn event(&self, data: &str) {
         let now = Instant::now();
         let Found::Number(write) = self.run.marker.find(data) else {
-            return self.run.record(self.number, |recorder| recorder.counts.foreign_events += 1);
+            return self.record(|recorder| recorder.counts.foreign_events += 1);
         };
         let is_first = self.run.account(self.number).receive(write);
         let due = self.run.write_due(write);
@@ -303,7 +342,7 @@ impl Follower<'_> {
             Some(Outcome::Ok { at }) => self.run.micros(now).saturating_sub(at),
             _ => 0,
         };
-        self.run.record(self.number, |recorder| {
+        self.record(|recorder| {
             recorder.counts.events += 1;
             if !is_first {
                 recorder.counts.doubled_events += 1;
@@ -312,7 +351,7 @@ impl Follower<'_> {
             if let Some(due) = due {
                 recorder.record(Latency::EventFromSchedule, now.saturating_duration_since(due));
             }
-            let since_reply = std::time::Duration::from_micros(since_reply);
+            let since_reply = Duration::from_micros(since_reply);
             recorder.record(Latency::EventFromReply, since_reply);
         });
     }

@@ -28,6 +28,15 @@ pub(crate) struct WriteTo {
     pub(crate) field: String,
 }
 
+/// How many clients make the requests. One that makes none needs less memory.
+const REQUESTERS: usize = 1000;
+
+/// The clients that make the requests: all, or some from the whole ramp.
+pub(crate) fn requesters(clients: &[Client]) -> Arc<[Client]> {
+    let step = clients.len().div_ceil(REQUESTERS).max(1);
+    clients.iter().step_by(step).cloned().collect()
+}
+
 /// Sends the request at each tick, by one client after another. A request does not wait for the one before.
 pub(crate) fn requests(
     run: Arc<Run>,

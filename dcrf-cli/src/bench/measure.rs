@@ -184,14 +184,18 @@ impl Counts {
     }
 }
 
-/// A histogram of latencies in microseconds.
+/// A histogram of latencies in microseconds. It grows with what it holds.
 ///
 /// # Errors
 ///
 /// The constants are wrong.
 pub(crate) fn histogram() -> Result<Histogram<u64>, Failure> {
-    Histogram::new_with_bounds(1, LONGEST, DIGITS)
-        .map_err(|error| Failure::usage(error.to_string()))
+    Histogram::new(DIGITS).map_err(|error| Failure::usage(error.to_string()))
+}
+
+fn record(histogram: &mut Histogram<u64>, micros: u64, count: u64) {
+    // A growing histogram has room for each number up to the longest.
+    let _ = histogram.record_n(micros.min(LONGEST), count);
 }
 
 /// Measures. Each thread has one, so that they don't wait for each other.
@@ -231,10 +235,10 @@ impl Recorder {
 
     pub(crate) fn record(&mut self, latency: Latency, time: Duration) {
         let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
-        self.latencies[latency as usize].saturating_record(micros);
+        record(&mut self.latencies[latency as usize], micros, 1);
         match latency {
-            Latency::Request => self.second.requests.saturating_record(micros),
-            Latency::EventFromSchedule => self.second.events.saturating_record(micros),
+            Latency::Request => record(&mut self.second.requests, micros, 1),
+            Latency::EventFromSchedule => record(&mut self.second.events, micros, 1),
             _ => {}
         }
     }
@@ -272,10 +276,10 @@ impl Recorder {
     }
 }
 
-/// Adds a histogram to one with the same bounds, or with wider ones.
+/// Adds a histogram to one with as many digits.
 pub(crate) fn add(sum: &mut Histogram<u64>, other: &Histogram<u64>) {
     for step in other.iter_recorded() {
-        sum.saturating_record_n(step.value_iterated_to(), step.count_at_value());
+        record(sum, step.value_iterated_to(), step.count_at_value());
     }
 }
 
@@ -303,8 +307,8 @@ mod tests {
             (histogram().unwrap(), histogram().unwrap(), histogram().unwrap());
         for n in 1..2000_u64 {
             let (target, value) = (if n % 3 == 0 { &mut one } else { &mut two }, n * n * 7);
-            target.saturating_record(value);
-            both.saturating_record(value);
+            record(target, value, 1);
+            record(&mut both, value, 1);
         }
         add(&mut one, &two);
         assert_eq!(one, both);

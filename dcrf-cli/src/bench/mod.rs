@@ -29,7 +29,7 @@ use tokio::time::{Instant, timeout};
 
 pub(crate) use self::args::BenchArgs;
 use self::args::{BenchCommand, Plan};
-use self::client::Factory;
+use self::client::{Factory, Following};
 use self::load::Writer;
 use self::measure::Latency;
 use self::progress::{End, Progress};
@@ -166,7 +166,7 @@ impl Bench {
 
     fn start_load(&self, start: Instant, writers: Arc<[Writer]>) -> Vec<JoinHandle<()>> {
         let mut load = Vec::new();
-        let clients: Arc<[Client]> = lock(&self.clients).as_slice().into();
+        let clients = load::requesters(&lock(&self.clients));
         if let Some((request, rate)) = self.plan.requests.clone() {
             let schedule = Schedule::at_rate(start, rate, self.args.time);
             load.push(load::requests(
@@ -248,13 +248,8 @@ async fn start_clients(
         for nth in due {
             let (client, driver) = factory.builder(number).build()?;
             lock(&clients).push(client.clone());
-            let following = client::follow(
-                run.clone(),
-                number,
-                (client, driver),
-                schedule.due(nth),
-                subscribe.clone(),
-            );
+            let (run, due, subscribe) = (run.clone(), schedule.due(nth), subscribe.clone());
+            let following = Following::new(run, number, (client, driver), due, subscribe);
             tokio::spawn(following);
             number += 1;
         }

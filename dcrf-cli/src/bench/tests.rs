@@ -9,7 +9,7 @@ use dcrf_tokio::{Backoff, Client, Request, Subscribe};
 use serde_json::json;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::client::follow;
+use super::client::Following;
 use super::load::{self, WriteTo, Writer};
 use super::measure::{Counts, Latency};
 use super::report::Percentiles;
@@ -76,7 +76,8 @@ async fn lost_and_doubled_events_and_those_in_a_gap_are_told_apart() {
         let (client, driver) = builder.build().unwrap();
         clients.push(client.clone());
         let subscribe = Subscribe::new("tasks", "subscribe_all").include_create();
-        tokio::spawn(follow(run.clone(), number, (client, driver), begin, Some(subscribe)));
+        let feed = Some(subscribe);
+        tokio::spawn(Following::new(run.clone(), number, (client, driver), begin, feed));
     }
     let backoff = Backoff { minimum: millis(10), jitter: false, ..Backoff::default() };
     let builder = dcrf_tokio::builder("ws://server/ws/").backoff(backoff).fake_server(&server);
