@@ -51,6 +51,7 @@ const QUIET: Duration = Duration::from_secs(5);
 const LATE: Duration = Duration::from_secs(30);
 /// How long closing all clients may take.
 const CLOSE: Duration = Duration::from_secs(5);
+const CLOSE_AT_ONCE: usize = 500;
 
 pub(crate) async fn run(
     args: BenchArgs,
@@ -228,10 +229,16 @@ impl Bench {
         progress.until(Instant::now() + LATE, is_complete).await
     }
 
+    /// Closes all clients, some at a time: all at once would need memory that the load did not.
     async fn close_all(&self) {
-        let mut closing: JoinSet<()> =
-            lock(&self.clients).drain(..).map(|client| client.close()).collect();
-        let _ = timeout(CLOSE, async { while closing.join_next().await.is_some() {} }).await;
+        let clients: Vec<_> = lock(&self.clients).drain(..).collect();
+        let closing = async {
+            for some in clients.chunks(CLOSE_AT_ONCE) {
+                let mut closing: JoinSet<()> = some.iter().map(Client::close).collect();
+                while closing.join_next().await.is_some() {}
+            }
+        };
+        let _ = timeout(CLOSE, closing).await;
     }
 }
 
