@@ -78,7 +78,7 @@ pub(crate) struct BenchArgs {
     /// Connects from this address of this machine. Repeat it for more: one address has ports for about 28,000 connections
     #[arg(long = "bind", value_name = "ADDRESS")]
     pub(crate) binds: Vec<IpAddr>,
-    /// Threads for the clients
+    /// Threads for the clients. More help if the delay of dcrf itself is large
     #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(crate) threads: u16,
     #[command(flatten)]

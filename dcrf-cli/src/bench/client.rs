@@ -113,6 +113,8 @@ pub(crate) struct Following {
     driver: Driver,
     phase: Phase,
     feed: Feed,
+    /// Whether the feed needs no reply, so that it is ready before the first connection.
+    is_early: bool,
 }
 
 enum Phase {
@@ -153,7 +155,7 @@ impl Following {
     ) -> Self {
         let feed = subscribe.map(|subscribe| Feed::Subscribing(client.subscribe(subscribe)));
         let feed = feed.unwrap_or(Feed::None);
-        Self { run, number, client, driver, phase: Phase::Away(due), feed }
+        Self { run, number, client, driver, phase: Phase::Away(due), feed, is_early: false }
     }
 
     fn follow_state(&mut self) {
@@ -218,7 +220,7 @@ impl Following {
         self.run.record(self.number, record);
     }
 
-    fn connected(&self, due: Instant) {
+    fn connected(&mut self, due: Instant) {
         let now = Instant::now();
         self.run.connected.fetch_add(1, Ordering::Relaxed);
         self.run.account(self.number).connected_at = Some(now);
@@ -226,7 +228,7 @@ impl Following {
             recorder.counts.connects += 1;
             recorder.record(Latency::Dial, now.saturating_duration_since(due));
         });
-        if matches!(self.feed, Feed::None) {
+        if matches!(self.feed, Feed::None) || std::mem::take(&mut self.is_early) {
             self.set_live(true);
         }
     }
@@ -279,7 +281,7 @@ impl Following {
         self.run.note_progress();
     }
 
-    fn change(&self, change: Change) {
+    fn change(&mut self, change: Change) {
         match change {
             Change::Create(data) | Change::Update(data) => self.event(data.as_str()),
             Change::Other { payload, .. } => self.event(payload.as_str()),
@@ -299,7 +301,7 @@ impl Following {
     }
 
     /// The server has acknowledged the subscribe, for the first time or again.
-    fn acknowledged(&self) {
+    fn acknowledged(&mut self) {
         let next = self.run.writes.next();
         let mut account = self.run.account(self.number);
         account.acknowledged(next);
@@ -311,7 +313,11 @@ impl Following {
                 recorder.record(Latency::Subscribe, since.elapsed());
             }
         });
-        self.set_live(true);
+        if matches!(self.phase, Phase::Connected) {
+            self.set_live(true);
+        } else {
+            self.is_early = true;
+        }
     }
 
     /// Events are missing before this point, and the connection is the same.

@@ -99,7 +99,7 @@ mod tests {
     use serde_json::Map;
 
     use super::*;
-    use crate::bench::report::{Machine, Percentiles};
+    use crate::bench::report::{Machine, Percentiles, milliseconds, short};
 
     /// A report whose requests took these microseconds.
     fn report(run: &str, micros: &[u64]) -> Report {
@@ -113,15 +113,20 @@ mod tests {
         };
         let mut report = Report::new("ws://server/ws/".into(), machine);
         let mut requests = histogram().unwrap();
-        micros.iter().for_each(|&value| requests.record(value).unwrap());
+        for &value in micros {
+            requests.record(value).unwrap();
+        }
         report.counts.requests = micros.len() as u64;
         report.counts.lost_events = 1;
         report.causes.insert("lost connection: reset".into(), 2);
-        report.seconds =
-            vec![
-                Sample { live: 3, request_p99: micros.len() as f64, ..Sample::default() };
-                micros.len()
-            ];
+        report.seconds = vec![
+            Sample {
+                live: 3,
+                request_p99: milliseconds(micros.len() as u64),
+                ..Sample::default()
+            };
+            micros.len()
+        ];
         report.set_histograms(IndexMap::from([("request".into(), Encoded(requests))]));
         report
     }
@@ -143,7 +148,7 @@ mod tests {
             (merged.seconds.len(), merged.seconds[0].live, merged.seconds[600].live),
             (899, 6, 3)
         );
-        assert_eq!(merged.seconds[0].request_p99, 899.0);
+        assert_eq!(short(merged.seconds[0].request_p99), "0.90");
     }
 
     #[test]

@@ -43,12 +43,16 @@ use crate::output::{BAD, CHANGED, DIM, Output};
 
 /// How long the clients may take to connect and subscribe, after the ramp.
 const SETTLE: Duration = Duration::from_secs(30);
+/// How long subscribes without a reply may take.
+const UNCONFIRMED: Duration = Duration::from_secs(1);
 /// How long the clients may take to come back after the planned outage.
 const CONVERGE: Duration = Duration::from_secs(120);
 /// An event is lost if nothing has come for this long.
 const QUIET: Duration = Duration::from_secs(5);
 /// How long late events are awaited in all.
 const LATE: Duration = Duration::from_secs(30);
+/// A delay of this process that falsifies the latencies, in milliseconds.
+const TOO_LATE: f64 = 20.0;
 /// How long closing all clients may take.
 const CLOSE: Duration = Duration::from_secs(5);
 const CLOSE_AT_ONCE: usize = 500;
@@ -95,7 +99,17 @@ async fn bench(args: BenchArgs, plan: Plan, target: Target, out: Output) -> Resu
     // Also if something has failed.
     setup.remove_rows(out).await;
     bench.close_all().await;
-    result?.finish(&bench.args.files, out)
+    let report = result?;
+    if let Some(delay) =
+        report.latencies.get(Latency::SendDelay.key()).filter(|of| of.p99 > TOO_LATE)
+    {
+        let late = report::short(delay.p99);
+        out.state(
+            BAD,
+            &format!("this process was up to {late} ms late (p99), which is in the latencies: use more --threads or machines"),
+        );
+    }
+    report.finish(&bench.args.files, out)
 }
 
 struct Bench {
@@ -155,7 +169,10 @@ impl Bench {
             return Ok(end);
         }
         ramp.await.map_err(|error| Failure::new(Code::Refused, error.to_string()))??;
-        let end = progress.until(latest, || self.run.all_are_live()).await;
+        let mut end = progress.until(latest, || self.run.all_are_live()).await;
+        if self.args.no_ack && end == End::Reached {
+            end = progress.until(Instant::now() + UNCONFIRMED, || false).await;
+        }
         let live = self.run.live.load(Ordering::Relaxed);
         if live < count as usize && end != End::Interrupted {
             let message =

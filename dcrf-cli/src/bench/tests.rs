@@ -124,3 +124,38 @@ async fn lost_and_doubled_events_and_those_in_a_gap_are_told_apart() {
     assert!((millis(300)..millis(310)).contains(&away), "{away:?}");
     assert_eq!(percentiles(&run, Latency::EventFromSchedule).count, 17);
 }
+
+#[tokio::test(start_paused = true)]
+async fn client_is_not_ready_before_it_is_connected() {
+    let server = server();
+    server.stop();
+    for (number, is_early) in [true, false].into_iter().enumerate() {
+        let run = Arc::new(Run::new(2, 1).unwrap());
+        let backoff = Backoff { minimum: millis(100), jitter: false, ..Backoff::default() };
+        let builder = dcrf_tokio::builder("ws://server/ws/").backoff(backoff).fake_server(&server);
+        let (client, driver) = builder.build().unwrap();
+        let subscribe = Subscribe::new("tasks", "subscribe_all");
+        let subscribe = if is_early { subscribe.without_ack() } else { subscribe };
+        let following = Following::new(
+            run.clone(),
+            number,
+            (client.clone(), driver),
+            Instant::now(),
+            Some(subscribe),
+        );
+        tokio::spawn(following);
+        sleep(millis(350)).await;
+        assert_eq!(run.live.load(Ordering::Relaxed), 0);
+        // At 0, 100 and 300 ms.
+        assert_eq!(run.counts().failed_dials, 3);
+        server.start();
+        sleep(millis(1000)).await;
+        assert_eq!(run.live.load(Ordering::Relaxed), 1, "{is_early}");
+        assert_eq!((run.counts().failed_dials, run.counts().connects), (3, 1));
+        server.stop();
+        sleep(millis(10)).await;
+        assert_eq!(run.live.load(Ordering::Relaxed), 0);
+        assert_eq!(run.counts().lost_connections, 1);
+        client.close().await;
+    }
+}
