@@ -2,6 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
+use crate::bench::BenchArgs;
 use crate::connection::ConnectionArgs;
 use crate::context_commands::ContextCommand;
 use crate::doctor::DoctorArgs;
@@ -67,6 +68,8 @@ pub(crate) enum Command {
     Record(RecordArgs),
     /// Plays a recorded conversation: as the server, or against one
     Replay(ReplayArgs),
+    /// Puts load on a server, and measures what it does
+    Bench(Box<BenchArgs>),
     /// Names servers, so that a command needs no URL
     #[command(subcommand)]
     Context(ContextCommand),

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod bench;
 mod connection;
 mod context_commands;
 mod conversation;
@@ -69,6 +70,7 @@ async fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Doctor(args) => doctor::run(args, connection, out).await,
         Command::Record(args) => record::run(&args, &connection.target()?, out).await,
         Command::Replay(args) => replay::run(&args, &connection, out).await,
+        Command::Bench(args) => bench::run(*args, &connection, out).await,
         Command::Context(command) => context_commands::run(command, &connection, out),
         Command::Login(args) => login::run(&args, &connection, out).await,
         Command::Completions(args) => Ok(shell::completions(&args)?),

@@ -60,9 +60,10 @@ impl<K: Key, V> Arena<K, V> {
     }
 }
 
-/// Reserves room for one more entry. Grows by an eighth instead of doubling, so that large tables waste little memory.
+/// Reserves room for one more entry. Grows by an eighth instead of doubling, so that large tables waste little memory. The
+/// first entry is often the only one: a program with many clients has one subscription in each.
 pub(crate) fn make_room<T>(slots: &mut Slab<T>) {
     if slots.len() == slots.capacity() {
-        slots.reserve_exact(slots.len() / 8 + 4);
+        slots.reserve_exact(if slots.is_empty() { 1 } else { slots.len() / 8 + 4 });
     }
 }

@@ -1,6 +1,7 @@
 //! The command line against the real server, through pipes and through a terminal.
 
 mod bad_input;
+mod bench;
 mod command;
 mod connecting;
 mod contexts;

@@ -80,6 +80,7 @@
 //! | `listen [STREAM]` | messages that the server pushes |
 //! | `record`, `replay` | conversations of any client, as a file |
 //! | `doctor [URL] [STREAM]` | connects step by step, and says what is wrong and what to change where |
+//! | `bench` | load for a server, with latencies, lost events and times to recover; `bench merge` adds the results of several machines |
 //! | `context`, `login` | names for servers, and sessions of Django |
 //! | `completions`, `man` | for your shell |
 //!
