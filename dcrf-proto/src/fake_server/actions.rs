@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use super::consumer::{Group, INSTANCE, Unhashable};
 use super::feed::Feed;
 use super::pages::Listed;
+use super::row::Row;
 use super::server::State;
 use super::table::{Fields, is_same};
 use super::{Answer, Call, ConnectionId, View, in_closure, python};
@@ -96,7 +97,7 @@ impl State {
             None => self.tables.find(model, call.argument("pk").ok_or(Failed::Raised)?),
         };
         let pk = pk.ok_or(Failed::NotFound)?;
-        let row = self.tables.get(model, &pk).filter(|row| is_selected(view, call, row));
+        let row = self.tables.row(model, &pk).filter(|row| is_selected(view, call, row));
         row.map(|_| pk).ok_or(Failed::NotFound)
     }
 
@@ -123,13 +124,16 @@ impl State {
         model: &str,
     ) -> Result<Answer, Failed> {
         self.check_filters(call, view, model)?;
-        let mut rows = self.tables.all(model);
-        rows.retain(|(_, row)| row.as_object().is_some_and(|row| is_selected(view, call, row)));
+        let mut page_size = self.consumer(id, &call.stream).ok_or(Failed::Raised)?.page_size;
+        let rows = self.tables.select(model, |row| is_selected(view, call, row));
         let Some(pages) = &view.pages else {
-            return Ok(Answer::ok(rows.into_iter().map(|(_, row)| row).collect::<Value>()));
+            return Ok(Answer::ok(rows.iter().map(Row::serialize).collect::<Vec<_>>()));
         };
-        let consumer = self.consumer(id, &call.stream).ok_or(Failed::Raised)?;
-        match pages.list(&rows, &call.arguments, &mut consumer.page_size) {
+        let listed = pages.list(&rows, &call.arguments, &mut page_size);
+        if let Some(consumer) = self.consumer(id, &call.stream) {
+            consumer.page_size = page_size;
+        }
+        match listed {
             Listed::Page(page) => Ok(Answer::ok(page)),
             Listed::Streamed(pages) => {
                 let answer = Answer::replies(pages, Duration::ZERO);
@@ -237,10 +241,10 @@ impl State {
     }
 }
 
-fn is_selected(view: &View, call: &Call, row: &Fields) -> bool {
+fn is_selected(view: &View, call: &Call, row: &Row<'_>) -> bool {
     view.filters.iter().all(|field| match call.argument(field) {
         None | Some(Value::Null) => true,
-        Some(value) => is_same(&row[field], value),
+        Some(value) => is_same(&row.value(field), value),
     })
 }
 

@@ -33,6 +33,7 @@ mod model;
 mod pages;
 mod publish;
 mod python;
+mod row;
 mod server;
 mod table;
 #[cfg(test)]
@@ -129,7 +130,7 @@ impl FakeServer {
     ///
     /// # Panics
     ///
-    /// If a row of the model has an unknown field or the key of another, or the order is by an unknown field.
+    /// If a row of the model has an unknown field, an impossible key or that of another, or the order is by an unknown field.
     #[track_caller]
     pub fn model(&self, name: &str, model: Model) {
         // Dropped without the lock: that may run code of the test.
@@ -187,7 +188,7 @@ impl FakeServer {
     #[track_caller]
     pub fn rows(&self, model: &str) -> Vec<Value> {
         self.check(|state| state.tables.check_model(model).map(|_| ()));
-        self.with(|state| state.tables.all(model).into_iter().map(|(_, row)| row).collect())
+        self.with(|state| state.tables.rows(model))
     }
 
     /// The keys of a model's rows, in the order of the keys.
@@ -216,7 +217,7 @@ impl FakeServer {
     ///
     /// # Panics
     ///
-    /// If there is no such model or field, or a row with the key in `row`.
+    /// If there is no such model or field, or the key in `row` is that of another row or of another type.
     #[track_caller]
     pub fn insert(&self, model: &str, row: impl Into<Value>) -> Value {
         let row = row.into();

@@ -82,7 +82,7 @@ fn writes(view: View, dice: &Arc<Mutex<Dice>>) -> View {
         if action.rows(&stream).len() >= MAX_ROWS {
             return not_found();
         }
-        let pk = action.insert(&stream, &json!({"version": lock(&of_creates).next_version()}));
+        let pk = action.insert(&stream, json!({"version": lock(&of_creates).next_version()}));
         Answer::status(201, row(action, &pk))
     })
     .action("patch", move |action| {
