@@ -153,8 +153,7 @@ fn tools() -> View {
         .action("echo_sync", |action| Answer::ok(action.arguments.clone()))
         .action("slow", |action| match slept(action) {
             Some((seconds, answer)) => answer.after(seconds).detached(),
-            // A detached action that raises never replies.
-            None => Answer::silence(),
+            None => Answer::raise().detached(),
         })
         .action("slow_inline", |action| match slept(action) {
             Some((seconds, answer)) => answer.after(seconds),

@@ -34,7 +34,12 @@ impl State {
         view: &View,
     ) -> Option<Answer> {
         let answer = match (view.feed_of(&call.action), view.model_of(&call.action)) {
-            (Some((feed, subscribes)), _) => self.feed(id, call, feed, subscribes),
+            (Some((feed, subscribes)), _) => match self.feed(id, call, feed, subscribes) {
+                Err(Failed::Raised) if subscribes && feed.acknowledged_after.is_some() => {
+                    Ok(Answer::raise().detached())
+                }
+                result => result,
+            },
             (None, Some(model)) => self.perform_on(id, call, view, model),
             (None, None) => {
                 let error = format!("Method \"{}\" not allowed.", call.action);
@@ -219,13 +224,7 @@ impl State {
         let consumer = self.consumer(id, &call.stream).ok_or(Failed::Raised)?;
         let request_id = if feed.has_request_ids { &call.request_id } else { &Value::Null };
         if subscribes {
-            match consumer.observe(group, request_id) {
-                // A detached action that raises never replies.
-                Err(Unhashable) if feed.acknowledged_after.is_some() => {
-                    return Ok(Answer::silence());
-                }
-                result => result?,
-            }
+            consumer.observe(group, request_id)?;
         } else {
             consumer.unobserve(&group, request_id)?;
         }

@@ -83,7 +83,8 @@ impl FakeServer {
         assert!(is_equal, "the calls are not the {N} expected ones. {}", self.unasserted());
     }
 
-    /// Why the server has closed connections with an exception, which a real server writes into its log.
+    /// The exceptions that a real server writes into its log: those that have closed connections, and those of
+    /// [detached](super::Answer::detached) actions.
     ///
     /// ```
     /// # use dcrf_proto::fake_server::{FakeServer, Handshake};

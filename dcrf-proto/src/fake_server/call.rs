@@ -224,7 +224,8 @@ impl Answer {
         Self::new(End::replies([]))
     }
 
-    /// An unhandled exception, which closes the connection.
+    /// An unhandled exception, which closes the connection. A [detached](Self::detached) action that raises only never
+    /// replies, and the connection stays.
     pub fn raise() -> Self {
         Self::new(End::Raise)
     }

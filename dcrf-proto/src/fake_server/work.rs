@@ -199,11 +199,21 @@ impl State {
                     self.reply(id, &call, &reply);
                 }
             }
+            End::Raise if answer.is_detached => self.raise_detached(id, &call),
             End::Raise => {
                 self.raise(id, || format!("`{}` on `{}` raises", call.action, call.stream));
             }
             End::Close { code, reason } => self.close(id, code, &reason),
             End::HangUp { code } => self.hang_up(id, &call.stream, code),
+        }
+    }
+
+    /// The action's own task fails, which is only logged.
+    fn raise_detached(&mut self, id: ConnectionId, call: &Call) {
+        if self.open(id).is_some() {
+            let Call { stream, action, .. } = call;
+            let exception = format!("connection {id}: `{action}` on `{stream}` raises, detached");
+            self.exceptions.push(exception);
         }
     }
 

@@ -1,1 +1,42 @@
 //! What overtakes what, and what a fault leaves behind.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn request_ids(client: &Client) -> Vec<Value> {
+    client.payloads().iter().map(|its| its["request_id"].clone()).collect()
+}
+
+/// A server with actions that raise.
+fn raising() -> FakeServer {
+    let server = tasks();
+    let view = View::new()
+        .action("raise", |_| Answer::raise())
+        .action("detached", |_| Answer::raise().after(SECOND).detached());
+    server.view("tools", view);
+    server
+}
+
+#[test]
+fn detached_action_that_raises_never_replies_and_the_connection_stays() {
+    let server = raising();
+    let mut client = Client::new(&server);
+    client.send("tools", &json!({"action": "detached"}));
+    client.advance(SECOND);
+    assert_eq!((client.outputs(), server.connections()), (vec![], 1));
+    assert_eq!(server.exceptions(), ["connection 1: `detached` on `tools` raises, detached"]);
+    client.call("tasks", &json!({"action": "list"}));
+    let late = Feed::new("subscribe_late").group_by("done");
+    let late = late.acknowledged_after(Duration::ZERO, Value::Null);
+    server.view("tasks", View::of("tasks").feed(late));
+    let client = Client::new(&server);
+    client.send("tasks", &json!({"action": "subscribe_late", "request_id": "no group"}));
+    client.send("tasks", &json!({"action": "subscribe_late", "done": true, "request_id": []}));
+    assert_eq!((client.outputs(), server.exceptions().len()), (vec![], 3));
+    client.send("tasks", &json!({"action": "unsubscribe_late"}));
+    assert!(matches!(client.outputs()[..], [Output::Close { code: 1011, .. }]));
+}
+
