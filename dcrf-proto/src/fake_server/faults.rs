@@ -98,7 +98,9 @@ impl FakeServer {
     /// Ends all connections without a close frame, as a network does.
     pub fn drop_connections(&self) {
         self.with(|state| {
-            for connection in state.open_connections() {
+            // Also those whose close frame is on its way.
+            let connections: Vec<_> = state.connections.keys().copied().collect();
+            for connection in connections {
                 state.end(connection, None);
             }
         });
@@ -166,7 +168,8 @@ impl FakeServer {
         self.with(|state| state.late.insert(stream.to_owned(), delay));
     }
 
-    /// Delays everything that the server sends.
+    /// Delays all text and close frames that the server sends. Handshakes, pongs and the answer to a client's close frame
+    /// aren't delayed. A connection that ends without a close frame loses what is on its way.
     pub fn delay(&self, delay: Duration) {
         self.with(|state| state.latency = delay);
     }

@@ -211,7 +211,7 @@ impl State {
                 Job::Output(connection, output) => {
                     if let Some(connection) = self.connections.get_mut(&connection) {
                         connection.outputs_on_way -= 1;
-                        connection.emit(output);
+                        connection.push(output);
                     }
                 }
                 Job::End(connection, close) => self.end(connection, close),
@@ -262,26 +262,29 @@ impl State {
 
     /// Sends a payload, unless an exception is on its way.
     pub(super) fn send(&mut self, id: ConnectionId, stream: &str, payload: &Value) {
-        let latency = self.latency;
-        let now = self.clock.now;
         let Some(connection) = self.open(id) else { return };
         let Some(text) = connection.frame(stream, payload) else { return };
-        // Nothing overtakes what was sent while the delay was longer.
-        connection.sent_until = connection.sent_until.max(now.saturating_add(latency));
-        let delay = connection.sent_until.saturating_sub(now);
-        let output = Output::Text(text.clone());
-        if delay.is_zero() && connection.outputs_on_way == 0 {
-            connection.emit(output);
-        } else {
-            connection.outputs_on_way += 1;
-            self.schedule(delay, Job::Output(id, output));
-        }
+        self.send_text(id, text);
+    }
+
+    fn send_text(&mut self, id: ConnectionId, text: String) {
+        self.carry_output(id, Output::Text(text.clone()));
         self.frames.push((id, Direction::ToClient, text));
     }
 
-    pub(super) fn emit(&mut self, id: ConnectionId, output: Output) {
-        if let Some(connection) = self.connections.get_mut(&id) {
-            connection.emit(output);
+    /// Sends an output, which takes the delay of what the server sends.
+    fn carry_output(&mut self, id: ConnectionId, output: Output) {
+        let latency = self.latency;
+        let now = self.clock.now;
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        // Nothing overtakes what was sent while the delay was longer.
+        connection.sent_until = connection.sent_until.max(now.saturating_add(latency));
+        let delay = connection.sent_until.saturating_sub(now);
+        if delay.is_zero() && connection.outputs_on_way == 0 {
+            connection.push(output);
+        } else {
+            connection.outputs_on_way += 1;
+            self.schedule(delay, Job::Output(id, output));
         }
     }
 
@@ -310,13 +313,16 @@ impl State {
         self.end(id, Some((code, reason)));
     }
 
-    /// Ends a connection, with a close frame or without one.
+    /// Ends a connection, with a close frame behind what is on its way, or at once.
     pub(super) fn end(&mut self, id: ConnectionId, close: Option<(u16, String)>) {
-        if let Some(connection) = self.connections.get_mut(&id) {
-            connection.end(match close {
-                Some((code, reason)) => Output::Close { code, reason },
-                None => Output::Drop,
-            });
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        let was_over = std::mem::replace(&mut connection.is_over, true);
+        match close {
+            Some((code, reason)) if !was_over => {
+                self.carry_output(id, Output::Close { code, reason });
+            }
+            Some(_) => {}
+            None => connection.push(Output::Drop),
         }
     }
 
@@ -428,8 +434,7 @@ impl State {
         }
         let due = script.due(id);
         for text in due {
-            self.frames.push((id, Direction::ToClient, text.clone()));
-            self.emit(id, Output::Text(text));
+            self.send_text(id, text);
         }
     }
 

@@ -128,6 +128,7 @@ fn longest_delay_is_for_ever() {
     let other = Client::new(&server);
     client.advance(10 * SECOND);
     assert_eq!((client.outputs(), server.poll_timeout()), (vec![], None));
+    server.delay(Duration::ZERO);
     other.send("tasks", &json!({"action": "list"}));
     assert!(matches!(other.outputs()[..], [Output::Close { code: 1011, .. }]));
 }

@@ -40,3 +40,50 @@ fn detached_action_that_raises_never_replies_and_the_connection_stays() {
     assert!(matches!(client.outputs()[..], [Output::Close { code: 1011, .. }]));
 }
 
+#[test]
+fn close_arrives_behind_what_was_sent_before() {
+    let server = raising();
+    for (code, close) in [(4001, true), (1011, false)] {
+        server.delay(Duration::ZERO);
+        let mut client = Client::new(&server);
+        server.delay(SECOND);
+        client.send("tasks", &json!({"action": "list"}));
+        if close {
+            server.close(code, "bye");
+        } else {
+            client.send("tools", &json!({"action": "raise"}));
+        }
+        client.send("tasks", &json!({"action": "list", "request_id": "late"}));
+        assert_eq!((client.outputs(), server.connections()), (vec![], 0));
+        client.advance(SECOND);
+        let outputs = client.outputs();
+        let is_close =
+            |output: &Output| matches!(output, Output::Close { code: its, .. } if *its == code);
+        assert!(matches!(&outputs[..], [Output::Text(_), end] if is_close(end)), "{outputs:?}");
+    }
+}
+
+#[test]
+fn drop_overtakes_what_is_on_its_way() {
+    let server = tasks();
+    let mut client = Client::new(&server);
+    server.delay(SECOND);
+    client.send("tasks", &json!({"action": "list"}));
+    server.close(4001, "bye");
+    server.drop_connections();
+    assert_eq!(client.outputs(), [Output::Drop]);
+    client.advance(SECOND);
+    assert_eq!(client.outputs(), []);
+}
+
+#[test]
+fn recorded_frames_are_delayed_too() {
+    let line = Line::new(1, Direction::ToClient, "{}");
+    let server = FakeServer::replay(&[line]);
+    server.delay(SECOND);
+    let mut client = Client::new(&server);
+    assert_eq!(client.outputs(), []);
+    client.advance(SECOND);
+    assert_eq!(client.outputs().len(), 1);
+}
+
