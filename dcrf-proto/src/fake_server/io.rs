@@ -114,12 +114,9 @@ impl FakeServer {
         });
     }
 
-    /// The client has closed the connection, or it was lost.
-    pub fn disconnected(&self, connection: ConnectionId, now: Instant) {
-        let forgotten = self.with(|state| {
-            state.set_time(now);
-            state.forget(connection)
-        });
+    /// The client has closed the connection, or it was lost: the server forgets it and what it had to do for it.
+    pub fn disconnected(&self, connection: ConnectionId) {
+        let forgotten = self.with(|state| state.forget(connection));
         drop(forgotten);
     }
 

@@ -153,7 +153,7 @@ fn jobs_of_a_closed_connection_are_forgotten() {
     let client = Client::new(&server);
     client.send("tools", &json!({"action": "slow"}));
     assert!(server.poll_timeout().is_some());
-    server.disconnected(client.connection, client.now);
+    server.disconnected(client.connection);
     assert_eq!(server.poll_timeout(), None);
 }
 
@@ -198,7 +198,7 @@ fn closure_that_is_replaced_may_own_a_hold() {
         }
         let client = Client::new(&server);
         server.view("tools", View::new());
-        server.disconnected(client.connection, client.now);
+        server.disconnected(client.connection);
     });
 }
 
@@ -211,7 +211,7 @@ impl Wake for Task {
 
 impl Drop for Task {
     fn drop(&mut self) {
-        self.0.server.disconnected(self.0.connection, self.0.now);
+        self.0.server.disconnected(self.0.connection);
     }
 }
 
@@ -224,7 +224,7 @@ fn waker_that_is_replaced_or_forgotten_may_drop_a_task() {
         wait(Arc::new(Task(Client::new(&server))).into());
         wait(Arc::new(Task(Client::new(&server))).into());
         assert_eq!(server.connections(), 2);
-        server.disconnected(client.connection, client.now);
+        server.disconnected(client.connection);
         assert_eq!(server.connections(), 0);
     });
 }

@@ -81,8 +81,7 @@ impl Server {
     /// Forgets a connection and its subscriptions.
     pub(crate) fn forget(&mut self, nth: ConnectionIndex) {
         if let Some(connection) = self.connections.remove(&nth) {
-            let now = self.dice().now;
-            self.fake.disconnected(connection, self.base + now);
+            self.fake.disconnected(connection);
         }
     }
 
