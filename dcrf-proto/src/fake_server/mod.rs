@@ -43,7 +43,7 @@ mod work;
 
 use std::cell::Cell;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Waker;
 use std::time::Duration;
 
@@ -360,8 +360,13 @@ impl FakeServer {
     fn lock(&self) -> MutexGuard<'_, State> {
         let message = "a closure of a fake server must not use the server, but its own arguments";
         assert!(!IN_CLOSURE.get(), "{message}");
-        // A closure that panics fails its test, and the others go on.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(|poisoned| {
+            // A closure that panics fails its test. Others that use the server go on.
+            self.0.clear_poison();
+            let mut state = poisoned.into_inner();
+            state.recover();
+            state
+        })
     }
 }
 

@@ -82,6 +82,8 @@ pub(super) struct State {
     /// By time, and then in order.
     jobs: BTreeMap<(Duration, u64), Job>,
     next_job: u64,
+    /// The time at the end of the jobs that are due.
+    run_until: Duration,
     next_connection: u64,
 }
 
@@ -139,6 +141,7 @@ impl State {
             wakers: Vec::new(),
             jobs: BTreeMap::new(),
             next_job: 0,
+            run_until: Duration::ZERO,
             next_connection: 1,
         }
     }
@@ -189,6 +192,7 @@ impl State {
     /// Does what is due, in order.
     pub(super) fn run(&mut self) {
         let until = self.clock.now;
+        self.run_until = until;
         while let Some(first) = self.jobs.first_entry().filter(|job| job.key().0 <= until) {
             let ((at, _), job) = first.remove_entry();
             // What a job schedules counts from its own time.
@@ -219,6 +223,15 @@ impl State {
         }
         self.clock.now = until;
         self.tables.time = until;
+    }
+
+    /// Goes on after a panic of a closure: undoes its writes, and drops the call that it was to answer.
+    pub(super) fn recover(&mut self) {
+        self.tables.roll_back(0);
+        self.clock.now = self.clock.now.max(self.run_until);
+        self.tables.time = self.clock.now;
+        let consumers = self.connections.values_mut().flat_map(|its| its.consumers.values_mut());
+        consumers.for_each(|consumer| consumer.is_working = false);
     }
 
     pub(super) fn connect(&mut self, handshake: Handshake) -> Result<ConnectionId, Refusal> {

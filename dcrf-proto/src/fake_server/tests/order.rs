@@ -87,3 +87,36 @@ fn recorded_frames_are_delayed_too() {
     assert_eq!(client.outputs().len(), 1);
 }
 
+#[test]
+fn closure_that_panics_leaves_nothing_behind() {
+    let server = tasks();
+    let write = |action: &mut Action<'_>| {
+        action.insert("tasks", json!({"title": "three"}));
+        assert!(action.argument("fails").is_none(), "it fails");
+        Answer::ok(1)
+    };
+    let feed = Feed::new("subscribe_all");
+    server.view("tasks", View::of("tasks").feed(feed).action("write", write));
+    let mut client = Client::new(&server);
+    client.call("tasks", &json!({"action": "subscribe_all", "request_id": "S"}));
+    let steps = [Duration::ZERO, SECOND];
+    for step in steps {
+        server.delay_with(move |at| match at {
+            Step::Call(call) if call.action == "write" => step,
+            _ => Duration::ZERO,
+        });
+        let fail = AssertUnwindSafe(|| {
+            client.send("tasks", &json!({"action": "write", "fails": true}));
+            client.advance(10 * SECOND);
+        });
+        catch_unwind(fail).unwrap_err();
+    }
+    server.answer_next("tasks", "list", Answer::ok(1).after(SECOND));
+    client.send("tasks", &json!({"action": "list", "request_id": "L"}));
+    assert_eq!(server.poll_timeout(), Some(client.now + SECOND));
+    client.advance(SECOND);
+    assert_eq!((request_ids(&client), server.rows("tasks").len()), (vec![json!("L")], 2));
+    server.update("tasks", 1, json!({"title": "new"}));
+    assert_eq!(request_ids(&client), ["S"]);
+}
+
