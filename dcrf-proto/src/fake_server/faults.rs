@@ -210,7 +210,8 @@ impl FakeServer {
         drop(before);
     }
 
-    /// Makes the next call of an action wait before it is performed. Its stream does nothing else meanwhile.
+    /// Makes the next call of an action wait before it is performed. Its stream does nothing else meanwhile. Once it is
+    /// released, the call takes the time of [`delay_with`](Self::delay_with).
     ///
     /// # Panics
     ///
@@ -223,7 +224,7 @@ impl FakeServer {
 
     /// Makes the next call of an action wait when it has been performed, before its reply: a list has read its rows, and a
     /// create has saved its row. Its stream does nothing else meanwhile, unless the reply is
-    /// [detached](Answer::detached).
+    /// [detached](Answer::detached). The hold takes the place of the answer's delay ([`Answer::after`]).
     ///
     /// # Panics
     ///

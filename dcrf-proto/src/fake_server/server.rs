@@ -74,6 +74,8 @@ pub(super) struct State {
     pub(super) intercept: Option<Intercept>,
     pub(super) fates: Option<Fates>,
     pub(super) next_fates: BTreeMap<String, VecDeque<Fate>>,
+    /// How many swaps of two events are still to come, by stream.
+    pub(super) next_swaps: BTreeMap<String, usize>,
     pub(super) event_delay: Duration,
     pub(super) capacity: usize,
     holds: BTreeMap<u64, HoldState>,
@@ -135,6 +137,7 @@ impl State {
             intercept: None,
             fates: None,
             next_fates: BTreeMap::new(),
+            next_swaps: BTreeMap::new(),
             event_delay: Duration::ZERO,
             capacity: CAPACITY,
             holds: BTreeMap::new(),

@@ -110,7 +110,15 @@ impl State {
         let waiting = consumer.waiting.as_mut().filter(|its| its.hold == Some(hold));
         if let Some(waiting) = waiting {
             waiting.hold = None;
-            return self.go_on(id, stream);
+            let call = match &waiting.work {
+                Work::Perform(call) => Some(call.clone()),
+                Work::End(..) => None,
+            };
+            let delay = call.map(|call| self.step_delay(Step::Call(&call))).unwrap_or_default();
+            if delay.is_zero() {
+                return self.go_on(id, stream);
+            }
+            return self.schedule(delay, Job::Continue(id, stream.to_owned()));
         }
         let answers = std::mem::take(&mut consumer.held_answers);
         let (answers, others): (Vec<_>, _) =
@@ -292,7 +300,8 @@ impl State {
     pub(super) fn subscriptions(&self) -> Vec<Subscribed> {
         let mut found = Vec::new();
         for (id, connection) in self.connections.iter().filter(|(_, its)| !its.is_over) {
-            for (stream, consumer) in &connection.consumers {
+            let open = connection.consumers.iter().filter(|(_, consumer)| !consumer.is_closed);
+            for (stream, consumer) in open {
                 let subscriptions = consumer.subscriptions();
                 found.extend(subscriptions.map(|(observer, group, request_id)| Subscribed {
                     connection: *id,

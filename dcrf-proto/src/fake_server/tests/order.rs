@@ -120,3 +120,49 @@ fn closure_that_panics_leaves_nothing_behind() {
     assert_eq!(request_ids(&client), ["S"]);
 }
 
+#[test]
+fn events_of_a_later_connection_are_swapped() {
+    let server = tasks();
+    server.swap_events("tasks");
+    let client = Client::new(&server);
+    client.call("tasks", &json!({"action": "subscribe_all", "request_id": "S"}));
+    for title in ["a", "b", "c"] {
+        server.update("tasks", 1, json!({"title": title}));
+    }
+    let titles: Vec<_> = client.payloads().iter().map(|its| its["data"]["title"].clone()).collect();
+    assert_eq!(titles, ["b", "a", "c"]);
+}
+
+#[test]
+fn call_takes_its_time_after_a_hold() {
+    let server = tasks();
+    server.delay_with(|step| if matches!(step, Step::Call(_)) { SECOND } else { Duration::ZERO });
+    let mut client = Client::new(&server);
+    let hold = server.hold("tasks", "list");
+    client.send("tasks", &json!({"action": "list", "request_id": 1}));
+    client.send("tasks", &json!({"action": "list", "request_id": 2}));
+    client.advance(10 * SECOND);
+    hold.release();
+    assert_eq!(request_ids(&client), [0; 0]);
+    client.advance(SECOND);
+    assert_eq!(request_ids(&client), [1]);
+    client.advance(SECOND);
+    assert_eq!(request_ids(&client), [2]);
+}
+
+#[test]
+fn stream_that_has_closed_has_no_subscriptions() {
+    let server = tasks();
+    let feed = Feed::new("subscribe_all");
+    let view = View::of("tasks").feed(feed).action("hangup", |_| Answer::hang_up(1000));
+    server.view("tasks", view);
+    server.view("tools", View::new());
+    let client = Client::new(&server);
+    client.call("tasks", &json!({"action": "subscribe_all", "request_id": "S"}));
+    assert_eq!(server.subscriptions().len(), 1);
+    client.send("tasks", &json!({"action": "hangup"}));
+    assert_eq!(server.subscriptions(), []);
+    let hold = server.hold_events("tasks");
+    server.update("tasks", 1, json!({"title": "new"}));
+    assert!(!hold.is_reached());
+}
