@@ -185,7 +185,7 @@ impl State {
         let (pk, is_partial) = of.map_or((None, false), |(pk, partial)| (Some(pk), partial));
         let description = &self.tables.table(model).model;
         let (mut fields, mut errors) = (Fields::new(), Map::new());
-        for field in &description.fields {
+        for field in description.fields.iter().filter(|field| !field.is_read_only()) {
             let result = match data.get(&field.name) {
                 Some(value) => field.validate(value, &self.tables, (model, pk)).map(Some),
                 None if field.is_required() && !is_partial => {

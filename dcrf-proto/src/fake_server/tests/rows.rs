@@ -157,6 +157,49 @@ fn rows_of_bulk_insert_give_no_event() {
 }
 
 #[test]
+fn blank_text_is_valid_and_the_default() {
+    let server = FakeServer::new();
+    let model = Model::new()
+        .field(Field::text("note").blank().max_length(3))
+        .field(Field::slug("slug").blank())
+        .field(Field::text("maybe").blank().nullable());
+    server.model("tasks", model);
+    let client = Client::new(&server);
+    let create = |data: Value| client.call("tasks", &json!({"action": "create", "data": data}));
+    let row = |id: u32, note: &str, slug: &str, maybe: Value| json!({"id": id, "note": note, "slug": slug, "maybe": maybe});
+    assert_eq!(create(json!({}))["data"], row(1, "", "", json!(null)));
+    let given = json!({"note": " ", "slug": "", "maybe": ""});
+    assert_eq!(create(given)["data"], row(2, "", "", json!("")));
+    let errors = create(json!({"note": "long", "slug": null}))["errors"][0].take();
+    assert_eq!(errors["note"], json!(["Ensure this field has no more than 3 characters."]));
+    assert_eq!(errors["slug"], json!(["This field may not be null."]));
+}
+
+#[test]
+#[should_panic(expected = "`done` is not a text field and can't be blank")]
+fn blank_boolean_is_a_mistake_of_the_test() {
+    drop(Field::boolean("done").blank());
+}
+
+#[test]
+fn read_only_fields_are_ignored_from_clients() {
+    let server = FakeServer::new();
+    let model = Model::new()
+        .field(Field::text("title"))
+        .field(Field::text("owner").read_only())
+        .field(Field::integer("rank").default_value(7).read_only());
+    server.model("tasks", model);
+    let client = Client::new(&server);
+    let data = json!({"title": "x", "owner": "eve", "rank": "abc"});
+    let created = client.call("tasks", &json!({"action": "create", "data": data}));
+    assert_eq!(created["data"], json!({"id": 1, "title": "x", "owner": null, "rank": 7}));
+    server.update("tasks", 1, json!({"owner": "alice"}));
+    let patch = json!({"action": "patch", "pk": 1, "data": {"owner": "eve", "title": "y"}});
+    let patched = client.call("tasks", &patch);
+    assert_eq!(patched["data"], json!({"id": 1, "title": "y", "owner": "alice", "rank": 7}));
+}
+
+#[test]
 fn list_selects_and_sorts_before_it_pages() {
     let server = FakeServer::new();
     let rows = (1..=6).map(|n| json!({"project": n % 2, "rank": 10 - n}));
