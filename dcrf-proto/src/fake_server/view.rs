@@ -159,7 +159,7 @@ impl View {
     /// The fields that the view names.
     pub(super) fn fields(&self) -> impl Iterator<Item = &str> {
         let filters = self.filters.iter().chain(&self.lookup_field).map(String::as_str);
-        filters.chain(self.feeds.iter().filter_map(Feed::group_argument))
+        filters.chain(self.feeds.iter().filter_map(Feed::group_field))
     }
 
     /// The model, if it is this action's.

@@ -380,3 +380,22 @@ fn advance_wakes_for_the_earlier_timeout() {
     assert_eq!(wakes.0.load(Ordering::Relaxed), 1);
     assert_eq!(server.poll_timeout(), Some(client.now + 6 * SECOND));
 }
+
+#[test]
+fn feed_with_names_of_its_own() {
+    let server = FakeServer::new();
+    let issues = Model::new().field(Field::integer("project")).row(json!({"project": 1}));
+    server.model("issues", issues);
+    let feed = Feed::new("follow").unsubscribe("unfollow_all");
+    server.view("issues", View::of("issues").feed(feed.group_by_argument("project", "of")));
+    let client = Client::new(&server);
+    let call = |action: &str| {
+        let call = json!({"action": action, "of": 1, "request_id": "S"});
+        client.call("issues", &call)["response_status"].take()
+    };
+    assert_eq!(call("follow"), 201);
+    server.update("issues", 1, json!({"project": 2}));
+    assert_eq!(client.payloads()[0]["action"], "delete");
+    assert_eq!([call("unfollow"), call("unfollow_all")], [405, 204]);
+    assert_eq!(server.subscriptions(), []);
+}
