@@ -25,8 +25,8 @@ impl FakeServer {
         self.with(|state| state.calls.iter().map(|(call, _)| Call::clone(call)).collect())
     }
 
-    /// Asserts that an action was called with these arguments, among others: every call is asserted once, the oldest
-    /// first. Returns the call.
+    /// Asserts that an action was called with these arguments, among others, or with `()`, with any arguments. Every call is
+    /// asserted once, the oldest first. Returns the call.
     ///
     /// ```should_panic
     /// # use dcrf_proto::fake_server::FakeServer;
@@ -58,7 +58,8 @@ impl FakeServer {
         call
     }
 
-    /// Asserts that exactly these calls have arrived, in this order: stream, action and arguments, among others.
+    /// Asserts that exactly these calls have arrived, in this order: stream, action and arguments, among others. Null
+    /// stands for any arguments.
     ///
     /// ```
     /// # use dcrf_proto::fake_server::FakeServer;
@@ -148,7 +149,7 @@ impl FakeServer {
     }
 }
 
-/// Whether the call has these arguments. An object in them may have further members.
+/// Whether the call has these arguments. Null stands for any. An object in them may have further members.
 fn contains(call: &Call, arguments: &Value) -> bool {
     fn is_within(part: &Value, whole: &Value) -> bool {
         match (part, whole) {
@@ -158,5 +159,5 @@ fn contains(call: &Call, arguments: &Value) -> bool {
             _ => part == whole,
         }
     }
-    is_within(arguments, &Value::Object(call.arguments.clone()))
+    arguments.is_null() || is_within(arguments, &Value::Object(call.arguments.clone()))
 }

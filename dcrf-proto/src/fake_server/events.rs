@@ -37,7 +37,7 @@ pub enum Fate {
 }
 
 impl FakeServer {
-    /// Decides the fate of each event.
+    /// Decides the fate of each event. Replaces the one before.
     pub fn events_with(&self, decide: impl FnMut(Event<'_>) -> Fate + Send + 'static) {
         let before = self.with(|state| state.fates.replace(Box::new(decide)));
         drop(before);

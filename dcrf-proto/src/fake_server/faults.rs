@@ -174,7 +174,7 @@ impl FakeServer {
         self.with(|state| state.latency = delay);
     }
 
-    /// Makes each step take the time that `delay` returns. By default no step takes time.
+    /// Makes each step take the time that `delay` returns. By default no step takes time. Replaces the one before.
     pub fn delay_with(&self, delay: impl FnMut(Step<'_>) -> Duration + Send + 'static) {
         let before = self.with(|state| state.delays.replace(Box::new(delay)));
         drop(before);
@@ -201,7 +201,7 @@ impl FakeServer {
         self.with(|state| state.answers.entry(key).or_default().push_back(answer));
     }
 
-    /// Answers each call for which `answer` returns something, instead of performing it.
+    /// Answers each call for which `answer` returns something, instead of performing it. Replaces the one before.
     pub fn intercept(
         &self,
         answer: impl FnMut(&mut Action<'_>) -> Option<Answer> + Send + 'static,

@@ -163,7 +163,7 @@ impl FakeServer {
         self.with(|state| state.bare.insert(path.to_owned(), stream.to_owned()));
     }
 
-    /// Refuses handshakes with the status that `check` returns as an error.
+    /// Refuses handshakes with the status that `check` returns as an error. Replaces the one before.
     ///
     /// ```
     /// # use dcrf_proto::fake_server::FakeServer;
@@ -177,7 +177,8 @@ impl FakeServer {
         &self,
         check: impl Fn(&Handshake) -> Result<(), u16> + Send + Sync + 'static,
     ) {
-        self.with(|state| state.checks.push(Arc::new(check)));
+        let before = self.with(|state| state.check.replace(Box::new(check)));
+        drop(before);
     }
 
     /// The rows of a model in its order, as a list shows them.

@@ -17,7 +17,7 @@ use super::{
     in_closure,
 };
 
-pub(super) type Check = Arc<dyn Fn(&Handshake) -> Result<(), u16> + Send + Sync>;
+type Check = Box<dyn Fn(&Handshake) -> Result<(), u16> + Send + Sync>;
 type Delays = Box<dyn FnMut(Step<'_>) -> Duration + Send>;
 type Intercept = Box<dyn FnMut(&mut Action<'_>) -> Option<Answer> + Send>;
 type Fates = Box<dyn FnMut(Event<'_>) -> Fate + Send>;
@@ -63,7 +63,7 @@ pub(super) struct State {
     pub(super) frames: Vec<(ConnectionId, Direction, String)>,
     pub(super) exceptions: Vec<String>,
     pub(super) script: Option<Script>,
-    pub(super) checks: Vec<Check>,
+    pub(super) check: Option<Check>,
     pub(super) refusals: VecDeque<u16>,
     pub(super) is_stopped: bool,
     is_black_hole: bool,
@@ -126,7 +126,7 @@ impl State {
             frames: Vec::new(),
             exceptions: Vec::new(),
             script: None,
-            checks: Vec::new(),
+            check: None,
             refusals: VecDeque::new(),
             is_stopped: false,
             is_black_hole: false,
@@ -244,8 +244,8 @@ impl State {
         if self.is_black_hole {
             return Err(Refusal::Silence);
         }
-        let mut checks = self.checks.iter().map(|check| in_closure(|| check(&handshake)));
-        let refusal = self.refusals.pop_front().or_else(|| checks.find_map(Result::err));
+        let check = || self.check.as_ref().and_then(|check| in_closure(|| check(&handshake)).err());
+        let refusal = self.refusals.pop_front().or_else(check);
         if let Some(status) = refusal {
             return Err(Refusal::Status(status));
         }
@@ -376,17 +376,8 @@ impl State {
         }
     }
 
-    pub(super) fn is_silent(&self, id: ConnectionId) -> bool {
-        self.connections.get(&id).is_some_and(|connection| connection.is_silent)
-    }
-
     pub(super) fn poll_output(&mut self, id: ConnectionId) -> Option<Output> {
         self.connections.get_mut(&id)?.poll_output()
-    }
-
-    /// Returns the waker before, as its drop may run code that uses the server.
-    pub(super) fn set_waker(&mut self, id: ConnectionId, waker: &Waker) -> Option<Waker> {
-        self.connections.get_mut(&id)?.waker.replace(waker.clone())
     }
 
     /// The wakers of the connections that have an output, or need to look at the timeout again.

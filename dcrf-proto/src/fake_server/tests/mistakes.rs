@@ -102,3 +102,25 @@ fn frame_that_was_not_recorded_ends_the_replay() {
     let text = message(|| replay.assert_replayed());
     assert!(text.contains("not recorded: connection 1") && text.contains("not sent"), "{text}");
 }
+
+#[test]
+fn check_of_handshakes_replaces_the_one_before() {
+    let server = tasks();
+    server.check_handshake(|_| Err(403));
+    server.check_handshake(|handshake| if handshake.path == "/ws/" { Ok(()) } else { Err(404) });
+    let client = Client::new(&server);
+    let other = server.connect(Handshake::new("/other/"), client.now);
+    assert_eq!(other, Err(Refusal::Status(404)));
+}
+
+#[test]
+fn call_with_any_arguments_is_asserted() {
+    let server = tasks();
+    let client = Client::new(&server);
+    client.call("tasks", &json!({"action": "list", "limit": 1}));
+    server.assert_calls([("tasks", "list", json!(null))]);
+    server.forget_calls();
+    client.call("tasks", &json!({"action": "list", "limit": 1}));
+    server.assert_called("tasks", "list", ());
+    server.assert_nothing_else();
+}
