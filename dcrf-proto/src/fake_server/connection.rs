@@ -28,7 +28,7 @@ pub(super) struct Connection {
     pub(super) is_silent: bool,
     pub(super) waker: Option<Waker>,
     has_news: bool,
-    /// The server's timeout that the client knows.
+    /// The timeout when the waker was last taken.
     known_timeout: Option<Instant>,
 }
 

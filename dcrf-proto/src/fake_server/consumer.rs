@@ -1,6 +1,6 @@
 //! A stream of a connection: DCRF's consumer, with its groups and request ids, and the work that waits for it.
 //!
-//! The bookkeeping is that of DCRF, so that its quirks come by themselves.
+//! The bookkeeping follows DCRF's, which reproduces its quirks.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -60,7 +60,7 @@ pub(super) enum Work {
 
 pub(super) enum Item {
     Call(Arc<Call>),
-    /// A call whose action is no text. That of `call` is Python's text of it.
+    /// A call whose action is not a text. That of `call` is Python's text of it.
     NoText(Value, Arc<Call>),
     NoAction(Value),
     Raise,

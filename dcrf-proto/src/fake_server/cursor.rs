@@ -35,7 +35,7 @@ struct Side<'a> {
 /// Why there is no page.
 pub(super) enum NoPage {
     InvalidCursor,
-    /// Django raises, since the position is no key.
+    /// Django raises, since the position is not a key.
     Raised,
 }
 

@@ -94,7 +94,7 @@ impl Field {
         match &mut self.kind {
             Kind::Text { max_length } => *max_length = Some(characters),
             Kind::Slug { max_length } => *max_length = characters,
-            _ => panic!("`{}` has no length, as it is no text", self.name),
+            _ => panic!("`{}` is not a text field and has no maximum length", self.name),
         }
         self
     }

@@ -107,7 +107,7 @@ impl FakeServer {
         });
     }
 
-    /// Receives a binary message, which no consumer understands.
+    /// Receives a binary message, which makes the server raise.
     pub fn receive_binary(&self, connection: ConnectionId, now: Instant) {
         self.with(|state| {
             state.set_time(now);

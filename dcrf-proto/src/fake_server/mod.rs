@@ -234,7 +234,7 @@ impl FakeServer {
     ///
     /// # Panics
     ///
-    /// If there is no such model or field, or `fields` is no JSON object.
+    /// If there is no such model or field, or `fields` is not a JSON object.
     #[track_caller]
     pub fn update(&self, model: &str, pk: impl Into<Value>, fields: Value) -> bool {
         self.check(|state| state.tables.check_row(model, &fields, false));

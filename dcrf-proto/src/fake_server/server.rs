@@ -107,7 +107,7 @@ impl Clock {
         self.now = self.now.saturating_add(time);
     }
 
-    /// `None` if it is so late that it never comes.
+    /// `None` if the time overflows.
     fn instant(&self, at: Duration) -> Option<Instant> {
         self.last?.checked_add(at.saturating_sub(self.now))
     }

@@ -127,10 +127,7 @@ impl View {
     /// If there is no such action.
     #[track_caller]
     pub fn without(mut self, action: &'static str) -> Self {
-        assert!(
-            MODEL_ACTIONS.contains(&action),
-            "`{action}` is no action of a stream with a model"
-        );
+        assert!(MODEL_ACTIONS.contains(&action), "a stream with a model has no action `{action}`");
         self.without.push(action);
         self
     }

@@ -37,7 +37,7 @@ impl State {
                     self.send(id, stream, &payload);
                 }
                 Some(Item::Raise) => {
-                    self.raise(id, || format!("a payload for `{stream}` that is no object"));
+                    self.raise(id, || format!("a payload for `{stream}` that is not an object"));
                 }
                 Some(Item::Event(event)) => {
                     consumer.waiting_events -= 1;
@@ -49,13 +49,13 @@ impl State {
         }
     }
 
-    /// Replies to a call whose action is no text: the permissions come first.
+    /// Replies to a call whose action is not a text: the permissions come first.
     fn without_text(&mut self, id: ConnectionId, action: &Value, call: &Call) {
         let view = self.consumer(id, &call.stream).map(|consumer| consumer.view.clone());
         let (status, error) = if view.is_some_and(|view| !in_closure(|| view.is_allowed(call))) {
             (403, FORBIDDEN.to_owned())
         } else if action.is_array() || action.is_object() {
-            return self.raise(id, || format!("the action {action} is no text"));
+            return self.raise(id, || format!("the action {action} is not a text"));
         } else {
             (405, format!("Method \"{}\" not allowed.", call.action))
         };

@@ -33,7 +33,7 @@ fn exceptions_say_why_the_connection_was_closed() {
             json!({"stream": "tasks", "payload": {"action": "retrieve"}}),
             "`retrieve` on `tasks` with {}",
         ),
-        (json!({"stream": "tasks", "payload": []}), "a payload for `tasks` that is no object"),
+        (json!({"stream": "tasks", "payload": []}), "a payload for `tasks` that is not an object"),
     ] {
         server.forget_calls();
         let client = Client::new(&server);

@@ -43,7 +43,7 @@ pub(crate) struct Server {
 impl Server {
     pub(crate) fn new(dice: Dice, pagination: Pagination, base: Instant) -> Self {
         let fake = FakeServer::new();
-        // Events are lost only in worlds that can find out.
+        // Only scenarios that can detect lost events lose them.
         fake.channel_capacity(usize::MAX);
         let dice = Arc::new(Mutex::new(dice));
         rows::add(&fake, &dice, pagination);

@@ -115,7 +115,7 @@ fn replies(view: View, dice: &Arc<Mutex<Dice>>) -> View {
         )
         .action("large", |_| Answer::ok(LARGE))
         .action("refuse", |_| Answer::error(400, "no"))
-        // A status that is no number.
+        // A status that is not a number.
         .action("oddly", |_| Answer::error("bad", "no"))
         .action("never", |_| Answer::silence())
         .action("said", |_| Answer::silence())
