@@ -53,7 +53,8 @@ impl FakeServer {
         });
         let Some(call) = found else {
             let others = self.unasserted();
-            panic!("`{action}` on `{stream}` was not called with {arguments}. {others}")
+            let with = if arguments.is_null() { "" } else { &format!(" with {arguments}") };
+            panic!("`{action}` on `{stream}` was not called{with}. {others}")
         };
         call
     }

@@ -94,7 +94,7 @@ impl Action<'_> {
     ///
     /// # Panics
     ///
-    /// If there is no such model or field, or the key in `row` is that of another row or of another type.
+    /// If there is no such model or field, or `row` has the key of another row, or a value that can't be a key.
     #[track_caller]
     pub fn insert(&mut self, model: &str, row: impl Into<Value>) -> Value {
         let row = row.into();

@@ -60,7 +60,7 @@ pub(super) enum Work {
 
 pub(super) enum Item {
     Call(Arc<Call>),
-    /// A call whose action is not a text. That of `call` is Python's text of it.
+    /// A call whose action is not a string. That of `call` is Python's text of it.
     NoText(Value, Arc<Call>),
     NoAction(Value),
     Raise,

@@ -130,7 +130,8 @@ impl FakeServer {
     ///
     /// # Panics
     ///
-    /// If a row of the model has an unknown field, an impossible key or that of another, or the order is by an unknown field.
+    /// If a row has an unknown field, the key of another row, or a value that can't be a key, or if the order names an unknown
+    /// field.
     #[track_caller]
     pub fn model(&self, name: &str, model: Model) {
         // Dropped without the lock: that may run code of the test.
@@ -218,7 +219,7 @@ impl FakeServer {
     ///
     /// # Panics
     ///
-    /// If there is no such model or field, or the key in `row` is that of another row or of another type.
+    /// If there is no such model or field, or `row` has the key of another row, or a value that can't be a key.
     #[track_caller]
     pub fn insert(&self, model: &str, row: impl Into<Value>) -> Value {
         let row = row.into();

@@ -49,13 +49,13 @@ impl State {
         }
     }
 
-    /// Replies to a call whose action is not a text: the permissions come first.
+    /// Replies to a call whose action is not a string: the permissions come first.
     fn without_text(&mut self, id: ConnectionId, action: &Value, call: &Call) {
         let view = self.consumer(id, &call.stream).map(|consumer| consumer.view.clone());
         let (status, error) = if view.is_some_and(|view| !in_closure(|| view.is_allowed(call))) {
             (403, FORBIDDEN.to_owned())
         } else if action.is_array() || action.is_object() {
-            return self.raise(id, || format!("the action {action} is not a text"));
+            return self.raise(id, || format!("the action {action} is not a string"));
         } else {
             (405, format!("Method \"{}\" not allowed.", call.action))
         };

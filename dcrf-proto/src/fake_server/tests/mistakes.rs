@@ -123,4 +123,6 @@ fn call_with_any_arguments_is_asserted() {
     client.call("tasks", &json!({"action": "list", "limit": 1}));
     server.assert_called("tasks", "list", ());
     server.assert_nothing_else();
+    let text = message(|| drop(server.assert_called("tasks", "list", ())));
+    assert!(text.starts_with("`list` on `tasks` was not called. "), "{text}");
 }
