@@ -88,7 +88,7 @@ fn board() -> Vec<(&'static str, View)> {
         ("tasks", tasks()),
         ("memos", View::of("memo").feed(all())),
         ("docs_feed", docs_feed.feed(all().as_documented())),
-        ("gadgets", View::of("gadget").feed(all().keys())),
+        ("gadgets", View::of("gadget").feed(all().keys_only())),
         ("row_pages", rows().pages(Pages::Offset { default_limit: 3, max_limit: None })),
         ("row_stream", rows().pages(Pages::Streamed { default_limit: 3 })),
         ("tools", tools()),
@@ -102,7 +102,7 @@ fn live() -> Vec<(&'static str, View)> {
     let max_size = Some(LARGEST_PAGE);
     vec![
         ("cards", View::of("card").feed(all())),
-        ("notes", View::of("note").feed(all().keys())),
+        ("notes", View::of("note").feed(all().keys_only())),
         ("posts", View::of("post").feed(all().as_documented())),
         ("anonymous_posts", View::of("post").feed(all().without_request_ids())),
         (
@@ -153,8 +153,7 @@ fn tools() -> View {
         .action("echo_sync", |action| Answer::ok(action.arguments.clone()))
         .action("slow", |action| match slept(action) {
             Some((seconds, answer)) => answer.after(seconds).detached(),
-            // A detached action that raises never replies.
-            None => Answer::silence(),
+            None => Answer::raise().detached(),
         })
         .action("slow_inline", |action| match slept(action) {
             Some((seconds, answer)) => answer.after(seconds),

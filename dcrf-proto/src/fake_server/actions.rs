@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use super::consumer::{Group, INSTANCE, Unhashable};
 use super::feed::Feed;
 use super::pages::Listed;
+use super::row::Row;
 use super::server::State;
 use super::table::{Fields, is_same};
 use super::{Answer, Call, ConnectionId, View, in_closure, python};
@@ -33,7 +34,12 @@ impl State {
         view: &View,
     ) -> Option<Answer> {
         let answer = match (view.feed_of(&call.action), view.model_of(&call.action)) {
-            (Some((feed, subscribes)), _) => self.feed(id, call, feed, subscribes),
+            (Some((feed, subscribes)), _) => match self.feed(id, call, feed, subscribes) {
+                Err(Failed::Raised) if subscribes && feed.acknowledged_after.is_some() => {
+                    Ok(Answer::raise().detached())
+                }
+                result => result,
+            },
             (None, Some(model)) => self.perform_on(id, call, view, model),
             (None, None) => {
                 let error = format!("Method \"{}\" not allowed.", call.action);
@@ -96,7 +102,7 @@ impl State {
             None => self.tables.find(model, call.argument("pk").ok_or(Failed::Raised)?),
         };
         let pk = pk.ok_or(Failed::NotFound)?;
-        let row = self.tables.get(model, &pk).filter(|row| is_selected(view, call, row));
+        let row = self.tables.row(model, &pk).filter(|row| is_selected(view, call, row));
         row.map(|_| pk).ok_or(Failed::NotFound)
     }
 
@@ -123,13 +129,16 @@ impl State {
         model: &str,
     ) -> Result<Answer, Failed> {
         self.check_filters(call, view, model)?;
-        let mut rows = self.tables.all(model);
-        rows.retain(|(_, row)| row.as_object().is_some_and(|row| is_selected(view, call, row)));
+        let mut page_size = self.consumer(id, &call.stream).ok_or(Failed::Raised)?.page_size;
+        let rows = self.tables.select(model, |row| is_selected(view, call, row));
         let Some(pages) = &view.pages else {
-            return Ok(Answer::ok(rows.into_iter().map(|(_, row)| row).collect::<Value>()));
+            return Ok(Answer::ok(rows.iter().map(Row::serialize).collect::<Vec<_>>()));
         };
-        let consumer = self.consumer(id, &call.stream).ok_or(Failed::Raised)?;
-        match pages.list(&rows, &call.arguments, &mut consumer.page_size) {
+        let listed = pages.list(&rows, &call.arguments, &mut page_size);
+        if let Some(consumer) = self.consumer(id, &call.stream) {
+            consumer.page_size = page_size;
+        }
+        match listed {
             Listed::Page(page) => Ok(Answer::ok(page)),
             Listed::Streamed(pages) => {
                 let answer = Answer::replies(pages, Duration::ZERO);
@@ -176,7 +185,7 @@ impl State {
         let (pk, is_partial) = of.map_or((None, false), |(pk, partial)| (Some(pk), partial));
         let description = &self.tables.table(model).model;
         let (mut fields, mut errors) = (Fields::new(), Map::new());
-        for field in &description.fields {
+        for field in description.fields.iter().filter(|field| !field.is_read_only()) {
             let result = match data.get(&field.name) {
                 Some(value) => field.validate(value, &self.tables, (model, pk)).map(Some),
                 None if field.is_required() && !is_partial => {
@@ -215,13 +224,7 @@ impl State {
         let consumer = self.consumer(id, &call.stream).ok_or(Failed::Raised)?;
         let request_id = if feed.has_request_ids { &call.request_id } else { &Value::Null };
         if subscribes {
-            match consumer.observe(group, request_id) {
-                // A detached action that raises never replies.
-                Err(Unhashable) if feed.acknowledged_after.is_some() => {
-                    return Ok(Answer::silence());
-                }
-                result => result?,
-            }
+            consumer.observe(group, request_id)?;
         } else {
             consumer.unobserve(&group, request_id)?;
         }
@@ -237,10 +240,10 @@ impl State {
     }
 }
 
-fn is_selected(view: &View, call: &Call, row: &Fields) -> bool {
+fn is_selected(view: &View, call: &Call, row: &Row<'_>) -> bool {
     view.filters.iter().all(|field| match call.argument(field) {
         None | Some(Value::Null) => true,
-        Some(value) => is_same(&row[field], value),
+        Some(value) => is_same(&row.value(field), value),
     })
 }
 

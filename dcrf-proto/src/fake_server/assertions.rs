@@ -25,8 +25,8 @@ impl FakeServer {
         self.with(|state| state.calls.iter().map(|(call, _)| Call::clone(call)).collect())
     }
 
-    /// Asserts that an action was called with these arguments, among others: every call is asserted once, the oldest
-    /// first. Returns the call.
+    /// Asserts that an action was called with these arguments, among others, or with `()`, with any arguments. Every call is
+    /// asserted once, the oldest first. Returns the call.
     ///
     /// ```should_panic
     /// # use dcrf_proto::fake_server::FakeServer;
@@ -53,12 +53,14 @@ impl FakeServer {
         });
         let Some(call) = found else {
             let others = self.unasserted();
-            panic!("`{action}` on `{stream}` was not called with {arguments}. {others}")
+            let with = if arguments.is_null() { "" } else { &format!(" with {arguments}") };
+            panic!("`{action}` on `{stream}` was not called{with}. {others}")
         };
         call
     }
 
-    /// Asserts that exactly these calls have arrived, in this order: stream, action and arguments, among others.
+    /// Asserts that exactly these calls have arrived, in this order: stream, action and arguments, among others. Null
+    /// stands for any arguments.
     ///
     /// ```
     /// # use dcrf_proto::fake_server::FakeServer;
@@ -83,7 +85,8 @@ impl FakeServer {
         assert!(is_equal, "the calls are not the {N} expected ones. {}", self.unasserted());
     }
 
-    /// Why the server has closed connections with an exception, which a real server writes into its log.
+    /// The exceptions that a real server writes into its log: those that have closed connections, and those of
+    /// [detached](super::Answer::detached) actions.
     ///
     /// ```
     /// # use dcrf_proto::fake_server::{FakeServer, Handshake};
@@ -147,7 +150,7 @@ impl FakeServer {
     }
 }
 
-/// Whether the call has these arguments. An object in them may have further members.
+/// Whether the call has these arguments. Null stands for any. An object in them may have further members.
 fn contains(call: &Call, arguments: &Value) -> bool {
     fn is_within(part: &Value, whole: &Value) -> bool {
         match (part, whole) {
@@ -157,5 +160,5 @@ fn contains(call: &Call, arguments: &Value) -> bool {
             _ => part == whole,
         }
     }
-    is_within(arguments, &Value::Object(call.arguments.clone()))
+    arguments.is_null() || is_within(arguments, &Value::Object(call.arguments.clone()))
 }

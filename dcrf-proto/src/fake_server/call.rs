@@ -58,9 +58,15 @@ impl Call {
 pub struct Action<'a> {
     pub(super) call: &'a Call,
     pub(super) tables: &'a mut Tables,
+    pub(super) before: Before,
+    pub(super) is_atomic: bool,
+}
+
+/// What an action does before its reply.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Before {
     pub(super) pushed: Vec<Value>,
     pub(super) cancelled: Vec<Value>,
-    pub(super) is_atomic: bool,
 }
 
 impl Action<'_> {
@@ -71,7 +77,7 @@ impl Action<'_> {
     /// If there is no such model.
     #[track_caller]
     pub fn rows(&self, model: &str) -> Vec<Value> {
-        self.tables.all(model).into_iter().map(|(_, row)| row).collect()
+        self.tables.rows(model)
     }
 
     /// The row of a model with this key.
@@ -88,11 +94,12 @@ impl Action<'_> {
     ///
     /// # Panics
     ///
-    /// If there is no such model or field, or a row with the key in `row`.
+    /// If there is no such model or field, or `row` has the key of another row, or a value that can't be a key.
     #[track_caller]
-    pub fn insert(&mut self, model: &str, row: &Value) -> Value {
-        self.tables.check_row(model, row, true).unwrap_or_else(|error| panic!("{error}"));
-        self.tables.insert(model, row)
+    pub fn insert(&mut self, model: &str, row: impl Into<Value>) -> Value {
+        let row = row.into();
+        self.tables.check_row(model, &row, true).unwrap_or_else(|error| panic!("{error}"));
+        self.tables.insert(model, &row)
     }
 
     /// Saves fields of a row. Returns whether there is such a row.
@@ -117,19 +124,20 @@ impl Action<'_> {
     }
 
     /// Makes the action's writes one transaction, as `@action(atomic=True)` does: several writes of a row give one event.
+    /// If the action answers with errors or [raises](Answer::raise), they are rolled back.
     pub fn atomic(&mut self) {
         self.is_atomic = true;
     }
 
     /// Sends an unsolicited payload on this stream of the connection, before the reply.
-    pub fn push(&mut self, payload: Value) {
-        self.pushed.push(payload);
+    pub fn push(&mut self, payload: impl Into<Value>) {
+        self.before.pushed.push(payload.into());
     }
 
     /// Cancels the remaining [detached](Answer::detached) replies to a call of this stream and connection, as
     /// `list_cancel` does.
     pub fn cancel(&mut self, request_id: Value) {
-        self.cancelled.push(request_id);
+        self.before.cancelled.push(request_id);
     }
 }
 
@@ -164,9 +172,7 @@ pub struct Answer {
     pub(super) end: End,
     pub(super) delay: Duration,
     pub(super) is_detached: bool,
-    /// The payloads that precede the reply.
-    pub(super) pushed: Vec<Value>,
-    pub(super) cancelled: Vec<Value>,
+    pub(super) before: Before,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -218,7 +224,8 @@ impl Answer {
         Self::new(End::replies([]))
     }
 
-    /// An unhandled exception, which closes the connection.
+    /// An unhandled exception, which closes the connection. A [detached](Self::detached) action that raises only never
+    /// replies, and the connection stays.
     pub fn raise() -> Self {
         Self::new(End::Raise)
     }
@@ -234,8 +241,7 @@ impl Answer {
     }
 
     fn new(end: End) -> Self {
-        let (pushed, cancelled) = (Vec::new(), Vec::new());
-        Self { end, delay: Duration::ZERO, is_detached: false, pushed, cancelled }
+        Self { end, delay: Duration::ZERO, is_detached: false, before: Before::default() }
     }
 
     /// Ends the action only after `delay`. The stream does nothing else meanwhile.
@@ -252,6 +258,16 @@ impl Answer {
 }
 
 impl End {
+    /// Whether the action raises an exception, of Django REST Framework or another.
+    pub(super) fn is_exception(&self) -> bool {
+        let has_errors = |reply: &Reply| reply.errors.as_array().is_some_and(|its| !its.is_empty());
+        match self {
+            Self::Raise => true,
+            Self::Replies { replies, .. } => replies.iter().any(has_errors),
+            Self::Close { .. } | Self::HangUp { .. } => false,
+        }
+    }
+
     fn replies<const N: usize>(replies: [Reply; N]) -> Self {
         Self::Replies { replies: replies.into(), pause: Duration::ZERO }
     }

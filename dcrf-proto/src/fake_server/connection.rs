@@ -21,11 +21,14 @@ pub(super) struct Connection {
     pub(super) sent_until: Duration,
     pub(super) outputs_on_way: usize,
     pub(super) has_raised: bool,
+    /// Whether it neither receives nor sends. Its close frame may be on its way.
     pub(super) is_over: bool,
+    /// Whether the last output is there.
+    has_ended: bool,
     pub(super) is_silent: bool,
     pub(super) waker: Option<Waker>,
     has_news: bool,
-    /// The server's timeout that the client knows.
+    /// The timeout when the waker was last taken.
     known_timeout: Option<Instant>,
 }
 
@@ -47,6 +50,7 @@ impl Connection {
             outputs_on_way: 0,
             has_raised: false,
             is_over: false,
+            has_ended: false,
             is_silent: false,
             waker: None,
             has_news: false,
@@ -81,20 +85,13 @@ impl Connection {
         }
     }
 
-    pub(super) fn emit(&mut self, output: Output) {
-        if self.is_open() {
+    /// Adds an output, unless there was the last one.
+    pub(super) fn push(&mut self, output: Output) {
+        if !self.has_ended && !self.is_silent {
+            self.has_ended = !matches!(output, Output::Text(_));
             self.outputs.push_back(output);
             self.has_news = true;
         }
-    }
-
-    /// Sends the last output. What is still on its way is lost.
-    pub(super) fn end(&mut self, output: Output) {
-        if !self.is_over && !self.is_silent {
-            self.outputs.push_back(output);
-            self.has_news = true;
-        }
-        self.is_over = true;
     }
 
     pub(super) fn poll_output(&mut self) -> Option<Output> {

@@ -1,6 +1,6 @@
 //! A stream of a connection: DCRF's consumer, with its groups and request ids, and the work that waits for it.
 //!
-//! The bookkeeping is that of DCRF, so that its quirks come by themselves.
+//! The bookkeeping follows DCRF's, which reproduces its quirks.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -32,7 +32,8 @@ pub(super) struct Consumer {
     pub(super) is_closed: bool,
     /// The last page size that a list by cursor was asked for: the consumer keeps its paginator, which keeps the size.
     pub(super) page_size: Option<usize>,
-    pub(super) swap: Swap,
+    /// The event that arrives behind the next one.
+    pub(super) swapped: Option<EventItem>,
     /// When the last event on its way arrives.
     pub(super) events_until: Duration,
     pub(super) events_on_way: usize,
@@ -59,7 +60,7 @@ pub(super) enum Work {
 
 pub(super) enum Item {
     Call(Arc<Call>),
-    /// A call whose action is no text. That of `call` is Python's text of it.
+    /// A call whose action is not a string. That of `call` is Python's text of it.
     NoText(Value, Arc<Call>),
     NoAction(Value),
     Raise,
@@ -73,16 +74,6 @@ pub(super) struct EventItem {
     pub(super) pk: Value,
     /// The row as a feed has serialized it.
     pub(super) row: Value,
-}
-
-/// The next two events, which arrive in the opposite order.
-#[derive(Default)]
-pub(super) enum Swap {
-    #[default]
-    Off,
-    Both,
-    /// The first waits for the second.
-    Second(EventItem),
 }
 
 /// A set of request ids by Python's equality, in which `1`, `1.0` and `True` are one.
@@ -128,7 +119,7 @@ impl Consumer {
             is_working: false,
             held: Vec::new(),
             held_answers: Vec::new(),
-            swap: Swap::default(),
+            swapped: None,
             ready_at: Duration::ZERO,
             is_closed: false,
             page_size: None,

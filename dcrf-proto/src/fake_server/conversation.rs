@@ -29,9 +29,9 @@ pub struct Line {
     pub text: String,
 }
 
-/// A line is not what [`Line`] writes.
+/// A line that can't be parsed.
 #[derive(Debug, thiserror::Error)]
-#[error("line {number} is no frame of a conversation: {line}")]
+#[error("line {number} is not a recorded frame: {line}")]
 #[non_exhaustive]
 pub struct InvalidLine {
     /// The number of the line, counted from 1.
@@ -57,7 +57,7 @@ impl Line {
     ///
     /// # Errors
     ///
-    /// A line is no JSON object, or has `dir` without `conn` and `text`.
+    /// A line is not a JSON object, or has `dir` without `conn` and `text`.
     pub fn parse(lines: &str) -> Result<Vec<Self>, InvalidLine> {
         let lines = lines.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
         let parsed = lines.filter_map(|(at, line)| {
@@ -227,7 +227,7 @@ impl Playing {
     }
 }
 
-/// A frame, or its text if it is no JSON.
+/// A frame, or its text if it is not JSON.
 fn read(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|_| text.into())
 }

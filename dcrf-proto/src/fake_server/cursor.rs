@@ -4,6 +4,7 @@ use data_encoding::{BASE64, BASE64_MIME_PERMISSIVE};
 use serde_json::{Map, Value, json};
 
 use super::python;
+use super::row::Row;
 
 /// The largest offset of a cursor.
 const OFFSET_CUTOFF: i128 = 1000;
@@ -34,13 +35,13 @@ struct Side<'a> {
 /// Why there is no page.
 pub(super) enum NoPage {
     InvalidCursor,
-    /// Django raises, since the position is no key.
+    /// Django raises, since the position is not a key.
     Raised,
 }
 
 /// The page that the argument `cursor` selects.
 pub(super) fn list(
-    rows: &[(Value, Value)],
+    rows: &[Row<'_>],
     size: usize,
     arguments: &Map<String, Value>,
 ) -> Result<Value, NoPage> {
@@ -52,14 +53,16 @@ pub(super) fn list(
         None => None,
     };
     let Cursor { offset, is_reverse, position } = cursor.unwrap_or_default();
-    let mut rows: Vec<_> = rows.iter().map(|(pk, row)| (pk, python::text(pk), row)).collect();
-    rows.sort_by(|(a, ..), (b, ..)| a.as_i64().cmp(&b.as_i64()).then(a.as_str().cmp(&b.as_str())));
+    let mut rows: Vec<_> =
+        rows.iter().map(|row| (row.pk(), python::text(&row.pk()), row)).collect();
+    rows.sort_by(|(.., a), (.., b)| a.key.cmp(b.key));
     if let Some(position) = &position {
         let number = python::int_of_text(position);
         if number.is_none() && rows.iter().any(|(pk, ..)| pk.is_number()) {
             return Err(NoPage::Raised);
         }
-        let is_behind = |(pk, text, _): &(&Value, String, &Value)| match (python::int(pk), number) {
+        let is_behind = |(pk, text, _): &(Value, String, &Row<'_>)| match (python::int(pk), number)
+        {
             (Some(pk), Some(number)) if !is_reverse => pk > number,
             (Some(pk), Some(number)) => pk < number,
             _ if is_reverse => text < position,
@@ -75,7 +78,7 @@ pub(super) fn list(
     rows.truncate(size);
     let has_before = position.is_some() || offset > 0;
     let mut keys: Vec<&str> = rows.iter().map(|(_, text, _)| text.as_str()).collect();
-    let mut results: Vec<&Value> = rows.iter().map(|(_, _, row)| *row).collect();
+    let mut results: Vec<_> = rows.iter().map(|(_, _, row)| row.serialize()).collect();
     let (next, previous, has_next, has_previous) = if is_reverse {
         keys.reverse();
         results.reverse();

@@ -30,12 +30,14 @@ pub enum Fate {
     Lose,
     /// It arrives twice.
     Repeat,
-    /// It arrives before the event in front of it, as if the other writer had committed first and sent later.
+    /// It arrives before the event in front of it, as if the other writer had committed first and sent later. Only an event
+    /// that is still on its way is overtaken: delay them with [`FakeServer::delay_events`] or
+    /// [`delay_with`](FakeServer::delay_with).
     Overtake,
 }
 
 impl FakeServer {
-    /// Decides the fate of each event.
+    /// Decides the fate of each event. Replaces the one before.
     pub fn events_with(&self, decide: impl FnMut(Event<'_>) -> Fate + Send + 'static) {
         let before = self.with(|state| state.fates.replace(Box::new(decide)));
         drop(before);
@@ -63,7 +65,8 @@ impl FakeServer {
         self.next_fates(stream, Fate::Repeat, count);
     }
 
-    /// Swaps the next two events for a stream: the first arrives with the second, behind it.
+    /// Swaps the next two events for a stream of a connection: the first arrives with the second, behind it. Each feed and
+    /// instance of each connection gets its own event.
     ///
     /// # Panics
     ///
@@ -71,7 +74,7 @@ impl FakeServer {
     #[track_caller]
     pub fn swap_events(&self, stream: &str) {
         self.check(|state| state.check_stream(stream));
-        self.with(|state| state.swap_next(stream));
+        self.with(|state| *state.next_swaps.entry(stream.to_owned()).or_default() += 1);
     }
 
     /// Sets how many events may wait for a stream of a connection. Those above it are lost silently. The default is 100,

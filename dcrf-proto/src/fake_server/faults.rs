@@ -98,7 +98,9 @@ impl FakeServer {
     /// Ends all connections without a close frame, as a network does.
     pub fn drop_connections(&self) {
         self.with(|state| {
-            for connection in state.open_connections() {
+            // Also those whose close frame is on its way.
+            let connections: Vec<_> = state.connections.keys().copied().collect();
+            for connection in connections {
                 state.end(connection, None);
             }
         });
@@ -166,12 +168,13 @@ impl FakeServer {
         self.with(|state| state.late.insert(stream.to_owned(), delay));
     }
 
-    /// Delays everything that the server sends.
+    /// Delays all text and close frames that the server sends. Handshakes, pongs and the answer to a client's close frame
+    /// aren't delayed. A connection that ends without a close frame loses what is on its way.
     pub fn delay(&self, delay: Duration) {
         self.with(|state| state.latency = delay);
     }
 
-    /// Makes each step take the time that `delay` returns. By default no step takes time.
+    /// Makes each step take the time that `delay` returns. By default no step takes time. Replaces the one before.
     pub fn delay_with(&self, delay: impl FnMut(Step<'_>) -> Duration + Send + 'static) {
         let before = self.with(|state| state.delays.replace(Box::new(delay)));
         drop(before);
@@ -198,7 +201,7 @@ impl FakeServer {
         self.with(|state| state.answers.entry(key).or_default().push_back(answer));
     }
 
-    /// Answers each call for which `answer` returns something, instead of performing it.
+    /// Answers each call for which `answer` returns something, instead of performing it. Replaces the one before.
     pub fn intercept(
         &self,
         answer: impl FnMut(&mut Action<'_>) -> Option<Answer> + Send + 'static,
@@ -207,7 +210,8 @@ impl FakeServer {
         drop(before);
     }
 
-    /// Makes the next call of an action wait before it is performed. Its stream does nothing else meanwhile.
+    /// Makes the next call of an action wait before it is performed. Its stream does nothing else meanwhile. Once it is
+    /// released, the call takes the time of [`delay_with`](Self::delay_with).
     ///
     /// # Panics
     ///
@@ -220,7 +224,7 @@ impl FakeServer {
 
     /// Makes the next call of an action wait when it has been performed, before its reply: a list has read its rows, and a
     /// create has saved its row. Its stream does nothing else meanwhile, unless the reply is
-    /// [detached](Answer::detached).
+    /// [detached](Answer::detached). The hold takes the place of the answer's delay ([`Answer::after`]).
     ///
     /// # Panics
     ///

@@ -8,7 +8,6 @@ use serde_json::{Map, Value, json};
 
 use super::{frames, python};
 
-type Group = Arc<dyn Fn(&Map<String, Value>) -> Value + Send + Sync>;
 type Payload = Arc<dyn Fn(&FeedEvent<'_>) -> Value + Send + Sync>;
 
 /// A change of a row, for [`Feed::payload`].
@@ -42,7 +41,7 @@ pub struct Feed {
     pub(super) unsubscribe: String,
     /// Feeds with the same observer share their subscriptions.
     pub(super) observer: String,
-    group: Option<(String, Group)>,
+    group: Option<Group>,
     payload: Payload,
     /// The reply to the subscribe.
     pub(super) acknowledgement: Option<Value>,
@@ -51,8 +50,16 @@ pub struct Feed {
     pub(super) has_request_ids: bool,
 }
 
+/// What the rows of a feed are grouped by.
+#[derive(Clone)]
+struct Group {
+    field: String,
+    /// The argument of the subscribe that selects the group.
+    argument: String,
+}
+
 impl Feed {
-    /// A feed with this action to subscribe. The action to unsubscribe has `un` in front.
+    /// A feed with this action to subscribe.
     pub fn new(subscribe: &str) -> Self {
         Self {
             subscribe: subscribe.to_owned(),
@@ -66,8 +73,14 @@ impl Feed {
         }
     }
 
+    /// Sets the action to unsubscribe. The default is the action to subscribe with `un` in front.
+    pub fn unsubscribe(mut self, action: &str) -> Self {
+        action.clone_into(&mut self.unsubscribe);
+        self
+    }
+
     /// Sends `{"pk": 7}` instead of the row, always with status 200: a `model_observer` without a serializer.
-    pub fn keys(self) -> Self {
+    pub fn keys_only(self) -> Self {
         self.payload(|event| {
             let data = json!({"pk": event.pk});
             frames::payload(event.action, 200, &json!([]), &data, event.request_id)
@@ -116,10 +129,14 @@ impl Feed {
 
     /// Sends only the events of the rows with one value in `field`. The subscribe takes the value as the argument `field`.
     /// A row that moves to another value leaves with `delete` and enters with `create`.
-    pub fn group_by(mut self, field: &str) -> Self {
-        let name = field.to_owned();
-        let group = move |row: &Map<String, Value>| row.get(&name).cloned().unwrap_or_default();
-        self.group = Some((field.to_owned(), Arc::new(group)));
+    pub fn group_by(self, field: &str) -> Self {
+        self.group_by_argument(field, field)
+    }
+
+    /// [`group_by`](Self::group_by) for an argument with another name than the field.
+    pub fn group_by_argument(mut self, field: &str, argument: &str) -> Self {
+        let (field, argument) = (field.to_owned(), argument.to_owned());
+        self.group = Some(Group { field, argument });
         self
     }
 
@@ -131,13 +148,19 @@ impl Feed {
 
     /// The argument that selects the group, if there are groups.
     pub(super) fn group_argument(&self) -> Option<&str> {
-        self.group.as_ref().map(|(argument, _)| argument.as_str())
+        self.group.as_ref().map(|group| group.argument.as_str())
+    }
+
+    /// The field that the rows are grouped by, if there are groups.
+    pub(super) fn group_field(&self) -> Option<&str> {
+        self.group.as_ref().map(|group| group.field.as_str())
     }
 
     /// The group of a row, or an empty text without groups.
     pub(super) fn group_of(&self, row: &Map<String, Value>) -> String {
         // Python puts the value into the group's name, so that `1` and `"1"` are the same group.
-        self.group.as_ref().map_or_else(String::new, |(_, group)| python::text(&group(row)))
+        let group = |field| python::text(row.get(field).unwrap_or(&Value::Null));
+        self.group_field().map_or_else(String::new, group)
     }
 
     pub(super) fn payload_of(&self, event: &FeedEvent<'_>) -> Value {

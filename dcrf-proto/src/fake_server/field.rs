@@ -12,7 +12,8 @@ type DefaultValue = Arc<dyn Fn() -> Value + Send + Sync>;
 
 /// A field of a [`Model`](super::Model), validated as Django REST Framework's `ModelSerializer` does.
 ///
-/// A field without [`default`](Self::default_value) and [`nullable`](Self::nullable) is required.
+/// A field is required unless it has a [default](Self::default_value), or is [nullable](Self::nullable),
+/// [blank](Self::blank) or [read-only](Self::read_only).
 ///
 /// ```
 /// # use dcrf_proto::fake_server::Field;
@@ -20,6 +21,7 @@ type DefaultValue = Arc<dyn Fn() -> Value + Send + Sync>;
 /// let done = Field::boolean("done").default_value(false);
 /// # drop((title, done));
 /// ```
+#[expect(clippy::struct_excessive_bools, reason = "they are independent of each other")]
 #[must_use]
 #[derive(Clone)]
 pub struct Field {
@@ -27,6 +29,8 @@ pub struct Field {
     kind: Kind,
     default: Option<DefaultValue>,
     nullable: bool,
+    blank: bool,
+    read_only: bool,
     unique: bool,
 }
 
@@ -46,7 +50,7 @@ enum Kind {
 }
 
 impl Field {
-    /// Text, as Django's `CharField` and `TextField`. It can't be blank.
+    /// Text, as Django's `CharField` and `TextField`. It can't be empty unless it is [blank](Self::blank).
     pub fn text(name: &str) -> Self {
         Self::new(name, Kind::Text { max_length: None })
     }
@@ -77,7 +81,8 @@ impl Field {
     }
 
     fn new(name: &str, kind: Kind) -> Self {
-        Self { name: name.to_owned(), kind, default: None, nullable: false, unique: false }
+        let (name, default) = (name.to_owned(), None);
+        Self { name, kind, default, nullable: false, blank: false, read_only: false, unique: false }
     }
 
     /// Limits the length of a text or a slug, in characters.
@@ -89,8 +94,27 @@ impl Field {
         match &mut self.kind {
             Kind::Text { max_length } => *max_length = Some(characters),
             Kind::Slug { max_length } => *max_length = characters,
-            _ => panic!("`{}` has no length, as it is no text", self.name),
+            _ => panic!("`{}` is not a text field and has no maximum length", self.name),
         }
+        self
+    }
+
+    /// Allows empty text, which is also the default unless the field is [nullable](Self::nullable): Django's `blank=True`.
+    ///
+    /// # Panics
+    ///
+    /// If the field is neither a text nor a slug.
+    pub fn blank(mut self) -> Self {
+        let is_text = matches!(self.kind, Kind::Text { .. } | Kind::Slug { .. });
+        assert!(is_text, "`{}` is not a text field and can't be blank", self.name);
+        self.blank = true;
+        self
+    }
+
+    /// Ignores what clients send for the field, as a serializer's `read_only_fields`. A row that a client creates has its
+    /// default, or null.
+    pub fn read_only(mut self) -> Self {
+        self.read_only = true;
         self
     }
 
@@ -120,11 +144,19 @@ impl Field {
     }
 
     pub(super) fn is_required(&self) -> bool {
-        self.default.is_none() && !self.nullable
+        self.default.is_none() && !self.nullable && !self.blank
+    }
+
+    pub(super) fn is_read_only(&self) -> bool {
+        self.read_only
     }
 
     pub(super) fn default(&self) -> Value {
-        self.default.as_ref().map_or(Value::Null, |value| in_closure(|| value()))
+        match &self.default {
+            Some(value) => in_closure(|| value()),
+            None if self.blank && !self.nullable => "".into(),
+            None => Value::Null,
+        }
     }
 
     /// The model that this is a key of.
@@ -155,7 +187,8 @@ impl Field {
             let errors = || vec!["This field may not be null.".to_owned()];
             return self.nullable.then_some(Value::Null).ok_or_else(errors);
         }
-        let value = self.kind.validate(value, tables)?;
+        let is_blank = self.blank && value.as_str().is_some_and(|text| text.trim().is_empty());
+        let value = if is_blank { "".into() } else { self.kind.validate(value, tables)? };
         if self.unique && tables.has_other(model, &self.name, &value, of) {
             return Err(vec![format!("{model} with this {} already exists.", self.name)]);
         }

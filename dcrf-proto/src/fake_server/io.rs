@@ -1,6 +1,7 @@
 //! The server's input and output, without a WebSocket.
 
 use std::fmt;
+#[cfg(any(test, feature = "websocket"))]
 use std::task::Waker;
 use std::time::Instant;
 
@@ -106,7 +107,7 @@ impl FakeServer {
         });
     }
 
-    /// Receives a binary message, which no consumer understands.
+    /// Receives a binary message, which makes the server raise.
     pub fn receive_binary(&self, connection: ConnectionId, now: Instant) {
         self.with(|state| {
             state.set_time(now);
@@ -114,12 +115,9 @@ impl FakeServer {
         });
     }
 
-    /// The client has closed the connection, or it was lost.
-    pub fn disconnected(&self, connection: ConnectionId, now: Instant) {
-        let forgotten = self.with(|state| {
-            state.set_time(now);
-            state.forget(connection)
-        });
+    /// The client has closed the connection, or it was lost: the server forgets it and what it had to do for it.
+    pub fn disconnected(&self, connection: ConnectionId) {
+        let forgotten = self.with(|state| state.forget(connection));
         drop(forgotten);
     }
 
@@ -140,15 +138,23 @@ impl FakeServer {
             state.run();
         });
     }
+}
 
+/// What the WebSocket in memory needs besides.
+#[cfg(any(test, feature = "websocket"))]
+impl FakeServer {
     /// Whether the connection answers nothing at all, not even pings.
-    pub fn is_silent(&self, connection: ConnectionId) -> bool {
-        self.with(|state| state.is_silent(connection))
+    pub(crate) fn is_silent(&self, connection: ConnectionId) -> bool {
+        self.with(|state| state.connections.get(&connection).is_some_and(|its| its.is_silent))
     }
 
     /// Wakes `waker` once there may be an output, or an earlier timeout.
-    pub fn wake_for_output(&self, connection: ConnectionId, waker: &Waker) {
-        let before = self.lock().set_waker(connection, waker);
+    pub(crate) fn wake_for_output(&self, connection: ConnectionId, waker: &Waker) {
+        let mut state = self.lock();
+        let connection = state.connections.get_mut(&connection);
+        let before = connection.and_then(|its| its.waker.replace(waker.clone()));
+        // The drop of a waker may run code that uses the server.
+        drop(state);
         drop(before);
     }
 }
@@ -156,12 +162,5 @@ impl FakeServer {
 impl fmt::Display for ConnectionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
-    }
-}
-
-impl ConnectionId {
-    /// The number of the connection, counted from 1.
-    pub fn number(self) -> u64 {
-        self.0
     }
 }

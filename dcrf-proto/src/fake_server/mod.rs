@@ -33,6 +33,7 @@ mod model;
 mod pages;
 mod publish;
 mod python;
+mod row;
 mod server;
 mod table;
 #[cfg(test)]
@@ -42,7 +43,7 @@ mod work;
 
 use std::cell::Cell;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Waker;
 use std::time::Duration;
 
@@ -129,7 +130,8 @@ impl FakeServer {
     ///
     /// # Panics
     ///
-    /// If a row of the model has an unknown field or the key of another, or the order is by an unknown field.
+    /// If a row has an unknown field, the key of another row, or a value that can't be a key, or if the order names an unknown
+    /// field.
     #[track_caller]
     pub fn model(&self, name: &str, model: Model) {
         // Dropped without the lock: that may run code of the test.
@@ -162,7 +164,7 @@ impl FakeServer {
         self.with(|state| state.bare.insert(path.to_owned(), stream.to_owned()));
     }
 
-    /// Refuses handshakes with the status that `check` returns as an error.
+    /// Refuses handshakes with the status that `check` returns as an error. Replaces the one before.
     ///
     /// ```
     /// # use dcrf_proto::fake_server::FakeServer;
@@ -176,7 +178,8 @@ impl FakeServer {
         &self,
         check: impl Fn(&Handshake) -> Result<(), u16> + Send + Sync + 'static,
     ) {
-        self.with(|state| state.checks.push(Arc::new(check)));
+        let before = self.with(|state| state.check.replace(Box::new(check)));
+        drop(before);
     }
 
     /// The rows of a model in its order, as a list shows them.
@@ -187,7 +190,7 @@ impl FakeServer {
     #[track_caller]
     pub fn rows(&self, model: &str) -> Vec<Value> {
         self.check(|state| state.tables.check_model(model).map(|_| ()));
-        self.with(|state| state.tables.all(model).into_iter().map(|(_, row)| row).collect())
+        self.with(|state| state.tables.rows(model))
     }
 
     /// The keys of a model's rows, in the order of the keys.
@@ -216,7 +219,7 @@ impl FakeServer {
     ///
     /// # Panics
     ///
-    /// If there is no such model or field, or a row with the key in `row`.
+    /// If there is no such model or field, or `row` has the key of another row, or a value that can't be a key.
     #[track_caller]
     pub fn insert(&self, model: &str, row: impl Into<Value>) -> Value {
         let row = row.into();
@@ -232,7 +235,7 @@ impl FakeServer {
     ///
     /// # Panics
     ///
-    /// If there is no such model or field, or `fields` is no JSON object.
+    /// If there is no such model or field, or `fields` is not a JSON object.
     #[track_caller]
     pub fn update(&self, model: &str, pk: impl Into<Value>, fields: Value) -> bool {
         self.check(|state| state.tables.check_row(model, &fields, false));
@@ -359,8 +362,13 @@ impl FakeServer {
     fn lock(&self) -> MutexGuard<'_, State> {
         let message = "a closure of a fake server must not use the server, but its own arguments";
         assert!(!IN_CLOSURE.get(), "{message}");
-        // A closure that panics fails its test, and the others go on.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(|poisoned| {
+            // A closure that panics fails its test. Others that use the server go on.
+            self.0.clear_poison();
+            let mut state = poisoned.into_inner();
+            state.recover();
+            state
+        })
     }
 }
 

@@ -90,7 +90,8 @@ impl Model {
         self
     }
 
-    /// Sorts lists by a field. By default they are sorted by the primary key.
+    /// Sorts lists by a field, or with `-` in front of its name, from its largest value on. By default they are sorted by the
+    /// primary key.
     pub fn order_by(mut self, field: &str) -> Self {
         self.order = Some(field.to_owned());
         self

@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::cursor::{self, NoPage};
 use super::python;
+use super::row::Row;
 
 /// How a stream splits its list into pages.
 ///
@@ -66,7 +67,7 @@ impl Pages {
     /// `page_size` is what the stream has been asked for before.
     pub(super) fn list(
         &self,
-        rows: &[(Value, Value)],
+        rows: &[Row<'_>],
         arguments: &Map<String, Value>,
         page_size: &mut Option<usize>,
     ) -> Listed {
@@ -113,11 +114,11 @@ fn int(value: Option<&Value>, default: usize, is_strict: bool) -> Option<usize> 
     Some(number.filter(|number| *number > 0 || !is_strict).unwrap_or(default))
 }
 
-fn results(rows: &[(Value, Value)], skip: usize, take: usize) -> Vec<Value> {
-    rows.iter().skip(skip).take(take).map(|(_, row)| row.clone()).collect()
+fn results(rows: &[Row<'_>], skip: usize, take: usize) -> Vec<Value> {
+    rows.iter().skip(skip).take(take).map(|row| Value::Object(row.serialize())).collect()
 }
 
-fn by_offset(rows: &[(Value, Value)], limit: usize, offset: usize) -> Value {
+fn by_offset(rows: &[Row<'_>], limit: usize, offset: usize) -> Value {
     let results = results(rows, offset, limit);
     json!({"count": rows.len(), "results": results, "limit": limit, "offset": offset})
 }
@@ -134,7 +135,7 @@ fn parameter(arguments: &Map<String, Value>, name: &str) -> Option<String> {
     arguments.get(name).filter(|value| !value.is_null()).map(python::text)
 }
 
-fn by_number(rows: &[(Value, Value)], size: usize, arguments: &Map<String, Value>) -> Listed {
+fn by_number(rows: &[Row<'_>], size: usize, arguments: &Map<String, Value>) -> Listed {
     let last = rows.len().div_ceil(size).max(1);
     let asked = parameter(arguments, "page").filter(|page| !page.is_empty());
     let page = match asked.as_deref() {

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use serde_json::{Value, json};
 
-use super::consumer::{Consumer, EventItem, Group, INSTANCE, Item, Swap};
+use super::consumer::{Consumer, EventItem, Group, INSTANCE, Item};
 use super::feed::FeedEvent;
 use super::server::{HeldAt, Job, State};
 use super::table::{Commit, Fields};
@@ -25,7 +25,8 @@ impl State {
         let Some(connection) = self.open(id) else { return };
         let mut sent = Vec::new();
         for (stream, consumer) in &connection.consumers {
-            if consumer.groups.is_empty() || consumer.view.model.as_ref() != Some(&commit.model) {
+            let is_deaf = consumer.groups.is_empty() || consumer.is_closed;
+            if is_deaf || consumer.view.model.as_ref() != Some(&commit.model) {
                 continue;
             }
             for (group, action) in events(consumer, commit) {
@@ -42,16 +43,15 @@ impl State {
     /// Passes an event to the channel layer.
     fn send_event(&mut self, id: ConnectionId, stream: &str, event: EventItem) {
         let Some(consumer) = self.consumer(id, stream) else { return };
-        match std::mem::take(&mut consumer.swap) {
-            Swap::Off => {}
-            Swap::Both => {
-                consumer.swap = Swap::Second(event);
-                return;
+        if let Some(first) = consumer.swapped.take() {
+            self.carry(id, stream, event);
+            return self.carry(id, stream, first);
+        }
+        if self.takes_swap(stream) {
+            if let Some(consumer) = self.consumer(id, stream) {
+                consumer.swapped = Some(event);
             }
-            Swap::Second(first) => {
-                self.carry(id, stream, event);
-                return self.carry(id, stream, first);
-            }
+            return;
         }
         let fate = self.fate(stream, &event);
         match fate {
@@ -100,12 +100,13 @@ impl State {
         self.carry(id, stream, before.unwrap_or(event));
     }
 
-    pub(super) fn swap_next(&mut self, stream: &str) {
-        for id in self.open_connections() {
-            if let Some(consumer) = self.consumer(id, stream) {
-                consumer.swap = Swap::Both;
-            }
-        }
+    /// Whether the next event of a stream is to be swapped with the one behind it.
+    fn takes_swap(&mut self, stream: &str) -> bool {
+        let Some(count) = self.next_swaps.get_mut(stream).filter(|count| **count > 0) else {
+            return false;
+        };
+        *count -= 1;
+        true
     }
 
     pub(super) fn next_fates(&mut self, stream: &str, fate: Fate, count: usize) {

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-/// `int()` of a value. What is larger than an `i128` is as good as its bound.
+/// `int()` of a value. Saturates at the bounds of an `i128`.
 pub(super) fn int(value: &Value) -> Option<i128> {
     match value {
         Value::Bool(value) => Some(i128::from(*value)),

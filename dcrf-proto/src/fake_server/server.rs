@@ -17,7 +17,7 @@ use super::{
     in_closure,
 };
 
-pub(super) type Check = Arc<dyn Fn(&Handshake) -> Result<(), u16> + Send + Sync>;
+type Check = Box<dyn Fn(&Handshake) -> Result<(), u16> + Send + Sync>;
 type Delays = Box<dyn FnMut(Step<'_>) -> Duration + Send>;
 type Intercept = Box<dyn FnMut(&mut Action<'_>) -> Option<Answer> + Send>;
 type Fates = Box<dyn FnMut(Event<'_>) -> Fate + Send>;
@@ -63,7 +63,7 @@ pub(super) struct State {
     pub(super) frames: Vec<(ConnectionId, Direction, String)>,
     pub(super) exceptions: Vec<String>,
     pub(super) script: Option<Script>,
-    pub(super) checks: Vec<Check>,
+    pub(super) check: Option<Check>,
     pub(super) refusals: VecDeque<u16>,
     pub(super) is_stopped: bool,
     is_black_hole: bool,
@@ -74,6 +74,8 @@ pub(super) struct State {
     pub(super) intercept: Option<Intercept>,
     pub(super) fates: Option<Fates>,
     pub(super) next_fates: BTreeMap<String, VecDeque<Fate>>,
+    /// How many swaps of two events are still to come, by stream.
+    pub(super) next_swaps: BTreeMap<String, usize>,
     pub(super) event_delay: Duration,
     pub(super) capacity: usize,
     holds: BTreeMap<u64, HoldState>,
@@ -82,6 +84,8 @@ pub(super) struct State {
     /// By time, and then in order.
     jobs: BTreeMap<(Duration, u64), Job>,
     next_job: u64,
+    /// The time at the end of the jobs that are due.
+    run_until: Duration,
     next_connection: u64,
 }
 
@@ -103,7 +107,7 @@ impl Clock {
         self.now = self.now.saturating_add(time);
     }
 
-    /// `None` if it is so late that it never comes.
+    /// `None` if the time overflows.
     fn instant(&self, at: Duration) -> Option<Instant> {
         self.last?.checked_add(at.saturating_sub(self.now))
     }
@@ -122,7 +126,7 @@ impl State {
             frames: Vec::new(),
             exceptions: Vec::new(),
             script: None,
-            checks: Vec::new(),
+            check: None,
             refusals: VecDeque::new(),
             is_stopped: false,
             is_black_hole: false,
@@ -133,12 +137,14 @@ impl State {
             intercept: None,
             fates: None,
             next_fates: BTreeMap::new(),
+            next_swaps: BTreeMap::new(),
             event_delay: Duration::ZERO,
             capacity: CAPACITY,
             holds: BTreeMap::new(),
             wakers: Vec::new(),
             jobs: BTreeMap::new(),
             next_job: 0,
+            run_until: Duration::ZERO,
             next_connection: 1,
         }
     }
@@ -189,6 +195,7 @@ impl State {
     /// Does what is due, in order.
     pub(super) fn run(&mut self) {
         let until = self.clock.now;
+        self.run_until = until;
         while let Some(first) = self.jobs.first_entry().filter(|job| job.key().0 <= until) {
             let ((at, _), job) = first.remove_entry();
             // What a job schedules counts from its own time.
@@ -211,7 +218,7 @@ impl State {
                 Job::Output(connection, output) => {
                     if let Some(connection) = self.connections.get_mut(&connection) {
                         connection.outputs_on_way -= 1;
-                        connection.emit(output);
+                        connection.push(output);
                     }
                 }
                 Job::End(connection, close) => self.end(connection, close),
@@ -221,6 +228,15 @@ impl State {
         self.tables.time = until;
     }
 
+    /// Goes on after a panic of a closure: undoes its writes, and drops the call that it was to answer.
+    pub(super) fn recover(&mut self) {
+        self.tables.roll_back(0);
+        self.clock.now = self.clock.now.max(self.run_until);
+        self.tables.time = self.clock.now;
+        let consumers = self.connections.values_mut().flat_map(|its| its.consumers.values_mut());
+        consumers.for_each(|consumer| consumer.is_working = false);
+    }
+
     pub(super) fn connect(&mut self, handshake: Handshake) -> Result<ConnectionId, Refusal> {
         if self.is_stopped {
             return Err(Refusal::Unreachable);
@@ -228,8 +244,8 @@ impl State {
         if self.is_black_hole {
             return Err(Refusal::Silence);
         }
-        let mut checks = self.checks.iter().map(|check| in_closure(|| check(&handshake)));
-        let refusal = self.refusals.pop_front().or_else(|| checks.find_map(Result::err));
+        let check = || self.check.as_ref().and_then(|check| in_closure(|| check(&handshake)).err());
+        let refusal = self.refusals.pop_front().or_else(check);
         if let Some(status) = refusal {
             return Err(Refusal::Status(status));
         }
@@ -262,26 +278,29 @@ impl State {
 
     /// Sends a payload, unless an exception is on its way.
     pub(super) fn send(&mut self, id: ConnectionId, stream: &str, payload: &Value) {
-        let latency = self.latency;
-        let now = self.clock.now;
         let Some(connection) = self.open(id) else { return };
         let Some(text) = connection.frame(stream, payload) else { return };
-        // Nothing overtakes what was sent while the delay was longer.
-        connection.sent_until = connection.sent_until.max(now.saturating_add(latency));
-        let delay = connection.sent_until.saturating_sub(now);
-        let output = Output::Text(text.clone());
-        if delay.is_zero() && connection.outputs_on_way == 0 {
-            connection.emit(output);
-        } else {
-            connection.outputs_on_way += 1;
-            self.schedule(delay, Job::Output(id, output));
-        }
+        self.send_text(id, text);
+    }
+
+    fn send_text(&mut self, id: ConnectionId, text: String) {
+        self.carry_output(id, Output::Text(text.clone()));
         self.frames.push((id, Direction::ToClient, text));
     }
 
-    pub(super) fn emit(&mut self, id: ConnectionId, output: Output) {
-        if let Some(connection) = self.connections.get_mut(&id) {
-            connection.emit(output);
+    /// Sends an output, which takes the delay of what the server sends.
+    fn carry_output(&mut self, id: ConnectionId, output: Output) {
+        let latency = self.latency;
+        let now = self.clock.now;
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        // Nothing overtakes what was sent while the delay was longer.
+        connection.sent_until = connection.sent_until.max(now.saturating_add(latency));
+        let delay = connection.sent_until.saturating_sub(now);
+        if delay.is_zero() && connection.outputs_on_way == 0 {
+            connection.push(output);
+        } else {
+            connection.outputs_on_way += 1;
+            self.schedule(delay, Job::Output(id, output));
         }
     }
 
@@ -310,13 +329,16 @@ impl State {
         self.end(id, Some((code, reason)));
     }
 
-    /// Ends a connection, with a close frame or without one.
+    /// Ends a connection, with a close frame behind what is on its way, or at once.
     pub(super) fn end(&mut self, id: ConnectionId, close: Option<(u16, String)>) {
-        if let Some(connection) = self.connections.get_mut(&id) {
-            connection.end(match close {
-                Some((code, reason)) => Output::Close { code, reason },
-                None => Output::Drop,
-            });
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        let was_over = std::mem::replace(&mut connection.is_over, true);
+        match close {
+            Some((code, reason)) if !was_over => {
+                self.carry_output(id, Output::Close { code, reason });
+            }
+            Some(_) => {}
+            None => connection.push(Output::Drop),
         }
     }
 
@@ -354,17 +376,8 @@ impl State {
         }
     }
 
-    pub(super) fn is_silent(&self, id: ConnectionId) -> bool {
-        self.connections.get(&id).is_some_and(|connection| connection.is_silent)
-    }
-
     pub(super) fn poll_output(&mut self, id: ConnectionId) -> Option<Output> {
         self.connections.get_mut(&id)?.poll_output()
-    }
-
-    /// Returns the waker before, as its drop may run code that uses the server.
-    pub(super) fn set_waker(&mut self, id: ConnectionId, waker: &Waker) -> Option<Waker> {
-        self.connections.get_mut(&id)?.waker.replace(waker.clone())
     }
 
     /// The wakers of the connections that have an output, or need to look at the timeout again.
@@ -428,8 +441,7 @@ impl State {
         }
         let due = script.due(id);
         for text in due {
-            self.frames.push((id, Direction::ToClient, text.clone()));
-            self.emit(id, Output::Text(text));
+            self.send_text(id, text);
         }
     }
 

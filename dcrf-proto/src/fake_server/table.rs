@@ -9,13 +9,14 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::model::KeyForm;
+use super::row::{self, Row};
 use super::{Model, python};
 
 /// A row without its key.
 pub(super) type Fields = Map<String, Value>;
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Key {
+pub(super) enum Key {
     Integer(i64),
     Text(String),
 }
@@ -71,7 +72,7 @@ impl Tables {
             next_serial: 0,
         };
         let before = self.by_name.insert(name.to_owned(), table);
-        order.iter().try_for_each(|field| self.check_field(name, field))?;
+        order.iter().try_for_each(|order| self.check_field(name, row::field_of(order)))?;
         // With their keys and defaults, so that a reset brings back the same rows.
         let mut saved = Vec::new();
         for row in &rows {
@@ -84,10 +85,10 @@ impl Tables {
         Ok(before)
     }
 
-    /// Joins the commits of each row, as those of one transaction.
-    pub(super) fn join_commits(&mut self) {
+    /// Joins the commits of each row from the `first`th on, as those of one transaction.
+    pub(super) fn join_commits(&mut self, first: usize) {
         let mut joined: Vec<Commit> = Vec::new();
-        for commit in std::mem::take(&mut self.commits) {
+        for commit in self.commits.split_off(first) {
             let is_same = |its: &&mut Commit| its.model == commit.model && its.pk == commit.pk;
             match joined.iter_mut().rev().find(is_same).filter(|its| its.new.is_some()) {
                 Some(before) => before.new = commit.new,
@@ -95,7 +96,22 @@ impl Tables {
             }
         }
         joined.retain(|commit| commit.old.is_some() || commit.new.is_some());
-        self.commits = joined;
+        self.commits.append(&mut joined);
+    }
+
+    /// Undoes the writes of the commits from the `first`th on.
+    pub(super) fn roll_back(&mut self, first: usize) {
+        for commit in self.commits.split_off(first).into_iter().rev() {
+            let table = self.table_mut(&commit.model);
+            let Some(key) = table.key(&commit.pk) else { continue };
+            match commit.old {
+                Some(mut fields) => {
+                    fields.remove(&table.model.pk_field);
+                    table.rows.insert(key, fields);
+                }
+                None => drop(table.rows.remove(&key)),
+            }
+        }
     }
 
     /// Brings back the rows that the models had at first.
@@ -130,17 +146,20 @@ impl Tables {
         if is_known { Ok(()) } else { Err(format!("`{model}` has no field `{name}`")) }
     }
 
-    /// Whether a row that a test writes has only known fields, and a new row no key of another.
+    /// Whether a row that a test writes has only known fields, and a new row a possible key that no other has.
     pub(super) fn check_row(&self, model: &str, row: &Value, is_new: bool) -> Result<(), String> {
         let table = self.check_model(model)?;
         let Value::Object(fields) = row else {
             return Err(format!("a row of `{model}` is a JSON object, and not {row}"));
         };
         fields.keys().try_for_each(|name| self.check_field(model, name))?;
-        let pk = fields.get(&table.model.pk_field).filter(|_| is_new);
-        match pk.and_then(|pk| self.find(model, pk)) {
-            Some(pk) => Err(format!("`{model}` has a row with the key {pk} already")),
-            None => Ok(()),
+        let pk = fields.get(&table.model.pk_field).filter(|pk| is_new && !pk.is_null());
+        match pk.map(|pk| table.key(pk).ok_or(pk)) {
+            Some(Err(pk)) => Err(format!("{pk} can't be a key of `{model}`")),
+            Some(Ok(key)) if table.rows.contains_key(&key) => {
+                Err(format!("`{model}` has a row with the key {} already", key.to_value()))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -161,6 +180,9 @@ impl Tables {
 
     /// The key of the row whose field has a value.
     pub(super) fn find_by(&self, model: &str, field: &str, value: &Value) -> Option<Value> {
+        if field == self.table(model).model.pk_field {
+            return self.find(model, value);
+        }
         let matches = |fields: &Fields| fields.get(field).is_some_and(|its| is_same(its, value));
         let mut rows = self.table(model).rows.iter();
         rows.find(|(_, fields)| matches(fields)).map(|(key, _)| key.to_value())
@@ -181,27 +203,38 @@ impl Tables {
 
     /// The row as the serializer shows it.
     pub(super) fn get(&self, model: &str, pk: &Value) -> Option<Fields> {
+        self.row(model, pk).map(|row| row.serialize())
+    }
+
+    pub(super) fn row(&self, model: &str, pk: &Value) -> Option<Row<'_>> {
         let table = self.table(model);
-        let key = table.key(pk)?;
-        table.rows.get(&key).map(|fields| table.serialize(&key, fields))
+        let (key, fields) = table.rows.get_key_value(&table.key(pk)?)?;
+        Some(table.row(key, fields))
     }
 
     pub(super) fn keys(&self, model: &str) -> Vec<Value> {
         self.table(model).rows.keys().map(Key::to_value).collect()
     }
 
-    /// All rows in the model's order, with their keys.
-    pub(super) fn all(&self, model: &str) -> Vec<(Value, Value)> {
+    /// The rows of which `is_selected` is true, in the model's order.
+    pub(super) fn select(
+        &self,
+        model: &str,
+        is_selected: impl Fn(&Row<'_>) -> bool,
+    ) -> Vec<Row<'_>> {
         let table = self.table(model);
-        let serialize = |(key, fields)| (key, table.serialize(key, fields));
-        let mut rows: Vec<_> = table.rows.iter().map(serialize).collect();
+        let rows = table.rows.iter().map(|(key, fields)| table.row(key, fields));
+        let mut rows: Vec<Row<'_>> = rows.filter(is_selected).collect();
         if let Some(order) = &table.model.order {
-            let text = |row: &Fields| row[order].as_str().map(str::to_owned);
-            let number = |row: &Fields| row[order].as_i64();
-            let serial = |key: &Key| table.serials.get(key).copied();
-            rows.sort_by_key(|(key, row)| (text(row), number(row), serial(key)));
+            row::sort(&mut rows, order);
         }
-        rows.into_iter().map(|(key, row)| (key.to_value(), Value::Object(row))).collect()
+        rows
+    }
+
+    /// All rows in the model's order, as the serializer shows them.
+    pub(super) fn rows(&self, model: &str) -> Vec<Value> {
+        let rows = self.select(model, |_| true).into_iter();
+        rows.map(|row| Value::Object(row.serialize())).collect()
     }
 
     /// Saves a new row. Its key, if it has one, may be that of a deleted row.
@@ -212,7 +245,7 @@ impl Tables {
         let key = given.unwrap_or_else(|| self.next_key(model, key_form));
         let table = self.table_mut(model);
         if let Key::Integer(number) = key {
-            table.next_key = table.next_key.max(number + 1);
+            table.next_key = table.next_key.max(number.saturating_add(1));
         }
         let value = |field: &super::Field| row.get(&field.name).cloned();
         let fields = table.model.fields.iter();
@@ -273,10 +306,10 @@ impl Tables {
         true
     }
 
+    /// The serial stays: a row that a rollback restores keeps its place.
     fn delete_alone(&mut self, model: &str, key: &Key) {
         let table = self.table_mut(model);
         let Some(fields) = table.rows.remove(key) else { return };
-        table.serials.remove(key);
         let old = Some(table.serialize(key, &fields));
         let pk = key.to_value();
         self.commits.push(Commit { model: model.to_owned(), pk, old, new: None });
@@ -338,15 +371,18 @@ impl Table {
         }
     }
 
+    fn row<'a>(&'a self, key: &'a Key, fields: &'a Fields) -> Row<'a> {
+        let serial = self.serials.get(key).copied().unwrap_or_default();
+        Row { key, fields, pk_field: &self.model.pk_field, serial }
+    }
+
     fn serialize(&self, key: &Key, fields: &Fields) -> Fields {
-        let mut row = fields.clone();
-        row.insert(self.model.pk_field.clone(), key.to_value());
-        row
+        self.row(key, fields).serialize()
     }
 }
 
 impl Key {
-    fn to_value(&self) -> Value {
+    pub(super) fn to_value(&self) -> Value {
         match self {
             Self::Integer(number) => (*number).into(),
             Self::Text(text) => text.clone().into(),

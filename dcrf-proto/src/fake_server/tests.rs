@@ -4,6 +4,8 @@ use serde_json::{Value, json};
 
 mod edges;
 mod fuzz;
+mod order;
+mod rows;
 
 use super::*;
 
@@ -173,7 +175,7 @@ fn quirk_4_events_over_the_capacity_are_lost() {
 fn quirk_5_writes_of_a_transaction_give_one_event() {
     let server = tasks();
     let write_twice = |action: &mut Action<'_>| {
-        let pk = action.insert("tasks", &json!({"title": "a"}));
+        let pk = action.insert("tasks", json!({"title": "a"}));
         action.update("tasks", &pk, json!({"title": "b"}));
         Answer::silence()
     };
@@ -405,7 +407,9 @@ fn quirk_10_frame_to_a_stream_that_is_not_ready_ends_the_connection() {
 
 #[test]
 fn pages_of_each_form() {
-    let rows: Vec<(Value, Value)> = (1..=5).map(|n| (json!(n), json!({"id": n}))).collect();
+    let mut tables = super::table::Tables::new();
+    assert!(tables.add("rows", Model::new().rows(vec![json!({}); 5])).is_ok());
+    let rows = tables.select("rows", |_| true);
     let page = |pages: &Pages, arguments: Value| {
         let Value::Object(arguments) = arguments else { panic!() };
         match pages.list(&rows, &arguments, &mut None) {

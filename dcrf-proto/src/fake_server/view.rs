@@ -127,10 +127,7 @@ impl View {
     /// If there is no such action.
     #[track_caller]
     pub fn without(mut self, action: &'static str) -> Self {
-        assert!(
-            MODEL_ACTIONS.contains(&action),
-            "`{action}` is no action of a stream with a model"
-        );
+        assert!(MODEL_ACTIONS.contains(&action), "a stream with a model has no action `{action}`");
         self.without.push(action);
         self
     }
@@ -159,7 +156,7 @@ impl View {
     /// The fields that the view names.
     pub(super) fn fields(&self) -> impl Iterator<Item = &str> {
         let filters = self.filters.iter().chain(&self.lookup_field).map(String::as_str);
-        filters.chain(self.feeds.iter().filter_map(Feed::group_argument))
+        filters.chain(self.feeds.iter().filter_map(Feed::group_field))
     }
 
     /// The model, if it is this action's.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::call::{Answer, Call, End, Reply};
+use super::call::{Answer, Before, Call, End, Reply};
 use super::connection::Connection;
 use super::consumer::{Consumer, Item, Waiting, Work};
 use super::server::{HeldAt, Job, State};
@@ -37,7 +37,7 @@ impl State {
                     self.send(id, stream, &payload);
                 }
                 Some(Item::Raise) => {
-                    self.raise(id, || format!("a payload for `{stream}` that is no object"));
+                    self.raise(id, || format!("a payload for `{stream}` that is not an object"));
                 }
                 Some(Item::Event(event)) => {
                     consumer.waiting_events -= 1;
@@ -49,13 +49,13 @@ impl State {
         }
     }
 
-    /// Replies to a call whose action is no text: the permissions come first.
+    /// Replies to a call whose action is not a string: the permissions come first.
     fn without_text(&mut self, id: ConnectionId, action: &Value, call: &Call) {
         let view = self.consumer(id, &call.stream).map(|consumer| consumer.view.clone());
         let (status, error) = if view.is_some_and(|view| !in_closure(|| view.is_allowed(call))) {
             (403, FORBIDDEN.to_owned())
         } else if action.is_array() || action.is_object() {
-            return self.raise(id, || format!("the action {action} is no text"));
+            return self.raise(id, || format!("the action {action} is not a string"));
         } else {
             (405, format!("Method \"{}\" not allowed.", call.action))
         };
@@ -110,7 +110,15 @@ impl State {
         let waiting = consumer.waiting.as_mut().filter(|its| its.hold == Some(hold));
         if let Some(waiting) = waiting {
             waiting.hold = None;
-            return self.go_on(id, stream);
+            let call = match &waiting.work {
+                Work::Perform(call) => Some(call.clone()),
+                Work::End(..) => None,
+            };
+            let delay = call.map(|call| self.step_delay(Step::Call(&call))).unwrap_or_default();
+            if delay.is_zero() {
+                return self.go_on(id, stream);
+            }
+            return self.schedule(delay, Job::Continue(id, stream.to_owned()));
         }
         let answers = std::mem::take(&mut consumer.held_answers);
         let (answers, others): (Vec<_>, _) =
@@ -128,14 +136,18 @@ impl State {
     }
 
     fn perform(&mut self, id: ConnectionId, call: Arc<Call>) {
-        let Some(mut answer) = self.answer_of(id, &call) else {
+        let mut before = Before::default();
+        let answer = self.answer_of(id, &call, &mut before);
+        self.publish();
+        let Some(mut answer) = answer else {
+            self.do_before(id, &call, before);
             return self.raise(id, || {
                 let arguments = Value::Object(call.arguments.clone());
                 let call = format!("`{}` on `{}` with {arguments}", call.action, call.stream);
                 format!("{call}: an argument is missing, or has the wrong type")
             });
         };
-        self.publish();
+        answer.before = before;
         if let Some(hold) = self
             .reach(|at| matches!(at, HeldAt::Reply(stream, action) if is_of(&call, stream, action)))
         {
@@ -160,7 +172,7 @@ impl State {
     }
 
     /// What an action answers, or `None` if it raises.
-    fn answer_of(&mut self, id: ConnectionId, call: &Call) -> Option<Answer> {
+    fn answer_of(&mut self, id: ConnectionId, call: &Call, before: &mut Before) -> Option<Answer> {
         if !self.answers.is_empty() {
             let key = (call.stream.clone(), call.action.clone());
             if let Some(answer) = self.answers.get_mut(&key).and_then(VecDeque::pop_front) {
@@ -168,7 +180,7 @@ impl State {
             }
         }
         if let Some(intercept) = &mut self.intercept {
-            let answer = run_closure(&mut self.tables, call, intercept);
+            let answer = run_closure(&mut self.tables, call, before, intercept);
             if answer.is_some() {
                 return answer;
             }
@@ -178,19 +190,14 @@ impl State {
             return Some(Answer::error(403, FORBIDDEN));
         }
         if let Some(handle) = view.actions.get(&call.action) {
-            return run_closure(&mut self.tables, call, |action| Some(handle(action)));
+            return run_closure(&mut self.tables, call, before, |action| Some(handle(action)));
         }
         self.perform_builtin(id, call, &view)
     }
 
     /// Replies, raises or closes.
     pub(super) fn end_call(&mut self, id: ConnectionId, call: Arc<Call>, answer: Answer) {
-        for request_id in &answer.cancelled {
-            self.cancel(id, &call.stream, request_id);
-        }
-        for payload in answer.pushed {
-            self.send(id, &call.stream, &payload);
-        }
+        self.do_before(id, &call, answer.before);
         match answer.end {
             End::Replies { replies, pause } if answer.is_detached && !pause.is_zero() => {
                 self.send_next_reply(id, call, replies.into(), pause);
@@ -200,11 +207,30 @@ impl State {
                     self.reply(id, &call, &reply);
                 }
             }
+            End::Raise if answer.is_detached => self.raise_detached(id, &call),
             End::Raise => {
                 self.raise(id, || format!("`{}` on `{}` raises", call.action, call.stream));
             }
             End::Close { code, reason } => self.close(id, code, &reason),
             End::HangUp { code } => self.hang_up(id, &call.stream, code),
+        }
+    }
+
+    /// The action's own task fails, which is only logged.
+    fn raise_detached(&mut self, id: ConnectionId, call: &Call) {
+        if self.open(id).is_some() {
+            let Call { stream, action, .. } = call;
+            let exception = format!("connection {id}: `{action}` on `{stream}` raises, detached");
+            self.exceptions.push(exception);
+        }
+    }
+
+    fn do_before(&mut self, id: ConnectionId, call: &Call, before: Before) {
+        for request_id in &before.cancelled {
+            self.cancel(id, &call.stream, request_id);
+        }
+        for payload in before.pushed {
+            self.send(id, &call.stream, &payload);
         }
     }
 
@@ -274,7 +300,8 @@ impl State {
     pub(super) fn subscriptions(&self) -> Vec<Subscribed> {
         let mut found = Vec::new();
         for (id, connection) in self.connections.iter().filter(|(_, its)| !its.is_over) {
-            for (stream, consumer) in &connection.consumers {
+            let open = connection.consumers.iter().filter(|(_, consumer)| !consumer.is_closed);
+            for (stream, consumer) in open {
                 let subscriptions = consumer.subscriptions();
                 found.extend(subscriptions.map(|(observer, group, request_id)| Subscribed {
                     connection: *id,
@@ -289,20 +316,23 @@ impl State {
     }
 }
 
+/// Runs a closure that answers a call, and adds to `before` what it does besides.
 fn run_closure(
     tables: &mut Tables,
     call: &Call,
+    before: &mut Before,
     handle: impl FnOnce(&mut Action<'_>) -> Option<Answer>,
 ) -> Option<Answer> {
-    let (pushed, cancelled) = (Vec::new(), Vec::new());
-    let mut action = Action { call, tables, pushed, cancelled, is_atomic: false };
-    let mut answer = in_closure(|| handle(&mut action))?;
-    answer.pushed.extend(action.pushed);
-    answer.cancelled.extend(action.cancelled);
-    if action.is_atomic {
-        action.tables.join_commits();
+    let first = tables.commits.len();
+    let mut action = Action { call, tables, before: std::mem::take(before), is_atomic: false };
+    let answer = in_closure(|| handle(&mut action));
+    *before = action.before;
+    if action.is_atomic && answer.as_ref().is_some_and(|answer| answer.end.is_exception()) {
+        tables.roll_back(first);
+    } else if action.is_atomic {
+        tables.join_commits(first);
     }
-    Some(answer)
+    answer
 }
 
 fn is_of(call: &Call, stream: &str, action: &str) -> bool {

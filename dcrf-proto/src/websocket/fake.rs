@@ -30,7 +30,7 @@ pub(super) struct FakeStream<R: Runtime> {
     timer: Option<(Instant, Pin<Box<R::Timer>>)>,
     /// The task that waits for bytes.
     reader: Option<Waker>,
-    /// The time of the last poll. Outside of its runtime, a stream that is dropped can't read the clock.
+    /// The time of the last poll.
     now: Instant,
 }
 
@@ -177,7 +177,7 @@ impl<R: Runtime> FakeStream<R> {
 
     fn end(&mut self) {
         if let State::Open(connection) = std::mem::replace(&mut self.state, State::Ended) {
-            self.server.disconnected(connection.id, self.now);
+            self.server.disconnected(connection.id);
         }
         self.timer = None;
     }

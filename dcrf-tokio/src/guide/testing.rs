@@ -401,7 +401,8 @@
 //! }
 //! ```
 //!
-//! A frame that was not recorded gets no answer. `assert_replayed` lists it, and those that the client has not sent.
+//! A frame that was not recorded closes the connection with 1011. `assert_replayed` lists it, and the frames that the client
+//! has not sent.
 //!
 //! # What it can't show
 //!

@@ -8,7 +8,7 @@ use crate::values::{anything, pick};
 
 /// A call, and its action if that is detached.
 pub(crate) fn call(rng: &mut Rng) -> (Map<String, Value>, Option<&'static str>) {
-    let payload = match rng.u8(..14) {
+    let payload = match rng.u8(..15) {
         0..3 => {
             let action = pick(rng, &["echo", "echo_sync"]);
             json!({"action": action, "text": anything(rng), "data": anything(rng), "é": [anything(rng)]})
@@ -22,9 +22,11 @@ pub(crate) fn call(rng: &mut Rng) -> (Map<String, Value>, Option<&'static str>) 
         8 | 9 => json!({"action": "status", "code": anything(rng), "data": anything(rng)}),
         10 => json!({"action": "status", "code": rng.u16(100..600)}),
         11 => json!({"action": "push", "count": rng.u8(..5)}),
-        12 => json!({"action": "big", "size": rng.u16(..2000)}),
+        12 => json!({"action": "slow"}),
+        13 => json!({"action": "big", "size": rng.u16(..2000)}),
         _ => json!({"action": "whoami"}),
     };
-    let is_slow = payload["action"] == "slow";
+    // Without `seconds` it raises, and never replies.
+    let is_slow = payload["action"] == "slow" && payload.get("seconds").is_some();
     (object(payload), is_slow.then_some("slow"))
 }

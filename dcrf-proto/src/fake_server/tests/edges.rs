@@ -128,6 +128,7 @@ fn longest_delay_is_for_ever() {
     let other = Client::new(&server);
     client.advance(10 * SECOND);
     assert_eq!((client.outputs(), server.poll_timeout()), (vec![], None));
+    server.delay(Duration::ZERO);
     other.send("tasks", &json!({"action": "list"}));
     assert!(matches!(other.outputs()[..], [Output::Close { code: 1011, .. }]));
 }
@@ -152,7 +153,7 @@ fn jobs_of_a_closed_connection_are_forgotten() {
     let client = Client::new(&server);
     client.send("tools", &json!({"action": "slow"}));
     assert!(server.poll_timeout().is_some());
-    server.disconnected(client.connection, client.now);
+    server.disconnected(client.connection);
     assert_eq!(server.poll_timeout(), None);
 }
 
@@ -197,7 +198,7 @@ fn closure_that_is_replaced_may_own_a_hold() {
         }
         let client = Client::new(&server);
         server.view("tools", View::new());
-        server.disconnected(client.connection, client.now);
+        server.disconnected(client.connection);
     });
 }
 
@@ -210,7 +211,7 @@ impl Wake for Task {
 
 impl Drop for Task {
     fn drop(&mut self) {
-        self.0.server.disconnected(self.0.connection, self.0.now);
+        self.0.server.disconnected(self.0.connection);
     }
 }
 
@@ -223,7 +224,7 @@ fn waker_that_is_replaced_or_forgotten_may_drop_a_task() {
         wait(Arc::new(Task(Client::new(&server))).into());
         wait(Arc::new(Task(Client::new(&server))).into());
         assert_eq!(server.connections(), 2);
-        server.disconnected(client.connection, client.now);
+        server.disconnected(client.connection);
         assert_eq!(server.connections(), 0);
     });
 }
@@ -378,4 +379,23 @@ fn advance_wakes_for_the_earlier_timeout() {
     server.advance(4 * SECOND);
     assert_eq!(wakes.0.load(Ordering::Relaxed), 1);
     assert_eq!(server.poll_timeout(), Some(client.now + 6 * SECOND));
+}
+
+#[test]
+fn feed_with_names_of_its_own() {
+    let server = FakeServer::new();
+    let issues = Model::new().field(Field::integer("project")).row(json!({"project": 1}));
+    server.model("issues", issues);
+    let feed = Feed::new("follow").unsubscribe("unfollow_all");
+    server.view("issues", View::of("issues").feed(feed.group_by_argument("project", "of")));
+    let client = Client::new(&server);
+    let call = |action: &str| {
+        let call = json!({"action": action, "of": 1, "request_id": "S"});
+        client.call("issues", &call)["response_status"].take()
+    };
+    assert_eq!(call("follow"), 201);
+    server.update("issues", 1, json!({"project": 2}));
+    assert_eq!(client.payloads()[0]["action"], "delete");
+    assert_eq!([call("unfollow"), call("unfollow_all")], [405, 204]);
+    assert_eq!(server.subscriptions(), []);
 }

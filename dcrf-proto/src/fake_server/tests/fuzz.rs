@@ -200,7 +200,7 @@ fn random_frames_and_faults() {
             let ended = std::iter::from_fn(|| server.poll_output(id))
                 .any(|output| matches!(output, Output::Close { .. } | Output::Drop));
             if ended || server.is_silent(id) {
-                server.disconnected(id, now);
+                server.disconnected(id);
                 clients.remove(at);
             }
             if clients.is_empty() || dice.below(20) == 0 {

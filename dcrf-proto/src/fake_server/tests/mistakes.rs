@@ -33,7 +33,7 @@ fn exceptions_say_why_the_connection_was_closed() {
             json!({"stream": "tasks", "payload": {"action": "retrieve"}}),
             "`retrieve` on `tasks` with {}",
         ),
-        (json!({"stream": "tasks", "payload": []}), "a payload for `tasks` that is no object"),
+        (json!({"stream": "tasks", "payload": []}), "a payload for `tasks` that is not an object"),
     ] {
         server.forget_calls();
         let client = Client::new(&server);
@@ -101,4 +101,28 @@ fn frame_that_was_not_recorded_ends_the_replay() {
     assert!(matches!(client.outputs()[..], [Output::Close { code: 1011, .. }]));
     let text = message(|| replay.assert_replayed());
     assert!(text.contains("not recorded: connection 1") && text.contains("not sent"), "{text}");
+}
+
+#[test]
+fn check_of_handshakes_replaces_the_one_before() {
+    let server = tasks();
+    server.check_handshake(|_| Err(403));
+    server.check_handshake(|handshake| if handshake.path == "/ws/" { Ok(()) } else { Err(404) });
+    let client = Client::new(&server);
+    let other = server.connect(Handshake::new("/other/"), client.now);
+    assert_eq!(other, Err(Refusal::Status(404)));
+}
+
+#[test]
+fn call_with_any_arguments_is_asserted() {
+    let server = tasks();
+    let client = Client::new(&server);
+    client.call("tasks", &json!({"action": "list", "limit": 1}));
+    server.assert_calls([("tasks", "list", json!(null))]);
+    server.forget_calls();
+    client.call("tasks", &json!({"action": "list", "limit": 1}));
+    server.assert_called("tasks", "list", ());
+    server.assert_nothing_else();
+    let text = message(|| drop(server.assert_called("tasks", "list", ())));
+    assert!(text.starts_with("`list` on `tasks` was not called. "), "{text}");
 }

@@ -1,5 +1,7 @@
+use std::cell::Cell;
 use std::future::Ready;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use async_tungstenite::tungstenite::client::IntoClientRequest;
 use async_tungstenite::{WebSocketStream, client_async};
@@ -9,12 +11,16 @@ use futures_lite::{AsyncReadExt, AsyncWriteExt, StreamExt};
 use serde_json::json;
 
 use super::*;
-use crate::fake_server::{Answer, View};
+use crate::fake_server::{Answer, Field, Model, View};
 use crate::websocket::ConnectError;
 
-/// A runtime with a clock that stands still.
+/// A runtime with a clock that stands still, unless a test moves it.
 #[derive(Clone)]
 struct Still;
+
+thread_local! {
+    static PASSED: Cell<Duration> = const { Cell::new(Duration::ZERO) };
+}
 
 impl Runtime for Still {
     type Timer = Ready<()>;
@@ -28,7 +34,7 @@ impl Runtime for Still {
             #[expect(clippy::disallowed_methods, reason = "there is no other way to get one")]
             static NOW: Instant = Instant::now();
         }
-        NOW.with(|now| *now)
+        NOW.with(|now| *now) + PASSED.get()
     }
 
     fn sleep_until(&self, _: Instant) -> Ready<()> {
@@ -182,4 +188,19 @@ fn stopped_server_refuses_the_connection() {
     assert_eq!(written.unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
     let read = block_on(stream.read(&mut [0]));
     assert_eq!(read.unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
+}
+
+#[test]
+fn connection_that_is_dropped_leaves_the_clock_alone() {
+    let server = server();
+    server.model("tasks", Model::new().field(Field::text("title")).updated_at("at"));
+    let idle = connect(&server);
+    PASSED.set(Duration::from_secs(10));
+    let mut socket = connect(&server);
+    drop(idle);
+    PASSED.set(Duration::from_secs(11));
+    let call = json!({"stream": "tools", "payload": {"action": "echo"}});
+    block_on(socket.send(Message::text(call.to_string()))).unwrap();
+    server.insert("tasks", json!({"title": "Paint"}));
+    assert_eq!(server.rows("tasks")[0]["at"], "2026-01-01T00:00:11.000000Z");
 }

@@ -32,7 +32,7 @@ pub(crate) struct Dice {
     pub(crate) loses_events: bool,
     /// Whether two writers of boards can send their events in another order than they have committed.
     pub(crate) has_races: bool,
-    /// Until then the database is away: whatever reads from it raises.
+    /// Until then every read from the database raises.
     pub(crate) ill_until: Duration,
     pub(crate) now: Duration,
     /// The versions of a board's rows when each list read them, by its request id.

@@ -43,7 +43,7 @@ pub(crate) struct Server {
 impl Server {
     pub(crate) fn new(dice: Dice, pagination: Pagination, base: Instant) -> Self {
         let fake = FakeServer::new();
-        // Events are lost only in worlds that can find out.
+        // Only scenarios that can detect lost events lose them.
         fake.channel_capacity(usize::MAX);
         let dice = Arc::new(Mutex::new(dice));
         rows::add(&fake, &dice, pagination);
@@ -81,8 +81,7 @@ impl Server {
     /// Forgets a connection and its subscriptions.
     pub(crate) fn forget(&mut self, nth: ConnectionIndex) {
         if let Some(connection) = self.connections.remove(&nth) {
-            let now = self.dice().now;
-            self.fake.disconnected(connection, self.base + now);
+            self.fake.disconnected(connection);
         }
     }
 

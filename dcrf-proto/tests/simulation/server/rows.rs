@@ -82,7 +82,7 @@ fn writes(view: View, dice: &Arc<Mutex<Dice>>) -> View {
         if action.rows(&stream).len() >= MAX_ROWS {
             return not_found();
         }
-        let pk = action.insert(&stream, &json!({"version": lock(&of_creates).next_version()}));
+        let pk = action.insert(&stream, json!({"version": lock(&of_creates).next_version()}));
         Answer::status(201, row(action, &pk))
     })
     .action("patch", move |action| {
@@ -115,7 +115,7 @@ fn replies(view: View, dice: &Arc<Mutex<Dice>>) -> View {
         )
         .action("large", |_| Answer::ok(LARGE))
         .action("refuse", |_| Answer::error(400, "no"))
-        // A status that is no number.
+        // A status that is not a number.
         .action("oddly", |_| Answer::error("bad", "no"))
         .action("never", |_| Answer::silence())
         .action("said", |_| Answer::silence())
