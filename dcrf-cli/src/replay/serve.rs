@@ -159,7 +159,7 @@ async fn serve(stage: Arc<Stage>, stream: TcpStream) -> bool {
     let Ok(id) = stage.server.connect(handshake, Instant::now()) else { return false };
     stage.out.state(DIM, &format!("connection {id} is open"));
     play(&stage, id, socket).await;
-    stage.server.disconnected(id, Instant::now());
+    stage.server.disconnected(id);
     stage.out.state(DIM, &format!("connection {id} has ended"));
     true
 }

@@ -1,7 +1,6 @@
 //! The server's input and output, without a WebSocket.
 
 use std::fmt;
-#[cfg(any(test, feature = "websocket"))]
 use std::task::Waker;
 use std::time::Instant;
 
@@ -126,6 +125,17 @@ impl FakeServer {
         self.with(|state| state.poll_output(connection))
     }
 
+    /// Wakes `waker` once the connection may have an output, or there is an earlier timeout: another connection, thread or
+    /// method of the server can cause both. It wakes once, and replaces the waker before.
+    pub fn wake_for_output(&self, connection: ConnectionId, waker: &Waker) {
+        let mut state = self.lock();
+        let connection = state.connections.get_mut(&connection);
+        let before = connection.and_then(|its| its.waker.replace(waker.clone()));
+        // The drop of a waker may run code that uses the server.
+        drop(state);
+        drop(before);
+    }
+
     /// When [`handle_timeout`](Self::handle_timeout) has something to do.
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.with(|state| state.poll_timeout())
@@ -140,22 +150,18 @@ impl FakeServer {
     }
 }
 
-/// What the WebSocket in memory needs besides.
 #[cfg(any(test, feature = "websocket"))]
 impl FakeServer {
     /// Whether the connection answers nothing at all, not even pings.
     pub(crate) fn is_silent(&self, connection: ConnectionId) -> bool {
         self.with(|state| state.connections.get(&connection).is_some_and(|its| its.is_silent))
     }
+}
 
-    /// Wakes `waker` once there may be an output, or an earlier timeout.
-    pub(crate) fn wake_for_output(&self, connection: ConnectionId, waker: &Waker) {
-        let mut state = self.lock();
-        let connection = state.connections.get_mut(&connection);
-        let before = connection.and_then(|its| its.waker.replace(waker.clone()));
-        // The drop of a waker may run code that uses the server.
-        drop(state);
-        drop(before);
+impl ConnectionId {
+    /// The number of the connection. The first one has 1.
+    pub fn number(self) -> u64 {
+        self.0
     }
 }
 
