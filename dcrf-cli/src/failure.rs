@@ -1,5 +1,6 @@
 //! Why a command failed, and the exit code for it.
 
+use crate::escape::escape;
 use std::fmt::{self, Write as _};
 use std::io;
 
@@ -116,7 +117,7 @@ impl Failure {
     pub(crate) fn explain(mut self, error: &RequestError, stream: &str, framing: Framing) -> Self {
         let is_multiplexed = framing == Framing::Multiplexed;
         if is_exception(error) {
-            let stream = crate::output::escape(stream);
+            let stream = escape(stream);
             let _ = write!(
                 self.message,
                 "\nthe server may have no stream `{stream}`, or its consumer raised an exception: the server's log says more"
@@ -156,7 +157,7 @@ pub(crate) fn describe(reply: &ErrorReply) -> String {
     let mut text = reply.to_string();
     for message in reply.messages() {
         text.push_str("\n  ");
-        text.push_str(&crate::output::escape(&message));
+        text.push_str(&escape(&message));
     }
     text
 }

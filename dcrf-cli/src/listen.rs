@@ -9,6 +9,7 @@ use dcrf_tokio::{
 };
 
 use crate::connection::Target;
+use crate::escape::escape;
 use crate::failure::{Code, Effect, Failure};
 use crate::fields;
 use crate::output::{self, BAD, DIM, Form, Output};
@@ -124,7 +125,7 @@ pub(crate) async fn run(args: &ListenArgs, target: &Target, out: Output) -> Resu
         };
         let printed = match out.form {
             Form::Json => output::line(&output::json::indented(payload.as_str())),
-            Form::Table => output::line(&output::escape(&output::json::one_line(payload.as_str()))),
+            Form::Table => output::line(&escape(&output::json::one_line(payload.as_str()))),
             Form::Jsonl | Form::Raw => out.row(&payload),
         };
         if let Err(error) = printed {

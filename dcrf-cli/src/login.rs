@@ -19,8 +19,9 @@ use crate::connection::contexts::Contexts;
 use crate::connection::secret::Secret;
 use crate::connection::stream::Stream;
 use crate::connection::{ConnectionArgs, Target};
+use crate::escape::escape;
 use crate::failure::{Code, Failure};
-use crate::output::{GOOD, Output, escape};
+use crate::output::{GOOD, Output};
 use crate::signals::interrupted;
 use crate::terminal::HiddenInput;
 

@@ -9,6 +9,7 @@ mod context_commands;
 mod conversation;
 mod doctor;
 mod duration;
+mod escape;
 mod failure;
 mod fields;
 mod handshake;
@@ -30,7 +31,7 @@ mod watch;
 use std::io;
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
 
 use crate::args::{Cli, Command};
 use crate::failure::{Code, Failure};
@@ -73,8 +74,8 @@ async fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Bench(args) => bench::run(*args, &connection, out).await,
         Command::Context(command) => context_commands::run(command, &connection, out),
         Command::Login(args) => login::run(&args, &connection, out).await,
-        Command::Completions(args) => Ok(shell::completions(&args)?),
-        Command::Man(args) => Ok(shell::man_pages(&args)?),
+        Command::Completions(args) => Ok(shell::completions(&args, Cli::command())?),
+        Command::Man(args) => Ok(shell::man_pages(&args, Cli::command())?),
     }
 }
 

@@ -1,7 +1,5 @@
 //! Commands that make one request, and print its reply.
 
-use std::path::PathBuf;
-
 use clap::Args;
 use dcrf_tokio::{Client, Json, Page, ReplyError, ReplyStreamError, Request, ResourceDescription};
 use indicatif::ProgressBar;
@@ -364,9 +362,4 @@ async fn reply(
     let stream = request.stream().to_owned();
     let reply = client.call::<Json>(request).await;
     reply.map_err(|error| Failure::request(&error, effect).explain(&error, &stream, target.framing))
-}
-
-/// The path of a file argument `@FILE`.
-pub(crate) fn file(argument: &str) -> Option<PathBuf> {
-    argument.strip_prefix('@').map(PathBuf::from)
 }

@@ -4,10 +4,9 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use clap::{Args, CommandFactory as _};
+use clap::{Args, Command};
 use clap_complete::Shell;
 
-use crate::args::Cli;
 use crate::failure::EXIT_CODES;
 
 #[derive(Args, Debug)]
@@ -29,17 +28,16 @@ pub(crate) struct ManArgs {
 /// # Errors
 ///
 /// Standard output can't be written.
-pub(crate) fn completions(args: &CompletionsArgs) -> io::Result<()> {
+pub(crate) fn completions(args: &CompletionsArgs, mut command: Command) -> io::Result<()> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "dcrf", &mut script);
+    clap_complete::generate(args.shell, &mut command, "dcrf", &mut script);
     io::stdout().write_all(&script)
 }
 
 /// # Errors
 ///
 /// The folder or standard output can't be written.
-pub(crate) fn man_pages(args: &ManArgs) -> io::Result<()> {
-    let mut command = Cli::command();
+pub(crate) fn man_pages(args: &ManArgs, mut command: Command) -> io::Result<()> {
     // Gives each subcommand its whole name, and the options that all have.
     command.build();
     let Some(folder) = &args.folder else {
@@ -49,7 +47,7 @@ pub(crate) fn man_pages(args: &ManArgs) -> io::Result<()> {
     write_pages(&command, folder)
 }
 
-fn write_pages(command: &clap::Command, folder: &Path) -> io::Result<()> {
+fn write_pages(command: &Command, folder: &Path) -> io::Result<()> {
     for sub in command.get_subcommands() {
         write_pages(sub, folder)?;
     }
@@ -57,7 +55,7 @@ fn write_pages(command: &clap::Command, folder: &Path) -> io::Result<()> {
     fs::write(folder.join(format!("{name}.1")), page(command.clone())?)
 }
 
-fn page(command: clap::Command) -> io::Result<Vec<u8>> {
+fn page(command: Command) -> io::Result<Vec<u8>> {
     // A page has room for all options.
     let command = command.mut_args(|arg| arg.hide_short_help(false));
     let mut page = Vec::new();

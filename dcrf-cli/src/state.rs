@@ -7,6 +7,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::task::JoinHandle;
 
 use crate::connection::Target;
+use crate::escape::escape;
 use crate::failure::Failure;
 use crate::output::{self, BAD, CHANGED, GOOD, Output};
 
@@ -52,8 +53,8 @@ pub(crate) fn report_losses(client: &Client, out: Output) -> Background {
                     &format!(
                         "{} connections ended after {} on {}: {}",
                         quarantined.deaths,
-                        output::escape(&quarantined.action),
-                        output::escape(&quarantined.stream),
+                        escape(&quarantined.action),
+                        escape(&quarantined.stream),
                         quarantined.cause
                     ),
                 ),

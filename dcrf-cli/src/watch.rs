@@ -8,6 +8,7 @@ use dcrf_tokio::{
 use serde::Serialize;
 
 use crate::connection::{PkField, Target};
+use crate::escape::escape;
 use crate::failure::{Code, Failure, describe};
 use crate::fields;
 use crate::live::{self, Live, LiveArgs};
@@ -191,8 +192,8 @@ async fn subscribed(client: &Client, subscribe: Subscribe) -> Result<Subscriptio
                 "{} connections ended after {} on {}: {}\nthe server may have no such stream, the feed may need an argument \
                  (--arg), or its consumer raises an exception: the server's log says more",
                 found.deaths,
-                output::escape(&found.action),
-                output::escape(&found.stream),
+                escape(&found.action),
+                escape(&found.stream),
                 found.cause
             ),
         )),
@@ -277,9 +278,8 @@ fn print(line: &Line<'_>, json: &str, out: Output) -> std::io::Result<()> {
 fn for_people(line: &Line<'_>) -> String {
     let object = |data: &Json| {
         let fields = data.decode::<Fields>().unwrap_or_default();
-        let fields = fields
-            .iter()
-            .map(|(name, value)| format!("{}={}", output::escape(name), table::cell(value)));
+        let fields =
+            fields.iter().map(|(name, value)| format!("{}={}", escape(name), table::cell(value)));
         fields.collect::<Vec<_>>().join("  ")
     };
     let styled = |style: anstyle::Style, word: &str, rest: &str| {
@@ -302,6 +302,6 @@ fn for_people(line: &Line<'_>) -> String {
         Line::Gap { cause } => styled(BAD, "gap", &format!("changes may be missing: {cause}")),
         Line::Lagged { count } => styled(BAD, "lagged", &format!("{count} changes were dropped")),
         Line::RefreshFailed { cause } | Line::ErrorReply { cause } => styled(BAD, "failed", cause),
-        Line::Other { payload, .. } => styled(DIM, "other", &output::escape(payload.as_str())),
+        Line::Other { payload, .. } => styled(DIM, "other", &escape(payload.as_str())),
     }
 }

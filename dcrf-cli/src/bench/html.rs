@@ -3,8 +3,9 @@
 use std::fmt::Write as _;
 
 use super::measure::Latency;
+use super::numbers::{group, short};
 use super::plot::{Line, Plot, escape};
-use super::report::{Encoded, Report, Sample, group, milliseconds, short};
+use super::report::{Encoded, Report, Sample, milliseconds};
 
 const STYLE: &str = "\
 :root{color-scheme:light dark;--bg:#fff;--fg:#1f2933;--dim:#5c6670;--grid:#e4e7eb;--c0:#1d5fbf;--c1:#b4500c;--c2:#127a5a;

@@ -4,6 +4,7 @@ use indexmap::IndexMap;
 
 use super::args::MergeArgs;
 use super::measure::{add, histogram};
+use super::publish::publish;
 use super::report::{Encoded, Outage, Report, Sample};
 use crate::failure::Failure;
 use crate::output::Output;
@@ -21,7 +22,7 @@ pub(crate) fn run(args: &MergeArgs, out: Output) -> Result<(), Failure> {
         }
         reports.push(report);
     }
-    merge(reports)?.finish(&args.files, out)
+    publish(&merge(reports)?, &args.files, out)
 }
 
 /// Adds reports.
@@ -99,7 +100,8 @@ mod tests {
     use serde_json::Map;
 
     use super::*;
-    use crate::bench::report::{Machine, Percentiles, milliseconds, short};
+    use crate::bench::numbers::short;
+    use crate::bench::report::{Machine, Percentiles, milliseconds};
 
     /// A report whose requests took these microseconds.
     fn report(run: &str, micros: &[u64]) -> Report {

@@ -8,8 +8,10 @@ mod limits;
 mod load;
 mod measure;
 mod merge;
+mod numbers;
 mod plot;
 mod progress;
+mod publish;
 mod report;
 mod run;
 mod schedule;
@@ -33,6 +35,7 @@ use self::client::{Factory, Following};
 use self::load::Writer;
 use self::measure::Latency;
 use self::progress::{End, Progress};
+use self::publish::publish;
 use self::report::{Encoded, Machine, Outage, Report};
 use self::run::Run;
 use self::schedule::Schedule;
@@ -103,13 +106,13 @@ async fn bench(args: BenchArgs, plan: Plan, target: Target, out: Output) -> Resu
     if let Some(delay) =
         report.latencies.get(Latency::SendDelay.key()).filter(|of| of.p99 > TOO_LATE)
     {
-        let late = report::short(delay.p99);
+        let late = numbers::short(delay.p99);
         out.state(
             BAD,
             &format!("this process was up to {late} ms late (p99), which is in the latencies: use more --threads or machines"),
         );
     }
-    report.finish(&bench.args.files, out)
+    publish(&report, &bench.args.files, out)
 }
 
 struct Bench {
@@ -154,7 +157,7 @@ impl Bench {
 
     async fn start_clients(&self, progress: &mut Progress) -> Result<End, Failure> {
         let count = self.args.clients;
-        self.out.state(DIM, &format!("connecting {} clients", report::group(count.into())));
+        self.out.state(DIM, &format!("connecting {} clients", numbers::group(count.into())));
         let ramp = tokio::spawn(start_clients(
             self.run.clone(),
             self.factory.clone(),

@@ -174,7 +174,7 @@ impl Plot {
 
 fn number(value: f64) -> String {
     if value >= 1000.0 {
-        return super::report::short(value);
+        return super::numbers::short(value);
     }
     let text = format!("{value:.3}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()

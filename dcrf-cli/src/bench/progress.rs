@@ -11,7 +11,8 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, Interval, interval, interval_at};
 
 use super::measure::{Counts, Second};
-use super::report::{Sample, group, milliseconds, short};
+use super::numbers::{group, short};
+use super::report::{Sample, milliseconds};
 use super::run::Run;
 use crate::output::{DIM, Output};
 

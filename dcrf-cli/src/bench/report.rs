@@ -12,11 +12,11 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::args::FileArgs;
-use super::html;
 use super::measure::{Causes, Counts, Latency};
+use super::numbers::{group, short};
+use crate::escape::escape;
 use crate::failure::Failure;
-use crate::output::{self, Form, Output, table};
+use crate::output::table;
 
 const FORMAT: &str = "dcrf-bench-1";
 
@@ -181,33 +181,12 @@ impl Report {
         serde_json::from_value(value).map_err(|error| about(format!("damaged: {error}")))
     }
 
-    /// Writes the files that the user wants, and prints the report.
+    /// The report for people.
     ///
     /// # Errors
     ///
-    /// A file or standard output can't be written.
-    pub(crate) fn finish(&self, files: &FileArgs, out: Output) -> Result<(), Failure> {
-        let json = serde_json::to_string(self).map_err(std::io::Error::from)?;
-        let write = |path: &Path, text: &str| {
-            fs::write(path, text)
-                .map_err(|error| Failure::usage(format!("{}: {error}", path.display())))
-        };
-        let printed = match out.form {
-            Form::Table => output::text(&self.table()?),
-            Form::Json => output::line(&output::json::indented(&json)),
-            Form::Jsonl | Form::Raw => output::line(&json),
-        };
-        if let Some(path) = &files.json {
-            write(path, &(output::json::indented(&json) + "\n"))?;
-        }
-        if let Some(path) = &files.html {
-            write(path, &html::page(self))?;
-        }
-        printed.or_else(crate::unless_closed)
-    }
-
-    /// The report for people.
-    fn table(&self) -> Result<String, Failure> {
+    /// A value can't be printed.
+    pub(crate) fn table(&self) -> Result<String, Failure> {
         let mut latencies = Vec::new();
         for latency in Latency::ALL {
             if let Some(of) = self.latencies.get(latency.key()).filter(|of| of.count > 0) {
@@ -226,7 +205,7 @@ impl Report {
             text.push_str("\nfailures\n");
         }
         for (cause, count) in &self.causes {
-            let _ = writeln!(text, "  {} × {}", group(*count), output::escape(cause));
+            let _ = writeln!(text, "  {} × {}", group(*count), escape(cause));
         }
         Ok(text)
     }
@@ -346,42 +325,4 @@ fn named(names: &[&str], row: &Value) -> Result<Json, Failure> {
         })
         .collect();
     Json::from_value(&shown).map_err(|error| Failure::usage(error.to_string()))
-}
-
-/// Three digits or more: `0.42`, `4.20`, `42.0`, `4,200`.
-pub(crate) fn short(number: f64) -> String {
-    match number {
-        n if n < 10.0 => format!("{n:.2}"),
-        n if n < 100.0 => format!("{n:.1}"),
-        n => group(whole(n.round())),
-    }
-}
-
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates")]
-fn whole(number: f64) -> u64 {
-    number as u64
-}
-
-/// A number with a comma at each thousand.
-pub(crate) fn group(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_are_short() {
-        assert_eq!([0, 999, 1000, 1_234_567].map(group), ["0", "999", "1,000", "1,234,567"]);
-        assert_eq!([0.417, 4.2, 42.04, 4200.0].map(short), ["0.42", "4.20", "42.0", "4,200"]);
-    }
 }

@@ -6,6 +6,7 @@ use std::io::{self, IsTerminal as _};
 use anstyle::Style;
 use serde::Serialize;
 
+use crate::escape::escape;
 use crate::failure::{Code, Failure};
 use crate::output::{self, BAD, CHANGED, DIM, Form, GOOD, Output};
 use crate::unless_closed;
@@ -130,16 +131,11 @@ impl Report {
         };
         let mark = if self.has_marks { mark } else { word };
         let margin = " ".repeat(mark.chars().count());
-        let finding = output::escape(&step.finding);
+        let finding = escape(&step.finding);
         let mut text = format!("{style}{mark}{style:#} {:<12} {finding}\n", step.name);
         let bullet = Style::new().bold();
         for advice in &step.advice {
-            let _ = writeln!(
-                text,
-                "{margin} {:<12} {bullet}-{bullet:#} {}",
-                "",
-                output::escape(advice)
-            );
+            let _ = writeln!(text, "{margin} {:<12} {bullet}-{bullet:#} {}", "", escape(advice));
         }
         text
     }

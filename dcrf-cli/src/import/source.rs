@@ -15,7 +15,6 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 use super::ManyArgs;
 use crate::failure::Failure;
 use crate::fields::{self, Object};
-use crate::one_shot;
 
 /// Where the objects are.
 #[derive(Debug)]
@@ -64,7 +63,7 @@ impl Source {
                 "{source} names many objects, so it must be the only argument"
             )));
         }
-        let input = match one_shot::file(source) {
+        let input = match source.strip_prefix('@').map(PathBuf::from) {
             None => Input::Standard,
             Some(path) => {
                 let file = File::open(&path);

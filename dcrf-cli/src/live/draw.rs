@@ -14,8 +14,9 @@ use ratatui::widgets::{Block, Borders, Clear, Paragraph, Wrap};
 use super::keys::HELP;
 use super::model::{Followed, Mode, Model};
 use super::rows::{Row, Sort};
+use crate::escape::escape;
+use crate::output::json;
 use crate::output::table::{cell, shown};
-use crate::output::{escape, json};
 
 /// The space between two columns.
 const GAP: u16 = 2;

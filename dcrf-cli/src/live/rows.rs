@@ -8,8 +8,9 @@ use dcrf_tokio::{Json, Pk};
 use indexmap::IndexMap;
 use ratatui::text::Span;
 
+use crate::escape::escape;
+use crate::output::Fields;
 use crate::output::table::cell;
-use crate::output::{Fields, escape};
 
 /// The widest that a column gets.
 const WIDEST: usize = 40;

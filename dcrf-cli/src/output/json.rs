@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 
 use dcrf_tokio::{Json, Page};
 
+use crate::escape;
+
 /// What is nested deeper stays on one line.
 const DEEPEST: usize = 100;
 
@@ -98,7 +100,7 @@ impl Strings {
 
 /// The same document without characters that a terminal could take for commands.
 pub(crate) fn for_terminal(json: &str) -> Cow<'_, str> {
-    let is_unsafe = |c: char| c != '\n' && super::is_unsafe(c);
+    let is_unsafe = |c: char| c != '\n' && escape::is_unsafe(c);
     if !json.contains(is_unsafe) {
         return json.into();
     }

@@ -162,24 +162,6 @@ pub(crate) fn text(text: &str) -> io::Result<()> {
     out.flush()
 }
 
-/// Whether a terminal could take this character for a command, or hide text with it.
-fn is_unsafe(c: char) -> bool {
-    let is_bidi = matches!(
-        c,
-        '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
-    );
-    c.is_control() || is_bidi
-}
-
-/// The text without control characters, so that a server can't write to the terminal's state.
-pub(crate) fn escape(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for c in text.chars() {
-        if is_unsafe(c) { safe.extend(c.escape_default()) } else { safe.push(c) }
-    }
-    safe
-}
-
 /// Whether standard error shows a bar that redraws itself.
 pub(crate) fn can_redraw() -> bool {
     io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
@@ -187,13 +169,3 @@ pub(crate) fn can_redraw() -> bool {
 
 /// A JSON object by its fields, which keep their order.
 pub(crate) type Fields = IndexMap<String, Json>;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn control_characters_are_escaped() {
-        assert_eq!(escape("a\u{1b}[2Jb\u{9b}c\nd\u{202e}é"), "a\\u{1b}[2Jb\\u{9b}c\\nd\\u{202e}é");
-    }
-}

@@ -4,7 +4,8 @@ use comfy_table::{Cell, ContentArrangement, Table, presets};
 use dcrf_tokio::Json;
 use indexmap::IndexSet;
 
-use super::{Fields, escape};
+use super::Fields;
+use crate::escape::escape;
 
 /// The most characters of a cell.
 const WIDEST: usize = 60;

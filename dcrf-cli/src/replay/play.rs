@@ -21,9 +21,10 @@ use super::frame::{Frame, new_id, with_request_id};
 use crate::connection::Target;
 use crate::connection::stream::Stream;
 use crate::conversation::{Entry, Side, What};
+use crate::escape::escape;
 use crate::failure::{Code, Failure};
 use crate::handshake::{Dialer, Passed};
-use crate::output::{self, BAD, CHANGED, Form, GOOD, Output, escape};
+use crate::output::{self, BAD, CHANGED, Form, GOOD, Output};
 use crate::state::Background;
 use crate::unless_closed;
 

@@ -16,9 +16,10 @@ use tokio::task::JoinSet;
 use tokio::time::sleep_until;
 
 use crate::conversation::{Entry, Side, What};
+use crate::escape::escape;
 use crate::failure::{Code, Failure};
 use crate::handshake::{Knock, Socket};
-use crate::output::{BAD, DIM, GOOD, Output, escape};
+use crate::output::{BAD, DIM, GOOD, Output};
 use crate::record::{listen, pause};
 use crate::signals;
 
