@@ -19,12 +19,8 @@ from board.routing import websocket_urlpatterns
 from config.authentication import TokenAuthentication
 from config.journal import Journal
 
-application = ProtocolTypeRouter(
-    {
-        "http": http_application,
-        "websocket": Journal(
-            AuthMiddlewareStack(TokenAuthentication(URLRouter(websocket_urlpatterns))),
-            settings.DATA_DIR / "journal.jsonl",
-        ),
-    }
-)
+websocket_application = AuthMiddlewareStack(TokenAuthentication(URLRouter(websocket_urlpatterns)))
+if not os.environ.get("DCRF_TEST_WITHOUT_JOURNAL"):
+    websocket_application = Journal(websocket_application, settings.DATA_DIR / "journal.jsonl")
+
+application = ProtocolTypeRouter({"http": http_application, "websocket": websocket_application})
