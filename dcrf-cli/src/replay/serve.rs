@@ -70,7 +70,7 @@ pub(crate) async fn run(
         opened = ended + connections.len();
     }
     connections.shutdown().await;
-    stage.verdict()
+    stage.result()
 }
 
 /// The recorded connections in the order of their first frames, as the fake server plays them.
@@ -128,7 +128,7 @@ impl Stage {
         if exceptions.len() > before { None } else { self.count(id, Direction::ToServer) }
     }
 
-    fn verdict(&self) -> Result<(), Failure> {
+    fn result(&self) -> Result<(), Failure> {
         let unexpected = self.server.exceptions().len();
         let parts = self.parts();
         let missing: usize = parts.iter().map(|part| part.to_server).sum();

@@ -108,6 +108,25 @@
 //! the selected row, with all its fields and a `*` at those that its last change has changed. A feed that never replies to its
 //! subscribe needs `--no-ack`, and `--key-at /message/pk` if its events have no data.
 //!
+//! # A connection that fails
+//!
+//! `dcrf doctor` dials step by step. What is wrong has its likely causes, with the file and the setting to change:
+//!
+//! ```text
+//! $ dcrf doctor ws://localhost:8000/ws tasks
+//! ! url          ws://localhost:8000/ws: the path has no slash at its end
+//!                - most routes of Django end with one, and Channels does not add it: try ws://localhost:8000/ws/
+//! ✓ dns          localhost is 127.0.0.1
+//! ✓ tcp          127.0.0.1:8000 accepts connections, after 0.2 ms
+//! ✗ handshake    the handshake is answered with HTTP status 500: no route matches /ws, but one matches /ws/: the slash at the end is missing
+//!                - write /ws/ in the URL
+//! error: this step failed: handshake
+//! ```
+//!
+//! Names, addresses, TLS, proxies such as nginx, origins, permissions, routes, subprotocols, framing, streams, lists, keys and
+//! feeds are checked in this order. It only reads, so it can be used with a server in production. `-o jsonl` prints a line for
+//! each step, for a monitor.
+//!
 //! # Recording and replaying
 //!
 //! `dcrf record` is a proxy. Clients in any language connect to it, and it writes their text frames as lines of JSON:
