@@ -37,6 +37,7 @@ use crate::args::{Cli, Command};
 use crate::failure::{Code, Failure};
 
 fn main() -> ExitCode {
+    respect_dumb_terminals();
     let cli = Cli::parse();
     match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
@@ -44,6 +45,14 @@ fn main() -> ExitCode {
             output::report_failure(&failure);
             ExitCode::from(failure.code as u8)
         }
+    }
+}
+
+/// By default a build server has colors, whatever its terminal is.
+fn respect_dumb_terminals() {
+    let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+    if is_dumb && std::env::var_os("CLICOLOR_FORCE").is_none() {
+        anstream::ColorChoice::Never.write_global();
     }
 }
 

@@ -241,7 +241,8 @@ fn too_few_open_files_are_explained() {
 
 #[test]
 fn what_the_server_refuses_is_said_before_the_load() {
-    let dcrf = dcrf();
+    let server = Server::start().unwrap();
+    let dcrf = Dcrf::at(&server.url("/ws/"));
     let bench = |options: &str| {
         let arguments: Vec<_> = ["bench"].into_iter().chain(options.split_whitespace()).collect();
         dcrf.run(&arguments)

@@ -59,6 +59,7 @@ impl Dcrf {
             "XDG_CONFIG_HOME",
             "NO_COLOR",
             "CLICOLOR_FORCE",
+            "CI",
         ] {
             command.env_remove(name);
         }

@@ -53,6 +53,7 @@ fn colors_respect_no_color_and_dumb_terminals() {
     assert_eq!(color(&[]), vt100::Color::Idx(1));
     assert_eq!(color(&[("NO_COLOR", "1")]), vt100::Color::Default);
     assert_eq!(color(&[("TERM", "dumb")]), vt100::Color::Default);
+    assert_eq!(color(&[("TERM", "dumb"), ("CI", "true")]), vt100::Color::Default);
 }
 
 #[test]
