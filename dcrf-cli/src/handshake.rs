@@ -26,7 +26,7 @@ pub(crate) type Socket = WebSocketStream<TokioAdapter<Stream>>;
 /// The most bytes of a request or response without its body.
 const HEAD: usize = 64 * 1024;
 /// How long a client may take for its request.
-const PATIENCE: Duration = Duration::from_secs(10);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Headers that belong to one of the two connections.
 const OF_ONE_CONNECTION: [&str; 16] = [
@@ -49,18 +49,18 @@ const OF_ONE_CONNECTION: [&str; 16] = [
 ];
 
 /// A client whose handshake has not been answered.
-pub(crate) struct Knock {
+pub(crate) struct Incoming {
     stream: TcpStream,
     rest: Vec<u8>,
     pub(crate) request: server::Request,
     response: server::Response,
 }
 
-impl Knock {
+impl Incoming {
     /// Reads the request. Another request than that of a WebSocket is answered, and gives `None`.
     pub(crate) async fn read(mut stream: TcpStream) -> io::Result<Option<Self>> {
         stream.set_nodelay(true)?;
-        let read = timeout(PATIENCE, head::<server::Request>(&mut stream)).await;
+        let read = timeout(REQUEST_TIMEOUT, head::<server::Request>(&mut stream)).await;
         let (request, rest) = read.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
         if let Ok(response) = server::create_response(&request) {
             return Ok(Some(Self { stream, rest, request, response }));
@@ -96,7 +96,7 @@ impl Knock {
     }
 
     /// Answers with an HTTP error.
-    pub(crate) async fn refuse(mut self, status: u16) -> io::Result<()> {
+    pub(crate) async fn reject(mut self, status: u16) -> io::Result<()> {
         let status =
             server::Response::builder().status(status).body(()).map_err(io::Error::other)?;
         respond(&mut self.stream, &status.status().to_string(), b"").await
@@ -152,35 +152,35 @@ pub(crate) struct Dialed {
 }
 
 /// Why there is no WebSocket to the server.
-pub(crate) enum Undialed {
+pub(crate) enum DialError {
     /// The server has answered with this HTTP status.
     Status(u16),
     Failed(Failure),
 }
 
-impl From<Undialed> for Failure {
-    fn from(undialed: Undialed) -> Self {
-        match undialed {
-            Undialed::Status(status @ (401 | 403)) => Failure::new(
+impl From<DialError> for Failure {
+    fn from(error: DialError) -> Self {
+        match error {
+            DialError::Status(status @ (401 | 403)) => Failure::new(
                 Code::NotAuthorized,
                 format!("the server rejected the handshake with HTTP status {status}"),
             ),
-            Undialed::Status(status) => Failure::new(
+            DialError::Status(status) => Failure::new(
                 Code::CannotConnect,
                 format!("the server answered the handshake with HTTP status {status}"),
             ),
-            Undialed::Failed(failure) => failure,
+            DialError::Failed(failure) => failure,
         }
     }
 }
 
-impl From<Failure> for Undialed {
+impl From<Failure> for DialError {
     fn from(failure: Failure) -> Self {
         Self::Failed(failure)
     }
 }
 
-impl From<io::Error> for Undialed {
+impl From<io::Error> for DialError {
     fn from(error: io::Error) -> Self {
         let message = format!("the connection to the server failed: {error}");
         Self::Failed(Failure::new(Code::CannotConnect, message))
@@ -221,18 +221,18 @@ impl Dialer {
         if port == default { host } else { format!("{host}:{port}") }
     }
 
-    pub(crate) async fn dial(&self, passed: Passed<'_>) -> Result<Dialed, Undialed> {
+    pub(crate) async fn dial(&self, passed: Passed<'_>) -> Result<Dialed, DialError> {
         let dialed = timeout(self.target.connect_timeout, self.handshake(passed)).await;
         let dialed = dialed.unwrap_or_else(|_| {
             let message = "the server did not answer the handshake in time";
             Err(Failure::new(Code::CannotConnect, message).into())
         });
-        let is_rejected = matches!(dialed, Err(Undialed::Status(401 | 403)));
+        let is_rejected = matches!(dialed, Err(DialError::Status(401 | 403)));
         self.is_rejected.store(is_rejected, Ordering::Relaxed);
         dialed
     }
 
-    async fn handshake(&self, passed: Passed<'_>) -> Result<Dialed, Undialed> {
+    async fn handshake(&self, passed: Passed<'_>) -> Result<Dialed, DialError> {
         let key = client::generate_key();
         let request = self.request(passed, &key).await?;
         let mut stream = self.open().await?;
@@ -240,7 +240,7 @@ impl Dialer {
         stream.flush().await?;
         let (response, rest) = head::<client::Response>(&mut stream).await?;
         if response.status() != 101 {
-            return Err(Undialed::Status(response.status().as_u16()));
+            return Err(DialError::Status(response.status().as_u16()));
         }
         let text = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
         if text(header::SEC_WEBSOCKET_ACCEPT) != Some(&derive_accept_key(key.as_bytes())) {
@@ -251,7 +251,7 @@ impl Dialer {
         Ok(Dialed { socket: socket(stream, rest, Role::Client).await, subprotocol })
     }
 
-    async fn open(&self) -> Result<Stream, Undialed> {
+    async fn open(&self) -> Result<Stream, DialError> {
         let stream = self.target.route.clone().open(self.target.endpoint.clone()).await?;
         let Some(config) = &self.target.tls else { return Ok(stream) };
         let name = ServerName::try_from(self.target.endpoint.host().to_owned());

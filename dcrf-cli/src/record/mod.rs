@@ -18,7 +18,7 @@ use self::file::{Connection, Recording};
 use self::redact::Redaction;
 use crate::connection::Target;
 use crate::failure::Failure;
-use crate::handshake::{Dialed, Dialer, Knock, Passed, Undialed};
+use crate::handshake::{DialError, Dialed, Dialer, Incoming, Passed};
 use crate::output::{BAD, DIM, GOOD, Output};
 use crate::{signals, unless_closed};
 
@@ -104,28 +104,28 @@ pub(crate) async fn pause(error: &io::Error, out: Output) {
 
 /// Serves a client until its connection ends.
 async fn serve(stream: TcpStream, dialer: Arc<Dialer>, recording: Arc<Recording>, out: Output) {
-    // Somebody who asks for something else, or has gone, is no client.
-    let Ok(Some(knock)) = Knock::read(stream).await else { return };
+    // Other requests are answered, and need nothing more.
+    let Ok(Some(incoming)) = Incoming::read(stream).await else { return };
     let log = recording.connection();
     let passed = Passed {
-        headers: knock.request.headers().clone(),
-        path_and_query: Some(knock.path_and_query()),
-        subprotocols: knock.subprotocols(),
+        headers: incoming.request.headers().clone(),
+        path_and_query: Some(incoming.path_and_query()),
+        subprotocols: incoming.subprotocols(),
     };
     match dialer.dial(passed).await {
-        Ok(server) => pass_on(knock, server, log, out).await,
-        Err(undialed) => {
-            let status = if let Undialed::Status(status) = undialed { status } else { 502 };
+        Ok(server) => pass_on(incoming, server, log, out).await,
+        Err(error) => {
+            let status = if let DialError::Status(status) = error { status } else { 502 };
             log.refused(status);
-            out.state(BAD, &format!("connection {}: {}", log.number, Failure::from(undialed)));
-            let _ = knock.refuse(status).await;
+            out.state(BAD, &format!("connection {}: {}", log.number, Failure::from(error)));
+            let _ = incoming.reject(status).await;
         }
     }
 }
 
-async fn pass_on(knock: Knock, server: Dialed, log: Connection, out: Output) {
+async fn pass_on(incoming: Incoming, server: Dialed, log: Connection, out: Output) {
     let number = log.number;
-    let Ok(client) = knock.accept(server.subprotocol.as_deref()).await else { return };
+    let Ok(client) = incoming.accept(server.subprotocol.as_deref()).await else { return };
     out.state(DIM, &format!("connection {number} is open"));
     forward::forward(client, server.socket, log).await;
     out.state(DIM, &format!("connection {number} has ended"));

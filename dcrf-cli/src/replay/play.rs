@@ -157,7 +157,7 @@ impl Player {
         }
         let passed = Passed { headers, ..Passed::default() };
         let dialed = self.dialer.dial(passed).await;
-        let dialed = dialed.map_err(|undialed| Stop::Failed(undialed.into()))?;
+        let dialed = dialed.map_err(|error| Stop::Failed(error.into()))?;
         let (sender, from_server) = dialed.socket.split();
         let (frames, received) = unbounded_channel();
         let connection = Connection {

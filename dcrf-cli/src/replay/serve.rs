@@ -18,7 +18,7 @@ use tokio::time::sleep_until;
 use crate::conversation::{Entry, Side, What};
 use crate::escape::escape;
 use crate::failure::{Code, Failure};
-use crate::handshake::{Knock, Socket};
+use crate::handshake::{Incoming, Socket};
 use crate::output::{BAD, DIM, GOOD, Output};
 use crate::record::{listen, pause};
 use crate::signals;
@@ -152,11 +152,11 @@ impl Stage {
 
 /// Serves a client. Returns whether it was one.
 async fn serve(stage: Arc<Stage>, stream: TcpStream) -> bool {
-    let Ok(Some(knock)) = Knock::read(stream).await else { return false };
+    let Ok(Some(incoming)) = Incoming::read(stream).await else { return false };
     // A browser fails if it has offered subprotocols, and none is chosen.
-    let subprotocol = knock.subprotocols().first().map(|&name| name.to_owned());
-    let handshake = Handshake::new(knock.path_and_query());
-    let Ok(socket) = knock.accept(subprotocol.as_deref()).await else { return false };
+    let subprotocol = incoming.subprotocols().first().map(|&name| name.to_owned());
+    let handshake = Handshake::new(incoming.path_and_query());
+    let Ok(socket) = incoming.accept(subprotocol.as_deref()).await else { return false };
     let Ok(id) = stage.server.connect(handshake, Instant::now()) else { return false };
     stage.out.state(DIM, &format!("connection {id} is open"));
     play(&stage, id, socket).await;
