@@ -210,13 +210,13 @@ class Reports:
 
     def held(self):
         if not (report := self.read("held")):
-            return "failed"
+            return "no report"
         subscribed = report["counts"]["subscribes"] - report["counts"]["ended_subscriptions"]
         return f"{subscribed:,}, {latency(report, 'dial')}"
 
     def events(self, rate):
         if not (report := self.read(f"events-{rate}")):
-            return "failed"
+            return "no report"
         counts = report["counts"]
         missing = counts["lost_events"] + counts["events_in_gaps"]
         due = counts["writes"] * SUBSCRIBERS
@@ -225,7 +225,7 @@ class Reports:
 
     def requests(self, rate):
         if not (report := self.read(f"requests-{rate}")):
-            return "failed"
+            return "no report"
         counts = report["counts"]
         missing = counts["requests"] - counts["replies"]
         share = f", {100 * missing / max(counts['requests'], 1):.0f} % without a reply" if missing else ""

@@ -16,7 +16,7 @@ use super::keys;
 use super::model::Model;
 use crate::output::Fields;
 
-/// Somebody at a table.
+/// A user of the table.
 struct User {
     model: Model,
     terminal: Terminal<TestBackend>,

@@ -127,6 +127,23 @@
 //! feeds are checked in this order. It only reads, so it can be used with a server in production. `-o jsonl` prints a line for
 //! each step, for a monitor.
 //!
+//! # Load
+//!
+//! `dcrf bench` puts load on a server: clients that subscribe, requests, and writes whose events all subscribers get. The rates
+//! are fixed in advance, and each latency counts from the time at which its request was due: a slow server can't slow down
+//! the load, and so hide how slow it is. Each write carries a number, by which lost and doubled events are counted.
+//!
+//! ```sh
+//! dcrf bench --clients 1000 --ramp 10s --subscribe tasks --write 4 --write-field title --html report.html
+//! dcrf bench --clients 50 --requests 500 --request 'retrieve tasks pk:=1'
+//! dcrf bench --clients 1000 --subscribe tasks --for 2m --restart-at 30s    # restart the server then
+//! dcrf bench merge one.json other.json                                     # results of several machines
+//! ```
+//!
+//! The rows that it writes are its own, and it deletes them at the end. Look at the line "delay of dcrf itself" first: if it is
+//! large, the machine of `dcrf` is the limit, and not the server. More than 28,000 clients need more addresses to connect
+//! from (`--bind`), and each client an open file (`ulimit -n`).
+//!
 //! # Recording and replaying
 //!
 //! `dcrf record` is a proxy. Clients in any language connect to it, and it writes their text frames as lines of JSON:
