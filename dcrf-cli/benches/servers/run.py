@@ -4,7 +4,7 @@
     python3 dcrf-cli/benches/servers/run.py measured/
 
 The first run installs the servers in a virtual environment in the folder. Each measurement leaves the JSON and the page with
-plots of `dcrf bench` there. `--table` only writes the table again. nginx spreads the connections over two Daphnes, which have one
+plots of `dcrf bench` there, and is not repeated while they are there. `--table` only writes the table again. nginx spreads the connections over two Daphnes, which have one
 process each; the other servers have workers of their own. A Redis on a port of its own is the channel layer; the in-memory layer
 only reaches one process.
 """
@@ -42,7 +42,7 @@ SERVERS = {
 }
 LAYERS = [("memory", 1), ("Redis", 1), ("Redis", 2)]
 #: Writes a second, each to 1,000 subscribers, and requests a second.
-WRITES, REQUESTS = [1, 4, 10], [300, 1000, 2500]
+WRITES, REQUESTS = [1, 2, 5], [300, 600, 1200]
 SUBSCRIBERS, HELD = 1000, 4000
 
 
@@ -62,8 +62,8 @@ def measure_all(folder, only):
     bin_folder = environment(folder)
     dcrf = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release" / "dcrf"
     with running([shutil.which("redis-server"), "--port", str(REDIS_PORT), "--save", ""], REDIS_PORT):
-        for name in [only] if only else SERVERS:
-            for layer, workers in LAYERS:
+        for layer, workers in LAYERS:
+            for name in [only] if only else SERVERS:
                 print(f"{name}, {layer}, {workers} worker(s)", file=sys.stderr)
                 measure(folder, bin_folder, dcrf, name, layer, workers)
 
@@ -95,14 +95,17 @@ def measure(folder, bin_folder, dcrf, name, layer, workers):
     subprocess.run([bin_folder / "python", "-c", create], cwd=SERVER, env={**env, "DJANGO_SETTINGS_MODULE": "config.settings"}, check=True)
     stem = folder / f"{name}-{layer}-{workers}"
     for run, arguments in runs():
+        report = Path(f"{stem}-{run}.json")
+        if report.exists() and report.stat().st_size:
+            continue
         # A new server for each, since one that is overloaded takes long to recover.
         with server(folder, name, workers, env) as port:
             bench(dcrf, port, Path(f"{stem}-{run}"), arguments)
 
 
 def runs():
-    yield "held", ["--clients", HELD, "--ramp", "20s", "--for", "3s", "--subscribe", "tasks"]
-    subscribed = ["--clients", SUBSCRIBERS, "--ramp", "5s", "--for", "8s", "--subscribe", "tasks"]
+    yield "held", ["--clients", HELD, "--ramp", "30s", "--for", "3s", "--subscribe", "tasks"]
+    subscribed = ["--clients", SUBSCRIBERS, "--ramp", "10s", "--for", "8s", "--subscribe", "tasks"]
     for rate in WRITES:
         yield f"events-{rate}", [*subscribed, "--write", rate, "--write-field", "title"]
     for rate in REQUESTS:
@@ -111,7 +114,7 @@ def runs():
 
 
 def bench(dcrf, port, path, arguments):
-    command = [dcrf, "bench", "-q", "-o", "json", "--url", f"ws://127.0.0.1:{port}/ws/", "--timeout", "10s"]
+    command = [dcrf, "bench", "-q", "-o", "json", "--url", f"ws://127.0.0.1:{port}/ws/bare/tasks/", "--bare"]
     files = ["--json", f"{path}.json", "--html", f"{path}.html"]
     done = subprocess.run([*command, *map(str, arguments), *files], capture_output=True, text=True, check=False)
     if done.returncode:
@@ -153,13 +156,19 @@ class server:
             stop(process)
 
 
+def is_listening(port):
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
 def start(command, port, **options):
+    if is_listening(port):
+        sys.exit(f"another program listens on port {port}")
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True, **options)
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline and process.poll() is None:
-        with socket.socket() as client:
-            if client.connect_ex(("127.0.0.1", port)) == 0:
-                return process
+        if is_listening(port):
+            return process
         time.sleep(0.1)
     stop(process)
     sys.exit(f"{command[0]} does not listen on port {port}")
@@ -206,12 +215,13 @@ class Reports:
 
     def read(self, run):
         path = self.folder / f"{self.stem}-{run}.json"
-        return json.loads(path.read_text()) if path.exists() else None
+        text = path.read_text() if path.exists() else ""
+        return json.loads(text) if text else None
 
     def held(self):
         if not (report := self.read("held")):
             return "no report"
-        subscribed = report["counts"]["subscribes"] - report["counts"]["ended_subscriptions"]
+        subscribed = report["counts"]["subscribes"]
         return f"{subscribed:,}, {latency(report, 'dial')}"
 
     def events(self, rate):
