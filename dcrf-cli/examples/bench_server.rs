@@ -74,7 +74,7 @@ async fn serve(stream: TcpStream, subscribers: Subscribers) {
     subscribers.retain(|(_, other)| !other.same_channel(&events));
 }
 
-/// Performs an action. `None` for a frame that is none.
+/// Performs an action. `None` if the frame is not a request.
 fn reply(
     text: &str,
     subscribers: &Subscribers,

@@ -7,8 +7,7 @@ use crate::connection::ConnectionArgs;
 use crate::connection::contexts::{Context, Contexts};
 use crate::connection::secret::{Secret, check_url};
 use crate::failure::Failure;
-use crate::output::{DIM, Output};
-use crate::unless_closed;
+use crate::output::{DIM, Output, unless_closed};
 
 #[derive(Subcommand, Debug)]
 pub(crate) enum ContextCommand {

@@ -73,10 +73,7 @@ impl Failure {
 
     /// The failure of a request.
     pub(crate) fn request(error: &RequestError, effect: Effect) -> Self {
-        let message = match error {
-            RequestError::ErrorReply(reply) => describe(reply),
-            other => other.to_string(),
-        };
+        let message = describe_failure(error);
         let code = match error {
             RequestError::ErrorReply(ErrorReply { status: Some(401 | 403), .. }) => {
                 Code::NotAuthorized
@@ -149,6 +146,14 @@ impl Failure {
     /// The failure of a client that is closed for good.
     pub(crate) fn closed(reason: &CloseReason) -> Self {
         Self::new(code_of_close(reason), reason.to_string())
+    }
+}
+
+/// The failed request, with the server's reasons if it replied.
+pub(crate) fn describe_failure(error: &RequestError) -> String {
+    match error {
+        RequestError::ErrorReply(reply) => describe(reply),
+        other => other.to_string(),
     }
 }
 

@@ -12,9 +12,8 @@ use crate::connection::Target;
 use crate::escape::escape;
 use crate::failure::{Code, Effect, Failure};
 use crate::fields;
-use crate::output::{self, BAD, DIM, Form, Output};
+use crate::output::{self, BAD, DIM, Form, Output, unless_closed};
 use crate::state;
-use crate::unless_closed;
 use crate::until::{self, UntilArgs};
 
 const EXAMPLES: &str = "\

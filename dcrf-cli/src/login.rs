@@ -125,7 +125,7 @@ impl Browser {
         self.cookies.shift_remove(&args.session_cookie);
         let (answer, _) = self.request(Method::POST, &args.page, Some(&encoded(&form))).await?;
         let session = self.cookies.get(&args.session_cookie).cloned();
-        // With a wrong password Django shows the form again, and may set a session that belongs to nobody.
+        // With a wrong password Django shows the form again, and may set an anonymous session.
         let session = session.filter(|_| answer.status().is_redirection());
         let session = session.map(Secret::new).filter(|session| session.literal().is_some());
         session.ok_or_else(|| match answer.status() {

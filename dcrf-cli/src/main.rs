@@ -28,13 +28,12 @@ mod terminal;
 mod until;
 mod watch;
 
-use std::io;
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser as _};
 
 use crate::args::{Cli, Command};
-use crate::failure::{Code, Failure};
+use crate::failure::Failure;
 
 fn main() -> ExitCode {
     respect_dumb_terminals();
@@ -48,7 +47,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// By default a build server has colors, whatever its terminal is.
+/// On a build server, colors are on by default, even on a dumb terminal.
 fn respect_dumb_terminals() {
     let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
     if is_dumb && std::env::var_os("CLICOLOR_FORCE").is_none() {
@@ -86,13 +85,4 @@ async fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Completions(args) => Ok(shell::completions(&args, Cli::command())?),
         Command::Man(args) => Ok(shell::man_pages(&args, Cli::command())?),
     }
-}
-
-/// Success if the reader of standard output has gone away: it has read enough.
-#[expect(clippy::needless_pass_by_value, reason = "for `or_else`")]
-fn unless_closed(error: io::Error) -> Result<(), Failure> {
-    if error.kind() == io::ErrorKind::BrokenPipe {
-        return Ok(());
-    }
-    Err(Failure::new(Code::Output, format!("standard output can't be written: {error}")))
 }

@@ -8,9 +8,8 @@ use crate::connection::Target;
 use crate::failure::{Code, Effect, Failure};
 use crate::fields;
 use crate::import::{self, ManyArgs, Source, Work};
-use crate::output::{DIM, Output};
+use crate::output::{DIM, Form, Output, unless_closed};
 use crate::state::{self, bar};
-use crate::unless_closed;
 use crate::until::{Limits, UntilArgs};
 
 const LIST_EXAMPLES: &str = "\
@@ -137,10 +136,8 @@ pub(crate) struct CallArgs {
 }
 
 pub(crate) async fn list(args: &ListArgs, target: &Target, out: Output) -> Result<(), Failure> {
-    let mut request = Request::list(&args.stream);
-    for (name, value) in fields::parse(&args.fields).map_err(Failure::usage)? {
-        request = request.arg(&name, value);
-    }
+    let fields = fields::parse(&args.fields).map_err(Failure::usage)?;
+    let request = Request::list(&args.stream).args(&fields);
     let client = target.connect().await?;
     if args.all || args.streamed {
         let pages =
@@ -148,13 +145,25 @@ pub(crate) async fn list(args: &ListArgs, target: &Target, out: Output) -> Resul
         return all_pages(client, pages, out).await;
     }
     let data = reply(&client, request, Effect::Read, target, out).await?;
-    out.list(&data).or_else(unless_closed)?;
-    if let Some(page) = data.decode::<Page<Json>>().ok().filter(|page| !page.is_last()) {
-        let count = page.count.map_or_else(|| "more".into(), |count| count.to_string());
-        out.state(DIM, &format!("{} of {count} objects; --all reads the rest", page.results.len()));
+    let page = data.decode::<Page<Json>>().ok();
+    let printed = match &page {
+        Some(page) if out.form != Form::Raw => out.rows(&page.results),
+        _ => out.reply(&data),
+    };
+    printed.or_else(unless_closed)?;
+    if let Some(page) = &page {
+        report_rest(page, out);
     }
     client.close().await;
     Ok(())
+}
+
+/// Says that a page is not the whole list.
+fn report_rest(page: &Page<Json>, out: Output) {
+    if !page.is_last() {
+        let count = page.count.map_or_else(|| "more".into(), |count| count.to_string());
+        out.state(DIM, &format!("{} of {count} objects; --all reads the rest", page.results.len()));
+    }
 }
 
 async fn all_pages(
@@ -279,13 +288,14 @@ pub(crate) async fn delete(args: DeleteArgs, target: &Target, out: Output) -> Re
 }
 
 pub(crate) async fn call(args: &CallArgs, target: &Target, out: Output) -> Result<(), Failure> {
-    let mut request = Request::new(&args.stream, &args.action).idempotent(args.read);
-    for (name, value) in fields::parse(&args.fields).map_err(Failure::usage)? {
-        request = request.arg(&name, value);
-    }
+    let fields = fields::parse(&args.fields).map_err(Failure::usage)?;
+    let request = Request::new(&args.stream, &args.action).args(&fields).idempotent(args.read);
     let effect = if args.read { Effect::Read } else { Effect::Write };
     let limits = args.until.limits()?;
-    let client = target.connect().await?;
+    if !args.no_reply && !args.replies {
+        return finish(request, effect, target, out).await;
+    }
+    let client = limits.first(target.connect()).await??;
     if args.no_reply {
         let sent =
             client.send(request).map_err(|rejected| Failure::request(&rejected.into(), effect));
@@ -294,13 +304,7 @@ pub(crate) async fn call(args: &CallArgs, target: &Target, out: Output) -> Resul
         client.close().await;
         return Ok(());
     }
-    if args.replies {
-        return replies(client, request, effect, limits, out).await;
-    }
-    let data = reply(&client, request, effect, target, out).await?;
-    out.reply(&data).or_else(unless_closed)?;
-    client.close().await;
-    Ok(())
+    replies(client, request, effect, limits, out).await
 }
 
 async fn replies(

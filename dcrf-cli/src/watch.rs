@@ -13,9 +13,8 @@ use crate::failure::{Code, Failure, describe};
 use crate::fields;
 use crate::live::{self, Live, LiveArgs};
 use crate::one_shot::LookupArgs;
-use crate::output::{self, BAD, CHANGED, DIM, Fields, Form, GOOD, Output, table};
+use crate::output::{self, BAD, CHANGED, DIM, Fields, Form, GOOD, Output, table, unless_closed};
 use crate::state;
-use crate::unless_closed;
 use crate::until::UntilArgs;
 
 const EXAMPLES: &str = "\
@@ -81,11 +80,8 @@ impl WatchArgs {
                 .subscribe(fields::pk(key)),
             None => Subscribe::new(&self.stream, &self.action).include_create(),
         };
-        let mut list = Request::list(&self.stream);
-        for (name, value) in &arguments {
-            subscribe = subscribe.arg(name, value);
-            list = list.arg(name, value);
-        }
+        let list = Request::list(&self.stream).args(&arguments);
+        subscribe = subscribe.args(&arguments);
         if self.no_ack {
             subscribe = subscribe.without_ack();
         }

@@ -12,7 +12,7 @@ use crate::failure::Failure;
 const LONGEST: u64 = 3_600_000_000;
 /// Digits that a latency keeps.
 const DIGITS: u8 = 3;
-/// Kinds of failures that are told apart.
+/// How many causes of failures are counted separately.
 const MOST_CAUSES: usize = 50;
 
 /// What a latency is of.

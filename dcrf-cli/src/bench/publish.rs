@@ -31,5 +31,5 @@ pub(crate) fn publish(report: &Report, files: &FileArgs, out: Output) -> Result<
     if let Some(path) = &files.html {
         write(path, &html::page(report))?;
     }
-    printed.or_else(crate::unless_closed)
+    printed.or_else(output::unless_closed)
 }

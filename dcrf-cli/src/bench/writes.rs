@@ -72,7 +72,7 @@ const ANY_RUN: &str = "dcrf-bench-";
 pub(crate) enum Found {
     /// The number of one of our writes.
     Number(u64),
-    /// A write of another run, maybe on another machine, or of somebody else.
+    /// A write of another run, maybe on another machine, or of another program.
     Foreign,
 }
 

@@ -31,7 +31,7 @@ const BODY_LIMIT: usize = 16 << 10;
 /// How long the body of an answer may take. Some servers send no length and keep the connection open.
 const BODY_TIME: Duration = Duration::from_secs(1);
 
-/// How long a probe may take that only tells causes apart.
+/// The timeout of a probe that only distinguishes causes.
 pub(super) const PROBE_TIME: Duration = Duration::from_secs(5);
 
 /// Connects to the server.

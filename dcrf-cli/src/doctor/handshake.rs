@@ -51,7 +51,7 @@ pub(super) async fn again(dialer: &Dialer) -> Result<Socket, Diagnosis> {
     }
 }
 
-/// Makes the requests that tell causes apart. All of them only read.
+/// Makes the requests that distinguish the causes. All of them only read.
 async fn investigate(dialer: &Dialer, ask: &Ask, answer: Answer) -> Evidence {
     let status = answer.status;
     let (path, query) = match ask.path.split_once('?') {

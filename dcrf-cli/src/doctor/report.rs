@@ -8,8 +8,7 @@ use serde::Serialize;
 
 use crate::escape::escape;
 use crate::failure::{Code, Failure};
-use crate::output::{self, BAD, CHANGED, DIM, Form, GOOD, Output};
-use crate::unless_closed;
+use crate::output::{self, BAD, CHANGED, DIM, Form, GOOD, Output, unless_closed};
 
 /// What is wrong, and what to change.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -18,12 +18,11 @@ use self::journal::{Head, Journal, Known};
 pub(crate) use self::source::Source;
 use self::source::{Item, Numbered};
 use crate::connection::{PkField, Target};
-use crate::failure::{Code, Effect, Failure, describe};
+use crate::failure::{Code, Effect, Failure, describe_failure};
 use crate::fields::Object;
-use crate::output::{BAD, CHANGED, DIM, Output};
+use crate::output::{BAD, CHANGED, DIM, Output, unless_closed};
 use crate::signals::interrupted;
 use crate::state::{self, bar};
-use crate::unless_closed;
 
 /// The options for many objects.
 #[derive(Args, Debug)]
@@ -250,10 +249,7 @@ impl Import {
             }
             Err(error) => error,
         };
-        let message = match &error {
-            RequestError::ErrorReply(reply) => describe(reply),
-            other => other.to_string(),
-        };
+        let message = describe_failure(&error);
         if error.may_have_happened() {
             let place = place(number, line);
             self.note(CHANGED, &format!("{place} may have been written: {message}"));

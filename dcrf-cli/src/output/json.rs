@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-use dcrf_tokio::{Json, Page};
+use dcrf_tokio::Json;
 
 use crate::escape;
 
@@ -13,11 +13,6 @@ const DEEPEST: usize = 100;
 /// The items of a list.
 pub(crate) fn rows(data: &Json) -> Option<Vec<Json>> {
     if data.as_str().starts_with('[') { data.decode().ok() } else { None }
-}
-
-/// The rows of a list or of a page.
-pub(crate) fn page_rows(data: &Json) -> Option<Vec<Json>> {
-    rows(data).or_else(|| data.decode::<Page<Json>>().ok().map(|page| page.results))
 }
 
 /// The document with each item on a line of its own.
@@ -148,12 +143,11 @@ mod tests {
     }
 
     #[test]
-    fn rows_are_those_of_a_list_or_a_page() {
+    fn rows_are_those_of_a_list() {
         let json = |text: &str| serde_json::from_str::<Json>(text).unwrap();
         assert_eq!(rows(&json("[1, 2]")).unwrap().len(), 2);
         let page = r#"{"count": 3, "limit": 2, "offset": 0, "results": [{"id": 1}]}"#;
-        assert_eq!(page_rows(&json(page)).unwrap()[0].as_str(), r#"{"id": 1}"#);
         assert!(rows(&json(page)).is_none());
-        assert!(page_rows(&json(r#"{"id": 1}"#)).is_none() && page_rows(&json("null")).is_none());
+        assert!(rows(&json(r#"{"id": 1}"#)).is_none() && rows(&json("null")).is_none());
     }
 }

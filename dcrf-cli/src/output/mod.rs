@@ -10,9 +10,9 @@ use clap::{Args, ValueEnum};
 use dcrf_tokio::Json;
 use indexmap::IndexMap;
 
-use crate::failure::Failure;
+use crate::failure::{Code, Failure};
 
-/// The options of what is printed.
+/// The options for the output.
 #[derive(Args, Clone, Copy, Debug, Default)]
 #[command(next_help_heading = "Output")]
 pub(crate) struct OutputArgs {
@@ -58,19 +58,12 @@ impl OutputArgs {
 }
 
 impl Output {
-    /// Prints a list or a page as rows, and anything else as [`reply`](Self::reply) does.
+    /// Prints the rows of a list.
     ///
     /// # Errors
     ///
     /// Standard output can't be written.
-    pub(crate) fn list(self, data: &Json) -> io::Result<()> {
-        match json::page_rows(data) {
-            Some(rows) if self.form != Form::Raw => self.rows(&rows),
-            _ => self.reply(data),
-        }
-    }
-
-    fn rows(self, rows: &[Json]) -> io::Result<()> {
+    pub(crate) fn rows(self, rows: &[Json]) -> io::Result<()> {
         if self.has_lines() {
             rows.iter().try_for_each(|row| self.row(row))
         } else {
@@ -84,13 +77,17 @@ impl Output {
     ///
     /// Standard output can't be written.
     pub(crate) fn reply(self, data: &Json) -> io::Result<()> {
+        if self.form == Form::Raw {
+            return line(data.as_str());
+        }
+        if data.as_str() == "null" {
+            return Ok(());
+        }
         match (self.form, json::rows(data)) {
-            (Form::Raw, _) => line(data.as_str()),
-            _ if data.as_str() == "null" => Ok(()),
             (_, Some(rows)) => self.rows(&rows),
             (Form::Table, None) => text(&table::object(data)),
             (Form::Json, None) => line(&json::indented(data.as_str())),
-            (Form::Jsonl, None) => line(&json::one_line(data.as_str())),
+            (Form::Jsonl | Form::Raw, None) => line(&json::one_line(data.as_str())),
         }
     }
 
@@ -136,7 +133,7 @@ impl Output {
     }
 }
 
-/// Prints a message to standard error. If that is closed, nobody wants it.
+/// Prints a message to standard error. If that is closed, the message is dropped.
 pub(crate) fn report(style: Style, message: &str) {
     let _ = writeln!(anstream::stderr(), "{style}{message}{style:#}");
 }
@@ -160,6 +157,15 @@ pub(crate) fn text(text: &str) -> io::Result<()> {
     let mut out = anstream::stdout().lock();
     out.write_all(text.as_bytes())?;
     out.flush()
+}
+
+/// Success if the reader of standard output has gone away: it has read enough.
+#[expect(clippy::needless_pass_by_value, reason = "for `or_else`")]
+pub(crate) fn unless_closed(error: io::Error) -> Result<(), Failure> {
+    if error.kind() == io::ErrorKind::BrokenPipe {
+        return Ok(());
+    }
+    Err(Failure::new(Code::Output, format!("standard output can't be written: {error}")))
 }
 
 /// Whether standard error shows a bar that redraws itself.

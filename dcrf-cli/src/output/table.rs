@@ -12,7 +12,7 @@ const WIDEST: usize = 60;
 /// The most columns, and the most fields of rows among which they are looked for.
 const MOST_COLUMNS: usize = 40;
 const MOST_FIELDS: usize = 10_000;
-/// The width of what is not a terminal.
+/// The width if there is no terminal.
 const DEFAULT_WIDTH: u16 = 120;
 
 /// The rows as a table, with a column for each field in the order of the first rows that have it.
@@ -43,7 +43,7 @@ pub(crate) fn object(json: &Json) -> String {
     print(&mut table)
 }
 
-/// The fields of an object. A value that is none has one field without a name.
+/// The fields of an object. Any other value becomes one field without a name.
 fn fields(json: &Json) -> Fields {
     json.decode().unwrap_or_else(|_| Fields::from([(String::new(), json.clone())]))
 }

@@ -31,7 +31,7 @@ pub(crate) async fn forward(client: Socket, server: Socket, mut log: Connection)
         let up = up.pass(Direction::ToServer, Side::Client);
         let down = down.pass(Direction::ToClient, Side::Server);
         let (mut up, mut down) = (std::pin::pin!(up), std::pin::pin!(down));
-        // After a close frame, the other side answers it. If there was none, there is nobody to wait for.
+        // A close frame is answered by the other side. Without one, there is no answer to wait for.
         tokio::select! {
             is_closed = &mut up => if is_closed { _ = timeout(CLOSING, down).await },
             is_closed = &mut down => if is_closed { _ = timeout(CLOSING, up).await },

@@ -19,8 +19,8 @@ use self::redact::Redaction;
 use crate::connection::Target;
 use crate::failure::Failure;
 use crate::handshake::{DialError, Dialed, Dialer, Incoming, Passed};
-use crate::output::{BAD, DIM, GOOD, Output};
-use crate::{signals, unless_closed};
+use crate::output::{BAD, DIM, GOOD, Output, unless_closed};
+use crate::signals;
 
 const EXAMPLES: &str = "\
 Examples:

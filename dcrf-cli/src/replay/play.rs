@@ -24,9 +24,8 @@ use crate::conversation::{Entry, Side, What};
 use crate::escape::escape;
 use crate::failure::{Code, Failure};
 use crate::handshake::{Dialer, Passed};
-use crate::output::{self, BAD, CHANGED, Form, GOOD, Output};
+use crate::output::{self, BAD, CHANGED, Form, GOOD, Output, unless_closed};
 use crate::state::Background;
-use crate::unless_closed;
 
 type Socket = TokioAdapter<Stream>;
 

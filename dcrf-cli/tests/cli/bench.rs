@@ -124,7 +124,7 @@ fn restart_is_measured() {
     assert!(outage["time_to_converge"].as_f64().unwrap() > 0.0, "{report}");
     let seconds = report["seconds"].as_array().unwrap();
     assert_eq!(seconds.last().unwrap()["live"], 12, "{report}");
-    // The causes are told.
+    // The report names the causes.
     assert!(report["causes"].to_string().contains("lost connection: "), "{report}");
     assert_clean(&dcrf);
 }

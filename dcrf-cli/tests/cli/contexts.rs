@@ -84,31 +84,11 @@ fn context_keeps_all_options() {
     let server = Server::shared();
     let dcrf = Dcrf::at("");
     let url = server.url("/ws/bare/tools/");
-    let options = [
-        "tools",
-        &url,
-        "--bare",
-        "--token-cmd",
-        "echo tok-alice",
-        "--token-as",
-        "token",
-        "--subprotocol",
-        "x",
-    ];
-    dcrf.add_context(&options).assert_code(0);
+    let options = ["tools", &url, "--bare", "--token-cmd", "echo tok-alice", "--token-as", "token"];
+    dcrf.add_context(&[&options[..], &["--subprotocol", "x"]].concat()).assert_code(0);
     // Channels selects no subprotocol here.
     dcrf.run(&["call", "tools", "whoami"]).assert_code(3);
-    let options = [
-        "tools",
-        &url,
-        "--bare",
-        "--token-cmd",
-        "echo tok-alice",
-        "--token-as",
-        "token",
-        "--force",
-    ];
-    dcrf.add_context(&options).assert_code(0);
+    dcrf.add_context(&[&options[..], &["--force"]].concat()).assert_code(0);
     assert_eq!(dcrf.run(&["call", "tools", "whoami"]).json_lines()[0]["user"], "alice");
 }
 
